@@ -1,0 +1,48 @@
+/**
+ * Finding and opening native libraries. Owns the search and the error that a person reads when a library is missing;
+ * never holds logic of a library itself.
+ *
+ * @module
+ */
+
+/** How a native library is found, and which package brings it. */
+export interface LibrarySpec {
+  /** What people call the library, as in "OpenSSL's libcrypto". */
+  readonly name: string;
+  /** File names or paths to try, the preferred one first. */
+  readonly candidates: readonly string[];
+  /** The Debian package that holds it. */
+  readonly debianPackage: string;
+}
+
+/** A native library that none of its candidate names opens. The message says which package to install. */
+export class LibraryMissingError extends Error {
+  override readonly name = "LibraryMissingError";
+  /** What was looked for. */
+  readonly spec: LibrarySpec;
+
+  /** Tells `spec` and the `reason` of the last candidate's failure. */
+  constructor(spec: LibrarySpec, reason: string) {
+    super(
+      `${spec.name} cannot be opened (tried ${spec.candidates.join(", ")}): install the Debian package ` +
+        `${spec.debianPackage}, and allow FFI with --allow-ffi (${reason})`,
+    );
+    this.spec = spec;
+  }
+}
+
+/** Opens the first candidate of `spec` that has all `symbols`; throws {@linkcode LibraryMissingError} if none has. */
+export function openLibrary<Symbols extends Deno.ForeignLibraryInterface>(
+  spec: LibrarySpec,
+  symbols: Symbols,
+): Deno.DynamicLibrary<Symbols> {
+  let reason = "no candidate names";
+  for (const candidate of spec.candidates) {
+    try {
+      return Deno.dlopen(candidate, symbols);
+    } catch (error) {
+      reason = error instanceof Error ? error.message : String(error);
+    }
+  }
+  throw new LibraryMissingError(spec, reason);
+}

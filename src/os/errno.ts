@@ -1,0 +1,78 @@
+/**
+ * The C library's error numbers as a typed error. Deno keeps no errno, so it is read right after the failed call, on
+ * the same thread, with nothing in between.
+ *
+ * @module
+ */
+import { libc } from "../../ffi/libc.ts";
+
+const NAMES: Readonly<Record<number, string>> = {
+  1: "EPERM",
+  2: "ENOENT",
+  4: "EINTR",
+  5: "EIO",
+  9: "EBADF",
+  11: "EAGAIN",
+  12: "ENOMEM",
+  13: "EACCES",
+  14: "EFAULT",
+  16: "EBUSY",
+  17: "EEXIST",
+  19: "ENODEV",
+  20: "ENOTDIR",
+  21: "EISDIR",
+  22: "EINVAL",
+  23: "ENFILE",
+  24: "EMFILE",
+  27: "EFBIG",
+  28: "ENOSPC",
+  30: "EROFS",
+  32: "EPIPE",
+  36: "ENAMETOOLONG",
+  38: "ENOSYS",
+  88: "ENOTSOCK",
+  90: "EMSGSIZE",
+  95: "EOPNOTSUPP",
+  97: "EAFNOSUPPORT",
+  98: "EADDRINUSE",
+  103: "ECONNABORTED",
+  104: "ECONNRESET",
+  105: "ENOBUFS",
+  107: "ENOTCONN",
+  110: "ETIMEDOUT",
+  111: "ECONNREFUSED",
+};
+
+let errnoView: Deno.UnsafePointerView | undefined;
+
+/** The calling thread's `errno`. Meaningful only right after a call that failed. */
+export function errno(): number {
+  errnoView ??= new Deno.UnsafePointerView(Deno.UnsafePointer.create(libc.__errno_location())!);
+  return errnoView.getInt32();
+}
+
+/** A system call that failed. */
+export class SystemError extends Error {
+  override readonly name = "SystemError";
+  /** The call, as in `mmap`. */
+  readonly call: string;
+  /** The error number. */
+  readonly errno: number;
+  /** The error's name, as in `ENOENT`. */
+  readonly code: string;
+
+  /** Tells which `call` failed with which `errno`, and, in `about`, what it was applied to. */
+  constructor(call: string, errno: number, about = "") {
+    const code = NAMES[errno] ?? `errno ${errno}`;
+    super(`${call}${about && ` of ${about}`} failed: ${code}`);
+    this.call = call;
+    this.errno = errno;
+    this.code = code;
+  }
+}
+
+/** Returns `result`, unless it is negative: then throws a {@linkcode SystemError} with the current `errno`. */
+export function check(result: number | bigint, call: string, about = ""): number {
+  if (result < 0) throw new SystemError(call, errno(), about);
+  return Number(result);
+}

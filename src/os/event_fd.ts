@@ -1,0 +1,36 @@
+/**
+ * Event descriptors: the counters through which frontend and backend wake each other.
+ *
+ * @module
+ */
+import { libc } from "../../ffi/libc.ts";
+import { check } from "./errno.ts";
+import { mapAnonymous } from "./memory_map.ts";
+
+const EFD_CLOEXEC_NONBLOCK = 0o2000000 | 0o4000;
+
+/** Two counters in native memory: the 1 that every signal adds, and a place to read into. */
+const counters = mapAnonymous(16);
+new BigUint64Array(counters.buffer)[0] = 1n;
+const ONE_ADDRESS = BigInt(counters.address);
+const READ_ADDRESS = BigInt(counters.address + 8);
+
+/** Makes a nonblocking event descriptor whose counter is 0. Throws {@linkcode SystemError}. */
+export function createEventFd(): number {
+  return check(libc.eventfd(0, EFD_CLOEXEC_NONBLOCK), "eventfd");
+}
+
+/** Adds 1 to the counter of `fd`. Says nothing of failure: the other side of a closed descriptor has nothing to hear. */
+export function signalEventFd(fd: number): void {
+  libc.write(fd, BigInt.asUintN(64, ONE_ADDRESS), BigInt.asUintN(64, 8n));
+}
+
+/** Sets the counter of `fd` back to 0; true if it was not. */
+export function drainEventFd(fd: number): boolean {
+  return libc.read(fd, BigInt.asUintN(64, READ_ADDRESS), BigInt.asUintN(64, 8n)) === 8n;
+}
+
+/** Closes `fd`; a negative one stands for "none". */
+export function closeFd(fd: number): void {
+  if (fd >= 0) libc.close(fd);
+}

@@ -1,0 +1,77 @@
+/**
+ * The single-process event loop: descriptors and what to do when they become readable, one handler after the other.
+ *
+ * @module
+ */
+import { closeFd, createEventFd, drainEventFd, signalEventFd } from "./event_fd.ts";
+import { Poller } from "./poller.ts";
+
+/** Called when a descriptor is readable; the loop waits for it before it goes on. */
+export type Handler = () => void | Promise<void>;
+
+/** Watches descriptors from the Deno event loop. Signals, timers and promises go on while it waits. */
+export class EventLoop {
+  readonly #poller = new Poller();
+  readonly #wakeFd = createEventFd();
+  readonly #handlers = new Map<number, { fd: number; handler: Handler }>();
+  readonly #tokens = new Map<number, number>();
+  #deferred: Handler[] = [];
+  #nextToken = 1;
+  #stopping = false;
+
+  /** An empty loop. Throws {@linkcode SystemError}. */
+  constructor() {
+    this.#poller.add(this.#wakeFd, 0);
+  }
+
+  /** Calls `handler` whenever `fd` is readable, until {@linkcode unwatch}. */
+  watch(fd: number, handler: Handler): void {
+    const token = this.#nextToken++;
+    this.#poller.add(fd, token);
+    this.#tokens.set(fd, token);
+    this.#handlers.set(token, { fd, handler });
+  }
+
+  /** Forgets `fd`, before it is closed. A token is never used twice, so a stale report finds no handler. */
+  unwatch(fd: number): void {
+    const token = this.#tokens.get(fd);
+    if (token === undefined) return;
+    this.#tokens.delete(fd);
+    this.#handlers.delete(token);
+    this.#poller.remove(fd);
+  }
+
+  /** Calls `handler` once more in the next turn, after every descriptor that is ready has had its own. */
+  defer(handler: Handler): void {
+    this.#deferred.push(handler);
+  }
+
+  /** Runs until {@linkcode stop}. Whatever a handler throws ends the loop. */
+  async run(): Promise<void> {
+    while (!this.#stopping) {
+      const count = await this.#poller.wait(this.#deferred.length > 0 ? 0 : -1);
+      for (let i = 0; i < count; i++) {
+        const token = this.#poller.readyTokens[i]!;
+        if (token === 0) drainEventFd(this.#wakeFd);
+        else await this.#handlers.get(token)?.handler();
+      }
+      if (this.#deferred.length > 0) {
+        const handlers = this.#deferred;
+        this.#deferred = [];
+        for (const handler of handlers) await handler();
+      }
+    }
+  }
+
+  /** Ends {@linkcode run} after the handler under way. */
+  stop(): void {
+    this.#stopping = true;
+    signalEventFd(this.#wakeFd);
+  }
+
+  /** Gives up the loop's own descriptors, after {@linkcode run} has returned. */
+  close(): void {
+    this.#poller.close();
+    closeFd(this.#wakeFd);
+  }
+}

@@ -1,0 +1,96 @@
+/**
+ * Mapped memory: anonymous blocks with an address that native code and typed arrays share, and files (guest memory)
+ * mapped whole. Every `ArrayBuffer` over native memory in this program is made here.
+ *
+ * @module
+ */
+import { libc } from "../../ffi/libc.ts";
+import { check, errno, SystemError } from "./errno.ts";
+
+const PROT_READ_WRITE = 3;
+const MAP_SHARED = 1;
+const MAP_PRIVATE_ANONYMOUS = 0x22;
+const MAP_NORESERVE = 0x4000;
+const MAP_FAILED = 0xffff_ffff_ffff_ffffn;
+const MADV_DONTDUMP = 16;
+const MLOCK_ONFAULT = 1;
+const MFD_CLOEXEC_ALLOW_SEALING = 3;
+const F_ADD_SEALS = 1033;
+const F_GET_SEALS = 1034;
+const F_SEAL_SHRINK = 2;
+const STAT_SIZE_OFFSET = 48;
+const STAT_BLKSIZE_OFFSET = 56;
+const PAGE_BYTES = 4096;
+
+/** Native memory: an address for native code, an `ArrayBuffer` for typed arrays, the same bytes. */
+export interface Mapping {
+  /** Where it starts, in bytes; always below 2^53. */
+  readonly address: number;
+  /** Its length in bytes. */
+  readonly sizeBytes: number;
+  /** A view of it. After {@linkcode unmap} nothing may touch this any more. */
+  readonly buffer: ArrayBuffer;
+}
+
+/** An `ArrayBuffer` over the `sizeBytes` bytes of native memory at `address`. Nothing keeps that memory mapped. */
+export function viewOf(address: number, sizeBytes: number): ArrayBuffer {
+  return Deno.UnsafePointerView.getArrayBuffer(Deno.UnsafePointer.create(BigInt(address))!, sizeBytes);
+}
+
+function map(sizeBytes: number, flags: number, fd: number, offsetBytes: number, about: string): Mapping {
+  const address = libc.mmap(0n, BigInt(sizeBytes), PROT_READ_WRITE, flags, fd, BigInt(offsetBytes));
+  if (address === MAP_FAILED) throw new SystemError("mmap", errno(), about);
+  return { address: Number(address), sizeBytes, buffer: viewOf(Number(address), sizeBytes) };
+}
+
+/** Maps `sizeBytes` bytes (rounded up to pages) of zeroed private memory. Throws {@linkcode SystemError}. */
+export function mapAnonymous(sizeBytes: number): Mapping {
+  const rounded = Math.ceil(sizeBytes / PAGE_BYTES) * PAGE_BYTES;
+  return map(rounded, MAP_PRIVATE_ANONYMOUS | MAP_NORESERVE, -1, 0, `${rounded} bytes`);
+}
+
+/**
+ * Maps private memory for keys: kept out of core dumps, and out of swap as far as the memory-lock limit allows.
+ * Throws {@linkcode SystemError} if it cannot be mapped.
+ */
+export function mapSecret(sizeBytes: number): Mapping {
+  const mapping = mapAnonymous(sizeBytes);
+  libc.madvise(BigInt(mapping.address), BigInt(mapping.sizeBytes), MADV_DONTDUMP);
+  libc.mlock2(BigInt(mapping.address), BigInt(mapping.sizeBytes), MLOCK_ONFAULT);
+  return mapping;
+}
+
+/** Maps `sizeBytes` bytes of `fd` from `offsetBytes` (a page's start) on, shared. Throws {@linkcode SystemError}. */
+export function mapShared(fd: number, sizeBytes: number, offsetBytes = 0): Mapping {
+  return map(sizeBytes, MAP_SHARED | MAP_NORESERVE, fd, offsetBytes, `${sizeBytes} bytes of descriptor ${fd}`);
+}
+
+/** Unmaps `mapping`; its `buffer` must have no users left. */
+export function unmap(mapping: Mapping): void {
+  check(libc.munmap(BigInt(mapping.address), BigInt(mapping.sizeBytes)), "munmap");
+}
+
+/** Size and preferred block (page) size, in bytes, of the file behind `fd`. Throws {@linkcode SystemError}. */
+export function fileSize(fd: number): { sizeBytes: number; blockBytes: number } {
+  const stat = new Uint8Array(256);
+  check(libc.fstat(fd, stat), "fstat", `descriptor ${fd}`);
+  const view = new DataView(stat.buffer);
+  return {
+    sizeBytes: Number(view.getBigInt64(STAT_SIZE_OFFSET, true)),
+    blockBytes: Number(view.getBigInt64(STAT_BLKSIZE_OFFSET, true)),
+  };
+}
+
+/** Forbids the memfd `fd` to shrink, where it allows seals; true if it is sealed so now. */
+export function sealAgainstShrinking(fd: number): boolean {
+  if (libc.fcntl(fd, F_ADD_SEALS, BigInt(F_SEAL_SHRINK)) === 0) return true;
+  const seals = libc.fcntl(fd, F_GET_SEALS, 0n);
+  return seals >= 0 && (seals & F_SEAL_SHRINK) !== 0;
+}
+
+/** Makes a memfd of `sizeBytes` zero bytes, named for people who read `/proc`. Throws {@linkcode SystemError}. */
+export function createMemfd(name: string, sizeBytes: number): number {
+  const fd = check(libc.memfd_create(new TextEncoder().encode(name + "\0"), MFD_CLOEXEC_ALLOW_SEALING), "memfd_create");
+  check(libc.ftruncate(fd, BigInt(sizeBytes)), "ftruncate", `${sizeBytes} bytes`);
+  return fd;
+}

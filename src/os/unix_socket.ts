@@ -1,0 +1,215 @@
+/**
+ * Unix stream sockets that carry file descriptors (SCM_RIGHTS), which Deno's own sockets do not.
+ *
+ * @module
+ */
+import { libc } from "../../ffi/libc.ts";
+import { check, errno, SystemError } from "./errno.ts";
+import { closeFd } from "./event_fd.ts";
+import { mapAnonymous, type Mapping, unmap } from "./memory_map.ts";
+
+const AF_UNIX = 1;
+const SOCK_STREAM_CLOEXEC = 1 | 0o2000000;
+const SOCK_CLOEXEC = 0o2000000;
+const SOL_SOCKET = 1;
+const SO_ACCEPTCONN = 30;
+const SCM_RIGHTS = 1;
+const MSG_DONTWAIT = 0x40;
+const MSG_NOSIGNAL = 0x4000;
+const MSG_CTRUNC = 8;
+const MSG_CMSG_CLOEXEC = 0x40000000;
+const SUN_PATH_BYTES_MAX = 107;
+const EINTR = 4;
+const EAGAIN = 11;
+
+/** Descriptors one message may carry here. More are closed by the kernel and reported as truncated. */
+export const FDS_PER_MESSAGE_MAX = 32;
+
+const CMSG_HEADER_BYTES = 16;
+const CONTROL_BYTES = CMSG_HEADER_BYTES + 4 * FDS_PER_MESSAGE_MAX;
+const MSGHDR_BYTES = 56;
+
+function socketAddress(path: string): Uint8Array<ArrayBuffer> {
+  const bytes = new TextEncoder().encode(path);
+  if (bytes.length === 0 || bytes.length > SUN_PATH_BYTES_MAX) {
+    throw new RangeError(
+      `a unix socket path has 1 to ${SUN_PATH_BYTES_MAX} bytes, not ${bytes.length}: choose a shorter path than "${path}"`,
+    );
+  }
+  const address = new Uint8Array(3 + bytes.length);
+  new DataView(address.buffer).setUint16(0, AF_UNIX, true);
+  address.set(bytes, 2);
+  return address;
+}
+
+/** Listens on `path`, which must not exist. Throws {@linkcode SystemError}. */
+export function listenUnix(path: string, backlog = 8): number {
+  const address = socketAddress(path);
+  const fd = check(libc.socket(AF_UNIX, SOCK_STREAM_CLOEXEC, 0), "socket");
+  try {
+    check(libc.bind(fd, address, address.length), "bind", path);
+    check(libc.listen(fd, backlog), "listen", path);
+  } catch (error) {
+    closeFd(fd);
+    throw error;
+  }
+  return fd;
+}
+
+/** Takes the next connection of a listening `fd`. Throws {@linkcode SystemError}. */
+export function acceptUnix(fd: number): number {
+  return check(libc.accept4(fd, 0n, 0n, SOCK_CLOEXEC), "accept4");
+}
+
+/** Connects to the socket at `path`. Throws {@linkcode SystemError}. */
+export function connectUnix(path: string): number {
+  const address = socketAddress(path);
+  const fd = check(libc.socket(AF_UNIX, SOCK_STREAM_CLOEXEC, 0), "socket");
+  try {
+    check(libc.connect(fd, address, address.length), "connect", path);
+  } catch (error) {
+    closeFd(fd);
+    throw error;
+  }
+  return fd;
+}
+
+/** Two sockets connected to each other. Throws {@linkcode SystemError}. */
+export function unixSocketPair(): [number, number] {
+  const pair = new Int32Array(2);
+  check(libc.socketpair(AF_UNIX, SOCK_STREAM_CLOEXEC, 0, pair), "socketpair");
+  return [pair[0]!, pair[1]!];
+}
+
+/** True if `fd` is a socket that listens. */
+export function isListening(fd: number): boolean {
+  const value = new Int32Array(1);
+  return libc.getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, value, new Uint32Array([4])) === 0 && value[0] === 1;
+}
+
+/** What {@linkcode FdSocket.receive} found. */
+export interface Received {
+  /** Bytes written into the buffer; 0: the other side has closed; -1: nothing there now. */
+  readonly length: number;
+  /** Descriptors that came along. The receiver owns them and must close what it does not keep. */
+  readonly fds: number[];
+  /** True if more descriptors came than fit; the surplus is closed already. */
+  readonly fdsTruncated: boolean;
+}
+
+/** A connected stream socket with descriptor passing. Owns `fd`. */
+export class FdSocket {
+  /** The socket's descriptor, for polling. */
+  readonly fd: number;
+  readonly #memory: Mapping;
+  readonly #header: Uint8Array<ArrayBuffer>;
+  readonly #control: DataView;
+  readonly #dataAddress: number;
+  readonly #data: Uint8Array;
+  readonly #capacityBytes: number;
+
+  /** Takes over the connected socket `fd`; at most `capacityBytes` bytes go through in one call. */
+  constructor(fd: number, capacityBytes = 8192) {
+    this.fd = fd;
+    this.#capacityBytes = capacityBytes;
+    this.#memory = mapAnonymous(MSGHDR_BYTES + 16 + CONTROL_BYTES + capacityBytes + 64);
+    const buffer = this.#memory.buffer;
+    // struct msghdr@0, struct iovec@56, control@72 (8-aligned), data behind it.
+    const controlOffset = MSGHDR_BYTES + 16;
+    const dataOffset = controlOffset + CONTROL_BYTES;
+    this.#header = new Uint8Array(buffer, 0, MSGHDR_BYTES);
+    this.#control = new DataView(buffer, controlOffset, CONTROL_BYTES);
+    this.#dataAddress = this.#memory.address + dataOffset;
+    this.#data = new Uint8Array(buffer, dataOffset, capacityBytes);
+  }
+
+  #prepare(dataLength: number, controlLength: number): void {
+    const view = new DataView(this.#memory.buffer);
+    this.#header.fill(0);
+    view.setBigUint64(16, BigInt(this.#memory.address + MSGHDR_BYTES), true);
+    view.setBigUint64(24, 1n, true);
+    view.setBigUint64(32, controlLength === 0 ? 0n : BigInt(this.#memory.address + MSGHDR_BYTES + 16), true);
+    view.setBigUint64(40, BigInt(controlLength), true);
+    view.setBigUint64(MSGHDR_BYTES, BigInt(this.#dataAddress), true);
+    view.setBigUint64(MSGHDR_BYTES + 8, BigInt(dataLength), true);
+  }
+
+  /**
+   * Reads up to `into.length` bytes without waiting. A reset connection reads as closed.
+   * Throws {@linkcode SystemError} on anything else.
+   */
+  receive(into: Uint8Array): Received {
+    const want = Math.min(into.length, this.#capacityBytes);
+    let length = -1;
+    do {
+      this.#prepare(want, CONTROL_BYTES);
+      length = Number(libc.recvmsg(this.fd, this.#header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC));
+      if (length >= 0) break;
+      const error = errno();
+      if (error === EAGAIN) return { length: -1, fds: [], fdsTruncated: false };
+      if (error === 104) return { length: 0, fds: [], fdsTruncated: false };
+      if (error !== EINTR) throw new SystemError("recvmsg", error);
+    } while (true);
+    into.set(this.#data.subarray(0, length));
+    // What passes here may be a key: no copy stays behind.
+    this.#data.fill(0, 0, length);
+    const flags = new DataView(this.#memory.buffer).getUint32(48, true);
+    return { length, fds: this.#receivedFds(), fdsTruncated: (flags & MSG_CTRUNC) !== 0 };
+  }
+
+  #receivedFds(): number[] {
+    const fds: number[] = [];
+    const controlLength = Number(new DataView(this.#memory.buffer).getBigUint64(40, true));
+    let offset = 0;
+    while (offset + CMSG_HEADER_BYTES <= controlLength) {
+      const length = Number(this.#control.getBigUint64(offset, true));
+      if (length < CMSG_HEADER_BYTES || offset + length > controlLength) break;
+      const level = this.#control.getInt32(offset + 8, true);
+      const type = this.#control.getInt32(offset + 12, true);
+      if (level === SOL_SOCKET && type === SCM_RIGHTS) {
+        for (let at = offset + CMSG_HEADER_BYTES; at + 4 <= offset + length; at += 4) {
+          fds.push(this.#control.getInt32(at, true));
+        }
+      }
+      offset += Math.ceil(length / 8) * 8;
+    }
+    return fds;
+  }
+
+  /**
+   * Writes all of `bytes`, with `fds` on the first byte. Waits while the socket's buffer is full.
+   * Throws {@linkcode SystemError}, `EPIPE` if the other side has gone.
+   */
+  send(bytes: Uint8Array, fds: readonly number[] = []): void {
+    if (fds.length > FDS_PER_MESSAGE_MAX) {
+      throw new RangeError(`a message carries at most ${FDS_PER_MESSAGE_MAX} descriptors, not ${fds.length}`);
+    }
+    let sent = 0;
+    while (sent < bytes.length) {
+      const piece = Math.min(bytes.length - sent, this.#capacityBytes);
+      const withFds = sent === 0 && fds.length > 0;
+      this.#data.set(bytes.subarray(sent, sent + piece));
+      this.#prepare(piece, withFds ? this.#putFds(fds) : 0);
+      const result = Number(libc.sendmsg(this.fd, this.#header, MSG_NOSIGNAL));
+      const error = result < 0 ? errno() : 0;
+      this.#data.fill(0, 0, piece);
+      if (result >= 0) sent += result;
+      else if (error !== EINTR) throw new SystemError("sendmsg", error);
+    }
+  }
+
+  #putFds(fds: readonly number[]): number {
+    const length = CMSG_HEADER_BYTES + 4 * fds.length;
+    this.#control.setBigUint64(0, BigInt(length), true);
+    this.#control.setInt32(8, SOL_SOCKET, true);
+    this.#control.setInt32(12, SCM_RIGHTS, true);
+    fds.forEach((fd, i) => this.#control.setInt32(CMSG_HEADER_BYTES + 4 * i, fd, true));
+    return Math.ceil(length / 8) * 8;
+  }
+
+  /** Closes the socket. */
+  close(): void {
+    closeFd(this.fd);
+    unmap(this.#memory);
+  }
+}
