@@ -27,6 +27,8 @@ const symbols = {
   connect: { parameters: ["i32", "buffer", "u32"], result: "i32" },
   // int getsockopt(int fd, int level, int name, void *value, socklen_t *len)
   getsockopt: { parameters: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },
+  // int setsockopt(int fd, int level, int name, const void *value, socklen_t len)
+  setsockopt: { parameters: ["i32", "i32", "i32", "buffer", "u32"], result: "i32" },
   // int shutdown(int fd, int how)
   shutdown: { parameters: ["i32", "i32"], result: "i32" },
   // ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
@@ -65,6 +67,9 @@ const symbols = {
   memmove: { parameters: ["u64", "u64", "usize"], result: "void" },
   // void *memset(void *s, int c, size_t n)
   memset: { parameters: ["u64", "i32", "usize"], result: "void" },
+
+  // void explicit_bzero(void *s, size_t n)
+  explicit_bzero: { parameters: ["u64", "usize"], result: "void" },
 
   // int eventfd(unsigned int initval, int flags)
   eventfd: { parameters: ["u32", "i32"], result: "i32" },

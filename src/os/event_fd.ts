@@ -8,6 +8,9 @@ import { check } from "./errno.ts";
 import { mapAnonymous } from "./memory_map.ts";
 
 const EFD_CLOEXEC_NONBLOCK = 0o2000000 | 0o4000;
+const O_NONBLOCK = 0o4000;
+const F_GETFL = 3;
+const F_SETFL = 4;
 
 /** Two counters in native memory: the 1 that every signal adds, and a place to read into. */
 const counters = mapAnonymous(16);
@@ -28,6 +31,13 @@ export function signalEventFd(fd: number): void {
 /** Sets the counter of `fd` back to 0; true if it was not. */
 export function drainEventFd(fd: number): boolean {
   return libc.read(fd, BigInt.asUintN(64, READ_ADDRESS), BigInt.asUintN(64, 8n)) === 8n;
+}
+
+/** Makes reads and writes of `fd` return at once, whoever made it; a negative one stands for "none". */
+export function setNonBlocking(fd: number): void {
+  if (fd < 0) return;
+  const flags = check(libc.fcntl(fd, F_GETFL, 0n), "fcntl", `descriptor ${fd}`);
+  check(libc.fcntl(fd, F_SETFL, BigInt(flags | O_NONBLOCK)), "fcntl", `descriptor ${fd}`);
 }
 
 /** Closes `fd`; a negative one stands for "none". */

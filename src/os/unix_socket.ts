@@ -11,8 +11,10 @@ import { mapAnonymous, type Mapping, unmap } from "./memory_map.ts";
 const AF_UNIX = 1;
 const SOCK_STREAM_CLOEXEC = 1 | 0o2000000;
 const SOCK_CLOEXEC = 0o2000000;
+const SOCK_NONBLOCK = 0o4000;
 const SOL_SOCKET = 1;
 const SO_ACCEPTCONN = 30;
+const SO_SNDTIMEO = 21;
 const SCM_RIGHTS = 1;
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
@@ -21,6 +23,7 @@ const MSG_CMSG_CLOEXEC = 0x40000000;
 const SUN_PATH_BYTES_MAX = 107;
 const EINTR = 4;
 const EAGAIN = 11;
+const ECONNREFUSED = 111;
 
 /** Descriptors one message may carry here. More are closed by the kernel and reported as truncated. */
 export const FDS_PER_MESSAGE_MAX = 32;
@@ -42,12 +45,17 @@ function socketAddress(path: string): Uint8Array<ArrayBuffer> {
   return address;
 }
 
-/** Listens on `path`, which must not exist. Throws {@linkcode SystemError}. */
-export function listenUnix(path: string, backlog = 8): number {
+/**
+ * Listens on `path`, which must not exist; with `mode`, nobody gets in whom those permissions keep out.
+ * Throws {@linkcode SystemError}.
+ */
+export function listenUnix(path: string, backlog = 8, mode?: number): number {
   const address = socketAddress(path);
   const fd = check(libc.socket(AF_UNIX, SOCK_STREAM_CLOEXEC, 0), "socket");
   try {
     check(libc.bind(fd, address, address.length), "bind", path);
+    // Before it listens, a socket refuses everybody: there is no moment with the wrong permissions.
+    if (mode !== undefined) Deno.chmodSync(path, mode);
     check(libc.listen(fd, backlog), "listen", path);
   } catch (error) {
     closeFd(fd);
@@ -74,11 +82,28 @@ export function connectUnix(path: string): number {
   return fd;
 }
 
+/** True if a process listens at `path`, where there is a socket. Throws {@linkcode SystemError}. */
+export function someoneListens(path: string): boolean {
+  const address = socketAddress(path);
+  // Without waiting: a listener whose queue is full is alive too, and would keep a blocking call.
+  const fd = check(libc.socket(AF_UNIX, SOCK_STREAM_CLOEXEC | SOCK_NONBLOCK, 0), "socket");
+  const error = libc.connect(fd, address, address.length) === 0 ? 0 : errno();
+  closeFd(fd);
+  if (error === 0 || error === EAGAIN) return true;
+  if (error === ECONNREFUSED) return false;
+  throw new SystemError("connect", error, path);
+}
+
 /** Two sockets connected to each other. Throws {@linkcode SystemError}. */
 export function unixSocketPair(): [number, number] {
   const pair = new Int32Array(2);
   check(libc.socketpair(AF_UNIX, SOCK_STREAM_CLOEXEC, 0, pair), "socketpair");
   return [pair[0]!, pair[1]!];
+}
+
+/** True if `fd` is a socket. */
+export function isSocket(fd: number): boolean {
+  return libc.getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, new Int32Array(1), new Uint32Array([4])) === 0;
 }
 
 /** True if `fd` is a socket that listens. */
@@ -121,6 +146,12 @@ export class FdSocket {
     this.#control = new DataView(buffer, controlOffset, CONTROL_BYTES);
     this.#dataAddress = this.#memory.address + dataOffset;
     this.#data = new Uint8Array(buffer, dataOffset, capacityBytes);
+  }
+
+  /** Lets {@linkcode send} fail with `EAGAIN` when the other side has read nothing for `timeoutMs`. */
+  setSendTimeout(timeoutMs: number): void {
+    const timeval = new BigInt64Array([BigInt(Math.floor(timeoutMs / 1000)), BigInt(timeoutMs % 1000) * 1000n]);
+    check(libc.setsockopt(this.fd, SOL_SOCKET, SO_SNDTIMEO, timeval, 16), "setsockopt", `descriptor ${this.fd}`);
   }
 
   #prepare(dataLength: number, controlLength: number): void {

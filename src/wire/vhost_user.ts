@@ -113,8 +113,8 @@ export const SESSION_ASYM_PARA_OFFSET = 32;
 export const SESSION_ASYM_KEY_OFFSET = 40;
 export const SESSION_ASYM_KEY_BYTES_MAX = 1024;
 
-/** The longest payload that any message taken here has. */
-export const PAYLOAD_BYTES_MAX = SESSION_BYTES_NEW;
+/** The longest payload that is read: longer than any of today, so that a later one can be refused and not cut off. */
+export const PAYLOAD_BYTES_MAX = 4096;
 
 /** Descriptors a message may bring: one a region. */
 export const FDS_MAX = 8;

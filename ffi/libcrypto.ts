@@ -1,0 +1,80 @@
+/**
+ * OpenSSL's libcrypto, version 3: a table of prototypes and nothing else; `src/engine` makes algorithms of them.
+ *
+ * Native contexts are `pointer` objects that are kept; addresses of guest data are `u64`.
+ *
+ * @module
+ */
+import { openLibrary } from "./library.ts";
+
+const symbols = {
+  // unsigned long OpenSSL_version_num(void)
+  OpenSSL_version_num: { parameters: [], result: "u64" },
+  // const char *OpenSSL_version(int type)
+  OpenSSL_version: { parameters: ["i32"], result: "pointer" },
+  // OSSL_PROVIDER *OSSL_PROVIDER_load(OSSL_LIB_CTX *libctx, const char *name)
+  OSSL_PROVIDER_load: { parameters: ["pointer", "buffer"], result: "pointer" },
+  // void ERR_clear_error(void)
+  ERR_clear_error: { parameters: [], result: "void" },
+  // void OPENSSL_cleanse(void *ptr, size_t len)
+  OPENSSL_cleanse: { parameters: ["u64", "usize"], result: "void" },
+  // int CRYPTO_memcmp(const void *a, const void *b, size_t len)
+  CRYPTO_memcmp: { parameters: ["u64", "u64", "usize"], result: "i32" },
+
+  // EVP_CIPHER *EVP_CIPHER_fetch(OSSL_LIB_CTX *ctx, const char *algorithm, const char *properties)
+  EVP_CIPHER_fetch: { parameters: ["pointer", "buffer", "pointer"], result: "pointer" },
+  // EVP_CIPHER_CTX *EVP_CIPHER_CTX_new(void)
+  EVP_CIPHER_CTX_new: { parameters: [], result: "pointer" },
+  // void EVP_CIPHER_CTX_free(EVP_CIPHER_CTX *ctx)
+  EVP_CIPHER_CTX_free: { parameters: ["pointer"], result: "void" },
+  // int EVP_CipherInit_ex(EVP_CIPHER_CTX *ctx, const EVP_CIPHER *type, ENGINE *impl, const unsigned char *key,
+  //                       const unsigned char *iv, int enc)
+  EVP_CipherInit_ex: { parameters: ["pointer", "pointer", "pointer", "u64", "u64", "i32"], result: "i32" },
+  // int EVP_CipherUpdate(EVP_CIPHER_CTX *ctx, unsigned char *out, int *outl, const unsigned char *in, int inl)
+  EVP_CipherUpdate: { parameters: ["pointer", "u64", "u64", "u64", "i32"], result: "i32" },
+  // int EVP_CipherFinal_ex(EVP_CIPHER_CTX *ctx, unsigned char *outm, int *outl)
+  EVP_CipherFinal_ex: { parameters: ["pointer", "u64", "u64"], result: "i32" },
+  // int EVP_CIPHER_CTX_set_padding(EVP_CIPHER_CTX *ctx, int padding)
+  EVP_CIPHER_CTX_set_padding: { parameters: ["pointer", "i32"], result: "i32" },
+  // int EVP_CIPHER_CTX_set_key_length(EVP_CIPHER_CTX *ctx, int keylen)
+  EVP_CIPHER_CTX_set_key_length: { parameters: ["pointer", "i32"], result: "i32" },
+  // int EVP_CIPHER_CTX_ctrl(EVP_CIPHER_CTX *ctx, int type, int arg, void *ptr)
+  EVP_CIPHER_CTX_ctrl: { parameters: ["pointer", "i32", "i32", "u64"], result: "i32" },
+  // unsigned char *EVP_CIPHER_CTX_iv_noconst(EVP_CIPHER_CTX *ctx)
+  EVP_CIPHER_CTX_iv_noconst: { parameters: ["pointer"], result: "u64" },
+
+  // EVP_MD *EVP_MD_fetch(OSSL_LIB_CTX *ctx, const char *algorithm, const char *properties)
+  EVP_MD_fetch: { parameters: ["pointer", "buffer", "pointer"], result: "pointer" },
+  // EVP_MD_CTX *EVP_MD_CTX_new(void)
+  EVP_MD_CTX_new: { parameters: [], result: "pointer" },
+  // void EVP_MD_CTX_free(EVP_MD_CTX *ctx)
+  EVP_MD_CTX_free: { parameters: ["pointer"], result: "void" },
+  // int EVP_DigestInit_ex(EVP_MD_CTX *ctx, const EVP_MD *type, ENGINE *impl)
+  EVP_DigestInit_ex: { parameters: ["pointer", "pointer", "pointer"], result: "i32" },
+  // int EVP_DigestUpdate(EVP_MD_CTX *ctx, const void *d, size_t cnt)
+  EVP_DigestUpdate: { parameters: ["pointer", "u64", "usize"], result: "i32" },
+  // int EVP_DigestFinal_ex(EVP_MD_CTX *ctx, unsigned char *md, unsigned int *s)
+  EVP_DigestFinal_ex: { parameters: ["pointer", "u64", "u64"], result: "i32" },
+  // int EVP_DigestFinalXOF(EVP_MD_CTX *ctx, unsigned char *md, size_t len)
+  EVP_DigestFinalXOF: { parameters: ["pointer", "u64", "usize"], result: "i32" },
+
+  // EVP_MAC *EVP_MAC_fetch(OSSL_LIB_CTX *libctx, const char *algorithm, const char *properties)
+  EVP_MAC_fetch: { parameters: ["pointer", "buffer", "pointer"], result: "pointer" },
+  // EVP_MAC_CTX *EVP_MAC_CTX_new(EVP_MAC *mac)
+  EVP_MAC_CTX_new: { parameters: ["pointer"], result: "pointer" },
+  // void EVP_MAC_CTX_free(EVP_MAC_CTX *ctx)
+  EVP_MAC_CTX_free: { parameters: ["pointer"], result: "void" },
+  // int EVP_MAC_init(EVP_MAC_CTX *ctx, const unsigned char *key, size_t keylen, const OSSL_PARAM params[])
+  EVP_MAC_init: { parameters: ["pointer", "u64", "usize", "u64"], result: "i32" },
+  // int EVP_MAC_update(EVP_MAC_CTX *ctx, const unsigned char *data, size_t datalen)
+  EVP_MAC_update: { parameters: ["pointer", "u64", "usize"], result: "i32" },
+  // int EVP_MAC_final(EVP_MAC_CTX *ctx, unsigned char *out, size_t *outl, size_t outsize)
+  EVP_MAC_final: { parameters: ["pointer", "u64", "u64", "usize"], result: "i32" },
+} as const satisfies Deno.ForeignLibraryInterface;
+
+/** OpenSSL's functions. */
+export const libcrypto: Deno.DynamicLibrary<typeof symbols>["symbols"] = openLibrary({
+  name: "OpenSSL 3's libcrypto",
+  candidates: ["libcrypto.so.3"],
+  debianPackage: "libssl3",
+}, symbols).symbols;

@@ -1,0 +1,174 @@
+/**
+ * The program's options as one table: parsing, checking and the help text are made from it.
+ *
+ * @module
+ */
+import { parseArgs } from "@std/cli/parse-args";
+import { DATA_QUEUES_MAX, SESSIONS_DEFAULT, SESSIONS_MAX } from "../device/limits.ts";
+import type { LogLevel } from "../vhost_user/log.ts";
+
+/** A command line that cannot be obeyed: exit code 2. */
+export class UsageError extends Error {
+  override readonly name = "UsageError";
+}
+
+/** One row of the option table. */
+export interface OptionRow {
+  /** Long name, without dashes. */
+  readonly name: string;
+  /** Short name. */
+  readonly short?: string;
+  /** What stands for the value in the help text; undefined: the option takes none. */
+  readonly value?: string;
+  /** What it does: a sentence. */
+  readonly help: string;
+}
+
+/** All options of the device program. */
+export const OPTIONS: readonly OptionRow[] = [
+  { name: "socket-path", short: "s", value: "PATH", help: "Listen for a VMM on the unix socket PATH." },
+  {
+    name: "fd",
+    value: "NUMBER",
+    help: "Serve the unix socket that was inherited as this descriptor, connected or listening.",
+  },
+  {
+    name: "queues",
+    short: "q",
+    value: "N",
+    help: `Data queues, 1 to ${DATA_QUEUES_MAX} (default 1). The control queue comes on top.`,
+  },
+  {
+    name: "max-sessions",
+    value: "N",
+    help: `Sessions that may exist at once, 1 to ${SESSIONS_MAX} (default ${SESSIONS_DEFAULT}).`,
+  },
+  {
+    name: "mux",
+    value: "on|off",
+    help: "Offer the multiplexing mode (default on). Off for guests that acknowledge it without speaking it.",
+  },
+  {
+    name: "stateless",
+    value: "SERVICES",
+    help: "Services offered in stateless mode: all (default), none, or a list of cipher,hash,mac,aead.",
+  },
+  { name: "socket-mode", value: "OCTAL", help: "Permissions of the socket, as in 660 (default: as the umask says)." },
+  { name: "once", help: "Exit when the first frontend has disconnected." },
+  { name: "log-level", value: "LEVEL", help: "error, warn, info (default) or debug. Lines go to standard error." },
+  { name: "print-capabilities", help: "Print what a management program wants to know, as JSON, and exit." },
+  { name: "version", short: "V", help: "Print the versions of this program, Deno and OpenSSL, and exit." },
+  { name: "help", short: "h", help: "Print this text and exit." },
+];
+
+/** Options, checked. */
+export interface Options {
+  /** Where to be served: exactly one of the two is set unless an action below ends the program first. */
+  readonly socketPath: string | undefined;
+  readonly fd: number | undefined;
+  readonly queues: number;
+  readonly maxSessions: number;
+  readonly mux: boolean;
+  /** Service numbers. */
+  readonly statelessServices: readonly number[];
+  readonly socketMode: number | undefined;
+  readonly once: boolean;
+  readonly logLevel: LogLevel;
+  readonly action: "serve" | "print-capabilities" | "version" | "help";
+}
+
+const SERVICE_NAMES: readonly string[] = ["cipher", "hash", "mac", "aead"];
+const LOG_LEVELS: readonly string[] = ["error", "warn", "info", "debug"];
+
+function integer(name: string, text: string | undefined, fallback: number, min: number, max: number): number {
+  if (text === undefined) return fallback;
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || value < min || value > max) {
+    throw new UsageError(`--${name} takes a whole number from ${min} to ${max}, not "${text}"`);
+  }
+  return value;
+}
+
+function choice(name: string, text: string | undefined, fallback: string, choices: readonly string[]): string {
+  if (text === undefined) return fallback;
+  if (!choices.includes(text)) throw new UsageError(`--${name} takes one of ${choices.join(", ")}, not "${text}"`);
+  return text;
+}
+
+function services(text: string | undefined): number[] {
+  if (text === undefined || text === "all") return SERVICE_NAMES.map((_, i) => i);
+  if (text === "none") return [];
+  return text.split(",").map((name) => {
+    const service = SERVICE_NAMES.indexOf(name);
+    if (service < 0) {
+      throw new UsageError(`--stateless takes all, none or a list of ${SERVICE_NAMES.join(", ")}, not "${name}"`);
+    }
+    return service;
+  });
+}
+
+/** Reads a command line. Throws {@linkcode UsageError}. */
+export function readOptions(commandLine: string[]): Options {
+  const alias = Object.fromEntries(OPTIONS.flatMap(({ name, short }) => short ? [[short, name]] : []));
+  const args = parseArgs(commandLine, {
+    string: OPTIONS.filter(({ value }) => value !== undefined).map(({ name }) => name),
+    boolean: OPTIONS.filter(({ value }) => value === undefined).map(({ name }) => name),
+    alias,
+    unknown: (arg: string) => {
+      throw new UsageError(`there is no option or command "${arg}"`);
+    },
+  });
+  const text = (name: string): string | undefined => {
+    const value = args[name];
+    if (Array.isArray(value)) throw new UsageError(`--${name} was given more than once`);
+    if (value === "") throw new UsageError(`--${name} needs a value`);
+    return value as string | undefined;
+  };
+  const mode = text("socket-mode");
+  if (mode !== undefined && !/^[0-7]{3,4}$/.test(mode)) {
+    throw new UsageError(`--socket-mode takes three or four octal digits, as in 660, not "${mode}"`);
+  }
+  const fd = text("fd");
+  const options: Options = {
+    socketPath: text("socket-path"),
+    fd: fd === undefined ? undefined : integer("fd", fd, -1, 0, 1 << 20),
+    queues: integer("queues", text("queues"), 1, 1, DATA_QUEUES_MAX),
+    maxSessions: integer("max-sessions", text("max-sessions"), SESSIONS_DEFAULT, 1, SESSIONS_MAX),
+    mux: choice("mux", text("mux"), "on", ["on", "off"]) === "on",
+    statelessServices: services(text("stateless")),
+    socketMode: mode === undefined ? undefined : parseInt(mode, 8),
+    once: args["once"] === true,
+    logLevel: choice("log-level", text("log-level"), "info", LOG_LEVELS) as LogLevel,
+    action: args["help"]
+      ? "help"
+      : args["version"]
+      ? "version"
+      : args["print-capabilities"]
+      ? "print-capabilities"
+      : "serve",
+  };
+  if (options.action === "serve" && (options.socketPath === undefined) === (options.fd === undefined)) {
+    throw new UsageError(
+      options.fd === undefined
+        ? "say where to serve: --socket-path=PATH or --fd=NUMBER"
+        : "--socket-path and --fd exclude each other: a device is served in one place",
+    );
+  }
+  return options;
+}
+
+/** The help text. */
+export function helpText(): string {
+  const rows = OPTIONS.map(({ name, short, value, help }) => {
+    const left = `  ${short ? `-${short}, ` : "    "}--${name}${value ? `=${value}` : ""}`;
+    return left.length < 30 ? `${left.padEnd(30)}${help}` : `${left}\n${" ".repeat(30)}${help}`;
+  });
+  return `Usage: vhost-user-crypto --socket-path=PATH [OPTION]...
+
+Serves a virtio crypto device to a VMM over vhost-user, with OpenSSL behind it.
+
+${rows.join("\n")}
+
+Exit status: 0 after a clean end, 1 if something failed at run time, 2 for a wrong command line.
+`;
+}

@@ -1,0 +1,42 @@
+/**
+ * The device's configuration space (v19, Device configuration layout), worked out from what this host can serve.
+ *
+ * @module
+ */
+import type { Catalogue } from "../engine/algorithms.ts";
+import { AUTH_KEY_BYTES_MAX, CIPHER_KEY_BYTES_MAX } from "../engine/operation.ts";
+import * as wire from "../wire/virtio_crypto.ts";
+import { REQUEST_BYTES_MAX } from "./limits.ts";
+
+function maskOf(numbers: Iterable<number>): bigint {
+  let mask = 0n;
+  for (const number of numbers) mask |= 1n << BigInt(number);
+  return mask;
+}
+
+/** The services that `catalogue` has algorithms for: bit n for service n. */
+export function servicesOf(catalogue: Catalogue): number {
+  return (catalogue.ciphers.size > 0 ? 1 << wire.SERVICE_CIPHER : 0) |
+    (catalogue.hashes.size > 0 ? 1 << wire.SERVICE_HASH : 0) |
+    (catalogue.macs.size > 0 ? 1 << wire.SERVICE_MAC : 0) |
+    (catalogue.aeads.size > 0 ? 1 << wire.SERVICE_AEAD : 0);
+}
+
+/** `struct virtio_crypto_config` of a device with `dataQueues` data queues. */
+export function encodeConfig(catalogue: Catalogue, dataQueues: number): Uint8Array {
+  const bytes = new Uint8Array(wire.CONFIG_BYTES);
+  const view = new DataView(bytes.buffer);
+  const put = (offset: number, value: number) => view.setUint32(offset, value, true);
+  put(wire.CONFIG_STATUS_OFFSET, wire.S_HW_READY);
+  put(wire.CONFIG_MAX_DATAQUEUES_OFFSET, dataQueues);
+  put(wire.CONFIG_CRYPTO_SERVICES_OFFSET, servicesOf(catalogue));
+  // The 64-bit masks are two 32-bit fields each, the lower one first.
+  view.setBigUint64(wire.CONFIG_CIPHER_ALGO_L_OFFSET, maskOf(catalogue.ciphers.keys()), true);
+  put(wire.CONFIG_HASH_ALGO_OFFSET, Number(maskOf(catalogue.hashes.keys())));
+  view.setBigUint64(wire.CONFIG_MAC_ALGO_L_OFFSET, maskOf(catalogue.macs.keys()), true);
+  put(wire.CONFIG_AEAD_ALGO_OFFSET, Number(maskOf(catalogue.aeads.keys())));
+  put(wire.CONFIG_MAX_CIPHER_KEY_LEN_OFFSET, CIPHER_KEY_BYTES_MAX);
+  put(wire.CONFIG_MAX_AUTH_KEY_LEN_OFFSET, AUTH_KEY_BYTES_MAX);
+  view.setBigUint64(wire.CONFIG_MAX_SIZE_OFFSET, BigInt(REQUEST_BYTES_MAX), true);
+  return bytes;
+}

@@ -1,0 +1,386 @@
+/**
+ * Decoding data requests: from a descriptor chain to an {@linkcode Operation}. The header and the parameters are
+ * copied once into private memory, and nothing looks at the guest's copy again. Fixed-size form, multiplexed form and
+ * stateless form differ here and nowhere else.
+ *
+ * @module
+ */
+import { loadCatalogue } from "../engine/algorithms.ts";
+import { checkParameters } from "../engine/engine.ts";
+import {
+  AUTH_KEY_BYTES_MAX,
+  CIPHER_KEY_BYTES_MAX,
+  FAILED,
+  IV_BYTES_MAX,
+  KIND_AEAD,
+  KIND_CHAIN,
+  KIND_CIPHER,
+  KIND_HASH,
+  KIND_MAC,
+  type Operation,
+  type Parameters,
+  UNSUPPORTED,
+} from "../engine/operation.ts";
+import { gather, SegmentCursor, Span } from "../memory/segments.ts";
+import { mapSecret } from "../os/memory_map.ts";
+import type { ChainBatch } from "../virtqueue/chain.ts";
+import * as wire from "../wire/virtio_crypto.ts";
+import type { SessionContexts } from "./contexts.ts";
+import type { Dialect } from "./dialect.ts";
+import { REQUEST_BYTES_MAX } from "./limits.ts";
+
+/** Kind of session that a service's requests need; a symmetric request's op_type decides between two. */
+const KIND_OF_SERVICE: readonly number[] = [KIND_CIPHER, KIND_HASH, KIND_MAC, KIND_AEAD];
+
+/** Decodes the data requests of an isolate, one after the other. */
+export class DataRequestDecoder {
+  readonly #dialect: Dialect;
+  readonly #contexts: SessionContexts;
+  readonly #batch: ChainBatch;
+  readonly #readable: SegmentCursor;
+  readonly #writable: SegmentCursor;
+  readonly #part = new Span();
+  /** Header and parameters of the request under way, at `#fixedAddress`. */
+  readonly #words: Uint32Array;
+  readonly #fixedAddress: number;
+  readonly #catalogue = loadCatalogue();
+
+  /** Decodes chains of `batch` by the rules of `dialect`. */
+  constructor(batch: ChainBatch, dialect: Dialect, contexts: SessionContexts) {
+    const memory = mapSecret(4096);
+    this.#words = new Uint32Array(memory.buffer);
+    this.#fixedAddress = memory.address;
+    this.#batch = batch;
+    this.#dialect = dialect;
+    this.#contexts = contexts;
+    this.#readable = new SegmentCursor(batch.segments);
+    this.#writable = new SegmentCursor(batch.segments);
+  }
+
+  /** Decodes chain `i` into `operation`. Returns STATUS_OK, or the status to answer with at once. */
+  decode(i: number, operation: Operation): number {
+    const batch = this.#batch;
+    operation.written = 0;
+    operation.sessionSlot = -1;
+    const writableBytes = batch.writableBytes[i]!;
+    if (batch.unmapped[i] !== 0 || writableBytes === 0) return wire.STATUS_ERR;
+    this.#readable.start(batch.first[i]!, batch.readableBytes[i]!);
+    this.#writable.start(batch.firstWritable[i]!, writableBytes - 1); // The last byte is the status.
+    if (!this.#fetchFixed(0, wire.DATA_HEADER_BYTES)) return wire.STATUS_ERR;
+    const opcode = this.#words[wire.DATA_OPCODE_OFFSET >>> 2]!;
+    const service = wire.serviceOf(opcode);
+    const op = opcode & 0xff;
+    const operations = service === wire.SERVICE_CIPHER || service === wire.SERVICE_AEAD ? 2 : 1;
+    if (service > wire.SERVICE_AEAD || op >= operations) return wire.STATUS_NOTSUPP;
+    if ((this.#dialect.services >>> service & 1) === 0) return wire.STATUS_NOTSUPP;
+    const encrypt = op === 0;
+    if (!this.#dialect.mux) {
+      if (!this.#fetchPara(wire.DATA_PARA_BYTES_FIXED)) return wire.STATUS_ERR;
+      return this.#decodeSession(operation, service, encrypt);
+    }
+    const flag = this.#words[wire.DATA_FLAG_OFFSET >>> 2]!;
+    const stateless = (this.#dialect.statelessServices >>> service & 1) !== 0;
+    if (flag === wire.FLAG_SESSION_MODE || (flag === 0 && !stateless)) {
+      if (!this.#fetchPara(sessionParaBytes(service))) return wire.STATUS_ERR;
+      return this.#decodeSession(operation, service, encrypt);
+    }
+    if (flag > wire.FLAG_STATELESS_MODE_V15) return wire.STATUS_ERR;
+    if (!stateless) return wire.STATUS_NOTSUPP;
+    return this.#decodeStateless(operation, service, encrypt);
+  }
+
+  /** Copies the next `length` readable bytes to `offset` of the private copy; false if there are fewer. */
+  #fetchFixed(offset: number, length: number): boolean {
+    if (this.#readable.remaining < length) return false;
+    this.#readable.take(this.#part, length);
+    gather(this.#batch.segments, this.#part, this.#fixedAddress + offset);
+    return true;
+  }
+
+  #fetchPara(length: number): boolean {
+    return this.#fetchFixed(wire.DATA_HEADER_BYTES, length);
+  }
+
+  /** The parameter field at `offset`. */
+  #para(offset: number): number {
+    return this.#words[(wire.DATA_HEADER_BYTES + offset) >>> 2]!;
+  }
+
+  #decodeSession(operation: Operation, service: number, encrypt: boolean): number {
+    let kind = KIND_OF_SERVICE[service]!;
+    if (kind === KIND_CIPHER) {
+      const opType = this.#para(wire.SYM_PARA_OP_TYPE_OFFSET);
+      if (opType === wire.SYM_OP_ALGORITHM_CHAINING) kind = KIND_CHAIN;
+      else if (opType !== wire.SYM_OP_CIPHER) return wire.STATUS_NOTSUPP;
+    }
+    const words = this.#words;
+    const slot = this.#contexts.find(
+      words[wire.DATA_SESSION_ID_OFFSET >>> 2]!,
+      words[(wire.DATA_SESSION_ID_OFFSET >>> 2) + 1]!,
+    );
+    if (slot < 0) return wire.STATUS_INVSESS;
+    const parameters = this.#contexts.parameters(slot);
+    if (parameters.kind !== kind) return wire.STATUS_ERR;
+    operation.sessionSlot = slot;
+    operation.parameters = parameters;
+    switch (kind) {
+      case KIND_CIPHER:
+        if (parameters.encrypt !== encrypt) return wire.STATUS_ERR;
+        return this.#takeCipher(
+          operation,
+          this.#para(wire.CIPHER_PARA_IV_LEN_OFFSET),
+          this.#para(wire.CIPHER_PARA_SRC_DATA_LEN_OFFSET),
+          this.#para(wire.CIPHER_PARA_DST_DATA_LEN_OFFSET),
+        );
+      case KIND_CHAIN:
+        if (parameters.encrypt !== encrypt) return wire.STATUS_ERR;
+        return this.#takeChain(operation, 0, !this.#dialect.mux);
+      case KIND_AEAD: {
+        if (parameters.encrypt !== encrypt) return wire.STATUS_ERR;
+        const tagLen = this.#para(wire.AEAD_PARA_TAG_LEN_OFFSET);
+        return this.#takeAead(
+          operation,
+          this.#para(wire.AEAD_PARA_IV_LEN_OFFSET),
+          this.#para(wire.AEAD_PARA_AAD_LEN_OFFSET),
+          this.#para(wire.AEAD_PARA_SRC_DATA_LEN_OFFSET),
+          this.#para(wire.AEAD_PARA_DST_DATA_LEN_OFFSET),
+          tagLen === 0 ? parameters.tagLen : tagLen,
+        );
+      }
+      default:
+        return this.#takeDigest(
+          operation,
+          this.#para(wire.HASH_PARA_SRC_DATA_LEN_OFFSET),
+          this.#para(wire.HASH_PARA_HASH_RESULT_LEN_OFFSET),
+        );
+    }
+  }
+
+  #decodeStateless(operation: Operation, service: number, encrypt: boolean): number {
+    const parameters = operation.ownParameters;
+    operation.parameters = parameters;
+    parameters.encrypt = encrypt;
+    parameters.authenticated = false;
+    parameters.hashFirst = false;
+    parameters.keyLen = 0;
+    parameters.authKeyLen = 0;
+    parameters.hashResultLen = 0;
+    parameters.aadLen = 0;
+    parameters.cipherKey = operation.ownCipherKey;
+    parameters.authKey = operation.ownAuthKey;
+    parameters.kind = KIND_OF_SERVICE[service]!;
+    switch (service) {
+      case wire.SERVICE_CIPHER:
+        return this.#decodeStatelessSym(operation, parameters);
+      case wire.SERVICE_AEAD:
+        return this.#decodeStatelessAead(operation, parameters);
+      case wire.SERVICE_MAC: {
+        if (!this.#fetchPara(wire.STATELESS_MAC_BYTES)) return wire.STATUS_ERR;
+        parameters.hashAlgo = this.#para(wire.STATELESS_MAC_ALGO_OFFSET);
+        parameters.authKeyLen = this.#para(wire.STATELESS_MAC_AUTH_KEY_LEN_OFFSET);
+        const status = this.#takeKeys(operation, 0, parameters.authKeyLen);
+        if (status !== wire.STATUS_OK) return status;
+        return this.#takeDigest(
+          operation,
+          this.#para(wire.STATELESS_MAC_SRC_DATA_LEN_OFFSET),
+          this.#para(wire.STATELESS_MAC_RESULT_LEN_OFFSET),
+        );
+      }
+      default: {
+        if (!this.#fetchPara(wire.STATELESS_HASH_BYTES)) return wire.STATUS_ERR;
+        parameters.hashAlgo = this.#para(wire.STATELESS_HASH_ALGO_OFFSET);
+        const status = this.#takeKeys(operation, 0, 0);
+        if (status !== wire.STATUS_OK) return status;
+        return this.#takeDigest(
+          operation,
+          this.#para(wire.STATELESS_HASH_SRC_DATA_LEN_OFFSET),
+          this.#para(wire.STATELESS_HASH_RESULT_LEN_OFFSET),
+        );
+      }
+    }
+  }
+
+  #decodeStatelessSym(operation: Operation, parameters: Parameters): number {
+    if (!this.#fetchPara(wire.STATELESS_SYM_BYTES_RATIFIED)) return wire.STATUS_ERR;
+    const opType = this.#para(wire.STATELESS_SYM_OP_TYPE_OFFSET);
+    if (opType === wire.SYM_OP_CIPHER) {
+      parameters.algo = this.#para(wire.STATELESS_CIPHER_ALGO_OFFSET);
+      parameters.keyLen = this.#para(wire.STATELESS_CIPHER_KEYLEN_OFFSET);
+      if (this.#contradictsOpcode(wire.STATELESS_CIPHER_OP_OFFSET, parameters)) return wire.STATUS_ERR;
+      const ivLen = this.#para(wire.STATELESS_CIPHER_IV_LEN_OFFSET);
+      const srcDataLen = this.#para(wire.STATELESS_CIPHER_SRC_DATA_LEN_OFFSET);
+      if (!this.#skipQueueId(parameters.keyLen + ivLen + srcDataLen)) return wire.STATUS_ERR;
+      const status = this.#takeKeys(operation, parameters.keyLen, 0);
+      if (status !== wire.STATUS_OK) return status;
+      return this.#takeCipher(operation, ivLen, srcDataLen, this.#para(wire.STATELESS_CIPHER_DST_DATA_LEN_OFFSET));
+    }
+    if (opType !== wire.SYM_OP_ALGORITHM_CHAINING) return wire.STATUS_NOTSUPP;
+    return this.#decodeStatelessChain(operation, parameters);
+  }
+
+  #decodeStatelessChain(operation: Operation, parameters: Parameters): number {
+    const order = this.#para(wire.STATELESS_CHAIN_ORDER_OFFSET);
+    const hashMode = this.#para(wire.STATELESS_CHAIN_HASH_MODE_OFFSET);
+    parameters.kind = KIND_CHAIN;
+    parameters.algo = this.#para(wire.STATELESS_CHAIN_CIPHER_ALGO_OFFSET);
+    parameters.keyLen = this.#para(wire.STATELESS_CHAIN_CIPHER_KEYLEN_OFFSET);
+    parameters.hashAlgo = this.#para(wire.STATELESS_CHAIN_HASH_ALGO_OFFSET);
+    parameters.authKeyLen = this.#para(wire.STATELESS_CHAIN_AUTH_KEY_LEN_OFFSET);
+    const chainStatus = checkChain(order, hashMode, parameters);
+    if (chainStatus !== wire.STATUS_OK) return chainStatus;
+    if (this.#contradictsOpcode(wire.STATELESS_CHAIN_CIPHER_OP_OFFSET, parameters)) return wire.STATUS_ERR;
+    // The structure has aad_len twice. The second counts; the first, if given at all, must agree.
+    const aadLen = this.#para(wire.STATELESS_CHAIN_AAD_LEN_OFFSET);
+    const aadLenFirst = this.#para(wire.STATELESS_CHAIN_AAD_LEN_FIRST_OFFSET);
+    if (aadLenFirst !== 0 && aadLenFirst !== aadLen) return wire.STATUS_ERR;
+    const variable = parameters.keyLen + parameters.authKeyLen + this.#para(wire.STATELESS_CHAIN_IV_LEN_OFFSET) +
+      aadLen + this.#para(wire.STATELESS_CHAIN_SRC_DATA_LEN_OFFSET);
+    if (!this.#skipQueueId(variable)) return wire.STATUS_ERR;
+    const status = this.#takeKeys(operation, parameters.keyLen, parameters.authKeyLen);
+    if (status !== wire.STATUS_OK) return status;
+    return this.#takeChain(operation, wire.STATELESS_CHAIN_IV_LEN_OFFSET, true);
+  }
+
+  /**
+   * v19 has a queue_id behind op_type that the ratified text dropped. It is there, and means nothing here, unless the
+   * request is exactly as long as it is without.
+   */
+  #skipQueueId(variableBytes: number): boolean {
+    if (this.#readable.remaining === variableBytes) return true;
+    return this.#fetchFixed(
+      wire.DATA_HEADER_BYTES + wire.STATELESS_SYM_BYTES_RATIFIED,
+      wire.STATELESS_SYM_BYTES - wire.STATELESS_SYM_BYTES_RATIFIED,
+    );
+  }
+
+  /** The `op` of the parameters says the direction again; it has to be a direction, and the opcode's. */
+  #contradictsOpcode(offset: number, parameters: Parameters): boolean {
+    return this.#para(offset) !== (parameters.encrypt ? wire.OP_ENCRYPT : wire.OP_DECRYPT);
+  }
+
+  #decodeStatelessAead(operation: Operation, parameters: Parameters): number {
+    if (!this.#fetchPara(wire.STATELESS_AEAD_BYTES)) return wire.STATUS_ERR;
+    parameters.algo = this.#para(wire.STATELESS_AEAD_ALGO_OFFSET);
+    parameters.keyLen = this.#para(wire.STATELESS_AEAD_KEY_LEN_OFFSET);
+    if (this.#contradictsOpcode(wire.STATELESS_AEAD_OP_OFFSET, parameters)) return wire.STATUS_ERR;
+    const status = this.#takeKeys(operation, parameters.keyLen, 0);
+    if (status !== wire.STATUS_OK) return status;
+    return this.#takeAead(
+      operation,
+      this.#para(wire.STATELESS_AEAD_IV_LEN_OFFSET),
+      this.#para(wire.STATELESS_AEAD_AAD_LEN_OFFSET),
+      this.#para(wire.STATELESS_AEAD_SRC_DATA_LEN_OFFSET),
+      this.#para(wire.STATELESS_AEAD_DST_DATA_LEN_OFFSET),
+      this.#para(wire.STATELESS_AEAD_TAG_LEN_OFFSET),
+    );
+  }
+
+  /** Checks the operation's own parameters, then copies its keys out of the guest's reach. */
+  #takeKeys(operation: Operation, keyLen: number, authKeyLen: number): number {
+    const outcome = checkParameters(operation.parameters, this.#catalogue);
+    if (outcome === UNSUPPORTED) return wire.STATUS_NOTSUPP;
+    if (outcome === FAILED || keyLen > CIPHER_KEY_BYTES_MAX || authKeyLen > AUTH_KEY_BYTES_MAX) return wire.STATUS_ERR;
+    if (this.#readable.remaining < keyLen + authKeyLen) return wire.STATUS_ERR;
+    operation.hasOwnKeys = true;
+    this.#takeCopy(keyLen, operation.ownCipherKey);
+    this.#takeCopy(authKeyLen, operation.ownAuthKey);
+    return wire.STATUS_OK;
+  }
+
+  #takeCopy(length: number, to: number): void {
+    if (length === 0) return;
+    this.#readable.take(this.#part, length);
+    gather(this.#batch.segments, this.#part, to);
+  }
+
+  #takeCipher(operation: Operation, ivLen: number, srcDataLen: number, dstDataLen: number): number {
+    if (dstDataLen < srcDataLen || ivLen > IV_BYTES_MAX) return wire.STATUS_ERR;
+    if (!this.#fits(ivLen + srcDataLen, dstDataLen)) return wire.STATUS_ERR;
+    operation.ivLen = ivLen;
+    this.#takeCopy(ivLen, operation.iv);
+    this.#readable.take(operation.src, srcDataLen);
+    this.#writable.take(operation.dst, srcDataLen);
+    return wire.STATUS_OK;
+  }
+
+  #takeDigest(operation: Operation, srcDataLen: number, hashResultLen: number): number {
+    const sessionResultLen = operation.parameters.hashResultLen;
+    if (hashResultLen === 0 || (sessionResultLen !== 0 && hashResultLen > sessionResultLen)) return wire.STATUS_ERR;
+    if (!this.#fits(srcDataLen, hashResultLen)) return wire.STATUS_ERR;
+    this.#readable.take(operation.src, srcDataLen);
+    this.#writable.take(operation.result, hashResultLen);
+    return wire.STATUS_OK;
+  }
+
+  #takeAead(
+    operation: Operation,
+    ivLen: number,
+    aadLen: number,
+    srcDataLen: number,
+    dstDataLen: number,
+    tagLen: number,
+  ): number {
+    const { encrypt, aadLen: sessionAadLen } = operation.parameters;
+    if (sessionAadLen !== 0 && sessionAadLen !== aadLen) return wire.STATUS_ERR;
+    const resultLen = encrypt ? srcDataLen + tagLen : srcDataLen - tagLen;
+    if (resultLen < 0 || dstDataLen < resultLen || ivLen > IV_BYTES_MAX) return wire.STATUS_ERR;
+    if (!this.#fits(ivLen + srcDataLen + aadLen, dstDataLen)) return wire.STATUS_ERR;
+    operation.ivLen = ivLen;
+    operation.tagLen = tagLen;
+    this.#takeCopy(ivLen, operation.iv);
+    this.#readable.take(operation.src, srcDataLen);
+    this.#readable.take(operation.aad, aadLen);
+    this.#writable.take(operation.dst, resultLen);
+    return wire.STATUS_OK;
+  }
+
+  /** The chain parameters from iv_len on are the same in both modes; `at` is where iv_len is. */
+  #takeChain(operation: Operation, at: number, aadFirst: boolean): number {
+    const ivLen = this.#para(at + wire.CHAIN_PARA_IV_LEN_OFFSET);
+    const srcDataLen = this.#para(at + wire.CHAIN_PARA_SRC_DATA_LEN_OFFSET);
+    const dstDataLen = this.#para(at + wire.CHAIN_PARA_DST_DATA_LEN_OFFSET);
+    const aadLen = this.#para(at + wire.CHAIN_PARA_AAD_LEN_OFFSET);
+    const hashResultLen = this.#para(at + wire.CHAIN_PARA_HASH_RESULT_LEN_OFFSET);
+    operation.cipherStart = this.#para(at + wire.CHAIN_PARA_CIPHER_START_OFFSET);
+    operation.cipherLen = this.#para(at + wire.CHAIN_PARA_LEN_TO_CIPHER_OFFSET);
+    operation.hashStart = this.#para(at + wire.CHAIN_PARA_HASH_START_OFFSET);
+    operation.hashLen = this.#para(at + wire.CHAIN_PARA_LEN_TO_HASH_OFFSET);
+    if (operation.cipherStart + operation.cipherLen > srcDataLen) return wire.STATUS_ERR;
+    if (operation.hashStart + operation.hashLen > srcDataLen) return wire.STATUS_ERR;
+    const { hashResultLen: sessionResultLen, aadLen: sessionAadLen } = operation.parameters;
+    if (hashResultLen === 0 || (sessionResultLen !== 0 && hashResultLen > sessionResultLen)) return wire.STATUS_ERR;
+    if (sessionAadLen !== 0 && sessionAadLen !== aadLen) return wire.STATUS_ERR;
+    if (dstDataLen < srcDataLen || ivLen > IV_BYTES_MAX) return wire.STATUS_ERR;
+    if (!this.#fits(ivLen + srcDataLen + aadLen, dstDataLen + hashResultLen)) return wire.STATUS_ERR;
+    operation.ivLen = ivLen;
+    this.#takeCopy(ivLen, operation.iv);
+    if (aadFirst) this.#readable.take(operation.aad, aadLen);
+    this.#readable.take(operation.src, srcDataLen);
+    if (!aadFirst) this.#readable.take(operation.aad, aadLen);
+    this.#writable.take(operation.dst, srcDataLen);
+    // A destination longer than the source keeps its rest; the digest stands behind all of it.
+    if (dstDataLen > srcDataLen) this.#writable.take(this.#part, dstDataLen - srcDataLen);
+    this.#writable.take(operation.result, hashResultLen);
+    return wire.STATUS_OK;
+  }
+
+  /** True if so many bytes are there to read and to write, and `max_size` allows them together. */
+  #fits(readable: number, writable: number): boolean {
+    return readable <= this.#readable.remaining && writable <= this.#writable.remaining &&
+      readable + writable <= REQUEST_BYTES_MAX;
+  }
+}
+
+function sessionParaBytes(service: number): number {
+  if (service === wire.SERVICE_CIPHER) return wire.DATA_SYM_BYTES;
+  return service === wire.SERVICE_AEAD ? wire.DATA_AEAD_BYTES : wire.DATA_HASH_BYTES;
+}
+
+/** Checks a chain's order and hash mode and takes them over; nested hashing has no definition to implement. */
+export function checkChain(order: number, hashMode: number, parameters: Parameters): number {
+  if (hashMode !== wire.HASH_MODE_PLAIN && hashMode !== wire.HASH_MODE_AUTH) return wire.STATUS_NOTSUPP;
+  if (order !== wire.CHAIN_HASH_THEN_CIPHER && order !== wire.CHAIN_CIPHER_THEN_HASH) return wire.STATUS_ERR;
+  parameters.authenticated = hashMode === wire.HASH_MODE_AUTH;
+  parameters.hashFirst = order === wire.CHAIN_HASH_THEN_CIPHER;
+  return wire.STATUS_OK;
+}

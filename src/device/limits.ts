@@ -1,0 +1,20 @@
+/**
+ * Every limit of the device in one place, with the reason for its size.
+ *
+ * @module
+ */
+export { REGIONS_MAX } from "../memory/guest_memory.ts";
+export { BATCH_BYTES_MAX, BATCH_CHAINS_MAX, BATCH_SEGMENTS_MAX } from "../virtqueue/chain.ts";
+export { INDIRECT_ENTRIES_MAX } from "../virtqueue/indirect.ts";
+export { AUTH_KEY_BYTES_MAX, CIPHER_KEY_BYTES_MAX, IV_BYTES_MAX } from "../engine/operation.ts";
+
+/** Data queues. The configuration space could say 65535; QEMU takes 64. */
+export const DATA_QUEUES_MAX = 64;
+/** Sessions, unless the user asks for more or fewer. A guest's reset may leak the old ones until it disconnects. */
+export const SESSIONS_DEFAULT = 4096;
+/** The most sessions a user can ask for: ids keep 16 bits to tell a slot's tenants apart. */
+export const SESSIONS_MAX = 65536;
+/** Bytes of all variable parts of a request together: `max_size` of the configuration space. */
+export const REQUEST_BYTES_MAX = 4 << 20;
+/** Batches that one queue gets before others have their turn. */
+export const TURN_BATCHES_MAX = 8;

@@ -1,0 +1,140 @@
+/**
+ * Serving one virtqueue: the loop from "the driver has kicked" to "the ring is empty and notifications are on". What
+ * is in the requests is not its business.
+ *
+ * @module
+ */
+import type { GuestMemory } from "../memory/guest_memory.ts";
+import { signalEventFd } from "../os/event_fd.ts";
+import type { ChainBatch } from "../virtqueue/chain.ts";
+import { type Ring, RING_FAULTS, RING_OK, type RingFeatures, type RingLayout } from "../virtqueue/ring.ts";
+import { SplitRing } from "../virtqueue/split.ts";
+import { availBytes, DESC_BYTES, QUEUE_SIZE_MAX, usedBytes } from "../wire/vring.ts";
+import { type RingSetup, RingSetupError } from "./backend.ts";
+import { TURN_BATCHES_MAX } from "./limits.ts";
+
+/** Answers the requests of a batch. */
+export interface BatchProcessor {
+  /** What queues fetch into. */
+  readonly batch: ChainBatch;
+  /** Fills in results, statuses and used lengths of the whole batch. */
+  process(): void;
+}
+
+/** One queue: stopped, or with a ring that it serves. */
+export class QueueServer {
+  readonly #name: string;
+  readonly #processor: BatchProcessor;
+  readonly #onFault: (message: string) => void;
+  #ring: Ring | null = null;
+  #setup: RingSetup | null = null;
+  #callFd = -1;
+  #errFd = -1;
+  #faultReported = false;
+  /** A disabled queue leaves its requests in the ring. */
+  enabled = true;
+
+  /** A stopped queue called `name`, whose requests `processor` answers; `onFault` hears of broken rings. */
+  constructor(name: string, processor: BatchProcessor, onFault: (message: string) => void) {
+    this.#name = name;
+    this.#processor = processor;
+    this.#onFault = onFault;
+  }
+
+  /** True between {@linkcode start} and {@linkcode stop}. */
+  get isStarted(): boolean {
+    return this.#ring !== null;
+  }
+
+  /** Begins to serve a ring. Throws {@linkcode RingSetupError} if it cannot be served as set up. */
+  start(setup: RingSetup, memory: GuestMemory, features: RingFeatures): void {
+    const layout = this.#translate(setup, memory);
+    this.#ring = new SplitRing(layout, memory, features);
+    this.#setup = setup;
+    this.#callFd = setup.callFd;
+    this.#errFd = setup.errFd;
+    this.#faultReported = false;
+  }
+
+  /** Checks the sizes and addresses of `setup`, all of which the frontend chose. */
+  #translate(setup: RingSetup, memory: GuestMemory): RingLayout {
+    const { size, base } = setup;
+    if (size === 0 || size > QUEUE_SIZE_MAX || (size & (size - 1)) !== 0) {
+      throw new RingSetupError(`${this.#name} has ${size} entries: a split ring has a power of two, at most 32768`);
+    }
+    const part = (what: string, address: number, length: number, alignment: number) => {
+      if (address % alignment !== 0) {
+        throw new RingSetupError(
+          `${this.#name} has its ${what} at 0x${address.toString(16)}, which is no multiple of ${alignment}`,
+        );
+      }
+      const host = memory.translateUser(address, length);
+      if (host === 0) {
+        throw new RingSetupError(
+          `${this.#name} has its ${what} at frontend address 0x${address.toString(16)}, where no memory region has ` +
+            `${length} bytes`,
+        );
+      }
+      return host;
+    };
+    return {
+      size,
+      base,
+      desc: part("descriptor table", setup.descAddress, DESC_BYTES * size, 16),
+      driver: part("available ring", setup.driverAddress, availBytes(size), 2),
+      device: part("used ring", setup.deviceAddress, usedBytes(size), 4),
+    };
+  }
+
+  /** Goes on in another memory table. Throws {@linkcode RingSetupError} if the ring does not lie in it. */
+  move(memory: GuestMemory): void {
+    if (this.#ring !== null && this.#setup !== null) this.#ring.move(memory, this.#translate(this.#setup, memory));
+  }
+
+  /** Stops; returns where to go on. */
+  stop(): number {
+    const base = this.#ring?.base() ?? 0;
+    this.#ring = null;
+    this.#setup = null;
+    return base;
+  }
+
+  /** Signals `fd` from now on; -1: nobody. */
+  set callFd(fd: number) {
+    this.#callFd = fd;
+  }
+
+  /** Reports a broken ring on `fd` from now on; -1: nowhere. */
+  set errFd(fd: number) {
+    this.#errFd = fd;
+  }
+
+  /** Serves what is in the ring, within a turn's bounds; true if there may be more. */
+  serve(): boolean {
+    const ring = this.#ring;
+    if (ring === null || !this.enabled) return false;
+    const { batch } = this.#processor;
+    ring.disableNotifications();
+    for (let batches = 0; batches < TURN_BATCHES_MAX;) {
+      batch.clear();
+      if (ring.fetch(batch) > 0) {
+        this.#processor.process();
+        if (ring.complete(batch) && this.#callFd >= 0) signalEventFd(this.#callFd);
+        batches++;
+      } else if (ring.fault !== RING_OK) {
+        this.#reportFault(ring.fault);
+        return false;
+      } else if (!ring.enableNotifications()) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  #reportFault(fault: number): void {
+    if (this.#faultReported) return;
+    this.#faultReported = true;
+    if (this.#errFd >= 0) signalEventFd(this.#errFd);
+    this.#onFault(`${this.#name} is broken and stands still until it is set up again: ${RING_FAULTS[fault]}`);
+  }
+}

@@ -1,0 +1,204 @@
+/**
+ * The session table: fixed slots in native memory that every isolate of the process can view, written by the control
+ * path alone. A slot's id changes with each tenant, so that an id once destroyed stays unknown for a long time.
+ *
+ * @module
+ */
+import { AUTH_KEY_BYTES_MAX, CIPHER_KEY_BYTES_MAX, type Parameters } from "../engine/operation.ts";
+import { cleanseBytes, copyBytes } from "../memory/native.ts";
+import { type Mapping, mapSecret, unmap, viewOf } from "../os/memory_map.ts";
+
+/** Bytes before the first slot: the count of destroyed sessions. */
+const HEADER_BYTES = 64;
+const SLOT_BYTES = 1024;
+const CIPHER_KEY_OFFSET = 64;
+const AUTH_KEY_OFFSET = CIPHER_KEY_OFFSET + CIPHER_KEY_BYTES_MAX;
+
+/** Words of a slot. `ID` is 0 while the slot is free. */
+const ID = 0;
+const KIND = 1;
+const ALGO = 2;
+const KEY_LEN = 3;
+const FLAGS = 4;
+const HASH_ALGO = 5;
+const AUTH_KEY_LEN = 6;
+const HASH_RESULT_LEN = 7;
+const TAG_LEN = 8;
+const AAD_LEN = 9;
+
+const FLAG_ENCRYPT = 1;
+const FLAG_AUTHENTICATED = 2;
+const FLAG_HASH_FIRST = 4;
+
+/** Where a table is, for other isolates of the process to look at. */
+export interface SessionTableLocation {
+  /** Address of the mapping. */
+  readonly address: number;
+  /** Slots. */
+  readonly slots: number;
+}
+
+/** The table as any isolate reads it. */
+export class SessionTableView {
+  /** Slots. */
+  readonly slots: number;
+  protected readonly words: Uint32Array;
+  readonly #address: number;
+  readonly #slotMask: number;
+
+  /** Looks at the table at `location`. */
+  constructor(location: SessionTableLocation) {
+    this.slots = location.slots;
+    this.#address = location.address;
+    this.words = new Uint32Array(viewOf(location.address, HEADER_BYTES + SLOT_BYTES * location.slots));
+    this.#slotMask = 2 ** Math.ceil(Math.log2(Math.max(2, location.slots))) - 1;
+  }
+
+  /** The slot of session `id`, or -1 if there is no such session. `idHigh` are the id's upper 32 bits. */
+  find(id: number, idHigh: number): number {
+    if (idHigh !== 0 || id === 0) return -1;
+    const slot = id & this.#slotMask;
+    return slot < this.slots && this.idAt(slot) === id ? slot : -1;
+  }
+
+  /** The id of the session in `slot`, 0 if the slot is free. */
+  idAt(slot: number): number {
+    return Atomics.load(this.words, (HEADER_BYTES + SLOT_BYTES * slot) >>> 2);
+  }
+
+  /** Grows with each destroyed session: whoever holds contexts drops the stale ones when it has changed. */
+  get destroyedCount(): number {
+    return Atomics.load(this.words, 0);
+  }
+
+  /** Reads the parameters of the session in `slot`. */
+  read(slot: number, into: Parameters): void {
+    const base = (HEADER_BYTES + SLOT_BYTES * slot) >>> 2;
+    const words = this.words;
+    const flags = words[base + FLAGS]!;
+    into.kind = words[base + KIND]!;
+    into.algo = words[base + ALGO]!;
+    into.keyLen = words[base + KEY_LEN]!;
+    into.encrypt = (flags & FLAG_ENCRYPT) !== 0;
+    into.authenticated = (flags & FLAG_AUTHENTICATED) !== 0;
+    into.hashFirst = (flags & FLAG_HASH_FIRST) !== 0;
+    into.hashAlgo = words[base + HASH_ALGO]!;
+    into.authKeyLen = words[base + AUTH_KEY_LEN]!;
+    into.hashResultLen = words[base + HASH_RESULT_LEN]!;
+    into.tagLen = words[base + TAG_LEN]!;
+    into.aadLen = words[base + AAD_LEN]!;
+    into.cipherKey = this.keyAddress(slot);
+    into.authKey = this.keyAddress(slot) + CIPHER_KEY_BYTES_MAX;
+  }
+
+  /** Where a slot's cipher key is; its authentication key follows. */
+  protected keyAddress(slot: number): number {
+    return this.#address + HEADER_BYTES + SLOT_BYTES * slot + CIPHER_KEY_OFFSET;
+  }
+}
+
+/** The table as its one writer, the control path, has it. */
+export class SessionTable extends SessionTableView {
+  readonly #mapping: Mapping;
+  readonly #slotBits: number;
+  /** Free slots, the longest free first, so that an id's slot is taken again as late as possible. */
+  #free: number[];
+  #freeHead = 0;
+  /** The generation each slot's next tenant gets. */
+  readonly #generations: Uint32Array;
+  /** Sessions that exist. */
+  count = 0;
+
+  /** A table of `slots` free slots. Generations start anywhere, so that ids of an earlier process are unknown here. */
+  constructor(slots: number) {
+    const mapping = mapSecret(HEADER_BYTES + SLOT_BYTES * slots);
+    super({ address: mapping.address, slots });
+    this.#mapping = mapping;
+    this.#slotBits = Math.ceil(Math.log2(Math.max(2, slots)));
+    this.#free = Array.from({ length: slots }, (_, i) => i);
+    this.#generations = new Uint32Array(slots);
+    const start = crypto.getRandomValues(new Uint32Array(1))[0]!;
+    this.#generations.fill(start);
+  }
+
+  /** Where other isolates find it. */
+  get location(): SessionTableLocation {
+    return { address: this.#mapping.address, slots: this.slots };
+  }
+
+  /** Stores a session whose keys are at the addresses in `parameters`; returns its id, above 0, or 0 if none is free. */
+  create(parameters: Parameters): number {
+    const slot = this.#takeFreeSlot();
+    if (slot < 0) return 0;
+    const base = (HEADER_BYTES + SLOT_BYTES * slot) >>> 2;
+    const words = this.words;
+    words[base + KIND] = parameters.kind;
+    words[base + ALGO] = parameters.algo;
+    words[base + KEY_LEN] = parameters.keyLen;
+    words[base + FLAGS] = (parameters.encrypt ? FLAG_ENCRYPT : 0) |
+      (parameters.authenticated ? FLAG_AUTHENTICATED : 0) | (parameters.hashFirst ? FLAG_HASH_FIRST : 0);
+    words[base + HASH_ALGO] = parameters.hashAlgo;
+    words[base + AUTH_KEY_LEN] = parameters.authKeyLen;
+    words[base + HASH_RESULT_LEN] = parameters.hashResultLen;
+    words[base + TAG_LEN] = parameters.tagLen;
+    words[base + AAD_LEN] = parameters.aadLen;
+    if (parameters.keyLen > 0) copyBytes(this.keyAddress(slot), parameters.cipherKey, parameters.keyLen);
+    if (parameters.authKeyLen > 0) {
+      copyBytes(this.keyAddress(slot) + CIPHER_KEY_BYTES_MAX, parameters.authKey, parameters.authKeyLen);
+    }
+    const id = this.#nextId(slot);
+    Atomics.store(words, base + ID, id);
+    this.count++;
+    return id;
+  }
+
+  #nextId(slot: number): number {
+    const generationMask = 2 ** (32 - this.#slotBits) - 1;
+    let generation = this.#generations[slot]! & generationMask;
+    if (generation === 0) generation = 1; // So that no id is 0.
+    this.#generations[slot] = generation + 1;
+    return generation * 2 ** this.#slotBits + slot;
+  }
+
+  #takeFreeSlot(): number {
+    if (this.#freeHead === this.#free.length) return -1;
+    const slot = this.#free[this.#freeHead++]!;
+    if (this.#freeHead > 1024) {
+      this.#free = this.#free.slice(this.#freeHead);
+      this.#freeHead = 0;
+    }
+    return slot;
+  }
+
+  /** Destroys session `id` and wipes its keys; false if there is none. */
+  destroy(id: number, idHigh: number): boolean {
+    const slot = this.find(id, idHigh);
+    if (slot < 0) return false;
+    this.#destroySlot(slot);
+    return true;
+  }
+
+  #destroySlot(slot: number): void {
+    Atomics.store(this.words, (HEADER_BYTES + SLOT_BYTES * slot) >>> 2, 0);
+    cleanseBytes(this.keyAddress(slot), CIPHER_KEY_BYTES_MAX + AUTH_KEY_BYTES_MAX);
+    Atomics.add(this.words, 0, 1);
+    this.#free.push(slot);
+    this.count--;
+  }
+
+  /** Destroys all sessions. */
+  clear(): void {
+    for (let slot = 0; slot < this.slots && this.count > 0; slot++) {
+      if (this.idAt(slot) !== 0) this.#destroySlot(slot);
+    }
+  }
+
+  /** Gives the memory back. No isolate may look at the table any more. */
+  close(): void {
+    this.clear();
+    unmap(this.#mapping);
+  }
+}
+
+/** Where a slot's authentication key starts, from the slot's start: checked by a test against the slot's size. */
+export const SLOT_END_OF_KEYS: number = AUTH_KEY_OFFSET + AUTH_KEY_BYTES_MAX;

@@ -1,0 +1,313 @@
+/**
+ * Authenticated encryption through EVP: GCM and ChaCha20-Poly1305, which take their data in pieces, and CCM, which
+ * takes it whole. After a tag that does not match, the destination holds zeros.
+ *
+ * @module
+ */
+import { libcrypto } from "../../ffi/libcrypto.ts";
+import { fillBytes, NativeArgs } from "../memory/native.ts";
+import { gather, OVERLAPPING, relate, scatter, type SegmentTable, sliceSpan, Span } from "../memory/segments.ts";
+import { bounceAadAddress, bounceAddress, DATA_BYTES_MAX, OUT_LENGTH, smallAddress, wipeBounce } from "./bounce.ts";
+import { GcmFromCounterBlock } from "./gcm_j0.ts";
+import { DONE, FAILED, type Operation, TAG_MISMATCH } from "./operation.ts";
+import { fetchCipher } from "./openssl.ts";
+
+const { EVP_CipherInit_ex, EVP_CipherUpdate, EVP_CipherFinal_ex, EVP_CIPHER_CTX_ctrl } = libcrypto;
+
+const EVP_CTRL_AEAD_SET_IVLEN = 0x9;
+const EVP_CTRL_AEAD_GET_TAG = 0x10;
+const EVP_CTRL_AEAD_SET_TAG = 0x11;
+const OUT_LENGTH_ADDRESS = BigInt(smallAddress + OUT_LENGTH);
+/** Where tags are made and compared. */
+const TAG = 256;
+const tagAddress = smallAddress + TAG;
+
+const args = new NativeArgs(4);
+const { u64 } = args;
+
+/** An AEAD with a key in it. */
+export interface AeadTransform {
+  /** Takes another key, of the length it was made for; false if it is refused. */
+  setKey(key: number): boolean;
+  /**
+   * Encrypts `src` to `dst` (ciphertext, then tag), or decrypts `src` (ciphertext, then tag) to `dst` (plaintext).
+   * The spans are exactly that long. Returns DONE, FAILED or TAG_MISMATCH.
+   */
+  run(operation: Operation): number;
+  /** Wipes and gives up the native context. */
+  free(): void;
+}
+
+function update(context: Deno.PointerValue, to: number, from: number, length: number): boolean {
+  args.set(0, to);
+  args.set(1, from);
+  return EVP_CipherUpdate(
+    context,
+    BigInt.asUintN(64, u64[0]!),
+    BigInt.asUintN(64, OUT_LENGTH_ADDRESS),
+    BigInt.asUintN(64, u64[1]!),
+    length,
+  ) === 1;
+}
+
+function control(context: Deno.PointerValue, type: number, length: number, address: number): boolean {
+  args.set(2, address);
+  return EVP_CIPHER_CTX_ctrl(context, type, length, BigInt.asUintN(64, u64[2]!)) === 1;
+}
+
+function init(context: Deno.PointerValue, key: number, iv: number): boolean {
+  args.set(0, key);
+  args.set(1, iv);
+  return EVP_CipherInit_ex(context, null, null, BigInt.asUintN(64, u64[0]!), BigInt.asUintN(64, u64[1]!), -1) === 1;
+}
+
+function zeroSpan(segments: SegmentTable, span: Span): void {
+  let segment = span.segment;
+  let offset = span.offset;
+  let rest = span.length;
+  while (rest > 0) {
+    const piece = Math.min(rest, segments.length[segment]! - offset);
+    if (piece > 0) fillBytes(segments.address[segment]! + offset, 0, piece);
+    rest -= piece;
+    segment++;
+    offset = 0;
+  }
+}
+
+/** The parts of source and destination, worked out anew for each operation. */
+const text = new Span();
+const result = new Span();
+const tag = new Span();
+
+/** Cuts the tag off the side that has it. */
+function cutTag(operation: Operation, encrypt: boolean): boolean {
+  const { segments, src, dst, tagLen } = operation;
+  const whole = encrypt ? dst : src;
+  const textLen = whole.length - tagLen;
+  if (textLen < 0) return false;
+  sliceSpan(segments, text, src, 0, textLen);
+  sliceSpan(segments, result, dst, 0, textLen);
+  sliceSpan(segments, tag, whole, textLen, tagLen);
+  return true;
+}
+
+/** GCM and ChaCha20-Poly1305. */
+export class EvpAead implements AeadTransform {
+  readonly #context: Deno.PointerValue = libcrypto.EVP_CIPHER_CTX_new();
+  readonly #encrypt: boolean;
+  readonly #counterBlock: GcmFromCounterBlock | undefined;
+  readonly #gcm: boolean;
+  #ivLen = 12;
+
+  /** OpenSSL's cipher `name`; for GCM, an IV of 16 bytes is the counter block J0 itself. */
+  constructor(name: string, keyLen: number, encrypt: boolean) {
+    this.#encrypt = encrypt;
+    this.#gcm = name.endsWith("GCM");
+    this.#counterBlock = this.#gcm ? new GcmFromCounterBlock(keyLen) : undefined;
+    EVP_CipherInit_ex(this.#context, fetchCipher(name), null, 0n, 0n, encrypt ? 1 : 0);
+  }
+
+  setKey(key: number): boolean {
+    const ok = init(this.#context, key, 0) && (this.#counterBlock?.setKey(key) ?? true);
+    if (!ok) libcrypto.ERR_clear_error();
+    return ok;
+  }
+
+  run(operation: Operation): number {
+    const { tagLen, ivLen } = operation;
+    if (this.#gcm ? tagLen < 4 || tagLen > 16 || ivLen === 0 : tagLen !== 16 || ivLen !== 12) return FAILED;
+    if (!cutTag(operation, this.#encrypt)) return FAILED;
+    if (this.#gcm && ivLen === 16) return this.#runFromCounterBlock(operation);
+    if (!this.#start(operation) || !this.#authenticate(operation)) return this.#fail(operation);
+    if (text.length > 0 && !this.#crypt(operation.segments)) return this.#fail(operation);
+    args.set(0, tagAddress);
+    const finished = EVP_CipherFinal_ex(
+      this.#context,
+      BigInt.asUintN(64, u64[0]!),
+      BigInt.asUintN(64, OUT_LENGTH_ADDRESS),
+    );
+    if (!this.#encrypt) {
+      if (finished === 1) return DONE;
+      this.#fail(operation);
+      return TAG_MISMATCH;
+    }
+    if (finished !== 1 || !control(this.#context, EVP_CTRL_AEAD_GET_TAG, tagLen, tagAddress)) {
+      return this.#fail(operation);
+    }
+    scatter(operation.segments, tagAddress, tag);
+    return DONE;
+  }
+
+  #start(operation: Operation): boolean {
+    if (operation.ivLen !== this.#ivLen) {
+      if (!control(this.#context, EVP_CTRL_AEAD_SET_IVLEN, operation.ivLen, 0)) return false;
+      this.#ivLen = operation.ivLen;
+    }
+    if (!init(this.#context, 0, operation.iv)) return false;
+    if (this.#encrypt) return true;
+    gather(operation.segments, tag, tagAddress);
+    return control(this.#context, EVP_CTRL_AEAD_SET_TAG, operation.tagLen, tagAddress);
+  }
+
+  #authenticate(operation: Operation): boolean {
+    const { segments, aad } = operation;
+    let segment = aad.segment;
+    let offset = aad.offset;
+    let rest = aad.length;
+    while (rest > 0) {
+      const piece = Math.min(rest, segments.length[segment]! - offset);
+      if (!update(this.#context, 0, segments.address[segment]! + offset, piece)) return false;
+      rest -= piece;
+      segment++;
+      offset = 0;
+    }
+    return true;
+  }
+
+  #crypt(segments: SegmentTable): boolean {
+    const relation = relate(segments, text, result);
+    if (relation === OVERLAPPING) {
+      gather(segments, text, bounceAddress);
+      const ok = update(this.#context, bounceAddress, bounceAddress, text.length);
+      if (ok) scatter(segments, bounceAddress, result);
+      wipeBounce(text.length);
+      return ok;
+    }
+    if (text.address !== 0 && result.address !== 0) {
+      return update(this.#context, result.address, text.address, text.length);
+    }
+    const { address, length } = segments;
+    let i = text.segment;
+    let j = result.segment;
+    let from = text.offset;
+    let to = result.offset;
+    let rest = text.length;
+    while (rest > 0) {
+      const piece = Math.min(rest, length[i]! - from, length[j]! - to);
+      if (!update(this.#context, address[j]! + to, address[i]! + from, piece)) return false;
+      rest -= piece;
+      from += piece;
+      to += piece;
+      if (from === length[i]!) {
+        i++;
+        from = 0;
+      }
+      if (to === length[j]!) {
+        j++;
+        to = 0;
+      }
+    }
+    return true;
+  }
+
+  /** GCM that starts at a given counter block works in bounce memory. */
+  #runFromCounterBlock(operation: Operation): number {
+    const { segments, aad } = operation;
+    if (aad.length > DATA_BYTES_MAX) return FAILED;
+    gather(segments, text, bounceAddress);
+    gather(segments, aad, bounceAadAddress);
+    gather(segments, tag, tagAddress);
+    const outcome = this.#counterBlock!.run(
+      operation.iv,
+      aad.length,
+      text.length,
+      tagAddress,
+      operation.tagLen,
+      this.#encrypt,
+    );
+    if (outcome === DONE) {
+      scatter(segments, bounceAddress, result);
+      if (this.#encrypt) scatter(segments, tagAddress, tag);
+    } else if (!this.#encrypt) {
+      zeroSpan(segments, result);
+    }
+    wipeBounce(text.length);
+    return outcome;
+  }
+
+  #fail(operation: Operation): number {
+    libcrypto.ERR_clear_error();
+    if (!this.#encrypt) zeroSpan(operation.segments, result);
+    return FAILED;
+  }
+
+  free(): void {
+    libcrypto.EVP_CIPHER_CTX_free(this.#context);
+    this.#counterBlock?.free();
+  }
+}
+
+/** CCM with AES. Its lengths belong to its initialisation and its data is taken at once. */
+export class CcmAead implements AeadTransform {
+  readonly #context: Deno.PointerValue = libcrypto.EVP_CIPHER_CTX_new();
+  readonly #encrypt: boolean;
+  #key = 0;
+
+  /** For keys of `keyLen` bytes: 16, 24 or 32. */
+  constructor(keyLen: number, encrypt: boolean) {
+    this.#encrypt = encrypt;
+    EVP_CipherInit_ex(this.#context, fetchCipher(`AES-${8 * keyLen}-CCM`), null, 0n, 0n, encrypt ? 1 : 0);
+  }
+
+  setKey(key: number): boolean {
+    this.#key = key;
+    return init(this.#context, key, 0);
+  }
+
+  run(operation: Operation): number {
+    const { segments, src, aad, tagLen, ivLen } = operation;
+    if (tagLen < 4 || tagLen > 16 || tagLen % 2 !== 0 || ivLen < 7 || ivLen > 13) return FAILED;
+    if (!cutTag(operation, this.#encrypt)) return FAILED;
+    // The length field of CCM has 15 - ivLen bytes; with the longest nonces that is two.
+    if (ivLen === 13 && text.length > 0xffff || src.length > DATA_BYTES_MAX) return FAILED;
+    const started = this.#start(operation);
+    const authenticated = started && this.#authenticate(segments, aad);
+    if (!authenticated) return this.#fail(operation, FAILED);
+    if (!this.#crypt(segments)) return this.#fail(operation, this.#encrypt ? FAILED : TAG_MISMATCH);
+    if (!this.#encrypt) return DONE;
+    if (!control(this.#context, EVP_CTRL_AEAD_GET_TAG, tagLen, tagAddress)) return this.#fail(operation, FAILED);
+    scatter(segments, tagAddress, tag);
+    return DONE;
+  }
+
+  #start(operation: Operation): boolean {
+    const { segments, tagLen, ivLen, iv } = operation;
+    if (!control(this.#context, EVP_CTRL_AEAD_SET_IVLEN, ivLen, 0)) return false;
+    if (!this.#encrypt) gather(segments, tag, tagAddress);
+    const given = this.#encrypt ? 0 : tagAddress;
+    if (!control(this.#context, EVP_CTRL_AEAD_SET_TAG, tagLen, given)) return false;
+    return init(this.#context, this.#key, iv);
+  }
+
+  #authenticate(segments: SegmentTable, aad: Span): boolean {
+    if (!update(this.#context, 0, 0, text.length)) return false;
+    if (aad.length === 0) return true;
+    if (aad.address !== 0) return update(this.#context, 0, aad.address, aad.length);
+    if (aad.length > DATA_BYTES_MAX) return false;
+    gather(segments, aad, bounceAadAddress);
+    return update(this.#context, 0, bounceAadAddress, aad.length);
+  }
+
+  #crypt(segments: SegmentTable): boolean {
+    // Of no data there is still a tag to make or check, and OpenSSL does it when it is given some.
+    if (text.length === 0) return update(this.#context, bounceAddress, bounceAddress, 0);
+    if (text.address !== 0 && result.address !== 0 && relate(segments, text, result) !== OVERLAPPING) {
+      return update(this.#context, result.address, text.address, text.length);
+    }
+    gather(segments, text, bounceAddress);
+    const ok = update(this.#context, bounceAddress, bounceAddress, text.length);
+    if (ok) scatter(segments, bounceAddress, result);
+    wipeBounce(text.length);
+    return ok;
+  }
+
+  #fail(operation: Operation, outcome: number): number {
+    libcrypto.ERR_clear_error();
+    if (!this.#encrypt) zeroSpan(operation.segments, result);
+    return outcome;
+  }
+
+  free(): void {
+    libcrypto.EVP_CIPHER_CTX_free(this.#context);
+  }
+}

@@ -1,0 +1,281 @@
+/**
+ * The algorithms, as data: for each number of the specification what serves it. What a library on this host lacks
+ * drops out of the masks by itself.
+ *
+ * @module
+ */
+import * as wire from "../wire/virtio_crypto.ts";
+import { type AeadTransform, CcmAead, EvpAead } from "./aead.ts";
+import { type CipherSpec, type CipherTransform, CUT_BLOCKS, CUT_STREAM, CUT_WHOLE, EvpCipher } from "./cipher.ts";
+import { AesF8, TripleDesCtr } from "./composed_cipher.ts";
+import { CbcMacAes, GmacAes, XcbcAes } from "./composed_mac.ts";
+import { type DigestTransform, EvpHash, EvpMac } from "./digest.ts";
+import { AUTH_KEY_BYTES_MAX } from "./operation.ts";
+import { fetchCipher, fetchDigest, fetchMac } from "./openssl.ts";
+
+/** A cipher of the table. */
+export interface CipherRow {
+  /** Its number. */
+  readonly algo: number;
+  /** Its name, as people write it. */
+  readonly name: string;
+  /** Key lengths that it takes, in bytes. */
+  readonly keyLens: ReadonlySet<number>;
+  /** What of OpenSSL it stands on; all must be there. */
+  readonly needs: readonly string[];
+  /** The key's two halves must differ (XTS). */
+  readonly distinctHalves?: boolean;
+  /** Makes one. */
+  create(keyLen: number, encrypt: boolean): CipherTransform;
+}
+
+/** A hash or MAC of the table. */
+export interface DigestRow {
+  /** Its number. */
+  readonly algo: number;
+  /** Its name. */
+  readonly name: string;
+  /** Key lengths, or undefined for a hash. */
+  readonly keyLens?: ReadonlySet<number>;
+  /** Bytes of a full digest; 0: any number. */
+  readonly digestBytes: number;
+  /** True if it can be made here. */
+  isAvailable(): boolean;
+  /** Makes one. */
+  create(keyLen: number): DigestTransform;
+}
+
+/** An AEAD of the table. */
+export interface AeadRow {
+  /** Its number. */
+  readonly algo: number;
+  /** Its name. */
+  readonly name: string;
+  /** Key lengths, in bytes. */
+  readonly keyLens: ReadonlySet<number>;
+  /** What of OpenSSL it stands on. */
+  readonly needs: readonly string[];
+  /** Makes one. */
+  create(keyLen: number, encrypt: boolean): AeadTransform;
+}
+
+function aesNames(mode: string): Record<number, string> {
+  return { 16: `AES-128-${mode}`, 24: `AES-192-${mode}`, 32: `AES-256-${mode}` };
+}
+
+/** RC4 takes keys of any length; five bytes are the shortest anybody used. */
+function arc4Names(): Record<number, string> {
+  return Object.fromEntries(Array.from({ length: 60 }, (_, i) => [i + 5, "RC4"]));
+}
+
+function evp(algo: number, name: string, spec: CipherSpec): CipherRow {
+  return {
+    algo,
+    name,
+    keyLens: new Set(Object.keys(spec.names).map(Number)),
+    needs: [...new Set(Object.values(spec.names))],
+    distinctHalves: spec.distinctHalves ?? false,
+    create: (keyLen, encrypt) => new EvpCipher(spec, keyLen, encrypt),
+  };
+}
+
+function blocks(names: Record<number, string>, blockBytes: number, ivLen: number): CipherSpec {
+  return { names, blockBytes, ivLen, cut: CUT_BLOCKS, dataBytesMin: blockBytes };
+}
+
+/** CIPHER algorithms. */
+export const CIPHERS: readonly CipherRow[] = [
+  evp(wire.CIPHER_ARC4, "ARC4", {
+    names: arc4Names(),
+    blockBytes: 1,
+    ivLen: 0,
+    cut: CUT_STREAM,
+    dataBytesMin: 1,
+    rekeys: true,
+  }),
+  evp(wire.CIPHER_AES_ECB, "AES-ECB", blocks(aesNames("ECB"), 16, 0)),
+  evp(wire.CIPHER_AES_CBC, "AES-CBC", blocks(aesNames("CBC"), 16, 16)),
+  evp(wire.CIPHER_AES_CTR, "AES-CTR", {
+    names: aesNames("CTR"),
+    blockBytes: 16,
+    ivLen: 16,
+    cut: CUT_STREAM,
+    dataBytesMin: 1,
+  }),
+  evp(wire.CIPHER_DES_ECB, "DES-ECB", blocks({ 8: "DES-ECB" }, 8, 0)),
+  evp(wire.CIPHER_DES_CBC, "DES-CBC", blocks({ 8: "DES-CBC" }, 8, 8)),
+  evp(wire.CIPHER_3DES_ECB, "3DES-ECB", blocks({ 16: "DES-EDE", 24: "DES-EDE3" }, 8, 0)),
+  evp(wire.CIPHER_3DES_CBC, "3DES-CBC", blocks({ 16: "DES-EDE-CBC", 24: "DES-EDE3-CBC" }, 8, 8)),
+  {
+    algo: wire.CIPHER_3DES_CTR,
+    name: "3DES-CTR",
+    keyLens: new Set([16, 24]),
+    needs: ["DES-EDE", "DES-EDE3"],
+    create: (keyLen) => new TripleDesCtr(keyLen),
+  },
+  {
+    algo: wire.CIPHER_AES_F8,
+    name: "AES-F8",
+    keyLens: new Set([32, 48, 64]),
+    needs: Object.values(aesNames("ECB")),
+    create: (keyLen) => new AesF8(keyLen),
+  },
+  evp(wire.CIPHER_AES_XTS, "AES-XTS", {
+    names: { 32: "AES-128-XTS", 64: "AES-256-XTS" },
+    blockBytes: 16,
+    ivLen: 16,
+    cut: CUT_WHOLE,
+    dataBytesMin: 16,
+    distinctHalves: true,
+  }),
+];
+
+function hash(algo: number, name: string, opensslName: string, digestBytes: number): DigestRow {
+  return {
+    algo,
+    name,
+    digestBytes,
+    isAvailable: () => fetchDigest(opensslName) !== null,
+    create: () => new EvpHash(opensslName, digestBytes),
+  };
+}
+
+/** HASH algorithms. */
+export const HASHES: readonly DigestRow[] = [
+  hash(wire.HASH_MD5, "MD5", "MD5", 16),
+  hash(wire.HASH_SHA1, "SHA1", "SHA1", 20),
+  hash(wire.HASH_SHA_224, "SHA-224", "SHA2-224", 28),
+  hash(wire.HASH_SHA_256, "SHA-256", "SHA2-256", 32),
+  hash(wire.HASH_SHA_384, "SHA-384", "SHA2-384", 48),
+  hash(wire.HASH_SHA_512, "SHA-512", "SHA2-512", 64),
+  hash(wire.HASH_SHA3_224, "SHA3-224", "SHA3-224", 28),
+  hash(wire.HASH_SHA3_256, "SHA3-256", "SHA3-256", 32),
+  hash(wire.HASH_SHA3_384, "SHA3-384", "SHA3-384", 48),
+  hash(wire.HASH_SHA3_512, "SHA3-512", "SHA3-512", 64),
+  hash(wire.HASH_SHA3_SHAKE128, "SHAKE128", "SHAKE-128", 0),
+  hash(wire.HASH_SHA3_SHAKE256, "SHAKE256", "SHAKE-256", 0),
+];
+
+/** HMAC keys of any length from nothing on. */
+const HMAC_KEY_LENS: ReadonlySet<number> = new Set(Array.from({ length: AUTH_KEY_BYTES_MAX + 1 }, (_, i) => i));
+
+function hmac(algo: number, name: string, digest: string, digestBytes: number): DigestRow {
+  return {
+    algo,
+    name,
+    keyLens: HMAC_KEY_LENS,
+    digestBytes,
+    isAvailable: () => fetchMac("HMAC") !== null && fetchDigest(digest) !== null,
+    create: () => new EvpMac("HMAC", "digest", digest, digestBytes),
+  };
+}
+
+const AES_KEY_LENS: ReadonlySet<number> = new Set([16, 24, 32]);
+
+/** MAC algorithms. */
+export const MACS: readonly DigestRow[] = [
+  hmac(wire.MAC_HMAC_MD5, "HMAC-MD5", "MD5", 16),
+  hmac(wire.MAC_HMAC_SHA1, "HMAC-SHA1", "SHA1", 20),
+  hmac(wire.MAC_HMAC_SHA_224, "HMAC-SHA-224", "SHA2-224", 28),
+  hmac(wire.MAC_HMAC_SHA_256, "HMAC-SHA-256", "SHA2-256", 32),
+  hmac(wire.MAC_HMAC_SHA_384, "HMAC-SHA-384", "SHA2-384", 48),
+  hmac(wire.MAC_HMAC_SHA_512, "HMAC-SHA-512", "SHA2-512", 64),
+  {
+    algo: wire.MAC_CMAC_3DES,
+    name: "CMAC-3DES",
+    keyLens: new Set([16, 24]),
+    digestBytes: 8,
+    isAvailable: () => fetchMac("CMAC") !== null && fetchCipher("DES-EDE3-CBC") !== null,
+    create: (keyLen) => new EvpMac("CMAC", "cipher", keyLen === 16 ? "DES-EDE-CBC" : "DES-EDE3-CBC", 8),
+  },
+  {
+    algo: wire.MAC_CMAC_AES,
+    name: "CMAC-AES",
+    keyLens: AES_KEY_LENS,
+    digestBytes: 16,
+    isAvailable: () => fetchMac("CMAC") !== null && fetchCipher("AES-128-CBC") !== null,
+    create: (keyLen) => new EvpMac("CMAC", "cipher", `AES-${8 * keyLen}-CBC`, 16),
+  },
+  {
+    algo: wire.MAC_GMAC_AES,
+    name: "GMAC-AES",
+    keyLens: AES_KEY_LENS,
+    digestBytes: 16,
+    isAvailable: () => fetchCipher("AES-128-GCM") !== null,
+    create: (keyLen) => new GmacAes(keyLen),
+  },
+  {
+    algo: wire.MAC_CBCMAC_AES,
+    name: "CBCMAC-AES",
+    keyLens: AES_KEY_LENS,
+    digestBytes: 16,
+    isAvailable: () => fetchCipher("AES-128-CBC") !== null,
+    create: (keyLen) => new CbcMacAes(keyLen),
+  },
+  {
+    algo: wire.MAC_XCBC_AES,
+    name: "XCBC-AES",
+    keyLens: new Set([16]),
+    digestBytes: 16,
+    isAvailable: () => fetchCipher("AES-128-CBC") !== null && fetchCipher("AES-128-ECB") !== null,
+    create: () => new XcbcAes(),
+  },
+];
+
+/** AEAD algorithms. */
+export const AEADS: readonly AeadRow[] = [
+  {
+    algo: wire.AEAD_GCM,
+    name: "AES-GCM",
+    keyLens: AES_KEY_LENS,
+    needs: Object.values(aesNames("GCM")),
+    create: (keyLen, encrypt) => new EvpAead(`AES-${8 * keyLen}-GCM`, keyLen, encrypt),
+  },
+  {
+    algo: wire.AEAD_CCM,
+    name: "AES-CCM",
+    keyLens: AES_KEY_LENS,
+    needs: Object.values(aesNames("CCM")),
+    create: (keyLen, encrypt) => new CcmAead(keyLen, encrypt),
+  },
+  {
+    algo: wire.AEAD_CHACHA20_POLY1305,
+    name: "ChaCha20-Poly1305",
+    keyLens: new Set([32]),
+    needs: ["ChaCha20-Poly1305"],
+    create: (keyLen, encrypt) => new EvpAead("ChaCha20-Poly1305", keyLen, encrypt),
+  },
+];
+
+/** The rows of `table` that this host can serve, by number. */
+function byNumber<Row extends { readonly algo: number }>(
+  table: readonly Row[],
+  isAvailable: (row: Row) => boolean,
+): ReadonlyMap<number, Row> {
+  return new Map(table.filter(isAvailable).map((row) => [row.algo, row]));
+}
+
+function hasCiphers(row: { readonly needs: readonly string[] }): boolean {
+  return row.needs.every((name) => fetchCipher(name) !== null);
+}
+
+/** What this host can serve, by algorithm number. */
+export interface Catalogue {
+  readonly ciphers: ReadonlyMap<number, CipherRow>;
+  readonly hashes: ReadonlyMap<number, DigestRow>;
+  readonly macs: ReadonlyMap<number, DigestRow>;
+  readonly aeads: ReadonlyMap<number, AeadRow>;
+}
+
+let catalogue: Catalogue | undefined;
+
+/** Asks the libraries once what they have. */
+export function loadCatalogue(): Catalogue {
+  catalogue ??= {
+    ciphers: byNumber(CIPHERS, hasCiphers),
+    hashes: byNumber(HASHES, (row) => row.isAvailable()),
+    macs: byNumber(MACS, (row) => row.isAvailable()),
+    aeads: byNumber(AEADS, hasCiphers),
+  };
+  return catalogue;
+}

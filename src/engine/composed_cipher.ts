@@ -1,0 +1,152 @@
+/**
+ * Cipher modes that OpenSSL lacks, composed from its ECB: triple DES in CTR mode and AES in F8 mode (RFC 3711,
+ * 4.1.2). Both are key streams, made next to the data in bounce memory and combined there.
+ *
+ * @module
+ */
+import { libcrypto } from "../../ffi/libcrypto.ts";
+import { cleanseBytes, copyBytes, NativeArgs } from "../memory/native.ts";
+import { gather, scatter, type Span } from "../memory/segments.ts";
+import { mapSecret, viewOf } from "../os/memory_map.ts";
+import { bounceAddress, DATA_BYTES_MAX, OUT_LENGTH, smallAddress, wipeBounce } from "./bounce.ts";
+import type { CipherTransform } from "./cipher.ts";
+import type { Operation } from "./operation.ts";
+import { fetchCipher } from "./openssl.ts";
+
+const { EVP_CipherInit_ex, EVP_CipherUpdate } = libcrypto;
+
+const OUT_LENGTH_ADDRESS = BigInt(smallAddress + OUT_LENGTH);
+/** Key stream is made in pieces of this many bytes. */
+const PIECE_BYTES = 4096;
+const stream = mapSecret(PIECE_BYTES + 64);
+const streamBytes = new Uint8Array(stream.buffer);
+const streamAddress = stream.address;
+/** Behind the key stream: a block for values that the modes carry along. */
+const CARRY = PIECE_BYTES;
+const dataBytes = new Uint8Array(viewOf(bounceAddress, DATA_BYTES_MAX));
+const args = new NativeArgs(2);
+const { u64 } = args;
+
+/** One block cipher in ECB mode, encrypting: what both modes are made of. */
+class BlockEncryptor {
+  readonly #context: Deno.PointerValue = libcrypto.EVP_CIPHER_CTX_new();
+
+  constructor(name: string) {
+    EVP_CipherInit_ex(this.#context, fetchCipher(name), null, 0n, 0n, 1);
+    libcrypto.EVP_CIPHER_CTX_set_padding(this.#context, 0);
+  }
+
+  setKey(key: number): boolean {
+    args.set(0, key);
+    return EVP_CipherInit_ex(this.#context, null, null, BigInt.asUintN(64, u64[0]!), BigInt.asUintN(64, 0n), 1) === 1;
+  }
+
+  /** Encrypts `length` bytes, whole blocks, in place. */
+  run(at: number, length: number): boolean {
+    args.set(0, at);
+    return EVP_CipherUpdate(
+      this.#context,
+      BigInt.asUintN(64, u64[0]!),
+      BigInt.asUintN(64, OUT_LENGTH_ADDRESS),
+      BigInt.asUintN(64, u64[0]!),
+      length,
+    ) === 1;
+  }
+
+  free(): void {
+    libcrypto.EVP_CIPHER_CTX_free(this.#context);
+  }
+}
+
+/** Combines `count` bytes of data, from `start` on, with the key stream's first bytes. */
+function combine(start: number, count: number): void {
+  for (let i = 0; i < count; i++) dataBytes[start + i] = dataBytes[start + i]! ^ streamBytes[i]!;
+}
+
+/** Triple DES in CTR mode: the IV is the first counter block, counted up as one big-endian number. */
+export class TripleDesCtr implements CipherTransform {
+  readonly #cipher: BlockEncryptor;
+
+  /** For keys of `keyLen` bytes: 16 or 24. */
+  constructor(keyLen: number) {
+    this.#cipher = new BlockEncryptor(keyLen === 16 ? "DES-EDE" : "DES-EDE3");
+  }
+
+  setKey(key: number): boolean {
+    return this.#cipher.setKey(key);
+  }
+
+  run(operation: Operation, src: Span, dst: Span): boolean {
+    if (operation.ivLen !== 8) return false;
+    gather(operation.segments, src, bounceAddress);
+    copyBytes(streamAddress + CARRY, operation.iv, 8);
+    let ok = true;
+    for (let start = 0; ok && start < src.length; start += PIECE_BYTES) {
+      const count = Math.min(PIECE_BYTES, src.length - start);
+      const blocks = Math.ceil(count / 8);
+      for (let block = 0; block < blocks; block++) {
+        for (let i = 0; i < 8; i++) streamBytes[8 * block + i] = streamBytes[CARRY + i]!;
+        for (let i = 7; i >= 0 && (streamBytes[CARRY + i] = streamBytes[CARRY + i]! + 1 & 0xff) === 0; i--);
+      }
+      ok = this.#cipher.run(streamAddress, 8 * blocks);
+      combine(start, count);
+    }
+    if (ok) scatter(operation.segments, bounceAddress, dst);
+    wipeBounce(src.length);
+    cleanseBytes(streamAddress, PIECE_BYTES);
+    return ok;
+  }
+
+  free(): void {
+    this.#cipher.free();
+  }
+}
+
+/**
+ * AES in F8 mode. The key is the encryption key followed by a mask of the same length, which the driver pads as
+ * RFC 3711 says: IV' = E(key ⊕ mask, IV), then S(j) = E(key, IV' ⊕ j ⊕ S(j-1)).
+ */
+export class AesF8 implements CipherTransform {
+  readonly #cipher: BlockEncryptor;
+  readonly #masked: BlockEncryptor;
+  readonly #halfLen: number;
+
+  /** For keys of `keyLen` bytes, mask included: 32, 48 or 64. */
+  constructor(keyLen: number) {
+    this.#halfLen = keyLen / 2;
+    this.#cipher = new BlockEncryptor(`AES-${8 * this.#halfLen}-ECB`);
+    this.#masked = new BlockEncryptor(`AES-${8 * this.#halfLen}-ECB`);
+  }
+
+  setKey(key: number): boolean {
+    const half = this.#halfLen;
+    copyBytes(streamAddress, key, 2 * half);
+    for (let i = 0; i < half; i++) streamBytes[i] = streamBytes[i]! ^ streamBytes[half + i]!;
+    const ok = this.#masked.setKey(streamAddress) && this.#cipher.setKey(key);
+    cleanseBytes(streamAddress, 2 * half);
+    return ok;
+  }
+
+  run(operation: Operation, src: Span, dst: Span): boolean {
+    if (operation.ivLen !== 16) return false;
+    gather(operation.segments, src, bounceAddress);
+    copyBytes(streamAddress + CARRY, operation.iv, 16);
+    let ok = this.#masked.run(streamAddress + CARRY, 16);
+    streamBytes.fill(0, 0, 16);
+    for (let j = 0; ok && 16 * j < src.length; j++) {
+      for (let i = 0; i < 16; i++) streamBytes[i] = streamBytes[i]! ^ streamBytes[CARRY + i]!;
+      for (let i = 0; i < 4; i++) streamBytes[15 - i] = streamBytes[15 - i]! ^ (j >>> (8 * i)) & 0xff;
+      ok = this.#cipher.run(streamAddress, 16);
+      combine(16 * j, Math.min(16, src.length - 16 * j));
+    }
+    if (ok) scatter(operation.segments, bounceAddress, dst);
+    wipeBounce(src.length);
+    cleanseBytes(streamAddress, PIECE_BYTES + 16);
+    return ok;
+  }
+
+  free(): void {
+    this.#cipher.free();
+    this.#masked.free();
+  }
+}

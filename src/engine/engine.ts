@@ -1,0 +1,265 @@
+/**
+ * The engine: prepares native contexts for sessions, keeps some for requests that bring their own keys, and executes
+ * operations. Knows no virtio and no sockets.
+ *
+ * @module
+ */
+import { copySpan, DISJOINT, gather, OVERLAPPING, relate, scatter, sliceSpan, Span } from "../memory/segments.ts";
+import type { AeadTransform } from "./aead.ts";
+import { type Catalogue, loadCatalogue } from "./algorithms.ts";
+import { bounceAddress, DATA_BYTES_MAX, wipeBounce } from "./bounce.ts";
+import type { CipherTransform } from "./cipher.ts";
+import type { DigestTransform } from "./digest.ts";
+import { equalSecrets } from "./openssl.ts";
+import {
+  DONE,
+  FAILED,
+  KIND_AEAD,
+  KIND_CHAIN,
+  KIND_CIPHER,
+  KIND_HASH,
+  KIND_MAC,
+  type Operation,
+  type Parameters,
+  UNSUPPORTED,
+} from "./operation.ts";
+
+/** The native contexts of one session: those that its kind needs. */
+export interface Prepared {
+  readonly cipher: CipherTransform | null;
+  readonly digest: DigestTransform | null;
+  readonly aead: AeadTransform | null;
+}
+
+/** Says whether an operation with `parameters` could be served: DONE, FAILED (a wrong length) or UNSUPPORTED. */
+export function checkParameters(parameters: Parameters, catalogue: Catalogue = loadCatalogue()): number {
+  const { kind } = parameters;
+  if (kind === KIND_AEAD) return checkRow(catalogue.aeads.get(parameters.algo)?.keyLens, parameters.keyLen);
+  if (kind === KIND_CIPHER || kind === KIND_CHAIN) {
+    const outcome = checkRow(catalogue.ciphers.get(parameters.algo)?.keyLens, parameters.keyLen);
+    if (outcome !== DONE || kind === KIND_CIPHER) return outcome;
+  }
+  const keyed = kind === KIND_MAC || (kind === KIND_CHAIN && parameters.authenticated);
+  const row = (keyed ? catalogue.macs : catalogue.hashes).get(parameters.hashAlgo);
+  if (row === undefined) return UNSUPPORTED;
+  if (keyed && !row.keyLens!.has(parameters.authKeyLen)) return FAILED;
+  return row.digestBytes !== 0 && parameters.hashResultLen > row.digestBytes ? FAILED : DONE;
+}
+
+function checkRow(keyLens: ReadonlySet<number> | undefined, keyLen: number): number {
+  if (keyLens === undefined) return UNSUPPORTED;
+  return keyLens.has(keyLen) ? DONE : FAILED;
+}
+
+/** Says whether the keys of `parameters`, whose lengths {@linkcode checkParameters} found good, will be taken. */
+export function checkKeys(parameters: Parameters, catalogue: Catalogue = loadCatalogue()): boolean {
+  const { kind, cipherKey, keyLen } = parameters;
+  if (kind !== KIND_CIPHER && kind !== KIND_CHAIN) return true;
+  // XTS with equal halves is what FIPS 140 forbids, and OpenSSL refuses to encrypt with it.
+  return !catalogue.ciphers.get(parameters.algo)!.distinctHalves ||
+    !equalSecrets(cipherKey, cipherKey + keyLen / 2, keyLen / 2);
+}
+
+function createCipher(catalogue: Catalogue, parameters: Parameters): CipherTransform {
+  return catalogue.ciphers.get(parameters.algo)!.create(parameters.keyLen, parameters.encrypt);
+}
+
+function createAead(catalogue: Catalogue, parameters: Parameters): AeadTransform {
+  return catalogue.aeads.get(parameters.algo)!.create(parameters.keyLen, parameters.encrypt);
+}
+
+function createDigest(catalogue: Catalogue, parameters: Parameters, keyed: boolean): DigestTransform {
+  return (keyed ? catalogue.macs : catalogue.hashes).get(parameters.hashAlgo)!.create(parameters.authKeyLen);
+}
+
+/** Native contexts and their use; one for each isolate. */
+export class Engine {
+  readonly #catalogue = loadCatalogue();
+  /** Contexts for requests that bring their keys, by what they are made for. */
+  readonly #ciphers = new Map<number, CipherTransform>();
+  readonly #digests = new Map<number, DigestTransform>();
+  readonly #aeads = new Map<number, AeadTransform>();
+
+  /**
+   * Makes the contexts of a session whose parameters {@linkcode checkParameters} found good, keys included.
+   * Returns null if an algorithm refuses its key.
+   */
+  prepare(parameters: Parameters): Prepared | null {
+    const { kind } = parameters;
+    const keyed = kind === KIND_MAC || (kind === KIND_CHAIN && parameters.authenticated);
+    const withCipher = kind === KIND_CIPHER || kind === KIND_CHAIN;
+    const withDigest = kind === KIND_HASH || kind === KIND_MAC || kind === KIND_CHAIN;
+    const prepared: Prepared = {
+      cipher: withCipher ? createCipher(this.#catalogue, parameters) : null,
+      digest: withDigest ? createDigest(this.#catalogue, parameters, keyed) : null,
+      aead: kind === KIND_AEAD ? createAead(this.#catalogue, parameters) : null,
+    };
+    if (this.#setKeys(prepared.cipher, prepared.digest, prepared.aead, parameters, keyed)) return prepared;
+    this.release(prepared);
+    return null;
+  }
+
+  #setKeys(
+    cipher: CipherTransform | null,
+    digest: DigestTransform | null,
+    aead: AeadTransform | null,
+    parameters: Parameters,
+    keyed: boolean,
+  ): boolean {
+    if (cipher !== null && !cipher.setKey(parameters.cipherKey)) return false;
+    if (aead !== null && !aead.setKey(parameters.cipherKey)) return false;
+    return digest === null || !keyed || digest.setKey(parameters.authKey, parameters.authKeyLen);
+  }
+
+  /** Wipes and gives up a session's contexts. */
+  release(prepared: Prepared): void {
+    prepared.cipher?.free();
+    prepared.digest?.free();
+    prepared.aead?.free();
+  }
+
+  /** Wipes what requests with keys of their own have left in the contexts kept for them. */
+  forget(): void {
+    for (const map of [this.#ciphers, this.#digests, this.#aeads]) {
+      for (const transform of map.values()) transform.free();
+      map.clear();
+    }
+  }
+
+  /** Executes `operation` with a session's contexts; outcome and bytes written are left in it. */
+  execute(operation: Operation, prepared: Prepared): void {
+    this.#execute(operation, prepared.cipher, prepared.digest, prepared.aead);
+  }
+
+  /** Executes `operation` with the keys it brings, whose parameters {@linkcode checkParameters} found good. */
+  executeStateless(operation: Operation): void {
+    const { parameters } = operation;
+    const { kind } = parameters;
+    const keyed = kind === KIND_MAC || (kind === KIND_CHAIN && parameters.authenticated);
+    const cipher = kind === KIND_CIPHER || kind === KIND_CHAIN ? this.#sharedCipher(parameters) : null;
+    const digest = kind === KIND_AEAD || kind === KIND_CIPHER ? null : this.#sharedDigest(parameters, keyed);
+    const aead = kind === KIND_AEAD ? this.#sharedAead(parameters) : null;
+    if (!this.#setKeys(cipher, digest, aead, parameters, keyed)) {
+      operation.outcome = FAILED;
+      operation.written = 0;
+      return;
+    }
+    this.#execute(operation, cipher, digest, aead);
+  }
+
+  #sharedCipher(parameters: Parameters): CipherTransform {
+    const key = parameters.algo * 1024 + parameters.keyLen * 2 + (parameters.encrypt ? 1 : 0);
+    let cipher = this.#ciphers.get(key);
+    if (cipher === undefined) this.#ciphers.set(key, cipher = createCipher(this.#catalogue, parameters));
+    return cipher;
+  }
+
+  #sharedAead(parameters: Parameters): AeadTransform {
+    const key = parameters.algo * 1024 + parameters.keyLen * 2 + (parameters.encrypt ? 1 : 0);
+    let aead = this.#aeads.get(key);
+    if (aead === undefined) this.#aeads.set(key, aead = createAead(this.#catalogue, parameters));
+    return aead;
+  }
+
+  #sharedDigest(parameters: Parameters, keyed: boolean): DigestTransform {
+    // Only block-cipher MACs are made for a key length, and those have few; an HMAC context takes any key.
+    const keyLen = parameters.authKeyLen <= 64 ? parameters.authKeyLen : 0;
+    const key = parameters.hashAlgo * 1024 + keyLen * 2 + (keyed ? 1 : 0);
+    let digest = this.#digests.get(key);
+    if (digest === undefined) this.#digests.set(key, digest = createDigest(this.#catalogue, parameters, keyed));
+    return digest;
+  }
+
+  #execute(
+    operation: Operation,
+    cipher: CipherTransform | null,
+    digest: DigestTransform | null,
+    aead: AeadTransform | null,
+  ): void {
+    operation.written = 0;
+    switch (operation.parameters.kind) {
+      case KIND_CIPHER:
+        operation.outcome = cipher!.run(operation, operation.src, operation.dst) ? DONE : FAILED;
+        if (operation.outcome === DONE) operation.written = operation.dst.length;
+        break;
+      case KIND_HASH:
+      case KIND_MAC:
+        operation.outcome = runDigest(operation, digest!, nothing, operation.src) ? DONE : FAILED;
+        if (operation.outcome === DONE) operation.written = operation.result.length;
+        break;
+      case KIND_AEAD:
+        operation.outcome = aead!.run(operation);
+        if (operation.outcome === DONE) operation.written = operation.dst.length;
+        break;
+      case KIND_CHAIN:
+        operation.outcome = runChain(operation, cipher!, digest!) ? DONE : FAILED;
+        if (operation.outcome === DONE) operation.written = operation.dst.length + operation.result.length;
+        break;
+      default:
+        operation.outcome = UNSUPPORTED;
+    }
+  }
+}
+
+const nothing = new Span();
+const cipherSrc = new Span();
+const cipherDst = new Span();
+const hashed = new Span();
+const copied = new Span();
+const copiedTo = new Span();
+
+function runDigest(operation: Operation, digest: DigestTransform, head: Span, body: Span): boolean {
+  const { segments, result } = operation;
+  if (result.length === 0 || (digest.digestBytes !== 0 && result.length > digest.digestBytes)) return false;
+  const address = digest.run(segments, head, body, result.length);
+  if (address === 0) return false;
+  scatter(segments, address, result);
+  if (address === bounceAddress) wipeBounce(result.length);
+  return true;
+}
+
+/**
+ * Cipher and digest over parts of the same source. The digest covers the additional data, then its part of the source
+ * or, when the cipher comes first, of the destination. Bytes that the cipher does not cover are copied as they are.
+ */
+function runChain(operation: Operation, cipher: CipherTransform, digest: DigestTransform): boolean {
+  const { segments, src, dst, aad, parameters } = operation;
+  const { cipherStart, cipherLen, hashStart, hashLen } = operation;
+  if (operation.result.length === 0) return false;
+  if (digest.digestBytes !== 0 && operation.result.length > digest.digestBytes) return false;
+  if (src.length > 0 && relate(segments, src, dst) === OVERLAPPING) {
+    // As if the source had been taken away first: it moves to the destination, and both steps work there.
+    if (src.length > DATA_BYTES_MAX) return false;
+    gather(segments, src, bounceAddress);
+    scatter(segments, bounceAddress, dst);
+    wipeBounce(src.length);
+    sliceSpan(segments, cipherSrc, dst, cipherStart, cipherLen);
+    sliceSpan(segments, hashed, dst, hashStart, hashLen);
+  } else {
+    sliceSpan(segments, cipherSrc, src, cipherStart, cipherLen);
+    sliceSpan(segments, hashed, parameters.hashFirst ? src : dst, hashStart, hashLen);
+    copyAround(operation);
+  }
+  sliceSpan(segments, cipherDst, dst, cipherStart, cipherLen);
+  if (parameters.hashFirst) {
+    return runDigest(operation, digest, aad, hashed) && cipher.run(operation, cipherSrc, cipherDst);
+  }
+  return cipher.run(operation, cipherSrc, cipherDst) && runDigest(operation, digest, aad, hashed);
+}
+
+/** Copies what lies before and behind the cipher's part of the source; nothing to do in place. */
+function copyAround(operation: Operation): void {
+  const { segments, src, dst, cipherStart, cipherLen } = operation;
+  if (cipherLen === src.length || relate(segments, src, dst) !== DISJOINT) return;
+  const tail = cipherStart + cipherLen;
+  if (cipherStart > 0) {
+    sliceSpan(segments, copied, src, 0, cipherStart);
+    sliceSpan(segments, copiedTo, dst, 0, cipherStart);
+    copySpan(segments, copiedTo, copied);
+  }
+  if (tail < src.length) {
+    sliceSpan(segments, copied, src, tail, src.length - tail);
+    sliceSpan(segments, copiedTo, dst, tail, src.length - tail);
+    copySpan(segments, copiedTo, copied);
+  }
+}

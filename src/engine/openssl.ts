@@ -1,0 +1,73 @@
+/**
+ * OpenSSL's objects by name: providers loaded once, algorithms fetched once. Knows names and availability, no modes.
+ *
+ * @module
+ */
+import { libcrypto } from "../../ffi/libcrypto.ts";
+import { NativeArgs } from "../memory/native.ts";
+
+const encoder = new TextEncoder();
+
+/** A C string. */
+export function cString(text: string): Uint8Array<ArrayBuffer> {
+  return encoder.encode(text + "\0");
+}
+
+let loaded = false;
+
+/** ARC4 and DES live in the legacy provider; with it loaded by hand, the default one must be too. */
+function loadProviders(): void {
+  if (loaded) return;
+  loaded = true;
+  libcrypto.OSSL_PROVIDER_load(null, cString("default"));
+  libcrypto.OSSL_PROVIDER_load(null, cString("legacy"));
+  libcrypto.ERR_clear_error();
+}
+
+function fetcher(fetch: (name: Uint8Array<ArrayBuffer>) => Deno.PointerValue): (name: string) => Deno.PointerValue {
+  const fetched = new Map<string, Deno.PointerValue>();
+  return (name) => {
+    let found = fetched.get(name);
+    if (found === undefined) {
+      loadProviders();
+      found = fetch(cString(name));
+      if (found === null) libcrypto.ERR_clear_error();
+      fetched.set(name, found);
+    }
+    return found;
+  };
+}
+
+/** The cipher of OpenSSL's name `name`, or null if no provider here has it. Fetched once, kept for ever. */
+export const fetchCipher: (name: string) => Deno.PointerValue = fetcher((name) =>
+  libcrypto.EVP_CIPHER_fetch(null, name, null)
+);
+
+/** The digest of that name, or null. */
+export const fetchDigest: (name: string) => Deno.PointerValue = fetcher((name) =>
+  libcrypto.EVP_MD_fetch(null, name, null)
+);
+
+/** The MAC of that name, or null. */
+export const fetchMac: (name: string) => Deno.PointerValue = fetcher((name) =>
+  libcrypto.EVP_MAC_fetch(null, name, null)
+);
+
+/** OpenSSL's version as it words it itself. */
+export function opensslVersion(): string {
+  return new Deno.UnsafePointerView(libcrypto.OpenSSL_version(0)!).getCString();
+}
+
+const args = new NativeArgs(3);
+
+/** Compares `length` secret bytes in a time that does not tell where they differ. */
+export function equalSecrets(a: number, b: number, length: number): boolean {
+  args.set(0, a);
+  args.set(1, b);
+  args.set(2, length);
+  return libcrypto.CRYPTO_memcmp(
+    BigInt.asUintN(64, args.u64[0]!),
+    BigInt.asUintN(64, args.u64[1]!),
+    BigInt.asUintN(64, args.u64[2]!),
+  ) === 0;
+}

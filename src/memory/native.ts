@@ -1,0 +1,62 @@
+/**
+ * Touching native memory from the data path: copying, wiping and storing at addresses held as plain numbers. A number
+ * below 2^53 is split into the two halves of a preallocated 64-bit word, because that word, read as one element,
+ * passes through FFI without allocating a BigInt.
+ *
+ * @module
+ */
+import { libc } from "../../ffi/libc.ts";
+
+const { memcpy, memset, explicit_bzero } = libc;
+
+const words = new BigUint64Array(3);
+const halves = new Uint32Array(words.buffer);
+const TWO_TO_MINUS_32 = 2 ** -32;
+
+/** 64-bit arguments for native calls: `args.set(i, address)`, then `args.u64[i]` stands in the call. */
+export class NativeArgs {
+  /** The arguments as the call takes them. */
+  readonly u64: BigUint64Array;
+  readonly #halves: Uint32Array;
+
+  /** Room for `count` arguments. */
+  constructor(count: number) {
+    this.u64 = new BigUint64Array(count);
+    this.#halves = new Uint32Array(this.u64.buffer);
+  }
+
+  /** Sets argument `index` to `value`, which is an integer from 0 to 2^53. */
+  set(index: number, value: number): void {
+    this.#halves[2 * index] = value >>> 0;
+    this.#halves[2 * index + 1] = (value * TWO_TO_MINUS_32) >>> 0;
+  }
+}
+
+/** Copies `length` (below 2^32) bytes; the two stretches do not overlap. */
+export function copyBytes(to: number, from: number, length: number): void {
+  halves[0] = to >>> 0;
+  halves[1] = (to * TWO_TO_MINUS_32) >>> 0;
+  halves[2] = from >>> 0;
+  halves[3] = (from * TWO_TO_MINUS_32) >>> 0;
+  halves[4] = length;
+  halves[5] = 0;
+  memcpy(BigInt.asUintN(64, words[0]!), BigInt.asUintN(64, words[1]!), BigInt.asUintN(64, words[2]!));
+}
+
+/** Sets `length` (below 2^32) bytes to `value`. */
+export function fillBytes(at: number, value: number, length: number): void {
+  halves[0] = at >>> 0;
+  halves[1] = (at * TWO_TO_MINUS_32) >>> 0;
+  halves[4] = length;
+  halves[5] = 0;
+  memset(BigInt.asUintN(64, words[0]!), value, BigInt.asUintN(64, words[2]!));
+}
+
+/** Wipes `length` (below 2^32) bytes in a way that no compiler leaves out. */
+export function cleanseBytes(at: number, length: number): void {
+  halves[0] = at >>> 0;
+  halves[1] = (at * TWO_TO_MINUS_32) >>> 0;
+  halves[4] = length;
+  halves[5] = 0;
+  explicit_bzero(BigInt.asUintN(64, words[0]!), BigInt.asUintN(64, words[2]!));
+}

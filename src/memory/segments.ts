@@ -1,0 +1,263 @@
+/**
+ * Scattered bytes: a table of segments (host address and length), spans of bytes within it, and copying between spans
+ * and contiguous memory. A segment whose address is 0 is not mapped; spans never cover one.
+ *
+ * @module
+ */
+import { copyBytes } from "./native.ts";
+
+/** A preallocated list of segments. Whoever fills it appends; a batch clears it. */
+export class SegmentTable {
+  /** Host addresses. */
+  readonly address: Float64Array;
+  /** Lengths in bytes, below 2^32. */
+  readonly length: Float64Array;
+  /** Segments in use. */
+  count = 0;
+
+  /** Room for `capacity` segments. */
+  constructor(capacity: number) {
+    this.address = new Float64Array(capacity);
+    this.length = new Float64Array(capacity);
+  }
+
+  /** Appends a segment; false if the table is full. */
+  add(address: number, length: number): boolean {
+    const count = this.count;
+    if (count === this.address.length) return false;
+    this.address[count] = address;
+    this.length[count] = length;
+    this.count = count + 1;
+    return true;
+  }
+}
+
+/** A run of bytes in a {@linkcode SegmentTable}: where it starts and how long it is. */
+export class Span {
+  /** The segment that holds the first byte. */
+  segment = 0;
+  /** Where in that segment. */
+  offset = 0;
+  /** Bytes. */
+  length = 0;
+  /** The host address if all bytes are contiguous there, else 0. An empty span counts as scattered. */
+  address = 0;
+
+  /** Makes this span empty. */
+  clear(): void {
+    this.segment = 0;
+    this.offset = 0;
+    this.length = 0;
+    this.address = 0;
+  }
+
+  /** Makes this span the contiguous `length` bytes of segment `segment`, all of it. */
+  set(segment: number, offset: number, length: number, address: number): void {
+    this.segment = segment;
+    this.offset = offset;
+    this.length = length;
+    this.address = address;
+  }
+}
+
+/** Walks a stretch of a table once, front to back, and cuts spans off it. */
+export class SegmentCursor {
+  readonly #table: SegmentTable;
+  #segment = 0;
+  #offset = 0;
+  /** Bytes not yet taken. */
+  remaining = 0;
+
+  /** A cursor over `table`; {@linkcode start} it before use. */
+  constructor(table: SegmentTable) {
+    this.#table = table;
+  }
+
+  /** Starts at segment `first`, with `bytes` bytes ahead. */
+  start(first: number, bytes: number): void {
+    this.#segment = first;
+    this.#offset = 0;
+    this.remaining = bytes;
+  }
+
+  /** Cuts `length` bytes off into `span`. The caller has checked that so many remain. */
+  take(span: Span, length: number): void {
+    const { address: addresses, length: lengths } = this.#table;
+    let segment = this.#segment;
+    let offset = this.#offset;
+    if (length === 0) {
+      span.clear();
+      return;
+    }
+    while (offset === lengths[segment]!) {
+      segment++;
+      offset = 0;
+    }
+    span.segment = segment;
+    span.offset = offset;
+    span.length = length;
+    if (offset + length <= lengths[segment]!) {
+      span.address = addresses[segment]! + offset;
+      this.#segment = segment;
+      this.#offset = offset + length;
+    } else {
+      span.address = 0;
+      let rest = length - (lengths[segment]! - offset);
+      segment++;
+      while (rest > lengths[segment]!) rest -= lengths[segment++]!;
+      this.#segment = segment;
+      this.#offset = rest;
+    }
+    this.remaining -= length;
+  }
+}
+
+/** Makes `part` the `length` bytes of `whole` from `start` on; the caller has checked that `whole` has them. */
+export function sliceSpan(table: SegmentTable, part: Span, whole: Span, start: number, length: number): void {
+  if (length === 0) {
+    part.clear();
+    return;
+  }
+  part.length = length;
+  if (whole.address !== 0) {
+    part.segment = whole.segment;
+    part.offset = whole.offset + start;
+    part.address = whole.address + start;
+    return;
+  }
+  const lengths = table.length;
+  let segment = whole.segment;
+  let offset = whole.offset + start;
+  while (offset >= lengths[segment]!) offset -= lengths[segment++]!;
+  part.segment = segment;
+  part.offset = offset;
+  part.address = offset + length <= lengths[segment]! ? table.address[segment]! + offset : 0;
+}
+
+/** Copies the bytes of `span` to contiguous memory at `to`. */
+export function gather(table: SegmentTable, span: Span, to: number): void {
+  if (span.address !== 0) {
+    copyBytes(to, span.address, span.length);
+    return;
+  }
+  let segment = span.segment;
+  let offset = span.offset;
+  let rest = span.length;
+  while (rest > 0) {
+    const piece = Math.min(rest, table.length[segment]! - offset);
+    if (piece > 0) copyBytes(to, table.address[segment]! + offset, piece);
+    to += piece;
+    rest -= piece;
+    segment++;
+    offset = 0;
+  }
+}
+
+/** Copies contiguous memory at `from` over the bytes of `span`. */
+export function scatter(table: SegmentTable, from: number, span: Span): void {
+  if (span.address !== 0) {
+    copyBytes(span.address, from, span.length);
+    return;
+  }
+  let segment = span.segment;
+  let offset = span.offset;
+  let rest = span.length;
+  while (rest > 0) {
+    const piece = Math.min(rest, table.length[segment]! - offset);
+    if (piece > 0) copyBytes(table.address[segment]! + offset, from, piece);
+    from += piece;
+    rest -= piece;
+    segment++;
+    offset = 0;
+  }
+}
+
+/** How two spans lie to each other. */
+export const DISJOINT = 0;
+/** Byte i of the one is byte i of the other, as far as both go. */
+export const ALIASED = 1;
+/** Some bytes are shared otherwise: working from one to the other would read what it has overwritten. */
+export const OVERLAPPING = 2;
+
+/** Pairs of segments compared before scattered spans count as overlapping without a closer look. */
+const PAIRS_MAX = 1024;
+
+/** Tells how `a` and `b`, both not empty, lie to each other. */
+export function relate(table: SegmentTable, a: Span, b: Span): number {
+  if (a.address !== 0 && b.address !== 0) {
+    if (a.address === b.address) return ALIASED;
+    return a.address + a.length <= b.address || b.address + b.length <= a.address ? DISJOINT : OVERLAPPING;
+  }
+  return relateScattered(table, a, b);
+}
+
+function relateScattered(table: SegmentTable, a: Span, b: Span): number {
+  if (aliasedPiecewise(table, a, b)) return ALIASED;
+  const { address, length } = table;
+  let pairs = 0;
+  let restA = a.length;
+  for (let i = a.segment, offsetA = a.offset; restA > 0; i++, offsetA = 0) {
+    const startA = address[i]! + offsetA;
+    const piece = Math.min(restA, length[i]! - offsetA);
+    let restB = b.length;
+    for (let j = b.segment, offsetB = b.offset; restB > 0; j++, offsetB = 0) {
+      const startB = address[j]! + offsetB;
+      const pieceB = Math.min(restB, length[j]! - offsetB);
+      if (startA < startB + pieceB && startB < startA + piece) return OVERLAPPING;
+      if (++pairs > PAIRS_MAX) return OVERLAPPING;
+      restB -= pieceB;
+    }
+    restA -= piece;
+  }
+  return DISJOINT;
+}
+
+/** True if the two spans are cut alike and each piece of one lies where the other's does. */
+function aliasedPiecewise(table: SegmentTable, a: Span, b: Span): boolean {
+  const { address, length } = table;
+  let i = a.segment;
+  let j = b.segment;
+  let offsetA = a.offset;
+  let offsetB = b.offset;
+  let rest = Math.min(a.length, b.length);
+  while (rest > 0) {
+    if (address[i]! + offsetA !== address[j]! + offsetB) return false;
+    const piece = Math.min(rest, length[i]! - offsetA, length[j]! - offsetB);
+    rest -= piece;
+    offsetA += piece;
+    offsetB += piece;
+    while (rest > 0 && offsetA === length[i]!) {
+      i++;
+      offsetA = 0;
+    }
+    while (rest > 0 && offsetB === length[j]!) {
+      j++;
+      offsetB = 0;
+    }
+  }
+  return true;
+}
+
+/** Copies all bytes of `from` over as many of `to`; the two are disjoint and `to` is no shorter. */
+export function copySpan(table: SegmentTable, to: Span, from: Span): void {
+  let i = from.segment;
+  let j = to.segment;
+  let offsetFrom = from.offset;
+  let offsetTo = to.offset;
+  let rest = from.length;
+  while (rest > 0) {
+    const piece = Math.min(rest, table.length[i]! - offsetFrom, table.length[j]! - offsetTo);
+    if (piece > 0) copyBytes(table.address[j]! + offsetTo, table.address[i]! + offsetFrom, piece);
+    rest -= piece;
+    offsetFrom += piece;
+    offsetTo += piece;
+    if (offsetFrom === table.length[i]!) {
+      i++;
+      offsetFrom = 0;
+    }
+    if (offsetTo === table.length[j]!) {
+      j++;
+      offsetTo = 0;
+    }
+  }
+}

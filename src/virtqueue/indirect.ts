@@ -1,0 +1,35 @@
+/**
+ * Indirect descriptor tables: a private copy of one, taken once, so that the guest cannot change what was checked.
+ *
+ * @module
+ */
+import type { GuestMemory } from "../memory/guest_memory.ts";
+import { copyBytes } from "../memory/native.ts";
+import { mapAnonymous } from "../os/memory_map.ts";
+import { DESC_BYTES } from "../wire/vring.ts";
+
+/** Entries of an indirect table. More than a ring has: drivers build longer tables than their ring, and rightly. */
+export const INDIRECT_ENTRIES_MAX = 65535;
+
+const mapping = mapAnonymous(DESC_BYTES * (INDIRECT_ENTRIES_MAX + 1));
+
+/** The table copied last: four words a descriptor (address low, high, length, flags and next or id). */
+export const indirectWords: Uint32Array = new Uint32Array(mapping.buffer);
+
+/**
+ * Copies the table of `length` bytes at guest address `addressHigh`‖`addressLow`. Returns its number of entries, or 0
+ * if it is empty, longer than allowed, of a length that is no multiple of 16, or not in one region of guest memory.
+ */
+export function copyIndirectTable(
+  memory: GuestMemory,
+  addressLow: number,
+  addressHigh: number,
+  length: number,
+): number {
+  if (length === 0 || length % DESC_BYTES !== 0 || length > DESC_BYTES * INDIRECT_ENTRIES_MAX) return 0;
+  if (addressHigh >= 1 << 21) return 0;
+  const from = memory.translateGuest(addressHigh * 0x1_0000_0000 + addressLow, length);
+  if (from === 0) return 0;
+  copyBytes(mapping.address, from, length);
+  return length / DESC_BYTES;
+}

@@ -1,0 +1,64 @@
+/**
+ * What the two ring formats have in common: their twin methods, their faults, and how a ring is described to them.
+ *
+ * @module
+ */
+import type { GuestMemory } from "../memory/guest_memory.ts";
+import type { ChainBatch } from "./chain.ts";
+
+/** Ring features as negotiated with the driver. */
+export interface RingFeatures {
+  /**
+   * False if the transport never told what the driver negotiated with whoever stands between. Then indirect tables
+   * and the event index may be in use all the same, and every rule is kept for both cases.
+   */
+  readonly known: boolean;
+  /** VIRTIO_F_EVENT_IDX. */
+  readonly eventIdx: boolean;
+}
+
+/** A ring at host addresses. */
+export interface RingLayout {
+  /** Entries. */
+  readonly size: number;
+  /** Descriptor table, or descriptor ring. */
+  readonly desc: number;
+  /** Available ring, or driver event suppression. */
+  readonly driver: number;
+  /** Used ring, or device event suppression. */
+  readonly device: number;
+  /** Where to go on, as SET_VRING_BASE words it. */
+  readonly base: number;
+}
+
+/** Why a ring cannot be served any more. */
+export const RING_OK = 0;
+export const RING_BAD_INDEX = 1;
+export const RING_BAD_CHAIN = 2;
+export const RING_BAD_TABLE = 3;
+
+/** {@linkcode RING_BAD_INDEX} and its like in words. */
+export const RING_FAULTS: readonly string[] = [
+  "no fault",
+  "an index is out of range",
+  "a descriptor chain loops, is out of order or is too long",
+  "an indirect table is empty, misplaced, of an odd length or not in guest memory",
+];
+
+/** A virtqueue from the device's side. No method throws or allocates. */
+export interface Ring {
+  /** One of the RING_ faults; anything but RING_OK is for good. */
+  readonly fault: number;
+  /** Adds available chains to `batch` while it has room; returns how many. */
+  fetch(batch: ChainBatch): number;
+  /** Writes the used entries of all of `batch`, publishes them at once; true if the driver wants to be notified. */
+  complete(batch: ChainBatch): boolean;
+  /** Asks the driver to notify; true if requests have come meanwhile, which it will not notify of. */
+  enableNotifications(): boolean;
+  /** Asks the driver not to notify while the ring is being looked at anyway. */
+  disableNotifications(): void;
+  /** Goes on with the same ring in another memory table, at the addresses of `layout`; its `base` is not looked at. */
+  move(memory: GuestMemory, layout: RingLayout): void;
+  /** Where to go on, as GET_VRING_BASE words it. */
+  base(): number;
+}

@@ -1,0 +1,189 @@
+/**
+ * A split virtqueue from the device's side (Virtio, Split Virtqueues). The twin of `packed.ts`.
+ *
+ * Indices and flags that the two sides exchange go through `Atomics`, which also orders the plain accesses around
+ * them. Descriptors and indices are untrusted: each is read once and checked before use.
+ *
+ * @module
+ */
+import type { GuestMemory } from "../memory/guest_memory.ts";
+import { viewOf } from "../os/memory_map.ts";
+import {
+  AVAIL_F_NO_INTERRUPT,
+  availBytes,
+  DESC_BYTES,
+  DESC_F_INDIRECT,
+  DESC_F_NEXT,
+  DESC_F_WRITE,
+  USED_F_NO_NOTIFY,
+  usedBytes,
+} from "../wire/vring.ts";
+import { ADDED, type ChainBatch, TABLE_FULL } from "./chain.ts";
+import { copyIndirectTable, indirectWords } from "./indirect.ts";
+import { eventPassed } from "./notify.ts";
+import {
+  type Ring,
+  RING_BAD_CHAIN,
+  RING_BAD_INDEX,
+  RING_BAD_TABLE,
+  RING_OK,
+  type RingFeatures,
+  type RingLayout,
+} from "./ring.ts";
+
+/** Positions in 16-bit units. */
+const FLAGS = 0;
+const IDX = 1;
+const RING = 2;
+
+/** A split ring being served. */
+export class SplitRing implements Ring {
+  fault: number = RING_OK;
+  readonly #size: number;
+  readonly #features: RingFeatures;
+  #memory: GuestMemory;
+  #desc: Uint32Array;
+  #avail: Uint16Array;
+  #used: Uint16Array;
+  #usedElems: Uint32Array;
+  #lastAvailIdx: number;
+  #usedIdx: number;
+
+  /** Serves the ring at the checked addresses of `layout`. The used index goes on from what the ring says. */
+  constructor(layout: RingLayout, memory: GuestMemory, features: RingFeatures) {
+    this.#size = layout.size;
+    this.#features = features;
+    this.#memory = memory;
+    this.#desc = new Uint32Array(viewOf(layout.desc, DESC_BYTES * layout.size));
+    this.#avail = new Uint16Array(viewOf(layout.driver, availBytes(layout.size)));
+    const used = viewOf(layout.device, usedBytes(layout.size));
+    this.#used = new Uint16Array(used);
+    this.#usedElems = new Uint32Array(used, 0, 1 + 2 * layout.size);
+    this.#lastAvailIdx = layout.base & 0xffff;
+    this.#usedIdx = Atomics.load(this.#used, IDX);
+    Atomics.store(this.#used, FLAGS, 0);
+  }
+
+  move(memory: GuestMemory, layout: RingLayout): void {
+    this.#memory = memory;
+    this.#desc = new Uint32Array(viewOf(layout.desc, DESC_BYTES * layout.size));
+    this.#avail = new Uint16Array(viewOf(layout.driver, availBytes(layout.size)));
+    const used = viewOf(layout.device, usedBytes(layout.size));
+    this.#used = new Uint16Array(used);
+    this.#usedElems = new Uint32Array(used, 0, 1 + 2 * layout.size);
+  }
+
+  base(): number {
+    return this.#lastAvailIdx;
+  }
+
+  fetch(batch: ChainBatch): number {
+    if (this.fault !== RING_OK) return 0;
+    const availIdx = Atomics.load(this.#avail, IDX);
+    const pending = (availIdx - this.#lastAvailIdx) & 0xffff;
+    if (pending > this.#size) {
+      this.fault = RING_BAD_INDEX;
+      return 0;
+    }
+    let taken = 0;
+    while (taken < pending && batch.hasRoom()) {
+      const head = this.#avail[RING + (this.#lastAvailIdx & (this.#size - 1))]!;
+      batch.beginChain();
+      const outcome = this.#walk(batch, head);
+      if (outcome === TABLE_FULL && batch.count > 0) {
+        batch.dropChain(); // It stays available and comes first in the next batch.
+        break;
+      }
+      if (outcome !== ADDED) {
+        if (this.fault === RING_OK) this.fault = RING_BAD_CHAIN;
+        batch.dropChain();
+        break;
+      }
+      batch.endChain(head, 1);
+      this.#lastAvailIdx = (this.#lastAvailIdx + 1) & 0xffff;
+      taken++;
+    }
+    return taken;
+  }
+
+  /** Flattens the chain that starts at descriptor `index`. Anything but ADDED means it cannot be served. */
+  #walk(batch: ChainBatch, index: number): number {
+    const desc = this.#desc;
+    const size = this.#size;
+    for (let steps = 0; steps < size; steps++) {
+      if (index >= size) {
+        this.fault = RING_BAD_INDEX;
+        return -1;
+      }
+      const low = desc[4 * index]!;
+      const high = desc[4 * index + 1]!;
+      const length = desc[4 * index + 2]!;
+      const flagsAndNext = desc[4 * index + 3]!;
+      if ((flagsAndNext & DESC_F_INDIRECT) !== 0) {
+        return this.#walkIndirect(batch, low, high, length, flagsAndNext);
+      }
+      const outcome = batch.addBuffer(this.#memory, low, high, length, (flagsAndNext & DESC_F_WRITE) !== 0);
+      if (outcome !== ADDED) return outcome;
+      if ((flagsAndNext & DESC_F_NEXT) === 0) return ADDED;
+      index = flagsAndNext >>> 16;
+    }
+    return -1; // More descriptors than the ring has: the chain loops.
+  }
+
+  /** An indirect descriptor ends its chain; its table holds the rest, and no further table. */
+  #walkIndirect(batch: ChainBatch, low: number, high: number, length: number, flags: number): number {
+    const entries = (flags & DESC_F_NEXT) !== 0 ? 0 : copyIndirectTable(this.#memory, low, high, length);
+    let index = 0;
+    for (let steps = 0; steps < entries; steps++) {
+      if (index >= entries) break;
+      const flagsAndNext = indirectWords[4 * index + 3]!;
+      if ((flagsAndNext & DESC_F_INDIRECT) !== 0) break;
+      const outcome = batch.addBuffer(
+        this.#memory,
+        indirectWords[4 * index]!,
+        indirectWords[4 * index + 1]!,
+        indirectWords[4 * index + 2]!,
+        (flagsAndNext & DESC_F_WRITE) !== 0,
+      );
+      if (outcome !== ADDED) return outcome;
+      if ((flagsAndNext & DESC_F_NEXT) === 0) return ADDED;
+      index = flagsAndNext >>> 16;
+    }
+    this.fault = RING_BAD_TABLE;
+    return -1;
+  }
+
+  complete(batch: ChainBatch): boolean {
+    const mask = this.#size - 1;
+    const oldIdx = this.#usedIdx;
+    let usedIdx = oldIdx;
+    for (let i = 0; i < batch.count; i++) {
+      const slot = usedIdx & mask;
+      this.#usedElems[1 + 2 * slot] = batch.id[i]!;
+      this.#usedElems[2 + 2 * slot] = batch.usedLen[i]!;
+      usedIdx = (usedIdx + 1) & 0xffff;
+    }
+    this.#usedIdx = usedIdx;
+    Atomics.store(this.#used, IDX, usedIdx);
+    return this.#wantsNotification(usedIdx, oldIdx);
+  }
+
+  #wantsNotification(usedIdx: number, oldIdx: number): boolean {
+    if (usedIdx === oldIdx) return false;
+    // Nobody said which rule the driver follows: an interrupt too many is better than one too few.
+    if (!this.#features.known) return true;
+    if (!this.#features.eventIdx) return (Atomics.load(this.#avail, FLAGS) & AVAIL_F_NO_INTERRUPT) === 0;
+    return eventPassed(Atomics.load(this.#avail, RING + this.#size), usedIdx, oldIdx);
+  }
+
+  enableNotifications(): boolean {
+    // avail_event is part of the layout in any case, and a driver that uses it unasked waits for it to move.
+    Atomics.store(this.#used, RING + 4 * this.#size, this.#lastAvailIdx);
+    if (this.#features.known && !this.#features.eventIdx) Atomics.store(this.#used, FLAGS, 0);
+    return this.fault === RING_OK && Atomics.load(this.#avail, IDX) !== this.#lastAvailIdx;
+  }
+
+  disableNotifications(): void {
+    if (this.#features.known && !this.#features.eventIdx) Atomics.store(this.#used, FLAGS, USED_F_NO_NOTIFY);
+  }
+}

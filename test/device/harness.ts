@@ -1,0 +1,63 @@
+/**
+ * A device in this isolate, behind a real socket, for tests that talk to it with the driver.
+ *
+ * @module
+ */
+import { CryptoDevice, type DeviceOptions } from "../../src/device/device.ts";
+import { CryptoDriver, type CryptoDriverOptions } from "../../src/driver/crypto_driver.ts";
+import { EventLoop } from "../../src/os/event_loop.ts";
+import { VhostUserServer } from "../../src/vhost_user/server.ts";
+
+/** A device that serves, and what to do with it. */
+export interface TestDevice {
+  /** Where it listens. */
+  readonly path: string;
+  /** What it logged. */
+  readonly log: string[];
+  /** Connects a driver, which is closed in the end if the test has not done so. */
+  connect(options?: CryptoDriverOptions): Promise<CryptoDriver>;
+}
+
+/** Runs `body` with a device, then stops it, whatever happened. */
+export async function withDevice(
+  options: Partial<DeviceOptions>,
+  body: (device: TestDevice) => Promise<void>,
+): Promise<void> {
+  const directory = await Deno.makeTempDir({ prefix: "vuc-" });
+  const path = `${directory}/device.sock`;
+  const log: string[] = [];
+  const loop = new EventLoop();
+  const device = new CryptoDevice({ dataQueues: 1, onFault: (message) => log.push(message), ...options }, loop);
+  const server = new VhostUserServer({
+    loop,
+    device,
+    log: (level, message) => log.push(`${level}: ${message}`),
+    socket: { path },
+  });
+  const running = loop.run();
+  const drivers: CryptoDriver[] = [];
+  try {
+    await body({
+      path,
+      log,
+      connect: async (driverOptions) => {
+        const driver = await CryptoDriver.connect(path, driverOptions);
+        drivers.push(driver);
+        return driver;
+      },
+    });
+  } finally {
+    for (const driver of drivers) await driver.close();
+    loop.stop();
+    await running;
+    await server.close();
+    device.close();
+    loop.close();
+    await Deno.remove(directory, { recursive: true });
+  }
+}
+
+/** Bytes from hexadecimal digits. */
+export function hex(digits: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(digits.match(/../g) ?? [], (pair) => parseInt(pair, 16));
+}
