@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { DataPlaneFactory } from "../device/device.ts";
 import type { Log, LogLevel } from "../vhost_user/log.ts";
 import { helpText, type Options, readOptions, UsageError } from "./options.ts";
 import { VERSION } from "./version.ts";
@@ -28,13 +29,17 @@ async function serve(options: Options): Promise<void> {
   ]);
   const log = createLog(options.logLevel);
   const loop = new EventLoop();
-  const device = new CryptoDevice({
-    dataQueues: options.queues,
-    maxSessions: options.maxSessions,
-    mux: options.mux,
-    statelessServices: options.statelessServices,
-    onFault: (message) => log("warn", message),
-  }, loop);
+  const device = new CryptoDevice(
+    {
+      dataQueues: options.queues,
+      maxSessions: options.maxSessions,
+      mux: options.mux,
+      statelessServices: options.statelessServices,
+      onFault: (message) => log("warn", message),
+    },
+    loop,
+    await dataPlane(options),
+  );
   const { socketPath, socketMode, fd } = options;
   const server = new VhostUserServer({
     loop,
@@ -57,10 +62,17 @@ async function serve(options: Options): Promise<void> {
   );
   await loop.run();
   await server.close();
-  device.close();
+  await device.close();
   loop.close();
   Deno.removeSignalListener("SIGTERM", stop);
   Deno.removeSignalListener("SIGINT", stop);
+}
+
+/** The place for the data queues that the options ask for; undefined: the event loop. */
+async function dataPlane({ workers, pollUs, cpus }: Options): Promise<DataPlaneFactory | undefined> {
+  if (workers === 0) return undefined;
+  const { workerPlane } = await import("../worker/plane.ts");
+  return workerPlane({ workers, pollUs, cpus });
 }
 
 async function printVersion(): Promise<void> {

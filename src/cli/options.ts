@@ -7,6 +7,9 @@ import { parseArgs } from "@std/cli/parse-args";
 import { DATA_QUEUES_MAX, SESSIONS_DEFAULT, SESSIONS_MAX } from "../device/limits.ts";
 import type { LogLevel } from "../vhost_user/log.ts";
 
+/** Longer than waking a sleeping isolate takes, shorter than anybody would call waste. */
+const POLL_US_DEFAULT = 50;
+
 /** A command line that cannot be obeyed: exit code 2. */
 export class UsageError extends Error {
   override readonly name = "UsageError";
@@ -39,6 +42,21 @@ export const OPTIONS: readonly OptionRow[] = [
     help: `Data queues, 1 to ${DATA_QUEUES_MAX} (default 1). The control queue comes on top.`,
   },
   {
+    name: "workers",
+    short: "w",
+    value: "N|auto",
+    help:
+      "Worker isolates that share the data queues (default 0: everything on one event loop; auto: one a queue, at most " +
+      "one a processor).",
+  },
+  {
+    name: "poll-us",
+    value: "N",
+    help:
+      `Microseconds that a worker looks at its rings before it sleeps, at most (default ${POLL_US_DEFAULT}; it adapts).`,
+  },
+  { name: "pin-cpus", value: "LIST", help: "Processors to tie workers to, in turn, as in 2,3." },
+  {
     name: "max-sessions",
     value: "N",
     help: `Sessions that may exist at once, 1 to ${SESSIONS_MAX} (default ${SESSIONS_DEFAULT}).`,
@@ -67,6 +85,10 @@ export interface Options {
   readonly socketPath: string | undefined;
   readonly fd: number | undefined;
   readonly queues: number;
+  /** 0: no worker isolates. */
+  readonly workers: number;
+  readonly pollUs: number;
+  readonly cpus: readonly number[];
   readonly maxSessions: number;
   readonly mux: boolean;
   /** Service numbers. */
@@ -93,6 +115,17 @@ function choice(name: string, text: string | undefined, fallback: string, choice
   if (text === undefined) return fallback;
   if (!choices.includes(text)) throw new UsageError(`--${name} takes one of ${choices.join(", ")}, not "${text}"`);
   return text;
+}
+
+function workerCount(text: string | undefined, queues: number): number {
+  if (text === "auto") return Math.min(queues, navigator.hardwareConcurrency);
+  // More isolates than queues would have nothing to do.
+  return Math.min(queues, integer("workers", text, 0, 0, DATA_QUEUES_MAX));
+}
+
+function cpuList(text: string | undefined): number[] {
+  if (text === undefined) return [];
+  return text.split(",").map((part) => integer("pin-cpus", part, 0, 0, 1023));
 }
 
 function services(text: string | undefined): number[] {
@@ -129,10 +162,14 @@ export function readOptions(commandLine: string[]): Options {
     throw new UsageError(`--socket-mode takes three or four octal digits, as in 660, not "${mode}"`);
   }
   const fd = text("fd");
+  const queues = integer("queues", text("queues"), 1, 1, DATA_QUEUES_MAX);
   const options: Options = {
     socketPath: text("socket-path"),
     fd: fd === undefined ? undefined : integer("fd", fd, -1, 0, 1 << 20),
-    queues: integer("queues", text("queues"), 1, 1, DATA_QUEUES_MAX),
+    queues,
+    workers: workerCount(text("workers"), queues),
+    pollUs: integer("poll-us", text("poll-us"), POLL_US_DEFAULT, 0, 1_000_000),
+    cpus: cpuList(text("pin-cpus")),
     maxSessions: integer("max-sessions", text("max-sessions"), SESSIONS_DEFAULT, 1, SESSIONS_MAX),
     mux: choice("mux", text("mux"), "on", ["on", "off"]) === "on",
     statelessServices: services(text("stateless")),

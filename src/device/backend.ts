@@ -93,5 +93,5 @@ export interface BackendDevice {
   /** Destroys a session; an unknown id is ignored. */
   closeSession(id: number): void;
   /** Forgets sessions and features. All rings are stopped. */
-  reset(): void;
+  reset(): Promise<void>;
 }

@@ -1,14 +1,13 @@
 /**
- * The crypto device as one piece: configuration, sessions, control queue and data queues, served on one event loop.
+ * The crypto device as one piece: configuration, sessions and control queue, and the place that serves its data queues.
  *
  * @module
  */
 import { type Catalogue, loadCatalogue } from "../engine/algorithms.ts";
 import { checkKeys, checkParameters } from "../engine/engine.ts";
 import { DONE, KIND_CHAIN, KIND_CIPHER, Parameters, UNSUPPORTED } from "../engine/operation.ts";
-import { GuestMemory } from "../memory/guest_memory.ts";
+import type { GuestMemory } from "../memory/guest_memory.ts";
 import { cleanseBytes } from "../memory/native.ts";
-import { drainEventFd } from "../os/event_fd.ts";
 import type { EventLoop } from "../os/event_loop.ts";
 import { mapSecret } from "../os/memory_map.ts";
 import * as wire from "../wire/virtio_crypto.ts";
@@ -16,12 +15,13 @@ import * as vring from "../wire/vring.ts";
 import type { BackendDevice, RingSetup, SessionMessage } from "./backend.ts";
 import { encodeConfig, servicesOf } from "./config.ts";
 import { ControlPath, resetParameters, setDirection } from "./control_queue.ts";
+import { type DataPlane, LocalPlane } from "./data_plane.ts";
 import { DataPath } from "./data_queue.ts";
 import { checkChain } from "./data_request.ts";
-import { checkFeatures, Dialect, maskOf, ringFeatures } from "./dialect.ts";
+import { checkFeatures, Dialect, maskOf } from "./dialect.ts";
 import { AUTH_KEY_BYTES_MAX, CIPHER_KEY_BYTES_MAX, SESSIONS_DEFAULT } from "./limits.ts";
 import { QueueServer } from "./queue_server.ts";
-import { SessionTable } from "./sessions.ts";
+import { SessionTable, type SessionTableLocation, SessionTableView } from "./sessions.ts";
 
 /** What a user may choose about a device. */
 export interface DeviceOptions {
@@ -44,53 +44,66 @@ const STATELESS_FEATURES: readonly number[] = [
   wire.F_AEAD_STATELESS_MODE,
 ];
 
-/** Milliseconds between looks at a ring whose driver never kicks. */
-const POLL_INTERVAL_MS = 1;
+/** What a place that serves data queues is made from. */
+export interface DataPlaneContext {
+  /** Data queues, numbered from 0. */
+  readonly dataQueues: number;
+  /** Where the sessions are. */
+  readonly sessions: SessionTableLocation;
+  /** Hears of broken rings. */
+  readonly onFault: (message: string) => void;
+  /** The event loop of this isolate. */
+  readonly loop: EventLoop;
+}
 
-/** A device whose queues are all served by the event loop of its isolate. */
+/** Makes a place that serves data queues. */
+export type DataPlaneFactory = (context: DataPlaneContext) => DataPlane;
+
+function createLocalPlane({ dataQueues, sessions, onFault, loop }: DataPlaneContext): DataPlane {
+  const dialect = new Dialect(servicesOf(loadCatalogue()));
+  const dataPath = new DataPath(new SessionTableView(sessions), dialect);
+  const queues = new Map(
+    Array.from({ length: dataQueues }, (_, i) => [i, new QueueServer(`data queue ${i}`, dataPath, onFault)]),
+  );
+  return new LocalPlane(loop, queues, dataPath, (acknowledged) => dialect.set(acknowledged));
+}
+
+/** The device. Its control path is here; its data path is wherever the data plane is. */
 export class CryptoDevice implements BackendDevice {
   readonly queueCount: number;
   readonly features: bigint;
-  readonly #loop: EventLoop;
   readonly #catalogue: Catalogue = loadCatalogue();
   readonly #config: Uint8Array;
-  readonly #dialect = new Dialect();
   readonly #sessions: SessionTable;
-  readonly #dataPath: DataPath;
-  readonly #queues: QueueServer[];
-  readonly #setups = new Map<number, RingSetup>();
-  readonly #pollers = new Map<number, ReturnType<typeof setInterval>>();
-  readonly #scheduled: boolean[];
+  readonly #controlPlane: DataPlane;
+  readonly #dataPlane: DataPlane;
   readonly #keys = mapSecret(CIPHER_KEY_BYTES_MAX + AUTH_KEY_BYTES_MAX);
   #acknowledged = 0n;
-  #memory = new GuestMemory([]);
 
-  /** A device on `loop`, all queues stopped. */
-  constructor(options: DeviceOptions, loop: EventLoop) {
-    this.#loop = loop;
+  /** A device whose control queue is served on `loop`, and its data queues too unless `createDataPlane` is given. */
+  constructor(options: DeviceOptions, loop: EventLoop, createDataPlane: DataPlaneFactory = createLocalPlane) {
     const { dataQueues, maxSessions = SESSIONS_DEFAULT, mux = true } = options;
     const stateless = options.statelessServices ?? [0, 1, 2, 3];
+    const onFault = options.onFault ?? (() => {});
     this.queueCount = dataQueues + 1;
     this.features = maskOf(vring.F_VERSION_1, vring.F_INDIRECT_DESC, vring.F_EVENT_IDX) |
       (mux ? maskOf(wire.F_MUX_MODE, ...stateless.map((service) => STATELESS_FEATURES[service]!)) : 0n);
     this.#config = encodeConfig(this.#catalogue, dataQueues);
-    this.#dialect.services = servicesOf(this.#catalogue);
     this.#sessions = new SessionTable(maxSessions);
-    this.#dataPath = new DataPath(this.#sessions, this.#dialect);
-    const controlPath = new ControlPath(this.#sessions, this.#dialect, () => this.#dataPath.sweep());
-    const onFault = options.onFault ?? (() => {});
-    this.#queues = Array.from(
-      { length: dataQueues },
-      (_, i) => new QueueServer(`data queue ${i}`, this.#dataPath, onFault),
+    this.#dataPlane = createDataPlane({ dataQueues, sessions: this.#sessions.location, onFault, loop });
+    const dialect = new Dialect(servicesOf(this.#catalogue));
+    const controlPath = new ControlPath(this.#sessions, dialect, () => this.#dataPlane.sweep());
+    this.#controlPlane = new LocalPlane(
+      loop,
+      new Map([[dataQueues, new QueueServer("the control queue", controlPath, onFault)]]),
+      { sweep() {}, forget() {} },
+      (acknowledged) => dialect.set(acknowledged),
     );
-    this.#queues.push(new QueueServer("the control queue", controlPath, onFault));
-    this.#scheduled = this.#queues.map(() => false);
   }
 
   setFeatures(acknowledged: bigint): void {
     checkFeatures(acknowledged, this.features);
     this.#acknowledged = acknowledged;
-    this.#dialect.set(acknowledged);
   }
 
   readConfig(): Uint8Array {
@@ -98,81 +111,39 @@ export class CryptoDevice implements BackendDevice {
   }
 
   setMemory(memory: GuestMemory): Promise<void> {
-    this.#memory = memory;
-    for (const [index, queue] of this.#queues.entries()) {
-      try {
-        queue.move(memory);
-      } catch {
-        // The ring's memory has been taken away under it: it is stopped before anything touches it again.
-        this.#detach(index);
-        queue.stop();
-      }
+    return this.#everywhere((plane) => plane.setMemory(memory.regions));
+  }
+
+  /** The plane that serves queue `index`. */
+  #planeOf(index: number): DataPlane {
+    if (index < 0 || index >= this.queueCount) {
+      throw new RangeError(`there is no queue ${index}: this device has ${this.queueCount}`);
     }
-    return Promise.resolve();
+    return index === this.queueCount - 1 ? this.#controlPlane : this.#dataPlane;
   }
 
-  startRing(ring: RingSetup): Promise<void> {
-    const queue = this.#queue(ring.index);
-    if (queue.isStarted) this.#detach(ring.index);
-    queue.start(ring, this.#memory, ringFeatures(this.#acknowledged));
-    this.#setups.set(ring.index, ring);
-    if (ring.kickFd >= 0) {
-      this.#loop.watch(ring.kickFd, () => {
-        drainEventFd(ring.kickFd);
-        this.#serve(ring.index);
-      });
-    } else {
-      this.#pollers.set(ring.index, setInterval(() => this.#serve(ring.index), POLL_INTERVAL_MS));
-    }
-    // What the driver added before it had a kick descriptor to use has never been announced.
-    this.#serve(ring.index);
-    return Promise.resolve();
+  async #everywhere(action: (plane: DataPlane) => Promise<void>): Promise<void> {
+    await Promise.all([action(this.#controlPlane), action(this.#dataPlane)]);
   }
 
-  #queue(index: number): QueueServer {
-    const queue = this.#queues[index];
-    if (queue === undefined) throw new RangeError(`there is no queue ${index}: this device has ${this.queueCount}`);
-    return queue;
+  async startRing(ring: RingSetup): Promise<void> {
+    await this.#planeOf(ring.index).startRing(ring, this.#acknowledged);
   }
 
-  /** Serves a queue for a turn; what is left then waits until every other queue has had its turn. */
-  #serve(index: number): void {
-    if (this.#scheduled[index] || !this.#queues[index]!.serve()) return;
-    this.#scheduled[index] = true;
-    this.#loop.defer(() => {
-      this.#scheduled[index] = false;
-      this.#serve(index);
-    });
+  async stopRing(index: number): Promise<number> {
+    return await this.#planeOf(index).stopRing(index);
   }
 
-  #detach(index: number): void {
-    const setup = this.#setups.get(index);
-    if (setup !== undefined && setup.kickFd >= 0) this.#loop.unwatch(setup.kickFd);
-    clearInterval(this.#pollers.get(index));
-    this.#pollers.delete(index);
-    this.#setups.delete(index);
+  async setRingEnabled(index: number, enabled: boolean): Promise<void> {
+    await this.#planeOf(index).setRingEnabled(index, enabled);
   }
 
-  stopRing(index: number): Promise<number> {
-    // Everything here happens between two batches: what was taken has been completed.
-    this.#detach(index);
-    return Promise.resolve(this.#queue(index).stop());
+  async setRingCall(index: number, callFd: number): Promise<void> {
+    await this.#planeOf(index).setRingCall(index, callFd);
   }
 
-  setRingEnabled(index: number, enabled: boolean): Promise<void> {
-    this.#queue(index).enabled = enabled;
-    if (enabled) this.#serve(index);
-    return Promise.resolve();
-  }
-
-  setRingCall(index: number, callFd: number): Promise<void> {
-    this.#queue(index).callFd = callFd;
-    return Promise.resolve();
-  }
-
-  setRingErr(index: number, errFd: number): Promise<void> {
-    this.#queue(index).errFd = errFd;
-    return Promise.resolve();
+  async setRingErr(index: number, errFd: number): Promise<void> {
+    await this.#planeOf(index).setRingErr(index, errFd);
   }
 
   createSession(session: SessionMessage): number {
@@ -216,20 +187,19 @@ export class CryptoDevice implements BackendDevice {
   }
 
   closeSession(id: number): void {
-    if (this.#sessions.destroy(id % 2 ** 32, Math.floor(id / 2 ** 32))) this.#dataPath.sweep();
+    if (this.#sessions.destroy(id % 2 ** 32, Math.floor(id / 2 ** 32))) this.#dataPlane.sweep();
   }
 
-  reset(): void {
+  async reset(): Promise<void> {
     this.#sessions.clear();
-    this.#dataPath.forget();
     this.#acknowledged = 0n;
-    this.#dialect.set(0n);
-    for (const queue of this.#queues) queue.enabled = true;
+    await this.#everywhere((plane) => plane.forget());
   }
 
-  /** Gives up the session table. All rings are stopped and the loop no longer runs. */
-  close(): void {
-    this.reset();
+  /** Gives everything up. All rings are stopped and the loop no longer runs. */
+  async close(): Promise<void> {
+    await this.reset();
+    await this.#everywhere((plane) => plane.close());
     this.#sessions.close();
   }
 }

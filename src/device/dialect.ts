@@ -14,7 +14,12 @@ export class Dialect {
   /** Services that may be used without a session: bit n for service n. */
   statelessServices = 0;
   /** Services on offer at all: bit n for service n. */
-  services = 0;
+  readonly services: number;
+
+  /** Nothing negotiated, with `services` on offer. */
+  constructor(services: number) {
+    this.services = services;
+  }
 
   /** Takes over what the driver acknowledged. */
   set(acknowledged: bigint): void {

@@ -86,9 +86,17 @@ export class QueueServer {
     };
   }
 
-  /** Goes on in another memory table. Throws {@linkcode RingSetupError} if the ring does not lie in it. */
-  move(memory: GuestMemory): void {
-    if (this.#ring !== null && this.#setup !== null) this.#ring.move(memory, this.#translate(this.#setup, memory));
+  /** Goes on in another memory table; false if the ring does not lie in it any more, which stops it. */
+  tryMove(memory: GuestMemory): boolean {
+    if (this.#ring === null || this.#setup === null) return true;
+    try {
+      this.#ring.move(memory, this.#translate(this.#setup, memory));
+      return true;
+    } catch (error) {
+      this.#onFault(`${this.#name} is stopped: ${error instanceof Error ? error.message : String(error)}`);
+      this.stop();
+      return false;
+    }
   }
 
   /** Stops; returns where to go on. */
@@ -109,24 +117,37 @@ export class QueueServer {
     this.#errFd = fd;
   }
 
+  /** Answers one batch, whatever the state of notifications; returns how many requests it had. */
+  poll(): number {
+    const ring = this.#ring;
+    if (ring === null || !this.enabled) return 0;
+    const { batch } = this.#processor;
+    batch.clear();
+    const count = ring.fetch(batch);
+    if (count === 0) {
+      if (ring.fault !== RING_OK) this.#reportFault(ring.fault);
+      return 0;
+    }
+    this.#processor.process();
+    if (ring.complete(batch) && this.#callFd >= 0) signalEventFd(this.#callFd);
+    return count;
+  }
+
+  /** Asks the driver to kick; true if there is something to serve already. */
+  arm(): boolean {
+    return this.#ring !== null && this.enabled && this.#ring.enableNotifications();
+  }
+
+  /** Asks the driver not to kick: somebody looks at the ring anyway. */
+  disarm(): void {
+    this.#ring?.disableNotifications();
+  }
+
   /** Serves what is in the ring, within a turn's bounds; true if there may be more. */
   serve(): boolean {
-    const ring = this.#ring;
-    if (ring === null || !this.enabled) return false;
-    const { batch } = this.#processor;
-    ring.disableNotifications();
-    for (let batches = 0; batches < TURN_BATCHES_MAX;) {
-      batch.clear();
-      if (ring.fetch(batch) > 0) {
-        this.#processor.process();
-        if (ring.complete(batch) && this.#callFd >= 0) signalEventFd(this.#callFd);
-        batches++;
-      } else if (ring.fault !== RING_OK) {
-        this.#reportFault(ring.fault);
-        return false;
-      } else if (!ring.enableNotifications()) {
-        return false;
-      }
+    this.disarm();
+    for (let batches = 0; batches < TURN_BATCHES_MAX; batches++) {
+      if (this.poll() === 0 && !this.arm()) return false;
     }
     return true;
   }

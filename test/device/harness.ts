@@ -7,6 +7,7 @@ import { CryptoDevice, type DeviceOptions } from "../../src/device/device.ts";
 import { CryptoDriver, type CryptoDriverOptions } from "../../src/driver/crypto_driver.ts";
 import { EventLoop } from "../../src/os/event_loop.ts";
 import { VhostUserServer } from "../../src/vhost_user/server.ts";
+import { workerPlane } from "../../src/worker/plane.ts";
 
 /** A device that serves, and what to do with it. */
 export interface TestDevice {
@@ -18,16 +19,25 @@ export interface TestDevice {
   connect(options?: CryptoDriverOptions): Promise<CryptoDriver>;
 }
 
+/** A device's options, and how many worker isolates serve its data queues (0 if not given). */
+export interface TestDeviceOptions extends Partial<DeviceOptions> {
+  readonly workers?: number;
+}
+
 /** Runs `body` with a device, then stops it, whatever happened. */
 export async function withDevice(
-  options: Partial<DeviceOptions>,
+  { workers = 0, ...options }: TestDeviceOptions,
   body: (device: TestDevice) => Promise<void>,
 ): Promise<void> {
   const directory = await Deno.makeTempDir({ prefix: "vuc-" });
   const path = `${directory}/device.sock`;
   const log: string[] = [];
   const loop = new EventLoop();
-  const device = new CryptoDevice({ dataQueues: 1, onFault: (message) => log.push(message), ...options }, loop);
+  const device = new CryptoDevice(
+    { dataQueues: 1, onFault: (message) => log.push(message), ...options },
+    loop,
+    workers === 0 ? undefined : workerPlane({ workers, pollUs: 50, cpus: [] }),
+  );
   const server = new VhostUserServer({
     loop,
     device,
@@ -51,7 +61,7 @@ export async function withDevice(
     loop.stop();
     await running;
     await server.close();
-    device.close();
+    await device.close();
     loop.close();
     await Deno.remove(directory, { recursive: true });
   }

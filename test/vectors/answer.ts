@@ -24,7 +24,9 @@ export interface KnownAnswer {
   key: Uint8Array;
   /** The counter of CTR, the tweak of XTS, the nonce of AEAD. GCM with 16 bytes: J0 itself, as the device takes it. */
   iv: Uint8Array;
+  /** What an AEAD authenticates and does not encipher; empty elsewhere. */
   aad: Uint8Array;
+  /** The source data; the ciphertext and the tag when AEAD decrypts. GMAC's IV is not in it. */
   src: Uint8Array;
   /** The expected output: ciphertext, plaintext, digest or MAC; the ciphertext and the tag when AEAD encrypts. */
   dst: Uint8Array;
@@ -97,14 +99,7 @@ export function cipherBothWays(
 }
 
 /** What every answer of one AEAD case has in common. */
-export interface AeadCase {
-  source: string;
-  algo: number;
-  key: Uint8Array;
-  iv: Uint8Array;
-  aad: Uint8Array;
-  tagLen: number;
-}
+export type AeadCase = Pick<KnownAnswer, "source" | "algo" | "key" | "iv" | "aad" | "tagLen">;
 
 /** An AEAD that encrypts: `sealed` is the ciphertext with the tag behind it. */
 export function aeadSeals(common: AeadCase, plaintext: Uint8Array, sealed: Uint8Array): KnownAnswer {

@@ -17,7 +17,9 @@ export { missingSources } from "./package_files.ts";
 
 /** Which answers are wanted. */
 export interface Filter {
+  /** Of this service only. */
   service?: number;
+  /** Of this algorithm number only. */
   algo?: number;
   /** At most so many for each algorithm, spread over directions, refusals, key sizes and sources, in this order. */
   maxPerAlgo?: number;

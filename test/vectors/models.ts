@@ -10,8 +10,11 @@ import { concat, EMPTY, xor } from "./answer.ts";
 
 /** A block cipher under one key. Both directions take whole blocks and treat each by itself. */
 export interface BlockCipher {
+  /** The size of a block. */
   blockBytes: number;
+  /** Enciphers each block. */
   encrypt(blocks: Uint8Array): Uint8Array;
+  /** Deciphers each block. */
   decrypt(blocks: Uint8Array): Uint8Array;
 }
 

@@ -14,6 +14,7 @@ import { aes, type BlockCipher, cbc, cbcMac, ccm, cmac, ctr, f8, gcm, gcmJ0, tri
 
 /** The tag of an AEAD does not match what it should protect. */
 export class TagMismatch extends Error {
+  /** The error's name. */
   override name = "TagMismatch";
 }
 

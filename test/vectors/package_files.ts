@@ -27,13 +27,17 @@ import { arc4Keystream } from "./arc4.ts";
 import { type NistRecord, nistRecords } from "./nist_format.ts";
 
 /** The answers of a record, or the reason why it is left out. */
-type Reading = KnownAnswer[] | string;
+export type Reading = KnownAnswer[] | string;
 
 /** One file, read for one algorithm. */
 export interface VectorFile {
+  /** Below the package's directory. */
   path: string;
+  /** The service it is read for. */
   service: number;
+  /** The algorithm it is read for. */
   algo: number;
+  /** Turns a record, to be called `source`, into answers. */
   read(record: NistRecord, source: string): Reading;
 }
 

@@ -38,6 +38,88 @@ const MESSAGE = hex(`d9313225f88406e5a55909c5aff5269a 86a7a9531534f7da2e4c303d8a
 const AAD = hex("feedfacedeadbeeffeedfacedeadbeefabaddad2");
 const LONG_KEY = hex("feffe9928665731c6d6a8f9467308308 feffe9928665731c6d6a8f9467308308");
 
+/** What each test case of GCM's specification yields: the ciphertext and the tag. */
+const GCM_ROWS: [testCase: number, keyLen: number, sealed: string][] = [
+  [1, 16, "58e2fccefa7e3061367f1d57a4e7455a"],
+  [2, 16, "0388dace60b6a392f328c2b971b2fe78 ab6e47d42cec13bdf53a67b21257bddf"],
+  [
+    3,
+    16,
+    `42831ec2217774244b7221b784d0d49c e3aa212f2c02a4e035c17e2329aca12e 21d514b25466931c7d8f6a5aac84aa05
+    1ba30b396a0aac973d58e091473f5985 4d5c2af327cd64a62cf35abd2ba6fab4`,
+  ],
+  [
+    4,
+    16,
+    `42831ec2217774244b7221b784d0d49c e3aa212f2c02a4e035c17e2329aca12e 21d514b25466931c7d8f6a5aac84aa05
+    1ba30b396a0aac973d58e0915bc94fbc 3221a5db94fae95ae7121a47`,
+  ],
+  [
+    5,
+    16,
+    `61353b4c2806934a777ff51fa22a4755 699b2a714fcdc6f83766e5f97b6c7423 73806900e49f24b22b097544d4896b42
+    4989b5e1ebac0f07c23f45983612d2e7 9e3b0785561be14aaca2fccb`,
+  ],
+  [
+    6,
+    16,
+    `8ce24998625615b603a033aca13fb894 be9112a5c3a211a8ba262a3cca7e2ca7 01e4a9a4fba43c90ccdcb281d48c7c6f
+    d62875d2aca417034c34aee5619cc5ae fffe0bfa462af43c1699d050`,
+  ],
+  [7, 24, "cd33b28ac773f74ba00ed1f312572435"],
+  [8, 24, "98e7247c07f0fe411c267e4384b0f600 2ff58d80033927ab8ef4d4587514f0fb"],
+  [
+    9,
+    24,
+    `3980ca0b3c00e841eb06fac4872a2757 859e1ceaa6efd984628593b40ca1e19c 7d773d00c144c525ac619d18c84a3f47
+    18e2448b2fe324d9ccda2710acade256 9924a7c8587336bfb118024db8674a14`,
+  ],
+  [
+    10,
+    24,
+    `3980ca0b3c00e841eb06fac4872a2757 859e1ceaa6efd984628593b40ca1e19c 7d773d00c144c525ac619d18c84a3f47
+    18e2448b2fe324d9ccda27102519498e 80f1478f37ba55bd6d27618c`,
+  ],
+  [
+    11,
+    24,
+    `0f10f599ae14a154ed24b36e25324db8 c566632ef2bbb34f8347280fc4507057 fddc29df9a471f75c66541d4d4dad1c9
+    e93a19a58e8b473fa0f062f765dcc57f cf623a24094fcca40d3533f8`,
+  ],
+  [
+    12,
+    24,
+    `d27e88681ce3243c4830165a8fdcf9ff 1de9a1d8e6b447ef6ef7b79828666e45 81e79012af34ddd9e2f037589b292db3
+    e67c036745fa22e7e9b7373bdcf566ff 291c25bbb8568fc3d376a6d9`,
+  ],
+  [13, 32, "530f8afbc74536b9a963b4f1c4cb738b"],
+  [14, 32, "cea7403d4d606b6e074ec5d3baf39d18 d0d1c8a799996bf0265b98b5d48ab919"],
+  [
+    15,
+    32,
+    `522dc1f099567d07f47f37a32a84427d 643a8cdcbfe5c0c97598a2bd2555d1aa 8cb08e48590dbb3da7b08b1056828838
+    c5f61e6393ba7a0abcc9f662898015ad b094dac5d93471bdec1a502270e3cc6c`,
+  ],
+  [
+    16,
+    32,
+    `522dc1f099567d07f47f37a32a84427d 643a8cdcbfe5c0c97598a2bd2555d1aa 8cb08e48590dbb3da7b08b1056828838
+    c5f61e6393ba7a0abcc9f66276fc6ece 0f4e1768cddf8853bb2d551b`,
+  ],
+  [
+    17,
+    32,
+    `c3762df1ca787d32ae47c13bf19844cb af1ae14d0b976afac52ff7d79bba9de0 feb582d33934a4f0954cc2363bc73f78
+    62ac430e64abe499f47c9b1f3a337dbf 46a792c45e454913fe2ea8f2`,
+  ],
+  [
+    18,
+    32,
+    `5a8def2f0c9e53f1f75d7853659e2a20 eeb2b22aafde6419a058ab4f6f746bf4 0fc0c3b780f244452da3ebf1c5d82cde
+    a2418997200ef82e44ae7e3fa44a8266 ee1c8eb0c8b5d4cf5ae9f19a`,
+  ],
+];
+
 /**
  * The GCM specification of McGrew and Viega, appendix B. Its cases with IVs of 8 and 60 bytes also show J0 (there Y0),
  * the form in which the device takes an IV of 16 bytes; J0 for a 12-byte IV is the IV and a block number of 1.
@@ -50,87 +132,7 @@ function gcm(): KnownAnswer[] {
   const short = MESSAGE.subarray(0, 60);
   const one = hex("00000001");
   const zeros = (length: number) => new Uint8Array(length);
-  const rows: [testCase: number, keyLen: number, sealed: string][] = [
-    [1, 16, "58e2fccefa7e3061367f1d57a4e7455a"],
-    [2, 16, "0388dace60b6a392f328c2b971b2fe78 ab6e47d42cec13bdf53a67b21257bddf"],
-    [
-      3,
-      16,
-      `42831ec2217774244b7221b784d0d49c e3aa212f2c02a4e035c17e2329aca12e 21d514b25466931c7d8f6a5aac84aa05
-      1ba30b396a0aac973d58e091473f5985 4d5c2af327cd64a62cf35abd2ba6fab4`,
-    ],
-    [
-      4,
-      16,
-      `42831ec2217774244b7221b784d0d49c e3aa212f2c02a4e035c17e2329aca12e 21d514b25466931c7d8f6a5aac84aa05
-      1ba30b396a0aac973d58e0915bc94fbc 3221a5db94fae95ae7121a47`,
-    ],
-    [
-      5,
-      16,
-      `61353b4c2806934a777ff51fa22a4755 699b2a714fcdc6f83766e5f97b6c7423 73806900e49f24b22b097544d4896b42
-      4989b5e1ebac0f07c23f45983612d2e7 9e3b0785561be14aaca2fccb`,
-    ],
-    [
-      6,
-      16,
-      `8ce24998625615b603a033aca13fb894 be9112a5c3a211a8ba262a3cca7e2ca7 01e4a9a4fba43c90ccdcb281d48c7c6f
-      d62875d2aca417034c34aee5619cc5ae fffe0bfa462af43c1699d050`,
-    ],
-    [7, 24, "cd33b28ac773f74ba00ed1f312572435"],
-    [8, 24, "98e7247c07f0fe411c267e4384b0f600 2ff58d80033927ab8ef4d4587514f0fb"],
-    [
-      9,
-      24,
-      `3980ca0b3c00e841eb06fac4872a2757 859e1ceaa6efd984628593b40ca1e19c 7d773d00c144c525ac619d18c84a3f47
-      18e2448b2fe324d9ccda2710acade256 9924a7c8587336bfb118024db8674a14`,
-    ],
-    [
-      10,
-      24,
-      `3980ca0b3c00e841eb06fac4872a2757 859e1ceaa6efd984628593b40ca1e19c 7d773d00c144c525ac619d18c84a3f47
-      18e2448b2fe324d9ccda27102519498e 80f1478f37ba55bd6d27618c`,
-    ],
-    [
-      11,
-      24,
-      `0f10f599ae14a154ed24b36e25324db8 c566632ef2bbb34f8347280fc4507057 fddc29df9a471f75c66541d4d4dad1c9
-      e93a19a58e8b473fa0f062f765dcc57f cf623a24094fcca40d3533f8`,
-    ],
-    [
-      12,
-      24,
-      `d27e88681ce3243c4830165a8fdcf9ff 1de9a1d8e6b447ef6ef7b79828666e45 81e79012af34ddd9e2f037589b292db3
-      e67c036745fa22e7e9b7373bdcf566ff 291c25bbb8568fc3d376a6d9`,
-    ],
-    [13, 32, "530f8afbc74536b9a963b4f1c4cb738b"],
-    [14, 32, "cea7403d4d606b6e074ec5d3baf39d18 d0d1c8a799996bf0265b98b5d48ab919"],
-    [
-      15,
-      32,
-      `522dc1f099567d07f47f37a32a84427d 643a8cdcbfe5c0c97598a2bd2555d1aa 8cb08e48590dbb3da7b08b1056828838
-      c5f61e6393ba7a0abcc9f662898015ad b094dac5d93471bdec1a502270e3cc6c`,
-    ],
-    [
-      16,
-      32,
-      `522dc1f099567d07f47f37a32a84427d 643a8cdcbfe5c0c97598a2bd2555d1aa 8cb08e48590dbb3da7b08b1056828838
-      c5f61e6393ba7a0abcc9f66276fc6ece 0f4e1768cddf8853bb2d551b`,
-    ],
-    [
-      17,
-      32,
-      `c3762df1ca787d32ae47c13bf19844cb af1ae14d0b976afac52ff7d79bba9de0 feb582d33934a4f0954cc2363bc73f78
-      62ac430e64abe499f47c9b1f3a337dbf 46a792c45e454913fe2ea8f2`,
-    ],
-    [
-      18,
-      32,
-      `5a8def2f0c9e53f1f75d7853659e2a20 eeb2b22aafde6419a058ab4f6f746bf4 0fc0c3b780f244452da3ebf1c5d82cde
-      a2418997200ef82e44ae7e3fa44a8266 ee1c8eb0c8b5d4cf5ae9f19a`,
-    ],
-  ];
-  const cases = rows.flatMap(([testCase, keyLen, sealed]) => {
+  const cases = GCM_ROWS.flatMap(([testCase, keyLen, sealed]) => {
     const shape = (testCase - 1) % 6;
     const common = {
       source: `GCM specification B #${testCase}`,
@@ -149,7 +151,7 @@ function gcm(): KnownAnswer[] {
     [16, concat(iv12, one)],
   ];
   const givenJ0 = j0s.flatMap(([testCase, iv]) => {
-    const [, keyLen, sealed] = rows[testCase - 1]!;
+    const [, keyLen, sealed] = GCM_ROWS[testCase - 1]!;
     const source = `GCM specification B, given J0 #${testCase}`;
     return threeWays(
       { source, algo: v.AEAD_GCM, key: LONG_KEY.subarray(0, keyLen), iv, aad: AAD, tagLen: 16 },

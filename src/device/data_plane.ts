@@ -1,0 +1,151 @@
+/**
+ * Where queues are served: the interface of such a place, and the one on the event loop of this isolate.
+ *
+ * @module
+ */
+import { GuestMemory, type MemoryRegion } from "../memory/guest_memory.ts";
+import { drainEventFd } from "../os/event_fd.ts";
+import type { EventLoop } from "../os/event_loop.ts";
+import type { RingSetup } from "./backend.ts";
+import { ringFeatures } from "./dialect.ts";
+import type { QueueServer } from "./queue_server.ts";
+
+/** Serves queues. What a promise is returned for has taken full effect when it resolves. */
+export interface DataPlane {
+  /** Goes on in another memory table; nothing touches the old one afterwards. */
+  setMemory(regions: readonly MemoryRegion[]): Promise<void>;
+  /** Begins to serve a ring, by the rules that the driver acknowledged. Throws {@linkcode RingSetupError}. */
+  startRing(ring: RingSetup, acknowledged: bigint): Promise<void>;
+  /** Stops serving; returns the base to go on from. */
+  stopRing(index: number): Promise<number>;
+  /** See {@linkcode BackendDevice}. */
+  setRingEnabled(index: number, enabled: boolean): Promise<void>;
+  /** See {@linkcode BackendDevice}. */
+  setRingCall(index: number, callFd: number): Promise<void>;
+  /** See {@linkcode BackendDevice}. */
+  setRingErr(index: number, errFd: number): Promise<void>;
+  /** Sessions have been destroyed: their native contexts are to go soon. */
+  sweep(): void;
+  /** The frontend has left: every key is to go, every queue is enabled again. */
+  forget(): Promise<void>;
+  /** Gives everything up. */
+  close(): Promise<void>;
+}
+
+/** Milliseconds between looks at a ring whose driver never kicks. */
+const POLL_INTERVAL_MS = 1;
+
+/** What keys and contexts a local plane has to look after besides its queues. */
+export interface LocalKeys {
+  /** Drops native contexts of destroyed sessions. */
+  sweep(): void;
+  /** Drops every key. */
+  forget(): void;
+}
+
+/** Queues served on an event loop, one turn after the other. */
+export class LocalPlane implements DataPlane {
+  readonly #loop: EventLoop;
+  readonly #queues: ReadonlyMap<number, QueueServer>;
+  readonly #keys: LocalKeys;
+  readonly #onRules: (acknowledged: bigint) => void;
+  readonly #setups = new Map<number, RingSetup>();
+  readonly #pollers = new Map<number, ReturnType<typeof setInterval>>();
+  readonly #scheduled = new Set<number>();
+  #memory = new GuestMemory([]);
+
+  /** Serves `queues`, by index, on `loop`; `onRules` hears what was acknowledged before a ring starts by it. */
+  constructor(
+    loop: EventLoop,
+    queues: ReadonlyMap<number, QueueServer>,
+    keys: LocalKeys,
+    onRules: (acknowledged: bigint) => void,
+  ) {
+    this.#loop = loop;
+    this.#queues = queues;
+    this.#keys = keys;
+    this.#onRules = onRules;
+  }
+
+  setMemory(regions: readonly MemoryRegion[]): Promise<void> {
+    this.#memory = new GuestMemory(regions);
+    for (const [index, queue] of this.#queues) {
+      if (!queue.tryMove(this.#memory)) this.#detach(index);
+    }
+    return Promise.resolve();
+  }
+
+  startRing(ring: RingSetup, acknowledged: bigint): Promise<void> {
+    const queue = this.#queues.get(ring.index)!;
+    this.#detach(ring.index);
+    this.#onRules(acknowledged);
+    queue.start(ring, this.#memory, ringFeatures(acknowledged));
+    this.#setups.set(ring.index, ring);
+    if (ring.kickFd >= 0) {
+      this.#loop.watch(ring.kickFd, () => {
+        drainEventFd(ring.kickFd);
+        this.#serve(ring.index);
+      });
+    } else {
+      this.#pollers.set(ring.index, setInterval(() => this.#serve(ring.index), POLL_INTERVAL_MS));
+    }
+    // What the driver added before it had a kick descriptor to use has never been announced.
+    this.#serve(ring.index);
+    return Promise.resolve();
+  }
+
+  /** Serves a queue for a turn; what is left then waits until every other queue has had its turn. */
+  #serve(index: number): void {
+    if (this.#scheduled.has(index) || !this.#queues.get(index)!.serve()) return;
+    this.#scheduled.add(index);
+    this.#loop.defer(() => {
+      this.#scheduled.delete(index);
+      this.#serve(index);
+    });
+  }
+
+  #detach(index: number): void {
+    const setup = this.#setups.get(index);
+    if (setup !== undefined && setup.kickFd >= 0) this.#loop.unwatch(setup.kickFd);
+    clearInterval(this.#pollers.get(index));
+    this.#pollers.delete(index);
+    this.#setups.delete(index);
+  }
+
+  stopRing(index: number): Promise<number> {
+    // Everything here happens between two batches: what was taken has been completed.
+    this.#detach(index);
+    return Promise.resolve(this.#queues.get(index)!.stop());
+  }
+
+  setRingEnabled(index: number, enabled: boolean): Promise<void> {
+    this.#queues.get(index)!.enabled = enabled;
+    if (enabled) this.#serve(index);
+    return Promise.resolve();
+  }
+
+  setRingCall(index: number, callFd: number): Promise<void> {
+    this.#queues.get(index)!.callFd = callFd;
+    return Promise.resolve();
+  }
+
+  setRingErr(index: number, errFd: number): Promise<void> {
+    this.#queues.get(index)!.errFd = errFd;
+    return Promise.resolve();
+  }
+
+  sweep(): void {
+    this.#keys.sweep();
+  }
+
+  forget(): Promise<void> {
+    this.#keys.forget();
+    for (const queue of this.#queues.values()) queue.enabled = true;
+    return Promise.resolve();
+  }
+
+  close(): Promise<void> {
+    for (const index of this.#queues.keys()) this.#detach(index);
+    return Promise.resolve();
+  }
+}

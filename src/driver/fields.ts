@@ -1,0 +1,36 @@
+/**
+ * A request as named fields, before anything is decided about memory: what the encoders produce and the layouts take.
+ *
+ * @module
+ */
+
+/** A device-readable field. */
+export interface Field {
+  /** `header`, `para`, `key`, `cipherKey`, `authKey`, `iv`, `aad`, `src`. */
+  readonly name: string;
+  readonly bytes: Uint8Array;
+}
+
+/** A device-writable field. */
+export interface Space {
+  /** `input` (control), `dst`, `result`, `status` (data). */
+  readonly name: string;
+  readonly sizeBytes: number;
+}
+
+/** A request: its device-readable fields and its device-writable ones, each in the order of the stream. */
+export interface EncodedRequest {
+  readonly readable: readonly Field[];
+  readonly writable: readonly Space[];
+}
+
+/** A structure of `sizeBytes` zero bytes with le32 `values` at offsets. */
+export function le32s(
+  sizeBytes: number,
+  values: readonly (readonly [offset: number, value: number])[],
+): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(sizeBytes);
+  const view = new DataView(bytes.buffer);
+  for (const [offset, value] of values) view.setUint32(offset, value, true);
+  return bytes;
+}

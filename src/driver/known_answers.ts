@@ -1,0 +1,356 @@
+/**
+ * One known answer for every symmetric algorithm, from published standards: what `probe` and `demo` hold a device to.
+ * Owns the values alone; asks nothing. Algorithms of the specification that are not here have none that is certain, as
+ * the text does not say how their IVs travel.
+ *
+ * @module
+ */
+import * as w from "../wire/virtio_crypto.ts";
+
+/** The services that known answers are about; a chain uses two algorithms of two of them. */
+export type AnsweredService = "cipher" | "hash" | "mac" | "aead" | "chain";
+
+/** A question and its published answer. */
+export interface KnownAnswer {
+  readonly service: AnsweredService;
+  /** The algorithm's number; of a chain, the cipher's. */
+  readonly algo: number;
+  /** The document that holds it. */
+  readonly source: string;
+  readonly key: Uint8Array<ArrayBuffer>;
+  /** Of a MAC: what leads the source data. */
+  readonly iv: Uint8Array<ArrayBuffer>;
+  readonly aad: Uint8Array<ArrayBuffer>;
+  readonly src: Uint8Array<ArrayBuffer>;
+  /** Ciphertext, with the tag behind it if there is one; digest; MAC. */
+  readonly dst: Uint8Array<ArrayBuffer>;
+  /** Bytes of an AEAD's tag. */
+  readonly tagLen: number;
+}
+
+function hex(digits: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.fromHex(digits.replaceAll(" ", ""));
+}
+
+function ascii(text: string): Uint8Array<ArrayBuffer> {
+  return new TextEncoder().encode(text);
+}
+
+/** `length` bytes counting up from `first`. */
+function counting(first: number, length: number): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from({ length }, (_, i) => first + i);
+}
+
+const NOTHING = new Uint8Array();
+
+/** SP 800-38A, appendix F: the first half of its message, and its 128-bit key; SP 800-38B takes the same ones. */
+const MESSAGE = hex("6bc1bee22e409f96e93d7e117393172a ae2d8a571e03ac9c9eb76fac45af8e51");
+const KEY = hex("2b7e151628aed2a6abf7158809cf4f3c");
+/** NIST's example values for TDEA. */
+const TDEA_KEY = hex("0123456789abcdef 23456789abcdef01 456789abcdef0123");
+const TDEA_IV = hex("f69f2445df4f9b17");
+/** FIPS 81. */
+const DES_KEY = hex("0123456789abcdef");
+const DES_MESSAGE = ascii("Now is the time for all ");
+
+function cipher(
+  algo: number,
+  source: string,
+  key: Uint8Array<ArrayBuffer>,
+  iv: Uint8Array<ArrayBuffer>,
+  src: Uint8Array<ArrayBuffer>,
+  dst: string,
+): KnownAnswer {
+  return { service: "cipher", algo, source, key, iv, src, dst: hex(dst), aad: NOTHING, tagLen: 0 };
+}
+
+const CIPHERS: readonly KnownAnswer[] = [
+  cipher(w.CIPHER_ARC4, "RFC 6229", counting(1, 16), NOTHING, new Uint8Array(16), "9ac7cc9a609d1ef7b2932899cde41b97"),
+  cipher(
+    w.CIPHER_AES_ECB,
+    "SP 800-38A F.1.1",
+    KEY,
+    NOTHING,
+    MESSAGE,
+    "3ad77bb40d7a3660a89ecaf32466ef97 f5d3d58503b9699de785895a96fdbaaf",
+  ),
+  cipher(
+    w.CIPHER_AES_CBC,
+    "SP 800-38A F.2.1",
+    KEY,
+    counting(0, 16),
+    MESSAGE,
+    "7649abac8119b246cee98e9b12e9197d 5086cb9b507219ee95db113a917678b2",
+  ),
+  cipher(
+    w.CIPHER_AES_CTR,
+    "SP 800-38A F.5.1",
+    KEY,
+    counting(0xf0, 16),
+    MESSAGE,
+    "874d6191b620e3261bef6864990db6ce 9806f66b7970fdff8617187bb9fffdff",
+  ),
+  cipher(
+    w.CIPHER_DES_ECB,
+    "FIPS 81 B1",
+    DES_KEY,
+    NOTHING,
+    DES_MESSAGE,
+    "3fa40e8a984d4815 6a271787ab8883f9 893d51ec4b563b53",
+  ),
+  cipher(
+    w.CIPHER_DES_CBC,
+    "FIPS 81 C1",
+    DES_KEY,
+    hex("1234567890abcdef"),
+    DES_MESSAGE,
+    "e5c7cdde872bf27c 43e934008c389c0f 683788499a7c05f6",
+  ),
+  cipher(
+    w.CIPHER_3DES_ECB,
+    "NIST example TDES_ECB",
+    TDEA_KEY,
+    NOTHING,
+    MESSAGE,
+    "714772f339841d34267fcc4bd2949cc3 ee11c22a576a303876183f99c0b6de87",
+  ),
+  cipher(
+    w.CIPHER_3DES_CBC,
+    "NIST example TDES_CBC",
+    TDEA_KEY,
+    TDEA_IV,
+    MESSAGE,
+    "2079c3d53aa763e193b79e2569ab5262 516570481f25b50f73c0bda85c8e0da7",
+  ),
+  cipher(
+    w.CIPHER_3DES_CTR,
+    "NIST example TDES_CTR",
+    TDEA_KEY,
+    TDEA_IV,
+    MESSAGE,
+    "078bb74e59ce7ed619aa11d25004fb65 a03cedf1ba0b09baa3bc81b8f69c1da9",
+  ),
+  // The key mask stands behind the key, at the key's length.
+  cipher(
+    w.CIPHER_AES_F8,
+    "RFC 3711 B.1",
+    hex("234829008467be186c3de14aae72d62c 32f2870d555555555555555555555555"),
+    hex("006e5cba50681de55c621599d462564a"),
+    ascii("pseudorandomness is the next best thing"),
+    "019ce7a26e7854014a6366aa95d4eefd 1ad4172a14f9faf455b7f1d4b62bd08f 562c0eef7c4802",
+  ),
+  cipher(
+    w.CIPHER_AES_XTS,
+    "IEEE 1619 B, vector 15",
+    hex("fffefdfcfbfaf9f8f7f6f5f4f3f2f1f0 bfbebdbcbbbab9b8b7b6b5b4b3b2b1b0"),
+    hex("9a785634120000000000000000000000"),
+    counting(0, 17),
+    "6c1625db4671522d3d7599601de7ca09ed",
+  ),
+];
+
+function hash(algo: number, source: string, dst: string): KnownAnswer {
+  return {
+    service: "hash",
+    algo,
+    source: `${source}, "abc"`,
+    src: ascii("abc"),
+    dst: hex(dst),
+    key: NOTHING,
+    iv: NOTHING,
+    aad: NOTHING,
+    tagLen: 0,
+  };
+}
+
+const HASHES: readonly KnownAnswer[] = [
+  hash(w.HASH_MD5, "RFC 1321", "900150983cd24fb0d6963f7d28e17f72"),
+  hash(w.HASH_SHA1, "FIPS 180-2 A.1", "a9993e364706816aba3e25717850c26c9cd0d89d"),
+  hash(w.HASH_SHA_224, "RFC 3874", "23097d223405d8228642a477bda255b32aadbce4bda0b3f7e36c9da7"),
+  hash(w.HASH_SHA_256, "FIPS 180-2 B.1", "ba7816bf8f01cfea414140de5dae2223 b00361a396177a9cb410ff61f20015ad"),
+  hash(
+    w.HASH_SHA_384,
+    "FIPS 180-2 D.1",
+    "cb00753f45a35e8bb5a03d699ac65007 272c32ab0eded1631a8b605a43ff5bed 8086072ba1e7cc2358baeca134c825a7",
+  ),
+  hash(
+    w.HASH_SHA_512,
+    "FIPS 180-2 C.1",
+    "ddaf35a193617abacc417349ae204131 12e6fa4e89a97ea20a9eeee64b55d39a " +
+      "2192992a274fc1a836ba3c23a3feebbd 454d4423643ce80e2a9ac94fa54ca49f",
+  ),
+  hash(w.HASH_SHA3_224, "FIPS 202", "e642824c3f8cf24ad09234ee7d3c766fc9a3a5168d0c94ad73b46fdf"),
+  hash(w.HASH_SHA3_256, "FIPS 202", "3a985da74fe225b2045c172d6bd390bd 855f086e3e9d525b46bfe24511431532"),
+  hash(
+    w.HASH_SHA3_384,
+    "FIPS 202",
+    "ec01498288516fc926459f58e2c6ad8d f9b473cb0fc08c2596da7cf0e49be4b2 98d88cea927ac7f539f1edf228376d25",
+  ),
+  hash(
+    w.HASH_SHA3_512,
+    "FIPS 202",
+    "b751850b1a57168a5693cd924b6b096e 08f621827444f70d884f5d0240d2712e " +
+      "10e116e9192af3c91a7ec57647e39340 57340b4cf408d5a56592f8274eec53f0",
+  ),
+  hash(w.HASH_SHA3_SHAKE128, "FIPS 202", "5881092dd818bf5cf8a3ddb793fbcba7"),
+  hash(w.HASH_SHA3_SHAKE256, "FIPS 202", "483366601360a8771c6863080cc4114d 8db44530f8f1e1ee4f94ea37e78b5739"),
+];
+
+function mac(
+  algo: number,
+  source: string,
+  key: Uint8Array<ArrayBuffer>,
+  src: Uint8Array<ArrayBuffer>,
+  dst: string,
+  iv: Uint8Array<ArrayBuffer> = NOTHING,
+): KnownAnswer {
+  return { service: "mac", algo, source, key, iv, src, dst: hex(dst), aad: NOTHING, tagLen: 0 };
+}
+
+/** RFC 2202 and RFC 4231, test case 2. */
+const JEFE = ascii("Jefe");
+const QUESTION = ascii("what do ya want for nothing?");
+const HMAC_SHA1 = "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79";
+
+const MACS: readonly KnownAnswer[] = [
+  mac(w.MAC_HMAC_MD5, "RFC 2202 2, case 2", JEFE, QUESTION, "750c783e6ab0b503eaa86e310a5db738"),
+  mac(w.MAC_HMAC_SHA1, "RFC 2202 3, case 2", JEFE, QUESTION, HMAC_SHA1),
+  mac(
+    w.MAC_HMAC_SHA_224,
+    "RFC 4231 4.3",
+    JEFE,
+    QUESTION,
+    "a30e01098bc6dbbf45690f3a7e9e6d0f8bbea2a39e6148008fd05e44",
+  ),
+  mac(
+    w.MAC_HMAC_SHA_256,
+    "RFC 4231 4.3",
+    JEFE,
+    QUESTION,
+    "5bdcc146bf60754e6a042426089575c7 5a003f089d2739839dec58b964ec3843",
+  ),
+  mac(
+    w.MAC_HMAC_SHA_384,
+    "RFC 4231 4.3",
+    JEFE,
+    QUESTION,
+    "af45d2e376484031617f78d2b58a6b1b 9c7ef464f5a01b47e42ec3736322445e 8e2240ca5e69e2c78b3239ecfab21649",
+  ),
+  mac(
+    w.MAC_HMAC_SHA_512,
+    "RFC 4231 4.3",
+    JEFE,
+    QUESTION,
+    "164b7a7bfcf819e2e395fbe73b56e0a3 87bd64222e831fd610270cd7ea250554 " +
+      "9758bf75c05a994a6d034f65f8f0e6fd caeab1a34d4a6b4b636e070a38bce737",
+  ),
+  mac(
+    w.MAC_CMAC_3DES,
+    "SP 800-38B D.4",
+    hex("8aa83bf8cbda1062 0bc1bf19fbb6cd58 bc313d4a371ca8b5"),
+    MESSAGE.slice(0, 20),
+    "743ddbe0ce2dc2ed",
+  ),
+  mac(w.MAC_CMAC_AES, "SP 800-38B D.1", KEY, MESSAGE.slice(0, 16), "070a16b46b4d4144f79bdd9dd04a287c"),
+  mac(
+    w.MAC_GMAC_AES,
+    "IEEE 802.1AE C.1",
+    hex("ad7a2bd03eac835a6f620fdcb506b345"),
+    hex(
+      "d609b1f056637a0d46df998d88e5222a b2c2846512153524c0895e8108000f10 1112131415161718191a1b1c1d1e1f20 " +
+        "2122232425262728292a2b2c2d2e2f30 313233340001",
+    ),
+    "f09478a9b09007d06f46e9b6a1da25dd",
+    hex("12153524c0895e81b2c28465"),
+  ),
+  // RFC 3610 shows the CBC-MAC inside of CCM: its first block, then length and header, then the message.
+  mac(
+    w.MAC_CBCMAC_AES,
+    "RFC 3610 8, packet 1",
+    counting(0xc0, 16),
+    hex(
+      "5900000003020100a0a1a2a3a4a50017 00080001020304050607000000000000 " +
+        "08090a0b0c0d0e0f1011121314151617 18191a1b1c1d1e000000000000000000",
+    ),
+    "2dc697e411ca83a860c2c406ccaa542f",
+  ),
+  mac(w.MAC_XCBC_AES, "RFC 3566 4.6, case 4", counting(0, 16), counting(0, 20), "47f51b4564966215b8985c63055ed308"),
+];
+
+const AEADS: readonly KnownAnswer[] = [
+  {
+    service: "aead",
+    algo: w.AEAD_GCM,
+    source: "GCM specification B, case 4",
+    key: hex("feffe9928665731c6d6a8f9467308308"),
+    iv: hex("cafebabefacedbaddecaf888"),
+    aad: hex("feedfacedeadbeeffeedfacedeadbeefabaddad2"),
+    src: hex(
+      "d9313225f88406e5a55909c5aff5269a 86a7a9531534f7da2e4c303d8a318a72 " +
+        "1c3c0c95956809532fcf0e2449a6b525 b16aedf5aa0de657ba637b39",
+    ),
+    dst: hex(
+      "42831ec2217774244b7221b784d0d49c e3aa212f2c02a4e035c17e2329aca12e " +
+        "21d514b25466931c7d8f6a5aac84aa05 1ba30b396a0aac973d58e091 5bc94fbc3221a5db94fae95ae7121a47",
+    ),
+    tagLen: 16,
+  },
+  {
+    service: "aead",
+    algo: w.AEAD_CCM,
+    source: "SP 800-38C C.2",
+    key: counting(0x40, 16),
+    iv: counting(0x10, 8),
+    aad: counting(0, 16),
+    src: counting(0x20, 16),
+    dst: hex("d2a1f0e051ea5f62081a7792073d593d 1fc64fbfaccd"),
+    tagLen: 6,
+  },
+  {
+    service: "aead",
+    algo: w.AEAD_CHACHA20_POLY1305,
+    source: "RFC 8439 2.8.2",
+    key: counting(0x80, 32),
+    iv: hex("070000004041424344454647"),
+    aad: hex("50515253c0c1c2c3c4c5c6c7"),
+    src: ascii(
+      "Ladies and Gentlemen of the class of '99: If I could offer you only one tip for the future, sunscreen would " +
+        "be it.",
+    ),
+    dst: hex(
+      "d31a8d34648e60db7b86afbc53ef7ec2 a4aded51296e08fea9e2b5a736ee62d6 3dbea45e8ca9671282fafb69da92728b " +
+        "1a71de0a9e060b2905d6a5b67ecd3b36 92ddbd7f2d778b8c9803aee328091b58 fab324e4fad675945585808b4831d7bc " +
+        "3ff4def08e4b7a9de576d26586cec64b 6116 1ae10b594f09e26a7e902ecbd0600691",
+    ),
+    tagLen: 16,
+  },
+];
+
+/** All known answers, in the order of services and algorithm numbers. */
+export const KNOWN_ANSWERS: readonly KnownAnswer[] = [...CIPHERS, ...HASHES, ...MACS, ...AEADS];
+
+/**
+ * AES-CBC chained with HMAC-SHA1 over one source: SP 800-38A's message, which alone is enciphered, and behind it that
+ * of RFC 2202, which alone is authenticated. Both orders give the same published values.
+ */
+export const CHAIN_ANSWER: KnownAnswer = {
+  service: "chain",
+  algo: w.CIPHER_AES_CBC,
+  source: "SP 800-38A F.2.1 and RFC 2202 3, case 2",
+  key: KEY,
+  iv: counting(0, 16),
+  aad: NOTHING,
+  src: Uint8Array.of(...MESSAGE, ...QUESTION),
+  dst: Uint8Array.of(...CIPHERS.find(({ algo }) => algo === w.CIPHER_AES_CBC)!.dst, ...QUESTION),
+  tagLen: 0,
+};
+
+/** What of {@linkcode CHAIN_ANSWER} is not in its fields. */
+export const CHAIN_PARTS = {
+  hashAlgo: w.MAC_HMAC_SHA1,
+  authKey: JEFE,
+  hashResult: hex(HMAC_SHA1),
+  lenToCipher: MESSAGE.length,
+  hashStartSrcOffset: MESSAGE.length,
+  lenToHash: QUESTION.length,
+} as const;

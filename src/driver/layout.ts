@@ -1,0 +1,342 @@
+/**
+ * Where a request's fields lie in guest memory and how descriptors cut them: the specification ties no field to a
+ * descriptor, so every way of cutting must give the same answer. Owns the placement of one request, and the check that
+ * the device wrote nowhere else.
+ *
+ * @module
+ */
+import { DeviceViolationError, DriverError } from "./errors.ts";
+import type { EncodedRequest } from "./fields.ts";
+import type { Block, DriverMemory, Segment } from "./guest_memory.ts";
+import { makeRandom, type Random } from "./random.ts";
+
+/**
+ * How a request is cut into descriptors:
+ * `one`: all readable bytes in one, all writable ones in another; `fields`: one a field; `bytes`: one a byte;
+ * `random`: by chance, empty ones included, all over the memory; `linux`: as Linux does it, header and parameters in
+ * one, data cut at pages and listed in the triangular way of its `virtio_crypto` driver; `straddle`: all readable
+ * bytes in one descriptor that crosses from one memory region into its neighbour.
+ */
+export type Split = "one" | "fields" | "bytes" | "random" | "linux" | "straddle";
+
+/** All ways of {@linkcode Split} that can be used for several requests at a time. */
+export const SPLITS: readonly Split[] = ["one", "fields", "bytes", "random", "linux"];
+
+/** How to place a request. */
+export interface LayoutOptions {
+  /** `fields` if not given. */
+  readonly split?: Split;
+  /** `dst` lies on `src`. */
+  readonly inPlace?: boolean;
+  /** Chance of `random` and `linux`; equal seeds give equal layouts. */
+  readonly seed?: number;
+  /** Checks afterwards that nothing but the writable fields has changed; true if not given. */
+  readonly guards?: boolean;
+}
+
+/** What untouched writable bytes hold: a device that forgets to write shows. */
+export const UNWRITTEN = 0xee;
+
+const GUARD = 0xa5;
+const PAGE_BYTES = 4096;
+
+/** A stretch of one field: where it is. */
+interface Piece extends Segment {
+  readonly field: string;
+  /** Where in its field it starts. */
+  readonly offset: number;
+}
+
+/** A request in guest memory. */
+export class Placement {
+  /** What the descriptors name, in order. */
+  readonly readable: readonly Segment[];
+  readonly writable: readonly Segment[];
+  readonly #memory: DriverMemory;
+  readonly #blocks: readonly Block[];
+  readonly #pieces: readonly Piece[];
+  /** What the blocks held when the request was made; empty without guards. */
+  readonly #before: readonly Uint8Array[];
+
+  /** Put together by {@linkcode place}. */
+  constructor(
+    memory: DriverMemory,
+    blocks: readonly Block[],
+    pieces: readonly Piece[],
+    readable: readonly Segment[],
+    writable: readonly Segment[],
+    guards: boolean,
+  ) {
+    this.#memory = memory;
+    this.#blocks = blocks;
+    this.#pieces = pieces;
+    this.readable = readable;
+    this.writable = writable;
+    this.#before = guards ? blocks.map((block) => block.bytes.slice()) : [];
+  }
+
+  /** A copy of the writable field `name` as it is now. */
+  read(name: string): Uint8Array<ArrayBuffer> {
+    const pieces = this.#pieces.filter((piece) => piece.field === name);
+    const bytes = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.sizeBytes, 0));
+    for (const piece of pieces) bytes.set(this.#memory.read(piece.guestAddress, piece.sizeBytes), piece.offset);
+    return bytes;
+  }
+
+  /** Throws {@linkcode DeviceViolationError} if a byte has changed that is in no writable field. */
+  verify(): void {
+    this.#before.forEach((before, i) => {
+      const block = this.#blocks[i]!;
+      for (const piece of this.#pieces) {
+        const offset = piece.guestAddress - block.guestAddress;
+        if (offset < 0 || offset >= block.sizeBytes) continue;
+        before.set(block.bytes.subarray(offset, offset + piece.sizeBytes), offset);
+      }
+      const at = firstDifference(before, block.bytes);
+      if (at >= 0) {
+        throw new DeviceViolationError(
+          `the device wrote to guest address 0x${(block.guestAddress + at).toString(16)}, which is not its to write`,
+        );
+      }
+    });
+  }
+
+  /** Gives the memory back. The device must have finished with it. */
+  release(): void {
+    for (const block of this.#blocks) this.#memory.free(block);
+  }
+}
+
+function firstDifference(a: Uint8Array, b: Uint8Array): number {
+  for (let i = 0; i < a.length; i++) {
+    if (a[i] !== b[i]) return i;
+  }
+  return -1;
+}
+
+/** Hands out places in blocks of the right size, with guard bytes between. */
+class Ground {
+  readonly blocks: Block[];
+  readonly #memory: DriverMemory;
+  readonly #next: number[];
+  readonly #random: Random | undefined;
+
+  /** `random`: places are strewn over all regions. */
+  constructor(memory: DriverMemory, sizeBytes: number, align: number, random?: Random) {
+    this.#memory = memory;
+    this.#random = random;
+    this.blocks = random === undefined ? [memory.alloc(sizeBytes, { align })] : strewn(memory, sizeBytes);
+    for (const block of this.blocks) block.bytes.fill(GUARD);
+    this.#next = this.blocks.map(() => GAP_BYTES);
+  }
+
+  take(sizeBytes: number, gapBytes: number): number {
+    const i = this.#random === undefined ? 0 : this.#random(this.blocks.length);
+    const block = this.blocks[i]!;
+    const offset = this.#next[i]!;
+    this.#next[i] = offset + sizeBytes + gapBytes + (this.#random?.(GAP_BYTES) ?? 0);
+    if (this.#next[i]! > block.sizeBytes) throw new DriverError("a layout outgrew its memory");
+    return block.guestAddress + offset;
+  }
+
+  /** The next place begins `offset` bytes into a page. */
+  turnPage(offset: number): void {
+    this.#next[0] = Math.ceil(this.#next[0]! / PAGE_BYTES) * PAGE_BYTES + offset;
+  }
+
+  fill(guestAddress: number, sizeBytes: number, value: number): void {
+    if (sizeBytes > 0) this.#memory.write(guestAddress, new Uint8Array(sizeBytes).fill(value));
+  }
+}
+
+/** A block in every region that has room for one. */
+function strewn(memory: DriverMemory, sizeBytes: number): Block[] {
+  const blocks = memory.regions.map((_, region) => memory.tryAlloc(sizeBytes, { region }));
+  const found = blocks.filter((block) => block !== undefined);
+  return found.length > 0 ? found : [memory.alloc(sizeBytes)];
+}
+
+/** Largest gap between two places. */
+const GAP_BYTES = 16;
+
+/** Pieces that chance cuts a field into; empty ones come on top, one a piece at most. */
+const RANDOM_PIECES_MAX = 24;
+
+/** Lengths of the pieces that a field of `sizeBytes` bytes is cut into. */
+function cut(sizeBytes: number, split: Split, random: Random): number[] {
+  const lengths: number[] = [];
+  if (split === "bytes") return new Array(sizeBytes).fill(1);
+  if (split !== "random") return sizeBytes > 0 ? [sizeBytes] : [];
+  for (let left = sizeBytes; left > 0;) {
+    if (random(4) === 0) lengths.push(0);
+    const isLast = lengths.length >= RANDOM_PIECES_MAX;
+    const length = isLast ? left : 1 + random(Math.min(left, random(2) === 0 ? 8 : left));
+    lengths.push(length);
+    left -= length;
+  }
+  if (random(4) === 0) lengths.push(0);
+  return lengths;
+}
+
+/** Pages that a field touches when it begins `offset` bytes into one. */
+function cutAtPages(sizeBytes: number, offset: number): number[] {
+  const lengths: number[] = [];
+  for (let left = sizeBytes, room = PAGE_BYTES - offset; left > 0; room = PAGE_BYTES) {
+    const length = Math.min(left, room);
+    lengths.push(length);
+    left -= length;
+  }
+  return lengths;
+}
+
+/** Pieces 1…n, then 2…n once more, and so on to n: what `virtqueue_add_sgs` makes of Linux's scatter lists. */
+function triangular(pieces: readonly Piece[]): Piece[] {
+  const all: Piece[] = [];
+  for (let from = 0; from < pieces.length; from++) all.push(...pieces.slice(from));
+  return all;
+}
+
+/** Joins neighbours: what remains of pieces in one block that follow each other. */
+function joined(pieces: readonly Segment[]): Segment[] {
+  const segments: Segment[] = [];
+  for (const { guestAddress, sizeBytes } of pieces) {
+    const last = segments.at(-1);
+    if (sizeBytes === 0) continue;
+    if (last !== undefined && last.guestAddress + last.sizeBytes === guestAddress) {
+      segments[segments.length - 1] = { guestAddress: last.guestAddress, sizeBytes: last.sizeBytes + sizeBytes };
+    } else {
+      segments.push({ guestAddress, sizeBytes });
+    }
+  }
+  return segments;
+}
+
+/** Places one request. Every method handles one field after the other, in the order of the stream. */
+class Layouter {
+  readonly #split: Split;
+  readonly #random: Random;
+  readonly #ground: Ground;
+  readonly #memory: DriverMemory;
+  #straddleNext = 0;
+
+  constructor(memory: DriverMemory, request: EncodedRequest, options: LayoutOptions) {
+    this.#split = options.split ?? "fields";
+    this.#random = makeRandom(options.seed ?? 1);
+    this.#memory = memory;
+    let readableBytes = 0;
+    let writableBytes = 0;
+    for (const field of request.readable) readableBytes += field.bytes.length;
+    for (const space of request.writable) writableBytes += space.sizeBytes;
+    const fieldCount = request.readable.length + request.writable.length;
+    const total = readableBytes + writableBytes;
+    const piecesPerField = this.#split === "random" ? RANDOM_PIECES_MAX + 3 : 2;
+    const pieceCount = piecesPerField * fieldCount + (this.#split === "bytes" ? total : 0);
+    const pageBytes = this.#split === "linux" ? 2 * PAGE_BYTES * fieldCount : 0;
+    this.#ground = new Ground(
+      memory,
+      total + pieceCount * 2 * GAP_BYTES + pageBytes + 2 * GAP_BYTES,
+      pageBytes > 0 ? PAGE_BYTES : 16,
+      this.#split === "random" ? this.#random : undefined,
+    );
+    if (this.#split === "straddle") this.#straddleNext = memory.straddling(readableBytes).guestAddress;
+  }
+
+  get blocks(): Block[] {
+    return this.#ground.blocks;
+  }
+
+  #takePieces(field: string, lengths: readonly number[], gapBytes: number): Piece[] {
+    let offset = 0;
+    return lengths.map((sizeBytes) => {
+      const piece = { field, offset, sizeBytes, guestAddress: this.#ground.take(sizeBytes, gapBytes) };
+      offset += sizeBytes;
+      return piece;
+    });
+  }
+
+  placeField(field: string, sizeBytes: number, isData: boolean): Piece[] {
+    if (this.#split === "straddle" && this.#straddleNext > 0) {
+      const piece = { field, offset: 0, sizeBytes, guestAddress: this.#straddleNext };
+      this.#straddleNext += sizeBytes;
+      return [piece];
+    }
+    if (this.#split === "one") return this.#takePieces(field, [sizeBytes], 0);
+    if (this.#split === "linux" && isData) {
+      const offset = this.#random(PAGE_BYTES / 16) * 16;
+      this.#ground.turnPage(offset);
+      return this.#takePieces(field, cutAtPages(sizeBytes, offset), 0);
+    }
+    const gapBytes = this.#split === "linux" ? 0 : GAP_BYTES;
+    return this.#takePieces(field, cut(sizeBytes, this.#split, this.#random), gapBytes);
+  }
+
+  /** From now on the other direction: a guard in between, and the border is not used twice. */
+  turn(): void {
+    this.#straddleNext = 0;
+    this.#ground.take(0, GAP_BYTES);
+  }
+
+  /** `dst` on the pieces of `src`; what is longer gets pieces of its own. */
+  placeOn(field: string, sizeBytes: number, onto: readonly Piece[]): Piece[] {
+    const pieces: Piece[] = [];
+    let done = 0;
+    for (const { guestAddress, sizeBytes: length } of onto) {
+      const taken = Math.min(length, sizeBytes - done);
+      pieces.push({ field, offset: done, sizeBytes: taken, guestAddress });
+      done += taken;
+    }
+    if (done === sizeBytes) return pieces;
+    const rest = this.placeField(field, sizeBytes - done, true);
+    return [...pieces, ...rest.map((piece) => ({ ...piece, offset: piece.offset + done }))];
+  }
+
+  segments(pieces: readonly Piece[]): Segment[] {
+    if (this.#split === "random") return pieces.slice();
+    if (this.#split === "one" || this.#split === "straddle") return joined(pieces);
+    if (this.#split !== "linux") return pieces.filter((piece) => piece.sizeBytes > 0);
+    const runs: Segment[] = joined(pieces.filter((piece) => piece.field === "header" || piece.field === "para"));
+    for (const name of new Set(pieces.map((piece) => piece.field))) {
+      if (name === "header" || name === "para") continue;
+      runs.push(...triangular(pieces.filter((piece) => piece.field === name && piece.sizeBytes > 0)));
+    }
+    return runs;
+  }
+
+  finish(readable: readonly Piece[], writable: readonly Piece[], inPlace: boolean, guards: boolean): Placement {
+    const onSource = new Set(inPlace ? readable.map((piece) => piece.guestAddress) : []);
+    for (const piece of writable) {
+      if (!onSource.has(piece.guestAddress)) this.#ground.fill(piece.guestAddress, piece.sizeBytes, UNWRITTEN);
+    }
+    return new Placement(
+      this.#memory,
+      this.#ground.blocks,
+      writable,
+      this.segments(readable),
+      this.segments(writable),
+      guards,
+    );
+  }
+}
+
+/** Puts `request` into guest memory. Throws {@linkcode DriverError} if it does not fit. */
+export function place(memory: DriverMemory, request: EncodedRequest, options: LayoutOptions = {}): Placement {
+  const layouter = new Layouter(memory, request, options);
+  const readable: Piece[] = [];
+  let src: Piece[] = [];
+  for (const { name, bytes } of request.readable) {
+    const pieces = layouter.placeField(name, bytes.length, name === "src");
+    for (const piece of pieces) {
+      memory.write(piece.guestAddress, bytes.subarray(piece.offset, piece.offset + piece.sizeBytes));
+    }
+    if (name === "src") src = pieces;
+    readable.push(...pieces);
+  }
+  layouter.turn();
+  const inPlace = options.inPlace ?? false;
+  const writable = request.writable.flatMap(({ name, sizeBytes }) =>
+    inPlace && name === "dst"
+      ? layouter.placeOn(name, sizeBytes, src)
+      : layouter.placeField(name, sizeBytes, name === "dst")
+  );
+  return layouter.finish(readable, writable, inPlace, options.guards ?? true);
+}

@@ -1,0 +1,316 @@
+/**
+ * The driver's side of a packed virtqueue (Virtio 1.x, Packed Virtqueues). Owns ring memory and the state of every
+ * chain; never blocks and never looks into buffers. `split_queue.ts` is its twin.
+ *
+ * @module
+ */
+import { signalEventFd } from "../os/event_fd.ts";
+import {
+  DESC_BYTES,
+  DESC_F_AVAIL,
+  DESC_F_INDIRECT,
+  DESC_F_NEXT,
+  DESC_F_USED,
+  DESC_F_WRITE,
+  EVENT_SUPPRESSION_BYTES,
+  RING_EVENT_FLAGS_DESC,
+  RING_EVENT_FLAGS_DISABLE,
+  RING_EVENT_FLAGS_ENABLE,
+} from "../wire/vring.ts";
+import { DeviceViolationError, DriverError } from "./errors.ts";
+import type { Block, DriverMemory, Segment } from "./guest_memory.ts";
+import { type ChainLayout, type DriverQueue, passesEvent, type QueueOptions, Sleeper, totalBytes } from "./queue.ts";
+
+const NONE = -1;
+const WRAP_BIT = 0x8000;
+/** Stands in the id of every descriptor but a chain's last, where ids mean nothing. */
+const NO_ID = 0xdead;
+
+/** A chain laid out: what its descriptors in the ring will say. */
+interface Chain {
+  readonly token: number;
+  readonly writableBytes: number;
+  readonly isKept: boolean;
+  readonly table: Block | undefined;
+  readonly addresses: Float64Array;
+  readonly lengths: Float64Array;
+  /** NEXT, WRITE and INDIRECT; AVAIL and USED depend on where the chain comes to lie. */
+  readonly flags: Uint16Array;
+  isInFlight: boolean;
+}
+
+/** Writes a descriptor at `offset`, all but its flags. */
+function putDescriptor(view: DataView, offset: number, address: number, length: number, id: number): void {
+  view.setUint32(offset, address >>> 0, true);
+  view.setUint32(offset + 4, Math.floor(address / 2 ** 32), true);
+  view.setUint32(offset + 8, length, true);
+  view.setUint16(offset + 12, id, true);
+}
+
+/**
+ * Fills a fresh indirect table with the segments, in order; the first `readableCount` are readable. The order is the
+ * chain's, and WRITE the only flag that counts (Virtio 1.x, Packed: Indirect Flag).
+ */
+function buildTable(memory: DriverMemory, segments: readonly Segment[], readableCount: number): Block {
+  const table = memory.alloc(segments.length * DESC_BYTES);
+  const view = new DataView(table.bytes.buffer, table.bytes.byteOffset, table.sizeBytes);
+  segments.forEach(({ guestAddress, sizeBytes }, i) => {
+    putDescriptor(view, i * DESC_BYTES, guestAddress, sizeBytes, NO_ID);
+    view.setUint16(i * DESC_BYTES + 14, i >= readableCount ? DESC_F_WRITE : 0, true);
+  });
+  return table;
+}
+
+/** The driver's side of a packed virtqueue. A chain's handle is its buffer id. */
+export class PackedQueue implements DriverQueue {
+  readonly size: number;
+  readonly descAddress: number;
+  readonly driverAddress: number;
+  readonly deviceAddress: number;
+  readonly initialBase = 0x8000_8000;
+  readonly kickFd: number;
+  readonly callFd: number;
+  /** Descriptor ring, driver and device event suppression, for tests that misbehave. */
+  readonly descView: DataView;
+  readonly driverEventView: DataView;
+  readonly deviceEventView: DataView;
+  kicksSent = 0;
+  kicksSuppressed = 0;
+  usedLen = 0;
+  usedHandle = NONE;
+  inFlight = 0;
+
+  readonly #memory: DriverMemory;
+  readonly #blocks: Block[];
+  readonly #indirect: boolean;
+  readonly #eventIdx: boolean;
+  /** The ring and the event suppression structures as 16-bit words. */
+  readonly #desc: Uint16Array<ArrayBuffer>;
+  readonly #driverEvent: Uint16Array<ArrayBuffer>;
+  readonly #deviceEvent: Uint16Array<ArrayBuffer>;
+  readonly #chains: (Chain | undefined)[];
+  readonly #freeIds: number[];
+  #freeSlots: number;
+  #availSlot = 0;
+  #availWrap = 1;
+  #usedSlot = 0;
+  #usedWrap = 1;
+  #addedSlots = 0;
+  readonly #sleeper = new Sleeper();
+
+  /** Makes an empty ring in `memory`. */
+  constructor(memory: DriverMemory, options: QueueOptions) {
+    const { size, kickFd, callFd } = options;
+    const region = options.region === undefined ? {} : { region: options.region };
+    const desc = memory.alloc(size * DESC_BYTES, { ...region, align: 16 });
+    const driver = memory.alloc(EVENT_SUPPRESSION_BYTES, { ...region, align: 4 });
+    const device = memory.alloc(EVENT_SUPPRESSION_BYTES, { ...region, align: 4 });
+    this.#memory = memory;
+    this.#blocks = [desc, driver, device];
+    this.size = size;
+    this.kickFd = kickFd;
+    this.callFd = callFd;
+    this.#indirect = options.indirect ?? false;
+    this.#eventIdx = options.eventIdx ?? false;
+    this.descAddress = desc.hostAddress;
+    this.driverAddress = driver.hostAddress;
+    this.deviceAddress = device.hostAddress;
+    this.descView = new DataView(desc.bytes.buffer, desc.bytes.byteOffset, desc.sizeBytes);
+    this.driverEventView = new DataView(driver.bytes.buffer, driver.bytes.byteOffset, driver.sizeBytes);
+    this.deviceEventView = new DataView(device.bytes.buffer, device.bytes.byteOffset, device.sizeBytes);
+    this.#desc = new Uint16Array(desc.bytes.buffer, desc.bytes.byteOffset, desc.sizeBytes / 2);
+    this.#driverEvent = new Uint16Array(driver.bytes.buffer, driver.bytes.byteOffset, 2);
+    this.#deviceEvent = new Uint16Array(device.bytes.buffer, device.bytes.byteOffset, 2);
+    this.#chains = new Array(size).fill(undefined);
+    this.#freeIds = Array.from({ length: size }, (_, i) => size - 1 - i);
+    this.#freeSlots = size;
+  }
+
+  /** Slot and wrap counter at which the next chain is made available. */
+  get availSlot(): number {
+    return this.#availSlot;
+  }
+  /** The wrap counter that goes with {@linkcode availSlot}. */
+  get availWrap(): number {
+    return this.#availWrap;
+  }
+
+  /** Free slots. */
+  get freeCount(): number {
+    return this.#freeSlots;
+  }
+
+  add(readable: readonly Segment[], writable: readonly Segment[], token: number, layout?: ChainLayout): number {
+    const handle = this.#layOut(readable, writable, token, layout, false);
+    if (handle === NONE || this.submit(handle)) return handle;
+    this.discard(handle);
+    return NONE;
+  }
+
+  prepare(readable: readonly Segment[], writable: readonly Segment[], token: number, layout?: ChainLayout): number {
+    return this.#layOut(readable, writable, token, layout, true);
+  }
+
+  #layOut(
+    readable: readonly Segment[],
+    writable: readonly Segment[],
+    token: number,
+    layout: ChainLayout | undefined,
+    isKept: boolean,
+  ): number {
+    const segments = [...readable, ...writable];
+    const choice = layout ?? (this.#indirect ? "indirect" : "direct");
+    if (typeof choice === "number") {
+      throw new DriverError("a packed ring has no chains of descriptors and a table: choose one of the two");
+    }
+    const isIndirect = choice === "indirect";
+    const count = isIndirect ? 1 : segments.length;
+    if (segments.length === 0) throw new DriverError("a chain without descriptors cannot be made available");
+    if (count > this.size) throw new DriverError(`a chain of ${count} descriptors is longer than the queue`);
+    const id = this.#freeIds.pop();
+    if (id === undefined) return NONE;
+    const table = isIndirect ? buildTable(this.#memory, segments, readable.length) : undefined;
+    const inRing: readonly Segment[] = table === undefined ? segments : [table];
+    this.#chains[id] = {
+      token,
+      writableBytes: totalBytes(writable),
+      isKept,
+      table,
+      addresses: Float64Array.from(inRing, (segment) => segment.guestAddress),
+      lengths: Float64Array.from(inRing, (segment) => segment.sizeBytes),
+      flags: Uint16Array.from(
+        inRing,
+        (_, i) =>
+          table !== undefined
+            ? DESC_F_INDIRECT
+            : (i >= readable.length ? DESC_F_WRITE : 0) | (i + 1 < count ? DESC_F_NEXT : 0),
+      ),
+      isInFlight: false,
+    };
+    return id;
+  }
+
+  submit(handle: number): boolean {
+    const chain = this.#chains[handle];
+    if (chain === undefined || chain.isInFlight) throw new DriverError(`chain ${handle} is not there to be submitted`);
+    const count = chain.addresses.length;
+    if (count > this.#freeSlots) return false;
+    const head = this.#availSlot;
+    let headFlags = 0;
+    for (let i = 0; i < count; i++) {
+      const slot = this.#availSlot;
+      const flags = chain.flags[i]! | (this.#availWrap === 1 ? DESC_F_AVAIL : DESC_F_USED);
+      putDescriptor(
+        this.descView,
+        slot * DESC_BYTES,
+        chain.addresses[i]!,
+        chain.lengths[i]!,
+        i + 1 === count ? handle : NO_ID,
+      );
+      if (i === 0) headFlags = flags;
+      else this.#desc[8 * slot + 7] = flags;
+      this.#availSlot = slot + 1;
+      if (this.#availSlot === this.size) {
+        this.#availSlot = 0;
+        this.#availWrap ^= 1;
+      }
+    }
+    chain.isInFlight = true;
+    this.inFlight++;
+    this.#freeSlots -= count;
+    this.#addedSlots += count;
+    // The head's flags make all of it available, so they come last.
+    Atomics.store(this.#desc, 8 * head + 7, headFlags);
+    return true;
+  }
+
+  discard(handle: number): void {
+    const chain = this.#chains[handle];
+    if (chain === undefined) return;
+    if (chain.isInFlight) throw new DriverError(`chain ${handle} is in flight`);
+    if (chain.table !== undefined) this.#memory.free(chain.table);
+    this.#chains[handle] = undefined;
+    this.#freeIds.push(handle);
+  }
+
+  kick(): boolean {
+    const added = this.#addedSlots;
+    this.#addedSlots = 0;
+    if (added === 0) return false;
+    const flags = Atomics.load(this.#deviceEvent, 1) & 3;
+    let wanted = flags !== RING_EVENT_FLAGS_DISABLE;
+    if (flags === RING_EVENT_FLAGS_DESC) {
+      const offWrap = Atomics.load(this.#deviceEvent, 0);
+      const inThisRound = (offWrap >>> 15) === this.#availWrap;
+      const event = (offWrap & (WRAP_BIT - 1)) - (inThisRound ? 0 : this.size);
+      wanted = passesEvent(event, this.#availSlot, this.#availSlot - added);
+    }
+    if (!wanted) {
+      this.kicksSuppressed++;
+      return false;
+    }
+    this.kicksSent++;
+    if (this.kickFd >= 0) signalEventFd(this.kickFd);
+    return true;
+  }
+
+  /** True if there is a used descriptor to be polled. */
+  get hasUsed(): boolean {
+    const flags = Atomics.load(this.#desc, 8 * this.#usedSlot + 7);
+    const isUsed = (flags & DESC_F_USED) !== 0 ? 1 : 0;
+    return isUsed === ((flags & DESC_F_AVAIL) !== 0 ? 1 : 0) && isUsed === this.#usedWrap;
+  }
+
+  pollOne(): number {
+    if (!this.hasUsed) return NONE;
+    const offset = this.#usedSlot * DESC_BYTES;
+    const id = this.descView.getUint16(offset + 12, true);
+    const flags = this.descView.getUint16(offset + 14, true);
+    // Without WRITE the length means nothing (Virtio 1.x, Packed: Used Ring Element).
+    const length = (flags & DESC_F_WRITE) !== 0 ? this.descView.getUint32(offset + 8, true) : 0;
+    const chain = this.#chains[id];
+    if (chain === undefined || !chain.isInFlight) {
+      throw new DeviceViolationError(`the device gave back buffer ${id}, which it did not have`);
+    }
+    if (length > chain.writableBytes) {
+      throw new DeviceViolationError(
+        `the device says that it wrote ${length} bytes to a chain that takes ${chain.writableBytes}`,
+      );
+    }
+    this.#usedSlot += chain.addresses.length;
+    if (this.#usedSlot >= this.size) {
+      this.#usedSlot -= this.size;
+      this.#usedWrap ^= 1;
+    }
+    this.#freeSlots += chain.addresses.length;
+    this.inFlight--;
+    chain.isInFlight = false;
+    this.usedLen = length;
+    this.usedHandle = id;
+    if (!chain.isKept) this.discard(id);
+    return chain.token;
+  }
+
+  enableCalls(): boolean {
+    if (this.#eventIdx) {
+      Atomics.store(this.#driverEvent, 0, this.#usedSlot | (this.#usedWrap << 15));
+      Atomics.store(this.#driverEvent, 1, RING_EVENT_FLAGS_DESC);
+    } else {
+      Atomics.store(this.#driverEvent, 1, RING_EVENT_FLAGS_ENABLE);
+    }
+    return !this.hasUsed;
+  }
+
+  disableCalls(): void {
+    Atomics.store(this.#driverEvent, 1, RING_EVENT_FLAGS_DISABLE);
+  }
+
+  wait(timeoutMs: number): Promise<boolean> {
+    return this.#sleeper.wait(this, timeoutMs);
+  }
+
+  async close(): Promise<void> {
+    await this.#sleeper.close();
+    for (const block of this.#blocks.splice(0)) this.#memory.free(block);
+  }
+}

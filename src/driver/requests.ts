@@ -1,0 +1,410 @@
+/**
+ * Data requests as bytes (v19, Data Virtqueue; AKCIPHER from the ratified text), in the three forms that exist:
+ * padded to 72 bytes, short under VIRTIO_CRYPTO_F_MUX_MODE, and stateless. Pure functions; the fields stay apart so
+ * that they can be laid out over descriptors in any way.
+ *
+ * @module
+ */
+import * as w from "../wire/virtio_crypto.ts";
+import { type EncodedRequest, type Field, le32s, type Space } from "./fields.ts";
+import {
+  type AeadSession,
+  type AkcipherSession,
+  type ChainSession,
+  type CipherSession,
+  type HashSession,
+  headerAlgo,
+  keyFields,
+  type MacSession,
+  type SessionParameters,
+} from "./sessions.ts";
+
+/** `fixed`: padded, without MUX_MODE; `mux`: a session under MUX_MODE; `stateless`: parameters instead of a session. */
+export type RequestMode = "fixed" | "mux" | "stateless";
+
+/** What every data request may say, and lies to tell in tests. */
+export interface RequestCommon<Session> {
+  /** The session, in the modes that have one. */
+  readonly sessionId?: number | bigint;
+  /** What to use instead of a session in stateless mode. */
+  readonly stateless?: Session;
+  /** The header's `opcode`, `algo` and `flag`. */
+  readonly opcode?: number;
+  readonly algo?: number;
+  readonly flag?: number;
+  /** Lengths and numbers to claim instead of the true ones, under the specification's names in camel case. */
+  readonly claims?: Readonly<Record<string, number>>;
+  /** Bytes of the parameters, if not as many as v19 has: 76 for a symmetric stateless request of the ratified text. */
+  readonly paraBytes?: number;
+  /** Bytes really given for `dst` and `result`, if not as many as are claimed. */
+  readonly dstBytes?: number;
+  readonly resultBytes?: number;
+}
+
+/** Encrypts or decrypts. */
+export interface CipherRequest extends RequestCommon<CipherSession> {
+  readonly service: "cipher";
+  /** OP_ENCRYPT or OP_DECRYPT. */
+  readonly op: number;
+  readonly iv?: Uint8Array;
+  readonly src: Uint8Array;
+}
+
+/** Computes a digest. */
+export interface HashRequest extends RequestCommon<HashSession> {
+  readonly service: "hash";
+  readonly src: Uint8Array;
+  readonly hashResultLen: number;
+}
+
+/** Computes a message authentication code. */
+export interface MacRequest extends RequestCommon<MacSession> {
+  readonly service: "mac";
+  readonly src: Uint8Array;
+  readonly hashResultLen: number;
+}
+
+/** Ciphers and digests in one go. Ranges not given are all of `src`. */
+export interface ChainRequest extends RequestCommon<ChainSession> {
+  readonly service: "chain";
+  /** OP_ENCRYPT or OP_DECRYPT. */
+  readonly op: number;
+  readonly iv?: Uint8Array;
+  readonly src: Uint8Array;
+  readonly aad?: Uint8Array;
+  readonly cipherStartSrcOffset?: number;
+  readonly lenToCipher?: number;
+  readonly hashStartSrcOffset?: number;
+  readonly lenToHash?: number;
+  readonly hashResultLen: number;
+}
+
+/** Seals (`src` is the plaintext, the tag follows the ciphertext in `dst`) or opens (the tag ends `src`). */
+export interface AeadRequest extends RequestCommon<AeadSession> {
+  readonly service: "aead";
+  /** OP_ENCRYPT or OP_DECRYPT. */
+  readonly op: number;
+  readonly iv: Uint8Array;
+  readonly src: Uint8Array;
+  readonly aad?: Uint8Array;
+  readonly tagLen: number;
+}
+
+/** An asymmetric operation. */
+export interface AkcipherRequest extends RequestCommon<AkcipherSession> {
+  readonly service: "akcipher";
+  /** AKCIPHER_ENCRYPT, AKCIPHER_DECRYPT, AKCIPHER_SIGN or AKCIPHER_VERIFY. */
+  readonly opcode: number;
+  /** Of AKCIPHER_VERIFY: the signature. */
+  readonly src: Uint8Array;
+  /** Room for the result; AKCIPHER_VERIFY has none. */
+  readonly dstDataLen?: number;
+  /** AKCIPHER_VERIFY: what was signed. */
+  readonly digest?: Uint8Array;
+}
+
+/** A data request of any service. */
+export type DataRequest = CipherRequest | HashRequest | MacRequest | ChainRequest | AeadRequest | AkcipherRequest;
+
+/** AKCIPHER parameters (ratified text): session form, then the stateless one. */
+const AKCIPHER_BYTES = 8;
+const AKCIPHER_DST_DATA_LEN_OFFSET = 4;
+const STATELESS_AKCIPHER_BYTES = 28;
+const STATELESS_AKCIPHER_KEY_TYPE_OFFSET = 4;
+const STATELESS_AKCIPHER_KEY_LEN_OFFSET = 8;
+const STATELESS_AKCIPHER_PARA0_OFFSET = 12;
+const STATELESS_AKCIPHER_PARA1_OFFSET = 16;
+const STATELESS_AKCIPHER_SRC_DATA_LEN_OFFSET = 20;
+const STATELESS_AKCIPHER_DST_DATA_LEN_OFFSET = 24;
+
+const NOTHING = new Uint8Array();
+
+type Struct = [offset: number, value: number][];
+
+/** A request half encoded: structure size and contents, what follows it, what is awaited. */
+interface Draft {
+  readonly opcode: number;
+  readonly muxBytes: number;
+  readonly struct: Struct;
+  readonly tail: readonly Field[];
+  readonly spaces: readonly Space[];
+}
+
+/** The true numbers of a request with the lies laid over them. */
+function claim(truth: Record<string, number>, request: DataRequest): (name: string) => number {
+  return (name) => request.claims?.[name] ?? truth[name] ?? 0;
+}
+
+function field(name: string, bytes: Uint8Array | undefined): Field {
+  return { name, bytes: bytes ?? NOTHING };
+}
+
+function draftCipher(r: CipherRequest, s: CipherSession | undefined): Draft {
+  const say = claim({
+    ivLen: r.iv?.length ?? 0,
+    srcDataLen: r.src.length,
+    dstDataLen: r.src.length,
+    keylen: s?.key.length ?? 0,
+    op: s?.op ?? 0,
+    opType: w.SYM_OP_CIPHER,
+  }, r);
+  const struct: Struct = s === undefined
+    ? [
+      [w.CIPHER_PARA_IV_LEN_OFFSET, say("ivLen")],
+      [w.CIPHER_PARA_SRC_DATA_LEN_OFFSET, say("srcDataLen")],
+      [w.CIPHER_PARA_DST_DATA_LEN_OFFSET, say("dstDataLen")],
+      [w.SYM_PARA_OP_TYPE_OFFSET, say("opType")],
+    ]
+    : [
+      [w.STATELESS_CIPHER_ALGO_OFFSET, s.algo],
+      [w.STATELESS_CIPHER_KEYLEN_OFFSET, say("keylen")],
+      [w.STATELESS_CIPHER_OP_OFFSET, say("op")],
+      [w.STATELESS_CIPHER_IV_LEN_OFFSET, say("ivLen")],
+      [w.STATELESS_CIPHER_SRC_DATA_LEN_OFFSET, say("srcDataLen")],
+      [w.STATELESS_CIPHER_DST_DATA_LEN_OFFSET, say("dstDataLen")],
+      [w.STATELESS_SYM_OP_TYPE_OFFSET, say("opType")],
+    ];
+  return {
+    opcode: r.op === w.OP_DECRYPT ? w.CIPHER_DECRYPT : w.CIPHER_ENCRYPT,
+    muxBytes: s === undefined ? w.DATA_SYM_BYTES : w.STATELESS_SYM_BYTES,
+    struct,
+    tail: [field("iv", r.iv), field("src", r.src)],
+    spaces: [{ name: "dst", sizeBytes: r.dstBytes ?? say("dstDataLen") }],
+  };
+}
+
+function draftDigest(r: HashRequest | MacRequest, s: HashSession | MacSession | undefined): Draft {
+  const say = claim({
+    srcDataLen: r.src.length,
+    hashResultLen: r.hashResultLen,
+    authKeyLen: s?.service === "mac" ? s.authKey.length : 0,
+  }, r);
+  const opcode = r.service === "mac" ? w.MAC : w.HASH;
+  const tail = [field("src", r.src)];
+  const spaces = [{ name: "result", sizeBytes: r.resultBytes ?? say("hashResultLen") }];
+  if (s === undefined) {
+    const struct: Struct = [
+      [w.HASH_PARA_SRC_DATA_LEN_OFFSET, say("srcDataLen")],
+      [w.HASH_PARA_HASH_RESULT_LEN_OFFSET, say("hashResultLen")],
+    ];
+    return { opcode, muxBytes: w.DATA_HASH_BYTES, struct, tail, spaces };
+  }
+  const struct: Struct = s.service === "hash"
+    ? [
+      [w.STATELESS_HASH_ALGO_OFFSET, s.algo],
+      [w.STATELESS_HASH_SRC_DATA_LEN_OFFSET, say("srcDataLen")],
+      [w.STATELESS_HASH_RESULT_LEN_OFFSET, say("hashResultLen")],
+    ]
+    : [
+      [w.STATELESS_MAC_ALGO_OFFSET, s.algo],
+      [w.STATELESS_MAC_AUTH_KEY_LEN_OFFSET, say("authKeyLen")],
+      [w.STATELESS_MAC_SRC_DATA_LEN_OFFSET, say("srcDataLen")],
+      [w.STATELESS_MAC_RESULT_LEN_OFFSET, say("hashResultLen")],
+    ];
+  return {
+    opcode,
+    muxBytes: s.service === "hash" ? w.STATELESS_HASH_BYTES : w.STATELESS_MAC_BYTES,
+    struct,
+    tail,
+    spaces,
+  };
+}
+
+function chainStruct(say: (name: string) => number, s: ChainSession | undefined): Struct {
+  if (s === undefined) {
+    return [
+      [w.CHAIN_PARA_IV_LEN_OFFSET, say("ivLen")],
+      [w.CHAIN_PARA_SRC_DATA_LEN_OFFSET, say("srcDataLen")],
+      [w.CHAIN_PARA_DST_DATA_LEN_OFFSET, say("dstDataLen")],
+      [w.CHAIN_PARA_CIPHER_START_OFFSET, say("cipherStartSrcOffset")],
+      [w.CHAIN_PARA_LEN_TO_CIPHER_OFFSET, say("lenToCipher")],
+      [w.CHAIN_PARA_HASH_START_OFFSET, say("hashStartSrcOffset")],
+      [w.CHAIN_PARA_LEN_TO_HASH_OFFSET, say("lenToHash")],
+      [w.CHAIN_PARA_AAD_LEN_OFFSET, say("aadLen")],
+      [w.CHAIN_PARA_HASH_RESULT_LEN_OFFSET, say("hashResultLen")],
+      [w.SYM_PARA_OP_TYPE_OFFSET, say("opType")],
+    ];
+  }
+  return [
+    [w.STATELESS_CHAIN_ORDER_OFFSET, say("algChainOrder")],
+    [w.STATELESS_CHAIN_AAD_LEN_FIRST_OFFSET, say("aadLenFirst")],
+    [w.STATELESS_CHAIN_CIPHER_ALGO_OFFSET, s.cipherAlgo],
+    [w.STATELESS_CHAIN_CIPHER_KEYLEN_OFFSET, say("keylen")],
+    [w.STATELESS_CHAIN_CIPHER_OP_OFFSET, say("op")],
+    [w.STATELESS_CHAIN_HASH_ALGO_OFFSET, s.hashAlgo],
+    [w.STATELESS_CHAIN_AUTH_KEY_LEN_OFFSET, say("authKeyLen")],
+    [w.STATELESS_CHAIN_HASH_MODE_OFFSET, say("hashMode")],
+    [w.STATELESS_CHAIN_IV_LEN_OFFSET, say("ivLen")],
+    [w.STATELESS_CHAIN_SRC_DATA_LEN_OFFSET, say("srcDataLen")],
+    [w.STATELESS_CHAIN_DST_DATA_LEN_OFFSET, say("dstDataLen")],
+    [w.STATELESS_CHAIN_CIPHER_START_OFFSET, say("cipherStartSrcOffset")],
+    [w.STATELESS_CHAIN_LEN_TO_CIPHER_OFFSET, say("lenToCipher")],
+    [w.STATELESS_CHAIN_HASH_START_OFFSET, say("hashStartSrcOffset")],
+    [w.STATELESS_CHAIN_LEN_TO_HASH_OFFSET, say("lenToHash")],
+    [w.STATELESS_CHAIN_AAD_LEN_OFFSET, say("aadLen")],
+    [w.STATELESS_CHAIN_HASH_RESULT_LEN_OFFSET, say("hashResultLen")],
+    [w.STATELESS_SYM_OP_TYPE_OFFSET, say("opType")],
+  ];
+}
+
+function draftChain(r: ChainRequest, s: ChainSession | undefined, mode: RequestMode): Draft {
+  const cipherStartSrcOffset = r.cipherStartSrcOffset ?? 0;
+  const hashStartSrcOffset = r.hashStartSrcOffset ?? 0;
+  const say = claim({
+    ivLen: r.iv?.length ?? 0,
+    srcDataLen: r.src.length,
+    dstDataLen: r.src.length,
+    cipherStartSrcOffset,
+    lenToCipher: r.lenToCipher ?? r.src.length - cipherStartSrcOffset,
+    hashStartSrcOffset,
+    lenToHash: r.lenToHash ?? r.src.length - hashStartSrcOffset,
+    aadLen: r.aad?.length ?? 0,
+    aadLenFirst: r.aad?.length ?? 0,
+    hashResultLen: r.hashResultLen,
+    opType: w.SYM_OP_ALGORITHM_CHAINING,
+    algChainOrder: s?.algChainOrder ?? 0,
+    hashMode: s?.hashMode ?? 0,
+    keylen: s?.cipherKey.length ?? 0,
+    authKeyLen: s?.authKey?.length ?? 0,
+    op: s?.op ?? 0,
+  }, r);
+  const iv = field("iv", r.iv);
+  const src = field("src", r.src);
+  const aad = field("aad", r.aad);
+  return {
+    opcode: r.op === w.OP_DECRYPT ? w.CIPHER_DECRYPT : w.CIPHER_ENCRYPT,
+    muxBytes: s === undefined ? w.DATA_SYM_BYTES : w.STATELESS_SYM_BYTES,
+    struct: chainStruct(say, s),
+    // v19's session structure has aad behind src, its stateless one before; deployed padded requests put it before.
+    tail: mode === "mux" ? [iv, src, aad] : [iv, aad, src],
+    spaces: [
+      { name: "dst", sizeBytes: r.dstBytes ?? say("dstDataLen") },
+      { name: "result", sizeBytes: r.resultBytes ?? say("hashResultLen") },
+    ],
+  };
+}
+
+function draftAead(r: AeadRequest, s: AeadSession | undefined): Draft {
+  const decrypts = r.op === w.OP_DECRYPT;
+  const say = claim({
+    ivLen: r.iv.length,
+    aadLen: r.aad?.length ?? 0,
+    srcDataLen: r.src.length,
+    dstDataLen: decrypts ? Math.max(0, r.src.length - r.tagLen) : r.src.length + r.tagLen,
+    tagLen: r.tagLen,
+    keyLen: s?.key.length ?? 0,
+    op: s?.op ?? 0,
+  }, r);
+  const struct: Struct = s === undefined
+    ? [
+      [w.AEAD_PARA_IV_LEN_OFFSET, say("ivLen")],
+      [w.AEAD_PARA_AAD_LEN_OFFSET, say("aadLen")],
+      [w.AEAD_PARA_SRC_DATA_LEN_OFFSET, say("srcDataLen")],
+      [w.AEAD_PARA_DST_DATA_LEN_OFFSET, say("dstDataLen")],
+      [w.AEAD_PARA_TAG_LEN_OFFSET, say("tagLen")],
+    ]
+    : [
+      [w.STATELESS_AEAD_ALGO_OFFSET, s.algo],
+      [w.STATELESS_AEAD_KEY_LEN_OFFSET, say("keyLen")],
+      [w.STATELESS_AEAD_OP_OFFSET, say("op")],
+      [w.STATELESS_AEAD_IV_LEN_OFFSET, say("ivLen")],
+      [w.STATELESS_AEAD_TAG_LEN_OFFSET, say("tagLen")],
+      [w.STATELESS_AEAD_AAD_LEN_OFFSET, say("aadLen")],
+      [w.STATELESS_AEAD_SRC_DATA_LEN_OFFSET, say("srcDataLen")],
+      [w.STATELESS_AEAD_DST_DATA_LEN_OFFSET, say("dstDataLen")],
+    ];
+  return {
+    opcode: decrypts ? w.AEAD_DECRYPT : w.AEAD_ENCRYPT,
+    muxBytes: s === undefined ? w.DATA_AEAD_BYTES : w.STATELESS_AEAD_BYTES,
+    struct,
+    tail: [field("iv", r.iv), field("src", r.src), field("aad", r.aad)],
+    spaces: [{ name: "dst", sizeBytes: r.dstBytes ?? say("dstDataLen") }],
+  };
+}
+
+function draftAkcipher(r: AkcipherRequest, s: AkcipherSession | undefined): Draft {
+  const verifies = r.opcode === w.AKCIPHER_VERIFY;
+  const say = claim({
+    srcDataLen: r.src.length,
+    dstDataLen: verifies ? r.digest?.length ?? 0 : r.dstDataLen ?? 0,
+    keyType: s?.keyType ?? 0,
+    keyLen: s?.key.length ?? 0,
+  }, r);
+  const struct: Struct = s === undefined
+    ? [[0, say("srcDataLen")], [AKCIPHER_DST_DATA_LEN_OFFSET, say("dstDataLen")]]
+    : [
+      [0, s.algo],
+      [STATELESS_AKCIPHER_KEY_TYPE_OFFSET, say("keyType")],
+      [STATELESS_AKCIPHER_KEY_LEN_OFFSET, say("keyLen")],
+      [STATELESS_AKCIPHER_PARA0_OFFSET, s.para0 ?? 0],
+      [STATELESS_AKCIPHER_PARA1_OFFSET, s.para1 ?? 0],
+      [STATELESS_AKCIPHER_SRC_DATA_LEN_OFFSET, say("srcDataLen")],
+      [STATELESS_AKCIPHER_DST_DATA_LEN_OFFSET, say("dstDataLen")],
+    ];
+  return {
+    opcode: r.opcode,
+    muxBytes: s === undefined ? AKCIPHER_BYTES : STATELESS_AKCIPHER_BYTES,
+    struct,
+    // A signature and its digest are both readable: a verification writes nothing but its status.
+    tail: verifies ? [field("src", r.src), field("digest", r.digest)] : [field("src", r.src)],
+    spaces: [{ name: "dst", sizeBytes: r.dstBytes ?? (verifies ? 0 : say("dstDataLen")) }],
+  };
+}
+
+function draftOf(request: DataRequest, mode: RequestMode): Draft {
+  const stateless = mode === "stateless";
+  switch (request.service) {
+    case "cipher":
+      return draftCipher(request, stateless ? request.stateless : undefined);
+    case "hash":
+    case "mac":
+      return draftDigest(request, stateless ? request.stateless : undefined);
+    case "chain":
+      return draftChain(request, stateless ? request.stateless : undefined, mode);
+    case "aead":
+      return draftAead(request, stateless ? request.stateless : undefined);
+    case "akcipher":
+      return draftAkcipher(request, stateless ? request.stateless : undefined);
+  }
+}
+
+/** `flag` where the request does not say: deployed drivers leave it 0 without MUX_MODE, and stateless is 0 as well. */
+function defaultFlag(mode: RequestMode): number {
+  return mode === "mux" ? w.FLAG_SESSION_MODE : w.FLAG_STATELESS_MODE_ZERO;
+}
+
+function paraOf(draft: Draft, mode: RequestMode, sizeBytes: number | undefined): Uint8Array {
+  const usual = le32s(mode === "fixed" ? w.DATA_PARA_BYTES_FIXED : draft.muxBytes, draft.struct);
+  if (sizeBytes === undefined) return usual;
+  const para = new Uint8Array(sizeBytes);
+  para.set(usual.subarray(0, sizeBytes));
+  return para;
+}
+
+/** A data request in one of its forms. Fields of no bytes are there, too: the layouts decide what becomes of them. */
+export function encodeData(request: DataRequest, mode: RequestMode): EncodedRequest {
+  const parameters: SessionParameters | undefined = mode === "stateless" ? request.stateless : undefined;
+  if (mode === "stateless" && parameters === undefined) {
+    throw new TypeError("a stateless request needs the parameters of a session in `stateless`");
+  }
+  const draft = draftOf(request, mode);
+  const header = le32s(w.DATA_HEADER_BYTES, [
+    [w.DATA_OPCODE_OFFSET, request.opcode ?? draft.opcode],
+    [w.DATA_ALGO_OFFSET, request.algo ?? (parameters === undefined ? 0 : headerAlgo(parameters))],
+    [w.DATA_FLAG_OFFSET, request.flag ?? defaultFlag(mode)],
+  ]);
+  new DataView(header.buffer).setBigUint64(
+    w.DATA_SESSION_ID_OFFSET,
+    BigInt.asUintN(64, BigInt(request.sessionId ?? 0)),
+    true,
+  );
+  return {
+    readable: [
+      { name: "header", bytes: header },
+      { name: "para", bytes: paraOf(draft, mode, request.paraBytes) },
+      ...(parameters === undefined ? [] : keyFields(parameters)),
+      ...draft.tail,
+    ],
+    writable: [...draft.spaces, { name: "status", sizeBytes: 1 }],
+  };
+}

@@ -1,0 +1,87 @@
+/**
+ * CREATE_CRYPTO_SESSION's payload in the three layouts that QEMU has had. Pure functions.
+ *
+ * @module
+ */
+import { CIPHER_CREATE_SESSION, SYM_OP_ALGORITHM_CHAINING, SYM_OP_CIPHER } from "../wire/virtio_crypto.ts";
+import { AKCIPHER_CREATE_SESSION } from "../wire/virtio_crypto.ts";
+import * as w from "../wire/vhost_user.ts";
+import { DriverError } from "./errors.ts";
+import type { AkcipherSession, ChainSession, CipherSession, SessionParameters } from "./sessions.ts";
+
+/** A layout, by the first QEMU that had it. The two older ones are equally long and do not know AKCIPHER. */
+export type SessionMessageLayout = "qemu-2.12" | "qemu-7.1" | "qemu-8.1";
+
+/** All layouts. */
+export const SESSION_MESSAGE_LAYOUTS: readonly SessionMessageLayout[] = ["qemu-2.12", "qemu-7.1", "qemu-8.1"];
+
+/** What the two pointers hold: a frontend's addresses, which mean nothing to anybody else. */
+const POINTER = 0x7fff_dead_beef_0000n;
+const FIRST_POINTER_OFFSET = 40;
+
+function symmetric(layout: SessionMessageLayout, session: CipherSession | ChainSession): Uint8Array<ArrayBuffer> {
+  const payload = new Uint8Array(layout === "qemu-8.1" ? w.SESSION_BYTES_NEW : w.SESSION_BYTES_OLD);
+  const view = new DataView(payload.buffer);
+  const isChain = session.service === "chain";
+  const cipherKey = isChain ? session.cipherKey : session.key;
+  const authKey = isChain ? session.authKey ?? new Uint8Array() : new Uint8Array();
+  let offset = 8;
+  if (layout === "qemu-8.1") view.setBigUint64(0, BigInt(CIPHER_CREATE_SESSION), true);
+  if (layout === "qemu-2.12") {
+    view.setUint32(8, CIPHER_CREATE_SESSION, true);
+    offset = 12;
+  }
+  const numbers = isChain
+    ? [
+      session.cipherAlgo,
+      cipherKey.length,
+      session.hashAlgo,
+      session.hashResultLen,
+      authKey.length,
+      session.aadLen ?? 0,
+    ]
+    : [session.algo, cipherKey.length, 0, 0, 0, 0];
+  numbers.forEach((number, i) => view.setUint32(offset + 4 * i, number, true));
+  payload.set([
+    isChain ? SYM_OP_ALGORITHM_CHAINING : SYM_OP_CIPHER,
+    session.op,
+    isChain ? session.hashMode : 0,
+    isChain ? session.algChainOrder : 0,
+  ], offset + 24);
+  view.setBigUint64(FIRST_POINTER_OFFSET, POINTER, true);
+  view.setBigUint64(FIRST_POINTER_OFFSET + 8, POINTER, true);
+  // Keys that are too long run over what follows, as far as there is room: lying must be possible.
+  payload.set(cipherKey.subarray(0, payload.length - w.SESSION_CIPHER_KEY_OFFSET), w.SESSION_CIPHER_KEY_OFFSET);
+  payload.set(authKey.subarray(0, payload.length - w.SESSION_AUTH_KEY_OFFSET), w.SESSION_AUTH_KEY_OFFSET);
+  return payload;
+}
+
+function asymmetric(session: AkcipherSession): Uint8Array<ArrayBuffer> {
+  const payload = new Uint8Array(w.SESSION_BYTES_NEW);
+  const view = new DataView(payload.buffer);
+  view.setBigUint64(0, BigInt(AKCIPHER_CREATE_SESSION), true);
+  view.setUint32(w.SESSION_ASYM_ALGO_OFFSET, session.algo, true);
+  view.setUint32(w.SESSION_ASYM_KEY_TYPE_OFFSET, session.keyType, true);
+  view.setUint32(w.SESSION_ASYM_KEY_LEN_OFFSET, session.key.length, true);
+  view.setBigUint64(24, POINTER, true);
+  view.setUint32(w.SESSION_ASYM_PARA_OFFSET, session.para0 ?? 0, true);
+  view.setUint32(w.SESSION_ASYM_PARA_OFFSET + 4, session.para1 ?? 0, true);
+  payload.set(session.key.subarray(0, w.SESSION_ASYM_KEY_BYTES_MAX), w.SESSION_ASYM_KEY_OFFSET);
+  return payload;
+}
+
+/** The payload that creates `session`. Throws {@linkcode DriverError} if the layout has no room for such a one. */
+export function encodeSessionMessage(
+  layout: SessionMessageLayout,
+  session: SessionParameters,
+): Uint8Array<ArrayBuffer> {
+  if (session.service === "cipher" || session.service === "chain") return symmetric(layout, session);
+  if (session.service === "akcipher" && layout === "qemu-8.1") return asymmetric(session);
+  throw new DriverError(`the session message of ${layout} does not know the service ${session.service}`);
+}
+
+/** The session id in a reply; negative: refused. */
+export function sessionIdOf(layout: SessionMessageLayout, reply: Uint8Array): bigint {
+  const view = new DataView(reply.buffer, reply.byteOffset);
+  return view.getBigInt64(layout === "qemu-8.1" ? w.SESSION_NEW_ID_OFFSET : 0, true);
+}

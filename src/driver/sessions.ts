@@ -1,0 +1,257 @@
+/**
+ * Control requests as bytes (v19, Control Virtqueue): sessions of every service created and destroyed, in the padded
+ * form that everybody deploys and in the short one of VIRTIO_CRYPTO_F_MUX_MODE. Pure functions; the fields stay apart
+ * so that they can be laid out over descriptors in any way.
+ *
+ * @module
+ */
+import * as w from "../wire/virtio_crypto.ts";
+import { type EncodedRequest, type Field, le32s } from "./fields.ts";
+
+/** A CIPHER session. */
+export interface CipherSession {
+  readonly service: "cipher";
+  /** CIPHER_*. */
+  readonly algo: number;
+  readonly key: Uint8Array;
+  /** OP_ENCRYPT or OP_DECRYPT. */
+  readonly op: number;
+}
+
+/** A HASH session. */
+export interface HashSession {
+  readonly service: "hash";
+  /** HASH_*. */
+  readonly algo: number;
+  readonly hashResultLen: number;
+}
+
+/** A MAC session. */
+export interface MacSession {
+  readonly service: "mac";
+  /** MAC_*. */
+  readonly algo: number;
+  readonly hashResultLen: number;
+  readonly authKey: Uint8Array;
+}
+
+/** A session that chains a cipher and a hash or MAC. */
+export interface ChainSession {
+  readonly service: "chain";
+  /** CHAIN_HASH_THEN_CIPHER or CHAIN_CIPHER_THEN_HASH. */
+  readonly algChainOrder: number;
+  /** HASH_MODE_*. */
+  readonly hashMode: number;
+  /** CIPHER_*, its key, OP_ENCRYPT or OP_DECRYPT. */
+  readonly cipherAlgo: number;
+  readonly cipherKey: Uint8Array;
+  readonly op: number;
+  /** HASH_* for HASH_MODE_PLAIN, MAC_* for HASH_MODE_AUTH. */
+  readonly hashAlgo: number;
+  readonly hashResultLen: number;
+  /** HASH_MODE_AUTH only. */
+  readonly authKey?: Uint8Array;
+  readonly aadLen?: number;
+}
+
+/** An AEAD session. */
+export interface AeadSession {
+  readonly service: "aead";
+  /** AEAD_*. */
+  readonly algo: number;
+  readonly key: Uint8Array;
+  readonly tagLen: number;
+  readonly aadLen?: number;
+  /** OP_ENCRYPT or OP_DECRYPT. */
+  readonly op: number;
+}
+
+/** An AKCIPHER session (ratified text). */
+export interface AkcipherSession {
+  readonly service: "akcipher";
+  /** 1: RSA; 2: ECDSA. */
+  readonly algo: number;
+  /** 1: public; 2: private. */
+  readonly keyType: number;
+  /** DER. */
+  readonly key: Uint8Array;
+  /** RSA: padding_algo and hash_algo; ECDSA: curve_id and nothing. */
+  readonly para0?: number;
+  readonly para1?: number;
+}
+
+/** Everything that a session of any service is made of. */
+export type SessionParameters =
+  | CipherSession
+  | HashSession
+  | MacSession
+  | ChainSession
+  | AeadSession
+  | AkcipherSession;
+
+/** What a control request says besides, and lies to tell in tests. */
+export interface ControlOptions {
+  /** VIRTIO_CRYPTO_F_MUX_MODE is negotiated. */
+  readonly mux?: boolean;
+  /** The header's `opcode`, `algo`, `flag` and `queue_id`. */
+  readonly opcode?: number;
+  readonly algo?: number;
+  readonly flag?: number;
+  readonly queueId?: number;
+  /** Lengths and numbers to claim instead of the true ones, under the specification's names in camel case. */
+  readonly claims?: Readonly<Record<string, number>>;
+}
+
+const AKCIPHER_SESSION_KEY_TYPE_OFFSET = 4;
+const AKCIPHER_SESSION_KEY_LEN_OFFSET = 8;
+const AKCIPHER_SESSION_PARA0_OFFSET = 12;
+const AKCIPHER_SESSION_PARA1_OFFSET = 16;
+
+const CREATE_OPCODES = {
+  cipher: w.CIPHER_CREATE_SESSION,
+  chain: w.CIPHER_CREATE_SESSION,
+  hash: w.HASH_CREATE_SESSION,
+  mac: w.MAC_CREATE_SESSION,
+  aead: w.AEAD_CREATE_SESSION,
+  akcipher: w.AKCIPHER_CREATE_SESSION,
+} as const;
+
+const DESTROY_OPCODES = {
+  cipher: w.CIPHER_DESTROY_SESSION,
+  chain: w.CIPHER_DESTROY_SESSION,
+  hash: w.HASH_DESTROY_SESSION,
+  mac: w.MAC_DESTROY_SESSION,
+  aead: w.AEAD_DESTROY_SESSION,
+  akcipher: w.AKCIPHER_DESTROY_SESSION,
+} as const;
+
+/** Body bytes under MUX_MODE. */
+const MUX_BYTES = {
+  cipher: w.CTRL_SYM_BYTES,
+  chain: w.CTRL_SYM_BYTES,
+  hash: w.CTRL_HASH_BYTES,
+  mac: w.CTRL_MAC_BYTES,
+  aead: w.CTRL_AEAD_BYTES,
+  akcipher: w.CTRL_BODY_BYTES_FIXED,
+} as const;
+
+type Struct = readonly (readonly [offset: number, value: number])[];
+
+function header(opcode: number, algo: number, options: ControlOptions): Field {
+  const bytes = le32s(w.CTRL_HEADER_BYTES, [
+    [w.CTRL_OPCODE_OFFSET, options.opcode ?? opcode],
+    [w.CTRL_ALGO_OFFSET, options.algo ?? algo],
+    [w.CTRL_FLAG_OFFSET, options.flag ?? 0],
+    [w.CTRL_QUEUE_ID_OFFSET, options.queueId ?? 0],
+  ]);
+  return { name: "header", bytes };
+}
+
+function cipherBody(s: CipherSession, claims: Readonly<Record<string, number>>): Struct {
+  return [
+    [w.CIPHER_SESSION_ALGO_OFFSET, s.algo],
+    [w.CIPHER_SESSION_KEYLEN_OFFSET, claims["keylen"] ?? s.key.length],
+    [w.CIPHER_SESSION_OP_OFFSET, claims["op"] ?? s.op],
+    [w.SYM_SESSION_OP_TYPE_OFFSET, claims["opType"] ?? w.SYM_OP_CIPHER],
+  ];
+}
+
+function chainBody(s: ChainSession, claims: Readonly<Record<string, number>>): Struct {
+  return [
+    [w.CHAIN_SESSION_ORDER_OFFSET, claims["algChainOrder"] ?? s.algChainOrder],
+    [w.CHAIN_SESSION_HASH_MODE_OFFSET, claims["hashMode"] ?? s.hashMode],
+    [w.CHAIN_SESSION_CIPHER_OFFSET + w.CIPHER_SESSION_ALGO_OFFSET, s.cipherAlgo],
+    [w.CHAIN_SESSION_CIPHER_OFFSET + w.CIPHER_SESSION_KEYLEN_OFFSET, claims["keylen"] ?? s.cipherKey.length],
+    [w.CHAIN_SESSION_CIPHER_OFFSET + w.CIPHER_SESSION_OP_OFFSET, claims["op"] ?? s.op],
+    [w.CHAIN_SESSION_HASH_OFFSET + w.HASH_SESSION_ALGO_OFFSET, s.hashAlgo],
+    [w.CHAIN_SESSION_HASH_OFFSET + w.HASH_SESSION_RESULT_LEN_OFFSET, claims["hashResultLen"] ?? s.hashResultLen],
+    [w.CHAIN_SESSION_HASH_OFFSET + w.MAC_SESSION_AUTH_KEY_LEN_OFFSET, claims["authKeyLen"] ?? s.authKey?.length ?? 0],
+    [w.CHAIN_SESSION_AAD_LEN_OFFSET, claims["aadLen"] ?? s.aadLen ?? 0],
+    [w.SYM_SESSION_OP_TYPE_OFFSET, claims["opType"] ?? w.SYM_OP_ALGORITHM_CHAINING],
+  ];
+}
+
+function body(s: SessionParameters, claims: Readonly<Record<string, number>>): Struct {
+  switch (s.service) {
+    case "cipher":
+      return cipherBody(s, claims);
+    case "chain":
+      return chainBody(s, claims);
+    case "hash":
+      return [
+        [w.HASH_SESSION_ALGO_OFFSET, s.algo],
+        [w.HASH_SESSION_RESULT_LEN_OFFSET, claims["hashResultLen"] ?? s.hashResultLen],
+      ];
+    case "mac":
+      return [
+        [w.HASH_SESSION_ALGO_OFFSET, s.algo],
+        [w.HASH_SESSION_RESULT_LEN_OFFSET, claims["hashResultLen"] ?? s.hashResultLen],
+        [w.MAC_SESSION_AUTH_KEY_LEN_OFFSET, claims["authKeyLen"] ?? s.authKey.length],
+      ];
+    case "aead":
+      return [
+        [w.AEAD_SESSION_ALGO_OFFSET, s.algo],
+        [w.AEAD_SESSION_KEY_LEN_OFFSET, claims["keyLen"] ?? s.key.length],
+        [w.AEAD_SESSION_TAG_LEN_OFFSET, claims["tagLen"] ?? s.tagLen],
+        [w.AEAD_SESSION_AAD_LEN_OFFSET, claims["aadLen"] ?? s.aadLen ?? 0],
+        [w.AEAD_SESSION_OP_OFFSET, claims["op"] ?? s.op],
+      ];
+    case "akcipher":
+      return [
+        [0, s.algo],
+        [AKCIPHER_SESSION_KEY_TYPE_OFFSET, claims["keyType"] ?? s.keyType],
+        [AKCIPHER_SESSION_KEY_LEN_OFFSET, claims["keyLen"] ?? s.key.length],
+        [AKCIPHER_SESSION_PARA0_OFFSET, s.para0 ?? 0],
+        [AKCIPHER_SESSION_PARA1_OFFSET, s.para1 ?? 0],
+      ];
+  }
+}
+
+/** The keys of a session, in the order in which they follow the fixed part. */
+export function keyFields(s: SessionParameters): Field[] {
+  switch (s.service) {
+    case "hash":
+      return [];
+    case "mac":
+      return [{ name: "authKey", bytes: s.authKey }];
+    case "chain":
+      return [{ name: "cipherKey", bytes: s.cipherKey }, { name: "authKey", bytes: s.authKey ?? new Uint8Array() }];
+    default:
+      return [{ name: "key", bytes: s.key }];
+  }
+}
+
+/** The algorithm that a session's request headers name. */
+export function headerAlgo(s: SessionParameters): number {
+  return s.service === "chain" ? s.cipherAlgo : s.algo;
+}
+
+/** A request to create a session: answered in the field `input`, 16 bytes of session_id le64 and status le32. */
+export function encodeCreateSession(session: SessionParameters, options: ControlOptions = {}): EncodedRequest {
+  const sizeBytes = options.mux ? MUX_BYTES[session.service] : w.CTRL_BODY_BYTES_FIXED;
+  return {
+    readable: [
+      header(CREATE_OPCODES[session.service], headerAlgo(session), options),
+      { name: "para", bytes: le32s(sizeBytes, body(session, options.claims ?? {})) },
+      ...keyFields(session),
+    ],
+    writable: [{ name: "input", sizeBytes: w.SESSION_INPUT_BYTES }],
+  };
+}
+
+/**
+ * A request to destroy a session. The field `input` takes the status: one byte, as deployed drivers and the ratified
+ * text have it, or under MUX_MODE the 8 bytes of v19, unless `inputBytes` says otherwise.
+ */
+export function encodeDestroySession(
+  service: SessionParameters["service"],
+  sessionId: number | bigint,
+  options: ControlOptions & { readonly inputBytes?: number } = {},
+): EncodedRequest {
+  const bytes = new Uint8Array(options.mux ? w.CTRL_DESTROY_BYTES : w.CTRL_BODY_BYTES_FIXED);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt.asUintN(64, BigInt(sessionId)), true);
+  return {
+    readable: [header(DESTROY_OPCODES[service], 0, options), { name: "para", bytes }],
+    writable: [{ name: "input", sizeBytes: options.inputBytes ?? (options.mux ? 8 : 1) }],
+  };
+}

@@ -1,0 +1,305 @@
+/**
+ * One frontend's connection: what each of its messages does, and what it gets back. A request that cannot be granted
+ * is refused and the connection goes on; only a stream that makes no sense any more ends it. After the end nothing is
+ * left: rings stopped, sessions forgotten, memory unmapped, descriptors closed.
+ *
+ * @module
+ */
+import type { BackendDevice } from "../device/backend.ts";
+import { REGIONS_MAX } from "../memory/guest_memory.ts";
+import { SystemError } from "../os/errno.ts";
+import { FdSocket } from "../os/unix_socket.ts";
+import * as wire from "../wire/vhost_user.ts";
+import { encodeReply, type Message, MessageReader, ProtocolError } from "./framing.ts";
+import type { Log } from "./log.ts";
+import { MemoryTable } from "./memory_table.ts";
+import { checkMessage, MESSAGE_RULES, readU64, RequestError, u64Payload } from "./messages.ts";
+import { Rings } from "./rings.ts";
+import { createSession } from "./session_message.ts";
+
+const PROTOCOL_FEATURES_BIT = 1n << BigInt(wire.F_PROTOCOL_FEATURES);
+const REPLY_ACK_BIT = 1n << BigInt(wire.PROTOCOL_F_REPLY_ACK);
+
+/** The protocol features on offer. */
+export const PROTOCOL_FEATURES: bigint = [
+  wire.PROTOCOL_F_MQ,
+  wire.PROTOCOL_F_REPLY_ACK,
+  wire.PROTOCOL_F_CRYPTO_SESSION,
+  wire.PROTOCOL_F_CONFIG,
+  wire.PROTOCOL_F_RESET_DEVICE,
+  wire.PROTOCOL_F_CONFIGURE_MEM_SLOTS,
+  wire.PROTOCOL_F_STATUS,
+].reduce((mask, bit) => mask | (1n << BigInt(bit)), 0n);
+
+/** FEATURES_OK of the virtio device status: the device agrees to the features. */
+const STATUS_FEATURES_OK = 8;
+/** KICK, CALL and ERR use these bits of their number. */
+const VRING_FD_BITS = wire.VRING_INDEX_MASK | wire.VRING_NOFD;
+/** A frontend that leaves so many replies unread for so long reads none any more; meanwhile nothing else is done. */
+const SEND_TIMEOUT_MS = 2000;
+
+/** What a handler leaves to be sent: the payload of a reply, or nothing but success. */
+type Outcome = Uint8Array | void;
+type Handler = (message: Message) => Outcome | Promise<Outcome>;
+
+function hex(value: bigint): string {
+  return `0x${value.toString(16)}`;
+}
+
+/** The backend's side of one connection. */
+export class Connection {
+  readonly #socket: FdSocket;
+  readonly #reader: MessageReader;
+  readonly #device: BackendDevice;
+  readonly #log: Log;
+  readonly #memory: MemoryTable;
+  readonly #rings: Rings;
+  readonly #handlers: ReadonlyMap<number, Handler>;
+  #protocolFeatures = 0n;
+  #status = 0;
+  #featuresRefused = false;
+  #messageCount = 0;
+
+  /** Takes over the connected socket `fd`. */
+  constructor(fd: number, device: BackendDevice, log: Log) {
+    this.#socket = new FdSocket(fd);
+    this.#socket.setSendTimeout(SEND_TIMEOUT_MS);
+    this.#reader = new MessageReader(this.#socket);
+    this.#device = device;
+    this.#log = log;
+    this.#memory = new MemoryTable(device);
+    this.#rings = new Rings(device, log, () => !this.#memory.isEmpty);
+    this.#handlers = new Map([
+      ...this.#featureHandlers(),
+      ...this.#memoryHandlers(),
+      ...this.#ringHandlers(),
+      ...this.#deviceHandlers(),
+    ]);
+  }
+
+  /** How many whole messages have come. */
+  get messageCount(): number {
+    return this.#messageCount;
+  }
+
+  /** Handles the next message, if it is all there. False: the connection is over and wants {@linkcode close}. */
+  async serve(): Promise<boolean> {
+    try {
+      const message = this.#reader.read();
+      if (message === "partial") return true;
+      if (message === "closed") return false;
+      this.#messageCount++;
+      await this.#handle(message);
+      return true;
+    } catch (error) {
+      if (!(error instanceof ProtocolError || error instanceof SystemError)) throw error;
+      this.#log("error", `the connection is closed: ${error.message}`);
+      return false;
+    }
+  }
+
+  /** Gives up everything the connection holds. Nothing may be in {@linkcode serve}. */
+  async close(): Promise<void> {
+    this.#reader.close();
+    await this.#rings.close();
+    await this.#device.reset();
+    await this.#memory.clear();
+    this.#socket.close();
+  }
+
+  /** Does what `message` asks and answers it. Throws only if the answer cannot be sent. */
+  async #handle(message: Message): Promise<void> {
+    const { request } = message;
+    const rule = MESSAGE_RULES.get(request);
+    try {
+      let reply: Uint8Array | undefined;
+      let succeeded = true;
+      try {
+        const outcome = await this.#dispatch(message);
+        if (outcome !== undefined) reply = outcome;
+      } catch (error) {
+        succeeded = false;
+        this.#log("warn", `${rule?.name ?? `request ${request}`} is refused: ${(error as Error).message}`);
+        const refusal = rule?.refusal ?? "ack";
+        if (refusal !== "ack") reply = refusal === "empty" ? new Uint8Array(0) : u64Payload(refusal);
+      }
+      // A message with a reply of its own gets no acknowledgement besides.
+      if (reply === undefined && message.needReply && (this.#protocolFeatures & REPLY_ACK_BIT) !== 0n) {
+        reply = u64Payload(succeeded ? 0n : 1n);
+      }
+      if (reply !== undefined) this.#socket.send(encodeReply(request, reply));
+    } finally {
+      message.discard();
+    }
+  }
+
+  async #dispatch(message: Message): Promise<Outcome> {
+    const rule = MESSAGE_RULES.get(message.request);
+    if (rule === undefined) throw new RequestError("it is unknown here");
+    const handler = this.#handlers.get(message.request);
+    if (handler === undefined) throw new RequestError("it belongs to a feature that is not offered");
+    checkMessage(rule, message);
+    return await handler(message);
+  }
+
+  #featureHandlers(): [number, Handler][] {
+    return [
+      [wire.GET_FEATURES, () => u64Payload(this.#device.features | PROTOCOL_FEATURES_BIT)],
+      [wire.SET_FEATURES, (message) => this.#setFeatures(message.view.getBigUint64(0, true))],
+      [wire.GET_PROTOCOL_FEATURES, () => u64Payload(PROTOCOL_FEATURES)],
+      [wire.SET_PROTOCOL_FEATURES, (message) => this.#setProtocolFeatures(message.view.getBigUint64(0, true))],
+      [wire.GET_QUEUE_NUM, () => u64Payload(this.#device.queueCount)],
+      [wire.GET_STATUS, () => u64Payload(this.#status)],
+      [wire.SET_STATUS, (message) => this.#setStatus(readU64(message.view, 0, "the status"))],
+    ];
+  }
+
+  async #setFeatures(value: bigint): Promise<void> {
+    this.#featuresRefused = true;
+    const acknowledged = value & ~PROTOCOL_FEATURES_BIT;
+    const unknown = acknowledged & ~this.#device.features;
+    if (unknown !== 0n) throw new RequestError(`feature bits ${hex(unknown)} were not offered`);
+    this.#device.setFeatures(acknowledged);
+    this.#featuresRefused = false;
+    if ((value & PROTOCOL_FEATURES_BIT) === 0n) await this.#rings.enableAll();
+  }
+
+  #setProtocolFeatures(value: bigint): void {
+    // What was offered holds even beside what was not, so that both sides agree on REPLY_ACK.
+    this.#protocolFeatures = value & PROTOCOL_FEATURES;
+    const unknown = value & ~PROTOCOL_FEATURES;
+    if (unknown !== 0n) throw new RequestError(`protocol feature bits ${hex(unknown)} were not offered`);
+  }
+
+  /**
+   * The status is kept and told, no more: frontends start rings without ever sending DRIVER_OK, and some send 0 when a
+   * guest is only paused, which must not cost it its sessions.
+   */
+  async #setStatus(status: number): Promise<void> {
+    if (status > 0xff) throw new RequestError(`a device status is a byte, not 0x${status.toString(16)}`);
+    this.#status = this.#featuresRefused ? status & ~STATUS_FEATURES_OK : status;
+    if (status === 0) await this.#rings.stopAll();
+  }
+
+  #memoryHandlers(): [number, Handler][] {
+    return [
+      [wire.SET_MEM_TABLE, async (message) => {
+        await this.#memory.replace(message);
+        await this.#rings.memoryChanged();
+      }],
+      [wire.ADD_MEM_REG, async (message) => {
+        await this.#memory.add(message);
+        await this.#rings.memoryChanged();
+      }],
+      [wire.REM_MEM_REG, (message) => this.#memory.remove(message)],
+      // Always the same number: QEMU refuses a backend that tells a smaller one later.
+      [wire.GET_MAX_MEM_SLOTS, () => u64Payload(REGIONS_MAX)],
+    ];
+  }
+
+  #ringHandlers(): [number, Handler][] {
+    const rings = this.#rings;
+    return [
+      [wire.SET_VRING_NUM, ({ view }) => rings.setSize(view.getUint32(0, true), view.getUint32(4, true))],
+      [wire.SET_VRING_BASE, ({ view }) => rings.setBase(view.getUint32(0, true), view.getUint32(4, true))],
+      [wire.SET_VRING_ADDR, ({ view }) =>
+        rings.setAddresses(view.getUint32(0, true), {
+          desc: readU64(view, wire.VRING_ADDR_DESC_OFFSET, "the descriptor area's address"),
+          used: readU64(view, wire.VRING_ADDR_USED_OFFSET, "the device area's address"),
+          avail: readU64(view, wire.VRING_ADDR_AVAIL_OFFSET, "the driver area's address"),
+        })],
+      [wire.GET_VRING_BASE, ({ view }) => this.#getVringBase(view.getUint32(0, true))],
+      [wire.SET_VRING_KICK, (message) => rings.setKick(...this.#ringFd(message))],
+      [wire.SET_VRING_CALL, (message) => rings.setCall(...this.#ringFd(message))],
+      [wire.SET_VRING_ERR, (message) => rings.setErr(...this.#ringFd(message))],
+      [wire.SET_VRING_ENABLE, ({ view }) => {
+        const enabled = view.getUint32(4, true);
+        if (enabled > 1) throw new RequestError(`a ring is enabled with 1 or disabled with 0, not ${enabled}`);
+        return rings.setEnabled(view.getUint32(0, true), enabled === 1);
+      }],
+    ];
+  }
+
+  /** Index and descriptor (-1: none) of KICK, CALL and ERR. The descriptor leaves the message only if all is well. */
+  #ringFd(message: Message): [number, number] {
+    const value = readU64(message.view, 0, "the ring's index");
+    if (value > VRING_FD_BITS) throw new RequestError(`there is no ring 0x${value.toString(16)}`);
+    const index = value & wire.VRING_INDEX_MASK;
+    this.#rings.checkIndex(index);
+    if ((value & wire.VRING_NOFD) !== 0) return [index, -1];
+    const fd = message.takeFd();
+    if (fd < 0) throw new RequestError(`no descriptor came along for ring ${index}, and bit 8 does not say so`);
+    return [index, fd];
+  }
+
+  async #getVringBase(index: number): Promise<Uint8Array> {
+    const base = await this.#rings.stop(index);
+    const reply = new Uint8Array(wire.VRING_STATE_BYTES);
+    const view = new DataView(reply.buffer);
+    view.setUint32(0, index, true);
+    view.setUint32(4, base, true);
+    return reply;
+  }
+
+  #deviceHandlers(): [number, Handler][] {
+    return [
+      // QEMU owns once per connection, others once per queue: a second time is no error.
+      [wire.SET_OWNER, () => {}],
+      // Deprecated by the protocol, which wants it ignored.
+      [wire.RESET_OWNER, () => {}],
+      [wire.RESET_DEVICE, () => this.#resetDevice()],
+      [wire.GET_CONFIG, (message) => this.#getConfig(message)],
+      [wire.SET_CONFIG, (message) => this.#setConfig(message)],
+      [wire.CREATE_CRYPTO_SESSION, ({ payload }) => {
+        createSession(payload, this.#device);
+        return payload;
+      }],
+      [wire.CLOSE_CRYPTO_SESSION, ({ view }) => {
+        const id = view.getBigUint64(0, true);
+        if (id < 2n ** 53n) this.#device.closeSession(Number(id));
+      }],
+    ];
+  }
+
+  async #resetDevice(): Promise<void> {
+    await this.#rings.reset();
+    await this.#device.reset();
+    this.#status = 0;
+    this.#featuresRefused = false;
+  }
+
+  /** The stretch of configuration space that GET_CONFIG and SET_CONFIG name: its header, checked. */
+  #configStretch({ view }: Message): { offset: number; size: number } {
+    const offset = view.getUint32(0, true);
+    const size = view.getUint32(4, true);
+    if (size > wire.CONFIG_BYTES_MAX) {
+      throw new RequestError(`${size} bytes of configuration are too many: at most ${wire.CONFIG_BYTES_MAX}`);
+    }
+    return { offset, size };
+  }
+
+  /** The bytes of a stretch. Behind the end there are zeros: frontends may be told to expose a longer space. */
+  #configBytes(offset: number, size: number): Uint8Array {
+    const bytes = new Uint8Array(size);
+    bytes.set(this.#device.readConfig().subarray(offset, offset + size));
+    return bytes;
+  }
+
+  #getConfig(message: Message): Uint8Array {
+    const { offset, size } = this.#configStretch(message);
+    const reply = new Uint8Array(wire.CONFIG_HEADER_BYTES + size);
+    reply.set(message.payload.subarray(0, wire.CONFIG_HEADER_BYTES));
+    reply.set(this.#configBytes(offset, size), wire.CONFIG_HEADER_BYTES);
+    return reply;
+  }
+
+  /** Every field is read-only: what is there already may be written, as a migration does. */
+  #setConfig(message: Message): void {
+    const { offset, size } = this.#configStretch(message);
+    const written = message.payload.subarray(wire.CONFIG_HEADER_BYTES);
+    const present = this.#configBytes(offset, size);
+    if (written.length !== size || !present.every((byte, i) => byte === written[i])) {
+      throw new RequestError("the configuration of a crypto device is read-only");
+    }
+  }
+}

@@ -1,0 +1,152 @@
+/**
+ * Where vhost-user messages begin and end on the stream, and whose the descriptors are that come along. Reads exactly
+ * one message's bytes at a time, because the kernel hands a message's descriptors to whichever read touches its first
+ * byte. Knows nothing of what a message means.
+ *
+ * @module
+ */
+import { closeFd } from "../os/event_fd.ts";
+import type { FdSocket, Received } from "../os/unix_socket.ts";
+import {
+  FDS_MAX,
+  FLAG_NEED_REPLY,
+  FLAG_REPLY,
+  FLAG_VERSION,
+  FLAG_VERSION_MASK,
+  HEADER_BYTES,
+  PAYLOAD_BYTES_MAX,
+} from "../wire/vhost_user.ts";
+
+/** Something after which the stream makes no sense any more: the connection has to end. */
+export class ProtocolError extends Error {
+  override readonly name = "ProtocolError";
+}
+
+/** One request of the frontend, until {@linkcode discard}. */
+export class Message {
+  /** Which request. */
+  readonly request: number;
+  /** True if the frontend waits for an acknowledgement (REPLY_ACK). */
+  readonly needReply: boolean;
+  /** What follows the header: a view into the receive buffer. */
+  readonly payload: Uint8Array;
+  /** The same bytes, for numbers. */
+  readonly view: DataView;
+  /** Descriptors that came along and that nobody has taken yet. */
+  readonly fds: number[];
+  /** True if more descriptors came than any message may carry; all of them are closed. */
+  readonly tooManyFds: boolean;
+
+  /** A message of `payload`, which owns `fds`. */
+  constructor(request: number, needReply: boolean, payload: Uint8Array, fds: number[], tooManyFds: boolean) {
+    this.request = request;
+    this.needReply = needReply;
+    this.payload = payload;
+    this.view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
+    this.fds = fds;
+    this.tooManyFds = tooManyFds;
+  }
+
+  /** The first descriptor left, from now on the caller's; -1 if there is none. */
+  takeFd(): number {
+    return this.fds.shift() ?? -1;
+  }
+
+  /** Closes the descriptors nobody took and wipes the payload, which may have held keys. */
+  discard(): void {
+    for (const fd of this.fds.splice(0)) closeFd(fd);
+    this.payload.fill(0);
+  }
+}
+
+/** Cuts what a socket delivers into messages, however the stream splits or joins them. */
+export class MessageReader {
+  readonly #socket: FdSocket;
+  readonly #bytes = new Uint8Array(HEADER_BYTES + PAYLOAD_BYTES_MAX);
+  readonly #header = new DataView(this.#bytes.buffer, 0, HEADER_BYTES);
+  #filled = 0;
+  #end = HEADER_BYTES;
+  #fds: number[] = [];
+  #tooManyFds = false;
+
+  /** Reads from `socket`, which stays the caller's. */
+  constructor(socket: FdSocket) {
+    this.#socket = socket;
+  }
+
+  /**
+   * The next message, `partial` while it has not all arrived, or `closed` at the end of the stream, cut message or
+   * not. One message at a time: discard it before the next call. Throws {@linkcode ProtocolError} and
+   * {@linkcode SystemError}.
+   */
+  read(): Message | "partial" | "closed" {
+    while (this.#filled < this.#end) {
+      const received = this.#socket.receive(this.#bytes.subarray(this.#filled, this.#end));
+      this.#keepFds(received);
+      if (received.length === 0) return "closed";
+      if (received.length < 0) return "partial";
+      this.#filled += received.length;
+      if (this.#filled === HEADER_BYTES) this.#end = HEADER_BYTES + this.#payloadSize();
+    }
+    const message = new Message(
+      this.#header.getUint32(0, true),
+      (this.#header.getUint32(4, true) & FLAG_NEED_REPLY) !== 0,
+      this.#bytes.subarray(HEADER_BYTES, this.#end),
+      this.#fds,
+      this.#tooManyFds,
+    );
+    this.#startOver();
+    return message;
+  }
+
+  #startOver(): void {
+    this.#filled = 0;
+    this.#end = HEADER_BYTES;
+    this.#fds = [];
+    this.#tooManyFds = false;
+  }
+
+  #payloadSize(): number {
+    const request = this.#header.getUint32(0, true);
+    const flags = this.#header.getUint32(4, true);
+    const size = this.#header.getUint32(8, true);
+    if ((flags & FLAG_VERSION_MASK) !== FLAG_VERSION) {
+      throw new ProtocolError(
+        `request ${request} is of protocol version ${flags & FLAG_VERSION_MASK}, not ${FLAG_VERSION}`,
+      );
+    }
+    if ((flags & FLAG_REPLY) !== 0) throw new ProtocolError(`request ${request} is marked as a reply`);
+    if (size > PAYLOAD_BYTES_MAX) {
+      throw new ProtocolError(`request ${request} announces ${size} bytes: at most ${PAYLOAD_BYTES_MAX} are taken`);
+    }
+    return size;
+  }
+
+  #keepFds(received: Received): void {
+    this.#fds.push(...received.fds);
+    this.#tooManyFds ||= received.fdsTruncated || this.#fds.length > FDS_MAX;
+    if (this.#tooManyFds) this.#closeFds();
+  }
+
+  #closeFds(): void {
+    for (const fd of this.#fds.splice(0)) closeFd(fd);
+  }
+
+  /** Gives up what has arrived of a message. The socket is the caller's to close. */
+  close(): void {
+    this.#closeFds();
+    this.#bytes.fill(0);
+    this.#startOver();
+  }
+}
+
+/** A reply to `request` as it goes over the socket: QEMU wants exactly these flags, NEED_REPLY never among them. */
+export function encodeReply(request: number, payload: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(HEADER_BYTES + payload.length);
+  const header = new DataView(bytes.buffer);
+  header.setUint32(0, request, true);
+  header.setUint32(4, FLAG_VERSION | FLAG_REPLY, true);
+  header.setUint32(8, payload.length, true);
+  bytes.set(payload, HEADER_BYTES);
+  return bytes;
+}

@@ -1,0 +1,240 @@
+/**
+ * A ring's life as the frontend tells it: what is set, in whatever order, and when the device serves it. A ring is
+ * served while the frontend has started it (SET_VRING_KICK), its size, addresses and memory are known, and it is not
+ * disabled. Rings start enabled: QEMU's cryptodev-vhost-user never sends SET_VRING_ENABLE. Owns the rings'
+ * descriptors; never touches ring memory.
+ *
+ * @module
+ */
+import { type BackendDevice, RingSetupError } from "../device/backend.ts";
+import { closeFd, setNonBlocking, signalEventFd } from "../os/event_fd.ts";
+import { QUEUE_SIZE_MAX } from "../wire/vring.ts";
+import type { Log } from "./log.ts";
+import { NO_FD_REMEDY, RequestError } from "./messages.ts";
+
+/** Where the frontend has placed a ring, in its own addresses. */
+export interface RingAddresses {
+  /** Descriptor area. */
+  readonly desc: number;
+  /** Driver area. */
+  readonly avail: number;
+  /** Device area. */
+  readonly used: number;
+}
+
+class Ring {
+  readonly index: number;
+  size = 0;
+  base = 0;
+  addresses: RingAddresses | undefined;
+  /** True between SET_VRING_KICK and GET_VRING_BASE, with or without a descriptor. */
+  started = false;
+  enabled = true;
+  /** True while the device serves it. */
+  running = false;
+  kickFd = -1;
+  callFd = -1;
+  errFd = -1;
+
+  constructor(index: number) {
+    this.index = index;
+  }
+
+  closeKick(): void {
+    closeFd(this.kickFd);
+    this.kickFd = -1;
+    this.started = false;
+  }
+
+  closeAll(): void {
+    this.closeKick();
+    closeFd(this.callFd);
+    closeFd(this.errFd);
+    this.callFd = -1;
+    this.errFd = -1;
+  }
+}
+
+/** All rings of one connection. Methods throw {@linkcode RequestError} for a ring or a value that cannot be. */
+export class Rings {
+  readonly #device: BackendDevice;
+  readonly #log: Log;
+  readonly #hasMemory: () => boolean;
+  readonly #rings: readonly Ring[];
+
+  /** Rings for the queues of `device`; none is served before `hasMemory` says there is guest memory. */
+  constructor(device: BackendDevice, log: Log, hasMemory: () => boolean) {
+    this.#device = device;
+    this.#log = log;
+    this.#hasMemory = hasMemory;
+    this.#rings = Array.from({ length: device.queueCount }, (_, index) => new Ring(index));
+  }
+
+  #ring(index: number): Ring {
+    const ring = this.#rings[index];
+    if (ring === undefined) {
+      throw new RequestError(`there is no ring ${index}: this device has ${this.#rings.length}`);
+    }
+    return ring;
+  }
+
+  /** Throws unless there is a ring `index`; for callers who hold a descriptor to give. */
+  checkIndex(index: number): void {
+    this.#ring(index);
+  }
+
+  /** SET_VRING_NUM. Which sizes a ring format allows is the device's to say, at start. */
+  async setSize(index: number, size: number): Promise<void> {
+    const ring = this.#ring(index);
+    if (size === 0 || size > QUEUE_SIZE_MAX) {
+      throw new RequestError(`ring ${index} cannot have ${size} entries: 1 to ${QUEUE_SIZE_MAX} are possible`);
+    }
+    if (size !== ring.size) await this.#change(ring, () => ring.size = size);
+  }
+
+  /** SET_VRING_BASE. */
+  async setBase(index: number, base: number): Promise<void> {
+    const ring = this.#ring(index);
+    await this.#change(ring, () => ring.base = base);
+  }
+
+  /** SET_VRING_ADDR. It comes again, unchanged, when only its flags change. */
+  async setAddresses(index: number, addresses: RingAddresses): Promise<void> {
+    const ring = this.#ring(index);
+    const old = ring.addresses;
+    const same = old?.desc === addresses.desc && old.avail === addresses.avail && old.used === addresses.used;
+    if (!same) await this.#change(ring, () => ring.addresses = addresses);
+  }
+
+  /** SET_VRING_KICK: starts the ring; `fd`, now the ring's, is -1 for a ring to be polled. */
+  async setKick(index: number, fd: number): Promise<void> {
+    const ring = this.#ring(index);
+    setNonBlocking(fd);
+    await this.#change(ring, () => {
+      ring.closeKick();
+      ring.kickFd = fd;
+      ring.started = true;
+    });
+  }
+
+  /** SET_VRING_CALL: may come at any time; `fd` is the ring's from now on, -1: never signal. */
+  async setCall(index: number, fd: number): Promise<void> {
+    const ring = this.#ring(index);
+    const old = ring.callFd;
+    setNonBlocking(fd);
+    ring.callFd = fd;
+    if (ring.running) await this.#device.setRingCall(index, fd);
+    closeFd(old);
+  }
+
+  /** SET_VRING_ERR: the same for the descriptor that reports a broken ring. */
+  async setErr(index: number, fd: number): Promise<void> {
+    const ring = this.#ring(index);
+    const old = ring.errFd;
+    setNonBlocking(fd);
+    ring.errFd = fd;
+    if (ring.running) await this.#device.setRingErr(index, fd);
+    closeFd(old);
+  }
+
+  /** SET_VRING_ENABLE. Requests in a disabled ring stay where they are; all are served when it is enabled again. */
+  async setEnabled(index: number, enabled: boolean): Promise<void> {
+    const ring = this.#ring(index);
+    if (enabled !== ring.enabled) await this.#change(ring, () => ring.enabled = enabled);
+  }
+
+  /** What SET_FEATURES does without VHOST_USER_F_PROTOCOL_FEATURES. */
+  async enableAll(): Promise<void> {
+    for (const ring of this.#rings) await this.setEnabled(ring.index, true);
+  }
+
+  /** GET_VRING_BASE: stops the ring, which keeps its size and addresses; returns where to go on. */
+  async stop(index: number): Promise<number> {
+    const ring = this.#ring(index);
+    await this.#pause(ring);
+    ring.closeKick();
+    return ring.base;
+  }
+
+  /** Stops serving every ring, as for a device that is being reset. */
+  async stopAll(): Promise<void> {
+    for (const ring of this.#rings) await this.stop(ring.index);
+  }
+
+  /** RESET_DEVICE: rings as they were at first, but for the descriptors that the frontend sends only then. */
+  async reset(): Promise<void> {
+    await this.stopAll();
+    for (const ring of this.#rings) {
+      ring.size = 0;
+      ring.base = 0;
+      ring.addresses = undefined;
+      ring.enabled = true;
+    }
+  }
+
+  /** Starts the rings that waited for the memory that has come now. */
+  async memoryChanged(): Promise<void> {
+    for (const ring of this.#rings) {
+      try {
+        await this.#resume(ring);
+      } catch (error) {
+        this.#log("warn", `ring ${ring.index} is not served yet: ${(error as Error).message}`);
+      }
+    }
+  }
+
+  /** The connection's end: stops the rings and closes what they own, whatever goes wrong. */
+  async close(): Promise<void> {
+    for (const ring of this.#rings) {
+      try {
+        await this.#pause(ring);
+      } catch (error) {
+        this.#log("error", `ring ${ring.index} did not stop: ${(error as Error).message}`);
+      }
+      ring.closeAll();
+    }
+  }
+
+  /** Applies a change to what a ring is made of. The device never sees it half done: a ring served is started anew. */
+  async #change(ring: Ring, apply: () => void): Promise<void> {
+    try {
+      await this.#pause(ring);
+    } finally {
+      apply();
+    }
+    await this.#resume(ring);
+  }
+
+  async #pause(ring: Ring): Promise<void> {
+    if (!ring.running) return;
+    ring.running = false;
+    ring.base = await this.#device.stopRing(ring.index);
+  }
+
+  async #resume(ring: Ring): Promise<void> {
+    const { index, size, base, addresses, kickFd, callFd, errFd } = ring;
+    if (ring.running || !ring.started || !ring.enabled || size === 0 || addresses === undefined) return;
+    if (!this.#hasMemory()) {
+      this.#log("warn", `ring ${index} waits for guest memory: the frontend has shared none yet, ${NO_FD_REMEDY}`);
+      return;
+    }
+    try {
+      await this.#device.startRing({
+        index,
+        size,
+        descAddress: addresses.desc,
+        driverAddress: addresses.avail,
+        deviceAddress: addresses.used,
+        base,
+        kickFd,
+        callFd,
+        errFd,
+      });
+      ring.running = true;
+      this.#log("debug", `ring ${index} is served: ${size} entries from ${base} on`);
+    } catch (error) {
+      if (error instanceof RingSetupError && errFd >= 0) signalEventFd(errFd);
+      throw error;
+    }
+  }
+}

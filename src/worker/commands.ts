@@ -1,0 +1,50 @@
+/**
+ * What the main isolate and a data isolate say to each other. Commands travel as messages; a shared counter and an
+ * event descriptor tell the data isolate, which is usually blocked or spinning, that there are some.
+ *
+ * @module
+ */
+import type { RingSetup } from "../device/backend.ts";
+import type { SessionTableLocation } from "../device/sessions.ts";
+import type { MemoryRegion } from "../memory/guest_memory.ts";
+
+/** What a data isolate is started with. */
+export interface IsolateSetup {
+  /** Its number, for people. */
+  readonly number: number;
+  /** The queues it serves. */
+  readonly queues: readonly number[];
+  /** Where the sessions are. */
+  readonly sessions: SessionTableLocation;
+  /** Signalled after each command. */
+  readonly doorbellFd: number;
+  /** Signalled when sessions have been destroyed. */
+  readonly sweepFd: number;
+  /** Word 0: commands posted so far. */
+  readonly shared: Int32Array<SharedArrayBuffer>;
+  /** Microseconds to look at rings before going to sleep, at most. */
+  readonly pollUs: number;
+  /** Processor to run on, or -1. */
+  readonly cpu: number;
+}
+
+/** The shared word that counts commands. */
+export const POSTED = 0;
+
+/** A command, and its reply's `value` where it has one. */
+export type Command =
+  | { readonly kind: "memory"; readonly regions: readonly MemoryRegion[] }
+  | { readonly kind: "start"; readonly ring: RingSetup; readonly acknowledged: bigint }
+  | { readonly kind: "stop"; readonly index: number }
+  | { readonly kind: "enable"; readonly index: number; readonly enabled: boolean }
+  | { readonly kind: "call"; readonly index: number; readonly fd: number }
+  | { readonly kind: "err"; readonly index: number; readonly fd: number }
+  | { readonly kind: "forget" }
+  | { readonly kind: "close" };
+
+/** What a data isolate says. */
+export type Report =
+  | { readonly kind: "ready" }
+  | { readonly kind: "fault"; readonly message: string }
+  | { readonly kind: "done"; readonly value: number }
+  | { readonly kind: "refused"; readonly message: string };

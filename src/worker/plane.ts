@@ -1,0 +1,168 @@
+/**
+ * The data plane of worker isolates, as the main isolate drives it: each data queue belongs to one of them, and every
+ * call resolves when that isolate has obeyed.
+ *
+ * @module
+ */
+import { type RingSetup, RingSetupError } from "../device/backend.ts";
+import type { DataPlane } from "../device/data_plane.ts";
+import type { DataPlaneContext, DataPlaneFactory } from "../device/device.ts";
+import type { MemoryRegion } from "../memory/guest_memory.ts";
+import { closeFd, createEventFd, signalEventFd } from "../os/event_fd.ts";
+import { type Command, type IsolateSetup, POSTED, type Report } from "./commands.ts";
+
+/** How data isolates run. */
+export interface WorkerOptions {
+  /** Isolates; data queues are dealt out to them in turn. */
+  readonly workers: number;
+  /** Microseconds to look at rings before going to sleep, at most. */
+  readonly pollUs: number;
+  /** Processors to tie isolates to, in turn; empty: none. */
+  readonly cpus: readonly number[];
+}
+
+interface Waiting {
+  resolve(value: number): void;
+  reject(error: Error): void;
+}
+
+/** One data isolate, seen from the main one. */
+class IsolateHandle {
+  readonly #worker: Worker;
+  readonly #ready: Promise<void>;
+  readonly #doorbellFd = createEventFd();
+  readonly #sweepFd = createEventFd();
+  readonly #shared = new Int32Array(new SharedArrayBuffer(64));
+  readonly #waiting: Waiting[] = [];
+
+  constructor(
+    setup: Omit<IsolateSetup, "doorbellFd" | "sweepFd" | "shared">,
+    onFault: (message: string) => void,
+    after: Promise<void>,
+  ) {
+    this.#worker = new Worker(new URL("./isolate.ts", import.meta.url), {
+      type: "module",
+      name: `data ${setup.number}`,
+    });
+    let isReady: () => void;
+    this.#ready = new Promise((resolve) => isReady = resolve);
+    this.#worker.onmessage = ({ data }: MessageEvent<Report>) => {
+      if (data.kind === "ready") isReady();
+      else if (data.kind === "fault") onFault(data.message);
+      else if (data.kind === "done") this.#waiting.shift()!.resolve(data.value);
+      else this.#waiting.shift()!.reject(new RingSetupError(data.message));
+    };
+    const complete: IsolateSetup = {
+      ...setup,
+      doorbellFd: this.#doorbellFd,
+      sweepFd: this.#sweepFd,
+      shared: this.#shared,
+    };
+    after.then(() => this.#worker.postMessage(complete));
+  }
+
+  /** Resolves when the isolate can be commanded. */
+  get ready(): Promise<void> {
+    return this.#ready;
+  }
+
+  /** Has the isolate obey `command`; resolves with its value when it has. */
+  async call(command: Command): Promise<number> {
+    await this.#ready;
+    return await new Promise((resolve, reject) => {
+      this.#waiting.push({ resolve, reject });
+      this.#worker.postMessage(command);
+      Atomics.add(this.#shared, POSTED, 1);
+      signalEventFd(this.#doorbellFd);
+    });
+  }
+
+  /** Wakes the isolate so that it drops contexts of destroyed sessions. */
+  sweep(): void {
+    signalEventFd(this.#sweepFd);
+  }
+
+  /** Ends the isolate. */
+  async close(): Promise<void> {
+    await this.call({ kind: "close" });
+    this.#worker.terminate();
+    closeFd(this.#doorbellFd);
+    closeFd(this.#sweepFd);
+  }
+}
+
+/** Data queues served by worker isolates. */
+export class WorkerPlane implements DataPlane {
+  readonly #isolates: IsolateHandle[] = [];
+
+  /** Starts the isolates, one after the other; calls wait for those that are not ready yet. */
+  constructor(options: WorkerOptions, { dataQueues, sessions, onFault }: DataPlaneContext) {
+    const { workers, pollUs, cpus } = options;
+    let after = Promise.resolve();
+    for (let number = 0; number < workers; number++) {
+      const queues = Array.from({ length: dataQueues }, (_, i) => i).filter((i) => i % workers === number);
+      const cpu = cpus.length === 0 ? -1 : cpus[number % cpus.length]!;
+      const isolate = new IsolateHandle({ number, queues, sessions, pollUs, cpu }, onFault, after);
+      after = isolate.ready;
+      this.#isolates.push(isolate);
+    }
+  }
+
+  #isolateOf(queue: number): IsolateHandle {
+    return this.#isolates[queue % this.#isolates.length]!;
+  }
+
+  async #everywhere(command: Command): Promise<void> {
+    await Promise.all(this.#isolates.map((isolate) => isolate.call(command)));
+  }
+
+  setMemory(regions: readonly MemoryRegion[]): Promise<void> {
+    // A plain copy: a region's own methods stay where its mapping is managed.
+    return this.#everywhere({
+      kind: "memory",
+      regions: regions.map(({ guestAddress, sizeBytes, userAddress, hostAddress }) => ({
+        guestAddress,
+        sizeBytes,
+        userAddress,
+        hostAddress,
+      })),
+    });
+  }
+
+  async startRing(ring: RingSetup, acknowledged: bigint): Promise<void> {
+    await this.#isolateOf(ring.index).call({ kind: "start", ring, acknowledged });
+  }
+
+  stopRing(index: number): Promise<number> {
+    return this.#isolateOf(index).call({ kind: "stop", index });
+  }
+
+  async setRingEnabled(index: number, enabled: boolean): Promise<void> {
+    await this.#isolateOf(index).call({ kind: "enable", index, enabled });
+  }
+
+  async setRingCall(index: number, fd: number): Promise<void> {
+    await this.#isolateOf(index).call({ kind: "call", index, fd });
+  }
+
+  async setRingErr(index: number, fd: number): Promise<void> {
+    await this.#isolateOf(index).call({ kind: "err", index, fd });
+  }
+
+  sweep(): void {
+    for (const isolate of this.#isolates) isolate.sweep();
+  }
+
+  forget(): Promise<void> {
+    return this.#everywhere({ kind: "forget" });
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#isolates.map((isolate) => isolate.close()));
+  }
+}
+
+/** Makes data planes of worker isolates. */
+export function workerPlane(options: WorkerOptions): DataPlaneFactory {
+  return (context) => new WorkerPlane(options, context);
+}

@@ -1,0 +1,258 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { CryptoDriver, type CryptoDriverOptions } from "../../src/driver/crypto_driver.ts";
+import { DeviceViolationError, DisconnectedError, DriverError, DriverTimeoutError } from "../../src/driver/errors.ts";
+import { encodeData } from "../../src/driver/requests.ts";
+import { SPLITS } from "../../src/driver/layout.ts";
+import { maskOf } from "../../src/driver/bring_up.ts";
+import { PackedQueue } from "../../src/driver/packed_queue.ts";
+import { FakeBackend, SCRAMBLE } from "./fake_backend.ts";
+
+async function withDriver(
+  options: CryptoDriverOptions,
+  run: (driver: CryptoDriver, backend: FakeBackend) => Promise<void>,
+  prepare: (backend: FakeBackend) => void = () => {},
+): Promise<void> {
+  const backend = new FakeBackend();
+  prepare(backend);
+  try {
+    const driver = await CryptoDriver.connect(backend.frontendFd, options);
+    try {
+      await run(driver, backend);
+    } finally {
+      await driver.close();
+    }
+  } finally {
+    await backend.close();
+  }
+}
+
+const CIPHER = { service: "cipher", algo: 3, key: new Uint8Array(16).fill(0x11), op: 1 } as const;
+const IV = new Uint8Array(16).fill(0x77);
+const data = (length: number): Uint8Array => Uint8Array.from({ length }, (_, i) => i * 7);
+const scrambled = (bytes: Uint8Array): Uint8Array<ArrayBuffer> => Uint8Array.from(bytes, (byte) => byte ^ SCRAMBLE);
+const openFds = (): number => [...Deno.readDirSync("/proc/self/fd")].length;
+
+Deno.test("connects, makes a session, encrypts, destroys, closes", () =>
+  withDriver({}, async (driver, backend) => {
+    assertEquals(driver.config!.status, 1);
+    assertEquals(driver.config!.maxDataqueues, 2);
+    assertEquals(driver.features, maskOf(28, 29, 32));
+    assertEquals(backend.acknowledged, maskOf(28, 29, 30, 32));
+    const sessionId = await driver.createSession(CIPHER);
+    assertEquals(sessionId, 1);
+    const src = data(100);
+    const result = await driver.cipher({ op: 1, sessionId, iv: IV, src });
+    assertEquals(result, { status: 0, dst: scrambled(src), result: new Uint8Array(), usedLen: 101 });
+    assertEquals(await driver.destroySession("cipher", sessionId), 0);
+    assertEquals(driver.openCount, 0);
+  }));
+
+Deno.test("the messages of QEMU's generic device, in its order", () =>
+  withDriver({}, async (_driver, backend) => {
+    const ring = [14, 8, 10, 9, 12, 13, 18];
+    assertEquals(backend.requests, [1, 15, 16, 17, 36, 3, 24, 13, 13, 2, 5, ...ring, ...ring]);
+    await Promise.resolve();
+  }));
+
+Deno.test("the messages of QEMU's cryptodev: one queue, no ENABLE, no config, no features", () =>
+  withDriver({ door: "messages" }, async (driver, backend) => {
+    assertEquals(backend.requests, [1, 15, 16, 17, 36, 3, 13, 2, 5, 14, 8, 10, 9, 12, 13]);
+    assertEquals(backend.acknowledged, 0x4000_0000n);
+    assertEquals([driver.config, driver.controlQueue], [undefined, undefined]);
+    const sessionId = await driver.createSession(CIPHER);
+    const src = data(32);
+    assertEquals((await driver.cipher({ op: 1, sessionId, iv: IV, src })).dst, scrambled(src));
+    assertEquals(await driver.destroySession("cipher", sessionId), 0);
+    assertEquals(backend.requests.slice(-2), [26, 27]);
+  }));
+
+for (const split of [...SPLITS, "straddle"] as const) {
+  for (const inPlace of [false, true]) {
+    Deno.test(`layout ${split}${inPlace ? ", in place" : ""}: the same bytes arrive and come back`, () =>
+      withDriver({}, async (driver) => {
+        for (let seed = 1; seed <= (split === "random" ? 60 : 3); seed++) {
+          for (const length of [0, 1, 16, 100, 5000]) {
+            const src = data(length);
+            const { dst, status } = await driver.cipher({ op: 1, sessionId: 1, iv: IV, src }, { split, inPlace, seed });
+            assertEquals([status, dst], [0, scrambled(src)], `seed ${seed}, ${length} bytes`);
+          }
+        }
+        assertEquals(
+          await driver.createSession(CIPHER, { split }) > 0,
+          true,
+        );
+      }));
+  }
+}
+
+Deno.test("Linux's triangular chains have the descriptors that Linux makes", () =>
+  withDriver({}, async (driver) => {
+    const before = driver.dataQueues[0]!.kicksSent;
+    const src = data(65536);
+    const { dst } = await driver.cipher({ op: 1, sessionId: 1, iv: IV, src }, { split: "linux", seed: 3 });
+    assertEquals(dst, scrambled(src));
+    assertEquals(driver.dataQueues[0]!.kicksSent, before + 1);
+  }));
+
+Deno.test("many requests under way, more than fit, on two queues, each with its own answer", () =>
+  withDriver({ dataQueueCount: 2, queueSize: 4 }, async (driver) => {
+    const results = await Promise.all(
+      Array.from(
+        { length: 200 },
+        (_, i) =>
+          driver.cipher({ op: 1, sessionId: 1, iv: IV, src: data(i + 1) }, {
+            queue: i % 2,
+            split: i % 3 === 0 ? "one" : "fields",
+          }),
+      ),
+    );
+    results.forEach((result, i) => assertEquals(result.dst, scrambled(data(i + 1))));
+  }));
+
+Deno.test("a device that is done before the kick has returned", () =>
+  withDriver({}, async (driver, backend) => {
+    const queue = driver.dataQueues[0]!;
+    const kick = queue.kick.bind(queue);
+    queue.kick = () => {
+      backend.serveNow(0);
+      return kick();
+    };
+    for (let i = 0; i < 5; i++) {
+      assertEquals((await driver.cipher({ op: 1, sessionId: 1, iv: IV, src: data(i) })).dst, scrambled(data(i)));
+    }
+  }));
+
+Deno.test("chains of the caller's making", () =>
+  withDriver({}, async (driver) => {
+    const block = driver.memory.alloc(200);
+    block.bytes.set(encodeData({ service: "cipher", op: 1, src: data(8) }, "fixed").readable[1]!.bytes, 24);
+    const at = (offset: number, sizeBytes: number) => ({ guestAddress: block.guestAddress + offset, sizeBytes });
+    for (const chain of ["direct", "indirect", 1, 2] as const) {
+      block.bytes.fill(0xee, 100);
+      assertEquals(await driver.submitSegments(0, [at(0, 24), at(24, 56)], [at(100, 20)], chain), 20);
+      assertEquals([...block.bytes.slice(100, 108)], new Array(8).fill(SCRAMBLE));
+      assertEquals(block.bytes[119], 0);
+    }
+    await assertRejects(() => driver.submitSegments(7, [at(0, 24)], []), DriverError, "there is no queue 7");
+  }));
+
+Deno.test("packed rings through the same driver", () =>
+  withDriver(
+    { features: maskOf(28, 29, 32, 34), queueSize: 5 },
+    async (driver) => {
+      assert(driver.dataQueues[0] instanceof PackedQueue);
+      for (let i = 0; i < 30; i++) {
+        const src = data(i);
+        assertEquals((await driver.cipher({ op: 1, sessionId: 1, iv: IV, src })).dst, scrambled(src));
+      }
+      await driver.stop();
+      await driver.start();
+      assertEquals((await driver.cipher({ op: 1, sessionId: 1, iv: IV, src: data(9) })).dst, scrambled(data(9)));
+    },
+    (backend) => backend.features |= 1n << 34n,
+  ));
+
+Deno.test("stop and start go on where they were", () =>
+  withDriver({ memSlots: true }, async (driver, backend) => {
+    for (let i = 0; i < 3; i++) {
+      assertEquals((await driver.cipher({ op: 1, sessionId: 1, iv: IV, src: data(i) })).status, 0);
+      await driver.stop();
+      await driver.start();
+    }
+    assertEquals(backend.requests.filter((request) => request === 37).length, 3);
+    assertEquals(backend.requests.includes(5), false);
+    const bases = backend.heard.filter((message) => message.request === 10 && message.payload[0] === 0);
+    assertEquals(bases.map((message) => message.payload[4]), [0, 1, 2, 3]);
+  }));
+
+Deno.test("a device that signals nothing is polled", () =>
+  withDriver({ polls: true }, async (driver) => {
+    assertEquals((await driver.cipher({ op: 1, sessionId: 1, iv: IV, src: data(5) })).status, 0);
+  }));
+
+Deno.test("a device that writes outside its fields is found out", async () => {
+  for (const split of ["one", "fields", "bytes", "random", "linux"] as const) {
+    await withDriver({}, async (driver, backend) => {
+      backend.tamper = (parts, bytes, length) => {
+        const last = parts.at(-1)!;
+        bytes(last.address + last.length, 1)[0]! ^= 1;
+        return length;
+      };
+      await assertRejects(
+        () => driver.cipher({ op: 1, sessionId: 1, iv: IV, src: data(50) }, { split }),
+        DeviceViolationError,
+        "not its to write",
+      );
+      backend.tamper = (parts, bytes, length) => {
+        bytes(parts[0]!.address, 1)[0]! ^= 1;
+        return length;
+      };
+      await assertRejects(
+        () => driver.cipher({ op: 1, sessionId: 1, iv: IV, src: data(50) }, { split: "fields" }),
+        DeviceViolationError,
+      );
+    });
+  }
+});
+
+Deno.test("a device that writes nothing leaves a pattern that is no answer", () =>
+  withDriver({}, async (driver, backend) => {
+    backend.tamper = (parts, bytes) => {
+      for (const part of parts) if (part.isWritable) bytes(part.address, part.length).fill(0xee);
+      return 0;
+    };
+    const result = await driver.cipher({ op: 1, sessionId: 1, iv: IV, src: data(3) });
+    assertEquals([result.status, result.usedLen, [...result.dst]], [0xee, 0, [0xee, 0xee, 0xee]]);
+  }));
+
+Deno.test("requests that are not done in time, on a broken queue, or of a device that has gone are rejected", async () => {
+  const ask = (driver: CryptoDriver) => driver.cipher({ op: 1, sessionId: 1, iv: IV, src: data(3) });
+  await withDriver({ timeoutMs: 20 }, async (driver, backend) => {
+    backend.isStuck = true;
+    await assertRejects(() => ask(driver), DriverTimeoutError, "queue 0 was not done within 20 ms");
+    assertEquals(driver.openCount, 0);
+  });
+  await withDriver({}, async (driver, backend) => {
+    backend.isStuck = true;
+    const asking = assertRejects(() => ask(driver), DeviceViolationError, "queue 0 is broken");
+    backend.signalError(0);
+    await asking;
+  });
+  await withDriver({}, async (driver, backend) => {
+    backend.isStuck = true;
+    const asking = assertRejects(() => ask(driver), DisconnectedError);
+    backend.hangUp();
+    await asking;
+  });
+  await withDriver({}, async (driver, backend) => {
+    backend.isStuck = true;
+    const asking = assertRejects(() => ask(driver), DriverError, "closed before");
+    await driver.abandon();
+    await asking;
+    await assertRejects(() => ask(driver), DriverError, "closed");
+  });
+});
+
+Deno.test("nothing stays open, however it ends", async () => {
+  await withDriver({}, async () => {});
+  const before = openFds();
+  for (let i = 0; i < 5; i++) {
+    await withDriver({ dataQueueCount: 2 }, async (driver) => {
+      await driver.createSession(CIPHER);
+      if (i % 2 === 0) await driver.abandon();
+    });
+    const backend = new FakeBackend();
+    backend.hook = ({ request }) => (request === 9 ? { payload: new Uint8Array([1, 0, 0, 0, 0, 0, 0, 0]) } : undefined);
+    await assertRejects(() => CryptoDriver.connect(backend.frontendFd), DriverError, "SET_VRING_ADDR");
+    await backend.close();
+  }
+  assertEquals(openFds(), before);
+  await assertRejects(() => CryptoDriver.connect("/nonexistent/socket"), Error, "ENOENT");
+});
+
+Deno.test("too many data queues are refused in words", () =>
+  assertRejects(
+    () => withDriver({ dataQueueCount: 3 }, async () => {}),
+    DriverError,
+    "the device has 2 data queues, not 3",
+  ).then(() => {}));

@@ -1,0 +1,168 @@
+import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { SystemError } from "../../src/os/errno.ts";
+import { FdSocket, unixSocketPair } from "../../src/os/unix_socket.ts";
+import { encodeReply, Message, MessageReader } from "../../src/vhost_user/framing.ts";
+import * as wire from "../../src/wire/vhost_user.ts";
+import { concat, countFds, encode, Harness, receiveReply, u32s, u64s, withEventFds, withHarness } from "./harness.ts";
+
+Deno.test("a message cut at any byte is handled when the rest has come", async () => {
+  await withEventFds(1, ([fd]) =>
+    withHarness(async ({ socket, connection, device }) => {
+      const bytes = encode(wire.SET_VRING_CALL, u64s(1), 0x9);
+      for (let cut = 1; cut < bytes.length; cut++) {
+        socket.send(bytes.subarray(0, cut), [fd!]);
+        assertEquals(await connection.serve(), true);
+        assertEquals(receiveReply(socket), undefined);
+        socket.send(bytes.subarray(cut));
+        assertEquals(await connection.serve(), true);
+        assertEquals(receiveReply(socket)?.payload, u64s(0), `cut at ${cut}`);
+      }
+      assertEquals(device.takeCalls(), []);
+    }));
+});
+
+Deno.test("a message that comes byte by byte is handled", async () => {
+  await withHarness(async ({ socket, connection, device }) => {
+    for (const byte of encode(wire.SET_FEATURES, u64s(1n << 32n), 0x9)) {
+      socket.send(Uint8Array.of(byte));
+      assertEquals(await connection.serve(), true);
+    }
+    assertEquals(receiveReply(socket)?.payload, u64s(0));
+    assertEquals(device.takeCalls(), [`setFeatures ${1n << 32n}`]);
+  });
+});
+
+Deno.test("messages that come together are handled one after the other", async () => {
+  await withHarness(async ({ socket, connection }) => {
+    const one = encode(wire.GET_QUEUE_NUM);
+    socket.send(concat(one, encode(wire.SET_OWNER), one));
+    for (let i = 0; i < 3; i++) await connection.serve();
+    assertEquals(receiveReply(socket)?.payload, u64s(3));
+    assertEquals(receiveReply(socket)?.payload, u64s(3));
+    assertEquals(receiveReply(socket), undefined);
+  });
+});
+
+Deno.test("descriptors belong to the message whose first byte they came with", () =>
+  withEventFds(1, ([fd]) => {
+    const [a, b] = unixSocketPair();
+    const socket = new FdSocket(a);
+    const reader = new MessageReader(new FdSocket(b));
+    // Both are in the socket before the first is read.
+    socket.send(encode(wire.GET_FEATURES));
+    socket.send(encode(wire.SET_VRING_KICK, u64s(0)), [fd!]);
+    const fdCounts = [reader.read(), reader.read()].map((message) => {
+      assert(message instanceof Message);
+      const count = message.fds.length;
+      message.discard();
+      return count;
+    });
+    assertEquals(fdCounts, [0, 1]);
+    reader.close();
+    socket.close();
+    new FdSocket(b).close();
+  }));
+
+Deno.test("a header that makes no sense ends the connection", async () => {
+  const cases: [Uint8Array, string][] = [
+    [u32s(wire.GET_FEATURES, 1, 0xffffffff), "announces 4294967295 bytes"],
+    [u32s(wire.GET_FEATURES, 1, wire.PAYLOAD_BYTES_MAX + 1), "at most 4096 are taken"],
+    [u32s(wire.GET_FEATURES, 2, 0), "protocol version 2, not 1"],
+    [u32s(wire.GET_FEATURES, 0, 0), "protocol version 0, not 1"],
+    [u32s(wire.GET_FEATURES, 5, 0), "marked as a reply"],
+  ];
+  for (const [bytes, expected] of cases) {
+    const harness = new Harness();
+    harness.socket.send(bytes);
+    assertEquals(await harness.connection.serve(), false);
+    assertStringIncludes(harness.lines[0] ?? "", expected);
+    await harness.close();
+  }
+});
+
+Deno.test("the longest payload is read whole", async () => {
+  await withHarness(async (harness) => {
+    const line = await harness.mustNot(99, new Uint8Array(wire.PAYLOAD_BYTES_MAX));
+    assertStringIncludes(line, "request 99 is refused");
+  });
+});
+
+Deno.test("more than 8 descriptors are closed and the message is refused", async () => {
+  for (const count of [9, 32]) {
+    await withEventFds(count, (fds) =>
+      withHarness(async (harness) => {
+        const before = countFds();
+        const line = await harness.mustNot(wire.SET_MEM_TABLE, u32s(0, 0), fds);
+        assertStringIncludes(line, "more than 8 descriptors came along");
+        assertEquals(countFds(), before);
+        await harness.must(wire.SET_OWNER);
+      }));
+  }
+});
+
+Deno.test("more than 8 descriptors spread over one message are closed", async () => {
+  await withEventFds(3, (fds) =>
+    withHarness(async ({ socket, connection }) => {
+      const before = countFds();
+      for (const byte of encode(wire.SET_MEM_TABLE, u32s(0, 0), 0x9)) {
+        socket.send(Uint8Array.of(byte), fds);
+        await connection.serve();
+        assert(countFds() <= before + 8);
+      }
+      assertEquals(receiveReply(socket)?.payload, u64s(1));
+      assertEquals(countFds(), before);
+    }));
+});
+
+Deno.test("the end of the stream within a message closes what had come of it", async () => {
+  await withEventFds(2, async (fds) => {
+    const before = countFds();
+    const harness = new Harness();
+    harness.socket.send(encode(wire.SET_VRING_KICK, u64s(0)).subarray(0, 15), fds);
+    assertEquals(await harness.connection.serve(), true);
+    harness.socket.close();
+    assertEquals(await harness.connection.serve(), false);
+    await harness.connection.close();
+    assertEquals(countFds(), before);
+  });
+});
+
+Deno.test("a discarded message leaves no bytes and no descriptors", async () => {
+  await withEventFds(1, ([fd]) => {
+    const [a, b] = unixSocketPair();
+    const [sender, receiver] = [new FdSocket(a), new FdSocket(b)];
+    const reader = new MessageReader(receiver);
+    sender.send(encode(wire.CREATE_CRYPTO_SESSION, new Uint8Array(100).fill(0x4b)), [fd!]);
+    const before = countFds();
+    const message = reader.read();
+    assert(message instanceof Message);
+    assertEquals([message.payload[99], countFds()], [0x4b, before + 1]);
+    message.discard();
+    assertEquals(message.payload, new Uint8Array(100));
+    assertEquals(countFds(), before);
+    sender.close();
+    receiver.close();
+  });
+});
+
+Deno.test("a frontend that reads nothing does not keep a sender for ever", () => {
+  const [a, b] = unixSocketPair();
+  const [sender, receiver] = [new FdSocket(a), new FdSocket(b)];
+  sender.setSendTimeout(20);
+  assertThrows(
+    () => {
+      for (let i = 0; i < 100_000; i++) sender.send(new Uint8Array(4096));
+    },
+    SystemError,
+    "EAGAIN",
+  );
+  sender.close();
+  receiver.close();
+});
+
+Deno.test("a reply has exactly the flags version 1 and reply", () => {
+  assertEquals(
+    encodeReply(wire.GET_FEATURES, u64s(0x1122)),
+    concat(Uint8Array.of(1, 0, 0, 0, 5, 0, 0, 0, 8, 0, 0, 0), u64s(0x1122)),
+  );
+});

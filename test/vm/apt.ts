@@ -1,0 +1,220 @@
+/**
+ * Debian packages by the machine's own apt tools, but with a private state: its own source list, package lists and
+ * an empty package status. What is installed on the machine, and what apt knows of it, stays as it is. The mirror is
+ * the one the machine's apt sources name; signatures and checksums are apt's business.
+ */
+import { isInstalled, run, runOrThrow } from "./process.ts";
+
+/** A Debian suite this harness takes packages from. */
+export type Suite = "bookworm" | "trixie" | "trixie-backports";
+
+/** Why packages cannot be had here: no apt, no mirror, no network. Not a fault of what is tested. */
+export class UnavailableError extends Error {
+  override name = "UnavailableError";
+}
+
+/** A package to download. */
+export interface Package {
+  readonly name: string;
+  readonly version: string;
+  readonly sizeBytes: number;
+}
+
+const KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg";
+const LISTS_TIMEOUT_MS = 180_000;
+const DOWNLOAD_TIMEOUT_MS = 900_000;
+
+/** Where Debian's archive and its security updates are. */
+export interface Mirror {
+  readonly main: string;
+  readonly security: string;
+}
+
+/** The mirror among the lines `URI RELEASE` that apt prints for the machine's sources. */
+export function chooseMirror(indexTargets: string): Mirror | undefined {
+  const debian = /^(?:bullseye|bookworm|trixie|forky|sid|oldstable|stable|testing|unstable)(-\S+)?$/;
+  let main: string | undefined;
+  let security: string | undefined;
+  for (const line of indexTargets.split("\n")) {
+    const [uri = "", release = ""] = line.trim().split(/\s+/);
+    const found = debian.exec(release);
+    if (found === null) continue;
+    if (found[1] === "-security") security ??= uri;
+    else main ??= uri;
+  }
+  if (main === undefined) return undefined;
+  return { main, security: security ?? securityBeside(main) };
+}
+
+/** Debian's mirrors keep the security archive beside the main one. */
+function securityBeside(main: string): string {
+  return `${main.replace(/\/+$/, "")}-security`;
+}
+
+async function findMirror(given: string | undefined): Promise<Mirror> {
+  if (given !== undefined) return { main: given, security: securityBeside(given) };
+  for (const tool of ["apt-get", "apt-cache", "apt-config", "dpkg-deb"]) {
+    if (!await isInstalled(tool)) {
+      throw new UnavailableError(`${tool} is missing: the guest is made of Debian packages`);
+    }
+  }
+  const format = "$(REPO_URI) $(RELEASE)";
+  const targets = await run(["apt-get", "indextargets", "--format", format, "Created-By: Packages"], {
+    timeoutMs: 30_000,
+  });
+  const mirror = chooseMirror(targets.stdout);
+  if (mirror !== undefined) return mirror;
+  throw new UnavailableError("This machine's apt sources name no Debian mirror: give one with --mirror=URL");
+}
+
+/** Private apt states, one for each suite, below one directory. */
+export class Apt {
+  readonly #directory: string;
+  readonly #mirror: Mirror;
+  readonly #ready = new Map<Suite, Promise<Record<string, string>>>();
+
+  private constructor(directory: string, mirror: Mirror) {
+    this.#directory = directory;
+    this.#mirror = mirror;
+  }
+
+  /** Finds the mirror and keeps all state in `directory`. */
+  static async open(directory: string, mirror: string | undefined): Promise<Apt> {
+    return new Apt(directory, await findMirror(mirror));
+  }
+
+  /**
+   * The packages to download for `names`: they themselves, and of what they depend on those that `follow` matches,
+   * reached through such packages only. Everything else that a full installation would want is left out.
+   */
+  async resolve(suite: Suite, names: readonly string[], follow: RegExp): Promise<Package[]> {
+    const env = await this.#prepare(suite);
+    const wanted = await this.#reach(env, names, follow);
+    const solution = await runOrThrow(["apt-get", "install", "-qq", "-y", "--print-uris", ...names], {
+      env,
+      timeoutMs: LISTS_TIMEOUT_MS,
+    });
+    return parseUris(solution).filter(({ name }) => wanted.has(name));
+  }
+
+  /** Downloads packages into `directory`, checked against the signed lists. */
+  async download(suite: Suite, packages: readonly Package[], directory: string): Promise<void> {
+    const env = await this.#prepare(suite);
+    await Deno.mkdir(directory, { recursive: true });
+    const versions = packages.map(({ name, version }) => `${name}=${version}`);
+    await runOrThrow(["apt-get", "-q", "download", ...versions], {
+      env,
+      cwd: directory,
+      timeoutMs: DOWNLOAD_TIMEOUT_MS,
+    }).catch(unavailable("The packages could not be downloaded"));
+  }
+
+  async #reach(env: Record<string, string>, names: readonly string[], follow: RegExp): Promise<Set<string>> {
+    const text = await runOrThrow(["apt-cache", "depends", "-i", "--recurse", ...names], {
+      env,
+      timeoutMs: LISTS_TIMEOUT_MS,
+    });
+    return reachable(parseDepends(text), names, follow);
+  }
+
+  #prepare(suite: Suite): Promise<Record<string, string>> {
+    const known = this.#ready.get(suite);
+    if (known !== undefined) return known;
+    const preparing = this.#update(suite);
+    this.#ready.set(suite, preparing);
+    return preparing;
+  }
+
+  async #update(suite: Suite): Promise<Record<string, string>> {
+    const state = `${this.#directory}/${suite}`;
+    await Deno.mkdir(`${state}/lists/partial`, { recursive: true });
+    await Deno.mkdir(`${state}/archives/partial`, { recursive: true });
+    await Deno.writeTextFile(`${state}/status`, "");
+    await Deno.writeTextFile(`${state}/sources.list`, await this.#sources(suite));
+    await Deno.writeTextFile(`${state}/apt.conf`, await configuration(state, suite));
+    const env = { APT_CONFIG: `${state}/apt.conf`, LC_ALL: "C.UTF-8" };
+    await runOrThrow(["apt-get", "-q", "update"], { env, timeoutMs: LISTS_TIMEOUT_MS })
+      .catch(unavailable(`The package lists of ${suite} could not be fetched`));
+    return env;
+  }
+
+  async #sources(suite: Suite): Promise<string> {
+    const signed = await Deno.stat(KEYRING).then(() => ` signed-by=${KEYRING}`, () => "");
+    const release = suite.replace("-backports", "");
+    const { main, security } = this.#mirror;
+    const lines = [[main, release], [main, `${release}-updates`], [security, `${release}-security`]];
+    if (suite !== release) lines.push([main, suite]);
+    return lines.map(([uri, name]) => `deb [arch=amd64${signed}] ${uri} ${name} main\n`).join("");
+  }
+}
+
+function unavailable(what: string): (error: unknown) => never {
+  return (error) => {
+    throw new UnavailableError(`${what}: ${error instanceof Error ? error.message : error}`);
+  };
+}
+
+/** apt's settings: the machine's way to the network (proxies, certificates), and nothing else of the machine. */
+async function configuration(state: string, suite: Suite): Promise<string> {
+  const machine = await runOrThrow(["apt-config", "dump"], { timeoutMs: 30_000 });
+  const network = machine.split("\n").filter((line) => /^Acquire::https?::/i.test(line));
+  return [
+    'Dir::Etc::main "/dev/null";',
+    'Dir::Etc::parts "/dev/null";',
+    'Dir::Etc::preferences "/dev/null";',
+    'Dir::Etc::preferencesparts "/dev/null";',
+    'Dir::Etc::sourceparts "/dev/null";',
+    `Dir::Etc::sourcelist "${state}/sources.list";`,
+    `Dir::State "${state}";`,
+    `Dir::State::status "${state}/status";`,
+    `Dir::Cache "${state}";`,
+    // Elsewhere the newest version is wanted, which may be a security update's.
+    suite.endsWith("-backports") ? `APT::Default-Release "${suite}";` : "",
+    'APT::Architecture "amd64";',
+    'APT::Install-Recommends "false";',
+    // Downloads go to directories of the caller's, where apt's own sandbox user may not write.
+    'APT::Sandbox::User "";',
+    'Acquire::Languages "none";',
+    'Acquire::Retries "3";',
+    // Lists that could not be fetched are an error, not a warning.
+    'APT::Update::Error-Mode "any";',
+    'Acquire::http::Timeout "30";',
+    ...network,
+    "",
+  ].join("\n");
+}
+
+/** Package names and what each depends on, from `apt-cache depends --recurse`. */
+export function parseDepends(text: string): Map<string, string[]> {
+  const graph = new Map<string, string[]>();
+  let current: string[] = [];
+  for (const line of text.split("\n")) {
+    const dependency = /^\s+\|?(?:Pre)?Depends: (\S+)/.exec(line)?.[1];
+    if (dependency !== undefined) current.push(dependency);
+    else if (/^\S/.test(line)) graph.set(line.trim(), current = []);
+  }
+  return graph;
+}
+
+/** The names reached from `from` along packages that `follow` matches. */
+export function reachable(graph: Map<string, string[]>, from: readonly string[], follow: RegExp): Set<string> {
+  const reached = new Set<string>();
+  const open = [...from];
+  for (let name = open.pop(); name !== undefined; name = open.pop()) {
+    if (reached.has(name)) continue;
+    reached.add(name);
+    open.push(...(graph.get(name) ?? []).filter((dependency) => follow.test(dependency)));
+  }
+  return reached;
+}
+
+/** Packages from the lines `'URI' NAME_VERSION_ARCH.deb SIZE HASH` of `--print-uris`. */
+export function parseUris(text: string): Package[] {
+  const packages: Package[] = [];
+  for (const line of text.split("\n")) {
+    const found = /^'\S+' ([^_\s]+)_([^_\s]+)_\S+\.deb (\d+)/.exec(line);
+    if (found === null) continue;
+    packages.push({ name: found[1]!, version: decodeURIComponent(found[2]!), sizeBytes: Number(found[3]) });
+  }
+  return packages;
+}

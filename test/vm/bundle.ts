@@ -1,0 +1,210 @@
+/**
+ * Bundles: what the harness needs of a kernel or of a QEMU, unpacked in a directory of its own below `.cache/vm/`.
+ * A bundle is whole or is made again: it is built beside its place, moved there when complete, and every file is
+ * compared with its checksum before use. Nothing is installed into the machine.
+ */
+import { Apt, type Package, type Suite } from "./apt.ts";
+import { runOrThrow } from "./process.ts";
+import { extractVmlinux } from "./vmlinux.ts";
+
+/** Kernels by version, and the suites that hold them. */
+export const KERNEL_SUITES: Readonly<Record<string, Suite>> = { "6.1": "bookworm", "6.12": "trixie" };
+
+/** QEMUs by version, and the suites that hold them. A backports suite may have moved on to a later version. */
+export const QEMU_SUITES: Readonly<Record<string, Suite>> = {
+  "7.2": "bookworm",
+  "10.0": "trixie",
+  "11.1": "trixie-backports",
+};
+
+interface Recipe {
+  readonly suite: Suite;
+  readonly packages: readonly string[];
+  /** Dependencies worth following, as the source of a regular expression. */
+  readonly follow: string;
+  /** What is left out when packages are unpacked, as tar's wildcards. */
+  readonly exclude: readonly string[];
+}
+
+/** A bundle that is there and whole. */
+export interface Bundle {
+  readonly directory: string;
+  /** The version of the package it is about. */
+  readonly version: string;
+  readonly downloadBytes: number;
+  /** Whether it was downloaded just now. */
+  readonly fresh: boolean;
+}
+
+interface Stamp {
+  readonly recipe: string;
+  readonly version: string;
+  readonly downloadBytes: number;
+  /** SHA-256 of every file (the target of every link) by its path in the bundle. */
+  readonly files: Readonly<Record<string, string>>;
+}
+
+const STAMP = "bundle.json";
+const UNPACK_TIMEOUT_MS = 300_000;
+
+const MODULE_FOLDERS = /\/kernel\/(?:crypto|lib|drivers\/virtio|drivers\/crypto\/virtio|arch\/x86\/crypto)\//;
+
+function kernelRecipe(suite: Suite): Recipe {
+  const exclude = ["*/share", "*/kernel/net", "*/kernel/fs", "*/kernel/sound", "*/kernel/drivers/[!cv]*"];
+  return { suite, packages: ["linux-image-amd64", "busybox-static"], follow: "^linux-image-", exclude };
+}
+
+function qemuRecipe(suite: Suite): Recipe {
+  const follow = "^(?:lib|seabios$|qemu-system-(?:common|data)$)";
+  const exclude = ["*/share/doc", "*/share/man", "*/share/locale", "./etc", "./var"];
+  return { suite, packages: ["qemu-system-x86"], follow, exclude };
+}
+
+/** The cache of bundles. */
+export class Bundles {
+  readonly #cache: string;
+  readonly #scratch: string;
+  readonly #mirror: string | undefined;
+  #apt: Apt | undefined;
+
+  /** Bundles live in `cache`; apt's state and half-made things of this run in `scratch`. */
+  constructor(cache: string, scratch: string, mirror: string | undefined) {
+    this.#cache = cache;
+    this.#scratch = scratch;
+    this.#mirror = mirror;
+  }
+
+  /** The kernel of this version: `vmlinux`, `busybox` and `modules/`. */
+  kernel(version: string, refresh: boolean): Promise<Bundle> {
+    return this.#ensure(`kernel-${version}`, kernelRecipe(KERNEL_SUITES[version]!), refresh, finishKernel);
+  }
+
+  /** The QEMU of this version as its packages lay it out. */
+  qemu(version: string, refresh: boolean): Promise<Bundle> {
+    return this.#ensure(`qemu-${version}`, qemuRecipe(QEMU_SUITES[version]!), refresh, () => Promise.resolve());
+  }
+
+  async #ensure(
+    name: string,
+    recipe: Recipe,
+    refresh: boolean,
+    finish: (directory: string) => Promise<void>,
+  ): Promise<Bundle> {
+    await Deno.mkdir(this.#cache, { recursive: true });
+    // Two harnesses at once must not build the same bundle.
+    using lock = await Deno.open(`${this.#cache}/${name}.lock`, { create: true, write: true });
+    await lock.lock(true);
+    const directory = `${this.#cache}/${name}`;
+    const found = refresh ? undefined : await readWhole(directory, JSON.stringify(recipe));
+    if (found !== undefined) return { directory, fresh: false, ...found };
+    this.#apt ??= await Apt.open(`${this.#scratch}/apt`, this.#mirror);
+    const built = await this.#build(`${this.#scratch}/${name}`, `${directory}.partial`, recipe, finish);
+    await removeTree(directory);
+    await Deno.rename(`${directory}.partial`, directory);
+    return { directory, fresh: true, ...built };
+  }
+
+  async #build(
+    downloads: string,
+    directory: string,
+    recipe: Recipe,
+    finish: (directory: string) => Promise<void>,
+  ): Promise<Stamp> {
+    const packages = await this.#apt!.resolve(recipe.suite, recipe.packages, new RegExp(recipe.follow));
+    const version = versionOf(packages, recipe);
+    const downloadBytes = packages.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+    console.error(
+      `vm: fetching ${packages.length} packages of ${recipe.suite} for ${recipe.packages[0]} ${version}, ` +
+        megabytes(downloadBytes),
+    );
+    await this.#apt!.download(recipe.suite, packages, downloads);
+    await removeTree(directory);
+    await Deno.mkdir(directory);
+    for await (const { name } of Deno.readDir(downloads)) {
+      if (name.endsWith(".deb")) await unpackPackage(`${downloads}/${name}`, directory, recipe.exclude);
+    }
+    await removeTree(downloads);
+    await finish(directory);
+    const stamp = { recipe: JSON.stringify(recipe), version, downloadBytes, files: await checksums(directory) };
+    await Deno.writeTextFile(`${directory}/${STAMP}`, JSON.stringify(stamp));
+    return stamp;
+  }
+}
+
+/** Bytes for people. */
+export function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
+}
+
+/** The upstream version of the package a bundle is about: `1:7.2+dfsg-7+deb12u18` is 7.2. */
+function versionOf(packages: readonly Package[], recipe: Recipe): string {
+  const first = packages.find(({ name }) => name === recipe.packages[0]);
+  if (first === undefined) throw new Error(`${recipe.suite} has no ${recipe.packages[0]}`);
+  return first.version.replace(/^\d+:/, "");
+}
+
+async function unpackPackage(file: string, directory: string, exclude: readonly string[]): Promise<void> {
+  const script = 'set -o pipefail; f=$1; shift; dpkg-deb --fsys-tarfile "$f" | tar -x --no-same-owner "$@"';
+  const options = ["-C", directory, ...exclude.map((pattern) => `--exclude=${pattern}`)];
+  await runOrThrow(["bash", "-c", script, "bash", file, ...options], { timeoutMs: UNPACK_TIMEOUT_MS });
+}
+
+/** Turns the unpacked kernel packages into `vmlinux`, `busybox` and `modules/`. */
+async function finishKernel(directory: string): Promise<void> {
+  const modules = `${directory}/modules`;
+  await Deno.mkdir(modules);
+  for (const path of await listFiles(directory)) {
+    const name = path.split("/").at(-1)!;
+    if (name.startsWith("vmlinuz-")) await extractVmlinux(`${directory}/${path}`, `${directory}/vmlinux`);
+    else if (name === "busybox") await Deno.rename(`${directory}/${path}`, `${directory}/busybox`);
+    else if (MODULE_FOLDERS.test(path)) await Deno.rename(`${directory}/${path}`, `${modules}/${name}`);
+  }
+  const packed = (await listFiles(modules)).filter((name) => name.endsWith(".xz"));
+  if (packed.length > 0) await runOrThrow(["xz", "-d", ...packed], { cwd: modules, timeoutMs: UNPACK_TIMEOUT_MS });
+  for (const folder of ["boot", "lib", "usr", "bin"]) await removeTree(`${directory}/${folder}`);
+}
+
+/** The stamp of a bundle in which every file is as it was when the bundle was made. */
+async function readWhole(directory: string, recipe: string): Promise<Stamp | undefined> {
+  const text = await Deno.readTextFile(`${directory}/${STAMP}`).catch(() => undefined);
+  if (text === undefined) return undefined;
+  try {
+    const stamp = JSON.parse(text) as Stamp;
+    if (stamp.recipe !== recipe) return undefined;
+    for (const [path, sum] of Object.entries(stamp.files)) {
+      if (await checksum(`${directory}/${path}`) !== sum) throw new Error(`${path} was changed`);
+    }
+    return stamp;
+  } catch (error) {
+    console.error(`vm: ${directory} is damaged and made again: ${error instanceof Error ? error.message : error}`);
+    return undefined;
+  }
+}
+
+async function checksums(directory: string): Promise<Record<string, string>> {
+  const sums: Record<string, string> = {};
+  for (const path of await listFiles(directory)) sums[path] = await checksum(`${directory}/${path}`);
+  return sums;
+}
+
+async function checksum(path: string): Promise<string> {
+  if ((await Deno.lstat(path)).isSymlink) return `link to ${await Deno.readLink(path)}`;
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", await Deno.readFile(path))).toHex();
+}
+
+/** All files and links below a directory, as paths relative to it. */
+async function listFiles(directory: string, prefix = ""): Promise<string[]> {
+  const paths: string[] = [];
+  for await (const entry of Deno.readDir(`${directory}/${prefix}`)) {
+    if (entry.isDirectory) paths.push(...await listFiles(directory, `${prefix}${entry.name}/`));
+    else paths.push(`${prefix}${entry.name}`);
+  }
+  return paths.sort();
+}
+
+/** Removes a tree that may not be there. */
+async function removeTree(path: string): Promise<void> {
+  await Deno.remove(path, { recursive: true }).catch((error) => {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  });
+}

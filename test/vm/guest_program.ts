@@ -1,0 +1,41 @@
+/**
+ * Builds the program that runs in the guest. It is linked statically, so the guest needs no libraries, and kept by the
+ * checksum of its sources, so a compiler is needed once.
+ */
+import { UnavailableError } from "./apt.ts";
+import { isInstalled, run, runOrThrow } from "./process.ts";
+
+const SOURCES = ["af_alg_check.c", "af_alg.h", "aes_oracle.h"];
+const PREFIX = "af_alg_check-";
+const FLAGS = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-pthread"];
+
+/** The path of the compiled check program, built if its sources have changed. */
+export async function buildCheckProgram(cache: string): Promise<string> {
+  const folder = new URL("./guest/", import.meta.url);
+  const texts = await Promise.all(SOURCES.map((name) => Deno.readTextFile(new URL(name, folder))));
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode([...FLAGS, ...texts].join("\0")));
+  const path = `${cache}/${PREFIX}${new Uint8Array(digest).toHex().slice(0, 16)}`;
+  if (await Deno.stat(path).then(({ isFile }) => isFile, () => false)) return path;
+  await requireCompiler();
+  await Deno.mkdir(cache, { recursive: true });
+  for await (const { name } of Deno.readDir(cache)) {
+    if (name.startsWith(PREFIX)) await Deno.remove(`${cache}/${name}`);
+  }
+  const source = new URL(SOURCES[0]!, folder).pathname;
+  await runOrThrow(["gcc", ...FLAGS, "-o", `${path}.partial`, source], { timeoutMs: 120_000 });
+  await Deno.rename(`${path}.partial`, path);
+  return path;
+}
+
+async function requireCompiler(): Promise<void> {
+  const probe = ["sh", "-c", "echo 'int main(void){return 0;}' | gcc -static -x c -o /dev/null -"];
+  if ((await run(probe, { timeoutMs: 60_000 })).code === 0) return;
+  const advice = "gcc with the static C library is missing (Debian: apt-get install gcc libc6-dev)";
+  if (Deno.uid() !== 0 || !await isInstalled("apt-get")) throw new UnavailableError(advice);
+  console.error("vm: installing gcc and libc6-dev");
+  const options = { timeoutMs: 600_000, env: { DEBIAN_FRONTEND: "noninteractive" } };
+  const update = await run(["apt-get", "-q", "update"], options);
+  const install = await run(["apt-get", "-qy", "--no-install-recommends", "install", "gcc", "libc6-dev"], options);
+  if (install.code === 0) return;
+  throw new UnavailableError(`${advice}; installing failed: ${(install.stderr || update.stderr).trim()}`);
+}

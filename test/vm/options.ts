@@ -1,0 +1,152 @@
+/**
+ * The command line of the harness. Refuses what it does not know; decides nothing about how a guest is run.
+ */
+import { parseArgs } from "@std/cli/parse-args";
+import { KERNEL_SUITES, QEMU_SUITES } from "./bundle.ts";
+
+/** A way from the guest's driver to a device. */
+export type Door = "cryptodev" | "generic" | "builtin";
+
+/** One guest to run. */
+export interface Guest {
+  readonly door: Door;
+  readonly qemu: string;
+  readonly kernel: string;
+}
+
+/** What the command line asks for. */
+export interface Options {
+  readonly guests: readonly Guest[];
+  readonly accel: "tcg" | "kvm";
+  readonly smp: number;
+  readonly threads: number;
+  readonly seed: number;
+  readonly append: string;
+  readonly properties: string;
+  /** The device's command line; `{socket}` stands for the socket's path. */
+  readonly device: readonly string[];
+  readonly timeoutMs: number;
+  /** The number of the check whose answer is falsified, or 0. */
+  readonly corrupt: number;
+  readonly mirror: string | undefined;
+  readonly refresh: boolean;
+  readonly keep: boolean;
+  readonly skipIfUnavailable: boolean;
+}
+
+/** A command line that makes no sense. */
+export class UsageError extends Error {
+  override name = "UsageError";
+}
+
+/** The text of `--help`. */
+export const HELP = `A real Linux guest checks the device.
+
+Usage: scripts/vm [options]
+
+Doors, the ways from the guest's driver to a device:
+  cryptodev  QEMU's cryptodev-vhost-user: QEMU keeps the control queue, sessions arrive as messages
+  generic    QEMU's generic vhost-user device: everything is the device's
+  builtin    QEMU's own cryptodev-backend-builtin: no device of ours, the peer that the checks are tried on
+
+Options:
+  --door=NAME[,NAME...]  doors to go through (default: cryptodev,generic)
+  --kernel=VERSION       ${Object.keys(KERNEL_SUITES).join(", ")} (default: 6.1; generic: 6.12)
+  --qemu=VERSION         ${Object.keys(QEMU_SUITES).join(", ")} (default: 7.2; generic: 11.1 and nothing else)
+  --accel=tcg|kvm        how QEMU runs the guest (default: tcg)
+  --smp=N                virtual processors (default: 1; more find races but are slower)
+  --threads=N            threads of the check program (default: 4)
+  --seed=N               seed of its random requests (default: 1)
+  --append=TEXT          more for the kernel's command line
+  --properties=LIST      more properties for QEMU's device, such as event_idx=off
+  --device=COMMAND       the device's command, with {socket} where the socket's path goes
+                         (default: scripts/vhost-user-crypto --socket-path={socket} --queues=1)
+  --timeout-s=N          limit for one guest from start to end (default: 120)
+  --corrupt=N            falsify the answer of check N: the run must fail
+  --mirror=URL           Debian mirror, where the machine's apt sources name none
+  --refresh              fetch kernels and QEMUs again
+  --keep                 keep the temporary files
+  --skip-if-unavailable  exit 0 when the guest cannot be had (no network, no QEMU); still says so
+  --help                 this text
+
+Packages are downloaded once into .cache/vm/, nothing is installed but gcc and the C library's headers where they are
+missing. Exit code: 0 all passed, 1 something failed, 2 wrong command line.
+`;
+
+const STRINGS = [
+  "door",
+  "kernel",
+  "qemu",
+  "accel",
+  "smp",
+  "threads",
+  "seed",
+  "append",
+  "properties",
+  "device",
+  "timeout-s",
+  "corrupt",
+  "mirror",
+];
+const BOOLEANS = ["refresh", "keep", "skip-if-unavailable", "help"];
+
+/** Reads the command line; undefined stands for `--help`. */
+export function readOptions(args: string[]): Options | undefined {
+  const given: Record<string, unknown> = parseArgs(args, {
+    string: STRINGS,
+    boolean: BOOLEANS,
+    unknown: (arg: string) => {
+      throw new UsageError(`Unknown argument ${arg}: see scripts/vm --help`);
+    },
+  });
+  if (given["help"] === true) return undefined;
+  const text = (name: string) => typeof given[name] === "string" ? given[name] as string : undefined;
+  const device = text("device") ?? "scripts/vhost-user-crypto --socket-path={socket} --queues=1";
+  if (!device.includes("{socket}")) throw new UsageError("--device must hold {socket} where the socket's path goes");
+  return {
+    guests: readGuests(text("door") ?? "cryptodev,generic", text("qemu"), text("kernel")),
+    accel: oneOf("accel", text("accel") ?? "tcg", ["tcg", "kvm"] as const),
+    smp: integer("smp", text("smp"), 1, 1, 16),
+    threads: integer("threads", text("threads"), 4, 1, 32),
+    seed: integer("seed", text("seed"), 1, 0, Number.MAX_SAFE_INTEGER),
+    append: text("append") ?? "",
+    properties: text("properties") ?? "",
+    device: device.split(/\s+/).filter((word) => word !== ""),
+    timeoutMs: 1000 * integer("timeout-s", text("timeout-s"), 120, 1, 3600),
+    corrupt: integer("corrupt", text("corrupt"), 0, 0, 1_000_000),
+    mirror: text("mirror"),
+    refresh: given["refresh"] === true,
+    keep: given["keep"] === true,
+    skipIfUnavailable: given["skip-if-unavailable"] === true,
+  };
+}
+
+function readGuests(doors: string, qemu: string | undefined, kernel: string | undefined): Guest[] {
+  return doors.split(",").map((name) => {
+    const door = oneOf("door", name, ["cryptodev", "generic", "builtin"] as const);
+    const guest = {
+      door,
+      qemu: oneOf("qemu", qemu ?? (door === "generic" ? "11.1" : "7.2"), Object.keys(QEMU_SUITES)),
+      kernel: oneOf("kernel", kernel ?? (door === "generic" ? "6.12" : "6.1"), Object.keys(KERNEL_SUITES)),
+    };
+    if (door === "generic" && guest.qemu !== "11.1") {
+      throw new UsageError(`QEMU ${guest.qemu} has no generic vhost-user device: give --door=cryptodev or --qemu=11.1`);
+    }
+    return guest;
+  });
+}
+
+function oneOf<T extends string>(name: string, value: string, allowed: readonly T[]): T {
+  const found = allowed.find((candidate) => candidate === value);
+  if (found === undefined) throw new UsageError(`--${name} takes ${allowed.join(", ")}, not "${value}"`);
+  return found;
+}
+
+function integer(name: string, text: string | undefined, otherwise: number, min: number, max: number): number {
+  if (text === undefined) return otherwise;
+  const value = Number(text);
+  if (text === "" || !Number.isSafeInteger(value) || value < min || value > max) {
+    throw new UsageError(`--${name} takes a whole number from ${min} to ${max}, not "${text}"`);
+  }
+  return value;
+}
