@@ -14,7 +14,7 @@ import {
   TAG_MISMATCH,
   UNSUPPORTED,
 } from "../engine/operation.ts";
-import { cleanseBytes, fillBytes } from "../memory/native.ts";
+import { cleanseBytes } from "../memory/native.ts";
 import { BATCH_CHAINS_MAX, ChainBatch } from "../virtqueue/chain.ts";
 import * as wire from "../wire/virtio_crypto.ts";
 import { SessionContexts } from "./contexts.ts";
@@ -65,10 +65,8 @@ export class DataPath {
       if (operation.hasOwnKeys) wipeOwnKeys(operation);
     }
     for (let i = 0; i < batch.count; i++) {
-      const at = batch.lastWritableByte(i);
-      if (at === 0) continue; // Nothing to write to: the used entry says 0 bytes.
-      fillBytes(at, statuses[i]!, 1);
-      batch.usedLen[i] = this.#operations[i]!.written + 1;
+      // The status is the last writable byte; where there is none, the used entry says 0 bytes.
+      if (batch.putLastByte(i, statuses[i]!)) batch.usedLen[i] = this.#operations[i]!.written + 1;
     }
   }
 

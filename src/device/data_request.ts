@@ -21,7 +21,7 @@ import {
   type Parameters,
   UNSUPPORTED,
 } from "../engine/operation.ts";
-import { gather, SegmentCursor, Span } from "../memory/segments.ts";
+import { gather, gatherTo, SegmentCursor, Span } from "../memory/segments.ts";
 import { mapSecret } from "../os/memory_map.ts";
 import type { ChainBatch } from "../virtqueue/chain.ts";
 import * as wire from "../wire/virtio_crypto.ts";
@@ -42,14 +42,14 @@ export class DataRequestDecoder {
   readonly #part = new Span();
   /** Header and parameters of the request under way, at `#fixedAddress`. */
   readonly #words: Uint32Array;
-  readonly #fixedAddress: number;
+  readonly #fixedAddress: bigint;
   readonly #catalogue = loadCatalogue();
 
   /** Decodes chains of `batch` by the rules of `dialect`. */
   constructor(batch: ChainBatch, dialect: Dialect, contexts: SessionContexts) {
     const memory = mapSecret(4096);
     this.#words = new Uint32Array(memory.buffer);
-    this.#fixedAddress = memory.address;
+    this.#fixedAddress = BigInt(memory.address);
     this.#batch = batch;
     this.#dialect = dialect;
     this.#contexts = contexts;
@@ -66,7 +66,9 @@ export class DataRequestDecoder {
     if (batch.unmapped[i] !== 0 || writableBytes === 0) return wire.STATUS_ERR;
     this.#readable.start(batch.first[i]!, batch.readableBytes[i]!);
     this.#writable.start(batch.firstWritable[i]!, writableBytes - 1); // The last byte is the status.
-    if (!this.#fetchFixed(0, wire.DATA_HEADER_BYTES)) return wire.STATUS_ERR;
+    const { mux } = this.#dialect;
+    const fixedBytes = mux ? wire.DATA_HEADER_BYTES : wire.DATA_HEADER_BYTES + wire.DATA_PARA_BYTES_FIXED;
+    if (!this.#fetchFixed(0, fixedBytes)) return wire.STATUS_ERR;
     const opcode = this.#words[wire.DATA_OPCODE_OFFSET >>> 2]!;
     const service = wire.serviceOf(opcode);
     const op = opcode & 0xff;
@@ -74,10 +76,7 @@ export class DataRequestDecoder {
     if (service > wire.SERVICE_AEAD || op >= operations) return wire.STATUS_NOTSUPP;
     if ((this.#dialect.services >>> service & 1) === 0) return wire.STATUS_NOTSUPP;
     const encrypt = op === 0;
-    if (!this.#dialect.mux) {
-      if (!this.#fetchPara(wire.DATA_PARA_BYTES_FIXED)) return wire.STATUS_ERR;
-      return this.#decodeSession(operation, service, encrypt);
-    }
+    if (!mux) return this.#decodeSession(operation, service, encrypt);
     const flag = this.#words[wire.DATA_FLAG_OFFSET >>> 2]!;
     const stateless = (this.#dialect.statelessServices >>> service & 1) !== 0;
     if (flag === wire.FLAG_SESSION_MODE || (flag === 0 && !stateless)) {
@@ -93,7 +92,7 @@ export class DataRequestDecoder {
   #fetchFixed(offset: number, length: number): boolean {
     if (this.#readable.remaining < length) return false;
     this.#readable.take(this.#part, length);
-    gather(this.#batch.segments, this.#part, this.#fixedAddress + offset);
+    gatherTo(this.#batch.segments, this.#part, this.#fixedAddress, offset);
     return true;
   }
 
@@ -297,7 +296,7 @@ export class DataRequestDecoder {
     if (dstDataLen < srcDataLen || ivLen > IV_BYTES_MAX) return wire.STATUS_ERR;
     if (!this.#fits(ivLen + srcDataLen, dstDataLen)) return wire.STATUS_ERR;
     operation.ivLen = ivLen;
-    this.#takeCopy(ivLen, operation.iv);
+    this.#readable.take(operation.ivSpan, ivLen);
     this.#readable.take(operation.src, srcDataLen);
     this.#writable.take(operation.dst, srcDataLen);
     return wire.STATUS_OK;
@@ -327,7 +326,7 @@ export class DataRequestDecoder {
     if (!this.#fits(ivLen + srcDataLen + aadLen, dstDataLen)) return wire.STATUS_ERR;
     operation.ivLen = ivLen;
     operation.tagLen = tagLen;
-    this.#takeCopy(ivLen, operation.iv);
+    this.#readable.take(operation.ivSpan, ivLen);
     this.#readable.take(operation.src, srcDataLen);
     this.#readable.take(operation.aad, aadLen);
     this.#writable.take(operation.dst, resultLen);
@@ -353,7 +352,7 @@ export class DataRequestDecoder {
     if (dstDataLen < srcDataLen || ivLen > IV_BYTES_MAX) return wire.STATUS_ERR;
     if (!this.#fits(ivLen + srcDataLen + aadLen, dstDataLen + hashResultLen)) return wire.STATUS_ERR;
     operation.ivLen = ivLen;
-    this.#takeCopy(ivLen, operation.iv);
+    this.#readable.take(operation.ivSpan, ivLen);
     if (aadFirst) this.#readable.take(operation.aad, aadLen);
     this.#readable.take(operation.src, srcDataLen);
     if (!aadFirst) this.#readable.take(operation.aad, aadLen);

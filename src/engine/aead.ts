@@ -117,6 +117,7 @@ export class EvpAead implements AeadTransform {
     const { tagLen, ivLen } = operation;
     if (this.#gcm ? tagLen < 4 || tagLen > 16 || ivLen === 0 : tagLen !== 16 || ivLen !== 12) return FAILED;
     if (!cutTag(operation, this.#encrypt)) return FAILED;
+    operation.copyIv();
     if (this.#gcm && ivLen === 16) return this.#runFromCounterBlock(operation);
     if (!this.#start(operation) || !this.#authenticate(operation)) return this.#fail(operation);
     if (text.length > 0 && !this.#crypt(operation.segments)) return this.#fail(operation);
@@ -258,6 +259,7 @@ export class CcmAead implements AeadTransform {
     const { segments, src, aad, tagLen, ivLen } = operation;
     if (tagLen < 4 || tagLen > 16 || tagLen % 2 !== 0 || ivLen < 7 || ivLen > 13) return FAILED;
     if (!cutTag(operation, this.#encrypt)) return FAILED;
+    operation.copyIv();
     // The length field of CCM has 15 - ivLen bytes; with the longest nonces that is two.
     if (ivLen === 13 && text.length > 0xffff || src.length > DATA_BYTES_MAX) return FAILED;
     const started = this.#start(operation);

@@ -5,7 +5,7 @@
  */
 import { libcrypto } from "../../ffi/libcrypto.ts";
 import { copyBytes, NativeArgs } from "../memory/native.ts";
-import { gather, OVERLAPPING, relate, scatter, type SegmentTable, type Span } from "../memory/segments.ts";
+import { gather, gatherTo, OVERLAPPING, relate, scatter, type SegmentTable, type Span } from "../memory/segments.ts";
 import { BLOCK, bounceAddress, OUT_LENGTH, smallAddress, wipeBounce } from "./bounce.ts";
 import type { Operation } from "./operation.ts";
 import { equalSecrets, fetchCipher } from "./openssl.ts";
@@ -49,6 +49,8 @@ export interface CipherTransform {
 
 const OUT_LENGTH_ADDRESS = BigInt(smallAddress + OUT_LENGTH);
 const BLOCK_ADDRESS = smallAddress + BLOCK;
+const BLOCK_U64 = BigInt(BLOCK_ADDRESS);
+const BOUNCE_U64 = BigInt(bounceAddress);
 const args = new NativeArgs(4);
 const { u64 } = args;
 
@@ -60,8 +62,8 @@ export class EvpCipher implements CipherTransform {
   readonly #encrypt: number;
   readonly #keyLen: number;
   #key = 0;
-  /** Where OpenSSL keeps the IV between calls; 0 if there is none. */
-  #ivAddress = 0;
+  /** Where OpenSSL keeps the IV between calls, if there is one. */
+  #ivAddress = 0n;
   /** The last request ended within a block of the key stream. */
   #midBlock = false;
 
@@ -95,21 +97,23 @@ export class EvpCipher implements CipherTransform {
       libcrypto.ERR_clear_error();
       return false;
     }
-    if (this.#spec.ivLen > 0) this.#ivAddress = Number(libcrypto.EVP_CIPHER_CTX_iv_noconst(this.#context));
+    if (this.#spec.ivLen > 0) this.#ivAddress = libcrypto.EVP_CIPHER_CTX_iv_noconst(this.#context);
     this.#midBlock = false;
     return true;
   }
 
-  #start(iv: number): boolean {
+  #start(operation: Operation): boolean {
+    const { ivLen, rekeys } = this.#spec;
     // Between requests the IV is all the state there is, so it can be set where OpenSSL keeps it: that takes a tenth of
     // the time of an initialisation. CTR also counts used bytes of a block of key stream, which only that resets.
-    if (this.#ivAddress !== 0 && !this.#midBlock) {
-      copyBytes(this.#ivAddress, iv, this.#spec.ivLen);
+    if (ivLen > 0 && !this.#midBlock) {
+      gatherTo(operation.segments, operation.ivSpan, this.#ivAddress, 0);
       return true;
     }
-    if (this.#spec.ivLen === 0 && !this.#spec.rekeys) return true;
-    args.set(0, this.#spec.rekeys ? this.#key : 0);
-    args.set(1, this.#spec.ivLen > 0 ? iv : 0);
+    if (ivLen === 0 && !rekeys) return true;
+    operation.copyIv();
+    args.set(0, rekeys ? this.#key : 0);
+    args.set(1, ivLen > 0 ? operation.iv : 0);
     return EVP_CipherInit_ex(
       this.#context,
       null,
@@ -120,14 +124,24 @@ export class EvpCipher implements CipherTransform {
     ) === 1;
   }
 
-  #update(to: number, from: number, length: number): boolean {
-    args.set(0, to);
-    args.set(1, from);
+  /** Works from one place in the segments to another. */
+  #update(segments: SegmentTable, j: number, to: number, i: number, from: number, length: number): boolean {
     return EVP_CipherUpdate(
       this.#context,
-      BigInt.asUintN(64, u64[0]!),
+      BigInt.asUintN(64, segments.u64[j]! + BigInt(to >>> 0)),
       BigInt.asUintN(64, OUT_LENGTH_ADDRESS),
-      BigInt.asUintN(64, u64[1]!),
+      BigInt.asUintN(64, segments.u64[i]! + BigInt(from >>> 0)),
+      length,
+    ) === 1;
+  }
+
+  /** Works in place in private memory. */
+  #updateAside(address: bigint, length: number): boolean {
+    return EVP_CipherUpdate(
+      this.#context,
+      BigInt.asUintN(64, address),
+      BigInt.asUintN(64, OUT_LENGTH_ADDRESS),
+      BigInt.asUintN(64, address),
       length,
     ) === 1;
   }
@@ -139,23 +153,24 @@ export class EvpCipher implements CipherTransform {
     if (length === 0) return true;
     if (length < spec.dataBytesMin) return false;
     if (spec.cut === CUT_BLOCKS && length % spec.blockBytes !== 0) return false;
-    if (!this.#start(operation.iv)) return this.#fail();
+    if (!this.#start(operation)) return this.#fail();
     this.#midBlock = length % spec.blockBytes !== 0;
-    const relation = relate(operation.segments, src, dst);
+    const { segments } = operation;
+    const relation = relate(segments, src, dst);
     let ok: boolean;
     if (src.address !== 0 && dst.address !== 0 && relation !== OVERLAPPING) {
-      ok = this.#update(dst.address, src.address, length);
+      ok = this.#update(segments, dst.segment, dst.offset, src.segment, src.offset, length);
     } else if (relation === OVERLAPPING || spec.cut === CUT_WHOLE) {
-      ok = this.#runBounced(operation.segments, src, dst);
+      ok = this.#runBounced(segments, src, dst);
     } else {
-      ok = this.#runPieces(operation.segments, src, dst);
+      ok = this.#runPieces(segments, src, dst);
     }
     return ok || this.#fail();
   }
 
   #runBounced(segments: SegmentTable, src: Span, dst: Span): boolean {
     gather(segments, src, bounceAddress);
-    const ok = this.#update(bounceAddress, bounceAddress, src.length);
+    const ok = this.#updateAside(BOUNCE_U64, src.length);
     if (ok) scatter(segments, bounceAddress, dst);
     wipeBounce(src.length);
     return ok;
@@ -163,7 +178,7 @@ export class EvpCipher implements CipherTransform {
 
   /** Piece by piece, as long as both sides are contiguous; a block that straddles pieces is worked on aside. */
   #runPieces(segments: SegmentTable, src: Span, dst: Span): boolean {
-    const { address, length } = segments;
+    const { length } = segments;
     const block = this.#spec.cut === CUT_BLOCKS ? this.#spec.blockBytes : 1;
     let i = src.segment;
     let j = dst.segment;
@@ -176,11 +191,11 @@ export class EvpCipher implements CipherTransform {
       const contiguous = Math.min(rest, length[i]! - from, length[j]! - to);
       let piece = contiguous - contiguous % block;
       if (piece > 0) {
-        if (!this.#update(address[j]! + to, address[i]! + from, piece)) return false;
+        if (!this.#update(segments, j, to, i, from, piece)) return false;
       } else {
         piece = block;
         copyPiece(segments, i, from, block, true);
-        if (!this.#update(BLOCK_ADDRESS, BLOCK_ADDRESS, block)) return false;
+        if (!this.#updateAside(BLOCK_U64, block)) return false;
         copyPiece(segments, j, to, block, false);
       }
       rest -= piece;

@@ -78,6 +78,7 @@ export class TripleDesCtr implements CipherTransform {
 
   run(operation: Operation, src: Span, dst: Span): boolean {
     if (operation.ivLen !== 8) return false;
+    operation.copyIv();
     gather(operation.segments, src, bounceAddress);
     copyBytes(streamAddress + CARRY, operation.iv, 8);
     let ok = true;
@@ -129,6 +130,7 @@ export class AesF8 implements CipherTransform {
 
   run(operation: Operation, src: Span, dst: Span): boolean {
     if (operation.ivLen !== 16) return false;
+    operation.copyIv();
     gather(operation.segments, src, bounceAddress);
     copyBytes(streamAddress + CARRY, operation.iv, 16);
     let ok = this.#masked.run(streamAddress + CARRY, 16);

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { type SegmentTable, Span } from "../memory/segments.ts";
+import { gatherTo, type SegmentTable, Span } from "../memory/segments.ts";
 import { mapSecret } from "../os/memory_map.ts";
 
 /** Kinds of operation. */
@@ -76,8 +76,11 @@ export class Operation {
   /** The slot of the session; -1: the request brings its own parameters. */
   sessionSlot = -1;
 
-  /** Where the IV is copied to. */
+  /** The IV, where the guest has it. Whoever needs it reads it once: into its own place, or by {@linkcode copyIv}. */
+  readonly ivSpan: Span = new Span();
+  /** Where {@linkcode copyIv} puts it. */
   readonly iv: number;
+  readonly #ivAddress: bigint;
   /** Bytes of IV. */
   ivLen = 0;
   /** Source data. */
@@ -112,8 +115,14 @@ export class Operation {
     this.segments = segments;
     this.parameters = this.ownParameters;
     this.iv = scratch + IV_OFFSET;
+    this.#ivAddress = BigInt(this.iv);
     this.ownCipherKey = scratch + CIPHER_KEY_OFFSET;
     this.ownAuthKey = scratch + AUTH_KEY_OFFSET;
+  }
+
+  /** Copies the IV out of the guest's reach, to {@linkcode iv}. */
+  copyIv(): void {
+    gatherTo(this.segments, this.ivSpan, this.#ivAddress, 0);
   }
 }
 

@@ -84,11 +84,14 @@ export class MappedRegion implements MemoryRegion {
   }
 }
 
+const NO_REGION: MemoryRegion = { guestAddress: 0, sizeBytes: 0, userAddress: 0, hostAddress: 0 };
+
 /** An immutable table of regions, sorted by guest address. */
 export class GuestMemory {
   /** The regions, by ascending guest address, without overlap. */
   readonly regions: readonly MemoryRegion[];
-  #last: MemoryRegion | undefined;
+  /** The region found last, where the next address probably is too; one of no size if there are none. */
+  last: MemoryRegion;
 
   /** Throws {@linkcode GuestMemoryError} if there are too many regions or two of them overlap. */
   constructor(regions: readonly MemoryRegion[]) {
@@ -109,17 +112,17 @@ export class GuestMemory {
         );
       }
     }
-    this.#last = this.regions[0];
+    this.last = this.regions[0] ?? NO_REGION;
   }
 
   /** The region that holds guest address `address`, or undefined. Remembers the last one: requests stay in it. */
   regionAt(address: number): MemoryRegion | undefined {
-    const last = this.#last;
-    if (last !== undefined && address >= last.guestAddress && address - last.guestAddress < last.sizeBytes) return last;
+    const { last } = this;
+    if (address >= last.guestAddress && address - last.guestAddress < last.sizeBytes) return last;
     for (let i = 0; i < this.regions.length; i++) {
       const region = this.regions[i]!;
       if (address >= region.guestAddress && address - region.guestAddress < region.sizeBytes) {
-        this.#last = region;
+        this.last = region;
         return region;
       }
     }

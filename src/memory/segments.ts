@@ -4,12 +4,21 @@
  *
  * @module
  */
+import { libc } from "../../ffi/libc.ts";
 import { copyBytes } from "./native.ts";
+
+const { memcpy } = libc;
 
 /** A preallocated list of segments. Whoever fills it appends; a batch clears it. */
 export class SegmentTable {
-  /** Host addresses. */
+  /** Host addresses, as numbers to compare and add. */
   readonly address: Float64Array;
+  /**
+   * The same as 64-bit words. `BigInt.asUintN(64, u64[i] + BigInt(offset >>> 0))`, written in a native call's argument,
+   * is compiled to one addition. Without the `>>> 0`, or anywhere else, a BigInt is an allocation.
+   */
+  readonly u64: BigUint64Array;
+  readonly #halves: Uint32Array;
   /** Lengths in bytes, below 2^32. */
   readonly length: Float64Array;
   /** Segments in use. */
@@ -18,6 +27,8 @@ export class SegmentTable {
   /** Room for `capacity` segments. */
   constructor(capacity: number) {
     this.address = new Float64Array(capacity);
+    this.u64 = new BigUint64Array(capacity);
+    this.#halves = new Uint32Array(this.u64.buffer);
     this.length = new Float64Array(capacity);
   }
 
@@ -26,6 +37,8 @@ export class SegmentTable {
     const count = this.count;
     if (count === this.address.length) return false;
     this.address[count] = address;
+    this.#halves[2 * count] = address >>> 0;
+    this.#halves[2 * count + 1] = (address * 2 ** -32) >>> 0;
     this.length[count] = length;
     this.count = count + 1;
     return true;
@@ -151,6 +164,32 @@ export function gather(table: SegmentTable, span: Span, to: number): void {
     segment++;
     offset = 0;
   }
+}
+
+/** {@linkcode gather} for the data path: private memory is given as an address that is kept, and an offset from it. */
+export function gatherTo(table: SegmentTable, span: Span, to: bigint, toOffset: number): void {
+  if (span.address === 0) {
+    if (span.length > 0) gather(table, span, Number(to) + toOffset);
+    return;
+  }
+  memcpy(
+    BigInt.asUintN(64, to + BigInt(toOffset >>> 0)),
+    BigInt.asUintN(64, table.u64[span.segment]! + BigInt(span.offset >>> 0)),
+    BigInt.asUintN(64, BigInt(span.length >>> 0)),
+  );
+}
+
+/** {@linkcode scatter} for the data path. */
+export function scatterFrom(table: SegmentTable, from: bigint, span: Span): void {
+  if (span.address === 0) {
+    if (span.length > 0) scatter(table, Number(from), span);
+    return;
+  }
+  memcpy(
+    BigInt.asUintN(64, table.u64[span.segment]! + BigInt(span.offset >>> 0)),
+    BigInt.asUintN(64, from),
+    BigInt.asUintN(64, BigInt(span.length >>> 0)),
+  );
 }
 
 /** Copies contiguous memory at `from` over the bytes of `span`. */

@@ -5,7 +5,10 @@
  * @module
  */
 import type { GuestMemory } from "../memory/guest_memory.ts";
+import { libc } from "../../ffi/libc.ts";
 import { SegmentTable } from "../memory/segments.ts";
+
+const { memset } = libc;
 
 /** Chains taken from a ring at once. */
 export const BATCH_CHAINS_MAX = 128;
@@ -94,18 +97,21 @@ export class ChainBatch {
       this.#readable += length;
     }
     if (this.#readable + this.#writable > CHAIN_BYTES_MAX) return CHAIN_INVALID;
-    if (length === 0) return ADDED;
+    const address = addressHigh * 0x1_0000_0000 + addressLow;
+    const { last } = memory;
+    const offset = address - last.guestAddress;
+    if (offset >= 0 && offset + length <= last.sizeBytes && length > 0) {
+      return this.segments.add(last.hostAddress + offset, length) ? ADDED : TABLE_FULL;
+    }
+    return this.#addElsewhere(memory, address, addressHigh, length);
+  }
+
+  /** Adds a buffer that is not, or not all, in the region of the one before. */
+  #addElsewhere(memory: GuestMemory, address: number, addressHigh: number, length: number): number {
+    if (length === 0) return ADDED; // Linux sends these, with addresses that mean nothing.
     if (addressHigh >= ADDRESS_HIGH_LIMIT) {
       this.#unmapped = 1;
       return this.segments.add(0, length) ? ADDED : TABLE_FULL;
-    }
-    const address = addressHigh * 0x1_0000_0000 + addressLow;
-    const region = memory.regionAt(address);
-    if (region !== undefined) {
-      const offset = address - region.guestAddress;
-      if (offset + length <= region.sizeBytes) {
-        return this.segments.add(region.hostAddress + offset, length) ? ADDED : TABLE_FULL;
-      }
     }
     return this.#addPiecewise(memory, address, length);
   }
@@ -147,11 +153,12 @@ export class ChainBatch {
     this.segments.count = this.first[this.count]!;
   }
 
-  /** Host address of the last writable byte of chain `i`: where the status of a data request goes; 0: none. */
-  lastWritableByte(i: number): number {
-    const end = this.end[i]!;
-    if (end === this.firstWritable[i]!) return 0;
-    const address = this.segments.address[end - 1]!;
-    return address === 0 ? 0 : address + this.segments.length[end - 1]! - 1;
+  /** Writes `value` to the last writable byte of chain `i`; false if it has none, or none in guest memory. */
+  putLastByte(i: number, value: number): boolean {
+    const last = this.end[i]! - 1;
+    const { address, u64, length } = this.segments;
+    if (last < this.firstWritable[i]! || address[last] === 0) return false;
+    memset(BigInt.asUintN(64, u64[last]! + BigInt((length[last]! - 1) >>> 0)), value, BigInt.asUintN(64, 1n));
+    return true;
   }
 }
