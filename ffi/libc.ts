@@ -84,6 +84,8 @@ const symbols = {
   // The same, on a thread of the runtime's pool: the event loop goes on while it waits.
   epoll_wait_async: { name: "epoll_wait", parameters: ["i32", "u64", "i32", "i32"], result: "i32", nonblocking: true },
 
+  // long syscall(long number, ...); arguments are passed as those of a function with as many integers
+  syscall: { parameters: ["i64", "u64", "u64", "u64", "u64", "u64", "u64"], result: "i64" },
   // int prctl(int option, unsigned long arg2, unsigned long arg3, unsigned long arg4, unsigned long arg5)
   prctl: { parameters: ["i32", "u64", "u64", "u64", "u64"], result: "i32" },
   // int sched_setaffinity(pid_t pid, size_t cpusetsize, const cpu_set_t *mask); pid 0 is the calling thread

@@ -1,7 +1,8 @@
 /**
  * OpenSSL's libcrypto, version 3: a table of prototypes and nothing else; `src/engine` makes algorithms of them.
  *
- * Native contexts are `pointer` objects that are kept; addresses of guest data are `u64`.
+ * Everything that C calls a pointer is a `u64` here, contexts too: a call with `u64` arguments alone takes the fast path
+ * without allocating, while one `pointer` among them makes V8 box all the others.
  *
  * @module
  */
@@ -13,7 +14,7 @@ const symbols = {
   // const char *OpenSSL_version(int type)
   OpenSSL_version: { parameters: ["i32"], result: "pointer" },
   // OSSL_PROVIDER *OSSL_PROVIDER_load(OSSL_LIB_CTX *libctx, const char *name)
-  OSSL_PROVIDER_load: { parameters: ["pointer", "buffer"], result: "pointer" },
+  OSSL_PROVIDER_load: { parameters: ["u64", "buffer"], result: "u64" },
   // void ERR_clear_error(void)
   ERR_clear_error: { parameters: [], result: "void" },
   // void OPENSSL_cleanse(void *ptr, size_t len)
@@ -22,54 +23,54 @@ const symbols = {
   CRYPTO_memcmp: { parameters: ["u64", "u64", "usize"], result: "i32" },
 
   // EVP_CIPHER *EVP_CIPHER_fetch(OSSL_LIB_CTX *ctx, const char *algorithm, const char *properties)
-  EVP_CIPHER_fetch: { parameters: ["pointer", "buffer", "pointer"], result: "pointer" },
+  EVP_CIPHER_fetch: { parameters: ["u64", "buffer", "u64"], result: "u64" },
   // EVP_CIPHER_CTX *EVP_CIPHER_CTX_new(void)
-  EVP_CIPHER_CTX_new: { parameters: [], result: "pointer" },
+  EVP_CIPHER_CTX_new: { parameters: [], result: "u64" },
   // void EVP_CIPHER_CTX_free(EVP_CIPHER_CTX *ctx)
-  EVP_CIPHER_CTX_free: { parameters: ["pointer"], result: "void" },
+  EVP_CIPHER_CTX_free: { parameters: ["u64"], result: "void" },
   // int EVP_CipherInit_ex(EVP_CIPHER_CTX *ctx, const EVP_CIPHER *type, ENGINE *impl, const unsigned char *key,
   //                       const unsigned char *iv, int enc)
-  EVP_CipherInit_ex: { parameters: ["pointer", "pointer", "pointer", "u64", "u64", "i32"], result: "i32" },
+  EVP_CipherInit_ex: { parameters: ["u64", "u64", "u64", "u64", "u64", "i32"], result: "i32" },
   // int EVP_CipherUpdate(EVP_CIPHER_CTX *ctx, unsigned char *out, int *outl, const unsigned char *in, int inl)
-  EVP_CipherUpdate: { parameters: ["pointer", "u64", "u64", "u64", "i32"], result: "i32" },
+  EVP_CipherUpdate: { parameters: ["u64", "u64", "u64", "u64", "i32"], result: "i32" },
   // int EVP_CipherFinal_ex(EVP_CIPHER_CTX *ctx, unsigned char *outm, int *outl)
-  EVP_CipherFinal_ex: { parameters: ["pointer", "u64", "u64"], result: "i32" },
+  EVP_CipherFinal_ex: { parameters: ["u64", "u64", "u64"], result: "i32" },
   // int EVP_CIPHER_CTX_set_padding(EVP_CIPHER_CTX *ctx, int padding)
-  EVP_CIPHER_CTX_set_padding: { parameters: ["pointer", "i32"], result: "i32" },
+  EVP_CIPHER_CTX_set_padding: { parameters: ["u64", "i32"], result: "i32" },
   // int EVP_CIPHER_CTX_set_key_length(EVP_CIPHER_CTX *ctx, int keylen)
-  EVP_CIPHER_CTX_set_key_length: { parameters: ["pointer", "i32"], result: "i32" },
+  EVP_CIPHER_CTX_set_key_length: { parameters: ["u64", "i32"], result: "i32" },
   // int EVP_CIPHER_CTX_ctrl(EVP_CIPHER_CTX *ctx, int type, int arg, void *ptr)
-  EVP_CIPHER_CTX_ctrl: { parameters: ["pointer", "i32", "i32", "u64"], result: "i32" },
+  EVP_CIPHER_CTX_ctrl: { parameters: ["u64", "i32", "i32", "u64"], result: "i32" },
   // unsigned char *EVP_CIPHER_CTX_iv_noconst(EVP_CIPHER_CTX *ctx)
-  EVP_CIPHER_CTX_iv_noconst: { parameters: ["pointer"], result: "u64" },
+  EVP_CIPHER_CTX_iv_noconst: { parameters: ["u64"], result: "u64" },
 
   // EVP_MD *EVP_MD_fetch(OSSL_LIB_CTX *ctx, const char *algorithm, const char *properties)
-  EVP_MD_fetch: { parameters: ["pointer", "buffer", "pointer"], result: "pointer" },
+  EVP_MD_fetch: { parameters: ["u64", "buffer", "u64"], result: "u64" },
   // EVP_MD_CTX *EVP_MD_CTX_new(void)
-  EVP_MD_CTX_new: { parameters: [], result: "pointer" },
+  EVP_MD_CTX_new: { parameters: [], result: "u64" },
   // void EVP_MD_CTX_free(EVP_MD_CTX *ctx)
-  EVP_MD_CTX_free: { parameters: ["pointer"], result: "void" },
-  // int EVP_DigestInit_ex(EVP_MD_CTX *ctx, const EVP_MD *type, ENGINE *impl)
-  EVP_DigestInit_ex: { parameters: ["pointer", "pointer", "pointer"], result: "i32" },
+  EVP_MD_CTX_free: { parameters: ["u64"], result: "void" },
+  // int EVP_DigestInit_ex2(EVP_MD_CTX *ctx, const EVP_MD *type, const OSSL_PARAM params[])
+  EVP_DigestInit_ex2: { parameters: ["u64", "u64", "u64"], result: "i32" },
   // int EVP_DigestUpdate(EVP_MD_CTX *ctx, const void *d, size_t cnt)
-  EVP_DigestUpdate: { parameters: ["pointer", "u64", "usize"], result: "i32" },
+  EVP_DigestUpdate: { parameters: ["u64", "u64", "usize"], result: "i32" },
   // int EVP_DigestFinal_ex(EVP_MD_CTX *ctx, unsigned char *md, unsigned int *s)
-  EVP_DigestFinal_ex: { parameters: ["pointer", "u64", "u64"], result: "i32" },
+  EVP_DigestFinal_ex: { parameters: ["u64", "u64", "u64"], result: "i32" },
   // int EVP_DigestFinalXOF(EVP_MD_CTX *ctx, unsigned char *md, size_t len)
-  EVP_DigestFinalXOF: { parameters: ["pointer", "u64", "usize"], result: "i32" },
+  EVP_DigestFinalXOF: { parameters: ["u64", "u64", "usize"], result: "i32" },
 
   // EVP_MAC *EVP_MAC_fetch(OSSL_LIB_CTX *libctx, const char *algorithm, const char *properties)
-  EVP_MAC_fetch: { parameters: ["pointer", "buffer", "pointer"], result: "pointer" },
+  EVP_MAC_fetch: { parameters: ["u64", "buffer", "u64"], result: "u64" },
   // EVP_MAC_CTX *EVP_MAC_CTX_new(EVP_MAC *mac)
-  EVP_MAC_CTX_new: { parameters: ["pointer"], result: "pointer" },
+  EVP_MAC_CTX_new: { parameters: ["u64"], result: "u64" },
   // void EVP_MAC_CTX_free(EVP_MAC_CTX *ctx)
-  EVP_MAC_CTX_free: { parameters: ["pointer"], result: "void" },
+  EVP_MAC_CTX_free: { parameters: ["u64"], result: "void" },
   // int EVP_MAC_init(EVP_MAC_CTX *ctx, const unsigned char *key, size_t keylen, const OSSL_PARAM params[])
-  EVP_MAC_init: { parameters: ["pointer", "u64", "usize", "u64"], result: "i32" },
+  EVP_MAC_init: { parameters: ["u64", "u64", "usize", "u64"], result: "i32" },
   // int EVP_MAC_update(EVP_MAC_CTX *ctx, const unsigned char *data, size_t datalen)
-  EVP_MAC_update: { parameters: ["pointer", "u64", "usize"], result: "i32" },
+  EVP_MAC_update: { parameters: ["u64", "u64", "usize"], result: "i32" },
   // int EVP_MAC_final(EVP_MAC_CTX *ctx, unsigned char *out, size_t *outl, size_t outsize)
-  EVP_MAC_final: { parameters: ["pointer", "u64", "u64", "usize"], result: "i32" },
+  EVP_MAC_final: { parameters: ["u64", "u64", "u64", "usize"], result: "i32" },
 } as const satisfies Deno.ForeignLibraryInterface;
 
 /** OpenSSL's functions. */

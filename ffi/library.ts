@@ -17,6 +17,7 @@ export interface LibrarySpec {
 
 /** A native library that none of its candidate names opens. The message says which package to install. */
 export class LibraryMissingError extends Error {
+  /** The class's name. */
   override readonly name = "LibraryMissingError";
   /** What was looked for. */
   readonly spec: LibrarySpec;
