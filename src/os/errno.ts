@@ -53,6 +53,7 @@ export function errno(): number {
 
 /** A system call that failed. */
 export class SystemError extends Error {
+  /** The class's name. */
   override readonly name = "SystemError";
   /** The call, as in `mmap`. */
   readonly call: string;

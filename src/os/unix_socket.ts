@@ -26,7 +26,7 @@ const EAGAIN = 11;
 const ECONNREFUSED = 111;
 
 /** Descriptors one message may carry here. More are closed by the kernel and reported as truncated. */
-export const FDS_PER_MESSAGE_MAX = 32;
+const FDS_PER_MESSAGE_MAX = 32;
 
 const CMSG_HEADER_BYTES = 16;
 const CONTROL_BYTES = CMSG_HEADER_BYTES + 4 * FDS_PER_MESSAGE_MAX;
@@ -46,15 +46,16 @@ function socketAddress(path: string): Uint8Array<ArrayBuffer> {
 }
 
 /**
- * Listens on `path`, which must not exist; with `mode`, nobody gets in whom those permissions keep out.
+ * Listens on `path`, which must not exist; with `mode` and `group`, nobody gets in whom those permissions keep out.
  * Throws {@linkcode SystemError}.
  */
-export function listenUnix(path: string, backlog = 8, mode?: number): number {
+export function listenUnix(path: string, backlog = 8, mode?: number, group?: number): number {
   const address = socketAddress(path);
   const fd = check(libc.socket(AF_UNIX, SOCK_STREAM_CLOEXEC, 0), "socket");
   try {
     check(libc.bind(fd, address, address.length), "bind", path);
     // Before it listens, a socket refuses everybody: there is no moment with the wrong permissions.
+    if (group !== undefined) Deno.chownSync(path, null, group);
     if (mode !== undefined) Deno.chmodSync(path, mode);
     check(libc.listen(fd, backlog), "listen", path);
   } catch (error) {

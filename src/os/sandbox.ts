@@ -1,0 +1,114 @@
+/**
+ * What a device gives up before it looks at a stranger's requests: being dumped and traced, new privileges, programs,
+ * new connections, and files but for reading. Everything here is for good, and for the whole process.
+ *
+ * @module
+ */
+import { libc } from "../../ffi/libc.ts";
+import { errno, SystemError } from "./errno.ts";
+import { mapAnonymous, type Mapping, unmap } from "./memory_map.ts";
+import { seccompProgram } from "./seccomp.ts";
+
+const PR_SET_DUMPABLE = 4;
+const PR_SET_NO_NEW_PRIVS = 38;
+const RLIMIT_CORE = 4n;
+const O_PATH_DIRECTORY_CLOEXEC = 0o10000000n | 0o200000n | 0o2000000n;
+const AT_FDCWD = 0xffff_ffff_ffff_ff9cn;
+const SECCOMP_SET_MODE_FILTER = 1n;
+const SECCOMP_FILTER_FLAG_TSYNC = 1n;
+
+/** System call numbers; Landlock's are the same everywhere. */
+const X86_64 = { prlimit64: 302n, openat: 257n, seccomp: 317n };
+const AARCH64 = { prlimit64: 261n, openat: 56n, seccomp: 277n };
+const NUMBERS = Deno.build.arch === "x86_64" ? X86_64 : AARCH64;
+const LANDLOCK_CREATE_RULESET = 444n;
+const LANDLOCK_ADD_RULE = 445n;
+const LANDLOCK_RESTRICT_SELF = 446n;
+const LANDLOCK_CREATE_RULESET_VERSION = 1n;
+const LANDLOCK_RULE_PATH_BENEATH = 1n;
+const ACCESS_REMOVE_FILE = 1n << 5n;
+/** Execute, write, remove, make anything: all of the first version but reading files and directories. */
+const ACCESS_BUT_READING = 0x1fffn & ~(1n << 2n) & ~(1n << 3n);
+/** Later versions: moving between directories, truncating. */
+const ACCESS_REFER = 1n << 13n;
+const ACCESS_TRUNCATE = 1n << 14n;
+
+function call(number: bigint, ...args: bigint[]): number {
+  const [a = 0n, b = 0n, c = 0n, d = 0n, e = 0n, f = 0n] = args;
+  return Number(libc.syscall(number, a, b, c, d, e, f));
+}
+
+/** Runs `body` with `bytes` at an address, for calls that take pointers. */
+function withBytes<T>(bytes: Uint8Array, body: (address: bigint, mapping: Mapping) => T): T {
+  const mapping = mapAnonymous(bytes.length + 16);
+  new Uint8Array(mapping.buffer).set(bytes);
+  try {
+    return body(BigInt(mapping.address), mapping);
+  } finally {
+    unmap(mapping);
+  }
+}
+
+/** No core dumps, no tracing by the same user, no privileges from files that are executed. */
+function harden(): void {
+  if (libc.prctl(PR_SET_NO_NEW_PRIVS, 1n, 0n, 0n, 0n) !== 0) throw new SystemError("prctl(NO_NEW_PRIVS)", errno());
+  libc.prctl(PR_SET_DUMPABLE, 0n, 0n, 0n, 0n);
+  withBytes(new Uint8Array(16), (address) => call(NUMBERS.prlimit64, 0n, RLIMIT_CORE, address, 0n));
+}
+
+/** Landlock for this thread and those it starts: no change to any file, but what `directory` holds may be removed. */
+function restrictFiles(directory: string | undefined): boolean {
+  const version = call(LANDLOCK_CREATE_RULESET, 0n, 0n, LANDLOCK_CREATE_RULESET_VERSION);
+  if (version < 1) return false;
+  const handled = ACCESS_BUT_READING | (version >= 2 ? ACCESS_REFER : 0n) | (version >= 3 ? ACCESS_TRUNCATE : 0n);
+  const ruleset = withBytes(
+    new Uint8Array(BigUint64Array.of(handled).buffer),
+    (address) => call(LANDLOCK_CREATE_RULESET, address, 8n, 0n),
+  );
+  if (ruleset < 0) return false;
+  if (directory !== undefined) allowRemoval(ruleset, directory);
+  const restricted = call(LANDLOCK_RESTRICT_SELF, BigInt(ruleset), 0n) === 0;
+  libc.close(ruleset);
+  return restricted;
+}
+
+function allowRemoval(ruleset: number, directory: string): void {
+  const path = new TextEncoder().encode(directory + "\0");
+  const fd = withBytes(path, (address) => call(NUMBERS.openat, AT_FDCWD, address, O_PATH_DIRECTORY_CLOEXEC, 0n));
+  if (fd < 0) throw new SystemError("open", errno(), directory);
+  // struct landlock_path_beneath_attr is packed: allowed_access u64, parent_fd s32.
+  const rule = new Uint8Array(12);
+  new DataView(rule.buffer).setBigUint64(0, ACCESS_REMOVE_FILE, true);
+  new DataView(rule.buffer).setInt32(8, fd, true);
+  withBytes(rule, (address) => call(LANDLOCK_ADD_RULE, BigInt(ruleset), LANDLOCK_RULE_PATH_BENEATH, address, 0n));
+  libc.close(fd);
+}
+
+/** The system call filter, on every thread at once; false if this kernel or processor has none. */
+function restrictCalls(): boolean {
+  const program = seccompProgram();
+  if (program === undefined) return false;
+  return withBytes(program, (address) => {
+    // struct sock_fprog: len u16, padding, filter pointer.
+    const description = new Uint8Array(16);
+    const view = new DataView(description.buffer);
+    view.setUint16(0, program.length / 8, true);
+    view.setBigUint64(8, address, true);
+    return withBytes(
+      description,
+      (at) => call(NUMBERS.seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, at) === 0,
+    );
+  });
+}
+
+/**
+ * Enters the sandbox; the socket in `socketDirectory` can still be removed. Returns what could not be had, in words for
+ * people. Throws {@linkcode SystemError}.
+ */
+export function enterSandbox(socketDirectory?: string): string[] {
+  const missing: string[] = [];
+  harden();
+  if (!restrictFiles(socketDirectory)) missing.push("this kernel has no Landlock: files are not restricted by path");
+  if (!restrictCalls()) missing.push("there is no system call filter for this kernel or processor");
+  return missing;
+}
