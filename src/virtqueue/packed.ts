@@ -22,6 +22,7 @@ import {
 } from "../wire/vring.ts";
 import { ADDED, CHAIN_INVALID, type ChainBatch, TABLE_FULL } from "./chain.ts";
 import { copyIndirectTable, indirectWords } from "./indirect.ts";
+import { PackedInflight } from "./inflight.ts";
 import { slotPassed } from "./notify.ts";
 import { type Ring, RING_BAD_CHAIN, RING_BAD_TABLE, RING_OK, type RingFeatures, type RingLayout } from "./ring.ts";
 
@@ -30,6 +31,12 @@ const OWNER_FLAGS = DESC_F_AVAIL | DESC_F_USED;
 /** In a base: the slot, and the wrap counter above it. */
 const SLOT_MASK = 0x7fff;
 const WRAP_SHIFT = 15;
+
+/**
+ * Whether the processor keeps loads in the order of the program, as x86-64 does. Then an `Atomics.load`, which costs as
+ * much as a descriptor takes to flatten, is needed once a batch and not for every chain in it.
+ */
+const LOADS_IN_ORDER = Deno.build.arch === "x86_64";
 
 /** A base taken apart: where the device looks for its next chain, and where it puts its next used descriptor. */
 export interface PackedBase {
@@ -71,12 +78,16 @@ export class PackedRing implements Ring {
   #usedFlags: number;
   /** Slots of chains that were taken and not completed: where used descriptors may be written. */
   #slotsTaken = 0;
-  /** Of the chain walked last. */
-  #chainId = 0;
-  #chainSlots = 0;
+  /** Where requests under way are recorded; null: nowhere. */
+  readonly #inflight: PackedInflight | null;
+  /** How many of the record's requests have been taken again. */
+  #retaken = 0;
 
-  /** Serves the ring at the checked addresses of `layout`, whose base {@linkcode parsePackedBase} has accepted. */
-  constructor(layout: RingLayout, memory: GuestMemory, features: RingFeatures) {
+  /**
+   * Serves the ring at the checked addresses of `layout`, whose base {@linkcode parsePackedBase} has accepted. Requests
+   * under way are recorded at `inflightAddress`, unless that is 0. Throws {@linkcode InflightError}.
+   */
+  constructor(layout: RingLayout, memory: GuestMemory, features: RingFeatures, inflightAddress = 0) {
     this.#size = layout.size;
     this.#features = features;
     this.#memory = memory;
@@ -89,7 +100,27 @@ export class PackedRing implements Ring {
     this.#availFlags = base.availWrap === 1 ? DESC_F_AVAIL : DESC_F_USED;
     this.#usedSlot = base.usedSlot;
     this.#usedFlags = base.usedWrap === 1 ? OWNER_FLAGS : 0;
+    const start = { slot: base.usedSlot, wrap: base.usedWrap };
+    this.#inflight = inflightAddress === 0 ? null : new PackedInflight(inflightAddress, layout.size, start, this.#desc);
+    if (this.#inflight?.isRecovered) this.#recover(this.#inflight);
     Atomics.store(this.#deviceEvent, 0, RING_EVENT_FLAGS_ENABLE << 16);
+  }
+
+  /** After a crash the frontend cannot know how far the device had come: the record does. */
+  #recover({ used, resubmissions }: PackedInflight): void {
+    let slots = 0;
+    for (const { words } of resubmissions) slots += words.length / 4;
+    const end = used.slot + slots;
+    const availWrap = end < this.#size ? used.wrap : 1 - used.wrap;
+    this.#usedSlot = used.slot;
+    this.#usedFlags = used.wrap === 1 ? OWNER_FLAGS : 0;
+    this.#availSlot = end < this.#size ? end : end - this.#size;
+    this.#availFlags = availWrap === 1 ? DESC_F_AVAIL : DESC_F_USED;
+  }
+
+  get isRecovering(): boolean {
+    const inflight = this.#inflight;
+    return inflight !== null && this.#retaken < inflight.resubmissions.length && this.fault === RING_OK;
   }
 
   move(memory: GuestMemory, layout: RingLayout): void {
@@ -113,74 +144,99 @@ export class PackedRing implements Ring {
 
   fetch(batch: ChainBatch): number {
     if (this.fault !== RING_OK) return 0;
-    const size = this.#size;
+    if (this.isRecovering) return this.#retakeAll(batch);
+    const desc = this.#desc;
     let taken = 0;
     // A slot that is taken cannot be available again, whatever its flags say.
-    while (this.#slotsTaken < size && batch.hasRoom()) {
-      const slot = this.#availSlot;
-      const word = Atomics.load(this.#desc, 4 * slot + 3);
+    while (this.#slotsTaken < this.#size && batch.hasRoom()) {
+      const at = 4 * this.#availSlot + 3;
+      const word = LOADS_IN_ORDER && taken > 0 ? desc[at]! : Atomics.load(desc, at);
       if (((word >>> 16) & OWNER_FLAGS) !== this.#availFlags) break;
       batch.beginChain();
-      const outcome = this.#walk(batch, slot, word);
-      if (outcome === TABLE_FULL && batch.count > 0) {
-        batch.dropChain(); // It stays available and comes first in the next batch.
-        break;
-      }
-      if (outcome !== ADDED) {
-        if (this.fault === RING_OK) this.fault = RING_BAD_CHAIN;
-        batch.dropChain();
-        break;
-      }
-      const slots = this.#chainSlots;
-      batch.endChain(this.#chainId, slots);
-      this.#slotsTaken += slots;
-      const next = slot + slots;
-      if (next < size) {
-        this.#availSlot = next;
-      } else {
-        this.#availSlot = next - size;
-        this.#availFlags ^= OWNER_FLAGS;
-      }
+      if (!this.#isTaken(batch, this.#take(batch, word))) break;
       taken++;
     }
     return taken;
   }
 
+  /** False if a chain has to wait for the next batch, or has broken the ring. */
+  #isTaken(batch: ChainBatch, outcome: number): boolean {
+    if (outcome === ADDED) return true;
+    // A chain that the table has no room for stays available and comes first in the next batch.
+    const isLater = outcome === TABLE_FULL && batch.count > 0;
+    if (!isLater && this.fault === RING_OK) this.fault = RING_BAD_CHAIN;
+    batch.dropChain();
+    return false;
+  }
+
+  /** Takes what was taken before a crash: from the record, as used descriptors may stand in the ring by now. */
+  #retakeAll(batch: ChainBatch): number {
+    const chains = this.#inflight!.resubmissions;
+    let taken = 0;
+    while (this.#retaken < chains.length && batch.hasRoom()) {
+      batch.beginChain();
+      if (!this.#isTaken(batch, this.#retake(batch, chains[this.#retaken]!.words))) break;
+      this.#retaken++;
+      taken++;
+    }
+    return taken;
+  }
+
+  /** {@linkcode #take} for the recorded descriptors `words`. */
+  #retake(batch: ChainBatch, words: Int32Array): number {
+    for (let at = 0; at < words.length; at += 4) {
+      const [low, high, length] = [words[at]! >>> 0, words[at + 1]! >>> 0, words[at + 2]! >>> 0];
+      const flags = words[at + 3]! >>> 16;
+      if ((flags & DESC_F_INDIRECT) !== 0 && words.length > 4) return CHAIN_INVALID;
+      const outcome = (flags & DESC_F_INDIRECT) !== 0
+        ? this.#addTable(batch, low, high, length)
+        : batch.addBuffer(this.#memory, low, high, length, (flags & DESC_F_WRITE) !== 0);
+      if (outcome !== ADDED) return outcome;
+    }
+    batch.endChain(words[words.length - 1]! & 0xffff, words.length / 4);
+    this.#slotsTaken += words.length / 4;
+    return ADDED;
+  }
+
   /**
-   * Flattens the chain whose head, at `slot`, has id and flags `word`. Anything but ADDED means it cannot be served.
+   * Flattens and takes the next chain, whose head has id and flags `word`. Anything but ADDED means it cannot be served.
    * The head alone says that a chain is available: what AVAIL and USED say further on is not looked at, as drivers
    * differ in what they write there.
    */
-  #walk(batch: ChainBatch, slot: number, word: number): number {
+  #take(batch: ChainBatch, word: number): number {
     const desc = this.#desc;
-    const slotsMax = this.#size - this.#slotsTaken;
-    for (let slots = 1; slots <= slotsMax; slots++) {
+    const memory = this.#memory;
+    const size = this.#size;
+    const slotsMax = size - this.#slotsTaken;
+    let slot = this.#availSlot;
+    let slots = 1;
+    for (;;) {
       const low = desc[4 * slot]! >>> 0;
       const high = desc[4 * slot + 1]! >>> 0;
       const length = desc[4 * slot + 2]! >>> 0;
       const flags = word >>> 16;
-      let outcome = ADDED;
-      if ((flags & DESC_F_INDIRECT) !== 0) {
-        // Tables and chained descriptors do not mix (Virtio, Packed: Driver Requirements: Indirect Descriptors).
-        if (slots > 1 || (flags & DESC_F_NEXT) !== 0) return CHAIN_INVALID;
-        outcome = this.#walkIndirect(batch, low, high, length);
-      } else {
-        outcome = batch.addBuffer(this.#memory, low, high, length, (flags & DESC_F_WRITE) !== 0);
-      }
+      // Tables and chained descriptors do not mix (Virtio, Packed: Driver Requirements: Indirect Descriptors).
+      if ((flags & DESC_F_INDIRECT) !== 0 && (slots > 1 || (flags & DESC_F_NEXT) !== 0)) return CHAIN_INVALID;
+      const outcome = (flags & DESC_F_INDIRECT) !== 0
+        ? this.#addTable(batch, low, high, length)
+        : batch.addBuffer(memory, low, high, length, (flags & DESC_F_WRITE) !== 0);
       if (outcome !== ADDED) return outcome;
-      if ((flags & DESC_F_NEXT) === 0) {
-        this.#chainId = word & 0xffff; // The id of a chain is in its last descriptor.
-        this.#chainSlots = slots;
-        return ADDED;
-      }
-      slot = slot + 1 === this.#size ? 0 : slot + 1;
+      if ((flags & DESC_F_NEXT) === 0) break;
+      if (slots === slotsMax) return CHAIN_INVALID; // More descriptors than the driver has to give.
+      slots++;
+      slot = slot + 1 === size ? 0 : slot + 1;
       word = desc[4 * slot + 3]!;
     }
-    return CHAIN_INVALID; // More descriptors than the driver has to give.
+    batch.endChain(word & 0xffff, slots); // The id of a chain is in its last descriptor.
+    if (this.#inflight !== null) this.#inflight.take(desc, this.#availSlot, slots, word & 0xffff);
+    this.#slotsTaken += slots;
+    if (slot + 1 === size || slot < this.#availSlot) this.#availFlags ^= OWNER_FLAGS;
+    this.#availSlot = slot + 1 === size ? 0 : slot + 1;
+    return ADDED;
   }
 
   /** A table's entries follow each other; WRITE is the only flag that counts (Virtio, Packed: Indirect Flag). */
-  #walkIndirect(batch: ChainBatch, low: number, high: number, length: number): number {
+  #addTable(batch: ChainBatch, low: number, high: number, length: number): number {
     const entries = copyIndirectTable(this.#memory, low, high, length);
     for (let i = 0; i < entries; i++) {
       const outcome = batch.addBuffer(
@@ -200,6 +256,7 @@ export class PackedRing implements Ring {
   complete(batch: ChainBatch): boolean {
     const { count } = batch;
     if (count === 0) return false;
+    if (this.#inflight !== null) return this.#completeRecorded(batch, this.#inflight);
     const desc = this.#desc;
     const size = this.#size;
     const first = this.#usedSlot;
@@ -227,6 +284,31 @@ export class PackedRing implements Ring {
     return this.#wantsNotification(slots);
   }
 
+  /** Completes chain by chain: the record knows of one completion at a time whether the driver was told of it. */
+  #completeRecorded(batch: ChainBatch, inflight: PackedInflight): boolean {
+    const desc = this.#desc;
+    let slots = 0;
+    for (let i = 0; i < batch.count; i++) {
+      const id = batch.id[i]!;
+      const at = 4 * this.#usedSlot;
+      const length = batch.usedLen[i]!;
+      const flags = length > 0 ? this.#usedFlags | DESC_F_WRITE : this.#usedFlags;
+      slots += batch.slots[i]!;
+      this.#usedSlot += batch.slots[i]!;
+      this.#slotsTaken -= batch.slots[i]!;
+      if (this.#usedSlot >= this.#size) {
+        this.#usedSlot -= this.#size;
+        this.#usedFlags ^= OWNER_FLAGS;
+      }
+      const wrap = this.#usedFlags === 0 ? 0 : 1;
+      inflight.link(id, this.#usedSlot, wrap);
+      desc[at + 2] = length;
+      Atomics.store(desc, at + 3, flags << 16 | id);
+      inflight.give(id, this.#usedSlot, wrap);
+    }
+    return this.#wantsNotification(slots);
+  }
+
   /** Whether the driver wants to hear of the `slots` slots before the used position. */
   #wantsNotification(slots: number): boolean {
     // Nobody said which rule the driver follows: an interrupt too many is better than one too few.
@@ -243,6 +325,7 @@ export class PackedRing implements Ring {
       ? RING_EVENT_FLAGS_DESC << 16 | this.#availPosition()
       : RING_EVENT_FLAGS_ENABLE << 16;
     Atomics.store(this.#deviceEvent, 0, event);
+    if (this.isRecovering) return true;
     if (this.fault !== RING_OK || this.#slotsTaken === this.#size) return false;
     const word = Atomics.load(this.#desc, 4 * this.#availSlot + 3);
     return ((word >>> 16) & OWNER_FLAGS) === this.#availFlags;

@@ -13,6 +13,8 @@ export interface RingFeatures {
    * and the event index may be in use all the same, and every rule is kept for both cases.
    */
   readonly known: boolean;
+  /** VIRTIO_F_RING_PACKED. */
+  readonly packed: boolean;
   /** VIRTIO_F_EVENT_IDX. */
   readonly eventIdx: boolean;
 }
@@ -49,6 +51,8 @@ export const RING_FAULTS: readonly string[] = [
 export interface Ring {
   /** One of the RING_ faults; anything but RING_OK is for good. */
   readonly fault: number;
+  /** True while there are requests to be done again that a process before this one had taken. */
+  readonly isRecovering: boolean;
   /** Adds available chains to `batch` while it has room; returns how many. */
   fetch(batch: ChainBatch): number;
   /** Writes the used entries of all of `batch`, publishes them at once; true if the driver wants to be notified. */

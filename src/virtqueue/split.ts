@@ -20,6 +20,7 @@ import {
 } from "../wire/vring.ts";
 import { ADDED, type ChainBatch, TABLE_FULL } from "./chain.ts";
 import { copyIndirectTable, indirectWords } from "./indirect.ts";
+import { SplitInflight } from "./inflight.ts";
 import { eventPassed } from "./notify.ts";
 import {
   type Ring,
@@ -48,9 +49,16 @@ export class SplitRing implements Ring {
   #usedElems: Uint32Array;
   #lastAvailIdx: number;
   #usedIdx: number;
+  /** Where requests under way are recorded; null: nowhere. */
+  readonly #inflight: SplitInflight | null;
+  /** How many of the record's requests have been taken again. */
+  #retaken = 0;
 
-  /** Serves the ring at the checked addresses of `layout`. The used index goes on from what the ring says. */
-  constructor(layout: RingLayout, memory: GuestMemory, features: RingFeatures) {
+  /**
+   * Serves the ring at the checked addresses of `layout`. The used index goes on from what the ring says. Requests under
+   * way are recorded at `inflightAddress`, unless that is 0. Throws {@linkcode InflightError}.
+   */
+  constructor(layout: RingLayout, memory: GuestMemory, features: RingFeatures, inflightAddress = 0) {
     this.#size = layout.size;
     this.#features = features;
     this.#memory = memory;
@@ -61,7 +69,17 @@ export class SplitRing implements Ring {
     this.#usedElems = new Uint32Array(used, 0, 1 + 2 * layout.size);
     this.#lastAvailIdx = layout.base & 0xffff;
     this.#usedIdx = Atomics.load(this.#used, IDX);
+    this.#inflight = inflightAddress === 0 ? null : new SplitInflight(inflightAddress, layout.size, this.#usedIdx);
+    if (this.#inflight?.isRecovered) {
+      // After a crash the frontend cannot know how far the device had come.
+      this.#lastAvailIdx = (this.#usedIdx + this.#inflight.resubmissions.length) & 0xffff;
+    }
     Atomics.store(this.#used, FLAGS, 0);
+  }
+
+  get isRecovering(): boolean {
+    const inflight = this.#inflight;
+    return inflight !== null && this.#retaken < inflight.resubmissions.length && this.fault === RING_OK;
   }
 
   move(memory: GuestMemory, layout: RingLayout): void {
@@ -79,6 +97,8 @@ export class SplitRing implements Ring {
 
   fetch(batch: ChainBatch): number {
     if (this.fault !== RING_OK) return 0;
+    if (this.isRecovering) return this.#retake(batch);
+    const first = batch.count;
     const availIdx = Atomics.load(this.#avail, IDX);
     const pending = (availIdx - this.#lastAvailIdx) & 0xffff;
     if (pending > this.#size) {
@@ -87,23 +107,38 @@ export class SplitRing implements Ring {
     }
     let taken = 0;
     while (taken < pending && batch.hasRoom()) {
-      const head = this.#avail[RING + (this.#lastAvailIdx & (this.#size - 1))]!;
-      batch.beginChain();
-      const outcome = this.#walk(batch, head);
-      if (outcome === TABLE_FULL && batch.count > 0) {
-        batch.dropChain(); // It stays available and comes first in the next batch.
-        break;
-      }
-      if (outcome !== ADDED) {
-        if (this.fault === RING_OK) this.fault = RING_BAD_CHAIN;
-        batch.dropChain();
-        break;
-      }
-      batch.endChain(head, 1);
+      if (!this.#take(batch, this.#avail[RING + (this.#lastAvailIdx & (this.#size - 1))]!)) break;
       this.#lastAvailIdx = (this.#lastAvailIdx + 1) & 0xffff;
       taken++;
     }
+    if (this.#inflight !== null) this.#inflight.take(batch, first);
     return taken;
+  }
+
+  /** The same for requests that were taken before a crash, and are recorded as such already. */
+  #retake(batch: ChainBatch): number {
+    const heads = this.#inflight!.resubmissions;
+    let taken = 0;
+    while (this.#retaken < heads.length && batch.hasRoom() && this.#take(batch, heads[this.#retaken]!)) {
+      this.#retaken++;
+      taken++;
+    }
+    return taken;
+  }
+
+  /** Adds the chain at `head` to `batch`; false if it has to wait for the next one, or has broken the ring. */
+  #take(batch: ChainBatch, head: number): boolean {
+    batch.beginChain();
+    const outcome = this.#walk(batch, head);
+    if (outcome === ADDED) {
+      batch.endChain(head, 1);
+      return true;
+    }
+    // A chain that the table has no room for stays available and comes first in the next batch.
+    const isLater = outcome === TABLE_FULL && batch.count > 0;
+    if (!isLater && this.fault === RING_OK) this.fault = RING_BAD_CHAIN;
+    batch.dropChain();
+    return false;
   }
 
   /** Flattens the chain that starts at descriptor `index`. Anything but ADDED means it cannot be served. */
@@ -164,7 +199,13 @@ export class SplitRing implements Ring {
       usedIdx = (usedIdx + 1) & 0xffff;
     }
     this.#usedIdx = usedIdx;
-    Atomics.store(this.#used, IDX, usedIdx);
+    if (this.#inflight === null) {
+      Atomics.store(this.#used, IDX, usedIdx);
+    } else {
+      this.#inflight.link(batch);
+      Atomics.store(this.#used, IDX, usedIdx);
+      this.#inflight.give(batch, usedIdx);
+    }
     return this.#wantsNotification(usedIdx, oldIdx);
   }
 
@@ -180,7 +221,8 @@ export class SplitRing implements Ring {
     // avail_event is part of the layout in any case, and a driver that uses it unasked waits for it to move.
     Atomics.store(this.#used, RING + 4 * this.#size, this.#lastAvailIdx);
     if (this.#features.known && !this.#features.eventIdx) Atomics.store(this.#used, FLAGS, 0);
-    return this.fault === RING_OK && Atomics.load(this.#avail, IDX) !== this.#lastAvailIdx;
+    if (this.fault !== RING_OK) return false;
+    return Atomics.load(this.#avail, IDX) !== this.#lastAvailIdx || this.isRecovering;
   }
 
   disableNotifications(): void {

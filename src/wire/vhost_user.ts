@@ -89,6 +89,12 @@ export const VRING_ADDR_LOG_OFFSET = 32;
 export const VRING_INDEX_MASK = 0xff;
 export const VRING_NOFD = 1 << 8;
 
+/** GET_INFLIGHT_FD and SET_INFLIGHT_FD: mmap_size u64, mmap_offset u64, num_queues u16, queue_size u16. */
+export const INFLIGHT_MMAP_SIZE_OFFSET = 0;
+export const INFLIGHT_MMAP_OFFSET_OFFSET = 8;
+export const INFLIGHT_NUM_QUEUES_OFFSET = 16;
+export const INFLIGHT_QUEUE_SIZE_OFFSET = 18;
+
 /** GET_CONFIG and SET_CONFIG: offset u32, size u32, flags u32, then the bytes. */
 export const CONFIG_HEADER_BYTES = 12;
 export const CONFIG_BYTES_MAX = 256;

@@ -1,0 +1,371 @@
+/**
+ * The record of requests under way that outlives the device process (vhost-user, Inflight I/O tracking): a region of
+ * shared memory in which a ring notes what it has taken and not yet given back. After a crash the next process reads it
+ * and does those requests again.
+ *
+ * The region belongs to the frontend. While a ring is served it is written only; what it says is believed nowhere but
+ * in recovery, and there every field is checked.
+ *
+ * @module
+ */
+import { viewOf } from "../os/memory_map.ts";
+import { DESC_F_AVAIL, DESC_F_USED } from "../wire/vring.ts";
+import type { ChainBatch } from "./chain.ts";
+
+/** Both layouts begin with features u64, version u16 and the number of entries u16. */
+const VERSION_OFFSET = 8;
+const DESC_NUM_OFFSET = 10;
+const VERSION = 1;
+/** Split: the entry completed last, the used index that the record has caught up with, then the entries. */
+const LAST_BATCH_HEAD_OFFSET = 12;
+const USED_IDX_OFFSET = 14;
+const SPLIT_ENTRIES_OFFSET = 16;
+/** A split entry: inflight u8, padding, next u16 at 6, counter u64 at 8. */
+const SPLIT_ENTRY_BYTES = 16;
+const SPLIT_NEXT_OFFSET = 6;
+/** Packed: free list head and used position, each with the copy of before the completion under way. */
+const FREE_HEAD_OFFSET = 12;
+const OLD_FREE_HEAD_OFFSET = 14;
+const PACKED_USED_IDX_OFFSET = 16;
+const OLD_USED_IDX_OFFSET = 18;
+const USED_WRAP_OFFSET = 20;
+const OLD_USED_WRAP_OFFSET = 21;
+const PACKED_ENTRIES_OFFSET = 32;
+/** A packed entry: inflight u8, padding, next u16, last u16, num u16, counter u64, id u16, flags u16, len u32, addr u64. */
+const PACKED_ENTRY_BYTES = 32;
+const PACKED_NEXT_OFFSET = 2;
+const PACKED_LAST_OFFSET = 4;
+const PACKED_NUM_OFFSET = 6;
+const COUNTER_OFFSET = 8;
+/** Id and flags are one word, as in the ring. */
+const PACKED_ID_OFFSET = 16;
+const PACKED_LEN_OFFSET = 20;
+const PACKED_ADDR_OFFSET = 24;
+
+const NONE = -1;
+const TWO_32 = 2 ** 32;
+
+/** Bytes to set aside for the record of a ring of `size` entries, whichever format it will have. */
+export function inflightBytes(size: number): number {
+  return Math.ceil((PACKED_ENTRIES_OFFSET + PACKED_ENTRY_BYTES * size) / 64) * 64;
+}
+
+/** A record that contradicts itself: the requests it speaks of cannot be done again. */
+export class InflightError extends Error {
+  override readonly name = "InflightError";
+}
+
+/** What the formats have in common. Numbers in the region are little-endian, as the machine is. */
+class Region {
+  protected readonly view: DataView;
+  protected readonly size: number;
+  /** Orders requests: higher is later. */
+  protected counter = 0;
+
+  protected constructor(address: number, size: number) {
+    this.view = new DataView(viewOf(address, inflightBytes(size)));
+    this.size = size;
+  }
+
+  /** True if a process has used the region and did not come to an orderly stop. */
+  protected get isRecoverable(): boolean {
+    const version = this.view.getUint16(VERSION_OFFSET, true);
+    if (version === 0) return false;
+    if (version !== VERSION) throw new InflightError(`its version is ${version}`);
+    const entries = this.view.getUint16(DESC_NUM_OFFSET, true);
+    if (entries !== this.size) throw new InflightError(`it is of ${entries} entries, the ring of ${this.size}`);
+    return true;
+  }
+
+  protected begin(): void {
+    new Uint8Array(this.view.buffer).fill(0);
+    this.view.setUint16(DESC_NUM_OFFSET, this.size, true);
+    this.view.setUint16(VERSION_OFFSET, VERSION, true);
+  }
+
+  protected counterAt(entry: number): number {
+    const at = entry + COUNTER_OFFSET;
+    return this.view.getUint32(at, true) + this.view.getUint32(at + 4, true) * TWO_32;
+  }
+
+  protected stamp(entry: number): void {
+    const counter = this.counter++;
+    this.view.setUint32(entry + COUNTER_OFFSET, counter, true);
+    this.view.setUint32(entry + COUNTER_OFFSET + 4, Math.floor(counter / TWO_32), true);
+  }
+}
+
+/** The record of a split ring. */
+export class SplitInflight extends Region {
+  /** Heads to do again, in the order in which they were first taken. */
+  readonly resubmissions: readonly number[];
+  /** True if the record was there already: then it, and not the frontend, knows where the ring stands. */
+  readonly isRecovered: boolean;
+  #lastBatchHead = 0;
+
+  /**
+   * Goes on with the record at `address`, or begins it; `usedIdx` is what the used ring says. Throws
+   * {@linkcode InflightError} if the record contradicts itself: {@linkcode forgetInflight} it then.
+   */
+  constructor(address: number, size: number, usedIdx: number) {
+    super(address, size);
+    this.isRecovered = this.isRecoverable;
+    this.resubmissions = this.isRecovered ? this.#recover(usedIdx) : [];
+    if (this.resubmissions.length === 0) this.begin();
+    this.view.setUint16(USED_IDX_OFFSET, usedIdx, true);
+  }
+
+  #entry(head: number): number {
+    return SPLIT_ENTRIES_OFFSET + SPLIT_ENTRY_BYTES * head;
+  }
+
+  /** Finishes the completion that the crash interrupted; returns what is still to do. */
+  #recover(usedIdx: number): number[] {
+    const { view, size } = this;
+    // Entries that the driver was told of, and that were perhaps not marked as done any more.
+    let published = (usedIdx - view.getUint16(USED_IDX_OFFSET, true)) & 0xffff;
+    if (published > size) throw new InflightError(`the used ring is ${published} entries ahead of it`);
+    let head = view.getUint16(LAST_BATCH_HEAD_OFFSET, true);
+    for (; published > 0; published--) {
+      if (head >= size) throw new InflightError(`its list of completed entries leads to entry ${head}`);
+      view.setUint8(this.#entry(head), 0);
+      head = view.getUint16(this.#entry(head) + SPLIT_NEXT_OFFSET, true);
+    }
+    const heads: number[] = [];
+    for (let i = 0; i < size; i++) {
+      const mark = view.getUint8(this.#entry(i));
+      if (mark > 1) throw new InflightError(`entry ${i} is marked ${mark}`);
+      if (mark === 1) heads.push(i);
+    }
+    const counters = new Map(heads.map((i) => [i, this.counterAt(this.#entry(i))]));
+    heads.sort((a, b) => counters.get(a)! - counters.get(b)!);
+    // New numbers in the same order: the old ones may be anything.
+    for (const i of heads) this.stamp(this.#entry(i));
+    return heads;
+  }
+
+  /** Notes the chains of `batch` from number `first` on as taken. */
+  take(batch: ChainBatch, first: number): void {
+    for (let i = first; i < batch.count; i++) {
+      const entry = this.#entry(batch.id[i]!);
+      this.stamp(entry);
+      this.view.setUint8(entry, 1);
+    }
+  }
+
+  /** Links the chains of `batch`, whose completion the driver is about to be told. */
+  link(batch: ChainBatch): void {
+    for (let i = 0; i < batch.count; i++) {
+      const head = batch.id[i]!;
+      this.view.setUint16(this.#entry(head) + SPLIT_NEXT_OFFSET, this.#lastBatchHead, true);
+      this.#lastBatchHead = head;
+    }
+    this.view.setUint16(LAST_BATCH_HEAD_OFFSET, this.#lastBatchHead, true);
+  }
+
+  /** The driver has been told: the chains of `batch` are done. */
+  give(batch: ChainBatch, usedIdx: number): void {
+    for (let i = 0; i < batch.count; i++) this.view.setUint8(this.#entry(batch.id[i]!), 0);
+    this.view.setUint16(USED_IDX_OFFSET, usedIdx, true);
+  }
+}
+
+/** A packed ring's chain to be done again: its descriptors, four words each, as they stood in the ring. */
+export interface RecordedChain {
+  readonly head: number;
+  readonly words: Int32Array;
+}
+
+/** Where the used descriptors of a packed ring go on. */
+export interface UsedPosition {
+  readonly slot: number;
+  readonly wrap: number;
+}
+
+/**
+ * The record of a packed ring. Its descriptors are copied, as the ring's own are overwritten by used ones. The free list
+ * is kept privately and only written to the region.
+ */
+export class PackedInflight extends Region {
+  /** Chains to do again, in the order in which they were first taken. */
+  readonly resubmissions: readonly RecordedChain[];
+  /** As in {@linkcode SplitInflight}. */
+  readonly isRecovered: boolean;
+  /** Where the ring really stands. */
+  readonly used: UsedPosition;
+  readonly #next: Int32Array;
+  /** Head entry by buffer id. */
+  readonly #headOf = new Int32Array(0x10000).fill(NONE);
+  readonly #num: Uint16Array;
+  #freeHead = 0;
+  #freeCount: number;
+
+  /**
+   * Goes on with the record at `address` of a ring whose descriptors are `desc`, or begins it at position `start`.
+   * Throws {@linkcode InflightError} if the record contradicts itself.
+   */
+  constructor(address: number, size: number, start: UsedPosition, desc: Int32Array) {
+    super(address, size);
+    this.#next = Int32Array.from({ length: size }, (_, i) => i + 1);
+    this.#num = new Uint16Array(size);
+    this.#freeCount = size;
+    this.isRecovered = this.isRecoverable;
+    this.used = this.isRecovered ? this.#recoverPosition(desc) : start;
+    this.resubmissions = this.isRecovered ? this.#recoverChains() : [];
+    if (this.resubmissions.length === 0) this.begin();
+    this.#writeList();
+    this.#writePosition(this.used);
+  }
+
+  #entry(index: number): number {
+    return PACKED_ENTRIES_OFFSET + PACKED_ENTRY_BYTES * index;
+  }
+
+  /** Decides whether the driver was told of the completion that the crash interrupted. */
+  #recoverPosition(desc: Int32Array): UsedPosition {
+    const { view, size } = this;
+    const now = { slot: view.getUint16(PACKED_USED_IDX_OFFSET, true), wrap: view.getUint8(USED_WRAP_OFFSET) };
+    const old = { slot: view.getUint16(OLD_USED_IDX_OFFSET, true), wrap: view.getUint8(OLD_USED_WRAP_OFFSET) };
+    for (const { slot, wrap } of [now, old]) {
+      if (slot >= size || wrap > 1) throw new InflightError(`its used position is ${slot}, wrap counter ${wrap}`);
+    }
+    if (now.slot === old.slot && now.wrap === old.wrap) return now;
+    const owner = (desc[4 * old.slot + 3]! >>> 16) & (DESC_F_AVAIL | DESC_F_USED);
+    // Still available: the used descriptor was never written, and the chain is to be done again.
+    if (owner === (old.wrap === 1 ? DESC_F_AVAIL : DESC_F_USED)) return old;
+    const done = view.getUint16(FREE_HEAD_OFFSET, true);
+    if (done >= size) throw new InflightError(`its free list begins at entry ${done}`);
+    view.setUint8(this.#entry(done), 0);
+    return now;
+  }
+
+  #recoverChains(): RecordedChain[] {
+    const { view, size } = this;
+    const heads: { head: number; counter: number }[] = [];
+    for (let i = 0; i < size; i++) {
+      const mark = view.getUint8(this.#entry(i));
+      if (mark > 1) throw new InflightError(`entry ${i} is marked ${mark}`);
+      if (mark === 1) heads.push({ head: i, counter: this.counterAt(this.#entry(i)) });
+    }
+    heads.sort((a, b) => a.counter - b.counter);
+    const isTaken = new Uint8Array(size);
+    const chains = heads.map(({ head }) => ({ head, words: this.#readChain(head, isTaken) }));
+    // What no chain has is free, in order of the entries.
+    const free = Array.from(isTaken.keys()).filter((i) => isTaken[i] === 0);
+    free.forEach((entry, i) => this.#next[entry] = free[i + 1] ?? size);
+    this.#freeHead = free[0] ?? size;
+    this.#freeCount = free.length;
+    for (const { head } of heads) this.stamp(this.#entry(head));
+    return chains;
+  }
+
+  #readChain(head: number, isTaken: Uint8Array): Int32Array {
+    const { view, size } = this;
+    const num = view.getUint16(this.#entry(head) + PACKED_NUM_OFFSET, true);
+    if (num === 0 || num > size) throw new InflightError(`the chain at entry ${head} has ${num} descriptors`);
+    const words = new Int32Array(4 * num);
+    let index = head;
+    let last = head;
+    for (let i = 0; i < num; i++) {
+      if (index >= size || isTaken[index] !== 0) {
+        throw new InflightError(`the chain at entry ${head} leads to entry ${index}`);
+      }
+      isTaken[index] = 1;
+      const entry = this.#entry(index);
+      words[4 * i] = view.getInt32(entry + PACKED_ADDR_OFFSET, true);
+      words[4 * i + 1] = view.getInt32(entry + PACKED_ADDR_OFFSET + 4, true);
+      words[4 * i + 2] = view.getInt32(entry + PACKED_LEN_OFFSET, true);
+      words[4 * i + 3] = view.getInt32(entry + PACKED_ID_OFFSET, true);
+      last = index;
+      index = view.getUint16(entry + PACKED_NEXT_OFFSET, true);
+      this.#next[last] = index;
+    }
+    this.#num[head] = num;
+    this.#headOf[words[4 * num - 1]! & 0xffff] = head;
+    view.setUint16(this.#entry(head) + PACKED_LAST_OFFSET, last, true);
+    return words;
+  }
+
+  /** The private free list, as others would read it. */
+  #writeList(): void {
+    for (let i = 0; i < this.size; i++) {
+      this.view.setUint16(this.#entry(i) + PACKED_NEXT_OFFSET, this.#next[i]!, true);
+    }
+    this.view.setUint16(FREE_HEAD_OFFSET, this.#freeHead, true);
+    this.view.setUint16(OLD_FREE_HEAD_OFFSET, this.#freeHead, true);
+  }
+
+  #writePosition({ slot, wrap }: UsedPosition): void {
+    for (const at of [PACKED_USED_IDX_OFFSET, OLD_USED_IDX_OFFSET]) this.view.setUint16(at, slot, true);
+    for (const at of [USED_WRAP_OFFSET, OLD_USED_WRAP_OFFSET]) this.view.setUint8(at, wrap);
+  }
+
+  /** Notes the chain of `slots` descriptors from `slot` on in the ring `desc` as taken. */
+  take(desc: Int32Array, slot: number, slots: number, id: number): void {
+    // Ids that a driver uses twice take entries that never come back; then chains go unrecorded, and nothing else.
+    if (this.#freeCount < slots) return;
+    const { view, size } = this;
+    const head = this.#freeHead;
+    let index = head;
+    let last = head;
+    for (let i = 0; i < slots; i++) {
+      const entry = this.#entry(index);
+      const at = 4 * (slot + i < size ? slot + i : slot + i - size);
+      view.setInt32(entry + PACKED_ADDR_OFFSET, desc[at]!, true);
+      view.setInt32(entry + PACKED_ADDR_OFFSET + 4, desc[at + 1]!, true);
+      view.setInt32(entry + PACKED_LEN_OFFSET, desc[at + 2]!, true);
+      view.setInt32(entry + PACKED_ID_OFFSET, desc[at + 3]!, true);
+      last = index;
+      index = this.#next[index]!;
+    }
+    const entry = this.#entry(head);
+    // Its id is what the device answers with, whatever the ring says by now.
+    view.setUint16(this.#entry(last) + PACKED_ID_OFFSET, id, true);
+    view.setUint16(entry + PACKED_LAST_OFFSET, last, true);
+    view.setUint16(entry + PACKED_NUM_OFFSET, slots, true);
+    this.stamp(entry);
+    view.setUint8(entry, 1);
+    this.#freeHead = index;
+    this.#freeCount -= slots;
+    this.#num[head] = slots;
+    this.#headOf[id] = head;
+    view.setUint16(FREE_HEAD_OFFSET, index, true);
+    view.setUint16(OLD_FREE_HEAD_OFFSET, index, true);
+  }
+
+  /** The driver is about to be told that the chain with buffer `id` is done, after which it stands at `slot`. */
+  link(id: number, slot: number, wrap: number): void {
+    const { view } = this;
+    const head = this.#headOf[id]!;
+    if (head !== NONE) {
+      let last = head;
+      for (let i = 1; i < this.#num[head]!; i++) last = this.#next[last]!;
+      this.#next[last] = this.#freeHead;
+      view.setUint16(this.#entry(last) + PACKED_NEXT_OFFSET, this.#freeHead, true);
+      this.#freeHead = head;
+      this.#freeCount += this.#num[head]!;
+      view.setUint16(FREE_HEAD_OFFSET, head, true);
+    }
+    view.setUint16(PACKED_USED_IDX_OFFSET, slot, true);
+    view.setUint8(USED_WRAP_OFFSET, wrap);
+  }
+
+  /** The driver has been told. */
+  give(id: number, slot: number, wrap: number): void {
+    const { view } = this;
+    const head = this.#headOf[id]!;
+    if (head !== NONE) view.setUint8(this.#entry(head), 0);
+    this.#headOf[id] = NONE;
+    view.setUint16(OLD_FREE_HEAD_OFFSET, this.#freeHead, true);
+    view.setUint16(OLD_USED_IDX_OFFSET, slot, true);
+    view.setUint8(OLD_USED_WRAP_OFFSET, wrap);
+  }
+}
+
+/**
+ * Makes the record at `address` one that was never used: nothing is under way and the frontend is told where the ring
+ * stands, or the record contradicts itself.
+ */
+export function forgetInflight(address: number): void {
+  new DataView(viewOf(address, SPLIT_ENTRIES_OFFSET)).setUint16(VERSION_OFFSET, 0, true);
+}
