@@ -5,25 +5,38 @@
  * @module
  */
 import { libcrypto } from "../../ffi/libcrypto.ts";
-import { fillBytes, NativeArgs } from "../memory/native.ts";
-import { gather, OVERLAPPING, relate, scatter, type SegmentTable, sliceSpan, Span } from "../memory/segments.ts";
-import { bounceAadAddress, bounceAddress, DATA_BYTES_MAX, OUT_LENGTH, smallAddress, wipeBounce } from "./bounce.ts";
+import { fillBytes } from "../memory/native.ts";
+import {
+  gather,
+  gatherTo,
+  OVERLAPPING,
+  relate,
+  scatter,
+  scatterFrom,
+  type SegmentTable,
+  sliceSpan,
+  Span,
+} from "../memory/segments.ts";
+import { bounceAadAddress, bounceAddress, DATA_BYTES_MAX, smallAddress, wipeBounce } from "./bounce.ts";
+import {
+  authenticateSegment,
+  control,
+  CTRL_GET_TAG,
+  CTRL_SET_IV_LENGTH,
+  CTRL_SET_TAG,
+  finish,
+  initContext,
+  newContext,
+  update,
+  updateSegments,
+} from "./evp_cipher.ts";
 import { GcmFromCounterBlock } from "./gcm_j0.ts";
 import { DONE, FAILED, type Operation, TAG_MISMATCH } from "./operation.ts";
-import { fetchCipher } from "./openssl.ts";
 
-const { EVP_CipherInit_ex, EVP_CipherUpdate, EVP_CipherFinal_ex, EVP_CIPHER_CTX_ctrl } = libcrypto;
-
-const EVP_CTRL_AEAD_SET_IVLEN = 0x9;
-const EVP_CTRL_AEAD_GET_TAG = 0x10;
-const EVP_CTRL_AEAD_SET_TAG = 0x11;
-const OUT_LENGTH_ADDRESS = BigInt(smallAddress + OUT_LENGTH);
 /** Where tags are made and compared. */
 const TAG = 256;
 const tagAddress = smallAddress + TAG;
-
-const args = new NativeArgs(4);
-const { u64 } = args;
+const TAG_U64 = BigInt(tagAddress);
 
 /** An AEAD with a key in it. */
 export interface AeadTransform {
@@ -36,29 +49,6 @@ export interface AeadTransform {
   run(operation: Operation): number;
   /** Wipes and gives up the native context. */
   free(): void;
-}
-
-function update(context: Deno.PointerValue, to: number, from: number, length: number): boolean {
-  args.set(0, to);
-  args.set(1, from);
-  return EVP_CipherUpdate(
-    context,
-    BigInt.asUintN(64, u64[0]!),
-    BigInt.asUintN(64, OUT_LENGTH_ADDRESS),
-    BigInt.asUintN(64, u64[1]!),
-    length,
-  ) === 1;
-}
-
-function control(context: Deno.PointerValue, type: number, length: number, address: number): boolean {
-  args.set(2, address);
-  return EVP_CIPHER_CTX_ctrl(context, type, length, BigInt.asUintN(64, u64[2]!)) === 1;
-}
-
-function init(context: Deno.PointerValue, key: number, iv: number): boolean {
-  args.set(0, key);
-  args.set(1, iv);
-  return EVP_CipherInit_ex(context, null, null, BigInt.asUintN(64, u64[0]!), BigInt.asUintN(64, u64[1]!), -1) === 1;
 }
 
 function zeroSpan(segments: SegmentTable, span: Span): void {
@@ -93,7 +83,7 @@ function cutTag(operation: Operation, encrypt: boolean): boolean {
 
 /** GCM and ChaCha20-Poly1305. */
 export class EvpAead implements AeadTransform {
-  readonly #context: Deno.PointerValue = libcrypto.EVP_CIPHER_CTX_new();
+  readonly #context: bigint;
   readonly #encrypt: boolean;
   readonly #counterBlock: GcmFromCounterBlock | undefined;
   readonly #gcm: boolean;
@@ -104,11 +94,11 @@ export class EvpAead implements AeadTransform {
     this.#encrypt = encrypt;
     this.#gcm = name.endsWith("GCM");
     this.#counterBlock = this.#gcm ? new GcmFromCounterBlock(keyLen) : undefined;
-    EVP_CipherInit_ex(this.#context, fetchCipher(name), null, 0n, 0n, encrypt ? 1 : 0);
+    this.#context = newContext(name, encrypt);
   }
 
   setKey(key: number): boolean {
-    const ok = init(this.#context, key, 0) && (this.#counterBlock?.setKey(key) ?? true);
+    const ok = initContext(this.#context, key, 0) && (this.#counterBlock?.setKey(key) ?? true);
     if (!ok) libcrypto.ERR_clear_error();
     return ok;
   }
@@ -121,33 +111,28 @@ export class EvpAead implements AeadTransform {
     if (this.#gcm && ivLen === 16) return this.#runFromCounterBlock(operation);
     if (!this.#start(operation) || !this.#authenticate(operation)) return this.#fail(operation);
     if (text.length > 0 && !this.#crypt(operation.segments)) return this.#fail(operation);
-    args.set(0, tagAddress);
-    const finished = EVP_CipherFinal_ex(
-      this.#context,
-      BigInt.asUintN(64, u64[0]!),
-      BigInt.asUintN(64, OUT_LENGTH_ADDRESS),
-    );
+    const finished = finish(this.#context, tagAddress);
     if (!this.#encrypt) {
-      if (finished === 1) return DONE;
+      if (finished) return DONE;
       this.#fail(operation);
       return TAG_MISMATCH;
     }
-    if (finished !== 1 || !control(this.#context, EVP_CTRL_AEAD_GET_TAG, tagLen, tagAddress)) {
+    if (!finished || !control(this.#context, CTRL_GET_TAG, tagLen, tagAddress)) {
       return this.#fail(operation);
     }
-    scatter(operation.segments, tagAddress, tag);
+    scatterFrom(operation.segments, TAG_U64, tag);
     return DONE;
   }
 
   #start(operation: Operation): boolean {
     if (operation.ivLen !== this.#ivLen) {
-      if (!control(this.#context, EVP_CTRL_AEAD_SET_IVLEN, operation.ivLen, 0)) return false;
+      if (!control(this.#context, CTRL_SET_IV_LENGTH, operation.ivLen, 0)) return false;
       this.#ivLen = operation.ivLen;
     }
-    if (!init(this.#context, 0, operation.iv)) return false;
+    if (!initContext(this.#context, 0, operation.iv)) return false;
     if (this.#encrypt) return true;
-    gather(operation.segments, tag, tagAddress);
-    return control(this.#context, EVP_CTRL_AEAD_SET_TAG, operation.tagLen, tagAddress);
+    gatherTo(operation.segments, tag, TAG_U64, 0);
+    return control(this.#context, CTRL_SET_TAG, operation.tagLen, tagAddress);
   }
 
   #authenticate(operation: Operation): boolean {
@@ -157,7 +142,7 @@ export class EvpAead implements AeadTransform {
     let rest = aad.length;
     while (rest > 0) {
       const piece = Math.min(rest, segments.length[segment]! - offset);
-      if (!update(this.#context, 0, segments.address[segment]! + offset, piece)) return false;
+      if (!authenticateSegment(this.#context, segments, segment, offset, piece)) return false;
       rest -= piece;
       segment++;
       offset = 0;
@@ -175,9 +160,17 @@ export class EvpAead implements AeadTransform {
       return ok;
     }
     if (text.address !== 0 && result.address !== 0) {
-      return update(this.#context, result.address, text.address, text.length);
+      return updateSegments(
+        this.#context,
+        segments,
+        result.segment,
+        result.offset,
+        text.segment,
+        text.offset,
+        text.length,
+      );
     }
-    const { address, length } = segments;
+    const { length } = segments;
     let i = text.segment;
     let j = result.segment;
     let from = text.offset;
@@ -185,7 +178,7 @@ export class EvpAead implements AeadTransform {
     let rest = text.length;
     while (rest > 0) {
       const piece = Math.min(rest, length[i]! - from, length[j]! - to);
-      if (!update(this.#context, address[j]! + to, address[i]! + from, piece)) return false;
+      if (!updateSegments(this.#context, segments, j, to, i, from, piece)) return false;
       rest -= piece;
       from += piece;
       to += piece;
@@ -240,19 +233,19 @@ export class EvpAead implements AeadTransform {
 
 /** CCM with AES. Its lengths belong to its initialisation and its data is taken at once. */
 export class CcmAead implements AeadTransform {
-  readonly #context: Deno.PointerValue = libcrypto.EVP_CIPHER_CTX_new();
+  readonly #context: bigint;
   readonly #encrypt: boolean;
   #key = 0;
 
   /** For keys of `keyLen` bytes: 16, 24 or 32. */
   constructor(keyLen: number, encrypt: boolean) {
     this.#encrypt = encrypt;
-    EVP_CipherInit_ex(this.#context, fetchCipher(`AES-${8 * keyLen}-CCM`), null, 0n, 0n, encrypt ? 1 : 0);
+    this.#context = newContext(`AES-${8 * keyLen}-CCM`, encrypt);
   }
 
   setKey(key: number): boolean {
     this.#key = key;
-    return init(this.#context, key, 0);
+    return initContext(this.#context, key, 0);
   }
 
   run(operation: Operation): number {
@@ -267,24 +260,24 @@ export class CcmAead implements AeadTransform {
     if (!authenticated) return this.#fail(operation, FAILED);
     if (!this.#crypt(segments)) return this.#fail(operation, this.#encrypt ? FAILED : TAG_MISMATCH);
     if (!this.#encrypt) return DONE;
-    if (!control(this.#context, EVP_CTRL_AEAD_GET_TAG, tagLen, tagAddress)) return this.#fail(operation, FAILED);
+    if (!control(this.#context, CTRL_GET_TAG, tagLen, tagAddress)) return this.#fail(operation, FAILED);
     scatter(segments, tagAddress, tag);
     return DONE;
   }
 
   #start(operation: Operation): boolean {
     const { segments, tagLen, ivLen, iv } = operation;
-    if (!control(this.#context, EVP_CTRL_AEAD_SET_IVLEN, ivLen, 0)) return false;
+    if (!control(this.#context, CTRL_SET_IV_LENGTH, ivLen, 0)) return false;
     if (!this.#encrypt) gather(segments, tag, tagAddress);
     const given = this.#encrypt ? 0 : tagAddress;
-    if (!control(this.#context, EVP_CTRL_AEAD_SET_TAG, tagLen, given)) return false;
-    return init(this.#context, this.#key, iv);
+    if (!control(this.#context, CTRL_SET_TAG, tagLen, given)) return false;
+    return initContext(this.#context, this.#key, iv);
   }
 
   #authenticate(segments: SegmentTable, aad: Span): boolean {
     if (!update(this.#context, 0, 0, text.length)) return false;
     if (aad.length === 0) return true;
-    if (aad.address !== 0) return update(this.#context, 0, aad.address, aad.length);
+    if (aad.address !== 0) return authenticateSegment(this.#context, segments, aad.segment, aad.offset, aad.length);
     if (aad.length > DATA_BYTES_MAX) return false;
     gather(segments, aad, bounceAadAddress);
     return update(this.#context, 0, bounceAadAddress, aad.length);
@@ -294,7 +287,15 @@ export class CcmAead implements AeadTransform {
     // Of no data there is still a tag to make or check, and OpenSSL does it when it is given some.
     if (text.length === 0) return update(this.#context, bounceAddress, bounceAddress, 0);
     if (text.address !== 0 && result.address !== 0 && relate(segments, text, result) !== OVERLAPPING) {
-      return update(this.#context, result.address, text.address, text.length);
+      return updateSegments(
+        this.#context,
+        segments,
+        result.segment,
+        result.offset,
+        text.segment,
+        text.offset,
+        text.length,
+      );
     }
     gather(segments, text, bounceAddress);
     const ok = update(this.#context, bounceAddress, bounceAddress, text.length);

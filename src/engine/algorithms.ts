@@ -1,6 +1,8 @@
 /**
  * The algorithms, as data: for each number of the specification what serves it. What a library on this host lacks
- * drops out of the masks by itself.
+ * drops out of the masks by itself. KASUMI, SNOW 3G and ZUC come from libIPSec_MB, GMAC-Twofish from libgcrypt, all
+ * else from OpenSSL. MAC number 50, CBCMAC-KASUMI-F9, is served by nothing: neither the specification nor 3GPP says
+ * what it is, other than F9 itself, which is number 27 and already a CBC-MAC of its own kind (TS 35.201, 4).
  *
  * @module
  */
@@ -10,11 +12,16 @@ import { type CipherSpec, type CipherTransform, CUT_BLOCKS, CUT_STREAM, CUT_WHOL
 import { AesF8, TripleDesCtr } from "./composed_cipher.ts";
 import { CbcMacAes, GmacAes, XcbcAes } from "./composed_mac.ts";
 import { type DigestTransform, EvpHash, EvpMac } from "./digest.ts";
+import { type EngineName, ENGINES } from "./engines.ts";
+import { gcryptProblem, GmacTwofish } from "./gcrypt.ts";
+import { ipsecMbProblem, KasumiF8, KasumiF9, Snow3gUea2, Snow3gUia2, ZucEea3, ZucEia3 } from "./ipsec_mb.ts";
 import { AUTH_KEY_BYTES_MAX } from "./operation.ts";
 import { fetchCipher, fetchDigest, fetchMac } from "./openssl.ts";
 
 /** A cipher of the table. */
 export interface CipherRow {
+  /** What serves it; OpenSSL unless something is said. */
+  readonly engine?: EngineName;
   /** Its number. */
   readonly algo: number;
   /** Its name, as people write it. */
@@ -31,6 +38,8 @@ export interface CipherRow {
 
 /** A hash or MAC of the table. */
 export interface DigestRow {
+  /** What serves it; OpenSSL unless something is said. */
+  readonly engine?: EngineName;
   /** Its number. */
   readonly algo: number;
   /** Its name. */
@@ -39,7 +48,7 @@ export interface DigestRow {
   readonly keyLens?: ReadonlySet<number>;
   /** Bytes of a full digest; 0: any number. */
   readonly digestBytes: number;
-  /** True if it can be made here. */
+  /** True if it can be made here, the library that serves it being there. */
   isAvailable(): boolean;
   /** Makes one. */
   create(keyLen: number): DigestTransform;
@@ -47,6 +56,8 @@ export interface DigestRow {
 
 /** An AEAD of the table. */
 export interface AeadRow {
+  /** What serves it; OpenSSL unless something is said. */
+  readonly engine?: EngineName;
   /** Its number. */
   readonly algo: number;
   /** Its name. */
@@ -83,6 +94,17 @@ function blocks(names: Record<number, string>, blockBytes: number, ivLen: number
   return { names, blockBytes, ivLen, cut: CUT_BLOCKS, dataBytesMin: blockBytes };
 }
 
+/** The key length of all that 3GPP has standardised. */
+const KEY_LENS_3GPP: ReadonlySet<number> = new Set([16]);
+
+function cipher3gpp(algo: number, name: string, create: () => CipherTransform): CipherRow {
+  return { algo, name, engine: "ipsec-mb", keyLens: KEY_LENS_3GPP, needs: [], create };
+}
+
+function mac3gpp(algo: number, name: string, create: () => DigestTransform): DigestRow {
+  return { algo, name, engine: "ipsec-mb", keyLens: KEY_LENS_3GPP, digestBytes: 4, isAvailable: () => true, create };
+}
+
 /** CIPHER algorithms. */
 export const CIPHERS: readonly CipherRow[] = [
   evp(wire.CIPHER_ARC4, "ARC4", {
@@ -113,6 +135,8 @@ export const CIPHERS: readonly CipherRow[] = [
     needs: ["DES-EDE", "DES-EDE3"],
     create: (keyLen) => new TripleDesCtr(keyLen),
   },
+  cipher3gpp(wire.CIPHER_KASUMI_F8, "KASUMI-F8", () => new KasumiF8()),
+  cipher3gpp(wire.CIPHER_SNOW3G_UEA2, "SNOW3G-UEA2", () => new Snow3gUea2()),
   {
     algo: wire.CIPHER_AES_F8,
     name: "AES-F8",
@@ -128,6 +152,7 @@ export const CIPHERS: readonly CipherRow[] = [
     dataBytesMin: 16,
     distinctHalves: true,
   }),
+  cipher3gpp(wire.CIPHER_ZUC_EEA3, "ZUC-EEA3", () => new ZucEea3()),
 ];
 
 function hash(algo: number, name: string, opensslName: string, digestBytes: number): DigestRow {
@@ -135,7 +160,7 @@ function hash(algo: number, name: string, opensslName: string, digestBytes: numb
     algo,
     name,
     digestBytes,
-    isAvailable: () => fetchDigest(opensslName) !== null,
+    isAvailable: () => fetchDigest(opensslName) !== 0n,
     create: () => new EvpHash(opensslName, digestBytes),
   };
 }
@@ -165,7 +190,7 @@ function hmac(algo: number, name: string, digest: string, digestBytes: number): 
     name,
     keyLens: HMAC_KEY_LENS,
     digestBytes,
-    isAvailable: () => fetchMac("HMAC") !== null && fetchDigest(digest) !== null,
+    isAvailable: () => fetchMac("HMAC") !== 0n && fetchDigest(digest) !== 0n,
     create: () => new EvpMac("HMAC", "digest", digest, digestBytes),
   };
 }
@@ -185,7 +210,7 @@ export const MACS: readonly DigestRow[] = [
     name: "CMAC-3DES",
     keyLens: new Set([16, 24]),
     digestBytes: 8,
-    isAvailable: () => fetchMac("CMAC") !== null && fetchCipher("DES-EDE3-CBC") !== null,
+    isAvailable: () => fetchMac("CMAC") !== 0n && fetchCipher("DES-EDE3-CBC") !== 0n,
     create: (keyLen) => new EvpMac("CMAC", "cipher", keyLen === 16 ? "DES-EDE-CBC" : "DES-EDE3-CBC", 8),
   },
   {
@@ -193,23 +218,34 @@ export const MACS: readonly DigestRow[] = [
     name: "CMAC-AES",
     keyLens: AES_KEY_LENS,
     digestBytes: 16,
-    isAvailable: () => fetchMac("CMAC") !== null && fetchCipher("AES-128-CBC") !== null,
+    isAvailable: () => fetchMac("CMAC") !== 0n && fetchCipher("AES-128-CBC") !== 0n,
     create: (keyLen) => new EvpMac("CMAC", "cipher", `AES-${8 * keyLen}-CBC`, 16),
   },
+  mac3gpp(wire.MAC_KASUMI_F9, "KASUMI-F9", () => new KasumiF9()),
+  mac3gpp(wire.MAC_SNOW3G_UIA2, "SNOW3G-UIA2", () => new Snow3gUia2()),
   {
     algo: wire.MAC_GMAC_AES,
     name: "GMAC-AES",
     keyLens: AES_KEY_LENS,
     digestBytes: 16,
-    isAvailable: () => fetchCipher("AES-128-GCM") !== null,
+    isAvailable: () => fetchCipher("AES-128-GCM") !== 0n,
     create: (keyLen) => new GmacAes(keyLen),
+  },
+  {
+    algo: wire.MAC_GMAC_TWOFISH,
+    name: "GMAC-Twofish",
+    engine: "gcrypt",
+    keyLens: new Set([16, 32]), // Twofish has 24 too, libgcrypt has not.
+    digestBytes: 16,
+    isAvailable: () => true,
+    create: () => new GmacTwofish(),
   },
   {
     algo: wire.MAC_CBCMAC_AES,
     name: "CBCMAC-AES",
     keyLens: AES_KEY_LENS,
     digestBytes: 16,
-    isAvailable: () => fetchCipher("AES-128-CBC") !== null,
+    isAvailable: () => fetchCipher("AES-128-CBC") !== 0n,
     create: (keyLen) => new CbcMacAes(keyLen),
   },
   {
@@ -217,9 +253,10 @@ export const MACS: readonly DigestRow[] = [
     name: "XCBC-AES",
     keyLens: new Set([16]),
     digestBytes: 16,
-    isAvailable: () => fetchCipher("AES-128-CBC") !== null && fetchCipher("AES-128-ECB") !== null,
+    isAvailable: () => fetchCipher("AES-128-CBC") !== 0n && fetchCipher("AES-128-ECB") !== 0n,
     create: () => new XcbcAes(),
   },
+  mac3gpp(wire.MAC_ZUC_EIA3, "ZUC-EIA3", () => new ZucEia3()),
 ];
 
 /** AEAD algorithms. */
@@ -247,35 +284,64 @@ export const AEADS: readonly AeadRow[] = [
   },
 ];
 
-/** The rows of `table` that this host can serve, by number. */
-function byNumber<Row extends { readonly algo: number }>(
+/** The rows of `table` that can be served with `engines`, by number. */
+function byNumber<Row extends { readonly algo: number; readonly engine?: EngineName }>(
   table: readonly Row[],
+  engines: ReadonlySet<EngineName>,
   isAvailable: (row: Row) => boolean,
 ): ReadonlyMap<number, Row> {
-  return new Map(table.filter(isAvailable).map((row) => [row.algo, row]));
+  const served = table.filter((row) => engines.has(row.engine ?? "openssl") && isAvailable(row));
+  return new Map(served.map((row) => [row.algo, row]));
 }
 
 function hasCiphers(row: { readonly needs: readonly string[] }): boolean {
-  return row.needs.every((name) => fetchCipher(name) !== null);
+  return row.needs.every((name) => fetchCipher(name) !== 0n);
 }
 
-/** What this host can serve, by algorithm number. */
+/** What can be served, by algorithm number. */
 export interface Catalogue {
   readonly ciphers: ReadonlyMap<number, CipherRow>;
   readonly hashes: ReadonlyMap<number, DigestRow>;
   readonly macs: ReadonlyMap<number, DigestRow>;
   readonly aeads: ReadonlyMap<number, AeadRow>;
+  /** The libraries that are there and may be used. */
+  readonly engines: ReadonlySet<EngineName>;
+  /** What is not served for want of a library, and what to do about it: a sentence for each library. */
+  readonly notes: readonly string[];
+}
+
+/** The libraries that need not be there: what each is for, and what is wrong with it, if anything. */
+const OPTIONAL_ENGINES: readonly { engine: EngineName; serves: string; problem: () => string | undefined }[] = [
+  { engine: "ipsec-mb", serves: "KASUMI, SNOW 3G and ZUC are", problem: ipsecMbProblem },
+  { engine: "gcrypt", serves: "GMAC-Twofish is", problem: gcryptProblem },
+];
+
+function createCatalogue(chosen: readonly EngineName[]): Catalogue {
+  const engines = new Set(chosen);
+  const notes: string[] = [];
+  for (const { engine, serves, problem } of OPTIONAL_ENGINES) {
+    const reason = engines.has(engine) ? problem() : undefined;
+    if (reason === undefined) continue;
+    engines.delete(engine);
+    notes.push(`${serves} not on offer: ${reason}`);
+  }
+  return {
+    ciphers: byNumber(CIPHERS, engines, hasCiphers),
+    hashes: byNumber(HASHES, engines, (row) => row.isAvailable()),
+    macs: byNumber(MACS, engines, (row) => row.isAvailable()),
+    aeads: byNumber(AEADS, engines, hasCiphers),
+    engines,
+    notes,
+  };
 }
 
 let catalogue: Catalogue | undefined;
 
-/** Asks the libraries once what they have. */
-export function loadCatalogue(): Catalogue {
-  catalogue ??= {
-    ciphers: byNumber(CIPHERS, hasCiphers),
-    hashes: byNumber(HASHES, (row) => row.isAvailable()),
-    macs: byNumber(MACS, (row) => row.isAvailable()),
-    aeads: byNumber(AEADS, hasCiphers),
-  };
+/**
+ * The catalogue of this isolate. The libraries are asked on the first call, and again whenever `engines` says which may
+ * be used; without it, the last choice stands, which is all of them to begin with. Libraries not chosen are not opened.
+ */
+export function loadCatalogue(engines?: readonly EngineName[]): Catalogue {
+  if (catalogue === undefined || engines !== undefined) catalogue = createCatalogue(engines ?? ENGINES);
   return catalogue;
 }

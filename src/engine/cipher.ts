@@ -4,13 +4,12 @@
  * @module
  */
 import { libcrypto } from "../../ffi/libcrypto.ts";
-import { copyBytes, NativeArgs } from "../memory/native.ts";
+import { copyBytes } from "../memory/native.ts";
 import { gather, gatherTo, OVERLAPPING, relate, scatter, type SegmentTable, type Span } from "../memory/segments.ts";
-import { BLOCK, bounceAddress, OUT_LENGTH, smallAddress, wipeBounce } from "./bounce.ts";
+import { BLOCK, bounceAddress, smallAddress, wipeBounce } from "./bounce.ts";
+import { initContext, newContext, update, updateSegments } from "./evp_cipher.ts";
 import type { Operation } from "./operation.ts";
-import { equalSecrets, fetchCipher } from "./openssl.ts";
-
-const { EVP_CipherInit_ex, EVP_CipherUpdate } = libcrypto;
+import { equalSecrets } from "./openssl.ts";
 
 /** How a cipher cuts its data. */
 export const CUT_BLOCKS = 1;
@@ -47,19 +46,12 @@ export interface CipherTransform {
   free(): void;
 }
 
-const OUT_LENGTH_ADDRESS = BigInt(smallAddress + OUT_LENGTH);
 const BLOCK_ADDRESS = smallAddress + BLOCK;
-const BLOCK_U64 = BigInt(BLOCK_ADDRESS);
-const BOUNCE_U64 = BigInt(bounceAddress);
-const args = new NativeArgs(4);
-const { u64 } = args;
 
 /** A cipher that EVP offers ready-made. */
 export class EvpCipher implements CipherTransform {
   readonly #spec: CipherSpec;
-  readonly #context: Deno.PointerValue;
-  readonly #cipher: Deno.PointerValue;
-  readonly #encrypt: number;
+  readonly #context: bigint;
   readonly #keyLen: number;
   #key = 0;
   /** Where OpenSSL keeps the IV between calls, if there is one. */
@@ -70,30 +62,16 @@ export class EvpCipher implements CipherTransform {
   /** For keys of `keyLen` bytes, which `spec` must have a name for. */
   constructor(spec: CipherSpec, keyLen: number, encrypt: boolean) {
     this.#spec = spec;
-    this.#cipher = fetchCipher(spec.names[keyLen]!);
-    this.#encrypt = encrypt ? 1 : 0;
     this.#keyLen = keyLen;
-    this.#context = libcrypto.EVP_CIPHER_CTX_new();
-    EVP_CipherInit_ex(this.#context, this.#cipher, null, 0n, 0n, this.#encrypt);
+    this.#context = newContext(spec.names[keyLen]!, encrypt);
     libcrypto.EVP_CIPHER_CTX_set_key_length(this.#context, keyLen);
-    libcrypto.EVP_CIPHER_CTX_set_padding(this.#context, 0);
   }
 
   setKey(key: number): boolean {
     this.#key = key;
     const half = this.#keyLen / 2;
     if (this.#spec.distinctHalves && equalSecrets(key, key + half, half)) return false;
-    args.set(0, key);
-    args.set(1, smallAddress + BLOCK);
-    const ok = EVP_CipherInit_ex(
-      this.#context,
-      null,
-      null,
-      BigInt.asUintN(64, u64[0]!),
-      BigInt.asUintN(64, this.#spec.ivLen > 0 ? u64[1]! : 0n),
-      this.#encrypt,
-    ) === 1;
-    if (!ok) {
+    if (!initContext(this.#context, key, this.#spec.ivLen > 0 ? BLOCK_ADDRESS : 0)) {
       libcrypto.ERR_clear_error();
       return false;
     }
@@ -112,38 +90,7 @@ export class EvpCipher implements CipherTransform {
     }
     if (ivLen === 0 && !rekeys) return true;
     operation.copyIv();
-    args.set(0, rekeys ? this.#key : 0);
-    args.set(1, ivLen > 0 ? operation.iv : 0);
-    return EVP_CipherInit_ex(
-      this.#context,
-      null,
-      null,
-      BigInt.asUintN(64, u64[0]!),
-      BigInt.asUintN(64, u64[1]!),
-      -1,
-    ) === 1;
-  }
-
-  /** Works from one place in the segments to another. */
-  #update(segments: SegmentTable, j: number, to: number, i: number, from: number, length: number): boolean {
-    return EVP_CipherUpdate(
-      this.#context,
-      BigInt.asUintN(64, segments.u64[j]! + BigInt(to >>> 0)),
-      BigInt.asUintN(64, OUT_LENGTH_ADDRESS),
-      BigInt.asUintN(64, segments.u64[i]! + BigInt(from >>> 0)),
-      length,
-    ) === 1;
-  }
-
-  /** Works in place in private memory. */
-  #updateAside(address: bigint, length: number): boolean {
-    return EVP_CipherUpdate(
-      this.#context,
-      BigInt.asUintN(64, address),
-      BigInt.asUintN(64, OUT_LENGTH_ADDRESS),
-      BigInt.asUintN(64, address),
-      length,
-    ) === 1;
+    return initContext(this.#context, rekeys ? this.#key : 0, ivLen > 0 ? operation.iv : 0);
   }
 
   run(operation: Operation, src: Span, dst: Span): boolean {
@@ -159,7 +106,7 @@ export class EvpCipher implements CipherTransform {
     const relation = relate(segments, src, dst);
     let ok: boolean;
     if (src.address !== 0 && dst.address !== 0 && relation !== OVERLAPPING) {
-      ok = this.#update(segments, dst.segment, dst.offset, src.segment, src.offset, length);
+      ok = updateSegments(this.#context, segments, dst.segment, dst.offset, src.segment, src.offset, length);
     } else if (relation === OVERLAPPING || spec.cut === CUT_WHOLE) {
       ok = this.#runBounced(segments, src, dst);
     } else {
@@ -170,7 +117,7 @@ export class EvpCipher implements CipherTransform {
 
   #runBounced(segments: SegmentTable, src: Span, dst: Span): boolean {
     gather(segments, src, bounceAddress);
-    const ok = this.#updateAside(BOUNCE_U64, src.length);
+    const ok = update(this.#context, bounceAddress, bounceAddress, src.length);
     if (ok) scatter(segments, bounceAddress, dst);
     wipeBounce(src.length);
     return ok;
@@ -191,11 +138,11 @@ export class EvpCipher implements CipherTransform {
       const contiguous = Math.min(rest, length[i]! - from, length[j]! - to);
       let piece = contiguous - contiguous % block;
       if (piece > 0) {
-        if (!this.#update(segments, j, to, i, from, piece)) return false;
+        if (!updateSegments(this.#context, segments, j, to, i, from, piece)) return false;
       } else {
         piece = block;
         copyPiece(segments, i, from, block, true);
-        if (!this.#updateAside(BLOCK_U64, block)) return false;
+        if (!update(this.#context, BLOCK_ADDRESS, BLOCK_ADDRESS, block)) return false;
         copyPiece(segments, j, to, block, false);
       }
       rest -= piece;

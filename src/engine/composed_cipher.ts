@@ -5,17 +5,14 @@
  * @module
  */
 import { libcrypto } from "../../ffi/libcrypto.ts";
-import { cleanseBytes, copyBytes, NativeArgs } from "../memory/native.ts";
+import { cleanseBytes, copyBytes } from "../memory/native.ts";
 import { gather, scatter, type Span } from "../memory/segments.ts";
 import { mapSecret, viewOf } from "../os/memory_map.ts";
-import { bounceAddress, DATA_BYTES_MAX, OUT_LENGTH, smallAddress, wipeBounce } from "./bounce.ts";
+import { bounceAddress, DATA_BYTES_MAX, wipeBounce } from "./bounce.ts";
 import type { CipherTransform } from "./cipher.ts";
+import { initContext, newContext, update } from "./evp_cipher.ts";
 import type { Operation } from "./operation.ts";
-import { fetchCipher } from "./openssl.ts";
 
-const { EVP_CipherInit_ex, EVP_CipherUpdate } = libcrypto;
-
-const OUT_LENGTH_ADDRESS = BigInt(smallAddress + OUT_LENGTH);
 /** Key stream is made in pieces of this many bytes. */
 const PIECE_BYTES = 4096;
 const stream = mapSecret(PIECE_BYTES + 64);
@@ -24,39 +21,6 @@ const streamAddress = stream.address;
 /** Behind the key stream: a block for values that the modes carry along. */
 const CARRY = PIECE_BYTES;
 const dataBytes = new Uint8Array(viewOf(bounceAddress, DATA_BYTES_MAX));
-const args = new NativeArgs(2);
-const { u64 } = args;
-
-/** One block cipher in ECB mode, encrypting: what both modes are made of. */
-class BlockEncryptor {
-  readonly #context: Deno.PointerValue = libcrypto.EVP_CIPHER_CTX_new();
-
-  constructor(name: string) {
-    EVP_CipherInit_ex(this.#context, fetchCipher(name), null, 0n, 0n, 1);
-    libcrypto.EVP_CIPHER_CTX_set_padding(this.#context, 0);
-  }
-
-  setKey(key: number): boolean {
-    args.set(0, key);
-    return EVP_CipherInit_ex(this.#context, null, null, BigInt.asUintN(64, u64[0]!), BigInt.asUintN(64, 0n), 1) === 1;
-  }
-
-  /** Encrypts `length` bytes, whole blocks, in place. */
-  run(at: number, length: number): boolean {
-    args.set(0, at);
-    return EVP_CipherUpdate(
-      this.#context,
-      BigInt.asUintN(64, u64[0]!),
-      BigInt.asUintN(64, OUT_LENGTH_ADDRESS),
-      BigInt.asUintN(64, u64[0]!),
-      length,
-    ) === 1;
-  }
-
-  free(): void {
-    libcrypto.EVP_CIPHER_CTX_free(this.#context);
-  }
-}
 
 /** Combines `count` bytes of data, from `start` on, with the key stream's first bytes. */
 function combine(start: number, count: number): void {
@@ -65,15 +29,15 @@ function combine(start: number, count: number): void {
 
 /** Triple DES in CTR mode: the IV is the first counter block, counted up as one big-endian number. */
 export class TripleDesCtr implements CipherTransform {
-  readonly #cipher: BlockEncryptor;
+  readonly #cipher: bigint;
 
   /** For keys of `keyLen` bytes: 16 or 24. */
   constructor(keyLen: number) {
-    this.#cipher = new BlockEncryptor(keyLen === 16 ? "DES-EDE" : "DES-EDE3");
+    this.#cipher = newContext(keyLen === 16 ? "DES-EDE" : "DES-EDE3", true);
   }
 
   setKey(key: number): boolean {
-    return this.#cipher.setKey(key);
+    return initContext(this.#cipher, key, 0);
   }
 
   run(operation: Operation, src: Span, dst: Span): boolean {
@@ -89,7 +53,7 @@ export class TripleDesCtr implements CipherTransform {
         for (let i = 0; i < 8; i++) streamBytes[8 * block + i] = streamBytes[CARRY + i]!;
         for (let i = 7; i >= 0 && (streamBytes[CARRY + i] = streamBytes[CARRY + i]! + 1 & 0xff) === 0; i--);
       }
-      ok = this.#cipher.run(streamAddress, 8 * blocks);
+      ok = update(this.#cipher, streamAddress, streamAddress, 8 * blocks);
       combine(start, count);
     }
     if (ok) scatter(operation.segments, bounceAddress, dst);
@@ -99,7 +63,7 @@ export class TripleDesCtr implements CipherTransform {
   }
 
   free(): void {
-    this.#cipher.free();
+    libcrypto.EVP_CIPHER_CTX_free(this.#cipher);
   }
 }
 
@@ -108,22 +72,22 @@ export class TripleDesCtr implements CipherTransform {
  * RFC 3711 says: IV' = E(key ⊕ mask, IV), then S(j) = E(key, IV' ⊕ j ⊕ S(j-1)).
  */
 export class AesF8 implements CipherTransform {
-  readonly #cipher: BlockEncryptor;
-  readonly #masked: BlockEncryptor;
+  readonly #cipher: bigint;
+  readonly #masked: bigint;
   readonly #halfLen: number;
 
   /** For keys of `keyLen` bytes, mask included: 32, 48 or 64. */
   constructor(keyLen: number) {
     this.#halfLen = keyLen / 2;
-    this.#cipher = new BlockEncryptor(`AES-${8 * this.#halfLen}-ECB`);
-    this.#masked = new BlockEncryptor(`AES-${8 * this.#halfLen}-ECB`);
+    this.#cipher = newContext(`AES-${8 * this.#halfLen}-ECB`, true);
+    this.#masked = newContext(`AES-${8 * this.#halfLen}-ECB`, true);
   }
 
   setKey(key: number): boolean {
     const half = this.#halfLen;
     copyBytes(streamAddress, key, 2 * half);
     for (let i = 0; i < half; i++) streamBytes[i] = streamBytes[i]! ^ streamBytes[half + i]!;
-    const ok = this.#masked.setKey(streamAddress) && this.#cipher.setKey(key);
+    const ok = initContext(this.#masked, streamAddress, 0) && initContext(this.#cipher, key, 0);
     cleanseBytes(streamAddress, 2 * half);
     return ok;
   }
@@ -133,12 +97,12 @@ export class AesF8 implements CipherTransform {
     operation.copyIv();
     gather(operation.segments, src, bounceAddress);
     copyBytes(streamAddress + CARRY, operation.iv, 16);
-    let ok = this.#masked.run(streamAddress + CARRY, 16);
+    let ok = update(this.#masked, streamAddress + CARRY, streamAddress + CARRY, 16);
     streamBytes.fill(0, 0, 16);
     for (let j = 0; ok && 16 * j < src.length; j++) {
       for (let i = 0; i < 16; i++) streamBytes[i] = streamBytes[i]! ^ streamBytes[CARRY + i]!;
       for (let i = 0; i < 4; i++) streamBytes[15 - i] = streamBytes[15 - i]! ^ (j >>> (8 * i)) & 0xff;
-      ok = this.#cipher.run(streamAddress, 16);
+      ok = update(this.#cipher, streamAddress, streamAddress, 16);
       combine(16 * j, Math.min(16, src.length - 16 * j));
     }
     if (ok) scatter(operation.segments, bounceAddress, dst);
@@ -148,7 +112,7 @@ export class AesF8 implements CipherTransform {
   }
 
   free(): void {
-    this.#cipher.free();
-    this.#masked.free();
+    libcrypto.EVP_CIPHER_CTX_free(this.#cipher);
+    libcrypto.EVP_CIPHER_CTX_free(this.#masked);
   }
 }

@@ -5,19 +5,15 @@
  * @module
  */
 import { libcrypto } from "../../ffi/libcrypto.ts";
-import { cleanseBytes, copyBytes, NativeArgs } from "../memory/native.ts";
+import { cleanseBytes, copyBytes } from "../memory/native.ts";
 import { gather, type SegmentTable, sliceSpan, Span } from "../memory/segments.ts";
-import { bounceAddress, OUT_LENGTH, smallAddress, smallBytes, wipeBounce } from "./bounce.ts";
+import { bounceAddress, smallAddress, smallBytes, wipeBounce } from "./bounce.ts";
 import { digestAddress, type DigestTransform } from "./digest.ts";
-import { fetchCipher } from "./openssl.ts";
-
-const { EVP_CipherInit_ex, EVP_CipherUpdate, EVP_CipherFinal_ex, EVP_CIPHER_CTX_ctrl } = libcrypto;
+import { control, CTRL_GET_TAG, finish, initContext, newContext, update } from "./evp_cipher.ts";
 
 const BLOCK_BYTES = 16;
 /** Pieces that are gathered and encrypted at a time, in whole blocks. */
 const PIECE_BYTES = 65536;
-const OUT_LENGTH_ADDRESS = BigInt(smallAddress + OUT_LENGTH);
-const EVP_CTRL_AEAD_GET_TAG = 0x10;
 
 /** Places in the small room: the zero IV, the last block, two derived keys. */
 const ZERO = 64;
@@ -26,36 +22,12 @@ const K1 = 96;
 const K2 = 112;
 const K3 = 128;
 
-const args = new NativeArgs(3);
-const { u64 } = args;
-
-function update(context: Deno.PointerValue, to: number, from: number, length: number): boolean {
-  args.set(0, to);
-  args.set(1, from);
-  return EVP_CipherUpdate(
-    context,
-    BigInt.asUintN(64, u64[0]!),
-    BigInt.asUintN(64, OUT_LENGTH_ADDRESS),
-    BigInt.asUintN(64, u64[1]!),
-    length,
-  ) === 1;
-}
-
-function newAes(mode: string, keyLen: number): Deno.PointerValue {
-  const context = libcrypto.EVP_CIPHER_CTX_new();
-  EVP_CipherInit_ex(context, fetchCipher(`AES-${8 * keyLen}-${mode}`), null, 0n, 0n, 1);
-  libcrypto.EVP_CIPHER_CTX_set_padding(context, 0);
-  return context;
-}
-
-function init(context: Deno.PointerValue, key: number, iv: number): boolean {
-  args.set(0, key);
-  args.set(1, iv);
-  return EVP_CipherInit_ex(context, null, null, BigInt.asUintN(64, u64[0]!), BigInt.asUintN(64, u64[1]!), -1) === 1;
+function newAes(mode: string, keyLen: number): bigint {
+  return newContext(`AES-${8 * keyLen}-${mode}`, true);
 }
 
 /** Reads two spans as one run of bytes. */
-class TwoSpans {
+export class TwoSpans {
   readonly #part = new Span();
 
   /** Copies the `length` bytes from `start` on, of `head` and then `body`, to `to`. */
@@ -74,9 +46,9 @@ class TwoSpans {
 const input = new TwoSpans();
 
 /** Runs `length` bytes, whole blocks, through `context` in CBC mode from a zero IV; the last block stays at LAST. */
-function cbcChain(context: Deno.PointerValue, segments: SegmentTable, head: Span, body: Span, length: number): boolean {
+function cbcChain(context: bigint, segments: SegmentTable, head: Span, body: Span, length: number): boolean {
   cleanseBytes(smallAddress + LAST, BLOCK_BYTES);
-  if (!init(context, 0, smallAddress + ZERO)) return false;
+  if (!initContext(context, 0, smallAddress + ZERO)) return false;
   let ok = true;
   for (let start = 0; ok && start < length; start += PIECE_BYTES) {
     const count = Math.min(PIECE_BYTES, length - start);
@@ -91,7 +63,7 @@ function cbcChain(context: Deno.PointerValue, segments: SegmentTable, head: Span
 /** CBC-MAC with AES. It has no padding of its own: data is one block or more, and whole blocks. */
 export class CbcMacAes implements DigestTransform {
   readonly digestBytes = BLOCK_BYTES;
-  readonly #context: Deno.PointerValue;
+  readonly #context: bigint;
 
   /** For keys of `keyLen` bytes: 16, 24 or 32. */
   constructor(keyLen: number) {
@@ -99,7 +71,7 @@ export class CbcMacAes implements DigestTransform {
   }
 
   setKey(key: number): boolean {
-    return init(this.#context, key, smallAddress + ZERO);
+    return initContext(this.#context, key, smallAddress + ZERO);
   }
 
   run(segments: SegmentTable, head: Span, body: Span): number {
@@ -118,12 +90,12 @@ export class CbcMacAes implements DigestTransform {
 /** AES-XCBC-MAC: three keys derived from one of 16 bytes, the second and third for whole and padded last blocks. */
 export class XcbcAes implements DigestTransform {
   readonly digestBytes = BLOCK_BYTES;
-  readonly #context: Deno.PointerValue = newAes("CBC", 16);
-  readonly #derive: Deno.PointerValue = newAes("ECB", 16);
+  readonly #context: bigint = newAes("CBC", 16);
+  readonly #derive: bigint = newAes("ECB", 16);
 
   setKey(key: number): boolean {
-    if (!init(this.#derive, key, 0)) return false;
-    const ok = this.#deriveKey(K1, 1) && init(this.#context, smallAddress + K1, smallAddress + ZERO);
+    if (!initContext(this.#derive, key, 0)) return false;
+    const ok = this.#deriveKey(K1, 1) && initContext(this.#context, smallAddress + K1, smallAddress + ZERO);
     cleanseBytes(smallAddress + K1, BLOCK_BYTES);
     return ok;
   }
@@ -160,7 +132,7 @@ export const GMAC_IV_BYTES = 12;
 /** GMAC with AES: GCM of no plaintext. The first 12 bytes it is given are its IV, the rest is digested. */
 export class GmacAes implements DigestTransform {
   readonly digestBytes = BLOCK_BYTES;
-  readonly #context: Deno.PointerValue;
+  readonly #context: bigint;
 
   /** For keys of `keyLen` bytes: 16, 24 or 32. */
   constructor(keyLen: number) {
@@ -168,32 +140,24 @@ export class GmacAes implements DigestTransform {
   }
 
   setKey(key: number): boolean {
-    return init(this.#context, key, 0);
+    return initContext(this.#context, key, 0);
   }
 
   run(segments: SegmentTable, head: Span, body: Span): number {
     const length = head.length + body.length;
     if (length < GMAC_IV_BYTES) return 0;
     input.read(segments, head, body, 0, GMAC_IV_BYTES, smallAddress + LAST);
-    let ok = init(this.#context, 0, smallAddress + LAST);
+    let ok = initContext(this.#context, 0, smallAddress + LAST);
     for (let start = GMAC_IV_BYTES; ok && start < length; start += PIECE_BYTES) {
       const count = Math.min(PIECE_BYTES, length - start);
       input.read(segments, head, body, start, count, bounceAddress);
       ok = update(this.#context, 0, bounceAddress, count);
     }
     wipeBounce(Math.min(PIECE_BYTES, length));
-    return ok && this.#finish() ? digestAddress : 0;
-  }
-
-  #finish(): boolean {
-    args.set(0, digestAddress);
-    const finished = EVP_CipherFinal_ex(
-      this.#context,
-      BigInt.asUintN(64, u64[0]!),
-      BigInt.asUintN(64, OUT_LENGTH_ADDRESS),
-    );
-    return finished === 1 &&
-      EVP_CIPHER_CTX_ctrl(this.#context, EVP_CTRL_AEAD_GET_TAG, BLOCK_BYTES, BigInt.asUintN(64, u64[0]!)) === 1;
+    return ok && finish(this.#context, digestAddress) &&
+        control(this.#context, CTRL_GET_TAG, BLOCK_BYTES, digestAddress)
+      ? digestAddress
+      : 0;
   }
 
   free(): void {

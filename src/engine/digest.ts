@@ -10,7 +10,7 @@ import { mapAnonymous } from "../os/memory_map.ts";
 import { bounceAddress, DIGEST, OUT_LENGTH, smallAddress } from "./bounce.ts";
 import { cString, fetchDigest, fetchMac } from "./openssl.ts";
 
-const { EVP_DigestInit_ex, EVP_DigestUpdate, EVP_DigestFinal_ex, EVP_DigestFinalXOF } = libcrypto;
+const { EVP_DigestInit_ex2, EVP_DigestUpdate, EVP_DigestFinal_ex, EVP_DigestFinalXOF } = libcrypto;
 const { EVP_MAC_init, EVP_MAC_update, EVP_MAC_final } = libcrypto;
 
 /** Where digests are left. */
@@ -19,6 +19,7 @@ export const digestAddress: number = smallAddress + DIGEST;
 const DIGEST_BYTES_MAX = 2048;
 
 const DIGEST_ADDRESS = BigInt(digestAddress);
+const DIGEST_SIZE = BigInt(DIGEST_BYTES_MAX);
 const OUT_LENGTH_ADDRESS = BigInt(smallAddress + OUT_LENGTH);
 const args = new NativeArgs(2);
 const { u64 } = args;
@@ -41,13 +42,12 @@ export interface DigestTransform {
 /** A hash of OpenSSL's. */
 export class EvpHash implements DigestTransform {
   readonly digestBytes: number;
-  readonly #context: Deno.PointerValue = libcrypto.EVP_MD_CTX_new();
-  readonly #digest: Deno.PointerValue;
+  readonly #context: bigint = libcrypto.EVP_MD_CTX_new();
 
   /** The hash that OpenSSL calls `name`; `digestBytes` 0 for one with extendable output. */
   constructor(name: string, digestBytes: number) {
     this.digestBytes = digestBytes;
-    this.#digest = fetchDigest(name);
+    libcrypto.EVP_DigestInit_ex2(this.#context, fetchDigest(name), 0n);
   }
 
   setKey(): boolean {
@@ -55,11 +55,17 @@ export class EvpHash implements DigestTransform {
   }
 
   run(segments: SegmentTable, head: Span, body: Span, resultLen: number): number {
-    if (EVP_DigestInit_ex(this.#context, this.#digest, null) !== 1) return 0;
+    // With no digest named, OpenSSL starts the one it has afresh and looks nothing up.
+    const started = EVP_DigestInit_ex2(
+      BigInt.asUintN(64, this.#context),
+      BigInt.asUintN(64, 0n),
+      BigInt.asUintN(64, 0n),
+    );
+    if (started !== 1) return 0;
     if (!this.#update(segments, head) || !this.#update(segments, body)) return 0;
     if (this.digestBytes === 0) return this.#finishExtendable(resultLen);
     const ok = EVP_DigestFinal_ex(
-      this.#context,
+      BigInt.asUintN(64, this.#context),
       BigInt.asUintN(64, DIGEST_ADDRESS),
       BigInt.asUintN(64, OUT_LENGTH_ADDRESS),
     );
@@ -70,7 +76,11 @@ export class EvpHash implements DigestTransform {
     const address = resultLen <= DIGEST_BYTES_MAX ? digestAddress : bounceAddress;
     args.set(0, address);
     args.set(1, resultLen);
-    const ok = EVP_DigestFinalXOF(this.#context, BigInt.asUintN(64, u64[0]!), BigInt.asUintN(64, u64[1]!));
+    const ok = EVP_DigestFinalXOF(
+      BigInt.asUintN(64, this.#context),
+      BigInt.asUintN(64, u64[0]!),
+      BigInt.asUintN(64, u64[1]!),
+    );
     return ok === 1 ? address : 0;
   }
 
@@ -80,9 +90,12 @@ export class EvpHash implements DigestTransform {
     let rest = span.length;
     while (rest > 0) {
       const piece = Math.min(rest, segments.length[segment]! - offset);
-      args.set(0, segments.address[segment]! + offset);
-      args.set(1, piece);
-      if (EVP_DigestUpdate(this.#context, BigInt.asUintN(64, u64[0]!), BigInt.asUintN(64, u64[1]!)) !== 1) return false;
+      const ok = EVP_DigestUpdate(
+        BigInt.asUintN(64, this.#context),
+        BigInt.asUintN(64, segments.u64[segment]! + BigInt(offset >>> 0)),
+        BigInt.asUintN(64, BigInt(piece >>> 0)),
+      );
+      if (ok !== 1) return false;
       rest -= piece;
       segment++;
       offset = 0;
@@ -118,7 +131,7 @@ const parameterAddresses = new Map<string, bigint>();
 /** A MAC of OpenSSL's: HMAC with a digest, or CMAC with a cipher. */
 export class EvpMac implements DigestTransform {
   readonly digestBytes: number;
-  readonly #context: Deno.PointerValue;
+  readonly #context: bigint;
   readonly #parameters: bigint;
 
   /** `mac` as in "HMAC", its `parameter` as in "digest", that one's `value` as in "SHA2-256". */
@@ -137,7 +150,7 @@ export class EvpMac implements DigestTransform {
     args.set(0, key);
     args.set(1, keyLen);
     const ok = EVP_MAC_init(
-      this.#context,
+      BigInt.asUintN(64, this.#context),
       BigInt.asUintN(64, u64[0]!),
       BigInt.asUintN(64, u64[1]!),
       BigInt.asUintN(64, this.#parameters),
@@ -147,15 +160,19 @@ export class EvpMac implements DigestTransform {
   }
 
   run(segments: SegmentTable, head: Span, body: Span): number {
-    const again = EVP_MAC_init(this.#context, BigInt.asUintN(64, 0n), BigInt.asUintN(64, 0n), BigInt.asUintN(64, 0n));
+    const again = EVP_MAC_init(
+      BigInt.asUintN(64, this.#context),
+      BigInt.asUintN(64, 0n),
+      BigInt.asUintN(64, 0n),
+      BigInt.asUintN(64, 0n),
+    );
     if (again !== 1) return 0;
     if (!this.#update(segments, head) || !this.#update(segments, body)) return 0;
-    args.set(0, DIGEST_BYTES_MAX);
     const ok = EVP_MAC_final(
-      this.#context,
+      BigInt.asUintN(64, this.#context),
       BigInt.asUintN(64, DIGEST_ADDRESS),
       BigInt.asUintN(64, OUT_LENGTH_ADDRESS),
-      BigInt.asUintN(64, u64[0]!),
+      BigInt.asUintN(64, DIGEST_SIZE),
     );
     return ok === 1 ? digestAddress : 0;
   }
@@ -166,9 +183,12 @@ export class EvpMac implements DigestTransform {
     let rest = span.length;
     while (rest > 0) {
       const piece = Math.min(rest, segments.length[segment]! - offset);
-      args.set(0, segments.address[segment]! + offset);
-      args.set(1, piece);
-      if (EVP_MAC_update(this.#context, BigInt.asUintN(64, u64[0]!), BigInt.asUintN(64, u64[1]!)) !== 1) return false;
+      const ok = EVP_MAC_update(
+        BigInt.asUintN(64, this.#context),
+        BigInt.asUintN(64, segments.u64[segment]! + BigInt(offset >>> 0)),
+        BigInt.asUintN(64, BigInt(piece >>> 0)),
+      );
+      if (ok !== 1) return false;
       rest -= piece;
       segment++;
       offset = 0;

@@ -4,12 +4,16 @@
  *
  * @module
  */
-import { copySpan, DISJOINT, gather, OVERLAPPING, relate, scatter, sliceSpan, Span } from "../memory/segments.ts";
+import { gather, OVERLAPPING, relate, scatter, scatterFrom, sliceSpan, Span } from "../memory/segments.ts";
 import type { AeadTransform } from "./aead.ts";
 import { type Catalogue, loadCatalogue } from "./algorithms.ts";
 import { bounceAddress, DATA_BYTES_MAX, wipeBounce } from "./bounce.ts";
+import { BurstRunner, type BurstSession } from "./burst.ts";
+import { loadBurstManager } from "./burst_manager.ts";
+import { burstPolicy } from "./burst_policy.ts";
+import { bytesWritten, copyAround } from "./chain.ts";
 import type { CipherTransform } from "./cipher.ts";
-import type { DigestTransform } from "./digest.ts";
+import { digestAddress, type DigestTransform } from "./digest.ts";
 import { equalSecrets } from "./openssl.ts";
 import {
   DONE,
@@ -29,6 +33,8 @@ export interface Prepared {
   readonly cipher: CipherTransform | null;
   readonly digest: DigestTransform | null;
   readonly aead: AeadTransform | null;
+  /** What bursts need, if the session can be served in them. */
+  readonly burst: BurstSession | null;
 }
 
 /** Says whether an operation with `parameters` could be served: DONE, FAILED (a wrong length) or UNSUPPORTED. */
@@ -68,6 +74,11 @@ function createAead(catalogue: Catalogue, parameters: Parameters): AeadTransform
   return catalogue.aeads.get(parameters.algo)!.create(parameters.keyLen, parameters.encrypt);
 }
 
+function createBursts(catalogue: Catalogue): BurstRunner | null {
+  const manager = catalogue.engines.has("ipsec-mb") ? loadBurstManager() : null;
+  return manager === null ? null : new BurstRunner(manager, burstPolicy());
+}
+
 function createDigest(catalogue: Catalogue, parameters: Parameters, keyed: boolean): DigestTransform {
   return (keyed ? catalogue.macs : catalogue.hashes).get(parameters.hashAlgo)!.create(parameters.authKeyLen);
 }
@@ -79,6 +90,8 @@ export class Engine {
   readonly #ciphers = new Map<number, CipherTransform>();
   readonly #digests = new Map<number, DigestTransform>();
   readonly #aeads = new Map<number, AeadTransform>();
+  /** Executes many operations at once, where there is something to do so with. */
+  readonly bursts: BurstRunner | null = createBursts(this.#catalogue);
 
   /**
    * Makes the contexts of a session whose parameters {@linkcode checkParameters} found good, keys included.
@@ -93,6 +106,7 @@ export class Engine {
       cipher: withCipher ? createCipher(this.#catalogue, parameters) : null,
       digest: withDigest ? createDigest(this.#catalogue, parameters, keyed) : null,
       aead: kind === KIND_AEAD ? createAead(this.#catalogue, parameters) : null,
+      burst: this.bursts?.prepare(parameters) ?? null,
     };
     if (this.#setKeys(prepared.cipher, prepared.digest, prepared.aead, parameters, keyed)) return prepared;
     this.release(prepared);
@@ -116,6 +130,7 @@ export class Engine {
     prepared.cipher?.free();
     prepared.digest?.free();
     prepared.aead?.free();
+    prepared.burst?.keys.free();
   }
 
   /** Wipes what requests with keys of their own have left in the contexts kept for them. */
@@ -180,40 +195,37 @@ export class Engine {
     switch (operation.parameters.kind) {
       case KIND_CIPHER:
         operation.outcome = cipher!.run(operation, operation.src, operation.dst) ? DONE : FAILED;
-        if (operation.outcome === DONE) operation.written = operation.dst.length;
         break;
       case KIND_HASH:
       case KIND_MAC:
         operation.outcome = runDigest(operation, digest!, nothing, operation.src) ? DONE : FAILED;
-        if (operation.outcome === DONE) operation.written = operation.result.length;
         break;
       case KIND_AEAD:
         operation.outcome = aead!.run(operation);
-        if (operation.outcome === DONE) operation.written = operation.dst.length;
         break;
       case KIND_CHAIN:
         operation.outcome = runChain(operation, cipher!, digest!) ? DONE : FAILED;
-        if (operation.outcome === DONE) operation.written = operation.dst.length + operation.result.length;
         break;
       default:
         operation.outcome = UNSUPPORTED;
     }
+    if (operation.outcome === DONE) operation.written = bytesWritten(operation);
   }
 }
 
+const DIGEST_U64 = BigInt(digestAddress);
 const nothing = new Span();
 const cipherSrc = new Span();
 const cipherDst = new Span();
 const hashed = new Span();
-const copied = new Span();
-const copiedTo = new Span();
 
 function runDigest(operation: Operation, digest: DigestTransform, head: Span, body: Span): boolean {
   const { segments, result } = operation;
   if (result.length === 0 || (digest.digestBytes !== 0 && result.length > digest.digestBytes)) return false;
   const address = digest.run(segments, head, body, result.length);
   if (address === 0) return false;
-  scatter(segments, address, result);
+  if (address === digestAddress) scatterFrom(segments, DIGEST_U64, result);
+  else scatter(segments, address, result);
   if (address === bounceAddress) wipeBounce(result.length);
   return true;
 }
@@ -245,21 +257,4 @@ function runChain(operation: Operation, cipher: CipherTransform, digest: DigestT
     return runDigest(operation, digest, aad, hashed) && cipher.run(operation, cipherSrc, cipherDst);
   }
   return cipher.run(operation, cipherSrc, cipherDst) && runDigest(operation, digest, aad, hashed);
-}
-
-/** Copies what lies before and behind the cipher's part of the source; nothing to do in place. */
-function copyAround(operation: Operation): void {
-  const { segments, src, dst, cipherStart, cipherLen } = operation;
-  if (cipherLen === src.length || relate(segments, src, dst) !== DISJOINT) return;
-  const tail = cipherStart + cipherLen;
-  if (cipherStart > 0) {
-    sliceSpan(segments, copied, src, 0, cipherStart);
-    sliceSpan(segments, copiedTo, dst, 0, cipherStart);
-    copySpan(segments, copiedTo, copied);
-  }
-  if (tail < src.length) {
-    sliceSpan(segments, copied, src, tail, src.length - tail);
-    sliceSpan(segments, copiedTo, dst, tail, src.length - tail);
-    copySpan(segments, copiedTo, copied);
-  }
 }

@@ -7,17 +7,14 @@
  * @module
  */
 import { libcrypto } from "../../ffi/libcrypto.ts";
-import { cleanseBytes, copyBytes, fillBytes, NativeArgs } from "../memory/native.ts";
+import { cleanseBytes, copyBytes, fillBytes } from "../memory/native.ts";
 import { mapSecret } from "../os/memory_map.ts";
-import { bounceAadAddress, bounceAddress, OUT_LENGTH, smallAddress } from "./bounce.ts";
+import { bounceAadAddress, bounceAddress } from "./bounce.ts";
+import { control, CTRL_GET_TAG, finish, initContext, newContext, update } from "./evp_cipher.ts";
 import { DONE, FAILED, TAG_MISMATCH } from "./operation.ts";
-import { equalSecrets, fetchCipher } from "./openssl.ts";
+import { equalSecrets } from "./openssl.ts";
 
-const { EVP_CipherInit_ex, EVP_CipherUpdate, EVP_CipherFinal_ex, EVP_CIPHER_CTX_ctrl } = libcrypto;
-
-const EVP_CTRL_AEAD_GET_TAG = 0x10;
 const BLOCK_BYTES = 16;
-const OUT_LENGTH_ADDRESS = BigInt(smallAddress + OUT_LENGTH);
 
 /** Private blocks: a counter, two masks, the tag; and a second copy of the data. */
 const work = mapSecret(4096);
@@ -29,41 +26,20 @@ const MASK_B = 32;
 const TAG = 48;
 const ZERO_IV = 64;
 
-const args = new NativeArgs(2);
-const { u64 } = args;
-
 /** The composition, with a key in it. Data is at the bounce's address, additional data at its second half. */
 export class GcmFromCounterBlock {
-  readonly #ctr: Deno.PointerValue = libcrypto.EVP_CIPHER_CTX_new();
-  readonly #gcm: Deno.PointerValue = libcrypto.EVP_CIPHER_CTX_new();
+  readonly #ctr: bigint;
+  readonly #gcm: bigint;
 
   /** For keys of `keyLen` bytes: 16, 24 or 32. */
   constructor(keyLen: number) {
-    EVP_CipherInit_ex(this.#ctr, fetchCipher(`AES-${8 * keyLen}-CTR`), null, 0n, 0n, 1);
-    EVP_CipherInit_ex(this.#gcm, fetchCipher(`AES-${8 * keyLen}-GCM`), null, 0n, 0n, 1);
+    this.#ctr = newContext(`AES-${8 * keyLen}-CTR`, true);
+    this.#gcm = newContext(`AES-${8 * keyLen}-GCM`, true);
   }
 
   /** Takes another key. */
   setKey(key: number): boolean {
-    return this.#init(this.#ctr, key, 0) && this.#init(this.#gcm, key, 0);
-  }
-
-  #init(context: Deno.PointerValue, key: number, iv: number): boolean {
-    args.set(0, key);
-    args.set(1, iv);
-    return EVP_CipherInit_ex(context, null, null, BigInt.asUintN(64, u64[0]!), BigInt.asUintN(64, u64[1]!), -1) === 1;
-  }
-
-  #update(context: Deno.PointerValue, to: number, from: number, length: number): boolean {
-    args.set(0, to);
-    args.set(1, from);
-    return EVP_CipherUpdate(
-      context,
-      BigInt.asUintN(64, u64[0]!),
-      BigInt.asUintN(64, OUT_LENGTH_ADDRESS),
-      BigInt.asUintN(64, u64[1]!),
-      length,
-    ) === 1;
+    return initContext(this.#ctr, key, 0) && initContext(this.#gcm, key, 0);
   }
 
   /** CTR over `length` bytes in place, from the counter block at COUNTER on. Only its last 32 bits count. */
@@ -72,8 +48,8 @@ export class GcmFromCounterBlock {
     while (length > 0) {
       const untilWrap = BLOCK_BYTES * (2 ** 32 - counter);
       const piece = Math.min(length, untilWrap);
-      if (!this.#init(this.#ctr, 0, work.address + COUNTER)) return false;
-      if (!this.#update(this.#ctr, at, at, piece)) return false;
+      if (!initContext(this.#ctr, 0, work.address + COUNTER)) return false;
+      if (!update(this.#ctr, at, at, piece)) return false;
       at += piece;
       length -= piece;
       counter = 0; // OpenSSL's CTR would carry into the other 96 bits here, GCM's does not.
@@ -84,8 +60,8 @@ export class GcmFromCounterBlock {
 
   /** E(key, block at COUNTER), combined into the block at `place`. */
   #encryptCounterInto(place: number): boolean {
-    return this.#init(this.#ctr, 0, work.address + COUNTER) &&
-      this.#update(this.#ctr, work.address + place, work.address + place, BLOCK_BYTES);
+    return initContext(this.#ctr, 0, work.address + COUNTER) &&
+      update(this.#ctr, work.address + place, work.address + place, BLOCK_BYTES);
   }
 
   #setCounter(from: number, add: number): void {
@@ -99,15 +75,11 @@ export class GcmFromCounterBlock {
     fillBytes(work.address + ZERO_IV, 0, BLOCK_BYTES);
     this.#setCounter(work.address + ZERO_IV, 2);
     if (!this.#countOver(bounceAddress, length)) return false;
-    if (!this.#init(this.#gcm, 0, work.address + ZERO_IV)) return false;
-    if (aadLen > 0 && !this.#update(this.#gcm, 0, bounceAadAddress, aadLen)) return false;
-    if (length > 0 && !this.#update(this.#gcm, bounceAddress, bounceAddress, length)) return false;
-    args.set(0, work.address + TAG);
-    const tagArgument = u64[0]!;
-    if (
-      EVP_CipherFinal_ex(this.#gcm, BigInt.asUintN(64, tagArgument), BigInt.asUintN(64, OUT_LENGTH_ADDRESS)) !== 1 ||
-      EVP_CIPHER_CTX_ctrl(this.#gcm, EVP_CTRL_AEAD_GET_TAG, BLOCK_BYTES, BigInt.asUintN(64, tagArgument)) !== 1
-    ) return false;
+    if (!initContext(this.#gcm, 0, work.address + ZERO_IV)) return false;
+    if (aadLen > 0 && !update(this.#gcm, 0, bounceAadAddress, aadLen)) return false;
+    if (length > 0 && !update(this.#gcm, bounceAddress, bounceAddress, length)) return false;
+    if (!finish(this.#gcm, work.address + TAG)) return false;
+    if (!control(this.#gcm, CTRL_GET_TAG, BLOCK_BYTES, work.address + TAG)) return false;
     fillBytes(work.address + MASK_A, 0, MASK_B + BLOCK_BYTES - MASK_A);
     this.#setCounter(work.address + ZERO_IV, 1);
     if (!this.#encryptCounterInto(MASK_A)) return false;

@@ -19,39 +19,33 @@ let loaded = false;
 function loadProviders(): void {
   if (loaded) return;
   loaded = true;
-  libcrypto.OSSL_PROVIDER_load(null, cString("default"));
-  libcrypto.OSSL_PROVIDER_load(null, cString("legacy"));
+  libcrypto.OSSL_PROVIDER_load(0n, cString("default"));
+  libcrypto.OSSL_PROVIDER_load(0n, cString("legacy"));
   libcrypto.ERR_clear_error();
 }
 
-function fetcher(fetch: (name: Uint8Array<ArrayBuffer>) => Deno.PointerValue): (name: string) => Deno.PointerValue {
-  const fetched = new Map<string, Deno.PointerValue>();
+function fetcher(fetch: (name: Uint8Array<ArrayBuffer>) => bigint): (name: string) => bigint {
+  const fetched = new Map<string, bigint>();
   return (name) => {
     let found = fetched.get(name);
     if (found === undefined) {
       loadProviders();
       found = fetch(cString(name));
-      if (found === null) libcrypto.ERR_clear_error();
+      if (found === 0n) libcrypto.ERR_clear_error();
       fetched.set(name, found);
     }
     return found;
   };
 }
 
-/** The cipher of OpenSSL's name `name`, or null if no provider here has it. Fetched once, kept for ever. */
-export const fetchCipher: (name: string) => Deno.PointerValue = fetcher((name) =>
-  libcrypto.EVP_CIPHER_fetch(null, name, null)
-);
+/** The cipher of OpenSSL's name `name`, or 0n if no provider here has it. Fetched once, kept for ever. */
+export const fetchCipher: (name: string) => bigint = fetcher((name) => libcrypto.EVP_CIPHER_fetch(0n, name, 0n));
 
-/** The digest of that name, or null. */
-export const fetchDigest: (name: string) => Deno.PointerValue = fetcher((name) =>
-  libcrypto.EVP_MD_fetch(null, name, null)
-);
+/** The digest of that name, or 0n. */
+export const fetchDigest: (name: string) => bigint = fetcher((name) => libcrypto.EVP_MD_fetch(0n, name, 0n));
 
-/** The MAC of that name, or null. */
-export const fetchMac: (name: string) => Deno.PointerValue = fetcher((name) =>
-  libcrypto.EVP_MAC_fetch(null, name, null)
-);
+/** The MAC of that name, or 0n. */
+export const fetchMac: (name: string) => bigint = fetcher((name) => libcrypto.EVP_MAC_fetch(0n, name, 0n));
 
 /** OpenSSL's version as it words it itself. */
 export function opensslVersion(): string {

@@ -13,6 +13,7 @@ export const KIND_HASH = 2;
 export const KIND_MAC = 3;
 export const KIND_AEAD = 4;
 export const KIND_CHAIN = 5;
+export const KIND_AKCIPHER = 6;
 
 /** What comes of an operation, or of preparing for one. */
 export const DONE = 0;
@@ -54,6 +55,10 @@ export class Parameters {
   tagLen = 0;
   /** Bytes of additional authenticated data, 0 for whatever the request says. */
   aadLen = 0;
+  /** Asymmetric: public or private, and the two parameters of the algorithm. */
+  keyType = 0;
+  para0 = 0;
+  para1 = 0;
   /** Host addresses of the keys, in memory that outlives the operation. */
   cipherKey = 0;
   authKey = 0;
@@ -75,6 +80,8 @@ export class Operation {
   readonly ownParameters: Parameters = new Parameters();
   /** The slot of the session; -1: the request brings its own parameters. */
   sessionSlot = -1;
+  /** The session's id: by the time of execution the slot may be another session's. */
+  sessionId = 0;
 
   /** The IV, where the guest has it. Whoever needs it reads it once: into its own place, or by {@linkcode copyIv}. */
   readonly ivSpan: Span = new Span();
@@ -99,9 +106,14 @@ export class Operation {
   hashStart = 0;
   hashLen = 0;
 
+  /** Chains: bytes between the destination and the digest that nobody writes. */
+  gapLen = 0;
+
+  /** True once a burst has executed it. */
+  isExecuted = false;
   /** DONE, FAILED, TAG_MISMATCH or UNSUPPORTED. */
   outcome = DONE;
-  /** Bytes written, from the first writable one on. */
+  /** Bytes written without a gap, from the first writable one on. */
   written = 0;
 
   /** True while keys that came with the request stand at the two addresses below. */

@@ -1,0 +1,33 @@
+/**
+ * What chains of a cipher and a digest have in common, however they are executed.
+ *
+ * @module
+ */
+import { copySpan, DISJOINT, relate, sliceSpan, Span } from "../memory/segments.ts";
+import { KIND_CHAIN, KIND_HASH, KIND_MAC, type Operation } from "./operation.ts";
+
+const copied = new Span();
+const copiedTo = new Span();
+
+/** Copies what lies before and behind the cipher's part of the source; nothing to do in place. */
+export function copyAround(operation: Operation): void {
+  const { segments, src, dst, cipherStart, cipherLen } = operation;
+  if (cipherLen === src.length || relate(segments, src, dst) !== DISJOINT) return;
+  const tail = cipherStart + cipherLen;
+  if (cipherStart > 0) {
+    sliceSpan(segments, copied, src, 0, cipherStart);
+    sliceSpan(segments, copiedTo, dst, 0, cipherStart);
+    copySpan(segments, copiedTo, copied);
+  }
+  if (tail < src.length) {
+    sliceSpan(segments, copied, src, tail, src.length - tail);
+    sliceSpan(segments, copiedTo, dst, tail, src.length - tail);
+    copySpan(segments, copiedTo, copied);
+  }
+}
+
+/** Bytes that `operation`, which is done, has written without a gap, from the first writable one on. */
+export function bytesWritten({ parameters: { kind }, dst, result, gapLen }: Operation): number {
+  if (kind === KIND_HASH || kind === KIND_MAC) return result.length;
+  return kind === KIND_CHAIN && gapLen === 0 ? dst.length + result.length : dst.length;
+}

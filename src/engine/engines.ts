@@ -1,0 +1,11 @@
+/**
+ * The libraries that algorithms come from, by the names that users choose them by. Opens none of them.
+ *
+ * @module
+ */
+
+/** A library: OpenSSL's libcrypto, libIPSec_MB or libgcrypt. */
+export type EngineName = "openssl" | "ipsec-mb" | "gcrypt";
+
+/** All of them. */
+export const ENGINES: readonly EngineName[] = ["openssl", "ipsec-mb", "gcrypt"];

@@ -1,0 +1,135 @@
+/**
+ * GMAC with Twofish, by libgcrypt: GCM of NIST SP 800-38D with another block cipher of 128 bits. As with AES, the first
+ * 12 bytes of what it digests are its IV, because the MAC service has no field for one.
+ *
+ * @module
+ */
+import { type Gcrypt, openGcrypt } from "../../ffi/gcrypt.ts";
+import { LibraryMissingError } from "../../ffi/library.ts";
+import { NativeArgs } from "../memory/native.ts";
+import type { SegmentTable, Span } from "../memory/segments.ts";
+import { smallAddress, smallBytes } from "./bounce.ts";
+import { GMAC_IV_BYTES, TwoSpans } from "./composed_mac.ts";
+import { digestAddress, type DigestTransform } from "./digest.ts";
+
+const GCRYCTL_DISABLE_SECMEM = 37;
+const GCRYCTL_INITIALIZATION_FINISHED = 38;
+const GCRYCTL_INITIALIZATION_FINISHED_P = 39;
+const GCRY_MAC_GMAC_TWOFISH = 403;
+const TAG_BYTES = 16;
+
+/** In the small room: the IV, and where the library says how long the tag is. */
+const IV = 400;
+const TAG_LENGTH = 416;
+const tagLength = new Uint32Array(smallBytes.buffer, smallBytes.byteOffset + TAG_LENGTH, 2);
+
+let library: Gcrypt | undefined;
+let problem: string | undefined;
+
+function load(): string | undefined {
+  try {
+    const gcrypt = openGcrypt();
+    if (gcrypt.gcry_control(GCRYCTL_INITIALIZATION_FINISHED_P, 0) === 0) {
+      gcrypt.gcry_check_version(0n);
+      // Contexts are ordinary memory that is wiped when given up; the locked memory the library could have is small.
+      gcrypt.gcry_control(GCRYCTL_DISABLE_SECMEM, 0);
+      gcrypt.gcry_control(GCRYCTL_INITIALIZATION_FINISHED, 0);
+    }
+    const handle = open(gcrypt);
+    if (handle === 0n) return "libgcrypt has it switched off, as in FIPS mode";
+    gcrypt.gcry_mac_close(handle);
+    library = gcrypt;
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof LibraryMissingError)) throw error;
+    return `install the Debian package ${error.spec.debianPackage} to add it`;
+  }
+}
+
+/** A new handle, or 0. */
+function open(gcrypt: Gcrypt): bigint {
+  const handle = new BigUint64Array(1);
+  const error = gcrypt.gcry_mac_open(new Uint8Array(handle.buffer), GCRY_MAC_GMAC_TWOFISH, 0, 0n);
+  return error === 0 ? handle[0]! : 0n;
+}
+
+/** Opens the library once. Returns why it cannot be used, in words that end a sentence; undefined: it can. */
+export function gcryptProblem(): string | undefined {
+  if (library === undefined) problem ??= load();
+  return problem;
+}
+
+const args = new NativeArgs(2);
+const { u64 } = args;
+const input = new TwoSpans();
+
+/** GMAC with Twofish. The first 12 bytes it is given are its IV, the rest is digested. */
+export class GmacTwofish implements DigestTransform {
+  readonly digestBytes = TAG_BYTES;
+  readonly #library: Gcrypt = library!;
+  readonly #handle: bigint = open(this.#library);
+
+  setKey(key: number, keyLen: number): boolean {
+    if (this.#handle === 0n) return false; // No memory for one more.
+    args.set(0, key);
+    args.set(1, keyLen);
+    return this.#library.gcry_mac_setkey(
+      BigInt.asUintN(64, this.#handle),
+      BigInt.asUintN(64, u64[0]!),
+      BigInt.asUintN(64, u64[1]!),
+    ) === 0;
+  }
+
+  run(segments: SegmentTable, head: Span, body: Span): number {
+    if (head.length + body.length < GMAC_IV_BYTES) return 0;
+    const fromHead = Math.min(head.length, GMAC_IV_BYTES);
+    input.read(segments, head, body, 0, GMAC_IV_BYTES, smallAddress + IV);
+    args.set(0, smallAddress + IV);
+    args.set(1, GMAC_IV_BYTES);
+    // A new IV starts anew, whatever went before.
+    const ok = this.#library.gcry_mac_setiv(
+          BigInt.asUintN(64, this.#handle),
+          BigInt.asUintN(64, u64[0]!),
+          BigInt.asUintN(64, u64[1]!),
+        ) === 0 && this.#write(segments, head, fromHead) && this.#write(segments, body, GMAC_IV_BYTES - fromHead);
+    return ok && this.#read() ? digestAddress : 0;
+  }
+
+  /** Digests the bytes of `span` but for the first `skip`, piece by piece where they are. */
+  #write(segments: SegmentTable, span: Span, skip: number): boolean {
+    let segment = span.segment;
+    let offset = span.offset + skip;
+    let rest = span.length - skip;
+    while (rest > 0) {
+      while (offset >= segments.length[segment]!) offset -= segments.length[segment++]!;
+      const piece = Math.min(rest, segments.length[segment]! - offset);
+      args.set(0, segments.address[segment]! + offset);
+      args.set(1, piece);
+      const error = this.#library.gcry_mac_write(
+        BigInt.asUintN(64, this.#handle),
+        BigInt.asUintN(64, u64[0]!),
+        BigInt.asUintN(64, u64[1]!),
+      );
+      if (error !== 0) return false;
+      rest -= piece;
+      offset += piece;
+    }
+    return true;
+  }
+
+  #read(): boolean {
+    tagLength[0] = TAG_BYTES;
+    tagLength[1] = 0;
+    args.set(0, digestAddress);
+    args.set(1, smallAddress + TAG_LENGTH);
+    return this.#library.gcry_mac_read(
+      BigInt.asUintN(64, this.#handle),
+      BigInt.asUintN(64, u64[0]!),
+      BigInt.asUintN(64, u64[1]!),
+    ) === 0;
+  }
+
+  free(): void {
+    this.#library.gcry_mac_close(this.#handle);
+  }
+}
