@@ -1,0 +1,251 @@
+/**
+ * The ratified AKCIPHER service: keys prepared once for a session, and its four operations. Every failure is a status.
+ *
+ * Decrypting PKCS#1 v1.5: from version 3.2 on OpenSSL answers a wrong padding with a message that is made of the
+ * ciphertext and the key (implicit rejection), and the request succeeds; before, the padding is checked in constant
+ * time, but the request fails with ERR, which a guest must not pass on to whoever sent the ciphertext.
+ *
+ * @module
+ */
+import { libcrypto } from "../../../ffi/libcrypto.ts";
+import { pkeys } from "../../../ffi/libcrypto_pkey.ts";
+import { cleanseBytes, copyBytes, fillBytes, NativeArgs } from "../../memory/native.ts";
+import * as wire from "../../wire/akcipher.ts";
+import {
+  AKCIPHER_DECRYPT,
+  AKCIPHER_ENCRYPT,
+  AKCIPHER_SIGN,
+  AKCIPHER_VERIFY,
+  STATUS_ERR,
+  STATUS_KEY_REJECTED,
+  STATUS_NOTSUPP,
+  STATUS_OK,
+} from "../../wire/virtio_crypto.ts";
+import { fetchDigest } from "../openssl.ts";
+import { decodeEcPrivateKey, decodeEcPublicKey, decodeRsaKey } from "./der.ts";
+import type { AkcipherKeySpec, AsymmetricJob, PreparedKey } from "./job.ts";
+import { AKCIPHER_KEY_BYTES_MAX } from "./limits.ts";
+import { LENGTH_AT, padded, putLength, result, SCRATCH_BYTES, takenLength } from "./scratch.ts";
+
+const OPENSSL_RSA_PKCS1_PADDING = 1;
+const OPENSSL_RSA_NO_PADDING = 3;
+
+interface HashRow {
+  readonly name: string;
+  readonly digestBytes: number;
+}
+
+/** The hashes of RSA sessions. MD2 has left OpenSSL, and MD3 was never published. */
+const HASHES: ReadonlyMap<number, HashRow> = new Map([
+  [wire.RSA_MD4, { name: "MD4", digestBytes: 16 }],
+  [wire.RSA_MD5, { name: "MD5", digestBytes: 16 }],
+  [wire.RSA_SHA1, { name: "SHA1", digestBytes: 20 }],
+  [wire.RSA_SHA224, { name: "SHA2-224", digestBytes: 28 }],
+  [wire.RSA_SHA256, { name: "SHA2-256", digestBytes: 32 }],
+  [wire.RSA_SHA384, { name: "SHA2-384", digestBytes: 48 }],
+  [wire.RSA_SHA512, { name: "SHA2-512", digestBytes: 64 }],
+]);
+
+const CURVES: ReadonlyMap<number, string> = new Map([
+  [wire.CURVE_NIST_P192, "prime192v1"],
+  [wire.CURVE_NIST_P224, "secp224r1"],
+  [wire.CURVE_NIST_P256, "prime256v1"],
+  [wire.CURVE_NIST_P384, "secp384r1"],
+  [wire.CURVE_NIST_P521, "secp521r1"],
+]);
+
+/** Context slots of a key: an opcode's low byte is the index. */
+const OPERATIONS = 4;
+
+/** A session's key with a context for each operation, made when it is first needed. */
+export class AkcipherKey implements PreparedKey {
+  /** True for RSA, false for ECDSA. */
+  readonly isRsa: boolean;
+  /** True if only the private key's operations are out of reach. */
+  readonly isPublic: boolean;
+  /** RSA without padding. */
+  readonly isRaw: boolean;
+  /** The digest that signatures are of, or null for whatever comes. */
+  readonly hash: HashRow | null;
+  /** Bytes of the longest result. */
+  readonly resultBytesMax: number;
+  readonly #key: bigint;
+  readonly #contexts: bigint[] = new Array(OPERATIONS).fill(0n);
+
+  /** Owns the native `key` from now on. */
+  constructor(key: bigint, spec: AkcipherKeySpec) {
+    this.isRsa = spec.algo === wire.AKCIPHER_RSA;
+    this.isPublic = spec.keyType === wire.AKCIPHER_KEY_PUBLIC;
+    this.isRaw = this.isRsa && spec.para0 === wire.RSA_RAW_PADDING;
+    this.hash = this.isRsa && !this.isRaw ? HASHES.get(spec.para1) ?? null : null;
+    this.resultBytesMax = pkeys.EVP_PKEY_get_size(key);
+    this.#key = key;
+  }
+
+  /** The context for `opcode`; 0n if OpenSSL makes none. */
+  context(opcode: number): bigint {
+    const index = opcode & 0xff;
+    if (this.#contexts[index] === 0n) this.#contexts[index] = this.#makeContext(opcode);
+    return this.#contexts[index]!;
+  }
+
+  #makeContext(opcode: number): bigint {
+    const context = pkeys.EVP_PKEY_CTX_new_from_pkey(0n, this.#key, 0n);
+    if (context === 0n) return 0n;
+    if (this.#initialise(context, opcode)) return context;
+    pkeys.EVP_PKEY_CTX_free(context);
+    return 0n;
+  }
+
+  #initialise(context: bigint, opcode: number): boolean {
+    const initialised = opcode === AKCIPHER_ENCRYPT
+      ? pkeys.EVP_PKEY_encrypt_init(context)
+      : opcode === AKCIPHER_DECRYPT
+      ? pkeys.EVP_PKEY_decrypt_init(context)
+      : opcode === AKCIPHER_SIGN
+      ? pkeys.EVP_PKEY_sign_init(context)
+      : pkeys.EVP_PKEY_verify_init(context);
+    if (initialised !== 1) return false;
+    if (!this.isRsa) return true;
+    const padding = this.isRaw ? OPENSSL_RSA_NO_PADDING : OPENSSL_RSA_PKCS1_PADDING;
+    if (pkeys.EVP_PKEY_CTX_set_rsa_padding(context, padding) !== 1) return false;
+    if (this.hash === null || opcode === AKCIPHER_ENCRYPT || opcode === AKCIPHER_DECRYPT) return true;
+    return pkeys.EVP_PKEY_CTX_set_signature_md(context, fetchDigest(this.hash.name)) === 1;
+  }
+
+  /** Wipes the key and gives it and its contexts up. */
+  free(): void {
+    for (let i = 0; i < OPERATIONS; i++) {
+      if (this.#contexts[i] !== 0n) pkeys.EVP_PKEY_CTX_free(this.#contexts[i]!);
+      this.#contexts[i] = 0n;
+    }
+    pkeys.EVP_PKEY_free(this.#key);
+  }
+}
+
+function checkRsa(spec: AkcipherKeySpec): number {
+  if (spec.para0 === wire.RSA_RAW_PADDING) return STATUS_OK;
+  if (spec.para0 !== wire.RSA_PKCS1_PADDING) return STATUS_NOTSUPP;
+  if (spec.para1 === wire.RSA_NO_HASH) return STATUS_OK;
+  const row = HASHES.get(spec.para1);
+  return row !== undefined && fetchDigest(row.name) !== 0n ? STATUS_OK : STATUS_NOTSUPP;
+}
+
+/** STATUS_OK if keys like `spec` are served here, whatever their bytes; else the status to refuse it with. */
+function checkAkcipherKey(spec: AkcipherKeySpec): number {
+  if (spec.keyType !== wire.AKCIPHER_KEY_PUBLIC && spec.keyType !== wire.AKCIPHER_KEY_PRIVATE) return STATUS_ERR;
+  if (spec.keyLen === 0 || spec.keyLen > AKCIPHER_KEY_BYTES_MAX) return STATUS_ERR;
+  if (spec.algo === wire.AKCIPHER_RSA) return checkRsa(spec);
+  if (spec.algo !== wire.AKCIPHER_ECDSA && spec.algo !== wire.AKCIPHER_ECDSA_UAPI) return STATUS_NOTSUPP;
+  return CURVES.has(spec.para0) ? STATUS_OK : STATUS_NOTSUPP;
+}
+
+/** Makes the key of `spec` ready, or says with which status to refuse it. The caller frees it. */
+export function prepareAkcipherKey(spec: AkcipherKeySpec): AkcipherKey | number {
+  const status = checkAkcipherKey(spec);
+  if (status !== STATUS_OK) return status;
+  const isPrivate = spec.keyType === wire.AKCIPHER_KEY_PRIVATE;
+  const key = spec.algo === wire.AKCIPHER_RSA
+    ? decodeRsaKey(spec.key, spec.keyLen, isPrivate)
+    : isPrivate
+    ? decodeEcPrivateKey(spec.key, spec.keyLen, CURVES.get(spec.para0)!)
+    : decodeEcPublicKey(spec.key, spec.keyLen, CURVES.get(spec.para0)!);
+  return key === 0n ? STATUS_ERR : new AkcipherKey(key, spec);
+}
+
+const args = new NativeArgs(4);
+
+/** Runs one of the three operations that turn input into output; the result is in {@linkcode result}. */
+function transform(opcode: number, context: bigint, input: number, inputLen: number): boolean {
+  args.set(0, result);
+  args.set(1, input);
+  args.set(2, inputLen);
+  putLength(SCRATCH_BYTES);
+  const out = BigInt.asUintN(64, args.u64[0]!);
+  const src = BigInt.asUintN(64, args.u64[1]!);
+  const srcLen = BigInt.asUintN(64, args.u64[2]!);
+  const returned = opcode === AKCIPHER_SIGN
+    ? pkeys.EVP_PKEY_sign(context, out, LENGTH_AT, src, srcLen)
+    : opcode === AKCIPHER_ENCRYPT
+    ? pkeys.EVP_PKEY_encrypt(context, out, LENGTH_AT, src, srcLen)
+    : pkeys.EVP_PKEY_decrypt(context, out, LENGTH_AT, src, srcLen);
+  return returned === 1;
+}
+
+/** Puts zeros in front of a number that is to be as long as the modulus. */
+function padLeft(job: AsymmetricJob, sizeBytes: number): void {
+  const zeros = sizeBytes - job.inputLen;
+  fillBytes(padded, 0, zeros);
+  if (job.inputLen > 0) copyBytes(padded + zeros, job.input, job.inputLen);
+}
+
+function produce(job: AsymmetricJob, key: AkcipherKey, context: bigint): number {
+  let input = job.input;
+  let inputLen = job.inputLen;
+  if (key.isRsa && inputLen > key.resultBytesMax) return STATUS_ERR;
+  if (key.isRaw) {
+    padLeft(job, key.resultBytesMax);
+    input = padded;
+    inputLen = key.resultBytesMax;
+  }
+  const made = transform(job.opcode, context, input, inputLen);
+  const length = made ? takenLength() : 0;
+  const fits = length <= job.outputCapacity;
+  if (made && fits) {
+    if (length > 0) copyBytes(job.output, result, length);
+    job.written = length;
+  }
+  // Of the results only plaintexts are secret; the room was for more than OpenSSL ever fills.
+  if (job.opcode === AKCIPHER_DECRYPT) cleanseBytes(result, SCRATCH_BYTES);
+  if (key.isRaw) cleanseBytes(padded, key.resultBytesMax);
+  return made && fits ? STATUS_OK : STATUS_ERR;
+}
+
+function verify(job: AsymmetricJob, context: bigint): number {
+  args.set(0, job.input);
+  args.set(1, job.inputLen);
+  args.set(2, job.input + job.inputLen);
+  args.set(3, job.digestLen);
+  const returned = pkeys.EVP_PKEY_verify(
+    context,
+    BigInt.asUintN(64, args.u64[0]!),
+    BigInt.asUintN(64, args.u64[1]!),
+    BigInt.asUintN(64, args.u64[2]!),
+    BigInt.asUintN(64, args.u64[3]!),
+  );
+  return returned === 1 ? STATUS_OK : STATUS_KEY_REJECTED;
+}
+
+function runWith(job: AsymmetricJob, key: AkcipherKey): number {
+  const { opcode } = job;
+  const signing = opcode === AKCIPHER_SIGN || opcode === AKCIPHER_VERIFY;
+  if (!signing && opcode !== AKCIPHER_ENCRYPT && opcode !== AKCIPHER_DECRYPT) return STATUS_NOTSUPP;
+  if (signing ? key.isRaw : !key.isRsa) return STATUS_NOTSUPP;
+  if (key.isPublic && (opcode === AKCIPHER_SIGN || opcode === AKCIPHER_DECRYPT)) return STATUS_ERR;
+  const digestLen = opcode === AKCIPHER_SIGN ? job.inputLen : job.digestLen;
+  if (signing && key.hash !== null && digestLen !== key.hash.digestBytes) return STATUS_ERR;
+  const context = key.context(opcode);
+  if (context === 0n) return STATUS_NOTSUPP;
+  return opcode === AKCIPHER_VERIFY ? verify(job, context) : produce(job, key, context);
+}
+
+/** Runs an AKCIPHER job; status and length of the result are left in it. */
+export function runAkcipher(job: AsymmetricJob): void {
+  job.written = 0;
+  if (job.key instanceof AkcipherKey) {
+    job.status = runWith(job, job.key);
+  } else {
+    const key = prepareAkcipherKey(job.ownKey);
+    if (key instanceof AkcipherKey) {
+      job.status = runWith(job, key);
+      key.free();
+    } else {
+      job.status = key;
+    }
+  }
+  if (job.status !== STATUS_OK) libcrypto.ERR_clear_error();
+}
+
+/** `akcipher_algo` of the configuration: RSA, and ECDSA under both of its numbers. */
+export const AKCIPHER_ALGO_MASK: number = 1 << wire.AKCIPHER_RSA | 1 << wire.AKCIPHER_ECDSA |
+  1 << wire.AKCIPHER_ECDSA_UAPI;

@@ -1,0 +1,186 @@
+/**
+ * Keys as DER (ratified AKCIPHER service, Session operation): RSAPrivateKey and RSAPublicKey of PKCS#1, ECPrivateKey of
+ * RFC 5915, and an EC public key as a bare point. OpenSSL parses; this file only takes over what it found.
+ *
+ * Linux before 6.4 tests its RSA drivers with private keys that say "multi-prime" without further primes and have 0
+ * for the two primes they do have. OpenSSL's own decoder of RSA keys refuses them, so the sequence of integers is
+ * decoded by its general one.
+ *
+ * @module
+ */
+import { libcrypto } from "../../../ffi/libcrypto.ts";
+import { pkeys } from "../../../ffi/libcrypto_pkey.ts";
+import { viewOf } from "../../os/memory_map.ts";
+import { cString } from "../openssl.ts";
+import * as parameters from "./key_parameters.ts";
+import * as limits from "./limits.ts";
+import { OBJECT_AT, POINTER_AT, pointerValue, putObject, putPointer } from "./scratch.ts";
+
+const V_ASN1_INTEGER = 2;
+const V_ASN1_NEG_INTEGER = 0x102;
+/** `struct asn1_string_st` begins with an `int length` and an `int type`. */
+const ASN1_STRING_TYPE = 1;
+/** `struct asn1_type_st` is an `int type`, then a union of pointers: two words. */
+const ASN1_TYPE_BYTES = 16;
+const ASN1_TYPE_VALUE = 1;
+
+const PUBLIC_NAMES = ["n", "e"];
+const PRIVATE_NAMES = [
+  "version",
+  "n",
+  "e",
+  "d",
+  "rsa-factor1",
+  "rsa-factor2",
+  "rsa-exponent1",
+  "rsa-exponent2",
+  "rsa-coefficient1",
+];
+const FIRST_CRT_NAME = 4;
+
+/** The integer that is element `index` of a decoded sequence, as OpenSSL's string object; 0n if it is none. */
+function integerAt(sequence: bigint, index: number): bigint {
+  const element = pkeys.OPENSSL_sk_value(sequence, index);
+  if (element === 0n || pkeys.ASN1_TYPE_get(element) !== V_ASN1_INTEGER) return 0n;
+  const integer = new BigUint64Array(viewOf(Number(element), ASN1_TYPE_BYTES))[ASN1_TYPE_VALUE]!;
+  if (integer === 0n) return 0n;
+  if (pkeys.ASN1_STRING_type(integer) === V_ASN1_NEG_INTEGER) makeUnsigned(element, integer);
+  return pkeys.ASN1_STRING_type(integer) === V_ASN1_INTEGER ? integer : 0n;
+}
+
+/**
+ * Makes a negative integer the unsigned one that was meant. Linux tests its RSA drivers with public keys whose modulus
+ * has no zero byte in front of its highest bit, and reads all of a key's integers as unsigned itself. OpenSSL keeps the
+ * magnitude of what it took for negative; two's complement over the bytes that were encoded gives those back.
+ */
+function makeUnsigned(element: bigint, integer: bigint): void {
+  const encodedBytes = pkeys.i2d_ASN1_TYPE(element, 0n);
+  const headerBytes = encodedBytes <= 2 + 0x7f ? 2 : encodedBytes <= 3 + 0xff ? 3 : 4;
+  const length = encodedBytes - headerBytes;
+  const magnitudeLength = pkeys.ASN1_STRING_length(integer);
+  // The magnitude has a byte less if the highest byte was 0xff: such a key stays refused, as OpenSSL would have it.
+  if (encodedBytes <= 0 || magnitudeLength !== length) return;
+  const bytes = new Uint8Array(viewOf(Number(pkeys.ASN1_STRING_get0_data(integer)), length));
+  let carry = 1;
+  for (let i = length - 1; i >= 0; i--) {
+    const sum = (~bytes[i]! & 0xff) + carry;
+    bytes[i] = sum;
+    carry = sum >>> 8;
+  }
+  new Int32Array(viewOf(Number(integer), 8))[ASN1_STRING_TYPE] = V_ASN1_INTEGER;
+}
+
+function freeSequence(sequence: bigint): void {
+  for (let i = pkeys.OPENSSL_sk_num(sequence) - 1; i >= 0; i--) {
+    const integer = integerAt(sequence, i);
+    if (integer !== 0n) {
+      libcrypto.OPENSSL_cleanse(pkeys.ASN1_STRING_get0_data(integer), BigInt(pkeys.ASN1_STRING_length(integer)));
+    }
+    pkeys.ASN1_TYPE_free(pkeys.OPENSSL_sk_value(sequence, i));
+  }
+  pkeys.OPENSSL_sk_free(sequence);
+}
+
+/** Adds element `index` to the parameters under `name`; its bits, or -1 if it is no unsigned integer. */
+function addElement(sequence: bigint, index: number, name: string): number {
+  const integer = integerAt(sequence, index);
+  if (integer === 0n) return -1;
+  return parameters.addNumber(
+    name,
+    Number(pkeys.ASN1_STRING_get0_data(integer)),
+    pkeys.ASN1_STRING_length(integer),
+  );
+}
+
+/** Checks what OpenSSL would not: a modulus and exponents of a size and parity that it computes with. */
+function addPublicNumbers(sequence: bigint, first: number): boolean {
+  const modulusBits = addElement(sequence, first, "n");
+  if (modulusBits < limits.RSA_MODULUS_BITS_MIN || modulusBits > limits.RSA_MODULUS_BITS_MAX) return false;
+  if (!parameters.lastNumberIsOdd()) return false;
+  const exponentBits = addElement(sequence, first + 1, "e");
+  return exponentBits >= 2 && exponentBits <= limits.RSA_PUBLIC_EXPONENT_BITS_MAX && parameters.lastNumberIsOdd();
+}
+
+/** Two primes and what goes with them, as numbers that are not zero: with them an operation takes a quarter. */
+function hasPrimes(sequence: bigint): boolean {
+  if (pkeys.OPENSSL_sk_num(sequence) !== PRIVATE_NAMES.length) return false;
+  let good = true;
+  parameters.beginParameters();
+  for (let i = FIRST_CRT_NAME; i < PRIVATE_NAMES.length; i++) {
+    const bits = addElement(sequence, i, PRIVATE_NAMES[i]!);
+    if (bits < 1 || bits > limits.RSA_MODULUS_BITS_MAX) good = false;
+  }
+  parameters.wipeParameters();
+  return good;
+}
+
+function rsaFromSequence(sequence: bigint, isPrivate: boolean): bigint {
+  const elements = pkeys.OPENSSL_sk_num(sequence);
+  if (isPrivate ? elements < PRIVATE_NAMES.length : elements !== PUBLIC_NAMES.length) return 0n;
+  const withPrimes = isPrivate && hasPrimes(sequence);
+  parameters.beginParameters();
+  let good = addPublicNumbers(sequence, isPrivate ? 1 : 0);
+  if (isPrivate && good) {
+    const bits = addElement(sequence, 3, "d");
+    good = bits >= 2 && bits <= limits.RSA_MODULUS_BITS_MAX;
+    for (let i = FIRST_CRT_NAME; withPrimes && i < PRIVATE_NAMES.length; i++) {
+      addElement(sequence, i, PRIVATE_NAMES[i]!);
+    }
+  }
+  if (good) return parameters.makeKey("RSA", isPrivate ? parameters.SELECT_KEYPAIR : parameters.SELECT_PUBLIC_KEY);
+  parameters.wipeParameters();
+  return 0n;
+}
+
+/** The RSA key whose DER is the `length` bytes at `address`; 0n if they are no key within the limits. */
+export function decodeRsaKey(address: number, length: number, isPrivate: boolean): bigint {
+  putPointer(address);
+  const sequence = pkeys.d2i_ASN1_SEQUENCE_ANY(0n, POINTER_AT, BigInt(length));
+  if (sequence === 0n) {
+    libcrypto.ERR_clear_error();
+    return 0n;
+  }
+  const key = pointerValue() === address + length ? rsaFromSequence(sequence, isPrivate) : 0n;
+  freeSequence(sequence);
+  return key;
+}
+
+/** The EC private key on `curve` in an ECPrivateKey, which may leave the curve and the public key out. */
+export function decodeEcPrivateKey(address: number, length: number, curve: string): bigint {
+  const nid = pkeys.OBJ_sn2nid(cString(curve));
+  const ecKey = pkeys.EC_KEY_new_by_curve_name(nid);
+  if (ecKey === 0n) return 0n;
+  putPointer(address);
+  putObject(ecKey);
+  const key = pkeys.EVP_PKEY_new();
+  const good = pkeys.d2i_ECPrivateKey(OBJECT_AT, POINTER_AT, BigInt(length)) !== 0n &&
+    pointerValue() === address + length &&
+    pkeys.EC_GROUP_get_curve_name(pkeys.EC_KEY_get0_group(ecKey)) === nid &&
+    pkeys.EC_KEY_check_key(ecKey) === 1 &&
+    pkeys.EVP_PKEY_set1_EC_KEY(key, ecKey) === 1;
+  pkeys.EC_KEY_free(ecKey);
+  if (good) return key;
+  libcrypto.ERR_clear_error();
+  pkeys.EVP_PKEY_free(key);
+  return 0n;
+}
+
+/** The EC public key on `curve` whose point is the `length` bytes at `address`, in any of its encodings. */
+export function decodeEcPublicKey(address: number, length: number, curve: string): bigint {
+  parameters.beginParameters();
+  parameters.addText("group", curve);
+  parameters.addOctets("pub", address, length);
+  return checkedPublicKey(parameters.makeKey("EC", parameters.SELECT_PUBLIC_KEY));
+}
+
+/** `key`, unless its public part is no number or point that the algorithm works with: then it is freed. */
+export function checkedPublicKey(key: bigint): bigint {
+  if (key === 0n) return 0n;
+  const context = pkeys.EVP_PKEY_CTX_new_from_pkey(0n, key, 0n);
+  const good = pkeys.EVP_PKEY_public_check_quick(context) === 1;
+  pkeys.EVP_PKEY_CTX_free(context);
+  if (good) return key;
+  libcrypto.ERR_clear_error();
+  pkeys.EVP_PKEY_free(key);
+  return 0n;
+}

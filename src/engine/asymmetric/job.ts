@@ -1,0 +1,73 @@
+/**
+ * One public-key operation as a flat record. Its input is a private copy that nobody changes while the job runs, and
+ * its output goes to private memory too, so a job knows nothing of guests, rings or queues.
+ *
+ * @module
+ */
+import { STATUS_OK } from "../../wire/virtio_crypto.ts";
+import type { Parameters } from "../operation.ts";
+
+/** Which service the numbers of a job belong to: the ratified AKCIPHER, or that of the asymmetric RFC. */
+export const DIALECT_AKCIPHER = 0;
+export const DIALECT_RFC3 = 1;
+
+/** What an AKCIPHER key is made of. */
+export class AkcipherKeySpec {
+  /** AKCIPHER_RSA or AKCIPHER_ECDSA. */
+  algo = 0;
+  /** AKCIPHER_KEY_PUBLIC or AKCIPHER_KEY_PRIVATE. */
+  keyType = 0;
+  /** RSA: the padding. ECDSA: the curve. */
+  para0 = 0;
+  /** RSA: the hash. */
+  para1 = 0;
+  /** Where its DER is, in private memory. */
+  key = 0;
+  /** Bytes of it. */
+  keyLen = 0;
+
+  /** Becomes the key of a session with these parameters. */
+  takeFrom(parameters: Parameters): void {
+    this.algo = parameters.algo;
+    this.keyType = parameters.keyType;
+    this.para0 = parameters.para0;
+    this.para1 = parameters.para1;
+    this.key = parameters.cipherKey;
+    this.keyLen = parameters.keyLen;
+  }
+}
+
+/** A key made ready, as a job sees it. */
+export interface PreparedKey {
+  /** Wipes it and gives it up. */
+  free(): void;
+}
+
+/** One operation: filled by the device, executed by `runJob`. */
+export class AsymmetricJob {
+  /** DIALECT_*. */
+  dialect = DIALECT_AKCIPHER;
+  /** The opcode of the request's header. */
+  opcode = 0;
+  /** RFC: the algorithm of the request's header. */
+  algo = 0;
+  /** AKCIPHER: the session's key; null to take {@linkcode ownKey}. */
+  key: PreparedKey | null = null;
+  /** AKCIPHER: the key of a request that brings its own. */
+  readonly ownKey: AkcipherKeySpec = new AkcipherKeySpec();
+  /** Address of the input. AKCIPHER: source data; to verify, the signature and then the digest. */
+  input = 0;
+  /** AKCIPHER: bytes of source data, or of the signature. RFC: bytes of the stream behind the header. */
+  inputLen = 0;
+  /** AKCIPHER, to verify: bytes of the digest. */
+  digestLen = 0;
+  /** Address of the output. */
+  output = 0;
+  /** Bytes that the output has room for. */
+  outputCapacity = 0;
+
+  /** STATUS_*. */
+  status = STATUS_OK;
+  /** Bytes of result in the output. */
+  written = 0;
+}

@@ -1,0 +1,129 @@
+/**
+ * One operation with a key that serves just once: the context is made, used and freed. Results are left in the
+ * scratch memory's `result`, which the caller wipes.
+ *
+ * @module
+ */
+import { pkeys } from "../../../ffi/libcrypto_pkey.ts";
+import { cleanseBytes } from "../../memory/native.ts";
+import { STATUS_NOTSUPP } from "../../wire/virtio_crypto.ts";
+import { fetchDigest } from "../openssl.ts";
+import { bignumAt } from "./bignums.ts";
+import { type Bytes, putBignum } from "./rfc3_stream.ts";
+import { digestAt, LENGTH_AT, putLength, result, SCRATCH_BYTES, takenLength } from "./scratch.ts";
+
+/** RSA's paddings as OpenSSL numbers them. */
+export const PKCS1_PADDING = 1;
+export const NO_PADDING = 3;
+export const OAEP_PADDING = 4;
+export const X931_PADDING = 5;
+export const PSS_PADDING = 6;
+
+const PSS_SALT_AS_DIGEST = -1;
+const PSS_SALT_ANY = -2;
+
+/** How an RSA key is used; nothing of it matters to other keys. */
+export interface RsaUse {
+  /** *_PADDING. */
+  readonly padding: number;
+  /** The digest that a signature is of; 0n for none. */
+  readonly digest: bigint;
+}
+
+/** By `hash_algo` number. */
+const HASH_NAMES = [
+  "",
+  "MD5",
+  "SHA1",
+  "SHA2-224",
+  "SHA2-256",
+  "SHA2-384",
+  "SHA2-512",
+  "SHA3-224",
+  "SHA3-256",
+  "SHA3-384",
+  "SHA3-512",
+];
+const HASH_BYTES = [0, 16, 20, 28, 32, 48, 64, 28, 32, 48, 64];
+
+/** OpenSSL's digest for a `hash_algo`; 0n if there is none with a length of its own. */
+export function digestFor(hashAlgo: number): bigint {
+  const name = HASH_NAMES[hashAlgo];
+  return name ? fetchDigest(name) : 0n;
+}
+
+/** The bytes to sign: `message` hashed as `hashAlgo` says, or itself where that is 0; a status if it cannot be. */
+export function digestOf(hashAlgo: number, message: Bytes): Bytes | number {
+  if (hashAlgo === 0) return message;
+  const digest = digestFor(hashAlgo);
+  if (digest === 0n) return STATUS_NOTSUPP;
+  const done = pkeys.EVP_Digest(BigInt(message.address), BigInt(message.length), BigInt(digestAt), 0n, digest, 0n);
+  return done === 1 ? { address: digestAt, length: HASH_BYTES[hashAlgo]! } : STATUS_NOTSUPP;
+}
+
+function setUp(context: bigint, use: RsaUse | null, salt: number): boolean {
+  if (use === null) return true;
+  // The digest comes first: X9.31's padding names it, and is refused for digests that it has no name for.
+  if (use.digest !== 0n && pkeys.EVP_PKEY_CTX_set_signature_md(context, use.digest) !== 1) return false;
+  if (pkeys.EVP_PKEY_CTX_set_rsa_padding(context, use.padding) !== 1) return false;
+  return use.padding !== PSS_PADDING || pkeys.EVP_PKEY_CTX_set_rsa_pss_saltlen(context, salt) === 1;
+}
+
+/** Signs `input`; bytes of signature, or -1. */
+export function signWith(key: bigint, input: Bytes, use: RsaUse | null): number {
+  const context = pkeys.EVP_PKEY_CTX_new_from_pkey(0n, key, 0n);
+  putLength(SCRATCH_BYTES);
+  const done = pkeys.EVP_PKEY_sign_init(context) === 1 && setUp(context, use, PSS_SALT_AS_DIGEST) &&
+    pkeys.EVP_PKEY_sign(context, BigInt(result), LENGTH_AT, BigInt(input.address), BigInt(input.length)) === 1;
+  pkeys.EVP_PKEY_CTX_free(context);
+  return done ? takenLength() : -1;
+}
+
+/** True if `signature` is one of `input`. */
+export function verifyWith(key: bigint, signature: Bytes, input: Bytes, use: RsaUse | null): boolean {
+  const context = pkeys.EVP_PKEY_CTX_new_from_pkey(0n, key, 0n);
+  const good = pkeys.EVP_PKEY_verify_init(context) === 1 && setUp(context, use, PSS_SALT_ANY) &&
+    pkeys.EVP_PKEY_verify(
+        context,
+        BigInt(signature.address),
+        BigInt(signature.length),
+        BigInt(input.address),
+        BigInt(input.length),
+      ) === 1;
+  pkeys.EVP_PKEY_CTX_free(context);
+  return good;
+}
+
+/** Encrypts or decrypts `input`; bytes of result, or -1. */
+export function cryptWith(key: bigint, encrypt: boolean, input: Bytes, padding: number): number {
+  const context = pkeys.EVP_PKEY_CTX_new_from_pkey(0n, key, 0n);
+  const { EVP_PKEY_encrypt, EVP_PKEY_decrypt, EVP_PKEY_encrypt_init, EVP_PKEY_decrypt_init } = pkeys;
+  const begun = encrypt ? EVP_PKEY_encrypt_init(context) : EVP_PKEY_decrypt_init(context);
+  putLength(SCRATCH_BYTES);
+  const done = begun === 1 && pkeys.EVP_PKEY_CTX_set_rsa_padding(context, padding) === 1 &&
+    (encrypt ? EVP_PKEY_encrypt : EVP_PKEY_decrypt)(
+        context,
+        BigInt(result),
+        LENGTH_AT,
+        BigInt(input.address),
+        BigInt(input.length),
+      ) === 1;
+  pkeys.EVP_PKEY_CTX_free(context);
+  return done ? takenLength() : -1;
+}
+
+/**
+ * Puts the secret that `key` shares with `peer` into the output, `secretLen` bytes long. False if OpenSSL finds fault
+ * with the peer; either key may be 0n.
+ */
+export function putSharedSecret(key: bigint, peer: bigint, secretLen: number): boolean {
+  if (key === 0n || peer === 0n) return false;
+  const context = pkeys.EVP_PKEY_CTX_new_from_pkey(0n, key, 0n);
+  putLength(SCRATCH_BYTES);
+  const done = pkeys.EVP_PKEY_derive_init(context) === 1 && pkeys.EVP_PKEY_derive_set_peer(context, peer) === 1 &&
+    pkeys.EVP_PKEY_derive(context, BigInt(result), LENGTH_AT) === 1;
+  pkeys.EVP_PKEY_CTX_free(context);
+  if (done) putBignum(bignumAt(result, takenLength()), secretLen);
+  cleanseBytes(result, SCRATCH_BYTES);
+  return done;
+}

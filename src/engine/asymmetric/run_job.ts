@@ -1,0 +1,14 @@
+/**
+ * The door to public-key operations: runs a job to its end, in the isolate that calls.
+ *
+ * @module
+ */
+import { runAkcipher } from "./akcipher.ts";
+import { type AsymmetricJob, DIALECT_AKCIPHER } from "./job.ts";
+import { runRfc3 } from "./rfc3.ts";
+
+/** Runs `job`; its status and the length of its output are left in it. Never throws. */
+export function runJob(job: AsymmetricJob): void {
+  if (job.dialect === DIALECT_AKCIPHER) runAkcipher(job);
+  else runRfc3(job);
+}
