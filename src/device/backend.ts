@@ -25,6 +25,8 @@ export interface RingSetup {
   readonly callFd: number;
   /** Signalled when the ring is broken; -1: nobody listens. */
   readonly errFd: number;
+  /** Where requests under way are recorded, for a process after this one; 0, or not given: nowhere. */
+  readonly inflightAddress?: number;
 }
 
 /** A ring that cannot be served as set up. The message says what is wrong with it. */
@@ -82,8 +84,6 @@ export interface BackendDevice {
   startRing(ring: RingSetup): Promise<void>;
   /** Stops serving: everything taken is completed, nothing is written afterwards. Returns the base to go on from. */
   stopRing(index: number): Promise<number>;
-  /** Lets a started ring be served or leaves its requests where they are. */
-  setRingEnabled(index: number, enabled: boolean): Promise<void>;
   /** Signals `callFd` from now on. The old descriptor is closed by the caller afterwards. */
   setRingCall(index: number, callFd: number): Promise<void>;
   /** Reports a broken ring on `errFd` from now on. */

@@ -4,8 +4,12 @@
  * @module
  */
 import type { Catalogue } from "../engine/algorithms.ts";
+import { AKCIPHER_ALGO_MASK } from "../engine/asymmetric/akcipher.ts";
+import { asymAlgoMask, rsaPaddingMask } from "../engine/asymmetric/rfc3.ts";
 import { AUTH_KEY_BYTES_MAX, CIPHER_KEY_BYTES_MAX } from "../engine/operation.ts";
+import { insertMasks } from "../wire/asym_rfc3.ts";
 import * as wire from "../wire/virtio_crypto.ts";
+import type { AsymmetricDialect } from "./dialect.ts";
 import { REQUEST_BYTES_MAX } from "./limits.ts";
 
 function maskOf(numbers: Iterable<number>): bigint {
@@ -22,14 +26,19 @@ export function servicesOf(catalogue: Catalogue): number {
     (catalogue.aeads.size > 0 ? 1 << wire.SERVICE_AEAD : 0);
 }
 
-/** `struct virtio_crypto_config` of a device with `dataQueues` data queues. */
-export function encodeConfig(catalogue: Catalogue, dataQueues: number): Uint8Array {
+/**
+ * `struct virtio_crypto_config` of a device with `dataQueues` data queues and the given asymmetric service. Where v19
+ * has a reserved field, the ratified text has the algorithms of AKCIPHER; the RFC has two fields more, and 64 bytes.
+ */
+export function encodeConfig(catalogue: Catalogue, dataQueues: number, asymmetric: AsymmetricDialect): Uint8Array {
   const bytes = new Uint8Array(wire.CONFIG_BYTES);
   const view = new DataView(bytes.buffer);
   const put = (offset: number, value: number) => view.setUint32(offset, value, true);
   put(wire.CONFIG_STATUS_OFFSET, wire.S_HW_READY);
   put(wire.CONFIG_MAX_DATAQUEUES_OFFSET, dataQueues);
-  put(wire.CONFIG_CRYPTO_SERVICES_OFFSET, servicesOf(catalogue));
+  const service = asymmetric === "off" ? 0 : 1 << wire.SERVICE_AKCIPHER;
+  put(wire.CONFIG_CRYPTO_SERVICES_OFFSET, servicesOf(catalogue) | service);
+  if (asymmetric === "akcipher") put(wire.CONFIG_AKCIPHER_ALGO_OFFSET, AKCIPHER_ALGO_MASK);
   // The 64-bit masks are two 32-bit fields each, the lower one first.
   view.setBigUint64(wire.CONFIG_CIPHER_ALGO_L_OFFSET, maskOf(catalogue.ciphers.keys()), true);
   put(wire.CONFIG_HASH_ALGO_OFFSET, Number(maskOf(catalogue.hashes.keys())));
@@ -38,5 +47,5 @@ export function encodeConfig(catalogue: Catalogue, dataQueues: number): Uint8Arr
   put(wire.CONFIG_MAX_CIPHER_KEY_LEN_OFFSET, CIPHER_KEY_BYTES_MAX);
   put(wire.CONFIG_MAX_AUTH_KEY_LEN_OFFSET, AUTH_KEY_BYTES_MAX);
   view.setBigUint64(wire.CONFIG_MAX_SIZE_OFFSET, BigInt(REQUEST_BYTES_MAX), true);
-  return bytes;
+  return asymmetric === "rfc3" ? insertMasks(bytes, asymAlgoMask(), rsaPaddingMask()) : bytes;
 }

@@ -6,11 +6,15 @@
  */
 import { loadCatalogue } from "../engine/algorithms.ts";
 import { checkKeys, checkParameters } from "../engine/engine.ts";
+import { prepareAkcipherKey } from "../engine/asymmetric/akcipher.ts";
+import { AkcipherKeySpec } from "../engine/asymmetric/job.ts";
+import { AKCIPHER_KEY_BYTES_MAX } from "../engine/asymmetric/limits.ts";
 import {
   AUTH_KEY_BYTES_MAX,
   CIPHER_KEY_BYTES_MAX,
   FAILED,
   KIND_AEAD,
+  KIND_AKCIPHER,
   KIND_CHAIN,
   KIND_CIPHER,
   KIND_HASH,
@@ -22,6 +26,7 @@ import { cleanseBytes } from "../memory/native.ts";
 import { gather, scatter, SegmentCursor, Span } from "../memory/segments.ts";
 import { mapSecret } from "../os/memory_map.ts";
 import { ChainBatch } from "../virtqueue/chain.ts";
+import * as akcipher from "../wire/akcipher.ts";
 import * as wire from "../wire/virtio_crypto.ts";
 import { checkChain } from "./data_request.ts";
 import type { Dialect } from "./dialect.ts";
@@ -33,6 +38,15 @@ const CIPHER_KEY = 128;
 const AUTH_KEY = CIPHER_KEY + CIPHER_KEY_BYTES_MAX;
 const ANSWER = 1024;
 const ANSWER_BYTES = 16;
+const LONG_KEY = 4096;
+
+/** Who hears of what happens to sessions. */
+export interface ControlListener {
+  /** Some have been destroyed: once a batch. */
+  onDestroyed(): void;
+  /** An asymmetric one has been created. */
+  onAsymmetric(): void;
+}
 
 /** Answers control requests. */
 export class ControlPath {
@@ -40,46 +54,61 @@ export class ControlPath {
   readonly batch: ChainBatch = new ChainBatch();
   readonly #table: SessionTable;
   readonly #dialect: Dialect;
-  readonly #onChange: () => void;
+  readonly #listener: ControlListener;
   readonly #readable = new SegmentCursor(this.batch.segments);
   readonly #writable = new SegmentCursor(this.batch.segments);
   readonly #part = new Span();
-  readonly #memory = mapSecret(4096);
+  readonly #memory = mapSecret(LONG_KEY + AKCIPHER_KEY_BYTES_MAX);
   readonly #words = new Uint32Array(this.#memory.buffer);
   readonly #parameters = new Parameters();
   readonly #catalogue = loadCatalogue();
 
-  /** Creates sessions in `table` by the rules of `dialect`; `onChange` hears of each batch that destroyed some. */
-  constructor(table: SessionTable, dialect: Dialect, onChange: () => void) {
+  /** Creates sessions in `table` by the rules of `dialect`. */
+  constructor(table: SessionTable, dialect: Dialect, listener: ControlListener) {
     this.#table = table;
     this.#dialect = dialect;
-    this.#onChange = onChange;
+    this.#listener = listener;
   }
 
   /** Answers every request of the batch. */
   process(): void {
     const destroyedBefore = this.#table.destroyedCount;
     for (let i = 0; i < this.batch.count; i++) this.batch.usedLen[i] = this.#answer(i);
-    if (this.#table.destroyedCount !== destroyedBefore) this.#onChange();
+    if (this.#table.destroyedCount !== destroyedBefore) this.#listener.onDestroyed();
   }
 
   /** Answers chain `i`; returns the bytes written. */
   #answer(i: number): number {
     const { batch } = this;
-    if (batch.unmapped[i] !== 0) return 0;
-    this.#readable.start(batch.first[i]!, batch.readableBytes[i]!);
-    this.#writable.start(batch.firstWritable[i]!, batch.writableBytes[i]!);
     this.#words.fill(0, ANSWER >>> 2, (ANSWER + ANSWER_BYTES) >>> 2);
+    this.#writable.start(batch.firstWritable[i]!, batch.writableBytes[i]!);
+    if (batch.unmapped[i] !== 0) return this.#canAnswer(i) ? this.#answerCreate(wire.STATUS_ERR, 0) : 0;
+    this.#readable.start(batch.first[i]!, batch.readableBytes[i]!);
     if (!this.#fetch(REQUEST, wire.CTRL_HEADER_BYTES)) return this.#answerCreate(wire.STATUS_ERR, 0);
     const opcode = this.#words[wire.CTRL_OPCODE_OFFSET >>> 2]!;
     const service = wire.serviceOf(opcode);
     const op = opcode & 0xff;
+    if (service === wire.SERVICE_AKCIPHER && this.#dialect.asymmetric === "akcipher") return this.#answerAsymmetric(op);
     if (op === wire.OP_DESTROY_SESSION && service <= wire.SERVICE_AEAD) return this.#destroy();
     if (op !== wire.OP_CREATE_SESSION || service > wire.SERVICE_AEAD) {
       return this.#answerCreate(wire.STATUS_NOTSUPP, 0);
     }
     const status = this.#create(service);
     return this.#answerCreate(status, status === wire.STATUS_OK ? this.#createdId : 0);
+  }
+
+  #answerAsymmetric(op: number): number {
+    if (op === wire.OP_AKCIPHER_DESTROY_SESSION) return this.#destroy();
+    if (op !== wire.OP_AKCIPHER_CREATE_SESSION) return this.#answerCreate(wire.STATUS_NOTSUPP, 0);
+    const status = this.#createAsymmetric();
+    return this.#answerCreate(status, status === wire.STATUS_OK ? this.#createdId : 0);
+  }
+
+  /** False if some of the room for the answer to chain `i` is not in guest memory. */
+  #canAnswer(i: number): boolean {
+    const { segments, firstWritable, end } = this.batch;
+    for (let at = firstWritable[i]!; at < end[i]!; at++) if (segments.address[at] === 0) return false;
+    return true;
   }
 
   #createdId = 0;
@@ -159,10 +188,38 @@ export class ControlPath {
     }
     if (!checkKeys(parameters, this.#catalogue)) return wire.STATUS_ERR;
     const id = this.#table.create(parameters);
-    // v19 has NOSPC only under MUX_MODE; before it, a full table is an error like any other.
-    if (id === 0) return this.#dialect.mux ? wire.STATUS_NOSPC : wire.STATUS_ERR;
+    if (id === 0) return this.#noFreeId();
     this.#createdId = id;
     return wire.STATUS_OK;
+  }
+
+  /** The body of an asymmetric session has one size in either form; of its tail only what the algorithm has counts. */
+  #createAsymmetric(): number {
+    if (!this.#fetch(wire.CTRL_HEADER_BYTES, wire.CTRL_BODY_BYTES_FIXED)) return wire.STATUS_ERR;
+    const parameters = this.#parameters;
+    resetParameters(parameters);
+    parameters.kind = KIND_AKCIPHER;
+    parameters.algo = this.#body(akcipher.AKCIPHER_SESSION_ALGO_OFFSET);
+    parameters.keyType = this.#body(akcipher.AKCIPHER_SESSION_KEY_TYPE_OFFSET);
+    parameters.keyLen = this.#body(akcipher.AKCIPHER_SESSION_KEY_LEN_OFFSET);
+    parameters.para0 = this.#body(akcipher.AKCIPHER_SESSION_PARA0_OFFSET);
+    parameters.para1 = this.#body(akcipher.AKCIPHER_SESSION_PARA1_OFFSET);
+    parameters.cipherKey = this.#memory.address + LONG_KEY;
+    if (parameters.keyLen > AKCIPHER_KEY_BYTES_MAX) return wire.STATUS_ERR;
+    if (!this.#fetch(LONG_KEY, parameters.keyLen)) return wire.STATUS_ERR;
+    const status = checkAsymmetricKey(parameters);
+    const id = status === wire.STATUS_OK ? this.#table.create(parameters) : 0;
+    cleanseBytes(parameters.cipherKey, parameters.keyLen);
+    if (status !== wire.STATUS_OK) return status;
+    if (id === 0) return this.#noFreeId();
+    this.#createdId = id;
+    this.#listener.onAsymmetric();
+    return wire.STATUS_OK;
+  }
+
+  /** v19 has NOSPC only under MUX_MODE; before it, a full table is an error like any other. */
+  #noFreeId(): number {
+    return this.#dialect.mux ? wire.STATUS_NOSPC : wire.STATUS_ERR;
   }
 
   #readBody(service: number, parameters: Parameters): number {
@@ -228,6 +285,16 @@ function muxBodyBytes(service: number): number {
     default:
       return wire.CTRL_SYM_BYTES;
   }
+}
+
+/** Tries an asymmetric session's key, so that a bad one is refused where it is given: STATUS_OK or the refusal. */
+export function checkAsymmetricKey(parameters: Parameters): number {
+  const spec = new AkcipherKeySpec();
+  spec.takeFrom(parameters);
+  const key = prepareAkcipherKey(spec);
+  if (typeof key === "number") return key;
+  key.free();
+  return wire.STATUS_OK;
 }
 
 /** Sets what a session's body may leave out. */

@@ -8,6 +8,7 @@ import { drainEventFd } from "../os/event_fd.ts";
 import type { EventLoop } from "../os/event_loop.ts";
 import type { RingSetup } from "./backend.ts";
 import { ringFeatures } from "./dialect.ts";
+import type { JobPool } from "./jobs.ts";
 import type { QueueServer } from "./queue_server.ts";
 
 /** Serves queues. What a promise is returned for has taken full effect when it resolves. */
@@ -19,14 +20,12 @@ export interface DataPlane {
   /** Stops serving; returns the base to go on from. */
   stopRing(index: number): Promise<number>;
   /** See {@linkcode BackendDevice}. */
-  setRingEnabled(index: number, enabled: boolean): Promise<void>;
-  /** See {@linkcode BackendDevice}. */
   setRingCall(index: number, callFd: number): Promise<void>;
   /** See {@linkcode BackendDevice}. */
   setRingErr(index: number, errFd: number): Promise<void>;
   /** Sessions have been destroyed: their native contexts are to go soon. */
   sweep(): void;
-  /** The frontend has left: every key is to go, every queue is enabled again. */
+  /** The frontend has left: every key is to go. */
   forget(): Promise<void>;
   /** Gives everything up. */
   close(): Promise<void>;
@@ -65,14 +64,24 @@ export class LocalPlane implements DataPlane {
     this.#queues = queues;
     this.#keys = keys;
     this.#onRules = onRules;
+    for (const [index, { jobs }] of queues) {
+      if (jobs !== null) loop.watch(jobs.doneFd, () => this.#collect(index, jobs));
+    }
   }
 
-  setMemory(regions: readonly MemoryRegion[]): Promise<void> {
+  /** Answers requests whose jobs are done, and serves the queue again in case it has rested meanwhile. */
+  #collect(index: number, jobs: JobPool): void {
+    jobs.drain();
+    while (this.#queues.get(index)!.collect() > 0);
+    this.#serve(index);
+  }
+
+  async setMemory(regions: readonly MemoryRegion[]): Promise<void> {
+    for (const queue of this.#queues.values()) await queue.drain();
     this.#memory = new GuestMemory(regions);
     for (const [index, queue] of this.#queues) {
       if (!queue.tryMove(this.#memory)) this.#detach(index);
     }
-    return Promise.resolve();
   }
 
   startRing(ring: RingSetup, acknowledged: bigint): Promise<void> {
@@ -112,16 +121,12 @@ export class LocalPlane implements DataPlane {
     this.#setups.delete(index);
   }
 
-  stopRing(index: number): Promise<number> {
-    // Everything here happens between two batches: what was taken has been completed.
+  async stopRing(index: number): Promise<number> {
+    const queue = this.#queues.get(index)!;
     this.#detach(index);
-    return Promise.resolve(this.#queues.get(index)!.stop());
-  }
-
-  setRingEnabled(index: number, enabled: boolean): Promise<void> {
-    this.#queues.get(index)!.enabled = enabled;
-    if (enabled) this.#serve(index);
-    return Promise.resolve();
+    // This happens between two batches: what was taken has been completed, but for jobs.
+    await queue.drain();
+    return queue.stop();
   }
 
   setRingCall(index: number, callFd: number): Promise<void> {
@@ -140,12 +145,14 @@ export class LocalPlane implements DataPlane {
 
   forget(): Promise<void> {
     this.#keys.forget();
-    for (const queue of this.#queues.values()) queue.enabled = true;
     return Promise.resolve();
   }
 
   close(): Promise<void> {
-    for (const index of this.#queues.keys()) this.#detach(index);
+    for (const [index, { jobs }] of this.#queues) {
+      this.#detach(index);
+      if (jobs !== null) this.#loop.unwatch(jobs.doneFd);
+    }
     return Promise.resolve();
   }
 }

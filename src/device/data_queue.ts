@@ -17,13 +17,15 @@ import {
 import { cleanseBytes } from "../memory/native.ts";
 import { BATCH_CHAINS_MAX, ChainBatch } from "../virtqueue/chain.ts";
 import * as wire from "../wire/virtio_crypto.ts";
+import { STATUS_DEFERRED } from "./asymmetric_request.ts";
 import { SessionContexts } from "./contexts.ts";
 import { DataRequestDecoder } from "./data_request.ts";
 import type { Dialect } from "./dialect.ts";
+import type { JobPool } from "./jobs.ts";
 import type { SessionTableView } from "./sessions.ts";
 
 /** The status for an engine's outcome. */
-export function statusOf(outcome: number): number {
+function statusOf(outcome: number): number {
   switch (outcome) {
     case DONE:
       return wire.STATUS_OK;
@@ -49,32 +51,71 @@ export class DataPath {
   /** With sessions of `table` and the rules of `dialect`. */
   constructor(table: SessionTableView, dialect: Dialect) {
     this.#contexts = new SessionContexts(table, this.#engine);
-    this.#decoder = new DataRequestDecoder(this.batch, dialect, this.#contexts);
+    this.#decoder = new DataRequestDecoder(this.batch, dialect, this.#contexts, table);
     this.#operations = createOperations(this.batch.segments, BATCH_CHAINS_MAX);
   }
 
-  /** Answers every request of the batch: result, status, and the bytes written for the used entry. */
-  process(): void {
+  /**
+   * Answers every request of the batch: result, status, and the bytes written for the used entry. Requests that have
+   * become one of `jobs` leave the batch; they are answered when their job is done.
+   */
+  process(jobs: JobPool | null): void {
     const { batch } = this;
     const statuses = this.#statuses;
     this.sweep();
-    for (let i = 0; i < batch.count; i++) statuses[i] = this.#decoder.decode(i, this.#operations[i]!);
+    for (let i = 0; i < batch.count; i++) statuses[i] = this.#decoder.decode(i, this.#operations[i]!, jobs);
+    this.#executeBursts();
     for (let i = 0; i < batch.count; i++) {
       const operation = this.#operations[i]!;
       if (statuses[i] === wire.STATUS_OK) statuses[i] = this.#execute(operation);
       if (operation.hasOwnKeys) wipeOwnKeys(operation);
     }
+    let deferred = 0;
     for (let i = 0; i < batch.count; i++) {
+      if (statuses[i] === STATUS_DEFERRED) {
+        deferred++;
+        continue;
+      }
       // The status is the last writable byte; where there is none, the used entry says 0 bytes.
-      if (batch.putLastByte(i, statuses[i]!)) batch.usedLen[i] = this.#operations[i]!.written + 1;
+      if (batch.putLastByte(i, statuses[i]!)) batch.usedLen[i] = usedLen(batch, i, this.#operations[i]!.written);
     }
+    if (deferred > 0) this.#dropDeferred();
+  }
+
+  /** Moves the answered chains of the batch together, for completion. */
+  #dropDeferred(): void {
+    const { batch } = this;
+    let kept = 0;
+    for (let i = 0; i < batch.count; i++) {
+      if (this.#statuses[i] === STATUS_DEFERRED) continue;
+      batch.id[kept] = batch.id[i]!;
+      batch.slots[kept] = batch.slots[i]!;
+      batch.usedLen[kept] = batch.usedLen[i]!;
+      kept++;
+    }
+    batch.count = kept;
+  }
+
+  /** Executes like operations together, where that is faster. */
+  #executeBursts(): void {
+    const { bursts } = this.#engine;
+    const { count, bytes } = this.batch;
+    if (bursts === null || !bursts.mayServe(count, bytes)) return;
+    for (let i = 0; i < count; i++) {
+      const operation = this.#operations[i]!;
+      if (this.#statuses[i] !== wire.STATUS_OK || operation.sessionSlot < 0) continue;
+      const session = this.#contexts.prepared(operation.sessionSlot, operation.sessionId)?.burst;
+      if (session) bursts.add(operation, session);
+    }
+    bursts.run();
   }
 
   #execute(operation: Operation): number {
+    if (operation.isExecuted) return statusOf(operation.outcome);
     if (operation.sessionSlot < 0) {
       this.#engine.executeStateless(operation);
     } else {
-      const prepared = this.#contexts.prepared(operation.sessionSlot);
+      const prepared = this.#contexts.prepared(operation.sessionSlot, operation.sessionId);
       if (prepared === null) operation.outcome = FAILED;
       else this.#engine.execute(operation, prepared);
     }
@@ -91,6 +132,11 @@ export class DataPath {
     this.#contexts.sweep();
     this.#engine.forget();
   }
+}
+
+/** Bytes written from the first writable one on, without a gap: the status counts only where it follows directly. */
+function usedLen(batch: ChainBatch, i: number, written: number): number {
+  return written + 1 === batch.writableBytes[i] ? written + 1 : written;
 }
 
 function wipeOwnKeys(operation: Operation): void {

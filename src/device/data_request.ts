@@ -25,9 +25,13 @@ import { gather, gatherTo, SegmentCursor, Span } from "../memory/segments.ts";
 import { mapSecret } from "../os/memory_map.ts";
 import type { ChainBatch } from "../virtqueue/chain.ts";
 import * as wire from "../wire/virtio_crypto.ts";
+import { AKCIPHER_PARA_BYTES, STATELESS_AKCIPHER_BYTES } from "../wire/akcipher.ts";
+import { AsymmetricDecoder } from "./asymmetric_request.ts";
 import type { SessionContexts } from "./contexts.ts";
 import type { Dialect } from "./dialect.ts";
+import type { JobPool } from "./jobs.ts";
 import { REQUEST_BYTES_MAX } from "./limits.ts";
+import type { SessionTableView } from "./sessions.ts";
 
 /** Kind of session that a service's requests need; a symmetric request's op_type decides between two. */
 const KIND_OF_SERVICE: readonly number[] = [KIND_CIPHER, KIND_HASH, KIND_MAC, KIND_AEAD];
@@ -44,9 +48,10 @@ export class DataRequestDecoder {
   readonly #words: Uint32Array;
   readonly #fixedAddress: bigint;
   readonly #catalogue = loadCatalogue();
+  readonly #asymmetric: AsymmetricDecoder;
 
   /** Decodes chains of `batch` by the rules of `dialect`. */
-  constructor(batch: ChainBatch, dialect: Dialect, contexts: SessionContexts) {
+  constructor(batch: ChainBatch, dialect: Dialect, contexts: SessionContexts, table: SessionTableView) {
     const memory = mapSecret(4096);
     this.#words = new Uint32Array(memory.buffer);
     this.#fixedAddress = BigInt(memory.address);
@@ -55,28 +60,39 @@ export class DataRequestDecoder {
     this.#contexts = contexts;
     this.#readable = new SegmentCursor(batch.segments);
     this.#writable = new SegmentCursor(batch.segments);
+    this.#asymmetric = new AsymmetricDecoder(table, batch, this.#readable, this.#writable, this.#words);
   }
 
-  /** Decodes chain `i` into `operation`. Returns STATUS_OK, or the status to answer with at once. */
-  decode(i: number, operation: Operation): number {
+  /**
+   * Decodes chain `i` into `operation`, or into one of `jobs`. Returns STATUS_OK, STATUS_DEFERRED for a job, or the
+   * status to answer with at once.
+   */
+  decode(i: number, operation: Operation, jobs: JobPool | null): number {
     const batch = this.#batch;
     operation.written = 0;
+    operation.isExecuted = false;
     operation.sessionSlot = -1;
     const writableBytes = batch.writableBytes[i]!;
     if (batch.unmapped[i] !== 0 || writableBytes === 0) return wire.STATUS_ERR;
     this.#readable.start(batch.first[i]!, batch.readableBytes[i]!);
     this.#writable.start(batch.firstWritable[i]!, writableBytes - 1); // The last byte is the status.
-    const { mux } = this.#dialect;
-    const fixedBytes = mux ? wire.DATA_HEADER_BYTES : wire.DATA_HEADER_BYTES + wire.DATA_PARA_BYTES_FIXED;
+    const { mux, asymmetric } = this.#dialect;
+    // The fixed-size form is fetched at once; requests of the asymmetric RFC have no such form.
+    const atOnce = !mux && asymmetric !== "rfc3";
+    const fixedBytes = wire.DATA_HEADER_BYTES + (atOnce ? wire.DATA_PARA_BYTES_FIXED : 0);
     if (!this.#fetchFixed(0, fixedBytes)) return wire.STATUS_ERR;
     const opcode = this.#words[wire.DATA_OPCODE_OFFSET >>> 2]!;
     const service = wire.serviceOf(opcode);
+    if (service === wire.SERVICE_AKCIPHER) return this.#decodeAsymmetric(i, opcode, jobs);
     const op = opcode & 0xff;
     const operations = service === wire.SERVICE_CIPHER || service === wire.SERVICE_AEAD ? 2 : 1;
     if (service > wire.SERVICE_AEAD || op >= operations) return wire.STATUS_NOTSUPP;
     if ((this.#dialect.services >>> service & 1) === 0) return wire.STATUS_NOTSUPP;
     const encrypt = op === 0;
-    if (!mux) return this.#decodeSession(operation, service, encrypt);
+    if (!mux) {
+      if (!atOnce && !this.#fetchPara(wire.DATA_PARA_BYTES_FIXED)) return wire.STATUS_ERR;
+      return this.#decodeSession(operation, service, encrypt);
+    }
     const flag = this.#words[wire.DATA_FLAG_OFFSET >>> 2]!;
     const stateless = (this.#dialect.statelessServices >>> service & 1) !== 0;
     if (flag === wire.FLAG_SESSION_MODE || (flag === 0 && !stateless)) {
@@ -86,6 +102,24 @@ export class DataRequestDecoder {
     if (flag > wire.FLAG_STATELESS_MODE_V15) return wire.STATUS_ERR;
     if (!stateless) return wire.STATUS_NOTSUPP;
     return this.#decodeStateless(operation, service, encrypt);
+  }
+
+  #decodeAsymmetric(i: number, opcode: number, jobs: JobPool | null): number {
+    const { asymmetric, mux, statelessServices } = this.#dialect;
+    if (asymmetric === "off" || jobs === null) return wire.STATUS_NOTSUPP;
+    if (asymmetric === "rfc3") return this.#asymmetric.decodeRfc(i, opcode, jobs);
+    if (opcode > wire.AKCIPHER_VERIFY) return wire.STATUS_NOTSUPP;
+    if (!mux) return this.#asymmetric.decodeSession(i, opcode, jobs);
+    const flag = this.#words[wire.DATA_FLAG_OFFSET >>> 2]!;
+    const stateless = (statelessServices >>> wire.SERVICE_AKCIPHER & 1) !== 0;
+    if (flag === wire.FLAG_SESSION_MODE || (flag === 0 && !stateless)) {
+      if (!this.#fetchPara(AKCIPHER_PARA_BYTES)) return wire.STATUS_ERR;
+      return this.#asymmetric.decodeSession(i, opcode, jobs);
+    }
+    if (flag > wire.FLAG_STATELESS_MODE_V15) return wire.STATUS_ERR;
+    if (!stateless) return wire.STATUS_NOTSUPP;
+    if (!this.#fetchPara(STATELESS_AKCIPHER_BYTES)) return wire.STATUS_ERR;
+    return this.#asymmetric.decodeStateless(i, opcode, jobs);
   }
 
   /** Copies the next `length` readable bytes to `offset` of the private copy; false if there are fewer. */
@@ -113,14 +147,13 @@ export class DataRequestDecoder {
       else if (opType !== wire.SYM_OP_CIPHER) return wire.STATUS_NOTSUPP;
     }
     const words = this.#words;
-    const slot = this.#contexts.find(
-      words[wire.DATA_SESSION_ID_OFFSET >>> 2]!,
-      words[(wire.DATA_SESSION_ID_OFFSET >>> 2) + 1]!,
-    );
+    const sessionId = words[wire.DATA_SESSION_ID_OFFSET >>> 2]!;
+    const slot = this.#contexts.find(sessionId, words[(wire.DATA_SESSION_ID_OFFSET >>> 2) + 1]!);
     if (slot < 0) return wire.STATUS_INVSESS;
     const parameters = this.#contexts.parameters(slot);
     if (parameters.kind !== kind) return wire.STATUS_ERR;
     operation.sessionSlot = slot;
+    operation.sessionId = sessionId;
     operation.parameters = parameters;
     switch (kind) {
       case KIND_CIPHER:
@@ -358,7 +391,8 @@ export class DataRequestDecoder {
     if (!aadFirst) this.#readable.take(operation.aad, aadLen);
     this.#writable.take(operation.dst, srcDataLen);
     // A destination longer than the source keeps its rest; the digest stands behind all of it.
-    if (dstDataLen > srcDataLen) this.#writable.take(this.#part, dstDataLen - srcDataLen);
+    operation.gapLen = dstDataLen - srcDataLen;
+    if (operation.gapLen > 0) this.#writable.take(this.#part, operation.gapLen);
     this.#writable.take(operation.result, hashResultLen);
     return wire.STATUS_OK;
   }

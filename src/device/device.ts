@@ -5,7 +5,8 @@
  */
 import { type Catalogue, loadCatalogue } from "../engine/algorithms.ts";
 import { checkKeys, checkParameters } from "../engine/engine.ts";
-import { DONE, KIND_CHAIN, KIND_CIPHER, Parameters, UNSUPPORTED } from "../engine/operation.ts";
+import { type EngineName, ENGINES } from "../engine/engines.ts";
+import { DONE, KIND_AKCIPHER, KIND_CHAIN, KIND_CIPHER, Parameters, UNSUPPORTED } from "../engine/operation.ts";
 import type { GuestMemory } from "../memory/guest_memory.ts";
 import { cleanseBytes } from "../memory/native.ts";
 import type { EventLoop } from "../os/event_loop.ts";
@@ -14,11 +15,13 @@ import * as wire from "../wire/virtio_crypto.ts";
 import * as vring from "../wire/vring.ts";
 import type { BackendDevice, RingSetup, SessionMessage } from "./backend.ts";
 import { encodeConfig, servicesOf } from "./config.ts";
-import { ControlPath, resetParameters, setDirection } from "./control_queue.ts";
+import { checkAsymmetricKey, ControlPath, resetParameters, setDirection } from "./control_queue.ts";
 import { type DataPlane, LocalPlane } from "./data_plane.ts";
 import { DataPath } from "./data_queue.ts";
 import { checkChain } from "./data_request.ts";
-import { checkFeatures, Dialect, maskOf } from "./dialect.ts";
+import { type AsymmetricDialect, checkFeatures, Dialect, hasBit, maskOf } from "./dialect.ts";
+import type { JobRunner, JobRunnerFactory } from "./job_runner.ts";
+import { JobPool, type JobPoolLocation } from "./jobs.ts";
 import { AUTH_KEY_BYTES_MAX, CIPHER_KEY_BYTES_MAX, SESSIONS_DEFAULT } from "./limits.ts";
 import { QueueServer } from "./queue_server.ts";
 import { SessionTable, type SessionTableLocation, SessionTableView } from "./sessions.ts";
@@ -33,6 +36,12 @@ export interface DeviceOptions {
   readonly mux?: boolean;
   /** Offer the stateless mode of these services (SERVICE_CIPHER, …). All four by default. */
   readonly statelessServices?: readonly number[];
+  /** Libraries that algorithms may come from. All by default; those not named are not even opened. */
+  readonly engines?: readonly EngineName[];
+  /** Which form of the asymmetric service to offer; off if not given or if there is no `jobRunner`. */
+  readonly asymmetric?: AsymmetricDialect;
+  /** Makes who runs asymmetric operations. */
+  readonly jobRunner?: JobRunnerFactory;
   /** Hears, in words, of rings that a guest has broken. */
   readonly onFault?: (message: string) => void;
 }
@@ -42,6 +51,7 @@ const STATELESS_FEATURES: readonly number[] = [
   wire.F_HASH_STATELESS_MODE,
   wire.F_MAC_STATELESS_MODE,
   wire.F_AEAD_STATELESS_MODE,
+  wire.F_AKCIPHER_STATELESS_MODE,
 ];
 
 /** What a place that serves data queues is made from. */
@@ -50,6 +60,12 @@ export interface DataPlaneContext {
   readonly dataQueues: number;
   /** Where the sessions are. */
   readonly sessions: SessionTableLocation;
+  /** Libraries that algorithms may come from. */
+  readonly engines: readonly EngineName[];
+  /** Where each queue's asymmetric operations go; empty: there are none. */
+  readonly pools: readonly JobPoolLocation[];
+  /** What opcodes of the asymmetric service mean. */
+  readonly asymmetric: AsymmetricDialect;
   /** Hears of broken rings. */
   readonly onFault: (message: string) => void;
   /** The event loop of this isolate. */
@@ -59,11 +75,16 @@ export interface DataPlaneContext {
 /** Makes a place that serves data queues. */
 export type DataPlaneFactory = (context: DataPlaneContext) => DataPlane;
 
-function createLocalPlane({ dataQueues, sessions, onFault, loop }: DataPlaneContext): DataPlane {
-  const dialect = new Dialect(servicesOf(loadCatalogue()));
+function createLocalPlane(context: DataPlaneContext): DataPlane {
+  const { dataQueues, sessions, engines, pools, asymmetric, onFault, loop } = context;
+  const dialect = new Dialect(servicesOf(loadCatalogue(engines)), asymmetric);
   const dataPath = new DataPath(new SessionTableView(sessions), dialect);
   const queues = new Map(
-    Array.from({ length: dataQueues }, (_, i) => [i, new QueueServer(`data queue ${i}`, dataPath, onFault)]),
+    Array.from({ length: dataQueues }, (_, i) => {
+      const pool = pools[i];
+      const jobs = pool === undefined ? null : new JobPool(pool);
+      return [i, new QueueServer(`data queue ${i}`, dataPath, onFault, jobs)];
+    }),
   );
   return new LocalPlane(loop, queues, dataPath, (acknowledged) => dialect.set(acknowledged));
 }
@@ -72,27 +93,42 @@ function createLocalPlane({ dataQueues, sessions, onFault, loop }: DataPlaneCont
 export class CryptoDevice implements BackendDevice {
   readonly queueCount: number;
   readonly features: bigint;
-  readonly #catalogue: Catalogue = loadCatalogue();
+  readonly #catalogue: Catalogue;
   readonly #config: Uint8Array;
   readonly #sessions: SessionTable;
   readonly #controlPlane: DataPlane;
   readonly #dataPlane: DataPlane;
   readonly #keys = mapSecret(CIPHER_KEY_BYTES_MAX + AUTH_KEY_BYTES_MAX);
+  readonly #asymmetric: AsymmetricDialect;
+  readonly #jobs: JobRunner | undefined;
   #acknowledged = 0n;
 
   /** A device whose control queue is served on `loop`, and its data queues too unless `createDataPlane` is given. */
   constructor(options: DeviceOptions, loop: EventLoop, createDataPlane: DataPlaneFactory = createLocalPlane) {
-    const { dataQueues, maxSessions = SESSIONS_DEFAULT, mux = true } = options;
-    const stateless = options.statelessServices ?? [0, 1, 2, 3];
+    const { dataQueues, maxSessions = SESSIONS_DEFAULT, mux = true, engines = ENGINES } = options;
+    this.#catalogue = loadCatalogue(engines);
+    const asymmetric = options.jobRunner === undefined ? "off" : options.asymmetric ?? "off";
+    const stateless = (options.statelessServices ?? [0, 1, 2, 3, 4]).filter((service) =>
+      service !== wire.SERVICE_AKCIPHER || asymmetric === "akcipher"
+    );
     const onFault = options.onFault ?? (() => {});
     this.queueCount = dataQueues + 1;
-    this.features = maskOf(vring.F_VERSION_1, vring.F_INDIRECT_DESC, vring.F_EVENT_IDX) |
+    // VIRTIO_F_IN_ORDER is not on offer: it would bind every queue to complete in order for good, however long one slow
+    // request holds up quick ones behind it.
+    this.features = maskOf(vring.F_VERSION_1, vring.F_INDIRECT_DESC, vring.F_EVENT_IDX, vring.F_RING_PACKED) |
       (mux ? maskOf(wire.F_MUX_MODE, ...stateless.map((service) => STATELESS_FEATURES[service]!)) : 0n);
-    this.#config = encodeConfig(this.#catalogue, dataQueues);
-    this.#sessions = new SessionTable(maxSessions);
-    this.#dataPlane = createDataPlane({ dataQueues, sessions: this.#sessions.location, onFault, loop });
-    const dialect = new Dialect(servicesOf(this.#catalogue));
-    const controlPath = new ControlPath(this.#sessions, dialect, () => this.#dataPlane.sweep());
+    this.#asymmetric = asymmetric;
+    this.#config = encodeConfig(this.#catalogue, dataQueues, asymmetric);
+    this.#sessions = new SessionTable(maxSessions, asymmetric === "akcipher");
+    const sessions = this.#sessions.location;
+    this.#jobs = asymmetric === "off" ? undefined : options.jobRunner!(dataQueues, sessions);
+    const pools = this.#jobs?.pools ?? [];
+    this.#dataPlane = createDataPlane({ dataQueues, sessions, engines, pools, asymmetric, onFault, loop });
+    const dialect = new Dialect(servicesOf(this.#catalogue), asymmetric);
+    const controlPath = new ControlPath(this.#sessions, dialect, {
+      onDestroyed: () => this.#sweep(),
+      onAsymmetric: () => this.#jobs?.start(),
+    });
     this.#controlPlane = new LocalPlane(
       loop,
       new Map([[dataQueues, new QueueServer("the control queue", controlPath, onFault)]]),
@@ -101,9 +137,16 @@ export class CryptoDevice implements BackendDevice {
     );
   }
 
+  /** What is not on offer for want of a library, in sentences for people. */
+  get notes(): readonly string[] {
+    return this.#catalogue.notes;
+  }
+
   setFeatures(acknowledged: bigint): void {
     checkFeatures(acknowledged, this.features);
     this.#acknowledged = acknowledged;
+    // Requests that bring their keys may come at any time from now on; others announce themselves by a session.
+    if (this.#asymmetric === "rfc3" || hasBit(acknowledged, wire.F_AKCIPHER_STATELESS_MODE)) this.#jobs?.start();
   }
 
   readConfig(): Uint8Array {
@@ -134,10 +177,6 @@ export class CryptoDevice implements BackendDevice {
     return await this.#planeOf(index).stopRing(index);
   }
 
-  async setRingEnabled(index: number, enabled: boolean): Promise<void> {
-    await this.#planeOf(index).setRingEnabled(index, enabled);
-  }
-
   async setRingCall(index: number, callFd: number): Promise<void> {
     await this.#planeOf(index).setRingCall(index, callFd);
   }
@@ -146,7 +185,14 @@ export class CryptoDevice implements BackendDevice {
     await this.#planeOf(index).setRingErr(index, errFd);
   }
 
+  /** Sessions have been destroyed: whoever holds native contexts of theirs lets go. */
+  #sweep(): void {
+    this.#dataPlane.sweep();
+    this.#jobs?.sweep();
+  }
+
   createSession(session: SessionMessage): number {
+    if (session.asymmetric !== undefined) return this.#createAsymmetric(session.asymmetric);
     const parameters = new Parameters();
     resetParameters(parameters);
     const status = this.#readMessage(session, parameters);
@@ -159,6 +205,27 @@ export class CryptoDevice implements BackendDevice {
     const id = checkKeys(parameters, this.#catalogue) ? this.#sessions.create(parameters) : 0;
     cleanseBytes(this.#keys.address, CIPHER_KEY_BYTES_MAX + AUTH_KEY_BYTES_MAX);
     return id === 0 ? -wire.STATUS_ERR : id;
+  }
+
+  #createAsymmetric(session: NonNullable<SessionMessage["asymmetric"]>): number {
+    if (this.#asymmetric !== "akcipher") return -wire.STATUS_NOTSUPP;
+    const parameters = new Parameters();
+    resetParameters(parameters);
+    parameters.kind = KIND_AKCIPHER;
+    parameters.algo = session.algo;
+    parameters.keyType = session.keyType;
+    parameters.para0 = session.para0;
+    parameters.para1 = session.para1;
+    parameters.keyLen = session.key.length;
+    parameters.cipherKey = this.#keys.address;
+    if (session.key.length > this.#keys.sizeBytes) return -wire.STATUS_ERR;
+    new Uint8Array(this.#keys.buffer).set(session.key);
+    const status = checkAsymmetricKey(parameters);
+    const id = status === wire.STATUS_OK ? this.#sessions.create(parameters) : 0;
+    cleanseBytes(this.#keys.address, session.key.length);
+    if (id === 0) return -(status === wire.STATUS_OK ? wire.STATUS_ERR : status);
+    this.#jobs?.start();
+    return id;
   }
 
   #readMessage(session: SessionMessage, parameters: Parameters): number {
@@ -187,11 +254,12 @@ export class CryptoDevice implements BackendDevice {
   }
 
   closeSession(id: number): void {
-    if (this.#sessions.destroy(id % 2 ** 32, Math.floor(id / 2 ** 32))) this.#dataPlane.sweep();
+    if (this.#sessions.destroy(id % 2 ** 32, Math.floor(id / 2 ** 32))) this.#sweep();
   }
 
   async reset(): Promise<void> {
     this.#sessions.clear();
+    this.#jobs?.sweep();
     this.#acknowledged = 0n;
     await this.#everywhere((plane) => plane.forget());
   }
@@ -200,6 +268,7 @@ export class CryptoDevice implements BackendDevice {
   async close(): Promise<void> {
     await this.reset();
     await this.#everywhere((plane) => plane.close());
+    await this.#jobs?.close();
     this.#sessions.close();
   }
 }

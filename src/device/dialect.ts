@@ -7,6 +7,12 @@ import * as wire from "../wire/virtio_crypto.ts";
 import * as vring from "../wire/vring.ts";
 import type { RingFeatures } from "../virtqueue/ring.ts";
 
+/**
+ * The asymmetric service exists in two forms that share their numbers: the ratified AKCIPHER and the older RFC. A
+ * device speaks one of them, or none.
+ */
+export type AsymmetricDialect = "akcipher" | "rfc3" | "off";
+
 /** The negotiated rules, one mutable record that all queues of an isolate look at. */
 export class Dialect {
   /** VIRTIO_CRYPTO_F_MUX_MODE: structures have their own sizes, and `flag` counts. */
@@ -15,16 +21,19 @@ export class Dialect {
   statelessServices = 0;
   /** Services on offer at all: bit n for service n. */
   readonly services: number;
+  /** What opcodes of service 4 mean. */
+  readonly asymmetric: AsymmetricDialect;
 
   /** Nothing negotiated, with `services` on offer. */
-  constructor(services: number) {
+  constructor(services: number, asymmetric: AsymmetricDialect) {
     this.services = services;
+    this.asymmetric = asymmetric;
   }
 
   /** Takes over what the driver acknowledged. */
   set(acknowledged: bigint): void {
     this.mux = hasBit(acknowledged, wire.F_MUX_MODE);
-    this.statelessServices = Number(acknowledged >> 1n & 0xfn);
+    this.statelessServices = Number(acknowledged >> 1n & 0x1fn);
   }
 }
 
@@ -45,6 +54,7 @@ export function maskOf(...bits: number[]): bigint {
 export function ringFeatures(acknowledged: bigint): RingFeatures {
   return {
     known: hasBit(acknowledged, vring.F_VERSION_1),
+    packed: hasBit(acknowledged, vring.F_RING_PACKED),
     eventIdx: hasBit(acknowledged, vring.F_EVENT_IDX),
   };
 }
@@ -65,6 +75,7 @@ export function checkFeatures(acknowledged: bigint, offered: bigint): void {
     wire.F_HASH_STATELESS_MODE,
     wire.F_MAC_STATELESS_MODE,
     wire.F_AEAD_STATELESS_MODE,
+    wire.F_AKCIPHER_STATELESS_MODE,
   );
   if ((acknowledged & stateless) !== 0n && !hasBit(acknowledged, wire.F_MUX_MODE)) {
     throw new FeatureError(

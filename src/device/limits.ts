@@ -18,3 +18,11 @@ export const SESSIONS_MAX = 65536;
 export const REQUEST_BYTES_MAX = 4 << 20;
 /** Batches that one queue gets before others have their turn. */
 export const TURN_BATCHES_MAX = 8;
+/** Microseconds that a worker isolate looks at its rings before it sleeps, at most, unless the user says otherwise. */
+export const POLL_US_DEFAULT = 50;
+/** Asymmetric operations that one queue may have under way. A queue that could exceed it with its next batch rests. */
+export const JOBS_PER_QUEUE_MAX = 256;
+/** Bytes that an asymmetric operation may read: a key as DER of 8 KiB, and a message of as many. */
+export const JOB_INPUT_BYTES_MAX = 16384;
+/** Bytes that it may write: an RSA key with all its parts. */
+export const JOB_OUTPUT_BYTES_MAX = 16384;

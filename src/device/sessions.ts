@@ -4,15 +4,16 @@
  *
  * @module
  */
-import { AUTH_KEY_BYTES_MAX, CIPHER_KEY_BYTES_MAX, type Parameters } from "../engine/operation.ts";
+import { AKCIPHER_KEY_BYTES_MAX } from "../engine/asymmetric/limits.ts";
+import { AUTH_KEY_BYTES_MAX, CIPHER_KEY_BYTES_MAX, KIND_AKCIPHER, type Parameters } from "../engine/operation.ts";
 import { cleanseBytes, copyBytes } from "../memory/native.ts";
 import { type Mapping, mapSecret, unmap, viewOf } from "../os/memory_map.ts";
 
 /** Bytes before the first slot: the count of destroyed sessions. */
 const HEADER_BYTES = 64;
 const SLOT_BYTES = 1024;
+/** A cipher key and an authentication key, one behind the other. */
 const CIPHER_KEY_OFFSET = 64;
-const AUTH_KEY_OFFSET = CIPHER_KEY_OFFSET + CIPHER_KEY_BYTES_MAX;
 
 /** Words of a slot. `ID` is 0 while the slot is free. */
 const ID = 0;
@@ -25,6 +26,9 @@ const AUTH_KEY_LEN = 6;
 const HASH_RESULT_LEN = 7;
 const TAG_LEN = 8;
 const AAD_LEN = 9;
+const KEY_TYPE = 10;
+const PARA0 = 11;
+const PARA1 = 12;
 
 const FLAG_ENCRYPT = 1;
 const FLAG_AUTHENTICATED = 2;
@@ -36,6 +40,8 @@ export interface SessionTableLocation {
   readonly address: number;
   /** Slots. */
   readonly slots: number;
+  /** Address of the asymmetric keys, {@linkcode AKCIPHER_KEY_BYTES_MAX} a slot; 0: there is no room for such. */
+  readonly longKeys: number;
 }
 
 /** The table as any isolate reads it. */
@@ -45,11 +51,13 @@ export class SessionTableView {
   protected readonly words: Uint32Array;
   readonly #address: number;
   readonly #slotMask: number;
+  readonly #longKeys: number;
 
   /** Looks at the table at `location`. */
   constructor(location: SessionTableLocation) {
     this.slots = location.slots;
     this.#address = location.address;
+    this.#longKeys = location.longKeys;
     this.words = new Uint32Array(viewOf(location.address, HEADER_BYTES + SLOT_BYTES * location.slots));
     this.#slotMask = 2 ** Math.ceil(Math.log2(Math.max(2, location.slots))) - 1;
   }
@@ -71,6 +79,11 @@ export class SessionTableView {
     return Atomics.load(this.words, 0);
   }
 
+  /** The kind of the session in `slot`. */
+  kindOf(slot: number): number {
+    return this.words[((HEADER_BYTES + SLOT_BYTES * slot) >>> 2) + KIND]!;
+  }
+
   /** Reads the parameters of the session in `slot`. */
   read(slot: number, into: Parameters): void {
     const base = (HEADER_BYTES + SLOT_BYTES * slot) >>> 2;
@@ -87,8 +100,16 @@ export class SessionTableView {
     into.hashResultLen = words[base + HASH_RESULT_LEN]!;
     into.tagLen = words[base + TAG_LEN]!;
     into.aadLen = words[base + AAD_LEN]!;
-    into.cipherKey = this.keyAddress(slot);
+    into.keyType = words[base + KEY_TYPE]!;
+    into.para0 = words[base + PARA0]!;
+    into.para1 = words[base + PARA1]!;
+    into.cipherKey = into.kind === KIND_AKCIPHER ? this.longKeyAddress(slot) : this.keyAddress(slot);
     into.authKey = this.keyAddress(slot) + CIPHER_KEY_BYTES_MAX;
+  }
+
+  /** Where a slot's asymmetric key is. Only tables with room for such have one. */
+  protected longKeyAddress(slot: number): number {
+    return this.#longKeys + AKCIPHER_KEY_BYTES_MAX * slot;
   }
 
   /** Where a slot's cipher key is; its authentication key follows. */
@@ -100,6 +121,7 @@ export class SessionTableView {
 /** The table as its one writer, the control path, has it. */
 export class SessionTable extends SessionTableView {
   readonly #mapping: Mapping;
+  readonly #longKeys: Mapping | undefined;
   readonly #slotBits: number;
   /** Free slots, the longest free first, so that an id's slot is taken again as late as possible. */
   #free: number[];
@@ -109,11 +131,16 @@ export class SessionTable extends SessionTableView {
   /** Sessions that exist. */
   count = 0;
 
-  /** A table of `slots` free slots. Generations start anywhere, so that ids of an earlier process are unknown here. */
-  constructor(slots: number) {
+  /**
+   * A table of `slots` free slots, with room for asymmetric keys if `asymmetric`. Generations start anywhere, so that
+   * ids of an earlier process are unknown here.
+   */
+  constructor(slots: number, asymmetric = false) {
     const mapping = mapSecret(HEADER_BYTES + SLOT_BYTES * slots);
-    super({ address: mapping.address, slots });
+    const longKeys = asymmetric ? mapSecret(AKCIPHER_KEY_BYTES_MAX * slots) : undefined;
+    super({ address: mapping.address, slots, longKeys: longKeys?.address ?? 0 });
     this.#mapping = mapping;
+    this.#longKeys = longKeys;
     this.#slotBits = Math.ceil(Math.log2(Math.max(2, slots)));
     this.#free = Array.from({ length: slots }, (_, i) => i);
     this.#generations = new Uint32Array(slots);
@@ -123,7 +150,7 @@ export class SessionTable extends SessionTableView {
 
   /** Where other isolates find it. */
   get location(): SessionTableLocation {
-    return { address: this.#mapping.address, slots: this.slots };
+    return { address: this.#mapping.address, slots: this.slots, longKeys: this.#longKeys?.address ?? 0 };
   }
 
   /** Stores a session whose keys are at the addresses in `parameters`; returns its id, above 0, or 0 if none is free. */
@@ -142,7 +169,11 @@ export class SessionTable extends SessionTableView {
     words[base + HASH_RESULT_LEN] = parameters.hashResultLen;
     words[base + TAG_LEN] = parameters.tagLen;
     words[base + AAD_LEN] = parameters.aadLen;
-    if (parameters.keyLen > 0) copyBytes(this.keyAddress(slot), parameters.cipherKey, parameters.keyLen);
+    words[base + KEY_TYPE] = parameters.keyType;
+    words[base + PARA0] = parameters.para0;
+    words[base + PARA1] = parameters.para1;
+    const keyAddress = parameters.kind === KIND_AKCIPHER ? this.longKeyAddress(slot) : this.keyAddress(slot);
+    if (parameters.keyLen > 0) copyBytes(keyAddress, parameters.cipherKey, parameters.keyLen);
     if (parameters.authKeyLen > 0) {
       copyBytes(this.keyAddress(slot) + CIPHER_KEY_BYTES_MAX, parameters.authKey, parameters.authKeyLen);
     }
@@ -153,7 +184,8 @@ export class SessionTable extends SessionTableView {
   }
 
   #nextId(slot: number): number {
-    const generationMask = 2 ** (32 - this.#slotBits) - 1;
+    // Ids stay below 2^31, where reading one allocates nothing.
+    const generationMask = 2 ** (31 - this.#slotBits) - 1;
     let generation = this.#generations[slot]! & generationMask;
     if (generation === 0) generation = 1; // So that no id is 0.
     this.#generations[slot] = generation + 1;
@@ -179,7 +211,11 @@ export class SessionTable extends SessionTableView {
   }
 
   #destroySlot(slot: number): void {
-    Atomics.store(this.words, (HEADER_BYTES + SLOT_BYTES * slot) >>> 2, 0);
+    const base = (HEADER_BYTES + SLOT_BYTES * slot) >>> 2;
+    Atomics.store(this.words, base + ID, 0);
+    if (this.words[base + KIND] === KIND_AKCIPHER) {
+      cleanseBytes(this.longKeyAddress(slot), this.words[base + KEY_LEN]!);
+    }
     cleanseBytes(this.keyAddress(slot), CIPHER_KEY_BYTES_MAX + AUTH_KEY_BYTES_MAX);
     Atomics.add(this.words, 0, 1);
     this.#free.push(slot);
@@ -196,9 +232,7 @@ export class SessionTable extends SessionTableView {
   /** Gives the memory back. No isolate may look at the table any more. */
   close(): void {
     this.clear();
+    if (this.#longKeys) unmap(this.#longKeys);
     unmap(this.#mapping);
   }
 }
-
-/** Where a slot's authentication key starts, from the slot's start: checked by a test against the slot's size. */
-export const SLOT_END_OF_KEYS: number = AUTH_KEY_OFFSET + AUTH_KEY_BYTES_MAX;

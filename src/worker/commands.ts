@@ -5,7 +5,10 @@
  * @module
  */
 import type { RingSetup } from "../device/backend.ts";
+import type { AsymmetricDialect } from "../device/dialect.ts";
+import type { JobPoolLocation } from "../device/jobs.ts";
 import type { SessionTableLocation } from "../device/sessions.ts";
+import type { EngineName } from "../engine/engines.ts";
 import type { MemoryRegion } from "../memory/guest_memory.ts";
 
 /** What a data isolate is started with. */
@@ -16,6 +19,12 @@ export interface IsolateSetup {
   readonly queues: readonly number[];
   /** Where the sessions are. */
   readonly sessions: SessionTableLocation;
+  /** Where each queue's asymmetric operations go, by the queue's index; empty: there are none. */
+  readonly pools: readonly JobPoolLocation[];
+  /** What opcodes of the asymmetric service mean. */
+  readonly asymmetric: AsymmetricDialect;
+  /** Libraries that algorithms may come from. */
+  readonly engines: readonly EngineName[];
   /** Signalled after each command. */
   readonly doorbellFd: number;
   /** Signalled when sessions have been destroyed. */
@@ -36,7 +45,6 @@ export type Command =
   | { readonly kind: "memory"; readonly regions: readonly MemoryRegion[] }
   | { readonly kind: "start"; readonly ring: RingSetup; readonly acknowledged: bigint }
   | { readonly kind: "stop"; readonly index: number }
-  | { readonly kind: "enable"; readonly index: number; readonly enabled: boolean }
   | { readonly kind: "call"; readonly index: number; readonly fd: number }
   | { readonly kind: "err"; readonly index: number; readonly fd: number }
   | { readonly kind: "forget" }

@@ -7,6 +7,7 @@
 import { servicesOf } from "../device/config.ts";
 import { DataPath } from "../device/data_queue.ts";
 import { Dialect, ringFeatures } from "../device/dialect.ts";
+import { JobPool } from "../device/jobs.ts";
 import { QueueServer } from "../device/queue_server.ts";
 import { SessionTableView } from "../device/sessions.ts";
 import { loadCatalogue } from "../engine/algorithms.ts";
@@ -21,6 +22,8 @@ import { SpinBudget } from "./spin.ts";
 const DOORBELL = 0;
 const SWEEP = 1;
 const FIRST_QUEUE = 2;
+/** A queue's descriptor for done jobs has its index behind this one. */
+const FIRST_POOL = 0x10000;
 
 /** How often to look at a ring whose driver never kicks. */
 const POLL_INTERVAL_MS = 1;
@@ -48,7 +51,7 @@ class DataIsolate {
   readonly inbox = new Inbox();
   readonly #setup: IsolateSetup;
   readonly #poller = new Poller();
-  readonly #dialect = new Dialect(servicesOf(loadCatalogue()));
+  readonly #dialect: Dialect;
   readonly #dataPath: DataPath;
   readonly #queues = new Map<number, QueueServer>();
   readonly #list: QueueServer[];
@@ -64,10 +67,14 @@ class DataIsolate {
     this.#setup = setup;
     this.#report = report;
     this.#spin = new SpinBudget(setup.pollUs);
+    this.#dialect = new Dialect(servicesOf(loadCatalogue(setup.engines)), setup.asymmetric);
     this.#dataPath = new DataPath(new SessionTableView(setup.sessions), this.#dialect);
     const onFault = (message: string) => report({ kind: "fault", message });
     for (const index of setup.queues) {
-      this.#queues.set(index, new QueueServer(`data queue ${index}`, this.#dataPath, onFault));
+      const location = setup.pools[index];
+      const jobs = location === undefined ? null : new JobPool(location);
+      this.#queues.set(index, new QueueServer(`data queue ${index}`, this.#dataPath, onFault, jobs));
+      if (jobs !== null) this.#poller.add(jobs.doneFd, FIRST_POOL + index);
     }
     this.#list = [...this.#queues.values()];
     this.#poller.add(setup.doorbellFd, DOORBELL);
@@ -81,11 +88,13 @@ class DataIsolate {
       const posted = this.#serveUntilCommanded();
       // Each command is on its way or here: it was sent before it was counted.
       while (this.#handled !== posted) {
-        this.#report(this.#obey(await this.inbox.next()));
+        const report = await this.#obey(await this.inbox.next());
+        // After the last report everything of this isolate's is given up: whoever waits for it may reuse descriptors.
+        if (this.#closed) this.#poller.close();
+        this.#report(report);
         this.#handled = (this.#handled + 1) | 0;
       }
     }
-    this.#poller.close();
   }
 
   /** The data path's outermost loop. Returns the count of commands that ended it. */
@@ -97,7 +106,7 @@ class DataIsolate {
       const posted = Atomics.load(shared, POSTED);
       if (posted !== this.#handled) return posted;
       let served = 0;
-      for (let i = 0; i < queues.length; i++) served += queues[i]!.poll();
+      for (let i = 0; i < queues.length; i++) served += queues[i]!.collect() + queues[i]!.poll();
       if (served > 0) this.#spin.restart();
       else if (this.#spin.isSpent()) this.#sleep();
     }
@@ -121,20 +130,22 @@ class DataIsolate {
   #drain(token: number): void {
     if (token === DOORBELL) drainEventFd(this.#setup.doorbellFd);
     else if (token === SWEEP) drainEventFd(this.#setup.sweepFd);
+    else if (token >= FIRST_POOL) this.#queue(token - FIRST_POOL).jobs!.drain();
     else drainEventFd(this.#kickFds.get(token - FIRST_QUEUE)!);
   }
 
-  #obey(command: Command): Report {
+  async #obey(command: Command): Promise<Report> {
     try {
-      return { kind: "done", value: this.#execute(command) };
+      return { kind: "done", value: await this.#execute(command) };
     } catch (error) {
       return { kind: "refused", message: error instanceof Error ? error.message : String(error) };
     }
   }
 
-  #execute(command: Command): number {
+  async #execute(command: Command): Promise<number> {
     switch (command.kind) {
       case "memory":
+        for (const queue of this.#list) await queue.drain();
         this.#memory = new GuestMemory(command.regions);
         for (const [index, queue] of this.#queues) if (!queue.tryMove(this.#memory)) this.#unwatch(index);
         return 0;
@@ -150,10 +161,8 @@ class DataIsolate {
       }
       case "stop":
         this.#unwatch(command.index);
+        await this.#queue(command.index).drain();
         return this.#queue(command.index).stop();
-      case "enable":
-        this.#queue(command.index).enabled = command.enabled;
-        return 0;
       case "call":
         this.#queue(command.index).callFd = command.fd;
         return 0;
@@ -162,7 +171,6 @@ class DataIsolate {
         return 0;
       case "forget":
         this.#dataPath.forget();
-        for (const queue of this.#list) queue.enabled = true;
         return 0;
       case "close":
         this.#dataPath.forget();

@@ -92,17 +92,21 @@ class IsolateHandle {
 }
 
 /** Data queues served by worker isolates. */
-export class WorkerPlane implements DataPlane {
+class WorkerPlane implements DataPlane {
   readonly #isolates: IsolateHandle[] = [];
 
   /** Starts the isolates, one after the other; calls wait for those that are not ready yet. */
-  constructor(options: WorkerOptions, { dataQueues, sessions, onFault }: DataPlaneContext) {
+  constructor(options: WorkerOptions, { dataQueues, sessions, engines, pools, asymmetric, onFault }: DataPlaneContext) {
     const { workers, pollUs, cpus } = options;
     let after = Promise.resolve();
     for (let number = 0; number < workers; number++) {
       const queues = Array.from({ length: dataQueues }, (_, i) => i).filter((i) => i % workers === number);
       const cpu = cpus.length === 0 ? -1 : cpus[number % cpus.length]!;
-      const isolate = new IsolateHandle({ number, queues, sessions, pollUs, cpu }, onFault, after);
+      const isolate = new IsolateHandle(
+        { number, queues, sessions, engines, pools, asymmetric, pollUs, cpu },
+        onFault,
+        after,
+      );
       after = isolate.ready;
       this.#isolates.push(isolate);
     }
@@ -135,10 +139,6 @@ export class WorkerPlane implements DataPlane {
 
   stopRing(index: number): Promise<number> {
     return this.#isolateOf(index).call({ kind: "stop", index });
-  }
-
-  async setRingEnabled(index: number, enabled: boolean): Promise<void> {
-    await this.#isolateOf(index).call({ kind: "enable", index, enabled });
   }
 
   async setRingCall(index: number, fd: number): Promise<void> {
