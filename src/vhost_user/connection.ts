@@ -8,9 +8,11 @@
 import type { BackendDevice } from "../device/backend.ts";
 import { REGIONS_MAX } from "../memory/guest_memory.ts";
 import { SystemError } from "../os/errno.ts";
+import { closeFd } from "../os/event_fd.ts";
 import { FdSocket } from "../os/unix_socket.ts";
 import * as wire from "../wire/vhost_user.ts";
 import { encodeReply, type Message, MessageReader, ProtocolError } from "./framing.ts";
+import { createInflight, InflightRegion } from "./inflight.ts";
 import type { Log } from "./log.ts";
 import { MemoryTable } from "./memory_table.ts";
 import { checkMessage, MESSAGE_RULES, readU64, RequestError, u64Payload } from "./messages.ts";
@@ -21,11 +23,12 @@ const PROTOCOL_FEATURES_BIT = 1n << BigInt(wire.F_PROTOCOL_FEATURES);
 const REPLY_ACK_BIT = 1n << BigInt(wire.PROTOCOL_F_REPLY_ACK);
 
 /** The protocol features on offer. */
-export const PROTOCOL_FEATURES: bigint = [
+const PROTOCOL_FEATURES: bigint = [
   wire.PROTOCOL_F_MQ,
   wire.PROTOCOL_F_REPLY_ACK,
   wire.PROTOCOL_F_CRYPTO_SESSION,
   wire.PROTOCOL_F_CONFIG,
+  wire.PROTOCOL_F_INFLIGHT_SHMFD,
   wire.PROTOCOL_F_RESET_DEVICE,
   wire.PROTOCOL_F_CONFIGURE_MEM_SLOTS,
   wire.PROTOCOL_F_STATUS,
@@ -59,6 +62,8 @@ export class Connection {
   #status = 0;
   #featuresRefused = false;
   #messageCount = 0;
+  /** A descriptor that goes out with the reply under way; -1: none. */
+  #replyFd = -1;
 
   /** Takes over the connected socket `fd`. */
   constructor(fd: number, device: BackendDevice, log: Log) {
@@ -73,6 +78,7 @@ export class Connection {
       ...this.#featureHandlers(),
       ...this.#memoryHandlers(),
       ...this.#ringHandlers(),
+      ...this.#inflightHandlers(),
       ...this.#deviceHandlers(),
     ]);
   }
@@ -127,8 +133,10 @@ export class Connection {
       if (reply === undefined && message.needReply && (this.#protocolFeatures & REPLY_ACK_BIT) !== 0n) {
         reply = u64Payload(succeeded ? 0n : 1n);
       }
-      if (reply !== undefined) this.#socket.send(encodeReply(request, reply));
+      if (reply !== undefined) this.#socket.send(encodeReply(request, reply), this.#replyFd < 0 ? [] : [this.#replyFd]);
     } finally {
+      closeFd(this.#replyFd);
+      this.#replyFd = -1;
       message.discard();
     }
   }
@@ -239,6 +247,21 @@ export class Connection {
     view.setUint32(0, index, true);
     view.setUint32(4, base, true);
     return reply;
+  }
+
+  #inflightHandlers(): [number, Handler][] {
+    const queueCount = this.#device.queueCount;
+    return [
+      [wire.GET_INFLIGHT_FD, ({ payload }) => {
+        this.#replyFd = createInflight(payload, queueCount);
+        return payload;
+      }],
+      [wire.SET_INFLIGHT_FD, async ({ view, fds }) => {
+        const [fd] = fds;
+        if (fd === undefined) throw new RequestError("the inflight region has no file descriptor");
+        await this.#rings.setInflight(new InflightRegion(view, fd, queueCount));
+      }],
+    ];
   }
 
   #deviceHandlers(): [number, Handler][] {

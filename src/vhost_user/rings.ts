@@ -10,6 +10,7 @@ import { type BackendDevice, RingSetupError } from "../device/backend.ts";
 import { closeFd, setNonBlocking, signalEventFd } from "../os/event_fd.ts";
 import { QUEUE_SIZE_MAX } from "../wire/vring.ts";
 import type { Log } from "./log.ts";
+import type { InflightRegion } from "./inflight.ts";
 import { NO_FD_REMEDY, RequestError } from "./messages.ts";
 
 /** Where the frontend has placed a ring, in its own addresses. */
@@ -61,6 +62,7 @@ export class Rings {
   readonly #log: Log;
   readonly #hasMemory: () => boolean;
   readonly #rings: readonly Ring[];
+  #inflight: InflightRegion | undefined;
 
   /** Rings for the queues of `device`; none is served before `hasMemory` says there is guest memory. */
   constructor(device: BackendDevice, log: Log, hasMemory: () => boolean) {
@@ -151,9 +153,21 @@ export class Rings {
   /** GET_VRING_BASE: stops the ring, which keeps its size and addresses; returns where to go on. */
   async stop(index: number): Promise<number> {
     const ring = this.#ring(index);
+    const wasRunning = ring.running;
     await this.#pause(ring);
     ring.closeKick();
+    // Everything is completed, and the frontend is about to know how far: a record has nothing to add.
+    if (wasRunning) this.#inflight?.forget(index);
     return ring.base;
+  }
+
+  /** SET_INFLIGHT_FD: rings record what they have under way in `region`, now this object's. */
+  async setInflight(region: InflightRegion): Promise<void> {
+    const running = this.#rings.filter((ring) => ring.running);
+    for (const ring of running) await this.#pause(ring);
+    this.#inflight?.release();
+    this.#inflight = region;
+    for (const ring of running) await this.#resume(ring);
   }
 
   /** Stops serving every ring, as for a device that is being reset. */
@@ -193,6 +207,8 @@ export class Rings {
       }
       ring.closeAll();
     }
+    this.#inflight?.release();
+    this.#inflight = undefined;
   }
 
   /** Applies a change to what a ring is made of. The device never sees it half done: a ring served is started anew. */
@@ -209,6 +225,15 @@ export class Rings {
     if (!ring.running) return;
     ring.running = false;
     ring.base = await this.#device.stopRing(ring.index);
+  }
+
+  #inflightOf(index: number, size: number): { inflightAddress?: number } {
+    if (this.#inflight === undefined) return {};
+    const address = this.#inflight.addressOf(index, size);
+    if (address === 0) {
+      this.#log("warn", `ring ${index} has no room in the inflight region: a crash loses its requests`);
+    }
+    return { inflightAddress: address };
   }
 
   async #resume(ring: Ring): Promise<void> {
@@ -229,6 +254,7 @@ export class Rings {
         kickFd,
         callFd,
         errFd,
+        ...this.#inflightOf(index, size),
       });
       ring.running = true;
       this.#log("debug", `ring ${index} is served: ${size} entries from ${base} on`);

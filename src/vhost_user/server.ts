@@ -14,6 +14,7 @@ import type { Log } from "./log.ts";
 
 /** A socket that cannot be served. The message says what to do. */
 export class ServerError extends Error {
+  /** The class's name. */
   override readonly name = "ServerError";
 }
 
@@ -26,7 +27,7 @@ export interface ServerOptions {
   /** Told what happens. */
   readonly log: Log;
   /** Where to listen, or the descriptor of a socket, listening or connected, which becomes the server's. */
-  readonly socket: { readonly path: string; readonly mode?: number } | { readonly fd: number };
+  readonly socket: { readonly path: string; readonly mode?: number; readonly group?: number } | { readonly fd: number };
   /** Serve one connection only; a connection that never sends a message does not count. */
   readonly once?: boolean;
   /** Called when there will be no more connections: after the only one, or the one that was given. */
@@ -46,7 +47,7 @@ export class VhostUserServer {
     const { socket } = options;
     if ("path" in socket) {
       removeStaleSocket(socket.path);
-      this.#listenFd = listen(socket.path, socket.mode);
+      this.#listenFd = listen(socket.path, socket.mode, socket.group);
       this.#ownPath = { path: socket.path, inode: Deno.lstatSync(socket.path).ino };
       this.#awaitConnection();
     } else if (!isSocket(socket.fd)) {
@@ -148,9 +149,9 @@ function removeStaleSocket(path: string): void {
   Deno.removeSync(path);
 }
 
-function listen(path: string, mode: number | undefined): number {
+function listen(path: string, mode: number | undefined, group: number | undefined): number {
   try {
-    return listenUnix(path, 8, mode);
+    return listenUnix(path, 8, mode, group);
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
     throw new ServerError(`cannot listen on ${path} (${error.message}): its directory must exist and be writable`);
