@@ -43,16 +43,23 @@ export interface BringUpOptions {
 
 /** A ring with the descriptor that says it is broken. */
 export interface Ring {
+  /** The driver's side of it. */
   readonly queue: DriverQueue;
+  /** Signalled by the device. */
   readonly errFd: number;
 }
 
 /** What {@linkcode bringUp} has found and made. */
 export interface Device {
+  /** Virtio feature bits in force. */
   readonly features: bigint;
+  /** Virtio feature bits on offer. */
   readonly offeredFeatures: bigint;
+  /** The configuration space; undefined where it is not to be had. */
   readonly config: CryptoConfig | undefined;
+  /** Ring index of the control queue; -1: there is none. */
   readonly controlIndex: number;
+  /** The data queues in use. */
   readonly dataQueues: readonly DriverQueue[];
   /** By vhost-user ring index. */
   readonly rings: ReadonlyMap<number, Ring>;
@@ -123,7 +130,7 @@ export async function tearDownRing(frontend: Frontend, index: number, door: Door
 }
 
 /** Hands over the memory. */
-export async function sendMemory(frontend: Frontend, memory: DriverMemory, memSlots: boolean): Promise<void> {
+async function sendMemory(frontend: Frontend, memory: DriverMemory, memSlots: boolean): Promise<void> {
   if (!memSlots) return await frontend.setMemTable(memory.regions);
   for (const region of memory.regions) await frontend.addMemReg(region);
 }

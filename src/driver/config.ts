@@ -10,14 +10,23 @@ import { DriverError } from "./errors.ts";
 export interface CryptoConfig {
   /** S_HW_READY. */
   readonly status: number;
+  /** Data queues that there are. */
   readonly maxDataqueues: number;
+  /** Services: bit n for SERVICE_n. */
   readonly cryptoServices: number;
+  /** CIPHER algorithms. */
   readonly cipherAlgo: bigint;
+  /** HASH algorithms. */
   readonly hashAlgo: number;
+  /** MAC algorithms. */
   readonly macAlgo: bigint;
+  /** AEAD algorithms. */
   readonly aeadAlgo: number;
+  /** Bytes of the longest cipher key. */
   readonly maxCipherKeyLen: number;
+  /** Bytes of the longest authentication key. */
   readonly maxAuthKeyLen: number;
+  /** AKCIPHER algorithms (ratified text; reserved in v19). */
   readonly akcipherAlgo: number;
   /** Largest content of a request, in bytes. */
   readonly maxSize: bigint;

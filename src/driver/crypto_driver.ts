@@ -10,10 +10,10 @@ import { F_MUX_MODE, FLAG_SESSION_MODE, STATUS_OK } from "../wire/virtio_crypto.
 import { bringUp, type BringUpOptions, type Door, setUpRing, tearDownRing } from "./bring_up.ts";
 import type { CryptoConfig } from "./config.ts";
 import { DriverError, RefusedError } from "./errors.ts";
-import { Frontend, type RingAddresses } from "./frontend.ts";
+import { Frontend } from "./frontend.ts";
 import type { FrontendOptions } from "./frontend_connection.ts";
 import { DriverMemory, type RegionSpec, type Segment } from "./guest_memory.ts";
-import { Pipeline, type PipelineOptions } from "./pipeline.ts";
+import { type Completion, Pipeline, type PipelineOptions } from "./pipeline.ts";
 import type { ChainLayout, DriverQueue } from "./queue.ts";
 import * as requests from "./requests.ts";
 import type { SessionMessageLayout } from "./session_message.ts";
@@ -24,6 +24,8 @@ import type { EncodedRequest } from "./fields.ts";
 export interface CryptoDriverOptions extends FrontendOptions, BringUpOptions {
   /** Guest memory; three regions if not given. */
   readonly regions?: readonly RegionSpec[];
+  /** Guest memory of the caller's making instead, which becomes the driver's. */
+  readonly memory?: DriverMemory;
   /** Layout of session messages, where {@linkcode Door} is `messages`; `qemu-8.1` if not given. */
   readonly sessionLayout?: SessionMessageLayout;
 }
@@ -40,7 +42,9 @@ export interface SubmitOptions extends PipelineOptions {
 export interface DataResult {
   /** STATUS_*. */
   readonly status: number;
+  /** The destination's bytes. */
   readonly dst: Uint8Array<ArrayBuffer>;
+  /** The digest's or MAC's bytes. */
   readonly result: Uint8Array<ArrayBuffer>;
   /** Bytes written, as the device says. */
   readonly usedLen: number;
@@ -50,12 +54,14 @@ export interface DataResult {
 export interface CreateResult {
   /** STATUS_*. */
   readonly status: number;
+  /** The new session's id. */
   readonly sessionId: number;
   /** Bytes written, as the device says. */
   readonly usedLen: number;
 }
 
-type Bare<Request> = Omit<Request, "service">;
+/** A request whose service is the name of the method. */
+export type Bare<Request> = Omit<Request, "service">;
 
 const NOTHING = new Uint8Array();
 
@@ -71,6 +77,7 @@ export class CryptoDriver {
   readonly controlQueue: DriverQueue | undefined;
   /** Virtio feature bits that both sides have acknowledged, and those on offer. */
   readonly features: bigint;
+  /** Virtio feature bits on offer. */
   readonly offeredFeatures: bigint;
   /** The configuration space; undefined where it is not to be had. */
   readonly config: CryptoConfig | undefined;
@@ -111,7 +118,7 @@ export class CryptoDriver {
     const frontend = new Frontend(typeof where === "number" ? where : connectUnix(where), options);
     let memory: DriverMemory | undefined;
     try {
-      memory = new DriverMemory(options.regions);
+      memory = options.memory ?? new DriverMemory(options.regions);
       return new CryptoDriver(frontend, memory, await bringUp(frontend, memory, options), options);
     } catch (error) {
       await frontend.close();
@@ -221,7 +228,7 @@ export class CryptoDriver {
   }
 
   /** Submits an encoded control request. */
-  submitControl(request: EncodedRequest, options: PipelineOptions = {}): ReturnType<Pipeline["submit"]> {
+  submitControl(request: EncodedRequest, options: PipelineOptions = {}): Promise<Completion> {
     return this.#pipeline.submit(this.#controlIndex, request, options);
   }
 
@@ -251,10 +258,11 @@ export class CryptoDriver {
   }
 
   /** Addresses of the ring of queue `index`, as SET_VRING_ADDR has them. */
-  ringAddresses(index: number): RingAddresses {
+  ringAddresses(index: number): Pick<DriverQueue, "descAddress" | "driverAddress" | "deviceAddress"> {
     const ring = this.#rings.get(index);
     if (ring === undefined) throw new DriverError(`there is no queue ${index}`);
-    return ring.queue;
+    const { descAddress, driverAddress, deviceAddress } = ring.queue;
+    return { descAddress, driverAddress, deviceAddress };
   }
 
   /** Ends in order: the queues are stopped, then everything is given up. */
@@ -264,6 +272,11 @@ export class CryptoDriver {
     } finally {
       await this.abandon();
     }
+  }
+
+  /** The same, at the end of an `await using` scope. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
   }
 
   /** Ends at once, as a guest does that is killed. */

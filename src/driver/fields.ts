@@ -8,6 +8,7 @@
 export interface Field {
   /** `header`, `para`, `key`, `cipherKey`, `authKey`, `iv`, `aad`, `src`. */
   readonly name: string;
+  /** Its bytes. */
   readonly bytes: Uint8Array;
 }
 
@@ -15,12 +16,15 @@ export interface Field {
 export interface Space {
   /** `input` (control), `dst`, `result`, `status` (data). */
   readonly name: string;
+  /** Its length. */
   readonly sizeBytes: number;
 }
 
 /** A request: its device-readable fields and its device-writable ones, each in the order of the stream. */
 export interface EncodedRequest {
+  /** What the device reads. */
   readonly readable: readonly Field[];
+  /** What the device writes. */
   readonly writable: readonly Space[];
 }
 

@@ -14,19 +14,27 @@ import { RefusedError } from "./errors.ts";
 
 /** Addresses of a ring, as the frontend sees its own memory. */
 export interface RingAddresses {
+  /** Descriptor table (split) or descriptor ring (packed). */
   readonly descAddress: number | bigint;
+  /** Available ring (split) or driver event suppression (packed). */
   readonly driverAddress: number | bigint;
+  /** Used ring (split) or device event suppression (packed). */
   readonly deviceAddress: number | bigint;
   /** Bit 0: writes to the used ring are logged at `logAddress`. */
   readonly flags?: number;
+  /** Where writes to the used ring are logged. */
   readonly logAddress?: number | bigint;
 }
 
 /** An inflight region. */
 export interface InflightRegion {
+  /** Its length in bytes. */
   readonly mmapSize: number;
+  /** Where in its file it starts. */
   readonly mmapOffset: number;
+  /** Queues that it has room for. */
   readonly queueCount: number;
+  /** Entries of each queue. */
   readonly queueSize: number;
 }
 

@@ -30,8 +30,11 @@ export interface FrontendOptions {
 
 /** A message as it came in. */
 export interface Message {
+  /** The message's number. */
   readonly request: number;
+  /** Version and flag bits. */
   readonly flags: number;
+  /** What follows the header. */
   readonly payload: Uint8Array<ArrayBuffer>;
 }
 
@@ -63,6 +66,8 @@ export class FrontendConnection {
   #fds: number[] = [];
   #peerClosed = false;
   #closed = false;
+  /** True while an exchange sleeps until more of its reply comes. */
+  #isAwaiting = false;
   #turn: Promise<unknown> = Promise.resolve();
 
   /** Takes over the connected socket `fd`. */
@@ -110,7 +115,7 @@ export class FrontendConnection {
     while (this.look() && this.#inbox.length === 0) {
       const leftMs = deadline - performance.now();
       if (leftMs <= 0) return false;
-      await this.#waiter.wait(leftMs);
+      await this.#sleep(leftMs);
     }
     return this.#peerClosed;
   }
@@ -126,8 +131,16 @@ export class FrontendConnection {
       grown.set(this.#inbox);
       grown.set(this.#chunk.subarray(0, received.length), this.#inbox.length);
       this.#inbox = grown;
+      // Whoever sleeps until the socket is readable would sleep on: what it waits for is here, and not there any more.
+      if (this.#isAwaiting) this.#waiter.wake();
     }
     return !this.#peerClosed && !this.#closed;
+  }
+
+  async #sleep(timeoutMs: number): Promise<void> {
+    this.#isAwaiting = true;
+    await this.#waiter.wait(timeoutMs);
+    this.#isAwaiting = false;
   }
 
   async #take(length: number, deadline: number, awaited: string): Promise<Uint8Array<ArrayBuffer>> {
@@ -137,7 +150,7 @@ export class FrontendConnection {
       if (!open) throw new DisconnectedError(`the connection was closed while ${awaited} was awaited`);
       const leftMs = deadline - performance.now();
       if (leftMs <= 0) throw new DriverTimeoutError(`${awaited} did not come within ${this.timeoutMs} ms`);
-      await this.#waiter.wait(leftMs);
+      await this.#sleep(leftMs);
     }
     const bytes = this.#inbox.slice(0, length);
     this.#inbox = this.#inbox.slice(length);

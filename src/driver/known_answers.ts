@@ -1,7 +1,7 @@
 /**
- * One known answer for every symmetric algorithm, from published standards: what `probe` and `demo` hold a device to.
- * Owns the values alone; asks nothing. Algorithms of the specification that are not here have none that is certain, as
- * the text does not say how their IVs travel.
+ * One known answer for every symmetric algorithm: what `probe` and `demo` hold a device to. Most are from published
+ * standards; where "computed" stands behind the standard, two implementations of it agree on inputs of our own. Owns the
+ * values alone; asks nothing. CBCMAC-KASUMI-F9 is not here: no document says what it is.
  *
  * @module
  */
@@ -10,12 +10,12 @@ import * as w from "../wire/virtio_crypto.ts";
 /** The services that known answers are about; a chain uses two algorithms of two of them. */
 export type AnsweredService = "cipher" | "hash" | "mac" | "aead" | "chain";
 
-/** A question and its published answer. */
+/** A question and its answer. */
 export interface KnownAnswer {
   readonly service: AnsweredService;
   /** The algorithm's number; of a chain, the cipher's. */
   readonly algo: number;
-  /** The document that holds it. */
+  /** The document that holds it, or says how to compute it. */
   readonly source: string;
   readonly key: Uint8Array<ArrayBuffer>;
   /** Of a MAC: what leads the source data. */
@@ -49,6 +49,9 @@ const KEY = hex("2b7e151628aed2a6abf7158809cf4f3c");
 /** NIST's example values for TDEA. */
 const TDEA_KEY = hex("0123456789abcdef 23456789abcdef01 456789abcdef0123");
 const TDEA_IV = hex("f69f2445df4f9b17");
+/** Inputs of our own for 3GPP's algorithms; COUNT is 01020304, BEARER 5, FRESH 05060708 and DIRECTION 1. */
+const OWN_KEY = counting(0, 16);
+const OWN_MESSAGE = counting(0, 37);
 /** FIPS 81. */
 const DES_KEY = hex("0123456789abcdef");
 const DES_MESSAGE = ascii("Now is the time for all ");
@@ -130,6 +133,23 @@ const CIPHERS: readonly KnownAnswer[] = [
     MESSAGE,
     "078bb74e59ce7ed619aa11d25004fb65 a03cedf1ba0b09baa3bc81b8f69c1da9",
   ),
+  // IVs of 3GPP: COUNT, then BEARER and DIRECTION; twice but for KASUMI.
+  cipher(
+    w.CIPHER_KASUMI_F8,
+    "TS 35.201, computed",
+    OWN_KEY,
+    hex("010203042c000000"),
+    OWN_MESSAGE,
+    "5e20ab2f4820e950d9890615765a8b9d cb1f2f1d371ea40c6c3c91a1eca06c2e df4811eacd",
+  ),
+  cipher(
+    w.CIPHER_SNOW3G_UEA2,
+    "TS 35.215, computed",
+    OWN_KEY,
+    hex("010203042c000000 010203042c000000"),
+    OWN_MESSAGE,
+    "0652b8fd4df3ebc29b6dd23d280925bc f008b5ebbec0dcb7dacafb2b8be29bd2 88452f80ed",
+  ),
   // The key mask stands behind the key, at the key's length.
   cipher(
     w.CIPHER_AES_F8,
@@ -146,6 +166,14 @@ const CIPHERS: readonly KnownAnswer[] = [
     hex("9a785634120000000000000000000000"),
     counting(0, 17),
     "6c1625db4671522d3d7599601de7ca09ed",
+  ),
+  cipher(
+    w.CIPHER_ZUC_EEA3,
+    "TS 35.221, computed",
+    OWN_KEY,
+    hex("010203042c000000 010203042c000000"),
+    OWN_MESSAGE,
+    "1f0325ceae126d94006b94d686ba6172 b6cadccfcf6b16a15500764185e76c3f e5c50f4286",
   ),
 ];
 
@@ -252,6 +280,23 @@ const MACS: readonly KnownAnswer[] = [
     "743ddbe0ce2dc2ed",
   ),
   mac(w.MAC_CMAC_AES, "SP 800-38B D.1", KEY, MESSAGE.slice(0, 16), "070a16b46b4d4144f79bdd9dd04a287c"),
+  // F9's input starts with COUNT and FRESH, and ends with DIRECTION and a 1.
+  mac(
+    w.MAC_KASUMI_F9,
+    "TS 35.201, computed",
+    OWN_KEY,
+    Uint8Array.of(...OWN_MESSAGE, 0xc0),
+    "bfac0e7a",
+    hex("0102030405060708"),
+  ),
+  mac(
+    w.MAC_SNOW3G_UIA2,
+    "TS 35.215, computed",
+    OWN_KEY,
+    OWN_MESSAGE,
+    "b2d686e5",
+    hex("0102030405060708 8102030405068708"),
+  ),
   mac(
     w.MAC_GMAC_AES,
     "IEEE 802.1AE C.1",
@@ -262,6 +307,15 @@ const MACS: readonly KnownAnswer[] = [
     ),
     "f09478a9b09007d06f46e9b6a1da25dd",
     hex("12153524c0895e81b2c28465"),
+  ),
+  // No document has an answer with Twofish: this one was computed in two ways.
+  mac(
+    w.MAC_GMAC_TWOFISH,
+    "SP 800-38D, computed",
+    hex("0123456789abcdeffedcba9876543210"),
+    MESSAGE,
+    "6f2ff5423927da65cbe3c7f427f60738",
+    hex("000102030405060708090a0b"),
   ),
   // RFC 3610 shows the CBC-MAC inside of CCM: its first block, then length and header, then the message.
   mac(
@@ -275,6 +329,14 @@ const MACS: readonly KnownAnswer[] = [
     "2dc697e411ca83a860c2c406ccaa542f",
   ),
   mac(w.MAC_XCBC_AES, "RFC 3566 4.6, case 4", counting(0, 16), counting(0, 20), "47f51b4564966215b8985c63055ed308"),
+  mac(
+    w.MAC_ZUC_EIA3,
+    "TS 35.221, computed",
+    OWN_KEY,
+    OWN_MESSAGE,
+    "b67e27a2",
+    hex("0102030428000000 8102030428008000"),
+  ),
 ];
 
 const AEADS: readonly KnownAnswer[] = [

@@ -49,8 +49,9 @@ interface Piece extends Segment {
 
 /** A request in guest memory. */
 export class Placement {
-  /** What the descriptors name, in order. */
+  /** What the device-readable descriptors name, in order. */
   readonly readable: readonly Segment[];
+  /** What the device-writable descriptors name, in order. */
   readonly writable: readonly Segment[];
   readonly #memory: DriverMemory;
   readonly #blocks: readonly Block[];

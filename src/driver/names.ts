@@ -30,7 +30,7 @@ export const MAC_NAMES: Readonly<Record<number, string>> = {
   27: "KASUMI-F9",
   28: "SNOW3G-UIA2",
   41: "GMAC-AES",
-  42: "GMAC-TWOFISH",
+  42: "GMAC-Twofish",
   49: "CBCMAC-AES",
   50: "CBCMAC-KASUMI-F9",
   53: "XCBC-AES",
@@ -41,7 +41,7 @@ export const MAC_NAMES: Readonly<Record<number, string>> = {
 export const AEAD_NAMES: readonly string[] = ["-", "AES-GCM", "AES-CCM", "ChaCha20-Poly1305"];
 
 /** AKCIPHER algorithms by number, as deployed drivers and devices count them. */
-export const AKCIPHER_NAMES: readonly string[] = ["-", "RSA", "DSA", "ECDSA"];
+export const AKCIPHER_NAMES: readonly string[] = ["-", "RSA", "ECDSA", "ECDSA (number 3)"];
 
 /** `enum VIRTIO_CRYPTO_STATUS` by number. */
 export const STATUS_NAMES: readonly string[] = ["OK", "ERR", "BADMSG", "NOTSUPP", "INVSESS", "NOSPC", "KEY_REJECTED"];

@@ -67,17 +67,19 @@ export class PackedQueue implements DriverQueue {
   readonly descAddress: number;
   readonly driverAddress: number;
   readonly deviceAddress: number;
-  readonly initialBase = 0x8000_8000;
+  readonly initialBase: number = 0x8000_8000;
   readonly kickFd: number;
   readonly callFd: number;
-  /** Descriptor ring, driver and device event suppression, for tests that misbehave. */
+  /** The descriptor ring, for tests that misbehave. */
   readonly descView: DataView;
+  /** Driver event suppression. */
   readonly driverEventView: DataView;
+  /** Device event suppression. */
   readonly deviceEventView: DataView;
   kicksSent = 0;
   kicksSuppressed = 0;
   usedLen = 0;
-  usedHandle = NONE;
+  usedHandle: number = NONE;
   inFlight = 0;
 
   readonly #memory: DriverMemory;

@@ -29,6 +29,7 @@ export interface Completion {
 
 /** A queue with the descriptor that says it is broken. */
 export interface PipelineQueue {
+  /** The driver's side of it. */
   readonly queue: DriverQueue;
   /** -1: none. */
   readonly errFd: number;
@@ -63,7 +64,10 @@ export class Pipeline {
   readonly #freeTokens: number[] = [];
   /** Queues on which the device broke a rule: they are left alone from then on. */
   readonly #broken = new Set<number>();
-  #backlog: number[] = [];
+  /** Tokens that wait for room, by queue. */
+  readonly #backlogs = new Map<number, number[]>();
+  /** No request is overdue before this. */
+  #nextDeadline = Infinity;
   #openCount = 0;
   #pump: Promise<void> = Promise.resolve();
   #isPumping = false;
@@ -85,6 +89,7 @@ export class Pipeline {
   /** Takes `queue` as number `index`. */
   addQueue(index: number, queue: PipelineQueue): void {
     this.#queues.set(index, queue);
+    this.#backlogs.set(index, []);
     if (queue.queue.callFd >= 0) this.#waiter.watch(queue.queue.callFd, TOKENS_PER_QUEUE * index);
     if (queue.errFd >= 0) this.#waiter.watch(queue.errFd, TOKENS_PER_QUEUE * index + 1);
   }
@@ -123,43 +128,36 @@ export class Pipeline {
       const token = this.#freeTokens.pop() ?? this.#pending.length;
       const deadline = performance.now() + this.#connection.timeoutMs;
       this.#pending[token] = { ...entry, deadline, resolve, reject, isLost: false };
+      this.#nextDeadline = Math.min(this.#nextDeadline, deadline);
       this.#openCount++;
-      this.#backlog.push(token);
-      this.#drainBacklog();
+      this.#backlogs.get(entry.queueIndex)!.push(token);
+      this.#drainBacklog(entry.queueIndex);
       if (!this.#isPumping) this.#pump = this.#run();
     });
   }
 
-  /** Adds what waits for room, in order, and kicks. */
-  #drainBacklog(): void {
-    const backlog = this.#backlog;
+  /** Adds what waits for room on queue `index`, in order, and kicks. */
+  #drainBacklog(index: number): void {
+    const backlog = this.#backlogs.get(index)!;
     if (backlog.length === 0) return;
-    this.#backlog = [];
-    const full = new Set<DriverQueue>();
-    const touched = new Set<DriverQueue>();
-    for (const token of backlog) {
-      const pending = this.#pending[token]!;
-      const queue = this.#queues.get(pending.queueIndex)!.queue;
-      if (full.has(queue) || !this.#tryAdd(queue, pending, token)) {
-        full.add(queue);
-        if (this.#pending[token] === pending) this.#backlog.push(token);
-      } else {
-        touched.add(queue);
-      }
-    }
-    for (const queue of touched) {
-      if (this.#sleeping) queue.enableCalls();
-      queue.kick();
-    }
+    const { queue } = this.#queues.get(index)!;
+    let taken = 0;
+    while (taken < backlog.length && this.#tryAdd(queue, backlog[taken]!)) taken++;
+    backlog.splice(0, taken);
+    if (this.#sleeping) queue.enableCalls();
+    queue.kick();
   }
 
-  #tryAdd(queue: DriverQueue, pending: Pending, token: number): boolean {
+  /** False if there is no room yet. What cannot be added at all, or need not be any more, is over. */
+  #tryAdd(queue: DriverQueue, token: number): boolean {
+    const pending = this.#pending[token]!;
     try {
-      return queue.add(pending.readable, pending.writable, token, pending.chain) >= 0;
+      if (!pending.isLost) return queue.add(pending.readable, pending.writable, token, pending.chain) >= 0;
+      this.#settle(token, () => {});
     } catch (error) {
       this.#settle(token, (request) => request.reject(error as Error));
-      return false;
     }
+    return true;
   }
 
   /** Settles requests until none is left. May be through with it before it has ever waited. */
@@ -204,9 +202,10 @@ export class Pipeline {
 
   /** Settles what the device has done; returns how many. For whoever wants to spin. */
   poll(): number {
-    let count = 0;
+    let total = 0;
     for (const [index, { queue }] of this.#queues) {
       if (this.#broken.has(index)) continue;
+      let count = 0;
       try {
         for (let token = queue.pollOne(); token >= 0; token = queue.pollOne()) {
           this.#complete(token, queue.usedLen);
@@ -215,9 +214,10 @@ export class Pipeline {
       } catch (error) {
         this.#break(index, error as Error);
       }
+      if (count > 0 && !this.#broken.has(index)) this.#drainBacklog(index);
+      total += count;
     }
-    if (count > 0) this.#drainBacklog();
-    return count;
+    return total;
   }
 
   #complete(token: number, usedLen: number): void {
@@ -260,25 +260,26 @@ export class Pipeline {
       if (pending === undefined || pending.isLost) return;
       if (queueIndex < 0 || pending.queueIndex === queueIndex) this.#lose(pending, error);
     });
-    this.#backlog = this.#backlog.filter((token) => !this.#pending[token]!.isLost);
   }
 
-  /** Gives up what is overdue; returns the time until the next one is. */
+  /** Gives up what is overdue; returns the time until the next one may be. */
   #expire(): number {
     const now = performance.now();
-    let leftMs = Infinity;
+    if (now < this.#nextDeadline) return this.#nextDeadline - now;
+    this.#nextDeadline = Infinity;
     for (const pending of this.#pending) {
       if (pending === undefined || pending.isLost) continue;
-      leftMs = Math.min(leftMs, pending.deadline - now);
-      if (pending.deadline > now) continue;
+      if (pending.deadline > now) {
+        this.#nextDeadline = Math.min(this.#nextDeadline, pending.deadline);
+        continue;
+      }
       const { timeoutMs } = this.#connection;
       this.#lose(
         pending,
         new DriverTimeoutError(`a request on queue ${pending.queueIndex} was not done within ${timeoutMs} ms`),
       );
     }
-    this.#backlog = this.#backlog.filter((token) => !this.#pending[token]!.isLost);
-    return leftMs;
+    return this.#nextDeadline - now;
   }
 
   /** Ends everything; whatever is still under way is rejected. */

@@ -47,9 +47,11 @@ export interface DriverQueue {
   readonly inFlight: number;
   /** Kicks that were sent, and that the device had asked not to be sent. */
   readonly kicksSent: number;
+  /** Kicks that the device had asked not to be sent. */
   readonly kicksSuppressed: number;
   /** Of the chain that {@linkcode pollOne} returned last: the bytes written, and its handle. */
   readonly usedLen: number;
+  /** Its handle. */
   readonly usedHandle: number;
 
   /**

@@ -30,7 +30,9 @@ export interface RequestCommon<Session> {
   readonly stateless?: Session;
   /** The header's `opcode`, `algo` and `flag`. */
   readonly opcode?: number;
+  /** Its `algo`. */
   readonly algo?: number;
+  /** Its `flag`. */
   readonly flag?: number;
   /** Lengths and numbers to claim instead of the true ones, under the specification's names in camel case. */
   readonly claims?: Readonly<Record<string, number>>;
@@ -38,60 +40,85 @@ export interface RequestCommon<Session> {
   readonly paraBytes?: number;
   /** Bytes really given for `dst` and `result`, if not as many as are claimed. */
   readonly dstBytes?: number;
+  /** Bytes really given for `result`. */
   readonly resultBytes?: number;
 }
 
 /** Encrypts or decrypts. */
 export interface CipherRequest extends RequestCommon<CipherSession> {
+  /** Tells the services apart. */
   readonly service: "cipher";
   /** OP_ENCRYPT or OP_DECRYPT. */
   readonly op: number;
+  /** IV, counter block, tweak or nonce, as the algorithm has it. */
   readonly iv?: Uint8Array;
+  /** The source data. */
   readonly src: Uint8Array;
 }
 
 /** Computes a digest. */
 export interface HashRequest extends RequestCommon<HashSession> {
+  /** Tells the services apart. */
   readonly service: "hash";
+  /** The source data. */
   readonly src: Uint8Array;
+  /** Bytes of digest wanted. */
   readonly hashResultLen: number;
 }
 
 /** Computes a message authentication code. */
 export interface MacRequest extends RequestCommon<MacSession> {
+  /** Tells the services apart. */
   readonly service: "mac";
+  /** The source data. */
   readonly src: Uint8Array;
+  /** Bytes of digest wanted. */
   readonly hashResultLen: number;
 }
 
 /** Ciphers and digests in one go. Ranges not given are all of `src`. */
 export interface ChainRequest extends RequestCommon<ChainSession> {
+  /** Tells the services apart. */
   readonly service: "chain";
   /** OP_ENCRYPT or OP_DECRYPT. */
   readonly op: number;
+  /** IV, counter block, tweak or nonce, as the algorithm has it. */
   readonly iv?: Uint8Array;
+  /** The source data. */
   readonly src: Uint8Array;
+  /** Additional authenticated data. */
   readonly aad?: Uint8Array;
+  /** Where in `src` the cipher starts. */
   readonly cipherStartSrcOffset?: number;
+  /** Bytes for the cipher. */
   readonly lenToCipher?: number;
+  /** Where in `src` the digest starts. */
   readonly hashStartSrcOffset?: number;
+  /** Bytes for the digest. */
   readonly lenToHash?: number;
+  /** Bytes of digest wanted. */
   readonly hashResultLen: number;
 }
 
 /** Seals (`src` is the plaintext, the tag follows the ciphertext in `dst`) or opens (the tag ends `src`). */
 export interface AeadRequest extends RequestCommon<AeadSession> {
+  /** Tells the services apart. */
   readonly service: "aead";
   /** OP_ENCRYPT or OP_DECRYPT. */
   readonly op: number;
+  /** IV, counter block, tweak or nonce, as the algorithm has it. */
   readonly iv: Uint8Array;
+  /** The source data. */
   readonly src: Uint8Array;
+  /** Additional authenticated data. */
   readonly aad?: Uint8Array;
+  /** Bytes of tag. */
   readonly tagLen: number;
 }
 
 /** An asymmetric operation. */
 export interface AkcipherRequest extends RequestCommon<AkcipherSession> {
+  /** Tells the services apart. */
   readonly service: "akcipher";
   /** AKCIPHER_ENCRYPT, AKCIPHER_DECRYPT, AKCIPHER_SIGN or AKCIPHER_VERIFY. */
   readonly opcode: number;

@@ -12,9 +12,6 @@ import type { AkcipherSession, ChainSession, CipherSession, SessionParameters } 
 /** A layout, by the first QEMU that had it. The two older ones are equally long and do not know AKCIPHER. */
 export type SessionMessageLayout = "qemu-2.12" | "qemu-7.1" | "qemu-8.1";
 
-/** All layouts. */
-export const SESSION_MESSAGE_LAYOUTS: readonly SessionMessageLayout[] = ["qemu-2.12", "qemu-7.1", "qemu-8.1"];
-
 /** What the two pointers hold: a frontend's addresses, which mean nothing to anybody else. */
 const POINTER = 0x7fff_dead_beef_0000n;
 const FIRST_POINTER_OFFSET = 40;

@@ -10,9 +10,11 @@ import { type EncodedRequest, type Field, le32s } from "./fields.ts";
 
 /** A CIPHER session. */
 export interface CipherSession {
+  /** Tells the services apart. */
   readonly service: "cipher";
   /** CIPHER_*. */
   readonly algo: number;
+  /** The key. */
   readonly key: Uint8Array;
   /** OP_ENCRYPT or OP_DECRYPT. */
   readonly op: number;
@@ -20,23 +22,29 @@ export interface CipherSession {
 
 /** A HASH session. */
 export interface HashSession {
+  /** Tells the services apart. */
   readonly service: "hash";
   /** HASH_*. */
   readonly algo: number;
+  /** Bytes of digest wanted. */
   readonly hashResultLen: number;
 }
 
 /** A MAC session. */
 export interface MacSession {
+  /** Tells the services apart. */
   readonly service: "mac";
   /** MAC_*. */
   readonly algo: number;
+  /** Bytes of digest wanted. */
   readonly hashResultLen: number;
+  /** The authentication key. */
   readonly authKey: Uint8Array;
 }
 
 /** A session that chains a cipher and a hash or MAC. */
 export interface ChainSession {
+  /** Tells the services apart. */
   readonly service: "chain";
   /** CHAIN_HASH_THEN_CIPHER or CHAIN_CIPHER_THEN_HASH. */
   readonly algChainOrder: number;
@@ -44,23 +52,31 @@ export interface ChainSession {
   readonly hashMode: number;
   /** CIPHER_*, its key, OP_ENCRYPT or OP_DECRYPT. */
   readonly cipherAlgo: number;
+  /** The cipher's key. */
   readonly cipherKey: Uint8Array;
+  /** OP_ENCRYPT or OP_DECRYPT. */
   readonly op: number;
   /** HASH_* for HASH_MODE_PLAIN, MAC_* for HASH_MODE_AUTH. */
   readonly hashAlgo: number;
+  /** Bytes of digest wanted. */
   readonly hashResultLen: number;
   /** HASH_MODE_AUTH only. */
   readonly authKey?: Uint8Array;
+  /** Bytes of additional data, if the session is to fix them. */
   readonly aadLen?: number;
 }
 
 /** An AEAD session. */
 export interface AeadSession {
+  /** Tells the services apart. */
   readonly service: "aead";
   /** AEAD_*. */
   readonly algo: number;
+  /** The key. */
   readonly key: Uint8Array;
+  /** Bytes of tag. */
   readonly tagLen: number;
+  /** Bytes of additional data, if the session is to fix them. */
   readonly aadLen?: number;
   /** OP_ENCRYPT or OP_DECRYPT. */
   readonly op: number;
@@ -68,6 +84,7 @@ export interface AeadSession {
 
 /** An AKCIPHER session (ratified text). */
 export interface AkcipherSession {
+  /** Tells the services apart. */
   readonly service: "akcipher";
   /** 1: RSA; 2: ECDSA. */
   readonly algo: number;
@@ -77,6 +94,7 @@ export interface AkcipherSession {
   readonly key: Uint8Array;
   /** RSA: padding_algo and hash_algo; ECDSA: curve_id and nothing. */
   readonly para0?: number;
+  /** The second algorithm parameter. */
   readonly para1?: number;
 }
 
@@ -95,8 +113,11 @@ export interface ControlOptions {
   readonly mux?: boolean;
   /** The header's `opcode`, `algo`, `flag` and `queue_id`. */
   readonly opcode?: number;
+  /** Its `algo`. */
   readonly algo?: number;
+  /** Its `flag`. */
   readonly flag?: number;
+  /** Its `queue_id`. */
   readonly queueId?: number;
   /** Lengths and numbers to claim instead of the true ones, under the specification's names in camel case. */
   readonly claims?: Readonly<Record<string, number>>;

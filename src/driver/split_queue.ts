@@ -66,17 +66,19 @@ export class SplitQueue implements DriverQueue {
   readonly descAddress: number;
   readonly driverAddress: number;
   readonly deviceAddress: number;
-  readonly initialBase = 0;
+  readonly initialBase: number = 0;
   readonly kickFd: number;
   readonly callFd: number;
-  /** Descriptor table, available ring and used ring, for tests that misbehave. */
+  /** The descriptor table, for tests that misbehave. */
   readonly descView: DataView;
+  /** The available ring. */
   readonly availView: DataView;
+  /** The used ring. */
   readonly usedView: DataView;
   kicksSent = 0;
   kicksSuppressed = 0;
   usedLen = 0;
-  usedHandle = NONE;
+  usedHandle: number = NONE;
   inFlight = 0;
 
   readonly #memory: DriverMemory;
