@@ -3,9 +3,9 @@
  *
  * @module
  */
-import type { DataPlaneFactory } from "../device/device.ts";
 import type { Log, LogLevel } from "../vhost_user/log.ts";
-import { helpText, type Options, readOptions, UsageError } from "./options.ts";
+import type { Options } from "./options.ts";
+import { serve } from "./serve.ts";
 import { VERSION } from "./version.ts";
 
 const LEVELS: readonly LogLevel[] = ["error", "warn", "info", "debug"];
@@ -19,60 +19,34 @@ function createLog(level: LogLevel): Log {
 }
 
 /** Serves until SIGTERM or SIGINT, or until there is nothing left to serve. */
-async function serve(options: Options): Promise<void> {
-  // Loaded only now: a missing library then becomes an error message instead of a stack trace.
-  const [{ EventLoop }, { CryptoDevice }, { VhostUserServer }, { opensslVersion }] = await Promise.all([
-    import("../os/event_loop.ts"),
-    import("../device/device.ts"),
-    import("../vhost_user/server.ts"),
-    import("../engine/openssl.ts"),
-  ]);
+async function serveUntilSignal(options: Options): Promise<void> {
   const log = createLog(options.logLevel);
-  const loop = new EventLoop();
-  const device = new CryptoDevice(
-    {
-      dataQueues: options.queues,
-      maxSessions: options.maxSessions,
-      mux: options.mux,
-      statelessServices: options.statelessServices,
-      onFault: (message) => log("warn", message),
-    },
-    loop,
-    await dataPlane(options),
-  );
-  const { socketPath, socketMode, fd } = options;
-  const server = new VhostUserServer({
-    loop,
-    device,
+  const { socketPath, fd, socketMode, socketGroup, sandbox, ...others } = options;
+  const device = await serve({
+    ...others,
+    ...(socketPath === undefined ? {} : { socketPath }),
+    ...(fd === undefined ? {} : { fd }),
+    ...(socketMode === undefined ? {} : { socketMode }),
+    ...(socketGroup === undefined ? {} : { socketGroup }),
     log,
-    socket: socketPath === undefined
-      ? { fd: fd! }
-      : socketMode === undefined
-      ? { path: socketPath }
-      : { path: socketPath, mode: socketMode },
-    once: options.once,
-    onFinished: () => loop.stop(),
   });
-  const stop = () => loop.stop();
+  const stop = () => void device.close();
   Deno.addSignalListener("SIGTERM", stop);
   Deno.addSignalListener("SIGINT", stop);
   log(
     "info",
-    `serving ${options.queues} data queue(s) with ${opensslVersion()} on ${socketPath ?? `descriptor ${fd}`}`,
+    `serving ${options.queues} data queue(s) with ${device.opensslVersion} on ${socketPath ?? `descriptor ${fd}`}`,
   );
-  await loop.run();
-  await server.close();
-  await device.close();
-  loop.close();
-  Deno.removeSignalListener("SIGTERM", stop);
-  Deno.removeSignalListener("SIGINT", stop);
+  if (sandbox) await leaveTheWorld(socketPath, log);
+  // The listeners stay: an impatient second signal must not cut the orderly end short.
+  await device.finished;
 }
 
-/** The place for the data queues that the options ask for; undefined: the event loop. */
-async function dataPlane({ workers, pollUs, cpus }: Options): Promise<DataPlaneFactory | undefined> {
-  if (workers === 0) return undefined;
-  const { workerPlane } = await import("../worker/plane.ts");
-  return workerPlane({ workers, pollUs, cpus });
+/** Gives up what serving does not need; a kernel that lacks the means is told of. */
+async function leaveTheWorld(socketPath: string | undefined, log: Log): Promise<void> {
+  const { enterSandbox } = await import("../os/sandbox.ts");
+  const directory = socketPath === undefined ? undefined : socketPath.replace(/[^/]*$/, "") || ".";
+  for (const missing of enterSandbox(directory)) log("warn", `the sandbox is incomplete: ${missing}`);
 }
 
 async function printVersion(): Promise<void> {
@@ -83,16 +57,23 @@ async function printVersion(): Promise<void> {
 /** Runs the program with `commandLine`; returns its exit code. */
 export async function main(commandLine: string[]): Promise<number> {
   try {
+    if (commandLine[0] === "probe") {
+      // The driver is loaded for its own command alone: a device that serves does not have it in memory.
+      const { probeCommand } = await import("./driver_commands.ts");
+      return await probeCommand(commandLine.slice(1));
+    }
+    // Limits that the options name are those of modules that open the C library.
+    const { helpText, readOptions } = await import("./options.ts");
     const options = readOptions(commandLine);
     if (options.action === "help") console.log(helpText());
     else if (options.action === "version") await printVersion();
     else if (options.action === "print-capabilities") console.log(JSON.stringify({ type: "crypto" }));
-    else await serve(options);
+    else await serveUntilSignal(options);
     return 0;
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     console.error(`vhost-user-crypto: error: ${message}`);
-    if (!(error instanceof UsageError)) return 1;
+    if (!(error instanceof Error && error.name === "UsageError")) return 1;
     console.error("Try --help.");
     return 2;
   }

@@ -4,11 +4,10 @@
  * @module
  */
 import { parseArgs } from "@std/cli/parse-args";
-import { DATA_QUEUES_MAX, SESSIONS_DEFAULT, SESSIONS_MAX } from "../device/limits.ts";
+import { DATA_QUEUES_MAX, POLL_US_DEFAULT, SESSIONS_DEFAULT, SESSIONS_MAX } from "../device/limits.ts";
+import type { AsymmetricDialect } from "../device/dialect.ts";
+import { type EngineName, ENGINES } from "../engine/engines.ts";
 import type { LogLevel } from "../vhost_user/log.ts";
-
-/** Longer than waking a sleeping isolate takes, shorter than anybody would call waste. */
-const POLL_US_DEFAULT = 50;
 
 /** A command line that cannot be obeyed: exit code 2. */
 export class UsageError extends Error {
@@ -69,9 +68,25 @@ export const OPTIONS: readonly OptionRow[] = [
   {
     name: "stateless",
     value: "SERVICES",
-    help: "Services offered in stateless mode: all (default), none, or a list of cipher,hash,mac,aead.",
+    help: "Services offered in stateless mode: all (default), none, or a list of cipher,hash,mac,aead,akcipher.",
+  },
+  {
+    name: "asymmetric",
+    value: "FORM",
+    help: "The asymmetric service: akcipher (default; what Linux and QEMU speak), rfc3 (the RFC before it), or off.",
+  },
+  {
+    name: "engines",
+    value: "LIBRARIES",
+    help: `Libraries that algorithms may come from: a list of ${ENGINES.join(",")} (default: all that are installed).`,
   },
   { name: "socket-mode", value: "OCTAL", help: "Permissions of the socket, as in 660 (default: as the umask says)." },
+  { name: "socket-group", value: "GID", help: "Group of the socket, by its number (default: as the system says)." },
+  {
+    name: "sandbox",
+    value: "on|off",
+    help: "Give up programs, new connections and changes to files once serving starts (default on).",
+  },
   { name: "once", help: "Exit when the first frontend has disconnected." },
   { name: "log-level", value: "LEVEL", help: "error, warn, info (default) or debug. Lines go to standard error." },
   { name: "print-capabilities", help: "Print what a management program wants to know, as JSON, and exit." },
@@ -93,13 +108,18 @@ export interface Options {
   readonly mux: boolean;
   /** Service numbers. */
   readonly statelessServices: readonly number[];
+  readonly engines: readonly EngineName[];
+  readonly asymmetric: AsymmetricDialect;
   readonly socketMode: number | undefined;
+  /** Group id. */
+  readonly socketGroup: number | undefined;
+  readonly sandbox: boolean;
   readonly once: boolean;
   readonly logLevel: LogLevel;
   readonly action: "serve" | "print-capabilities" | "version" | "help";
 }
 
-const SERVICE_NAMES: readonly string[] = ["cipher", "hash", "mac", "aead"];
+const SERVICE_NAMES: readonly string[] = ["cipher", "hash", "mac", "aead", "akcipher"];
 const LOG_LEVELS: readonly string[] = ["error", "warn", "info", "debug"];
 
 function integer(name: string, text: string | undefined, fallback: number, min: number, max: number): number {
@@ -140,6 +160,15 @@ function services(text: string | undefined): number[] {
   });
 }
 
+function engines(text: string | undefined): readonly EngineName[] {
+  if (text === undefined) return ENGINES;
+  return text.split(",").map((name) => {
+    const engine = ENGINES.find((known) => known === name);
+    if (engine === undefined) throw new UsageError(`--engines takes a list of ${ENGINES.join(", ")}, not "${name}"`);
+    return engine;
+  });
+}
+
 /** Reads a command line. Throws {@linkcode UsageError}. */
 export function readOptions(commandLine: string[]): Options {
   const alias = Object.fromEntries(OPTIONS.flatMap(({ name, short }) => short ? [[short, name]] : []));
@@ -162,6 +191,7 @@ export function readOptions(commandLine: string[]): Options {
     throw new UsageError(`--socket-mode takes three or four octal digits, as in 660, not "${mode}"`);
   }
   const fd = text("fd");
+  const group = text("socket-group");
   const queues = integer("queues", text("queues"), 1, 1, DATA_QUEUES_MAX);
   const options: Options = {
     socketPath: text("socket-path"),
@@ -173,7 +203,11 @@ export function readOptions(commandLine: string[]): Options {
     maxSessions: integer("max-sessions", text("max-sessions"), SESSIONS_DEFAULT, 1, SESSIONS_MAX),
     mux: choice("mux", text("mux"), "on", ["on", "off"]) === "on",
     statelessServices: services(text("stateless")),
+    engines: engines(text("engines")),
+    asymmetric: choice("asymmetric", text("asymmetric"), "akcipher", ["akcipher", "rfc3", "off"]) as AsymmetricDialect,
     socketMode: mode === undefined ? undefined : parseInt(mode, 8),
+    socketGroup: group === undefined ? undefined : integer("socket-group", group, -1, 0, 2 ** 31 - 1),
+    sandbox: choice("sandbox", text("sandbox"), "on", ["on", "off"]) === "on",
     once: args["once"] === true,
     logLevel: choice("log-level", text("log-level"), "info", LOG_LEVELS) as LogLevel,
     action: args["help"]
@@ -201,8 +235,10 @@ export function helpText(): string {
     return left.length < 30 ? `${left.padEnd(30)}${help}` : `${left}\n${" ".repeat(30)}${help}`;
   });
   return `Usage: vhost-user-crypto --socket-path=PATH [OPTION]...
+       vhost-user-crypto probe --socket-path=PATH [OPTION]...
 
-Serves a virtio crypto device to a VMM over vhost-user, with OpenSSL behind it.
+Serves a virtio crypto device to a VMM over vhost-user, with OpenSSL behind it. The command "probe" looks at any such
+device from the other side: what it offers, and whether known answers come out right (probe --help).
 
 ${rows.join("\n")}
 

@@ -1,0 +1,144 @@
+/**
+ * Serving a device, as the program does it and as others may: one function from options to a running device. Knows no
+ * command line, writes nothing to the console, and loads what it needs when it is called, so that a missing library
+ * becomes an error that can be told.
+ *
+ * @module
+ */
+import type { DataPlaneFactory, DeviceOptions } from "../device/device.ts";
+import type { AsymmetricDialect } from "../device/dialect.ts";
+import type { JobRunnerFactory } from "../device/job_runner.ts";
+import type { EngineName } from "../engine/engines.ts";
+import type { Log } from "../vhost_user/log.ts";
+import type { VhostUserServer } from "../vhost_user/server.ts";
+
+/** What is served, and where: at a path or on a descriptor. */
+export interface ServeOptions {
+  /** Where to listen: the path of a unix socket, which must be free or left behind by a dead process. */
+  readonly socketPath?: string;
+  /** A unix socket to serve instead, connected or listening, which becomes the device's. */
+  readonly fd?: number;
+  /** Permissions of the socket at `socketPath`; as the process's umask says if not given. */
+  readonly socketMode?: number;
+  /** Group id of the socket at `socketPath`; as the system says if not given. */
+  readonly socketGroup?: number;
+  /** Data queues; 1 if not given. */
+  readonly queues?: number;
+  /** Sessions that may exist at once. */
+  readonly maxSessions?: number;
+  /** Offer the multiplexing mode; true if not given. */
+  readonly mux?: boolean;
+  /** Numbers of the services (0 CIPHER, 1 HASH, 2 MAC, 3 AEAD, 4 AKCIPHER) in stateless mode; all if not given. */
+  readonly statelessServices?: readonly number[];
+  /**
+   * Which form of the asymmetric service is offered: `akcipher` (the ratified one, also if not given), `rfc3` (the
+   * older RFC), or `off`.
+   */
+  readonly asymmetric?: AsymmetricDialect;
+  /** Libraries that algorithms may come from: all if not given. A missing one is told to `log`, OpenSSL apart. */
+  readonly engines?: readonly EngineName[];
+  /** Worker isolates that serve the data queues; 0, the event loop of this isolate, if not given. */
+  readonly workers?: number;
+  /** Microseconds that a worker looks at its rings before it sleeps, at most; 50 if not given. */
+  readonly pollUs?: number;
+  /** Processors to tie workers to, in turn; none if not given. */
+  readonly cpus?: readonly number[];
+  /** Serve one frontend only. */
+  readonly once?: boolean;
+  /** Hears what happens; nobody if not given. */
+  readonly log?: Log;
+}
+
+/** A device that is being served. */
+export interface ServedDevice extends AsyncDisposable {
+  /** OpenSSL's version, in its own words. */
+  readonly opensslVersion: string;
+  /** Resolves when nothing is left to serve: after {@linkcode close}, or after the only frontend has gone. */
+  readonly finished: Promise<void>;
+  /** Stops: what was taken is completed, the socket is removed. */
+  close(): Promise<void>;
+}
+
+function whereOf(
+  { socketPath, socketMode, socketGroup, fd }: ServeOptions,
+): ConstructorParameters<typeof VhostUserServer>[0]["socket"] {
+  if ((socketPath === undefined) === (fd === undefined)) {
+    throw new TypeError("a device is served in one place: give either socketPath or fd");
+  }
+  if (socketPath === undefined) return { fd: fd! };
+  return {
+    path: socketPath,
+    ...(socketMode === undefined ? {} : { mode: socketMode }),
+    ...(socketGroup === undefined ? {} : { group: socketGroup }),
+  };
+}
+
+async function dataPlane(options: ServeOptions): Promise<DataPlaneFactory | undefined> {
+  const { workers = 0, cpus = [] } = options;
+  if (workers === 0) return undefined;
+  const [{ workerPlane }, { POLL_US_DEFAULT }] = await Promise.all([
+    import("../worker/plane.ts"),
+    import("../device/limits.ts"),
+  ]);
+  return workerPlane({ workers, pollUs: options.pollUs ?? POLL_US_DEFAULT, cpus });
+}
+
+function deviceOptions(options: ServeOptions, log: Log, jobRunner: JobRunnerFactory): DeviceOptions {
+  const { queues = 1, maxSessions, mux, statelessServices, engines, asymmetric = "akcipher" } = options;
+  return {
+    dataQueues: queues,
+    asymmetric,
+    jobRunner,
+    onFault: (message) => log("warn", message),
+    ...(maxSessions === undefined ? {} : { maxSessions }),
+    ...(mux === undefined ? {} : { mux }),
+    ...(statelessServices === undefined ? {} : { statelessServices }),
+    ...(engines === undefined ? {} : { engines }),
+  };
+}
+
+/**
+ * Starts a device. Throws {@linkcode LibraryMissingError} without OpenSSL, {@linkcode ServerError} or
+ * {@linkcode SystemError} if the socket cannot be had; nothing stays behind then.
+ */
+export async function serve(options: ServeOptions): Promise<ServedDevice> {
+  const socket = whereOf(options);
+  const [{ EventLoop }, { CryptoDevice }, { VhostUserServer }, { opensslVersion }, { workerJobRunner }] = await Promise
+    .all([
+      import("../os/event_loop.ts"),
+      import("../device/device.ts"),
+      import("../vhost_user/server.ts"),
+      import("../engine/openssl.ts"),
+      import("../worker/job_runner.ts"),
+    ]);
+  const log = options.log ?? (() => {});
+  const loop = new EventLoop();
+  const device = new CryptoDevice(deviceOptions(options, log, workerJobRunner), loop, await dataPlane(options));
+  for (const note of device.notes) log("info", note);
+  let server: VhostUserServer;
+  try {
+    const { once = false } = options;
+    server = new VhostUserServer({ loop, device, log, socket, once, onFinished: () => loop.stop() });
+  } catch (error) {
+    await device.close();
+    loop.close();
+    throw error;
+  }
+  const run = async () => {
+    try {
+      await loop.run();
+    } finally {
+      await server.close();
+      await device.close();
+      loop.close();
+    }
+  };
+  const finished = run();
+  let isFinished = false;
+  finished.then(() => isFinished = true, () => isFinished = true);
+  const close = () => {
+    if (!isFinished) loop.stop();
+    return finished;
+  };
+  return { opensslVersion: opensslVersion(), finished, close, [Symbol.asyncDispose]: close };
+}
