@@ -5,6 +5,7 @@
  * @module
  */
 
+import { engineAnswers } from "../engines/known_answers.ts";
 import type { KnownAnswer } from "./answer.ts";
 import { PACKAGE_FILES, packageReadings } from "./package_files.ts";
 import { publishedAeads } from "./published_aeads.ts";
@@ -57,7 +58,13 @@ export function leftOut(): Map<string, number> {
 }
 
 function sources(): Source[] {
-  const published = [...publishedCiphers(), ...publishedHashes(), ...publishedMacs(), ...publishedAeads()];
+  const published = [
+    ...publishedCiphers(),
+    ...publishedHashes(),
+    ...publishedMacs(),
+    ...publishedAeads(),
+    ...engineAnswers(),
+  ];
   return [
     ...published.map((answer) => ({ service: answer.service, algo: answer.algo, answers: () => [answer] })),
     ...PACKAGE_FILES.map((file) => ({

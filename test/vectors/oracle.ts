@@ -1,13 +1,14 @@
 /**
  * A second opinion on every symmetric algorithm, for tests: Deno's own `node:crypto`, which does not go through the
- * host's libcrypto, and where it lacks an algorithm or a key size, the models beside this file. It never throws over
- * lengths that an algorithm does not have: it then has no opinion.
+ * host's libcrypto, and where it lacks an algorithm or a key size, the models beside this file and in `test/engines`.
+ * It never throws over lengths that an algorithm does not have: it then has no opinion.
  *
  * @module
  */
 
 import { type BinaryLike, createCipheriv, createDecipheriv, createHash, createHmac } from "node:crypto";
 import * as v from "../../src/wire/virtio_crypto.ts";
+import { engineCipher, engineMac } from "../engines/oracle.ts";
 import { concat, EMPTY, xor } from "./answer.ts";
 import { arc4Keystream } from "./arc4.ts";
 import { aes, type BlockCipher, cbc, cbcMac, ccm, cmac, ctr, f8, gcm, gcmJ0, tripleDes, xcbc, xts } from "./models.ts";
@@ -110,7 +111,7 @@ function cipher(
     case v.CIPHER_3DES_CTR:
       return isAny(key, 16, 24) && iv.length === 8 ? ctr(tripleDes(key), iv, src) : undefined;
     default:
-      return undefined;
+      return engineCipher(algo, key, iv, src);
   }
 }
 
@@ -160,7 +161,7 @@ function mac(algo: number, key: Uint8Array, iv: Uint8Array, src: Uint8Array): Ui
     case v.MAC_XCBC_AES:
       return key.length === 16 ? xcbc(key, src) : undefined;
     default:
-      return undefined;
+      return engineMac(algo, key, iv, src);
   }
 }
 

@@ -28,6 +28,9 @@ const FLOORS: [name: string, service: number, algo: number, published: number, w
   ["3DES-CTR", v.SERVICE_CIPHER, v.CIPHER_3DES_CTR, 8, 578],
   ["AES-F8", v.SERVICE_CIPHER, v.CIPHER_AES_F8, 6, 6],
   ["AES-XTS", v.SERVICE_CIPHER, v.CIPHER_AES_XTS, 16, 2816],
+  ["KASUMI-F8", v.SERVICE_CIPHER, v.CIPHER_KASUMI_F8, 46, 46],
+  ["SNOW3G-UEA2", v.SERVICE_CIPHER, v.CIPHER_SNOW3G_UEA2, 46, 46],
+  ["ZUC-EEA3", v.SERVICE_CIPHER, v.CIPHER_ZUC_EEA3, 46, 46],
   ["MD5", v.SERVICE_HASH, v.HASH_MD5, 3, 10],
   ["SHA1", v.SERVICE_HASH, v.HASH_SHA1, 2, 131],
   ["SHA-224", v.SERVICE_HASH, v.HASH_SHA_224, 2, 131],
@@ -51,6 +54,10 @@ const FLOORS: [name: string, service: number, algo: number, published: number, w
   ["GMAC-AES", v.SERVICE_MAC, v.MAC_GMAC_AES, 5, 2365],
   ["CBC-MAC-AES", v.SERVICE_MAC, v.MAC_CBCMAC_AES, 1, 2139],
   ["XCBC-AES", v.SERVICE_MAC, v.MAC_XCBC_AES, 14, 14],
+  ["KASUMI-F9", v.SERVICE_MAC, v.MAC_KASUMI_F9, 17, 17],
+  ["SNOW3G-UIA2", v.SERVICE_MAC, v.MAC_SNOW3G_UIA2, 21, 21],
+  ["ZUC-EIA3", v.SERVICE_MAC, v.MAC_ZUC_EIA3, 18, 18],
+  ["GMAC-Twofish", v.SERVICE_MAC, v.MAC_GMAC_TWOFISH, 18, 18],
   ["GCM", v.SERVICE_AEAD, v.AEAD_GCM, 72, 47322],
   ["CCM", v.SERVICE_AEAD, v.AEAD_CCM, 48, 5088],
   ["ChaCha20-Poly1305", v.SERVICE_AEAD, v.AEAD_CHACHA20_POLY1305, 3, 144],
@@ -58,7 +65,7 @@ const FLOORS: [name: string, service: number, algo: number, published: number, w
 
 const missing = missingSources();
 if (missing.length > 0) {
-  console.warn(`SKIPPED: known answers that are not on this machine, only those of the standards are checked`);
+  console.warn("SKIPPED: known answers that are not on this machine, and the floors that count on them");
   for (const source of missing) console.warn(`  missing: ${source}`);
 }
 
@@ -140,38 +147,45 @@ Deno.test("a filter keeps to its algorithm, and the order is always the same", (
 
 Deno.test("the answers of CCM have every length of nonce and tag", () => {
   const answers = answersByAlgo.get(`${v.SERVICE_AEAD}/${v.AEAD_CCM}`) ?? [];
-  const lengths = (of: (answer: KnownAnswer) => number) => [...new Set(answers.map(of))].sort((a, b) => a - b);
-  if (missing.length > 0) return assertEquals(lengths((answer) => answer.iv.length), [7, 8, 12, 13]);
-  assertEquals(lengths((answer) => answer.iv.length), [7, 8, 9, 10, 11, 12, 13]);
-  assertEquals(lengths((answer) => answer.tagLen), [4, 6, 8, 10, 12, 14, 16]);
+  const [nonceLens, tagLens] = missing.length === 0
+    ? [[7, 8, 9, 10, 11, 12, 13], [4, 6, 8, 10, 12, 14, 16]]
+    : [[7, 8, 12, 13], [4, 6, 8, 10, 14]];
+  for (const length of nonceLens) assert(answers.some(({ iv }) => iv.length === length), `a nonce of ${length} bytes`);
+  for (const length of tagLens) assert(answers.some(({ tagLen }) => tagLen === length), `a tag of ${length} bytes`);
 });
 
 Deno.test("the oracle has no opinion on lengths that an algorithm does not have", () => {
-  const bytes = (length: number) => new Uint8Array(length);
-  const ask = (service: number, algo: number, key: number, iv: number, src: number, resultLen = src) =>
-    oracle(service, algo, v.OP_ENCRYPT, bytes(key), bytes(iv), bytes(0), bytes(src), resultLen);
-  const { SERVICE_CIPHER, SERVICE_HASH, SERVICE_MAC, SERVICE_AEAD } = v;
-
-  assertEquals(ask(SERVICE_CIPHER, v.CIPHER_AES_CBC, 16, 16, 15), undefined);
-  assertEquals(ask(SERVICE_CIPHER, v.CIPHER_AES_CBC, 24, 16, 15), undefined);
-  assertEquals(ask(SERVICE_CIPHER, v.CIPHER_AES_CBC, 17, 16, 16), undefined);
-  assertEquals(ask(SERVICE_CIPHER, v.CIPHER_AES_ECB, 16, 16, 16), undefined);
-  assertEquals(ask(SERVICE_CIPHER, v.CIPHER_AES_CTR, 16, 12, 16), undefined);
-  assertEquals(ask(SERVICE_CIPHER, v.CIPHER_AES_XTS, 48, 16, 16), undefined);
-  assertEquals(ask(SERVICE_CIPHER, v.CIPHER_AES_XTS, 32, 16, 15), undefined);
-  assertEquals(ask(SERVICE_CIPHER, v.CIPHER_AES_F8, 16, 16, 16), undefined);
-  assertEquals(ask(SERVICE_CIPHER, v.CIPHER_DES_ECB, 24, 0, 8), undefined);
-  assertEquals(ask(SERVICE_CIPHER, v.CIPHER_3DES_CBC, 8, 8, 8), undefined);
-  assertEquals(ask(SERVICE_CIPHER, v.CIPHER_3DES_CTR, 24, 16, 8), undefined);
-  assertEquals(ask(SERVICE_CIPHER, v.CIPHER_KASUMI_F8, 16, 8, 8), undefined);
-  assertEquals(ask(SERVICE_HASH, v.HASH_SHA1, 0, 0, 3, 21), undefined);
-  assertEquals(ask(SERVICE_MAC, v.MAC_CBCMAC_AES, 16, 0, 15, 16), undefined);
-  assertEquals(ask(SERVICE_MAC, v.MAC_XCBC_AES, 32, 0, 16, 16), undefined);
-  assertEquals(ask(SERVICE_MAC, v.MAC_GMAC_AES, 16, 16, 16, 16), undefined);
-  assertEquals(ask(SERVICE_AEAD, v.AEAD_GCM, 16, 12, 8, 8 + 5), undefined);
-  assertEquals(ask(SERVICE_AEAD, v.AEAD_CCM, 16, 14, 8, 8 + 8), undefined);
-  assertEquals(ask(SERVICE_AEAD, v.AEAD_CCM, 16, 13, 65536, 65536 + 8), undefined);
-  assertEquals(ask(SERVICE_AEAD, v.AEAD_CHACHA20_POLY1305, 32, 8, 8, 8 + 16), undefined);
+  const cases: [service: number, algo: number, key: number, iv: number, src: number, result: number][] = [
+    [v.SERVICE_CIPHER, v.CIPHER_AES_CBC, 16, 16, 15, 15],
+    [v.SERVICE_CIPHER, v.CIPHER_AES_CBC, 24, 16, 15, 15],
+    [v.SERVICE_CIPHER, v.CIPHER_AES_CBC, 17, 16, 16, 16],
+    [v.SERVICE_CIPHER, v.CIPHER_AES_ECB, 16, 16, 16, 16],
+    [v.SERVICE_CIPHER, v.CIPHER_AES_CTR, 16, 12, 16, 16],
+    [v.SERVICE_CIPHER, v.CIPHER_AES_XTS, 48, 16, 16, 16],
+    [v.SERVICE_CIPHER, v.CIPHER_AES_XTS, 32, 16, 15, 15],
+    [v.SERVICE_CIPHER, v.CIPHER_AES_F8, 16, 16, 16, 16],
+    [v.SERVICE_CIPHER, v.CIPHER_DES_ECB, 24, 0, 8, 8],
+    [v.SERVICE_CIPHER, v.CIPHER_3DES_CBC, 8, 8, 8, 8],
+    [v.SERVICE_CIPHER, v.CIPHER_3DES_CTR, 24, 16, 8, 8],
+    [v.SERVICE_CIPHER, v.CIPHER_KASUMI_F8, 16, 16, 8, 8],
+    [v.SERVICE_CIPHER, v.CIPHER_ZUC_EEA3, 32, 16, 8, 8],
+    [v.SERVICE_MAC, v.MAC_KASUMI_F9, 16, 0, 8, 4],
+    [v.SERVICE_MAC, v.MAC_CBCMAC_KASUMI_F9, 16, 0, 16, 4],
+    [v.SERVICE_HASH, v.HASH_SHA1, 0, 0, 3, 21],
+    [v.SERVICE_MAC, v.MAC_CBCMAC_AES, 16, 0, 15, 16],
+    [v.SERVICE_MAC, v.MAC_XCBC_AES, 32, 0, 16, 16],
+    [v.SERVICE_MAC, v.MAC_GMAC_AES, 16, 16, 16, 16],
+    [v.SERVICE_AEAD, v.AEAD_GCM, 16, 12, 8, 8 + 5],
+    [v.SERVICE_AEAD, v.AEAD_CCM, 16, 14, 8, 8 + 8],
+    [v.SERVICE_AEAD, v.AEAD_CCM, 16, 13, 65536, 65536 + 8],
+    [v.SERVICE_AEAD, v.AEAD_CHACHA20_POLY1305, 32, 8, 8, 8 + 16],
+    [v.SERVICE_AKCIPHER, 1, 16, 0, 8, 8],
+  ];
+  for (const [service, algo, key, iv, src, result] of cases) {
+    const bytes = (length: number) => new Uint8Array(length);
+    const answer = oracle(service, algo, v.OP_ENCRYPT, bytes(key), bytes(iv), bytes(0), bytes(src), result);
+    assert(answer === undefined, `service ${service}, algorithm ${algo}: key ${key}, IV ${iv}, source ${src}`);
+  }
 });
 
 Deno.test("the format's sections, paragraphs, words and texts are read", () => {
