@@ -7,6 +7,7 @@ import { CryptoDevice, type DeviceOptions } from "../../src/device/device.ts";
 import { CryptoDriver, type CryptoDriverOptions } from "../../src/driver/crypto_driver.ts";
 import { EventLoop } from "../../src/os/event_loop.ts";
 import { VhostUserServer } from "../../src/vhost_user/server.ts";
+import { workerJobRunner } from "../../src/worker/job_runner.ts";
 import { workerPlane } from "../../src/worker/plane.ts";
 
 /** A device that serves, and what to do with it. */
@@ -34,7 +35,13 @@ export async function withDevice(
   const log: string[] = [];
   const loop = new EventLoop();
   const device = new CryptoDevice(
-    { dataQueues: 1, onFault: (message) => log.push(message), ...options },
+    {
+      asymmetric: "akcipher",
+      jobRunner: workerJobRunner,
+      dataQueues: 1,
+      onFault: (message) => log.push(message),
+      ...options,
+    },
     loop,
     workers === 0 ? undefined : workerPlane({ workers, pollUs: 50, cpus: [] }),
   );

@@ -1,0 +1,140 @@
+import { assertEquals } from "@std/assert";
+import { GuestMemory } from "../../src/memory/guest_memory.ts";
+import { mapAnonymous } from "../../src/os/memory_map.ts";
+import {
+  ADDED,
+  BATCH_BYTES_MAX,
+  BATCH_CHAINS_MAX,
+  BATCH_SEGMENTS_MAX,
+  CHAIN_BYTES_MAX,
+  CHAIN_INVALID,
+  ChainBatch,
+  TABLE_FULL,
+} from "../../src/virtqueue/chain.ts";
+
+/** Neighbours in guest memory that lie apart here, a hole, and a region above 4 GiB. Nothing is ever touched. */
+const memory = new GuestMemory([
+  { guestAddress: 0x1000, sizeBytes: 0x1000, userAddress: 0, hostAddress: 0x7000_0000_0000 },
+  { guestAddress: 0x2000, sizeBytes: 0x1000, userAddress: 0, hostAddress: 0x6000_0000_0000 },
+  { guestAddress: 0x8_0000_0000, sizeBytes: 0x1000, userAddress: 0, hostAddress: 0x5000_0000_0000 },
+]);
+
+function flatten(buffers: readonly [address: number, length: number, writable?: boolean][]) {
+  const batch = new ChainBatch();
+  batch.beginChain();
+  for (const [address, length, writable = false] of buffers) {
+    assertEquals(batch.addBuffer(memory, address >>> 0, Math.floor(address / 2 ** 32), length, writable), ADDED);
+  }
+  batch.endChain(5, 2);
+  return {
+    batch,
+    segments: Array.from(
+      { length: batch.segments.count },
+      (_, i) => [batch.segments.address[i]!, batch.segments.length[i]!],
+    ),
+  };
+}
+
+Deno.test("a chain is its segments, readable ones first", () => {
+  const { batch, segments } = flatten([[0x1010, 16], [0x8_0000_0fff, 1], [0x1100, 32, true], [0x2fff, 1, true]]);
+  assertEquals(segments, [
+    [0x7000_0000_0010, 16],
+    [0x5000_0000_0fff, 1],
+    [0x7000_0000_0100, 32],
+    [0x6000_0000_0fff, 1],
+  ]);
+  assertEquals([batch.first[0], batch.firstWritable[0], batch.end[0]], [0, 2, 4]);
+  assertEquals([batch.readableBytes[0], batch.writableBytes[0], batch.unmapped[0]], [17, 33, 0]);
+  assertEquals([batch.id[0], batch.slots[0], batch.count, batch.bytes], [5, 2, 1, 50]);
+});
+
+Deno.test("a buffer across regions becomes a segment in each, and one that leaves guest memory is unmapped", () => {
+  assertEquals(flatten([[0x1ff0, 0x20]]).segments, [[0x7000_0000_0ff0, 16], [0x6000_0000_0000, 16]]);
+  for (
+    const [address, length] of [
+      [0x0fff, 1],
+      [0x3000, 1],
+      [0x2fff, 2],
+      [0x8_0000_0fff, 2],
+      [0x1ff0, 0x2000],
+      [2 ** 53, 1],
+      [2 ** 64 - 4096, 16],
+    ] as const
+  ) {
+    const { batch, segments } = flatten([[address, length]]);
+    assertEquals(batch.unmapped[0], 1, `${address}`);
+    assertEquals(segments.at(-1)![0], 0, "the part outside has no address");
+    assertEquals(segments.reduce((sum, segment) => sum + segment[1]!, 0), length, "and is counted all the same");
+  }
+});
+
+Deno.test("empty buffers leave no segment, wherever they are said to be", () => {
+  const { batch, segments } = flatten([[0, 0], [0x1000, 4], [2 ** 60, 0, true]]);
+  assertEquals(segments, [[0x7000_0000_0000, 4]]);
+  assertEquals([batch.unmapped[0], batch.writableBytes[0], batch.putLastByte(0, 1)], [0, 0, false]);
+});
+
+Deno.test("the last writable byte is where the status goes, and is not put where there is no memory", () => {
+  const { address, buffer } = mapAnonymous(4096);
+  const real = new GuestMemory([{ guestAddress: 0, sizeBytes: 4096, userAddress: 0, hostAddress: address }]);
+  const bytes = new Uint8Array(buffer);
+  for (const [first, last, put] of [[16, 32, true], [4088, 4095, true], [0, 4096, false]] as const) {
+    const batch = new ChainBatch();
+    bytes.fill(7);
+    batch.beginChain();
+    batch.addBuffer(real, first, 0, 8, true);
+    batch.addBuffer(real, last, 0, 1, true);
+    batch.endChain(0, 1);
+    assertEquals(batch.putLastByte(0, 9), put);
+    assertEquals(bytes.indexOf(9), put ? last : -1);
+    assertEquals(bytes.filter((byte) => byte !== 7).length, put ? 1 : 0);
+  }
+});
+
+Deno.test("readable behind writable and more than 4 GiB are refused, exactly 4 GiB is not", () => {
+  const batch = new ChainBatch();
+  batch.beginChain();
+  assertEquals(batch.addBuffer(memory, 0x1000, 0, 4, true), ADDED);
+  assertEquals(batch.addBuffer(memory, 0x1000, 0, 4, false), CHAIN_INVALID);
+  batch.dropChain();
+  for (const [last, outcome] of [[1, ADDED], [2, CHAIN_INVALID]] as const) {
+    batch.beginChain();
+    assertEquals(batch.addBuffer(memory, 0x1000, 0, CHAIN_BYTES_MAX - 1, false), ADDED);
+    assertEquals(batch.addBuffer(memory, 0x1000, 0, last, true), outcome);
+    batch.dropChain();
+  }
+  assertEquals([batch.count, batch.segments.count], [0, 0]);
+});
+
+Deno.test("a dropped chain leaves the batch as it was", () => {
+  const { batch } = flatten([[0x1000, 4]]);
+  batch.beginChain();
+  batch.addBuffer(memory, 0, 0, 8, true);
+  batch.dropChain();
+  batch.beginChain();
+  batch.addBuffer(memory, 0x1000, 0, 8, false);
+  batch.endChain(6, 1);
+  assertEquals([batch.count, batch.segments.count, batch.bytes, batch.unmapped[1]], [2, 2, 12, 0]);
+  assertEquals([batch.first[1], batch.firstWritable[1], batch.end[1]], [1, 2, 2]);
+});
+
+Deno.test("a batch says when it is full: chains, bytes, segments", () => {
+  const batch = new ChainBatch();
+  for (let i = 0; i < BATCH_CHAINS_MAX; i++) {
+    assertEquals(batch.hasRoom(), true);
+    batch.beginChain();
+    batch.endChain(i, 1);
+  }
+  assertEquals(batch.hasRoom(), false);
+  batch.clear();
+  batch.beginChain();
+  batch.addBuffer(memory, 0x1000, 0, BATCH_BYTES_MAX, false);
+  batch.endChain(0, 1);
+  assertEquals(batch.hasRoom(), false);
+  batch.clear();
+  batch.beginChain();
+  for (let i = 0; i < BATCH_SEGMENTS_MAX; i++) batch.addBuffer(memory, 0x1000, 0, 1, false);
+  assertEquals(batch.addBuffer(memory, 0x1000, 0, 1, false), TABLE_FULL);
+  assertEquals(batch.addBuffer(memory, 0, 0, 1, false), TABLE_FULL);
+  assertEquals(batch.addBuffer(memory, 0, 0, 0, false), ADDED);
+});
