@@ -208,30 +208,69 @@ Deno.test("a device that writes nothing leaves a pattern that is no answer", () 
 Deno.test("requests that are not done in time, on a broken queue, or of a device that has gone are rejected", async () => {
   const ask = (driver: CryptoDriver) => driver.cipher({ op: 1, sessionId: 1, iv: IV, src: data(3) });
   await withDriver({ timeoutMs: 20 }, async (driver, backend) => {
-    backend.isStuck = true;
+    backend.stuck.add(0);
     await assertRejects(() => ask(driver), DriverTimeoutError, "queue 0 was not done within 20 ms");
     assertEquals(driver.openCount, 0);
   });
   await withDriver({}, async (driver, backend) => {
-    backend.isStuck = true;
+    backend.stuck.add(0);
     const asking = assertRejects(() => ask(driver), DeviceViolationError, "queue 0 is broken");
     backend.signalError(0);
     await asking;
   });
   await withDriver({}, async (driver, backend) => {
-    backend.isStuck = true;
+    backend.stuck.add(0);
     const asking = assertRejects(() => ask(driver), DisconnectedError);
     backend.hangUp();
     await asking;
   });
   await withDriver({}, async (driver, backend) => {
-    backend.isStuck = true;
+    backend.stuck.add(0);
     const asking = assertRejects(() => ask(driver), DriverError, "closed before");
     await driver.abandon();
     await asking;
     await assertRejects(() => ask(driver), DriverError, "closed");
   });
 });
+
+Deno.test("what was given up before there was room is not sent any more, and the queue goes on", () =>
+  withDriver({ queueSize: 2, timeoutMs: 20 }, async (driver, backend) => {
+    backend.stuck.add(0);
+    const ask = () => driver.cipher({ op: 1, sessionId: 1, iv: IV, src: data(3) });
+    await Promise.all(Array.from({ length: 10 }, () => assertRejects(ask, DriverTimeoutError)));
+    assertEquals([driver.openCount, driver.dataQueues[0]!.inFlight], [0, 2]);
+    backend.stuck.clear();
+    backend.serveNow(0);
+    for (let i = 0; i < 5; i++) assertEquals((await ask()).status, 0);
+    assertEquals(backend.taken(0), 7);
+  }));
+
+Deno.test("a queue is heard while the driver sleeps for another", () =>
+  withDriver({ dataQueueCount: 2, timeoutMs: 200 }, async (driver, backend) => {
+    backend.honoursUsedEvent = true;
+    const ask = (queue: number) => driver.cipher({ op: 1, sessionId: 1, iv: IV, src: data(3) }, { queue });
+    for (let i = 0; i < 3; i++) assertEquals((await ask(1)).status, 0);
+    backend.stuck.add(0);
+    const stuck = assertRejects(() => ask(0), DriverTimeoutError);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    for (let i = 0; i < 3; i++) {
+      const start = performance.now();
+      assertEquals((await ask(1)).status, 0);
+      assert(performance.now() - start < 100);
+    }
+    await stuck;
+  }));
+
+Deno.test("a queue on which a rule was broken is left alone, the others go on", () =>
+  withDriver({ dataQueueCount: 2 }, async (driver, backend) => {
+    const ask = (queue: number) => driver.cipher({ op: 1, sessionId: 1, iv: IV, src: data(3) }, { queue });
+    backend.stuck.add(0);
+    const asking = assertRejects(() => ask(0), DeviceViolationError, "chain 9999");
+    backend.giveNonsense(0);
+    await asking;
+    await assertRejects(() => ask(0), DriverError, "queue 0 is broken");
+    for (let i = 0; i < 3; i++) assertEquals((await ask(1)).status, 0);
+  }));
 
 Deno.test("nothing stays open, however it ends", async () => {
   await withDriver({}, async () => {});

@@ -44,8 +44,8 @@ export class FakeBackend {
   /** Answers messages in a way of the test's own; undefined leaves it to the backend. */
   hook: (message: Heard) => { flags?: number; request?: number; payload?: Uint8Array } | "nothing" | undefined = () =>
     undefined;
-  /** Requests are taken and not answered. */
-  isStuck = false;
+  /** Rings on which requests are left where they are. */
+  readonly stuck: Set<number> = new Set();
   /** Last change to an answer, before it is given back. */
   tamper: (parts: readonly Part[], bytes: Bytes, length: number) => number = (_parts, _bytes, length) => length;
   acknowledged = 0n;
@@ -94,7 +94,12 @@ export class FakeBackend {
 
   /** Serves ring `index` at once, as a device in another process may. */
   serveNow(index: number): void {
-    this.#serve(this.#rings.get(index)!);
+    this.#serve(index);
+  }
+
+  /** Chains that ring `index` has brought. */
+  taken(index: number): number {
+    return this.#rings.get(index)!.naive!.taken;
   }
 
   /** The message numbers heard so far. */
@@ -132,11 +137,15 @@ export class FakeBackend {
     if (hooked === "nothing") return;
     const needsAck = (message.flags & 8) !== 0 && !OWN_REPLIES.has(message.request);
     if (hooked === undefined && own === undefined && !needsAck) return;
-    const payload = hooked?.payload ?? own ?? new Uint8Array(8);
+    this.say(hooked?.request ?? message.request, hooked?.payload ?? own ?? new Uint8Array(8), hooked?.flags ?? 5);
+  }
+
+  /** Sends a message, asked or not. */
+  say(request: number, payload: Uint8Array, flags = 5): void {
     const bytes = new Uint8Array(12 + payload.length);
     const view = new DataView(bytes.buffer);
-    view.setUint32(0, hooked?.request ?? message.request, true);
-    view.setUint32(4, hooked?.flags ?? 5, true);
+    view.setUint32(0, request, true);
+    view.setUint32(4, flags, true);
     view.setUint32(8, payload.length, true);
     bytes.set(payload, 12);
     this.#socket.send(bytes);
@@ -280,16 +289,32 @@ export class FakeBackend {
     }
     this.#loop.watch(kickFd, () => {
       drainEventFd(kickFd);
-      this.#serve(ring);
+      this.#serve(index);
     });
     return undefined;
   }
 
-  #serve(ring: FakeRing): void {
-    if (this.isStuck || ring.naive === undefined) return;
-    ring.naive.run();
-    if (ring.naive instanceof NaiveSplit) ring.naive.availEvent = ring.naive.availIdx;
-    if (ring.callFd >= 0) signalEventFd(ring.callFd);
+  #serve(index: number): void {
+    const ring = this.#ring(index);
+    const { naive } = ring;
+    if (this.stuck.has(index) || naive === undefined) return;
+    let wanted = naive.run() > 0;
+    if (naive instanceof NaiveSplit) {
+      naive.availEvent = naive.availIdx;
+      // It answers at once and in order, so what is used is what was available.
+      if (this.honoursUsedEvent) wanted = wanted && naive.usedEvent === ((naive.availIdx - 1) & 0xffff);
+    }
+    if (wanted && ring.callFd >= 0) signalEventFd(ring.callFd);
+  }
+
+  /** Signals only if the one request that was answered is the one that the driver wants to hear of. */
+  honoursUsedEvent = false;
+
+  /** Gives back a chain that it never had. */
+  giveNonsense(index: number): void {
+    const { naive, callFd } = this.#ring(index);
+    (naive as NaiveSplit).give(9999, 0);
+    signalEventFd(callFd);
   }
 
   #stop(index: number, payload: Uint8Array): Uint8Array {

@@ -3,8 +3,9 @@ import { DeviceViolationError, DisconnectedError, DriverTimeoutError, RefusedErr
 import { Frontend } from "../../src/driver/frontend.ts";
 import { DriverMemory } from "../../src/driver/guest_memory.ts";
 import { encodeSessionMessage } from "../../src/driver/session_message.ts";
-import type { FrontendOptions } from "../../src/driver/frontend_connection.ts";
+import { frame, type FrontendOptions } from "../../src/driver/frontend_connection.ts";
 import { closeFd, createEventFd } from "../../src/os/event_fd.ts";
+import { FdSocket, unixSocketPair } from "../../src/os/unix_socket.ts";
 import { FakeBackend } from "./fake_backend.ts";
 
 async function withFrontend(
@@ -192,15 +193,45 @@ Deno.test("close ends a wait under way", async () => {
   await backend.close();
 });
 
-Deno.test("exchanges do not mix", () =>
-  withFrontend({}, async (frontend) => {
-    const answers = await Promise.all([
-      frontend.getQueueNum(),
-      frontend.getMaxMemSlots(),
-      frontend.getQueueNum(),
-      frontend.getMaxMemSlots(),
-    ]);
-    assertEquals(answers, [3, 64, 3, 64]);
+Deno.test("exchanges do not mix: a request waits for the reply to the one before", () =>
+  withFrontend({}, async (frontend, backend) => {
+    backend.hook = () => "nothing";
+    const answers = Promise.all([frontend.getQueueNum(), frontend.getMaxMemSlots()]);
+    const pause = () => new Promise((resolve) => setTimeout(resolve, 5));
+    await pause();
+    assertEquals(backend.requests, [17]);
+    backend.say(17, new Uint8Array([3, 0, 0, 0, 0, 0, 0, 0]));
+    await pause();
+    assertEquals(backend.requests, [17, 36]);
+    backend.say(36, new Uint8Array([64, 0, 0, 0, 0, 0, 0, 0]));
+    assertEquals(await answers, [3, 64]);
+  }));
+
+Deno.test("a reply that somebody else looks at first still reaches whoever waits for it", async () => {
+  const [near, far] = unixSocketPair();
+  const frontend = new Frontend(near, { timeoutMs: 1000 });
+  const backend = new FdSocket(far);
+  try {
+    for (let round = 0; round < 50; round++) {
+      const asking = frontend.getFeatures();
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      backend.send(frame(1, new Uint8Array(8), 5));
+      frontend.look();
+      const start = performance.now();
+      assertEquals(await asking, 0n);
+      assert(performance.now() - start < 500, "it was found when the wait was over, not when it came");
+    }
+  } finally {
+    await frontend.close();
+    backend.close();
+  }
+});
+
+Deno.test("a base of another ring is no answer", () =>
+  withFrontend({}, async (frontend, backend) => {
+    backend.hook = () => ({ payload: new Uint8Array([1, 0, 0, 0, 7, 0, 0, 0]) });
+    assertEquals(await frontend.getVringBase(1), 7);
+    await assertRejects(() => frontend.getVringBase(2), DeviceViolationError, "answered for ring 1");
   }));
 
 Deno.test("raw bytes go out as they are, in pieces, too", () =>

@@ -62,7 +62,8 @@ Deno.test("freed blocks are handed out again, zeroed", () => {
     assertEquals(again.bytes.every((byte) => byte === 0), true);
     for (let i = 0; i < 10_000; i++) {
       memory.free(memory.alloc(60_000, { region: 0 }));
-      memory.free(memory.alloc(100, { region: 0, align: 4096 }));
+      const pair = [0, 1].map(() => memory.alloc(100, { region: 0, align: 4096 }));
+      pair.forEach((aligned) => memory.free(aligned));
     }
   });
 });
@@ -85,6 +86,12 @@ Deno.test("reads and writes cross from one region into its neighbour, and stop a
     assertEquals(memory.read(segment.guestAddress, 100), data);
     assertEquals(memory.regions[0]!.bytes.at(-1), 49);
     assertEquals(memory.regions[1]!.bytes[0], 50);
+    // Nobody else is given what lies about the border.
+    for (const region of [0, 1]) {
+      for (let block = memory.tryAlloc(4096, { region }); block; block = memory.tryAlloc(4096, { region })) {
+        assert(Math.abs(block.guestAddress + 2048 - 2 * 2 ** 20) > 32 * 1024);
+      }
+    }
     assertThrows(() => memory.read(4 * 2 ** 20 - 10, 20), DriverError, "0x400000 is in no memory region");
   });
   withMemory(

@@ -15,6 +15,8 @@ interface Setup {
   readonly eventIdx?: boolean;
   readonly polls?: boolean;
   readonly answer?: Answer;
+  /** Little memory, to run out of what leaks. */
+  readonly small?: boolean;
 }
 
 interface Bench {
@@ -49,14 +51,14 @@ function userBytes(memory: DriverMemory, address: number, sizeBytes: number): Ui
 }
 
 async function withSplit(setup: Setup, run: (bench: SplitBench) => void | Promise<void>): Promise<void> {
-  const memory = new DriverMemory();
+  const memory = setup.small ? new DriverMemory([{ guestAddress: 0, sizeBytes: 2 ** 18 }]) : new DriverMemory();
   const { size = 8, polls = false, ...rest } = setup;
   const queue = new SplitQueue(memory, {
     size,
     ...rest,
     kickFd: createEventFd(),
     callFd: polls ? -1 : createEventFd(),
-    region: 2,
+    region: setup.small ? 0 : 2,
   });
   const bytes = bytesOf(memory);
   const device = new NaiveSplit(
@@ -73,14 +75,14 @@ async function withSplit(setup: Setup, run: (bench: SplitBench) => void | Promis
 }
 
 async function withPacked(setup: Setup, run: (bench: PackedBench) => void | Promise<void>): Promise<void> {
-  const memory = new DriverMemory();
+  const memory = setup.small ? new DriverMemory([{ guestAddress: 0, sizeBytes: 2 ** 18 }]) : new DriverMemory();
   const { size = 8, polls = false, ...rest } = setup;
   const queue = new PackedQueue(memory, {
     size,
     ...rest,
     kickFd: createEventFd(),
     callFd: polls ? -1 : createEventFd(),
-    region: 2,
+    region: setup.small ? 0 : 2,
   });
   const bytes = bytesOf(memory);
   const device = new NaivePacked(
@@ -196,6 +198,16 @@ onBoth("prepared chains go round and round, past the end of the index", { size: 
   assertThrows(() => queue.add(new Array(9).fill(block), [], 0, "direct"), DriverError, "longer than the queue");
 });
 
+onBoth("tables are given back", { indirect: true, small: true }, ({ memory, queue, device }) => {
+  const block = filled(memory, 8, 1);
+  // More tables than all of the memory could hold.
+  for (let i = 0; i < 200; i++) {
+    assert(queue.add(new Array(500).fill(block), [], i) >= 0);
+    device.run();
+    assertEquals(queue.pollOne(), i);
+  }
+});
+
 onBoth("a chain in flight is not submitted twice", {}, ({ memory, queue }) => {
   const block = filled(memory, 4, 9);
   const handle = queue.prepare([block], [], 5);
@@ -271,6 +283,7 @@ Deno.test("split: kicks are suppressed by index, round the corner, too, and the 
       device.run();
       queue.pollOne();
     }
+    assertEquals(queue.availIdx, 70_000 - 65_536);
     // Three added at once, the middle one wanted.
     device.availEvent = queue.availIdx + 1;
     for (let i = 0; i < 3; i++) queue.add([block], [], i);
@@ -403,6 +416,24 @@ Deno.test("packed: kicks are suppressed by flag and by slot", () =>
     assertEquals([addOne(), addOne(), addOne(), addOne()], [false, false, false, true]);
     device.deviceEvent.setUint16(0, 1, true);
     assertEquals([addOne(), addOne(), addOne(), addOne()], [false, false, false, true]);
+    // On to slot 6; then three at once, over the end: wanted is the last slot of the round that is over.
+    device.deviceEvent.setUint16(2, 1, true);
+    for (let i = 0; i < 4; i++) addOne();
+    device.deviceEvent.setUint16(2, 2, true);
+    device.deviceEvent.setUint16(0, 7, true);
+    for (let i = 0; i < 3; i++) queue.add([block], [], i);
+    assertEquals([queue.availSlot, queue.availWrap], [1, 1]);
+    assertEquals(queue.kick(), true);
+  }));
+
+Deno.test("packed: a length without WRITE means nothing", () =>
+  withPacked({}, ({ memory, queue, device }) => {
+    const block = filled(memory, 4, 9);
+    queue.add([block], [block], 1);
+    device.take();
+    device.give();
+    device.desc.setUint16(14, 0x8080, true);
+    assertEquals([queue.pollOne(), queue.usedLen], [1, 0]);
   }));
 
 Deno.test("packed: signals are asked for by slot or flag", async () => {

@@ -55,7 +55,7 @@ async function findMirror(given: string | undefined): Promise<Mirror> {
   if (given !== undefined) return { main: given, security: securityBeside(given) };
   for (const tool of ["apt-get", "apt-cache", "apt-config", "dpkg-deb"]) {
     if (!await isInstalled(tool)) {
-      throw new UnavailableError(`${tool} is missing: the guest is made of Debian packages`);
+      throw new UnavailableError(`${tool} is missing: what is wanted comes in Debian packages`);
     }
   }
   const format = "$(REPO_URI) $(RELEASE)";
@@ -71,7 +71,7 @@ async function findMirror(given: string | undefined): Promise<Mirror> {
 export class Apt {
   readonly #directory: string;
   readonly #mirror: Mirror;
-  readonly #ready = new Map<Suite, Promise<Record<string, string>>>();
+  readonly #ready = new Map<string, Promise<Record<string, string>>>();
 
   private constructor(directory: string, mirror: Mirror) {
     this.#directory = directory;
@@ -109,6 +109,17 @@ export class Apt {
     }).catch(unavailable("The packages could not be downloaded"));
   }
 
+  /** Downloads a source package's files into `directory`, checked against the signed lists; nothing is unpacked. */
+  async downloadSource(suite: Suite, name: string, directory: string): Promise<void> {
+    const env = await this.#prepare(suite, "deb-src");
+    await Deno.mkdir(directory, { recursive: true });
+    await runOrThrow(["apt-get", "-q", "source", "--download-only", "--only-source", name], {
+      env,
+      cwd: directory,
+      timeoutMs: DOWNLOAD_TIMEOUT_MS,
+    }).catch(unavailable(`The source of ${name} could not be downloaded`));
+  }
+
   async #reach(env: Record<string, string>, names: readonly string[], follow: RegExp): Promise<Set<string>> {
     const text = await runOrThrow(["apt-cache", "depends", "-i", "--recurse", ...names], {
       env,
@@ -117,20 +128,21 @@ export class Apt {
     return reachable(parseDepends(text), names, follow);
   }
 
-  #prepare(suite: Suite): Promise<Record<string, string>> {
-    const known = this.#ready.get(suite);
+  /** The environment of apt for a suite; binary and source packages have lists of their own. */
+  #prepare(suite: Suite, kind: "deb" | "deb-src" = "deb"): Promise<Record<string, string>> {
+    const state = kind === "deb" ? `${this.#directory}/${suite}` : `${this.#directory}/${suite}-source`;
+    const known = this.#ready.get(state);
     if (known !== undefined) return known;
-    const preparing = this.#update(suite);
-    this.#ready.set(suite, preparing);
+    const preparing = this.#update(state, suite, kind);
+    this.#ready.set(state, preparing);
     return preparing;
   }
 
-  async #update(suite: Suite): Promise<Record<string, string>> {
-    const state = `${this.#directory}/${suite}`;
+  async #update(state: string, suite: Suite, kind: "deb" | "deb-src"): Promise<Record<string, string>> {
     await Deno.mkdir(`${state}/lists/partial`, { recursive: true });
     await Deno.mkdir(`${state}/archives/partial`, { recursive: true });
     await Deno.writeTextFile(`${state}/status`, "");
-    await Deno.writeTextFile(`${state}/sources.list`, await this.#sources(suite));
+    await Deno.writeTextFile(`${state}/sources.list`, await this.#sources(suite, kind));
     await Deno.writeTextFile(`${state}/apt.conf`, await configuration(state, suite));
     const env = { APT_CONFIG: `${state}/apt.conf`, LC_ALL: "C.UTF-8" };
     await runOrThrow(["apt-get", "-q", "update"], { env, timeoutMs: LISTS_TIMEOUT_MS })
@@ -138,13 +150,13 @@ export class Apt {
     return env;
   }
 
-  async #sources(suite: Suite): Promise<string> {
+  async #sources(suite: Suite, kind: "deb" | "deb-src"): Promise<string> {
     const signed = await Deno.stat(KEYRING).then(() => ` signed-by=${KEYRING}`, () => "");
     const release = suite.replace("-backports", "");
     const { main, security } = this.#mirror;
     const lines = [[main, release], [main, `${release}-updates`], [security, `${release}-security`]];
     if (suite !== release) lines.push([main, suite]);
-    return lines.map(([uri, name]) => `deb [arch=amd64${signed}] ${uri} ${name} main\n`).join("");
+    return lines.map(([uri, name]) => `${kind} [arch=amd64${signed}] ${uri} ${name} main\n`).join("");
   }
 }
 

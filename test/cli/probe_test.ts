@@ -1,0 +1,179 @@
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { CryptoDevice } from "../../src/device/device.ts";
+import { checkAnswer } from "../../src/driver/checks.ts";
+import { CHAIN_ANSWER, CHAIN_PARTS, KNOWN_ANSWERS, type KnownAnswer } from "../../src/driver/known_answers.ts";
+import { ALGORITHM_NAMES } from "../../src/driver/names.ts";
+import { featuresFor, MODES } from "../../src/driver/probe.ts";
+import { AEADS, CIPHERS, HASHES, loadCatalogue, MACS } from "../../src/engine/algorithms.ts";
+import { EventLoop } from "../../src/os/event_loop.ts";
+import { VhostUserServer } from "../../src/vhost_user/server.ts";
+import * as w from "../../src/wire/virtio_crypto.ts";
+import { withDevice } from "../device/harness.ts";
+import { kasumiF8, kasumiF9 } from "../engines/models/kasumi.ts";
+import { snow3gUea2, snow3gUia2 } from "../engines/models/snow3g.ts";
+import { gmacTwofish } from "../engines/models/twofish.ts";
+import { zucEea3, zucEia3 } from "../engines/models/zuc.ts";
+import { oracle } from "../vectors/oracle.ts";
+import { PROGRAM, run, withDeviceProcess, withDirectory } from "./programs.ts";
+
+const SERVICE_NUMBERS = { cipher: 0, hash: 1, mac: 2, aead: 3, chain: 0 } as const;
+const NOTHING = new Uint8Array();
+
+/** What the models say of algorithms that the oracle does not have. */
+function model({ service, algo, key, iv, src }: KnownAnswer): Uint8Array | undefined {
+  if (service === "cipher" && algo === w.CIPHER_KASUMI_F8) return kasumiF8(key, iv, src);
+  if (service === "cipher" && algo === w.CIPHER_SNOW3G_UEA2) return snow3gUea2(key, iv, src);
+  if (service === "cipher" && algo === w.CIPHER_ZUC_EEA3) return zucEea3(key, iv, src);
+  if (service === "mac" && algo === w.MAC_KASUMI_F9) {
+    const padded = new Uint8Array(Math.ceil((iv.length + src.length) / 8) * 8);
+    padded.set(Uint8Array.of(...iv, ...src));
+    return kasumiF9(key, padded);
+  }
+  if (service === "mac" && algo === w.MAC_SNOW3G_UIA2) return snow3gUia2(key, iv, src);
+  if (service === "mac" && algo === w.MAC_ZUC_EIA3) return zucEia3(key, iv, src);
+  if (service === "mac" && algo === w.MAC_GMAC_TWOFISH) return gmacTwofish(key, iv, src);
+  return undefined;
+}
+
+Deno.test("a second implementation agrees with every embedded known answer", () => {
+  for (const answer of KNOWN_ANSWERS) {
+    const { service, algo, key, iv, aad, src, dst, source } = answer;
+    const direction = service === "cipher" || service === "aead" ? w.OP_ENCRYPT : 0;
+    const number = SERVICE_NUMBERS[service];
+    const computed = model(answer) ?? oracle(number, algo, direction, key, iv, aad, src, dst.length);
+    assertEquals(computed?.toHex(), dst.toHex(), source);
+  }
+  const { lenToCipher, hashStartSrcOffset, lenToHash, authKey, hashResult } = CHAIN_PARTS;
+  const { algo, key, iv, src, dst } = CHAIN_ANSWER;
+  const enciphered = oracle(0, algo, w.OP_ENCRYPT, key, iv, NOTHING, src.slice(0, lenToCipher), lenToCipher)!;
+  assertEquals(dst, Uint8Array.of(...enciphered, ...src.slice(lenToCipher)));
+  const hashed = src.slice(hashStartSrcOffset, hashStartSrcOffset + lenToHash);
+  assertEquals(oracle(2, CHAIN_PARTS.hashAlgo, 0, authKey, NOTHING, NOTHING, hashed, 20)!.toHex(), hashResult.toHex());
+});
+
+Deno.test("every algorithm that this device can serve has one embedded known answer and a name", () => {
+  const served = { cipher: CIPHERS, hash: HASHES, mac: MACS, aead: AEADS };
+  for (const [service, rows] of Object.entries(served)) {
+    const answered = KNOWN_ANSWERS.filter((answer) => answer.service === service).map(({ algo }) => algo);
+    assertEquals(answered, rows.map(({ algo }) => algo), service);
+    for (const { algo, name } of rows) {
+      assertEquals(ALGORITHM_NAMES[service as keyof typeof ALGORITHM_NAMES][algo], name);
+    }
+  }
+});
+
+Deno.test("a check finds a wrong byte of any answer, in every mode", async () => {
+  await withDevice({}, async (device) => {
+    for (const mode of MODES) {
+      const driver = await device.connect({ features: featuresFor(mode) });
+      for (const answer of [...KNOWN_ANSWERS, CHAIN_ANSWER]) {
+        assertEquals(await checkAnswer(driver, answer, mode), undefined, answer.source);
+        const dst = answer.dst.slice();
+        dst[dst.length - 1]! ^= 1;
+        const complaint = await checkAnswer(driver, { ...answer, dst }, mode, { quick: true });
+        assertMatch(complaint ?? "nothing", /^wrong bytes from \d+ on: /, answer.source);
+      }
+      await driver.close();
+    }
+  });
+});
+
+/** How many lines a probe of this host's device has. */
+function algorithmCount(): number {
+  const { ciphers, hashes, macs, aeads } = loadCatalogue();
+  return ciphers.size + hashes.size + macs.size + aeads.size + 1;
+}
+
+Deno.test("probe: everything passes, for people and for programs", async () => {
+  await withDeviceProcess(["--queues=2"], async (path) => {
+    const text = await run(PROGRAM, ["probe", `--socket-path=${path}`]);
+    assertEquals([text.code, text.stderr], [0, ""]);
+    const algorithms = algorithmCount();
+    assertStringIncludes(text.stdout, `${3 * algorithms} passed, 0 failed, 0 not available`);
+    assertMatch(text.stdout, /^services +CIPHER, HASH, MAC, AEAD, AKCIPHER$/m);
+    assertMatch(text.stdout, /^limits +cipher key 64 bytes, authentication key 512 bytes, request 4194304 bytes$/m);
+    assertMatch(text.stdout, /^cipher +AES-CBC +pass +pass +pass *$/m);
+
+    const json = await run(PROGRAM, ["probe", "-s", path, "--queue=1", "--quick", "--json"]);
+    assertEquals([json.code, json.stderr], [0, ""]);
+    const report = JSON.parse(json.stdout);
+    assertEquals([report.passed, report.failed, report.unavailable], [3 * algorithms, 0, 0]);
+    assertEquals([report.queueCount, report.config.maxDataqueues, report.config.maxSize], [3, 2, "4194304"]);
+    assert(report.protocolFeatures.names.includes("CRYPTO_SESSION"));
+    assertEquals(report.results[2].name, "AES-CBC");
+    assertEquals(report.results[2].modes.mux, { outcome: "passed" });
+  });
+});
+
+Deno.test("probe: without the multiplexing mode there is the fixed form alone, and that is no failure", async () => {
+  await withDeviceProcess(["--mux=off"], async (path) => {
+    const { code, stdout } = await run(PROGRAM, ["probe", `--socket-path=${path}`, "--quick"]);
+    assertEquals(code, 0);
+    assertMatch(stdout, /^cipher +AES-CBC +pass +- +- *$/m);
+    assertStringIncludes(stdout, "mux (cipher): VIRTIO_CRYPTO_F_MUX_MODE is not offered");
+    const count = algorithmCount();
+    assertStringIncludes(stdout, `\n${count} passed, 0 failed, ${2 * count} not available\n`);
+  });
+});
+
+Deno.test("probe: stateless mode of one service", async () => {
+  await withDeviceProcess(["--stateless=cipher"], async (path) => {
+    const { code, stdout } = await run(PROGRAM, ["probe", `--socket-path=${path}`, "--quick"]);
+    assertEquals(code, 0);
+    assertMatch(stdout, /^cipher +AES-CBC +pass +pass +pass *$/m);
+    assertMatch(stdout, /^hash +SHA1 +pass +pass +- *$/m);
+    assertStringIncludes(stdout, "stateless (hash): VIRTIO_CRYPTO_F_HASH_STATELESS_MODE is not offered");
+  });
+});
+
+Deno.test("probe: a data queue that is not there, and a device that is not there", async () => {
+  await withDeviceProcess([], async (path) => {
+    const { code, stderr } = await run(PROGRAM, ["probe", `--socket-path=${path}`, "--queue=1"]);
+    assertEquals([code, stderr], [1, "vhost-user-crypto: error: the device has no data queue 1, only 0 to 0\n"]);
+  });
+  await withDirectory(async (directory) => {
+    const { code, stderr } = await run(PROGRAM, ["probe", `--socket-path=${directory}/nobody.sock`]);
+    assertEquals(code, 1);
+    assertStringIncludes(stderr, `no device can be reached at ${directory}/nobody.sock`);
+  });
+});
+
+/** Offers the multiplexing mode and then refuses it; advertises a MAC that it does not have. */
+class LyingDevice extends CryptoDevice {
+  override setFeatures(acknowledged: bigint): void {
+    if ((acknowledged & 1n) === 1n) throw new Error("the multiplexing mode was not meant seriously");
+    super.setFeatures(acknowledged);
+  }
+
+  override readConfig(): Uint8Array {
+    const config = super.readConfig();
+    config[w.CONFIG_MAC_ALGO_H_OFFSET + 2]! |= 1 << w.MAC_CBCMAC_KASUMI_F9 - 32 - 16;
+    return config;
+  }
+}
+
+Deno.test("probe: a device that breaks its word, exit code 1", async () => {
+  await withDirectory(async (directory) => {
+    const path = `${directory}/device.sock`;
+    const loop = new EventLoop();
+    const device = new LyingDevice({ dataQueues: 1 }, loop);
+    const server = new VhostUserServer({ loop, device, log: () => {}, socket: { path } });
+    const running = loop.run();
+    const { code, stdout } = await run(PROGRAM, ["probe", `--socket-path=${path}`, "--quick"]);
+    loop.stop();
+    await running;
+    await server.close();
+    await device.close();
+    loop.close();
+    assertEquals(code, 1);
+    assertMatch(stdout, /^cipher +AES-CBC +pass +FAIL +FAIL *$/m);
+    assertMatch(
+      stdout,
+      /^FAIL of a whole mode\n {2}mux: SET_FEATURES was refused: \d+\n {2}stateless: SET_FEATURES was/m,
+    );
+    assert(!stdout.includes("AES-CBC, mux"), "once is enough");
+    assertMatch(stdout, /^mac +CBCMAC-KASUMI-F9 +no known answer here: not checked$/m);
+    const count = algorithmCount();
+    assertStringIncludes(stdout, `\n${count} passed, ${2 * count} failed, 0 not available\n`);
+  });
+});

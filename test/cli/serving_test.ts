@@ -1,0 +1,176 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { libc } from "../../ffi/libc.ts";
+import { CryptoDriver } from "../../src/driver/crypto_driver.ts";
+import { closeFd } from "../../src/os/event_fd.ts";
+import { connectUnix, listenUnix, unixSocketPair } from "../../src/os/unix_socket.ts";
+import * as w from "../../src/wire/virtio_crypto.ts";
+import { exists, PROGRAM, ROOT, run, Running, until, withDeviceProcess, withDirectory } from "./programs.ts";
+
+const ABC = new TextEncoder().encode("abc");
+const SHA1_OF_ABC = "a9993e364706816aba3e25717850c26c9cd0d89d";
+
+/** Uses a device the way a guest does: a session, a request, the right answer. */
+async function use(where: string | number): Promise<void> {
+  const driver = await CryptoDriver.connect(where);
+  try {
+    const sessionId = await driver.createSession({ service: "hash", algo: w.HASH_SHA1, hashResultLen: 20 });
+    const { status, result } = await driver.hash({ sessionId, src: ABC, hashResultLen: 20 });
+    assertEquals([status, result.toHex()], [w.STATUS_OK, SHA1_OF_ABC]);
+  } finally {
+    await driver.close();
+  }
+}
+
+for (const signal of ["SIGTERM", "SIGINT"] as const) {
+  Deno.test(`${signal} ends the device with exit code 0 and removes its socket`, async () => {
+    await withDirectory(async (directory) => {
+      const path = `${directory}/device.sock`;
+      const device = new Running(PROGRAM, [`--socket-path=${path}`]);
+      await device.said("serving");
+      await use(path);
+      device.kill(signal);
+      const { code, stdout } = await device.ended();
+      assertEquals([code, stdout], [0, ""]);
+      assert(!exists(path));
+    });
+  });
+}
+
+Deno.test("SIGTERM ends the device in order while a frontend is connected", async () => {
+  await withDeviceProcess([], async (path, device) => {
+    const driver = await CryptoDriver.connect(path);
+    device.kill("SIGTERM");
+    assert(await driver.frontend.waitForClose());
+    await driver.abandon();
+  });
+});
+
+Deno.test("a socket that a dead process left behind is replaced", async () => {
+  await withDirectory(async (directory) => {
+    const path = `${directory}/device.sock`;
+    closeFd(listenUnix(path));
+    assert(exists(path));
+    const device = new Running(PROGRAM, [`--socket-path=${path}`]);
+    await device.said("serving");
+    await use(path);
+    device.kill("SIGTERM");
+    assertEquals((await device.ended()).code, 0);
+  });
+});
+
+Deno.test("a socket that a living process uses is refused, and left alone", async () => {
+  await withDeviceProcess([], async (path) => {
+    const { code, stderr } = await run(PROGRAM, [`--socket-path=${path}`]);
+    assertEquals(code, 1);
+    assertStringIncludes(stderr, `error: ${path} is already in use by a running process`);
+    await use(path);
+  });
+});
+
+Deno.test("what is no socket is refused, and left alone", async () => {
+  await withDirectory(async (directory) => {
+    const path = `${directory}/precious.txt`;
+    await Deno.writeTextFile(path, "precious");
+    const { code, stderr } = await run(PROGRAM, [`--socket-path=${path}`]);
+    assertEquals(code, 1);
+    assertStringIncludes(stderr, "is not a socket");
+    assertEquals(await Deno.readTextFile(path), "precious");
+  });
+});
+
+Deno.test("a directory that does not exist is told", async () => {
+  await withDirectory(async (directory) => {
+    const { code, stderr } = await run(PROGRAM, [`--socket-path=${directory}/missing/device.sock`]);
+    assertEquals(code, 1);
+    assertStringIncludes(stderr, "its directory must exist and be writable");
+  });
+});
+
+Deno.test("--socket-mode sets the socket's permissions", async () => {
+  await withDeviceProcess(["--socket-mode=600"], async (path) => {
+    assertEquals((await Deno.lstat(path)).mode! & 0o777, 0o600);
+  });
+});
+
+Deno.test("--once: exit code 0 after the first frontend, and no socket left", async () => {
+  await withDirectory(async (directory) => {
+    const path = `${directory}/device.sock`;
+    const device = new Running(PROGRAM, [`--socket-path=${path}`, "--once"]);
+    await device.said("serving");
+    await use(path);
+    assertEquals((await device.ended()).code, 0);
+    assert(!exists(path));
+  });
+});
+
+/** A copy of `fd` that programs started from here inherit. */
+function inheritable(fd: number): number {
+  const F_DUPFD = 0;
+  const copy = libc.fcntl(fd, F_DUPFD, 50n);
+  assert(copy >= 0);
+  return copy;
+}
+
+Deno.test("--fd serves a connected socket and ends with it", async () => {
+  const [mine, theirs] = unixSocketPair();
+  const inherited = inheritable(theirs);
+  const device = new Running(PROGRAM, [`--fd=${inherited}`]);
+  closeFd(theirs);
+  closeFd(inherited);
+  await use(mine);
+  assertEquals((await device.ended()).code, 0);
+});
+
+Deno.test("--fd serves a listening socket, one frontend after the other", async () => {
+  await withDirectory(async (directory) => {
+    const path = `${directory}/device.sock`;
+    const listening = listenUnix(path);
+    const inherited = inheritable(listening);
+    const device = new Running(PROGRAM, [`--fd=${inherited}`]);
+    closeFd(listening);
+    closeFd(inherited);
+    await use(path);
+    await use(path);
+    device.kill("SIGTERM");
+    assertEquals((await device.ended()).code, 0);
+    assert(exists(path), "a socket that somebody else made is somebody else's to remove");
+  });
+});
+
+Deno.test("--fd of something that is no socket is refused", async () => {
+  const { code, stderr } = await run(PROGRAM, ["--fd=0"]);
+  assertEquals(code, 1);
+  assertStringIncludes(stderr, "descriptor 0 is not a socket");
+});
+
+Deno.test("a driver killed with requests under way leaves a device that serves the next one", async () => {
+  await withDeviceProcess([], async (path, device) => {
+    for (let round = 0; round < 3; round++) {
+      const driver = new Running(`${ROOT}scripts/deno`, ["run", "-A", `${ROOT}test/cli/restless_driver.ts`, path]);
+      await until(() => driver.stdout.includes("busy"), () => `a busy driver: ${driver.stderr}`);
+      driver.kill("SIGKILL");
+      await driver.ended();
+      await use(path);
+    }
+    assert(!device.stderr.includes("error"), device.stderr);
+  });
+});
+
+Deno.test("a second frontend waits until the first has gone", async () => {
+  await withDeviceProcess([], async (path) => {
+    const first = await CryptoDriver.connect(path);
+    const second = use(path);
+    await first.close();
+    await second;
+  });
+});
+
+Deno.test("whoever connects and says nothing does not keep the device from ending", async () => {
+  await withDeviceProcess([], async (path, device) => {
+    const fd = connectUnix(path);
+    await device.said("a frontend has connected");
+    device.kill("SIGTERM");
+    assertEquals((await device.ended()).code, 0);
+    closeFd(fd);
+  });
+});

@@ -1,0 +1,75 @@
+/**
+ * Devices that are broken on purpose: what the fuzzer must catch, or it sees nothing. Takes the device's options and
+ * `--fault=`; what is broken is broken in this process only, so it has no worker isolates.
+ *
+ * @module
+ */
+import { main } from "../../src/cli/main.ts";
+import { DataPath } from "../../src/device/data_queue.ts";
+import { closeFd, createEventFd } from "../../src/os/event_fd.ts";
+import { viewOf } from "../../src/os/memory_map.ts";
+import type { ChainBatch } from "../../src/virtqueue/chain.ts";
+import { Connection } from "../../src/vhost_user/connection.ts";
+
+/** Does something once in so many times. */
+function every(count: number, action: () => void): () => void {
+  let turn = 0;
+  return () => {
+    if (++turn % count === 0) action();
+  };
+}
+
+/** Writes a byte behind the last writable segment of the first chain. */
+function overrun(batch: ChainBatch): void {
+  if (batch.count === 0) return;
+  const last = batch.end[0]! - 1;
+  const { address, length } = batch.segments;
+  if (last < batch.firstWritable[0]! || address[last] === 0) return;
+  new Uint8Array(viewOf(address[last]! + length[last]!, 1))[0] = 0x5a;
+}
+
+/** Flips a bit of the first byte that the first chain lets be written. */
+function wrongAnswer(batch: ChainBatch): void {
+  const first = batch.firstWritable[0]!;
+  const { address } = batch.segments;
+  if (batch.count === 0 || first >= batch.end[0]! || address[first] === 0) return;
+  new Uint8Array(viewOf(address[first]!, 1))[0]! ^= 1;
+}
+
+/** Each fault, by name. */
+const FAULTS: Readonly<Record<string, () => void>> = {
+  overrun: () => afterProcess(50, overrun),
+  "wrong-answer": () => afterProcess(50, wrongAnswer),
+  crash: () => afterProcess(200, () => new Uint8Array(viewOf(16, 1)).fill(0)),
+  hang: () =>
+    afterProcess(200, () => {
+      for (;;);
+    }),
+  "lost-request": () => afterProcess(100, (batch) => batch.count = Math.max(0, batch.count - 1)),
+  "leaked-descriptor": () => {
+    const close = Connection.prototype.close;
+    Connection.prototype.close = function (): Promise<void> {
+      // One that is closed again shows that opening alone is no fault.
+      closeFd(createEventFd());
+      createEventFd();
+      return close.call(this);
+    };
+  },
+};
+
+function afterProcess(count: number, action: (batch: ChainBatch) => void): void {
+  const process = DataPath.prototype.process;
+  let batch: ChainBatch;
+  const sometimes = every(count, () => action(batch));
+  DataPath.prototype.process = function (...args): void {
+    process.apply(this, args);
+    batch = this.batch;
+    sometimes();
+  };
+}
+
+const args = [...Deno.args];
+const at = args.findIndex((arg) => arg.startsWith("--fault="));
+const [fault] = args.splice(at, 1);
+FAULTS[fault!.slice("--fault=".length)]!();
+Deno.exit(await main(args));

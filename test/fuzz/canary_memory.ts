@@ -1,0 +1,54 @@
+/**
+ * Guest memory with canaries: each region is told to the device a little shorter than it is on either side. The device
+ * has to map whole pages, so it can reach the margins, and must not.
+ *
+ * @module
+ */
+import { DriverMemory, type DriverRegion, type RegionSpec } from "../../src/driver/guest_memory.ts";
+
+/** Bytes on either side of a region: no multiple of a page, but aligned for any ring. */
+const MARGIN_BYTES = 4096 + 1024;
+const CANARY = 0xc5;
+
+/** Driver memory that notices writes beside what the device was told of. */
+export class CanaryMemory extends DriverMemory {
+  readonly #told: readonly DriverRegion[];
+
+  /** Makes the regions of `specs`, each of which loses a margin at its beginning and at its end. */
+  constructor(specs?: readonly RegionSpec[]) {
+    super(specs);
+    this.#told = super.regions.map((region, index) => {
+      // The allocator hands out a region from its beginning on: the first block is the margin, and stays it.
+      this.alloc(MARGIN_BYTES, { align: 64, region: index });
+      region.bytes.fill(CANARY, 0, MARGIN_BYTES);
+      region.bytes.fill(CANARY, region.sizeBytes - MARGIN_BYTES);
+      return {
+        fd: region.fd,
+        guestAddress: region.guestAddress + MARGIN_BYTES,
+        sizeBytes: region.sizeBytes - 2 * MARGIN_BYTES,
+        mmapOffset: region.mmapOffset + MARGIN_BYTES,
+        hostAddress: region.hostAddress + MARGIN_BYTES,
+        bytes: region.bytes.subarray(MARGIN_BYTES, region.sizeBytes - MARGIN_BYTES),
+      };
+    });
+  }
+
+  /** What the device is told of. */
+  override get regions(): readonly DriverRegion[] {
+    return this.#told;
+  }
+
+  /** Throws if a canary has died. */
+  verifyCanaries(): void {
+    for (const region of super.regions) {
+      for (const start of [0, region.sizeBytes - MARGIN_BYTES]) {
+        const margin = region.bytes.subarray(start, start + MARGIN_BYTES);
+        const at = margin.findIndex((byte) => byte !== CANARY);
+        if (at >= 0) {
+          const address = region.guestAddress + start + at;
+          throw new Error(`the device wrote to 0x${address.toString(16)}, beside the memory it was given`);
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,56 @@
+/**
+ * The fuzzer, briefly: with a fresh seed against the real device, and against broken ones, which it must catch.
+ * VUC_FUZZ_SECONDS makes it go on for longer.
+ *
+ * @module
+ */
+import { assert, assertGreater, assertRejects } from "@std/assert";
+import { ROOT } from "../cli/programs.ts";
+import { fuzz, TARGETS } from "./fuzzer.ts";
+import type { Target } from "./target.ts";
+import { requests } from "./requests.ts";
+import { messages } from "./messages.ts";
+
+const SECONDS = Number(Deno.env.get("VUC_FUZZ_SECONDS") ?? "16");
+
+Deno.test("hostile rings, requests, messages and rewriters, with a fresh seed: nothing amiss", async () => {
+  const seed = crypto.getRandomValues(new Uint32Array(1))[0]!;
+  const lines: string[] = [];
+  const totals = await fuzz({
+    seconds: SECONDS,
+    seed,
+    workers: [0, 1],
+    targets: TARGETS,
+    say: (line) => lines.push(line),
+  });
+  console.log(`fuzz: ${totals.cases} cases; ${lines.join("; ")}`);
+  assertGreater(totals.cases, 1000);
+});
+
+const FAULTS: readonly [fault: string, target: Target, finding: string][] = [
+  ["overrun", requests, "not its to write"],
+  ["wrong-answer", requests, "actual"],
+  ["crash", requests, "closed the connection"],
+  ["hang", requests, "not done within"],
+  ["lost-request", requests, "not done within"],
+  ["leaked-descriptor", messages, "the device keeps"],
+];
+
+for (const [fault, target, finding] of FAULTS) {
+  Deno.test(`the fuzzer catches a broken device: ${fault}`, async () => {
+    const program = [`${ROOT}scripts/deno`, "run", "-A", "--no-check", `${ROOT}test/fuzz/broken_device.ts`];
+    const error = await assertRejects(
+      () =>
+        fuzz({
+          seconds: 20,
+          seed: 1,
+          workers: [0],
+          targets: [target],
+          device: { program: [...program, `--fault=${fault}`] },
+          say: () => {},
+        }),
+      Error,
+    );
+    assert(error.message.includes(finding), error.message);
+  });
+}

@@ -1,0 +1,81 @@
+/**
+ * Runs targets against devices: burst after burst, each with a seed of its own, and after each the questions whether
+ * the device lives, answers rightly, and keeps nothing.
+ *
+ * @module
+ */
+import { makeRandom } from "../../src/driver/random.ts";
+import { Bed, type BedOptions } from "./bed.ts";
+import { messages } from "./messages.ts";
+import { requests } from "./requests.ts";
+import { rewriting } from "./rewriting.ts";
+import { rings } from "./rings.ts";
+import type { Target } from "./target.ts";
+
+/** Every kind of hostility. */
+export const TARGETS: readonly Target[] = [rings, requests, messages, rewriting];
+
+/** What to do. */
+export interface FuzzOptions {
+  /** How long to begin new bursts, for all devices together. */
+  readonly seconds: number;
+  readonly seed: number;
+  /** Worker isolates of each device to try. */
+  readonly workers: readonly number[];
+  readonly targets: readonly Target[];
+  /** How to make a device; the real program if not given. */
+  readonly device?: Omit<BedOptions, "workers">;
+  readonly say: (line: string) => void;
+}
+
+/** What was done. */
+export interface FuzzTotals {
+  cases: number;
+  bursts: number;
+}
+
+/** One burst and the questions behind it. */
+async function burst(bed: Bed, target: Target, packed: boolean, seed: number): Promise<number> {
+  const cases = await target.run({ bed, packed, random: makeRandom(seed) });
+  await bed.assertCorrect(packed);
+  await bed.assertNothingKept();
+  return cases;
+}
+
+/** Fuzzes until the time is over. Throws, naming the burst, as soon as something is wrong. */
+export async function fuzz(options: FuzzOptions): Promise<FuzzTotals> {
+  const { seconds, seed, workers, targets, device, say } = options;
+  const totals: FuzzTotals = { cases: 0, bursts: 0 };
+  say(`seed ${seed}`);
+  for (const [turn, count] of workers.entries()) {
+    const bed = await Bed.start({ ...device, workers: count });
+    const byTarget = new Map<string, number>();
+    try {
+      // The first connections make the heap what it is; what is kept is measured from there.
+      for (const packed of [false, true]) await bed.assertCorrect(packed);
+      await bed.assertNothingKept();
+      const deadline = performance.now() + 1000 * seconds / workers.length;
+      for (let round = 0; performance.now() < deadline; round++) {
+        const target = targets[round % targets.length]!;
+        const packed = Math.floor(round / targets.length) % 2 === 1;
+        const burstSeed = (seed + 1_000_003 * turn + 7919 * round) >>> 0;
+        const name = `${target.name}, ${packed ? "packed" : "split"} rings, ${count} workers, round ${round}`;
+        const cases = await burst(bed, target, packed, burstSeed).catch((error) => {
+          throw new Error(`seed ${seed}: ${name}: ${(error as Error).message}\n${bed.said.slice(-2000)}`, {
+            cause: error,
+          });
+        });
+        byTarget.set(target.name, (byTarget.get(target.name) ?? 0) + cases);
+        totals.cases += cases;
+        totals.bursts++;
+      }
+    } catch (error) {
+      await bed.kill();
+      throw error;
+    }
+    await bed.close();
+    const counts = [...byTarget].map(([name, cases]) => `${name} ${cases}`).join(", ");
+    say(`${count} workers: ${counts}; at most ${Math.round(bed.rssBytesMax / 2 ** 20)} MiB resident`);
+  }
+  return totals;
+}

@@ -1,0 +1,31 @@
+/**
+ * The fuzzer's command line: bursts of every target in turn, split and packed, without and with a worker isolate, until
+ * the time is over. Prints the seed first: the same seed makes the same bursts.
+ *
+ * @module
+ */
+import { fuzz, TARGETS } from "./fuzzer.ts";
+
+function option(name: string, fallback: string): string {
+  const prefix = `--${name}=`;
+  return Deno.args.find((arg) => arg.startsWith(prefix))?.slice(prefix.length) ?? fallback;
+}
+
+const known = ["seconds", "seed", "target", "workers"];
+const unknown = Deno.args.find((arg) => !known.some((name) => arg.startsWith(`--${name}=`)));
+if (unknown !== undefined) {
+  console.error(
+    `Usage: fuzz [--seconds=N] [--seed=S] [--workers=0|1] [--target=${TARGETS.map((t) => t.name).join("|")}]`,
+  );
+  Deno.exit(2);
+}
+const workers = option("workers", "");
+const target = option("target", "");
+const totals = await fuzz({
+  seconds: Number(option("seconds", "60")),
+  seed: Number(option("seed", String(crypto.getRandomValues(new Uint32Array(1))[0]))),
+  workers: workers === "" ? [0, 1] : [Number(workers)],
+  targets: TARGETS.filter(({ name }) => target === "" || name === target),
+  say: (line) => console.log(line),
+});
+console.log(`${totals.cases} cases in ${totals.bursts} bursts, nothing amiss`);

@@ -1,0 +1,153 @@
+/**
+ * Rewriting: requests whose headers, lengths, descriptors and ring indices another thread changes while the device
+ * works on them. It may answer anything or declare the ring broken; it must not write beside what a writable descriptor
+ * ever named, and must be in order again when the ring is set up anew.
+ *
+ * @module
+ */
+import { setUpRing } from "../../src/driver/bring_up.ts";
+import type { CryptoDriver } from "../../src/driver/crypto_driver.ts";
+import type { Block } from "../../src/driver/guest_memory.ts";
+import type { DriverQueue } from "../../src/driver/queue.ts";
+import { encodeData } from "../../src/driver/requests.ts";
+import { putDescriptor } from "../../src/driver/split_queue.ts";
+import { closeFd, createEventFd, signalEventFd } from "../../src/os/event_fd.ts";
+import * as vring from "../../src/wire/vring.ts";
+import { allSamples, type Sample } from "../conformance/support.ts";
+import type { CanaryMemory } from "./canary_memory.ts";
+import type { RewriteOrder } from "./rewriter.ts";
+import { type Burst, EDGES, type Target } from "./target.ts";
+
+const ROUNDS = 60;
+const SIZE = 64;
+const SLOT_BYTES = 1024;
+
+/** A ring of chains of two descriptors each: a readable slot and a writable one. */
+class Stage {
+  readonly desc: Block;
+  readonly avail: Block;
+  readonly used: Block;
+  readonly readable: Block;
+  readonly writable: Block;
+
+  constructor({ memory }: CryptoDriver) {
+    const region = 2;
+    this.readable = memory.alloc(SIZE * SLOT_BYTES, { region });
+    this.desc = memory.alloc(vring.DESC_BYTES * SIZE, { region, align: 4096 });
+    this.avail = memory.alloc(4096, { region, align: 4096 });
+    this.used = memory.alloc(4096, { region, align: 4096 });
+    this.writable = memory.alloc(SIZE * SLOT_BYTES, { region });
+  }
+
+  /** Puts requests for `subjects` into the slots, and chains to them into the ring, all of them available. */
+  lay(subjects: readonly { sample: Sample; sessionId: number }[], packed: boolean): void {
+    const desc = new DataView(this.desc.bytes.buffer, this.desc.bytes.byteOffset, this.desc.sizeBytes);
+    const avail = new DataView(this.avail.bytes.buffer, this.avail.bytes.byteOffset, this.avail.sizeBytes);
+    this.used.bytes.fill(0);
+    this.avail.bytes.fill(0);
+    for (let i = 0; i < SIZE; i += 2) {
+      const { sample, sessionId } = subjects[i / 2 % subjects.length]!;
+      const { readable, writable } = encodeData({ ...sample.request, sessionId }, "fixed");
+      let length = 0;
+      for (const { bytes } of readable) {
+        this.readable.bytes.set(bytes, i * SLOT_BYTES + length);
+        length += bytes.length;
+      }
+      const room = writable.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+      const place = (at: number, block: Block, bytes: number, flags: number) => {
+        const address = block.guestAddress + i * SLOT_BYTES;
+        const next = at + 1;
+        // Packed: id and flags stand in the other order; all are available in the first round.
+        const tail = packed ? { flags: i, next: flags | vring.DESC_F_AVAIL } : { flags, next };
+        putDescriptor(desc, at * vring.DESC_BYTES, { address, length: bytes, ...tail });
+      };
+      place(i, this.readable, length, vring.DESC_F_NEXT);
+      place(i + 1, this.writable, room, vring.DESC_F_WRITE);
+      if (!packed) avail.setUint16(4 + i, i, true);
+    }
+    if (!packed) avail.setUint16(2, SIZE / 2, true);
+  }
+
+  /** What another thread may write, and where. Addresses and WRITE flags stay: they say what may be written to. */
+  stretches(packed: boolean): RewriteOrder["stretches"] {
+    const order: { address: number; sizeBytes: number; words: readonly number[] }[] = [
+      { address: this.readable.hostAddress, sizeBytes: SIZE * SLOT_BYTES / 4, words: EDGES },
+      { address: this.readable.hostAddress, sizeBytes: 256, words: EDGES },
+    ];
+    for (let i = 0; i < SIZE; i++) {
+      const at = this.desc.hostAddress + i * vring.DESC_BYTES;
+      const isWritable = i % 2 === 1;
+      order.push({ address: at + 8, sizeBytes: 4, words: [0, 1, 16, 72, 500, 0xffff_ffff] });
+      if (!isWritable) {
+        order.push({ address: at, sizeBytes: 4, words: [0, this.readable.guestAddress >>> 0, 0xffff_fff0] });
+      }
+      const kept = isWritable ? vring.DESC_F_WRITE : 0;
+      const owner = packed ? [vring.DESC_F_AVAIL, vring.DESC_F_USED] : [0];
+      const flags = owner.flatMap((o) => [0, vring.DESC_F_NEXT, vring.DESC_F_INDIRECT].map((f) => f | o | kept));
+      // A writable descriptor that is no table stays writable; a table's flags say nothing of writing.
+      const words = flags.map((f) => packed ? f << 16 | i : i << 16 | f).map((word) => word >>> 0);
+      order.push({ address: at + 12, sizeBytes: 4, words });
+    }
+    if (!packed) {
+      order.push({ address: this.avail.hostAddress, sizeBytes: 4, words: [32 << 16, 64 << 16, 96 << 16, 0xffff_0000] });
+      order.push({ address: this.avail.hostAddress + 4, sizeBytes: 2 * SIZE, words: [0, 0x0002_0001, 0x003f_003e] });
+    }
+    return order;
+  }
+}
+
+async function rewriteWhile(order: Omit<RewriteOrder, "control">, body: () => Promise<void>): Promise<number> {
+  const control = new Int32Array(new SharedArrayBuffer(12));
+  const worker = new Worker(new URL("./rewriter.ts", import.meta.url), { type: "module" });
+  worker.postMessage({ ...order, control } satisfies RewriteOrder);
+  try {
+    while (Atomics.load(control, 1) === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    await body();
+  } finally {
+    Atomics.store(control, 0, 1);
+    await Atomics.waitAsync(control, 2, 0).value;
+    worker.terminate();
+  }
+  return Atomics.load(control, 1);
+}
+
+/** Rewriting. */
+export const rewriting: Target = {
+  name: "rewriting",
+  async run({ bed, packed, random }: Burst): Promise<number> {
+    const driver = await bed.connect(packed, 0n);
+    const fds = [createEventFd(), createEventFd(), createEventFd()] as const;
+    const [kickFd, callFd, errFd] = fds;
+    try {
+      const subjects: { sample: Sample; sessionId: number }[] = [];
+      for (const sample of allSamples()) {
+        subjects.push({ sample, sessionId: await driver.createSession(sample.session) });
+      }
+      const stage = new Stage(driver);
+      const ring = {
+        size: SIZE,
+        kickFd,
+        callFd,
+        descAddress: stage.desc.hostAddress,
+        driverAddress: stage.avail.hostAddress,
+        deviceAddress: stage.used.hostAddress,
+      } as DriverQueue;
+      await driver.frontend.getVringBase(0);
+      stage.lay(subjects, packed);
+      await rewriteWhile({ stretches: stage.stretches(packed), seed: random(1 << 30) }, async () => {
+        for (let i = 0; i < ROUNDS; i++) {
+          stage.lay(subjects, packed);
+          await setUpRing(driver.frontend, 0, ring, errFd, packed ? 0x8000_8000 : 0, "device");
+          signalEventFd(kickFd);
+          if (random(4) === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+          await driver.frontend.getVringBase(0);
+        }
+      });
+      (driver.memory as CanaryMemory).verifyCanaries();
+    } finally {
+      await driver.abandon();
+      fds.forEach(closeFd);
+    }
+    return ROUNDS * SIZE / 2;
+  },
+};

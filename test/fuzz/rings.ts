@@ -1,0 +1,239 @@
+/**
+ * Hostile rings: descriptors, indices, tables, flags and wrap counters of chance, as a guest can write them. The device
+ * may answer or declare the ring broken; it must not hang, and must write nothing but what a writable descriptor or the
+ * ring itself allows.
+ *
+ * @module
+ */
+import { setUpRing } from "../../src/driver/bring_up.ts";
+import type { CryptoDriver } from "../../src/driver/crypto_driver.ts";
+import type { Block } from "../../src/driver/guest_memory.ts";
+import type { DriverQueue } from "../../src/driver/queue.ts";
+import type { Random } from "../../src/driver/random.ts";
+import { putDescriptor } from "../../src/driver/split_queue.ts";
+import { closeFd, createEventFd, signalEventFd } from "../../src/os/event_fd.ts";
+import { type Mapping, mapShared, unmap } from "../../src/os/memory_map.ts";
+import * as vring from "../../src/wire/vring.ts";
+import { cipherSample } from "../conformance/support.ts";
+import { encodeData } from "../../src/driver/requests.ts";
+import type { CanaryMemory } from "./canary_memory.ts";
+import { type Burst, hostileWord, pick, type Target } from "./target.ts";
+
+const CASES_PER_BURST = 400;
+const SPLIT_SIZES = [1, 2, 4, 8, 64, 256];
+const PACKED_SIZES = [1, 2, 3, 7, 8, 64, 100];
+const ZONE_BYTES = 64 * 1024;
+const OUTSIDE = [0n, 4096n, 5n << 20n, 2n ** 32n - 8n, 2n ** 40n, 2n ** 53n - 1n, 2n ** 53n, 2n ** 64n - 1n];
+
+/** A ring that nobody serves by the rules: its memory, and zones for what descriptors point to. */
+class Ground {
+  readonly desc: Block;
+  readonly avail: Block;
+  readonly used: Block;
+  /** Read by the device, never written. Some good requests lie in it. */
+  readonly readZone: Block;
+  /** Writable descriptors point here only. */
+  readonly writeZone: Block;
+  readonly kickFd = createEventFd();
+  readonly callFd = createEventFd();
+  readonly errFd = createEventFd();
+  /** Lengths of the readable fields of the good request at the zone's beginning. */
+  readonly #fields: number[] = [];
+
+  constructor(driver: CryptoDriver, sessionId: number) {
+    const { memory } = driver;
+    // The last region alone has room for all of it behind each other.
+    const region = 2;
+    this.readZone = memory.alloc(ZONE_BYTES, { region });
+    this.desc = memory.alloc(vring.DESC_BYTES * 256, { region, align: 4096 });
+    this.avail = memory.alloc(4096, { region, align: 4096 });
+    this.used = memory.alloc(8192, { region, align: 4096 });
+    this.writeZone = memory.alloc(ZONE_BYTES, { region });
+    let at = 0;
+    for (const { bytes } of encodeData({ ...cipherSample().request, sessionId }, "fixed").readable) {
+      this.readZone.bytes.set(bytes, at);
+      this.#fields.push(bytes.length);
+      at += bytes.length;
+    }
+  }
+
+  close(): void {
+    for (const fd of [this.kickFd, this.callFd, this.errFd]) closeFd(fd);
+  }
+
+  /** The first bytes of the read zone are a good request; the rest changes from case to case. */
+  fillReadZone(random: Random): void {
+    const { bytes } = this.readZone;
+    const words = new Uint32Array(bytes.buffer, bytes.byteOffset + 4096, 256);
+    for (let i = 0; i < words.length; i++) words[i] = hostileWord(random);
+  }
+
+  /** A descriptor's address, length and direction; writable ones never point where only reading is allowed. */
+  buffer(random: Random): { address: bigint; length: number; writable: boolean } {
+    const writable = random(2) === 0;
+    if (random(10) === 0) return { address: pick(random, OUTSIDE), length: hostileWord(random), writable };
+    const zone = writable ? this.writeZone : this.readZone;
+    const start = !writable && random(2) === 0 ? 0 : random(ZONE_BYTES - 4096);
+    const length = random(6) === 0 && !writable
+      ? hostileWord(random)
+      : pick(random, [0, 1, 16, 48, 72, 96, 117, ...this.#fields, random(4096)]);
+    return { address: BigInt(zone.guestAddress + start), length, writable };
+  }
+}
+
+/** How descriptors are written: split, packed in a table, or packed in the ring with a wrap counter. */
+type Format = "split" | "table" | 0 | 1;
+
+/**
+ * Lengths of indirect tables that are wrong. None that is merely too long for its block: what lies behind the block,
+ * taken for descriptors, would make writable what is not.
+ */
+const TABLE_LENGTHS = [0, 1, 8, 15, 17, 16 * 65536, 0xffff_fff0, 0xffff_ffff];
+
+/** Writes `count` descriptors of chance to `view`. */
+function scatter(
+  view: DataView,
+  count: number,
+  ground: Ground,
+  tables: Block,
+  random: Random,
+  format: Format,
+): void {
+  for (let i = 0; i < count; i++) {
+    const { address, length, writable } = ground.buffer(random);
+    let flags = (writable ? vring.DESC_F_WRITE : 0) | (random(3) > 0 ? vring.DESC_F_NEXT : 0);
+    let target = address;
+    let bytes = length;
+    if (random(8) === 0) {
+      flags = (flags & (random(4) === 0 ? vring.DESC_F_NEXT : 0)) | vring.DESC_F_INDIRECT;
+      target = BigInt(tables.guestAddress + 16 * random(64));
+      bytes = random(4) === 0 ? pick(random, TABLE_LENGTHS) : 16 * random(64);
+    }
+    // Reserved bits may be anything; WRITE must not appear by chance where only reading is allowed.
+    if (random(12) === 0) flags |= random(0x10000) & ~vring.DESC_F_WRITE & ~0x8084;
+    let next = random(10) === 0 ? random(0x10000) : random(count);
+    if (random(3) > 0) next = i + 1;
+    if (format === "split") {
+      putDescriptor(view, i * 16, { address: target, length: bytes, flags, next });
+      continue;
+    }
+    if (format !== "table") {
+      const owner = format === 1 ? vring.DESC_F_AVAIL : vring.DESC_F_USED;
+      flags |= random(8) > 0 ? owner : random(2) << 7 | random(2) << 15;
+    }
+    // Packed: the id stands where a split descriptor has its flags, and the flags behind it.
+    putDescriptor(view, i * 16, { address: target, length: bytes, flags: next & 0xffff, next: flags & 0xffff });
+  }
+}
+
+/** Fills the ring's driver area and descriptors; returns the base to start from. */
+function writeRing(ground: Ground, tables: Block, size: number, packed: boolean, random: Random): number {
+  const desc = new DataView(ground.desc.bytes.buffer, ground.desc.bytes.byteOffset, ground.desc.sizeBytes);
+  const avail = new DataView(ground.avail.bytes.buffer, ground.avail.bytes.byteOffset, ground.avail.sizeBytes);
+  const table = new DataView(tables.bytes.buffer, tables.bytes.byteOffset, tables.sizeBytes);
+  scatter(table, 128, ground, tables, random, packed ? "table" : "split");
+  if (packed) {
+    const wrap = random(2) as 0 | 1;
+    const slot = random(size);
+    scatter(desc, size, ground, tables, random, wrap);
+    avail.setUint32(0, hostileWord(random), true);
+    return (slot | wrap << 15 | slot << 16 | wrap << 31) >>> 0;
+  }
+  scatter(desc, size, ground, tables, random, "split");
+  const base = random(4) === 0 ? 0xffff - random(4) : random(0x10000);
+  const posted = random(12) === 0 ? hostileWord(random) : random(size + 1);
+  avail.setUint16(0, random(4), true);
+  avail.setUint16(2, base + posted, true);
+  for (let i = 0; i <= size; i++) {
+    avail.setUint16(4 + 2 * i, random(12) === 0 ? random(0x10000) : random(size), true);
+  }
+  return base;
+}
+
+/** The descriptor table of a split ring is the driver's alone. */
+function snapshotOf(ground: Ground, packed: boolean): Uint8Array[] {
+  return [ground.readZone.bytes.slice(), ...(packed ? [] : [ground.desc.bytes.slice(), ground.avail.bytes.slice()])];
+}
+
+function assertUntouched(before: Uint8Array[], ground: Ground, packed: boolean): void {
+  const after = snapshotOf(ground, packed);
+  const names = ["what it may only read", "the descriptor table", "the available ring"];
+  before.forEach((bytes, i) => {
+    const at = bytes.findIndex((byte, j) => byte !== after[i]![j]);
+    if (at >= 0) throw new Error(`the device wrote to ${names[i]}, at byte ${at}`);
+  });
+}
+
+/** An inflight region whose records say anything, in half of the bursts. */
+class Records {
+  readonly #view: DataView;
+  readonly #mapping: Mapping;
+
+  constructor(fd: number, sizeBytes: number) {
+    this.#mapping = mapShared(fd, sizeBytes);
+    this.#view = new DataView(this.#mapping.buffer);
+  }
+
+  /** What a crash may leave, or a liar. Of packed rings, no descriptors: they would make anything writable. */
+  spoil(size: number, packed: boolean, random: Random): void {
+    this.#view.setUint16(8, random(4) === 0 ? hostileWord(random) & 0xffff : 1, true);
+    this.#view.setUint16(10, random(8) === 0 ? random(0x10000) : size, true);
+    for (let i = 2; i < 6 && !packed; i++) this.#view.setUint16(4 + 4 * i, random(size + 2), true);
+    for (let n = packed ? 0 : random(40); n > 0; n--) this.#view.setUint8(16 + random(16 * size), random(3));
+  }
+
+  close(): void {
+    unmap(this.#mapping);
+  }
+}
+
+async function recordsOf(driver: CryptoDriver, random: Random): Promise<Records | undefined> {
+  if (random(2) === 0) return undefined;
+  const region = await driver.frontend.getInflightFd(3, 256);
+  await driver.frontend.setInflightFd(region, region.fd);
+  const records = new Records(region.fd, region.mmapSize);
+  closeFd(region.fd);
+  return records;
+}
+
+/** Hostile rings. */
+export const rings: Target = {
+  name: "rings",
+  async run({ bed, packed, random }: Burst): Promise<number> {
+    const driver = await bed.connect(packed, 0n);
+    const { frontend } = driver;
+    try {
+      const sessionId = await driver.createSession(cipherSample().session);
+      const tables = driver.memory.alloc(4096, { region: 2 });
+      const ground = new Ground(driver, sessionId);
+      await frontend.getVringBase(0);
+      const records = await recordsOf(driver, random);
+      for (let i = 0; i < CASES_PER_BURST; i++) {
+        const size = pick(random, packed ? PACKED_SIZES : SPLIT_SIZES);
+        ground.fillReadZone(random);
+        const base = writeRing(ground, tables, size, packed, random);
+        records?.spoil(size, packed, random);
+        const before = snapshotOf(ground, packed);
+        const ring = {
+          size,
+          kickFd: ground.kickFd,
+          callFd: ground.callFd,
+          descAddress: ground.desc.hostAddress,
+          driverAddress: ground.avail.hostAddress,
+          deviceAddress: ground.used.hostAddress,
+        };
+        await setUpRing(frontend, 0, ring as DriverQueue, ground.errFd, base, "device");
+        signalEventFd(ground.kickFd);
+        if (random(8) === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+        await frontend.getVringBase(0);
+        assertUntouched(before, ground, packed);
+      }
+      (driver.memory as CanaryMemory).verifyCanaries();
+      ground.close();
+      records?.close();
+    } finally {
+      await driver.abandon();
+    }
+    return CASES_PER_BURST;
+  },
+};

@@ -1,0 +1,59 @@
+/**
+ * What a fuzz target is: bursts of cases against a device, all of them told by a seed.
+ *
+ * @module
+ */
+import type { Random } from "../../src/driver/random.ts";
+import type { Bed } from "./bed.ts";
+
+/** Where a burst happens. */
+export interface Burst {
+  readonly bed: Bed;
+  /** Packed rings instead of split ones. */
+  readonly packed: boolean;
+  readonly random: Random;
+}
+
+/** A kind of hostility. */
+export interface Target {
+  readonly name: string;
+  /** One burst; returns how many cases it had. Throws if the device did what it must not. */
+  run(burst: Burst): Promise<number>;
+}
+
+/** Values at which arithmetic breaks. */
+export const EDGES: readonly number[] = [
+  0,
+  1,
+  2,
+  3,
+  15,
+  16,
+  17,
+  255,
+  256,
+  0x7fff,
+  0x8000,
+  0xffff,
+  0x1_0000,
+  0x10_0000,
+  0x40_0000,
+  0x40_0001,
+  0x7fff_ffff,
+  0x8000_0000,
+  0xffff_fff0,
+  0xffff_ffff,
+];
+
+/** One of `values`. */
+export function pick<T>(random: Random, values: readonly T[]): T {
+  return values[random(values.length)]!;
+}
+
+/** A 32-bit number: an edge, near `near`, or any at all. */
+export function hostileWord(random: Random, near = 0): number {
+  const kind = random(3);
+  if (kind === 0) return pick(random, EDGES);
+  if (kind === 1) return (near + random(9) - 4) >>> 0;
+  return random(2 ** 32);
+}

@@ -1,0 +1,131 @@
+/**
+ * The tidy rules find what they are for, and leave alone what they are not for.
+ *
+ * @module
+ */
+import { assertEquals } from "@std/assert";
+import { check, codeOf, functionsOf, referencesOf } from "../../scripts/tidy.ts";
+
+/** What is found in one file, without its path. */
+function found(path: string, text: string): string[] {
+  return check(new Map([[path, text]]), false).map((line) => line.replace(/^[^ ]+ /, ""));
+}
+
+/** A function on the data path around `body`. */
+function onDataPath(body: string): string[] {
+  return found("src/virtqueue/split.ts", `class SplitRing {\n  fetch(): number {\n    ${body}\n  }\n}\n`);
+}
+
+Deno.test("tidy: a room imports what stands below it and nothing else", () => {
+  const line = (module: string) => `import { a } from "${module}";\n`;
+  assertEquals(found("src/memory/a.ts", line("../os/errno.ts")), []);
+  assertEquals(found("src/memory/a.ts", line("../device/device.ts")), [
+    "imports src/device/device.ts, which the room memory must not know",
+  ]);
+  assertEquals(found("src/driver/a.ts", line("../virtqueue/chain.ts")).length, 1);
+  assertEquals(found("src/device/a.ts", line("../driver/layout.ts")).length, 1);
+  assertEquals(found("src/device/a.ts", line("../../test/device/harness.ts")).length, 1);
+  assertEquals(found("src/vhost_user/a.ts", line("../device/backend.ts")), []);
+  assertEquals(found("src/vhost_user/a.ts", line("../device/device.ts")).length, 1);
+  assertEquals(found("src/wire/a.ts", `export type A = import("../os/errno.ts").SystemError;\n`).length, 1);
+  assertEquals(found("src/attic/a.ts", "").length, 1);
+  assertEquals(found("test/device/a.ts", line("../../src/driver/layout.ts")), []);
+});
+
+Deno.test("tidy: the driver is loaded by its own command, when it is asked for", () => {
+  const command = "src/cli/driver_commands.ts";
+  assertEquals(found(command, `const { probe } = await import("../driver/probe.ts");\n`), []);
+  assertEquals(found(command, `import { probe } from "../driver/probe.ts";\n`).length, 1);
+  assertEquals(found("src/cli/main.ts", `const { probe } = await import("../driver/probe.ts");\n`).length, 1);
+});
+
+Deno.test("tidy: libraries are opened in ffi/", () => {
+  const text = `const library = Deno.dlopen("libc.so.6", {});\n`;
+  assertEquals(found("src/os/a.ts", text), ["only ffi/ opens libraries"]);
+  assertEquals(found("ffi/a.ts", text), []);
+  assertEquals(found("src/os/a.ts", `/** Never calls Deno.dlopen. */\n`), []);
+});
+
+Deno.test("tidy: the data path allocates nothing, waits for nothing and throws nothing", () => {
+  for (
+    const bad of [
+      "const part = bytes.subarray(0, 4);",
+      "const part = bytes.slice(4);",
+      "const view = new DataView(buffer);",
+      "await done;",
+      "throw error;",
+      "chains.forEach((chain) => chain.drop());",
+      "memcpy(to, BigInt(from), 4n);",
+      "memcpy(to, BigInt.asUintN(64, BigInt(from)), 4n);",
+      "const length = BigInt(span.length >>> 0);",
+    ]
+  ) {
+    assertEquals(onDataPath(bad).length > 0, true, bad);
+  }
+  for (
+    const good of [
+      "memcpy(to, BigInt.asUintN(64, BigInt(length >>> 0)), 4n);",
+      "memcpy(to, BigInt.asUintN(64, u64[i]! + BigInt(offset >>> 0)), 4n);",
+      "memset(BigInt.asUintN(64, u64[i]! + BigInt((length[i]! - 1) >>> 0)), value, 1n);",
+      "return 0; // No new view, no await.",
+      'return fail("throw new Error()");',
+    ]
+  ) {
+    assertEquals(onDataPath(good), [], good);
+  }
+  // Elsewhere all of it is welcome, and so it is in a constructor.
+  assertEquals(found("src/virtqueue/split.ts", "class A {\n  constructor() {\n    this.b = new B();\n  }\n}\n"), []);
+  assertEquals(found("src/cli/a.ts", "function a(): void {\n  throw new Error();\n}\n"), []);
+});
+
+Deno.test("tidy: files and functions end somewhere", () => {
+  const file = (lines: number) => "const a = 1;\n".repeat(lines);
+  assertEquals(found("src/cli/a.ts", file(500)), []);
+  assertEquals(found("src/cli/a.ts", file(501)), ["501 lines, more than 500"]);
+  const body = (lines: number) => "  count++;\n".repeat(lines);
+  assertEquals(found("src/cli/a.ts", `function a(): void {\n${body(68)}}\n`), []);
+  assertEquals(found("src/cli/a.ts", `function a(): void {\n${body(69)}}\n`), ["a() has 71 lines, more than 70"]);
+});
+
+Deno.test("tidy: functions are found in every form", () => {
+  const code = [
+    "export async function free(): Promise<void> {\n  a();\n}",
+    "class B<T> extends C {\n  static async method<T>(a: T): Promise<void> {\n    if (a) {\n      b();\n    }\n  }",
+    "  #hidden(): void {\n  }",
+    "  get value(): number {\n    return 1;\n  }",
+    "  long(\n    a: number,\n  ): number {\n    return call(\n      a,\n    );\n  }\n}",
+    "const arrow = (a: number) => {\n  while (a) {\n    a--;\n  }\n};",
+    'Deno.test("name", () => {\n});',
+  ].join("\n");
+  const names = functionsOf(code).map(({ name, firstLine, lastLine }) => `${name} ${lastLine - firstLine + 1}`);
+  assertEquals(names, ["free 3", "method 5", "#hidden 2", "value 3", "long 7", "arrow 5"]);
+});
+
+Deno.test("tidy: comments and strings are no code, what a template interpolates is", () => {
+  assertEquals(codeOf('a("new", b); // new\n/* new */ c(/[/"]new/);'), "a(     , b);       \n          c(         );");
+  assertEquals(codeOf("d(`new ${e}`);").includes("new"), false);
+  assertEquals(codeOf("d(`new ${e}`);").includes("e"), true);
+  const references = referencesOf("src/a/b.ts", `import "./c.ts";\nexport * from "../d.ts";\n// from "./e.ts"\n`);
+  assertEquals(references.map(({ path }) => path), ["src/a/c.ts", "src/d.ts"]);
+});
+
+Deno.test("tidy: an export is somebody's", () => {
+  const a = "export const LIMIT = 1;\nexport interface Row {\n  limit: number;\n}\nexport const ROWS: Row[] = [];\n";
+  const user = 'import { LIMIT, ROWS } from "./a.ts";\nconsole.log(LIMIT, ROWS);\n';
+  const checkWith = (b: string) => check(new Map([["src/os/a.ts", a], ["src/os/b.ts", b]]), false);
+  assertEquals(checkWith(user), []);
+  assertEquals(checkWith(user.replaceAll("LIMIT", "LIMITS")), ["src/os/a.ts: LIMIT is exported and used nowhere else"]);
+  assertEquals(checkWith('import { ROWS } from "./a.ts";\n// LIMIT\nconsole.log(ROWS);\n').length, 1);
+});
+
+Deno.test("tidy: words that have no place in a repository", () => {
+  assertEquals(found("README.md", "TO" + "DO: write this\n").length, 1);
+  assertEquals(found("README.md", "see /ho" + "me/me/notes\n"), ["names a path of one machine"]);
+  assertEquals(found("README.md", "from registry.npm" + "js.org\n"), ["names the host of a package registry"]);
+  assertEquals(found("README.md", "/run/crypto.sock, src/device/a.ts, ./work/a\n"), []);
+});
+
+Deno.test("tidy: an exception that excepts nothing is a finding", () => {
+  const lines = check(new Map([["src/memory/segments.ts", "export const DISJOINT = 0;\n"]]), true);
+  assertEquals(lines.includes("tidy_rules.ts: there is no ALIASED in src/memory/segments.ts"), true);
+});
