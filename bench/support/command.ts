@@ -1,0 +1,132 @@
+/**
+ * The command lines that the scripts run, without the scripts: benchmarks start processes and measure them from the
+ * first instruction on. Starts devices; knows no benchmark.
+ *
+ * @module
+ */
+import { CryptoDriver, type CryptoDriverOptions } from "../../src/driver/crypto_driver.ts";
+import { closeFd } from "../../src/os/event_fd.ts";
+import { connectUnix } from "../../src/os/unix_socket.ts";
+
+const ROOT = new URL("../../", import.meta.url).pathname;
+const START_MS_MAX = 10_000;
+
+function v8Flags(more: readonly string[]): string {
+  return `--v8-flags=${[Deno.readTextFileSync(`${ROOT}scripts/v8-flags`).trim(), ...more].join(",")}`;
+}
+
+/** The map for imports of @std that `scripts/deno` would add. */
+function importMap(): string[] {
+  try {
+    if (Deno.readTextFileSync(`${ROOT}.cache/jsr-answers`).trim() === "yes") return [];
+  } catch {
+    // Never asked: the stand-ins are always here.
+  }
+  return [`--import-map=${ROOT}scripts/standins/import_map.json`];
+}
+
+/** The arguments with which Deno runs the program at `path`, with V8 flags beside the usual ones. */
+export function runArguments(
+  path: string,
+  permissions: readonly string[],
+  flags: readonly string[] = [],
+): string[] {
+  return ["run", "--no-prompt", "--no-check", v8Flags(flags), ...importMap(), ...permissions, `${ROOT}${path}`];
+}
+
+/** A device in a process of its own. */
+export class DeviceProcess implements AsyncDisposable {
+  /** Its socket. */
+  readonly path: string;
+  /** Milliseconds from the start of the process until its socket took a connection. */
+  readonly startMs: number;
+  readonly #directory: string;
+  readonly #child: Deno.ChildProcess;
+
+  private constructor(directory: string, path: string, child: Deno.ChildProcess, startMs: number) {
+    this.#directory = directory;
+    this.path = path;
+    this.#child = child;
+    this.startMs = startMs;
+  }
+
+  /** Its process. */
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  /** Starts one with `options` of its command line. Throws if it does not listen within ten seconds. */
+  static async start(options: readonly string[] = []): Promise<DeviceProcess> {
+    const { directory, path, child, start } = spawn(options);
+    await untilConnected(child, directory, () => closeFd(connectUnix(path)));
+    return new DeviceProcess(directory, path, child, performance.now() - start);
+  }
+
+  /** Connects a driver. */
+  connect(options?: CryptoDriverOptions): Promise<CryptoDriver> {
+    return CryptoDriver.connect(this.path, options);
+  }
+
+  /** Ends it. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#child.kill("SIGTERM");
+    await this.#child.status;
+    Deno.removeSync(this.#directory, { recursive: true });
+  }
+}
+
+/** A driver of a device that ends when its driver has gone, with this process at the latest: nobody cleans up. */
+export async function connectToOwnDevice(
+  deviceOptions: readonly string[],
+  driverOptions: CryptoDriverOptions,
+): Promise<CryptoDriver> {
+  const { directory, path, child } = spawn([...deviceOptions, "--once"]);
+  const driver = await untilConnected(child, directory, () => CryptoDriver.connect(path, driverOptions));
+  Deno.removeSync(directory, { recursive: true });
+  child.unref();
+  return driver;
+}
+
+function spawn(options: readonly string[]): {
+  readonly directory: string;
+  readonly path: string;
+  readonly child: Deno.ChildProcess;
+  readonly start: number;
+} {
+  const directory = Deno.makeTempDirSync({ prefix: "vuc-bench-" });
+  const path = `${directory}/device.sock`;
+  const args = runArguments("src/cli/main.ts", ["--allow-ffi", "--allow-read", "--allow-write"]);
+  const start = performance.now();
+  const child = new Deno.Command(Deno.execPath(), {
+    args: [...args, `--socket-path=${path}`, "--log-level=error", ...options],
+    stdin: "null",
+    stdout: "null",
+  }).spawn();
+  return { directory, path, child, start };
+}
+
+/** Tries `connect` until it does not throw. */
+async function untilConnected<T>(
+  child: Deno.ChildProcess,
+  directory: string,
+  connect: () => T | Promise<T>,
+): Promise<T> {
+  const deadline = performance.now() + START_MS_MAX;
+  let ended = false;
+  child.status.then(() => ended = true);
+  for (;;) {
+    try {
+      return await connect();
+    } catch (error) {
+      if (!ended && performance.now() < deadline) {
+        await new Promise((resolve) => setTimeout(resolve, 1));
+        continue;
+      }
+      if (!ended) child.kill("SIGKILL");
+      Deno.removeSync(directory, { recursive: true });
+      throw new Error(ended ? "the device has ended at once: see above" : "the device takes no connection", {
+        cause: error,
+      });
+    }
+  }
+}

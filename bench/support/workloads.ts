@@ -1,0 +1,127 @@
+/**
+ * What is measured: seven algorithms as sessions and requests.
+ *
+ * @module
+ */
+import type { DataRequest } from "../../src/driver/requests.ts";
+import type { SessionParameters } from "../../src/driver/sessions.ts";
+import * as w from "../../src/wire/virtio_crypto.ts";
+
+/** An algorithm to measure. */
+export interface Workload {
+  /** What it is called in tables. */
+  readonly name: string;
+  /** OpenSSL's names of what it takes: a cipher, a digest for the digest or HMAC. */
+  readonly cipher?: string;
+  /** The digest, with or without a key. */
+  readonly digest?: string;
+  /** Bytes of IV. */
+  readonly ivLen: number;
+  /** Bytes of tag, digest or MAC. */
+  readonly resultLen: number;
+  /** The session. */
+  readonly session: SessionParameters;
+  /** A request of `sizeBytes` bytes in session `sessionId`; a negative one: stateless, with the session's keys. */
+  request(sessionId: number, sizeBytes: number): DataRequest;
+}
+
+/** Bytes that look random and are the same each time. */
+export function someBytes(length: number, seed = 1): Uint8Array<ArrayBuffer> {
+  let state = seed;
+  return Uint8Array.from({ length }, () => {
+    state = (Math.imul(state, 1103515245) + 12345) >>> 0;
+    return state >>> 16;
+  });
+}
+
+const CIPHER_KEY = someBytes(64, 7);
+const AUTH_KEY = someBytes(32, 8);
+const DIGEST_BYTES = 32;
+const TAG_BYTES = 16;
+
+function of(session: SessionParameters, sessionId: number): { sessionId: number } | { stateless: SessionParameters } {
+  return sessionId < 0 ? { stateless: session } : { sessionId };
+}
+
+function cipher(name: string, openssl: string, algo: number, keyLen: number): Workload {
+  const session = { service: "cipher", algo, key: CIPHER_KEY.slice(0, keyLen), op: w.OP_ENCRYPT } as const;
+  const iv = someBytes(16);
+  return {
+    name,
+    cipher: openssl,
+    ivLen: 16,
+    resultLen: 0,
+    session,
+    request: (id, sizeBytes) =>
+      ({ service: "cipher", op: w.OP_ENCRYPT, iv, src: someBytes(sizeBytes), ...of(session, id) }) as DataRequest,
+  };
+}
+
+function aead(name: string, openssl: string, algo: number, keyLen: number): Workload {
+  const key = CIPHER_KEY.slice(0, keyLen);
+  const session = { service: "aead", algo, key, tagLen: TAG_BYTES, op: w.OP_ENCRYPT } as const;
+  const common = { service: "aead", op: w.OP_ENCRYPT, iv: someBytes(12), tagLen: TAG_BYTES } as const;
+  return {
+    name,
+    cipher: openssl,
+    ivLen: 12,
+    resultLen: TAG_BYTES,
+    session,
+    request: (id, sizeBytes) => ({ ...common, src: someBytes(sizeBytes), ...of(session, id) }) as DataRequest,
+  };
+}
+
+function digest(name: string, service: "hash" | "mac"): Workload {
+  const hashResultLen = DIGEST_BYTES;
+  const session: SessionParameters = service === "hash"
+    ? { service, algo: w.HASH_SHA_256, hashResultLen }
+    : { service, algo: w.MAC_HMAC_SHA_256, hashResultLen, authKey: AUTH_KEY };
+  return {
+    name,
+    digest: "SHA256",
+    ivLen: 0,
+    resultLen: hashResultLen,
+    session,
+    request: (id, sizeBytes) =>
+      ({ service, src: someBytes(sizeBytes), hashResultLen, ...of(session, id) }) as DataRequest,
+  };
+}
+
+function chain(name: string): Workload {
+  const hashResultLen = DIGEST_BYTES;
+  const session = {
+    service: "chain",
+    algChainOrder: w.CHAIN_CIPHER_THEN_HASH,
+    hashMode: w.HASH_MODE_AUTH,
+    cipherAlgo: w.CIPHER_AES_CBC,
+    cipherKey: CIPHER_KEY.slice(0, 16),
+    op: w.OP_ENCRYPT,
+    hashAlgo: w.MAC_HMAC_SHA_256,
+    hashResultLen,
+    authKey: AUTH_KEY,
+  } as const;
+  const common = { service: "chain", op: w.OP_ENCRYPT, iv: someBytes(16), hashResultLen } as const;
+  return {
+    name,
+    cipher: "AES-128-CBC",
+    digest: "SHA256",
+    ivLen: 16,
+    resultLen: hashResultLen,
+    session,
+    request: (id, sizeBytes) => ({ ...common, src: someBytes(sizeBytes), ...of(session, id) }) as DataRequest,
+  };
+}
+
+/** The workload that figures are about unless they say otherwise. */
+export const AES_128_CBC: Workload = cipher("AES-128-CBC", "AES-128-CBC", w.CIPHER_AES_CBC, 16);
+
+/** All workloads. */
+export const WORKLOADS: readonly Workload[] = [
+  AES_128_CBC,
+  cipher("AES-256-XTS", "AES-256-XTS", w.CIPHER_AES_XTS, 64),
+  aead("AES-128-GCM", "AES-128-GCM", w.AEAD_GCM, 16),
+  aead("ChaCha20-Poly1305", "ChaCha20-Poly1305", w.AEAD_CHACHA20_POLY1305, 32),
+  digest("SHA-256", "hash"),
+  digest("HMAC-SHA-256", "mac"),
+  chain("AES-CBC+HMAC-SHA-256"),
+];
