@@ -1,0 +1,247 @@
+/**
+ * Reads the source and reports what the other checks do not see: imports against the direction of the rooms, calls
+ * that the data path does without, long files and functions, exports that nobody uses, and words that have no place
+ * in a repository. It changes nothing. Rules and their exceptions are the tables of `tidy_rules.ts`.
+ *
+ * @module
+ */
+import * as rules from "./tidy_rules.ts";
+
+/** Paths, relative to the repository, and what the files say. */
+export type Files = ReadonlyMap<string, string>;
+
+/** A function found in a file: lines are counted from 1. */
+interface FoundFunction {
+  readonly name: string;
+  readonly firstLine: number;
+  readonly lastLine: number;
+}
+
+/** Matches a comment, a string, a template without nested ones, or a regular expression where one can stand. */
+const NOT_CODE = new RegExp(
+  [
+    String.raw`\/\*[\s\S]*?\*\/`,
+    String.raw`\/\/[^\n]*`,
+    String.raw`"(?:[^"\\\n]|\\.)*"`,
+    String.raw`'(?:[^'\\\n]|\\.)*'`,
+    "`(?:[^`\\\\]|\\\\[\\s\\S])*`",
+    String.raw`(?<=[(,=:[!&|?{};\n]\s*|return )\/(?:[^\/\\\n[]|\\.|\[(?:[^\]\\\n]|\\.)*\])+\/[a-z]*`,
+  ].join("|"),
+  "g",
+);
+
+/** The code of `text`: comments, strings and regular expressions become blanks, lines stay where they are. */
+export function codeOf(text: string): string {
+  // What a template interpolates is code, but for these rules it is only looked at for the names in it.
+  return text.replace(
+    NOT_CODE,
+    (found) =>
+      found.startsWith("`")
+        ? found.replace(/(\$\{[^}]*\})|[^\n]/g, (_, code: string | undefined) => code ?? " ")
+        : found.replace(/[^\n]/g, " "),
+  );
+}
+
+const FUNCTION_HEAD =
+  /^(\s*)(?:export )?(?:default )?(?:(?:async )?function\*? (\w+)|(?:static |override |async |get |set |\*)*(#?\w+)(?:<.*>)?\(|const (\w+) = (?:async )?\()/;
+const NOT_NAMES = new Set(["if", "for", "while", "switch", "catch", "return", "await", "super", "import", "throw"]);
+
+/** The functions of formatted code, by indentation: each ends at the first brace that stands below its head. */
+export function functionsOf(code: string): FoundFunction[] {
+  const lines = code.split("\n");
+  const found: FoundFunction[] = [];
+  for (const [at, line] of lines.entries()) {
+    const head = FUNCTION_HEAD.exec(line);
+    const name = head?.[2] ?? head?.[3] ?? head?.[4];
+    if (head === null || name === undefined || NOT_NAMES.has(name) || !/[{(<[]\s*$/.test(line)) continue;
+    const indent = head[1]!.length;
+    const end = lines.findIndex((other, i) =>
+      i > at && other.trim() !== "" && other.search(/\S/) <= indent && !/^\s*\).*\{$/.test(other)
+    );
+    // A declaration without a body and a call end otherwise.
+    if (end > 0 && /^\s*\};?\s*$/.test(lines[end]!)) found.push({ name, firstLine: at + 1, lastLine: end + 1 });
+  }
+  return found;
+}
+
+const IMPORT = /(?:\bfrom\s+|\bimport\s*\(\s*|\bimport\s+|new URL\(\s*)"(\.[^"]+)"/g;
+
+/** A module that a file refers to. */
+interface Reference {
+  readonly path: string;
+  readonly dynamic: boolean;
+}
+
+function resolve(from: string, relative: string): string {
+  return new URL(relative, `file:///${from}`).pathname.slice(1);
+}
+
+/** The modules of this repository that `text`, the file at `path`, refers to. */
+export function referencesOf(path: string, text: string): Reference[] {
+  const withoutComments = text.replace(/\/\*[\s\S]*?\*\//g, "").replace(/(^|\s)\/\/[^\n]*/g, "");
+  return [...withoutComments.matchAll(IMPORT)].map((found) => ({
+    path: resolve(path, found[1]!),
+    dynamic: /^(import\s*\(|new URL)/.test(found[0]),
+  }));
+}
+
+function roomOf(path: string): string {
+  return /^(src\/[^/]+|[^/]+)\//.exec(path)?.[1]?.replace("src/", "") ?? "";
+}
+
+function checkImports(path: string, text: string): string[] {
+  const room = roomOf(path);
+  const allowed = rules.ROOMS[room];
+  if (!path.startsWith("src/") && room !== "ffi") return [];
+  if (allowed === undefined) return [`${path}: no rule says what the room ${room} may import (tidy_rules.ts, ROOMS)`];
+  const found: string[] = [];
+  for (const reference of referencesOf(path, text)) {
+    const target = roomOf(reference.path);
+    if (target === room || allowed.includes(target) || allowed.includes(reference.path)) continue;
+    if (reference.dynamic && rules.DYNAMIC_IMPORTS[path] === target) continue;
+    found.push(`${path}: imports ${reference.path}, which the room ${room} must not know`);
+  }
+  return found;
+}
+
+function checkDlopen(path: string, code: string): string[] {
+  if (roomOf(path) === "ffi" || !/\bdlopen\b/.test(code)) return [];
+  return [`${path}: only ffi/ opens libraries`];
+}
+
+/** What may not stand in a function of the data path. */
+const BANNED: readonly (readonly [RegExp, string])[] = [
+  [/\.(subarray|slice)\(/, "makes a view or a copy"],
+  [/\basync\b|\bawait\b|\bPromise\b/, "waits for the event loop"],
+  [/\bnew\s/, "allocates"],
+  [/\bthrow\b/, "throws"],
+  [/=>/, "makes a closure"],
+  [
+    /(?<!\bBigInt\.asUintN\(64, (?:[^,;]*\+ )?)\bBigInt\(|\bBigInt\((?![^;]* >>> 0\))/,
+    "makes a BigInt that is not a call's word",
+  ],
+];
+
+function checkDataPath(path: string, code: string): string[] {
+  const cold = rules.DATA_PATH[path];
+  if (cold === undefined) return [];
+  const lines = code.split("\n");
+  const found: string[] = [];
+  for (const { name, firstLine, lastLine } of functionsOf(code)) {
+    if (name === "constructor" || name in cold) continue;
+    for (let line = firstLine; line <= lastLine; line++) {
+      for (const [pattern, why] of BANNED) {
+        if (pattern.test(lines[line - 1]!)) found.push(`${path}:${line}: ${name}() is on the data path and ${why}`);
+      }
+    }
+  }
+  return found;
+}
+
+function checkLengths(path: string, code: string): string[] {
+  const found: string[] = [];
+  const lines = code.trimEnd().split("\n").length;
+  if (lines > rules.FILE_LINES_MAX) found.push(`${path}: ${lines} lines, more than ${rules.FILE_LINES_MAX}`);
+  for (const { name, firstLine, lastLine } of functionsOf(code)) {
+    const length = lastLine - firstLine + 1;
+    if (length <= rules.FUNCTION_LINES_MAX || `${path} ${name}` in rules.LONG_FUNCTIONS) continue;
+    found.push(`${path}:${firstLine}: ${name}() has ${length} lines, more than ${rules.FUNCTION_LINES_MAX}`);
+  }
+  return found;
+}
+
+function checkWords(path: string, text: string): string[] {
+  const found: string[] = [];
+  for (const [at, line] of text.split("\n").entries()) {
+    for (const [pattern, why] of rules.WORDS) {
+      if (pattern.test(line)) found.push(`${path}:${at + 1}: ${why}`);
+    }
+  }
+  return found;
+}
+
+const EXPORT =
+  /^export (?:declare )?(?:abstract )?(?:async )?(const|let|function\*?|class|interface|type|enum) (\w+)/gm;
+
+/** Exports of src/ and ffi/ that no other file names. A type counts as used where its own file's exports need it. */
+function checkExports(files: Files): string[] {
+  const readers = new Map<string, string[]>();
+  const codes = new Map<string, string>();
+  for (const [path, text] of files) {
+    if (!path.endsWith(".ts")) continue;
+    codes.set(path, codeOf(text));
+    for (const reference of referencesOf(path, text)) {
+      readers.set(reference.path, [...readers.get(reference.path) ?? [], path]);
+    }
+  }
+  const found: string[] = [];
+  for (const [path, code] of codes) {
+    if (!/^(src|ffi)\//.test(path) || rules.COMPLETE_ROOMS.includes(roomOf(path))) continue;
+    for (const [, kind, name] of code.matchAll(EXPORT)) {
+      const word = new RegExp(`\\b${name}\\b`, "g");
+      if ((readers.get(path) ?? []).some((reader) => word.test(codes.get(reader)!))) continue;
+      // Somebody may have to name what an export of the same file takes, returns or throws.
+      const isType = kind === "interface" || kind === "type" || kind === "class" && name!.endsWith("Error");
+      if (isType && [...code.matchAll(word)].length > 1 || `${path} ${name}` in rules.UNUSED_EXPORTS) continue;
+      found.push(`${path}: ${name} is exported and used nowhere else`);
+    }
+  }
+  return found;
+}
+
+/** Exceptions that except nothing any more. */
+function checkExceptions(files: Files): string[] {
+  const found: string[] = [];
+  const named = [...Object.keys(rules.LONG_FUNCTIONS), ...Object.keys(rules.UNUSED_EXPORTS)].map((key) =>
+    key.split(" ")
+  );
+  for (const [path, cold] of Object.entries(rules.DATA_PATH)) {
+    named.push([path], ...Object.keys(cold).map((name) => [path, name]));
+  }
+  for (const [path, name] of named) {
+    const text = files.get(path!);
+    if (text === undefined) found.push(`tidy_rules.ts: there is no ${path}`);
+    else if (name !== undefined && !text.includes(name)) found.push(`tidy_rules.ts: there is no ${name} in ${path}`);
+  }
+  return found;
+}
+
+/** Everything that is wrong with `files`, a line for each; `whole` if they are all of the repository. */
+export function check(files: Files, whole: boolean): string[] {
+  const found: string[] = [];
+  for (const [path, text] of files) {
+    found.push(...checkWords(path, text));
+    if (!path.endsWith(".ts")) continue;
+    const code = codeOf(text);
+    found.push(
+      ...checkImports(path, text),
+      ...checkDlopen(path, code),
+      ...checkDataPath(path, code),
+      ...checkLengths(path, code),
+    );
+  }
+  found.push(...checkExports(files));
+  if (whole) found.push(...checkExceptions(files));
+  return found;
+}
+
+/** Reads the files below `folder` that these rules are about. */
+function readFiles(root: URL, folder: string, files: Map<string, string>): void {
+  for (const entry of Deno.readDirSync(new URL(folder, root))) {
+    const path = `${folder.replace(/^\.\//, "")}${entry.name}`;
+    if (entry.isDirectory) {
+      if (!rules.FOREIGN_FOLDERS.includes(entry.name)) readFiles(root, `./${path}/`, files);
+    } else if (entry.isFile && (/\.(ts|md|json|c|h)$/.test(path) || /^(scripts|\.ci)\/[^.]+$/.test(path))) {
+      files.set(path, Deno.readTextFileSync(new URL(path, root)));
+    }
+  }
+}
+
+if (import.meta.main) {
+  const files = new Map<string, string>();
+  readFiles(new URL("../", import.meta.url), "./", files);
+  const found = check(files, true);
+  for (const line of found) console.error(line);
+  console.error(found.length === 0 ? `tidy: ${files.size} files` : `tidy: ${found.length} findings`);
+  Deno.exit(found.length === 0 ? 0 : 1);
+}
