@@ -83,7 +83,7 @@ export const WORDS: readonly (readonly [RegExp, string])[] = [
   [/\b(TOD[O]|FIXM[E])\b/, "says that something is left to do: do it, or open an issue"],
   [/(?<![\w.)\]}$*-])\/(home|root|work|mnt|opt|srv|media|Users|workspace)\//, "names a path of one machine"],
   [
-    /\b(registry\.npmjs|npmjs|jsr|deno|crates|pypi|debian|ubuntu)\.(org|io|land|com|net)\b/,
+    /\b(npm\w*|jsr|deno|crates|pypi|debian|ubuntu)\.(org|io|land|com|net)\b/,
     "names the host of a package registry",
   ],
 ];
