@@ -9,14 +9,8 @@ import { asymAlgoMask, rsaPaddingMask } from "../engine/asymmetric/rfc3.ts";
 import { AUTH_KEY_BYTES_MAX, CIPHER_KEY_BYTES_MAX } from "../engine/operation.ts";
 import { insertMasks } from "../wire/asym_rfc3.ts";
 import * as wire from "../wire/virtio_crypto.ts";
-import type { AsymmetricDialect } from "./dialect.ts";
+import { type AsymmetricDialect, maskOf } from "./dialect.ts";
 import { REQUEST_BYTES_MAX } from "./limits.ts";
-
-function maskOf(numbers: Iterable<number>): bigint {
-  let mask = 0n;
-  for (const number of numbers) mask |= 1n << BigInt(number);
-  return mask;
-}
 
 /** The services that `catalogue` has algorithms for: bit n for service n. */
 export function servicesOf(catalogue: Catalogue): number {
@@ -40,10 +34,10 @@ export function encodeConfig(catalogue: Catalogue, dataQueues: number, asymmetri
   put(wire.CONFIG_CRYPTO_SERVICES_OFFSET, servicesOf(catalogue) | service);
   if (asymmetric === "akcipher") put(wire.CONFIG_AKCIPHER_ALGO_OFFSET, AKCIPHER_ALGO_MASK);
   // The 64-bit masks are two 32-bit fields each, the lower one first.
-  view.setBigUint64(wire.CONFIG_CIPHER_ALGO_L_OFFSET, maskOf(catalogue.ciphers.keys()), true);
-  put(wire.CONFIG_HASH_ALGO_OFFSET, Number(maskOf(catalogue.hashes.keys())));
-  view.setBigUint64(wire.CONFIG_MAC_ALGO_L_OFFSET, maskOf(catalogue.macs.keys()), true);
-  put(wire.CONFIG_AEAD_ALGO_OFFSET, Number(maskOf(catalogue.aeads.keys())));
+  view.setBigUint64(wire.CONFIG_CIPHER_ALGO_L_OFFSET, maskOf(...catalogue.ciphers.keys()), true);
+  put(wire.CONFIG_HASH_ALGO_OFFSET, Number(maskOf(...catalogue.hashes.keys())));
+  view.setBigUint64(wire.CONFIG_MAC_ALGO_L_OFFSET, maskOf(...catalogue.macs.keys()), true);
+  put(wire.CONFIG_AEAD_ALGO_OFFSET, Number(maskOf(...catalogue.aeads.keys())));
   put(wire.CONFIG_MAX_CIPHER_KEY_LEN_OFFSET, CIPHER_KEY_BYTES_MAX);
   put(wire.CONFIG_MAX_AUTH_KEY_LEN_OFFSET, AUTH_KEY_BYTES_MAX);
   view.setBigUint64(wire.CONFIG_MAX_SIZE_OFFSET, BigInt(REQUEST_BYTES_MAX), true);

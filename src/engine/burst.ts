@@ -12,7 +12,7 @@ import { BURST_HASHES, type BurstHash, BurstKeys } from "./burst_keys.ts";
 import { BURST_JOBS_MAX, type BurstManager } from "./burst_manager.ts";
 import type { BurstPolicy, BurstThresholds } from "./burst_policy.ts";
 import { bytesWritten, copyAround } from "./chain.ts";
-import { DONE, FAILED, KIND_CHAIN, KIND_CIPHER, KIND_MAC, type Operation, type Parameters } from "./operation.ts";
+import { DONE, FAILED, isKeyed, KIND_CHAIN, KIND_CIPHER, type Operation, type Parameters } from "./operation.ts";
 
 const BLOCK_BYTES = 16;
 const IV_BYTES = 16;
@@ -94,7 +94,7 @@ export class BurstRunner {
   prepare(parameters: Parameters): BurstSession | null {
     const { kind } = parameters;
     const withCipher = kind === KIND_CIPHER || kind === KIND_CHAIN;
-    const withHash = kind === KIND_MAC || (kind === KIND_CHAIN && parameters.authenticated);
+    const withHash = isKeyed(parameters);
     if (kind !== KIND_CIPHER && !withHash) return null;
     if (withCipher && parameters.algo !== wire.CIPHER_AES_CBC) return null;
     const hash = withHash ? BURST_HASHES.get(parameters.hashAlgo) : undefined;

@@ -18,6 +18,7 @@ import { equalSecrets } from "./openssl.ts";
 import {
   DONE,
   FAILED,
+  isKeyed,
   KIND_AEAD,
   KIND_CHAIN,
   KIND_CIPHER,
@@ -45,7 +46,7 @@ export function checkParameters(parameters: Parameters, catalogue: Catalogue = l
     const outcome = checkRow(catalogue.ciphers.get(parameters.algo)?.keyLens, parameters.keyLen);
     if (outcome !== DONE || kind === KIND_CIPHER) return outcome;
   }
-  const keyed = kind === KIND_MAC || (kind === KIND_CHAIN && parameters.authenticated);
+  const keyed = isKeyed(parameters);
   const row = (keyed ? catalogue.macs : catalogue.hashes).get(parameters.hashAlgo);
   if (row === undefined) return UNSUPPORTED;
   if (keyed && !row.keyLens!.has(parameters.authKeyLen)) return FAILED;
@@ -99,7 +100,7 @@ export class Engine {
    */
   prepare(parameters: Parameters): Prepared | null {
     const { kind } = parameters;
-    const keyed = kind === KIND_MAC || (kind === KIND_CHAIN && parameters.authenticated);
+    const keyed = isKeyed(parameters);
     const withCipher = kind === KIND_CIPHER || kind === KIND_CHAIN;
     const withDigest = kind === KIND_HASH || kind === KIND_MAC || kind === KIND_CHAIN;
     const prepared: Prepared = {
@@ -150,7 +151,7 @@ export class Engine {
   executeStateless(operation: Operation): void {
     const { parameters } = operation;
     const { kind } = parameters;
-    const keyed = kind === KIND_MAC || (kind === KIND_CHAIN && parameters.authenticated);
+    const keyed = isKeyed(parameters);
     const cipher = kind === KIND_CIPHER || kind === KIND_CHAIN ? this.#sharedCipher(parameters) : null;
     const digest = kind === KIND_AEAD || kind === KIND_CIPHER ? null : this.#sharedDigest(parameters, keyed);
     const aead = kind === KIND_AEAD ? this.#sharedAead(parameters) : null;

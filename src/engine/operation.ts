@@ -64,6 +64,11 @@ export class Parameters {
   authKey = 0;
 }
 
+/** True if the digest of an operation with `parameters` is a MAC, which has a key, and not a plain hash. */
+export function isKeyed({ kind, authenticated }: Parameters): boolean {
+  return kind === KIND_MAC || (kind === KIND_CHAIN && authenticated);
+}
+
 /** Bytes of private memory that each operation brings along. */
 const SCRATCH_BYTES = 1024;
 const IV_OFFSET = 0;

@@ -22,8 +22,8 @@ export const BATCH_BYTES_MAX = 1 << 20;
 /** A chain describes at most this many bytes (Virtio, Descriptor Table). */
 export const CHAIN_BYTES_MAX = 2 ** 32;
 
-/** Guest addresses are kept as numbers, which are exact below 2^53; no memory is mapped above. */
-const ADDRESS_HIGH_LIMIT = 1 << 21;
+/** Upper half of a guest address at which they are no longer exact as numbers (2^53); no memory is mapped there. */
+export const ADDRESS_HIGH_LIMIT = 1 << 21;
 
 /** What became of adding a buffer to a chain. */
 export const ADDED = 0;

@@ -7,6 +7,7 @@ import type { GuestMemory } from "../memory/guest_memory.ts";
 import { copyBytes } from "../memory/native.ts";
 import { mapAnonymous } from "../os/memory_map.ts";
 import { DESC_BYTES } from "../wire/vring.ts";
+import { ADDRESS_HIGH_LIMIT } from "./chain.ts";
 
 /** Entries of an indirect table. More than a ring has: drivers build longer tables than their ring, and rightly. */
 export const INDIRECT_ENTRIES_MAX = 65535;
@@ -27,7 +28,7 @@ export function copyIndirectTable(
   length: number,
 ): number {
   if (length === 0 || length % DESC_BYTES !== 0 || length > DESC_BYTES * INDIRECT_ENTRIES_MAX) return 0;
-  if (addressHigh >= 1 << 21) return 0;
+  if (addressHigh >= ADDRESS_HIGH_LIMIT) return 0;
   const from = memory.translateGuest(addressHigh * 0x1_0000_0000 + addressLow, length);
   if (from === 0) return 0;
   copyBytes(mapping.address, from, length);
