@@ -133,6 +133,8 @@ export class Connection {
       polls: random(8) === 0,
       timeoutMs,
     });
+    // Some drivers never kick, until their rings are started anew.
+    for (let queue = 0; queue < queues && random(6) === 0; queue++) await driver.frontend.setVringKick(queue, -1);
     const connection = new Connection(driver, options, tally);
     await connection.#pool.fill();
     tally.connections++;
