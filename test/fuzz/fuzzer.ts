@@ -5,6 +5,7 @@
  * @module
  */
 import { makeRandom } from "../../src/driver/random.ts";
+import { asymmetric, startOperations } from "./asymmetric.ts";
 import { Bed, type BedOptions } from "./bed.ts";
 import { messages } from "./messages.ts";
 import { requests } from "./requests.ts";
@@ -13,7 +14,7 @@ import { rings } from "./rings.ts";
 import type { Target } from "./target.ts";
 
 /** Every kind of hostility. */
-export const TARGETS: readonly Target[] = [rings, requests, messages, rewriting];
+export const TARGETS: readonly Target[] = [rings, requests, asymmetric, messages, rewriting];
 
 /** What to do. */
 export interface FuzzOptions {
@@ -53,6 +54,7 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzTotals> {
     try {
       // The first connections make the heap what it is; what is kept is measured from there.
       for (const packed of [false, true]) await bed.assertCorrect(packed);
+      await startOperations(bed);
       await bed.assertNothingKept();
       const deadline = performance.now() + 1000 * seconds / workers.length;
       for (let round = 0; performance.now() < deadline; round++) {

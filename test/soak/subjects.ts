@@ -1,6 +1,6 @@
 /**
  * What a soak asks: sessions of every service with requests of mixed sizes, and the answers as implementations that are
- * not the device's work them out. Everything comes of a generator of numbers, so that a seed tells all of it.
+ * not the device's work them out. Everything but asymmetric keys comes of a generator of numbers: a seed tells it.
  *
  * @module
  */
@@ -180,11 +180,8 @@ function chainMaker(cipherAlgo: number): Maker {
 
 const MODULUS_BYTES = 128;
 
-/** Keys that take long to make, made once. */
-class AsymmetricKeys {
-  readonly rsa: Pair = rsaPair(8 * MODULUS_BYTES);
-  readonly ec: Pair = ecPair("P-256", 32);
-}
+/** Keys take long to make: they are made once, and no seed tells them. */
+let keys: { readonly rsa: Pair; readonly ec: Pair } | undefined;
 
 function akcipherAsk(opcode: number, src: Uint8Array, dst: Uint8Array): Ask {
   const request = { service: "akcipher", opcode, src, dstDataLen: dst.length } as const;
@@ -208,7 +205,7 @@ function verifyAsks(src: Uint8Array, digest: Uint8Array, session: AkcipherSessio
 
 /** Asymmetric operations with one right answer. */
 function akcipherMakers(): Maker[] {
-  const { rsa, ec } = new AsymmetricKeys();
+  const { rsa, ec } = keys ??= { rsa: rsaPair(8 * MODULUS_BYTES), ec: ecPair("P-256", 32) };
   const sha256 = (data: Uint8Array) => new Uint8Array(createHash("sha256").update(data).digest());
   const rsaSession = {
     service: "akcipher",
