@@ -87,7 +87,7 @@ function batchOf(driver: CryptoDriver, mode: RequestMode, held: readonly Held[],
 export async function startOperations(bed: Bed): Promise<void> {
   const driver = await bed.connect(false, 0n);
   try {
-    const { session, asks: [ask] } = makersFor(driver.config!).asymmetric[0]!(makeRandom(1), 64);
+    const { session, asks: [ask] } = makersFor(driver.config).asymmetric[0]!(makeRandom(1), 64);
     const sessionId = await driver.createSession(session);
     await driver.request({ ...ask!.request, sessionId } as DataRequest);
   } finally {
@@ -103,7 +103,7 @@ export const asymmetric: Target = {
     const driver = await bed.connect(packed, FEATURES[mode]);
     try {
       const held: Held[] = [];
-      for (const maker of makersFor(driver.config!).asymmetric) {
+      for (const maker of makersFor(driver.config).asymmetric) {
         const subject = maker(random, 64);
         held.push({ subject, sessionId: await driver.createSession(subject.session) });
       }

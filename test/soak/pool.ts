@@ -7,7 +7,7 @@ import type { CryptoDriver } from "../../src/driver/crypto_driver.ts";
 import type { Random } from "../../src/driver/random.ts";
 import type { DataRequest } from "../../src/driver/requests.ts";
 import * as w from "../../src/wire/virtio_crypto.ts";
-import type { Ask, Maker, Subject } from "./subjects.ts";
+import type { Ask, Makers, Subject } from "./subjects.ts";
 import type { Tally } from "./tally.ts";
 
 /** A session that exists. */
@@ -33,7 +33,7 @@ const LONG_BYTES_MAX = 128 * 1024;
 export class Pool {
   readonly #driver: CryptoDriver;
   readonly #random: Random;
-  readonly #makers: { readonly symmetric: readonly Maker[]; readonly asymmetric: readonly Maker[] };
+  readonly #makers: Makers;
   readonly #tally: Tally;
   readonly #entries = new Map<Kind, Entry[]>();
 
@@ -41,7 +41,7 @@ export class Pool {
   constructor(
     driver: CryptoDriver,
     random: Random,
-    makers: { readonly symmetric: readonly Maker[]; readonly asymmetric: readonly Maker[] },
+    makers: Makers,
     tally: Tally,
   ) {
     this.#driver = driver;

@@ -254,8 +254,22 @@ function akcipherMakers(): Maker[] {
   ];
 }
 
-/** Makers of everything that the device offers: symmetric services, and asymmetric ones. */
-export function makersFor(config: CryptoConfig): { readonly symmetric: Maker[]; readonly asymmetric: Maker[] } {
+/** Makers by how their subjects come in: symmetric services, and asymmetric ones. */
+export interface Makers {
+  readonly symmetric: readonly Maker[];
+  readonly asymmetric: readonly Maker[];
+}
+
+/** What QEMU's own device has sessions of. */
+function messageMakers(): Makers {
+  const ciphers = [w.CIPHER_AES_CBC, w.CIPHER_AES_CTR];
+  const symmetric = ciphers.flatMap((algo) => [cipherMaker(algo, 16), cipherMaker(algo, 32), chainMaker(algo)]);
+  return { symmetric, asymmetric: [] };
+}
+
+/** Makers of everything that the device offers; of what goes by message where there is no configuration space. */
+export function makersFor(config: CryptoConfig | undefined): Makers {
+  if (config === undefined) return messageMakers();
   const symmetric: Maker[] = [];
   for (const [algo, keyLens] of CIPHER_KEY_LENS) {
     if (!offers(config.cipherAlgo, algo) || algo === w.CIPHER_ARC4) continue;
