@@ -70,11 +70,11 @@ export function chart({ options, samples, rests, tally }: SoakResult): string {
   const x = { title: "minutes" };
   const over = <T extends { readonly seconds: number }>(moments: readonly T[], value: (moment: T) => number) =>
     moments.map((moment): [number, number] => [moment.seconds / 60, value(moment)]);
-  const subtitle = `${tally.checked} requests checked; ${options.queues} queues, ${options.workers} workers`;
+  const subtitle = `${tally.checked} requests checked; ${options.queues} data queues, --workers=${options.workers}`;
   return drawCharts([
     {
       title: "Requests answered rightly",
-      subtitle: `${subtitle}; frontends come, go and are killed, memory and rings change`,
+      subtitle,
       x,
       y: { title: "requests/s" },
       series: [{ label: "all queues", points: over(samples, ({ requestsPerS }) => requestsPerS) }],
@@ -121,7 +121,7 @@ export function summary(result: SoakResult): { readonly lines: string[]; readonl
     lines: [
       `${
         (seconds / 60).toFixed(1)
-      } minutes, ${options.workers} workers, ${options.queues} queues, seed ${options.seed}`,
+      } minutes, --workers=${options.workers} --queues=${options.queues} --seed=${options.seed}`,
       `${tally.checked} requests checked (${(tally.bytes / MIB).toFixed(0)} MiB, median ${median.toFixed(0)}/s)`,
       `${frontends} frontends, ${kills} of them killed, ${tally.connections} connections, ${tally.sessions} sessions`,
       `${tally.memoryChanges} changes of memory, ${tally.ringStops} rings stopped and started`,
