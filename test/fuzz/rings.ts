@@ -126,8 +126,18 @@ function scatter(
   }
 }
 
-/** Fills the ring's driver area and descriptors; returns the base to start from. */
-function writeRing(ground: Ground, tables: Block, size: number, packed: boolean, random: Random): number {
+/**
+ * Fills the ring's driver area and descriptors; returns the base to start from. If a packed ring `mayMeetItself`, chains
+ * go around and run into used descriptors.
+ */
+function writeRing(
+  ground: Ground,
+  tables: Block,
+  size: number,
+  packed: boolean,
+  mayMeetItself: boolean,
+  random: Random,
+): number {
   const desc = new DataView(ground.desc.bytes.buffer, ground.desc.bytes.byteOffset, ground.desc.sizeBytes);
   const avail = new DataView(ground.avail.bytes.buffer, ground.avail.bytes.byteOffset, ground.avail.sizeBytes);
   const table = new DataView(tables.bytes.buffer, tables.bytes.byteOffset, tables.sizeBytes);
@@ -136,6 +146,9 @@ function writeRing(ground: Ground, tables: Block, size: number, packed: boolean,
     const wrap = random(2) as 0 | 1;
     const slot = random(size);
     scatter(desc, size, ground, tables, random, wrap);
+    // A chain that goes around meets what the device has written, in which what it may only read is marked writable.
+    const flagsAt = 16 * ((slot + size - 1) % size) + 14;
+    if (!mayMeetItself) desc.setUint16(flagsAt, desc.getUint16(flagsAt, true) & ~vring.DESC_F_NEXT, true);
     avail.setUint32(0, hostileWord(random), true);
     return (slot | wrap << 15 | slot << 16 | wrap << 31) >>> 0;
   }
@@ -211,7 +224,8 @@ export const rings: Target = {
       for (let i = 0; i < CASES_PER_BURST; i++) {
         const size = pick(random, packed ? PACKED_SIZES : SPLIT_SIZES);
         ground.fillReadZone(random);
-        const base = writeRing(ground, tables, size, packed, random);
+        const mayMeetItself = packed && random(8) === 0;
+        const base = writeRing(ground, tables, size, packed, mayMeetItself, random);
         records?.spoil(size, packed, random);
         const before = snapshotOf(ground, packed);
         const ring = {
@@ -226,7 +240,7 @@ export const rings: Target = {
         signalEventFd(ground.kickFd);
         if (random(8) === 0) await new Promise((resolve) => setTimeout(resolve, 1));
         await frontend.getVringBase(0);
-        assertUntouched(before, ground, packed);
+        if (!mayMeetItself) assertUntouched(before, ground, packed);
       }
       (driver.memory as CanaryMemory).verifyCanaries();
       ground.close();
