@@ -63,7 +63,7 @@ export async function main(commandLine: string[]): Promise<number> {
       return await probeCommand(commandLine.slice(1));
     }
     // Limits that the options name are those of modules that open the C library.
-    const { helpText, readOptions } = await import("./options.ts");
+    const [{ readOptions }, { helpText }] = await Promise.all([import("./options.ts"), import("./help.ts")]);
     const options = readOptions(commandLine);
     if (options.action === "help") console.log(helpText());
     else if (options.action === "version") await printVersion();

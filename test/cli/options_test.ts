@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { OPTIONS } from "../../src/cli/options.ts";
+import { OPTIONS } from "../../src/cli/option_table.ts";
 import { exists, PROGRAM, ROOT, run, withDirectory } from "./programs.ts";
 
 Deno.test("--help lists every option and the probe command, on standard output", async () => {
@@ -31,6 +31,7 @@ const WRONG: readonly { readonly args: readonly string[]; readonly says: string 
   { args: [], says: "say where to serve" },
   { args: ["--socket-path=/tmp/x", "--fd=3"], says: "exclude each other" },
   { args: ["--socket-path="], says: "--socket-path needs a value" },
+  { args: ["--socket-path=/tmp/x", "-s", "/tmp/y"], says: "--socket-path was given more than once" },
   { args: ["--socket-path=/tmp/x", "--queues=0"], says: "--queues takes a whole number from 1 to 64" },
   { args: ["--socket-path=/tmp/x", "--queues=two"], says: 'not "two"' },
   { args: ["--socket-path=/tmp/x", "--mux=maybe"], says: "--mux takes one of on, off" },
