@@ -62,6 +62,10 @@ export async function main(commandLine: string[]): Promise<number> {
       const { probeCommand } = await import("./driver_commands.ts");
       return await probeCommand(commandLine.slice(1));
     }
+    if (commandLine[0] === "bench") {
+      const { benchCommand } = await import("./bench_command.ts");
+      return await benchCommand(commandLine.slice(1));
+    }
     // Limits that the options name are those of modules that open the C library.
     const [{ readOptions }, { helpText }] = await Promise.all([import("./options.ts"), import("./help.ts")]);
     const options = readOptions(commandLine);

@@ -8,6 +8,7 @@ import { DATA_QUEUES_MAX, POLL_US_DEFAULT, SESSIONS_DEFAULT, SESSIONS_MAX } from
 import type { AsymmetricDialect } from "../device/dialect.ts";
 import { ENGINES } from "../engine/engines.ts";
 import type { LogLevel } from "../vhost_user/log.ts";
+import { BENCH } from "./bench_options.ts";
 import type { OptionRow } from "./command_line.ts";
 
 /** Services, by number, as options name them. */
@@ -197,4 +198,4 @@ export const PROBE: CommandRow = {
 };
 
 /** All commands. */
-export const COMMANDS: readonly CommandRow[] = [PROBE];
+export const COMMANDS: readonly CommandRow[] = [PROBE, BENCH];

@@ -12,7 +12,7 @@ export interface Series {
   readonly label: string;
   /** Its points, as [x, y], in the order in which they are joined. Those that have no place on the axes are left out. */
   readonly points: readonly (readonly [number, number])[];
-  /** Drawn with gaps: for what the others are compared with. */
+  /** Drawn grey, with gaps and without markers: for what the others are compared with. */
   readonly isReference?: boolean;
 }
 
@@ -55,7 +55,7 @@ const WIDTH = 760;
 const PLOT = { left: 92, right: WIDTH - 36, height: 270 } as const;
 const LINE_HEIGHT = 20;
 /** Pixels of a character of the legend, about: the widths of a reader's fonts are not known here. */
-const CHARACTER_WIDTH = 6.9;
+const CHARACTER_WIDTH = 7.4;
 const TICKS_MAX = 9;
 /** Lines with more points than this have no markers. */
 const MARKED_POINTS_MAX = 40;
@@ -171,7 +171,9 @@ function ends(axis: Axis, values: readonly number[], isVertical: boolean): [numb
 
 function makeScale(axis: Axis, values: readonly number[], isVertical: boolean, from: number, to: number): Scale {
   const [low, high] = ends(axis, values, isVertical);
-  const ticks = isLog(axis) ? logTicks(axis.scale === "log2" ? 2 : 10, low, high) : linearTicks(low, high);
+  let ticks = isLog(axis) ? logTicks(axis.scale === "log2" ? 2 : 10, low, high) : linearTicks(low, high);
+  // Less than a doubling or a decade: round numbers say more than powers do.
+  if (ticks.length < 3) ticks = linearTicks(low, high);
   return { axis, low, high, from, to, ticks };
 }
 
@@ -192,7 +194,8 @@ function line(x1: number, y1: number, x2: number, y2: number, classes: string): 
 /** The shape that tells line `index` from others without its colour. */
 function shape(index: number, x: number, y: number): string {
   const move = `M${px(x)} ${px(y)}`;
-  switch (index % 4) {
+  // Lines that share a colour do not share a shape.
+  switch ((index + Math.floor(index / COLOURS.length)) % 4) {
     case 0:
       return `${move}m-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0z`;
     case 1:
@@ -205,7 +208,12 @@ function shape(index: number, x: number, y: number): string {
 }
 
 function stroke(index: number, isReference: boolean): string {
-  return `class="line s${index % COLOURS.length}"${isReference ? ' stroke-dasharray="5 5"' : ""}`;
+  return isReference ? 'class="line axis" stroke-dasharray="5 5"' : `class="line s${index % COLOURS.length}"`;
+}
+
+function marker(index: number, x: number, y: number, title = ""): string {
+  const words = title === "" ? "" : `<title>${escapeXml(title)}</title>`;
+  return `<path d="${shape(index, x, y)}" class="mark m${index % COLOURS.length}">${words}</path>`;
 }
 
 /** The legend in lines as long as fit; returns it and how many lines there are. */
@@ -222,7 +230,7 @@ function legend(series: readonly Series[], top: number): { markup: string; lines
     const y = top + (lines - 0.5) * LINE_HEIGHT;
     parts.push(
       `<path d="M${px(x)} ${px(y)}h24" ${stroke(i, isReference)}/>`,
-      `<path d="${shape(i, x + 12, y)}" class="mark m${i % COLOURS.length}"/>`,
+      isReference ? "" : marker(i, x + 12, y),
       text(x + 30, y + 4, label, "text"),
     );
     x += width;
@@ -255,11 +263,10 @@ function drawSeries({ label, points, isReference = false }: Series, index: numbe
   if (drawn.length === 0) return "";
   const d = drawn.map(([vx, vy], i) => `${i === 0 ? "M" : "L"}${px(at(x, vx))} ${px(at(y, vy))}`).join("");
   const path = `<path d="${d}" ${stroke(index, isReference)}/>`;
-  if (drawn.length > MARKED_POINTS_MAX) return path;
+  if (isReference || drawn.length > MARKED_POINTS_MAX) return path;
   const [formatX, formatY] = [x.axis.format ?? shortNumber, y.axis.format ?? shortNumber];
   const marks = drawn.map(([vx, vy]) =>
-    `<path d="${shape(index, at(x, vx), at(y, vy))}" class="mark m${index % COLOURS.length}">` +
-    `<title>${escapeXml(`${label}: ${formatX(vx)}, ${formatY(vy)}`)}</title></path>`
+    marker(index, at(x, vx), at(y, vy), `${label}: ${formatX(vx)}, ${formatY(vy)}`)
   );
   return path + marks.join("");
 }
