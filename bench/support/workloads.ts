@@ -39,12 +39,12 @@ function of(session: SessionParameters, sessionId: number): { sessionId: number 
   return sessionId < 0 ? { stateless: session } : { sessionId };
 }
 
-function cipher(name: string, algo: number, keyLen: number): Workload {
+function cipher(name: string, algo: number, keyLen: number, ivLen = 16): Workload {
   const session = { service: "cipher", algo, key: CIPHER_KEY.slice(0, keyLen), op: w.OP_ENCRYPT } as const;
-  const iv = someBytes(16);
+  const iv = someBytes(ivLen);
   return {
     name,
-    ivLen: 16,
+    ivLen,
     resultLen: 0,
     session,
     request: (id, sizeBytes) =>
@@ -106,7 +106,10 @@ function chain(name: string): Workload {
 /** The workload that figures are about unless they say otherwise. */
 export const AES_128_CBC: Workload = cipher("AES-128-CBC", w.CIPHER_AES_CBC, 16);
 
-/** All workloads. */
+/** What was never made for software: the slowest of the ciphers that are still in use. */
+export const TRIPLE_DES: Workload = cipher("3DES-CBC", w.CIPHER_3DES_CBC, 24, 8);
+
+/** What the figures have goals for. */
 export const WORKLOADS: readonly Workload[] = [
   AES_128_CBC,
   cipher("AES-256-XTS", w.CIPHER_AES_XTS, 64),
