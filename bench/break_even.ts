@@ -2,6 +2,7 @@
  * From which size on a guest is better off with the device: `scripts/bench --break-even [OPTION]...`
  *   --only=NAMES   some algorithms only, by names in NAMES or their beginnings: --only=aes,rsa
  *   --device=OPTS  options of the device, as in --device=--engines=openssl
+ *   --svg=FILE     charts as well
  *   --json         one JSON object instead of tables
  *   --here         all in this process, for profilers
  *
@@ -9,15 +10,17 @@
  */
 import { parseArgs } from "@std/cli/parse-args";
 import { ecdsaSubject, rsaSubject, type Subject } from "../src/driver/benchmark/subjects.ts";
-import { shortBytes } from "../src/driver/chart.ts";
+import { drawCharts, shortBytes } from "../src/driver/chart.ts";
 import { someOf } from "./support/brief.ts";
 import { runArguments } from "./support/command.ts";
 import { machine } from "./support/machine.ts";
+import { gainChart, guestChart } from "./support/offload_charts.ts";
 import {
   type Manner,
   measureOffload,
   type Offloaded,
   type OffloadRow,
+  type OffloadTable,
   subjectOf,
   withDrivers,
 } from "./support/offload.ts";
@@ -39,12 +42,6 @@ const SUBJECTS: Readonly<Record<string, () => Subject>> = {
   "RSA-2048 sign": rsaSubject,
   "ECDSA P-256 sign": ecdsaSubject,
 };
-
-/** An algorithm, measured. */
-interface OffloadTable {
-  readonly name: string;
-  readonly rows: readonly OffloadRow[];
-}
 
 /** What is better by less is the same, as far as can be measured. */
 const GAIN_MIN = 1.1;
@@ -129,8 +126,13 @@ function tableText({ name, rows }: OffloadTable): string {
   return lines.join("\n");
 }
 
-async function measureHere(name: string, device: readonly string[]): Promise<OffloadTable> {
-  const ways = MANNERS.map(([manner, depth]) => ({ manner, depth, device }));
+/** Measures the algorithm `name` in this process, against devices with the options `device`. */
+export async function measureHere(
+  name: string,
+  device: readonly string[],
+  manners: readonly (readonly [Manner, number])[] = MANNERS,
+): Promise<OffloadTable> {
+  const ways = manners.map(([manner, depth]) => ({ manner, depth, device }));
   return await withDrivers(ways, async (drivers) => {
     const subject = SUBJECTS[name]!();
     const rows: OffloadRow[] = [];
@@ -153,7 +155,7 @@ async function measureApart(name: string, device: string): Promise<OffloadTable>
 }
 
 async function main(commandLine: string[]): Promise<void> {
-  const args = parseArgs(commandLine, { string: ["only", "device"], boolean: ["json", "here"] });
+  const args = parseArgs(commandLine, { string: ["only", "device", "svg"], boolean: ["json", "here"] });
   const wanted = ((args["only"] ?? "") as string).toLowerCase().split(",");
   const device = (args["device"] ?? "") as string;
   const names = Object.keys(SUBJECTS).filter((name) => wanted.some((start) => name.toLowerCase().startsWith(start)));
@@ -166,6 +168,11 @@ async function main(commandLine: string[]): Promise<void> {
       await (args["here"] ? measureHere(name, device.split(" ").filter(Boolean)) : measureApart(name, device));
     tables.push(table);
     if (!args["json"]) console.log(`\n${tableText(table)}`);
+  }
+  if (args["svg"] !== undefined) {
+    const sized = tables.filter(({ rows }) => rows.length > 1);
+    const charts = [guestChart(sized, before), gainChart(sized, before, "looking", 64)];
+    Deno.writeTextFileSync(args["svg"] as string, drawCharts(charts));
   }
   console.log(args["json"] ? JSON.stringify({ machine: before, tables }) : `\n${machine()}`);
 }

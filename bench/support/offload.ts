@@ -53,9 +53,17 @@ export interface OffloadRow {
   readonly offloaded: readonly Offloaded[];
 }
 
+/** An algorithm, measured. */
+export interface OffloadTable {
+  readonly name: string;
+  readonly rows: readonly OffloadRow[];
+}
+
 const ROUNDS = BRIEF ? 2 : 41;
 const TURN_MS = BRIEF ? 4 : 6;
 const WARM_UP_MS = BRIEF ? 20 : 150;
+/** Room for the descriptors of all loads that take turns on a queue. */
+const QUEUE_SIZE = 4096;
 /** A device that looks at its rings goes to sleep after so long: several may stand by on one processor. */
 const LOOKING_DEVICE = ["--workers=1", "--poll-us=1000"];
 
@@ -94,7 +102,10 @@ export async function withDrivers<T>(ways: readonly Way[], body: (drivers: Drive
     if (pins) pinThread(1);
     const device = ends.use(await DeviceProcess.start([...way.device, ...isLooking ? LOOKING_DEVICE : []]));
     if (pins) pinThread(0);
-    drivers.set(sideOf(way), ends.use(await device.connect({ ...DRIVER_OPTIONS, polls: isLooking })));
+    drivers.set(
+      sideOf(way),
+      ends.use(await device.connect({ ...DRIVER_OPTIONS, queueSize: QUEUE_SIZE, polls: isLooking })),
+    );
   }
   return await body(drivers);
 }

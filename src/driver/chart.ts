@@ -12,7 +12,7 @@ export interface Series {
   readonly label: string;
   /** Its points, as [x, y], in the order in which they are joined. Those that have no place on the axes are left out. */
   readonly points: readonly (readonly [number, number])[];
-  /** Drawn grey, with gaps and without markers: for what the others are compared with. */
+  /** Drawn grey, dashed or dotted and without markers: for what the others are compared with. */
   readonly isReference?: boolean;
 }
 
@@ -30,7 +30,7 @@ export interface Axis {
 export interface Chart {
   /** What it shows, in a line. */
   readonly title: string;
-  /** Under what circumstances, in a line. */
+  /** Under what circumstances, in a line or two. */
   readonly subtitle?: string;
   /** The horizontal axis. */
   readonly x: Axis;
@@ -208,12 +208,24 @@ function shape(index: number, x: number, y: number): string {
 }
 
 function stroke(index: number, isReference: boolean): string {
-  return isReference ? 'class="line axis" stroke-dasharray="5 5"' : `class="line s${index % COLOURS.length}"`;
+  if (!isReference) return `class="line s${index % COLOURS.length}"`;
+  return `class="line axis" stroke-dasharray="${index % 2 === 0 ? "6 5" : "1 5"}"`;
 }
 
 function marker(index: number, x: number, y: number, title = ""): string {
   const words = title === "" ? "" : `<title>${escapeXml(title)}</title>`;
   return `<path d="${shape(index, x, y)}" class="mark m${index % COLOURS.length}">${words}</path>`;
+}
+
+/** `content` in lines that fit over the plot. */
+function wrap(content: string): string[] {
+  const lines: string[] = [];
+  for (const word of content.split(" ").filter((one) => one !== "")) {
+    const longer = `${lines.at(-1) ?? ""} ${word}`;
+    if (lines.length > 0 && longer.length * CHARACTER_WIDTH <= PLOT.right - PLOT.left) lines[lines.length - 1] = longer;
+    else lines.push(word);
+  }
+  return lines;
 }
 
 /** The legend in lines as long as fit; returns it and how many lines there are. */
@@ -288,7 +300,7 @@ function panel(chart: Chart, top: number): { markup: string; bottom: number } {
   const { title, subtitle, series } = chart;
   let y = top + 30;
   const parts = [text(PLOT.left, y, title, "text title")];
-  if (subtitle !== undefined) parts.push(text(PLOT.left, y += LINE_HEIGHT, subtitle, "faint"));
+  for (const words of wrap(subtitle ?? "")) parts.push(text(PLOT.left, y += LINE_HEIGHT, words, "faint"));
   const { markup, lines } = legend(series, y += 8);
   const plotTop = y + lines * LINE_HEIGHT + 10;
   const points = series.flatMap((one) => one.points).filter((p) => fits(chart.x, p[0]) && fits(chart.y, p[1]));

@@ -72,3 +72,18 @@ Deno.test("a line of very many points has no markers", () => {
   assertEquals(pathOf(svg, 0).length, 1000);
   assertEquals(svg.match(/class="mark/g)!.length, 1);
 });
+
+Deno.test("a subtitle longer than the page goes on in another line", () => {
+  const subtitle = Array.from({ length: 40 }, (_, i) => `word${i}`).join(" ");
+  const svg = drawCharts([{ ...chart([{ label: "one", points: [[0, 1]] }]), subtitle }]);
+  const lines = [...svg.matchAll(/class="faint">(word[^<]*)</g)].map((match) => match[1]!);
+  assert(lines.length > 1 && lines.every((line) => line.length < 100));
+  assertEquals(lines.join(" "), subtitle);
+});
+
+Deno.test("a reference is told from others by its dashes", () => {
+  const series = [1, 2].map((y) => ({ label: `reference ${y}`, points: [[0, y], [1, y]] as const, isReference: true }));
+  const svg = drawCharts([chart(series)]);
+  assertEquals(svg.includes('class="mark'), false);
+  assertEquals(new Set([...svg.matchAll(/stroke-dasharray="([^"]*)"/g)].map((match) => match[1])).size, 2);
+});
