@@ -7,6 +7,9 @@ const SIZES = [64, 256, 1024, 4096];
 Deno.test("the break-even lies where a line between logarithms comes to 1", () => {
   assertEquals(gainRange(SIZES, [0.25, 0.5, 2, 4]), { from: 512, to: undefined });
   assertEquals(gainRange(SIZES, [0.5, 2, 2, 0.5]), { from: 128, to: 2048 });
+  // From a half to the quadruple: a third of the way is gone at 1.
+  assertEquals(gainRange(SIZES, [0.5, 4, 4, 4])!.from!.toFixed(6), (64 * 4 ** (1 / 3)).toFixed(6));
+  assertEquals(gainRange(SIZES, [4, 4, 4, 0.5])!.to!.toFixed(6), (1024 * 4 ** (2 / 3)).toFixed(6));
   assertEquals(gainRange(SIZES, [2, 2, 2, 2]), { from: undefined, to: undefined });
   assertEquals(gainRange(SIZES, [0.5, 0.5, 0.5, 0.5]), undefined);
 });
