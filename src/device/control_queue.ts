@@ -107,7 +107,7 @@ export class ControlPath {
   /** False if some of the room for the answer to chain `i` is not in guest memory. */
   #canAnswer(i: number): boolean {
     const { segments, firstWritable, end } = this.batch;
-    for (let at = firstWritable[i]!; at < end[i]!; at++) if (segments.address[at] === 0) return false;
+    for (let at = firstWritable[i]!; at < end[i]!; at++) if (segments.addressOf(at) === 0) return false;
     return true;
   }
 

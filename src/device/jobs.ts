@@ -185,7 +185,7 @@ export class JobPool extends JobPoolView {
     const first = batch.firstWritable[i]!;
     const writable = new Float64Array(2 * (batch.end[i]! - first));
     for (let n = 0; n < writable.length; n += 2) {
-      writable[n] = batch.segments.address[first + n / 2]!;
+      writable[n] = batch.segments.addressOf(first + n / 2);
       writable[n + 1] = batch.segments.length[first + n / 2]!;
     }
     this.#requests[slot] = { id: batch.id[i]!, slots: batch.slots[i]!, writable };

@@ -57,7 +57,7 @@ function zeroSpan(segments: SegmentTable, span: Span): void {
   let rest = span.length;
   while (rest > 0) {
     const piece = Math.min(rest, segments.length[segment]! - offset);
-    if (piece > 0) fillBytes(segments.address[segment]! + offset, 0, piece);
+    if (piece > 0) fillBytes(segments.addressOf(segment) + offset, 0, piece);
     rest -= piece;
     segment++;
     offset = 0;

@@ -103,7 +103,7 @@ export class GmacTwofish implements DigestTransform {
     while (rest > 0) {
       while (offset >= segments.length[segment]!) offset -= segments.length[segment++]!;
       const piece = Math.min(rest, segments.length[segment]! - offset);
-      args.set(0, segments.address[segment]! + offset);
+      args.set(0, segments.addressOf(segment) + offset);
       args.set(1, piece);
       const error = this.#library.gcry_mac_write(
         BigInt.asUintN(64, this.#handle),
