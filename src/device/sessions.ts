@@ -66,7 +66,10 @@ export class SessionTableView {
   find(id: number, idHigh: number): number {
     if (idHigh !== 0 || id === 0) return -1;
     const slot = id & this.#slotMask;
-    return slot < this.slots && this.idAt(slot) === id ? slot : -1;
+    if (slot >= this.slots) return -1;
+    // A plain load: a destruction that happens right now may come before or after this request. Who goes on to read
+    // the session's parameters asks idAt() again.
+    return this.words[(HEADER_BYTES + SLOT_BYTES * slot) >>> 2] === id ? slot : -1;
   }
 
   /** The id of the session in `slot`, 0 if the slot is free. */
