@@ -47,7 +47,7 @@ export const CHAIN_INVALID = 2;
 /** A descriptor names a next one that is not there. */
 export const INDEX_INVALID = 3;
 /** The chain goes on behind as many descriptors as there can be: it loops. */
-export const CHAIN_ENDLESS = 4;
+const CHAIN_ENDLESS = 4;
 /** A descriptor refers to a table, by {@linkcode ChainBatch.met}. */
 export const TABLE_MET = 5;
 
@@ -147,10 +147,9 @@ export class ChainBatch {
     let steps = 1;
     let flags = linked ? word : listed ? listedFlags(word, index, entries) : word >>> 16;
     for (;; steps++) {
-      const at = index << 2;
-      const low = words[at]!;
-      const high = words[at + 1]!;
-      const length = words[at + 2]!;
+      const low = words[index << 2]!;
+      const high = words[(index << 2) + 1]!;
+      const length = words[(index << 2) + 2]!;
       if ((flags & INDIRECT) !== 0) {
         this.#meet(low, high, length);
         break;
@@ -192,8 +191,7 @@ export class ChainBatch {
     this.#firstWritable = firstWritable;
     this.steps = steps;
     this.lastWord = word;
-    if (readable + writable > CHAIN_BYTES_MAX) return CHAIN_INVALID;
-    return (flags & INDIRECT) !== 0 ? TABLE_MET : ADDED;
+    return readable + writable > CHAIN_BYTES_MAX ? CHAIN_INVALID : (flags & INDIRECT) !== 0 ? TABLE_MET : ADDED;
   }
 
   #meet(low: number, high: number, length: number): void {
