@@ -4,16 +4,20 @@
  *
  * @module
  */
-import { DATA_QUEUES_MAX, POLL_US_DEFAULT, SESSIONS_DEFAULT, SESSIONS_MAX } from "../device/limits.ts";
+import { DATA_QUEUES_MAX, POLL_US_DEFAULT, SESSIONS_DEFAULT, SESSIONS_MAX, SOCKETS_MAX } from "../device/limits.ts";
 import type { AsymmetricDialect } from "../device/dialect.ts";
 import { ENGINES } from "../engine/engines.ts";
 import type { LogLevel } from "../vhost_user/log.ts";
 import type { OptionRow } from "./command_line.ts";
+import { LOG_VARIABLE } from "./environment.ts";
+import type { LogFormat } from "./log.ts";
 
 /** Services, by number, as options name them. */
 export const SERVICE_NAMES: readonly string[] = ["cipher", "hash", "mac", "aead", "akcipher"];
 /** Levels of the log, the fewest lines first. */
 export const LOG_LEVELS: readonly LogLevel[] = ["error", "warn", "info", "debug"];
+/** Forms of the log's lines. */
+export const LOG_FORMATS: readonly LogFormat[] = ["text", "json"];
 /** Forms of the asymmetric service. */
 export const ASYMMETRIC_FORMS: readonly AsymmetricDialect[] = ["akcipher", "rfc3", "off"];
 /** What a switch may be. */
@@ -41,8 +45,20 @@ const WHERE: OptionGroup = {
     {
       name: "fd",
       value: "NUMBER",
-      help: "Serve the unix socket that was inherited as this descriptor, connected or listening.",
+      help:
+        "Serve the unix socket that was inherited as this descriptor, connected or listening. With neither this nor " +
+        "--socket-path, sockets that systemd passes (LISTEN_FDS) are served.",
       details: "A connected socket is served until the VMM disconnects.",
+    },
+    {
+      name: "socket-count",
+      short: "c",
+      value: "N",
+      help:
+        `Serve N devices, 1 to ${SOCKETS_MAX}, each with sessions and workers of its own: on PATH0, PATH1 and so on, ` +
+        "or on N descriptors in a row.",
+      details: "Without this option there is one device, on PATH itself. One that ends leaves the others alone; the " +
+        "program ends with the last.",
     },
     {
       name: "socket-mode",
@@ -54,7 +70,10 @@ const WHERE: OptionGroup = {
       value: "GID",
       help: "Group of the socket, by its number (default: as the system says).",
     },
-    { name: "once", help: "Exit when the first frontend has disconnected." },
+    {
+      name: "once",
+      help: "Exit when the first frontend has disconnected; with several devices, when each has had one.",
+    },
   ],
 };
 
@@ -120,7 +139,11 @@ const HOW: OptionGroup = {
       help: "Microseconds that a worker looks at its rings before it sleeps, at most " +
         `(default ${POLL_US_DEFAULT}; it adapts).`,
     },
-    { name: "pin-cpus", value: "LIST", help: "Processors to tie workers to, in turn, as in 2,3." },
+    {
+      name: "pin-cpus",
+      value: "LIST",
+      help: "Processors to tie workers to, in turn, as in 2,3; those of all devices together.",
+    },
     {
       name: "sandbox",
       value: "on|off",
@@ -131,7 +154,13 @@ const HOW: OptionGroup = {
       name: "log-level",
       value: "LEVEL",
       choices: LOG_LEVELS,
-      help: "error, warn, info (default) or debug. Lines go to standard error.",
+      help: `error, warn, info or debug (default: what ${LOG_VARIABLE} says, else info). Lines go to standard error.`,
+    },
+    {
+      name: "log-format",
+      value: "text|json",
+      choices: LOG_FORMATS,
+      help: "Lines for people (default), or a JSON object a line: time, level, message, socket.",
     },
   ],
 };

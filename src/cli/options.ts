@@ -4,17 +4,18 @@
  * @module
  */
 import type { AsymmetricDialect } from "../device/dialect.ts";
-import { DATA_QUEUES_MAX, POLL_US_DEFAULT, SESSIONS_DEFAULT, SESSIONS_MAX } from "../device/limits.ts";
+import { DATA_QUEUES_MAX, POLL_US_DEFAULT, SESSIONS_DEFAULT, SESSIONS_MAX, SOCKETS_MAX } from "../device/limits.ts";
 import { type EngineName, ENGINES } from "../engine/engines.ts";
-import type { LogLevel } from "../vhost_user/log.ts";
 import { choice, type CommandLine, integer, splitCommandLine, UsageError } from "./command_line.ts";
-import { ASYMMETRIC_FORMS, LOG_LEVELS, ON_OFF, OPTIONS, SERVICE_NAMES } from "./option_table.ts";
+import { type Environment, LOG_VARIABLE, processEnvironment } from "./environment.ts";
+import type { LogOptions } from "./log.ts";
+import { ASYMMETRIC_FORMS, LOG_FORMATS, LOG_LEVELS, ON_OFF, OPTIONS, SERVICE_NAMES } from "./option_table.ts";
+import { type Place, placesOf } from "./places.ts";
 
 /** Options, checked. */
 export interface Options {
-  /** Where to be served: exactly one of the two is set unless an action below ends the program first. */
-  readonly socketPath: string | undefined;
-  readonly fd: number | undefined;
+  /** Where devices are served, one in each place; none if `action` is not to serve. */
+  readonly places: readonly Place[];
   readonly queues: number;
   /** 0: no worker isolates. */
   readonly workers: number;
@@ -31,7 +32,7 @@ export interface Options {
   readonly socketGroup: number | undefined;
   readonly sandbox: boolean;
   readonly once: boolean;
-  readonly logLevel: LogLevel;
+  readonly log: LogOptions;
   readonly action: "serve" | "print-capabilities" | "version" | "help";
 }
 
@@ -84,25 +85,40 @@ function actionOf(line: CommandLine): Options["action"] {
   return "serve";
 }
 
-function checkPlace({ socketPath, fd }: Options): void {
-  if (socketPath !== undefined && fd !== undefined) {
-    throw new UsageError("--socket-path and --fd exclude each other: a device is served in one place");
-  }
-  if (socketPath === undefined && fd === undefined) {
-    throw new UsageError("say where to serve: --socket-path=PATH or --fd=NUMBER");
-  }
+function logOptions({ text }: CommandLine, environment: Environment): LogOptions {
+  const inherited = choice(LOG_VARIABLE, environment(LOG_VARIABLE), "info", LOG_LEVELS);
+  return {
+    level: choice("--log-level", text("log-level"), inherited, LOG_LEVELS),
+    format: choice("--log-format", text("log-format"), "text", LOG_FORMATS),
+  };
 }
 
-/** Reads a command line. Throws {@linkcode UsageError}. */
-export function readOptions(commandLine: string[]): Options {
-  const line = splitCommandLine(commandLine, OPTIONS, "there is no option or command");
+function places(line: CommandLine, environment: Environment): readonly Place[] {
   const { text } = line;
   const fd = text("fd");
-  const group = text("socket-group");
-  const queues = integer("queues", text("queues"), 1, 1, DATA_QUEUES_MAX);
-  const options: Options = {
-    socketPath: text("socket-path"),
+  const count = text("socket-count");
+  const socketPath = text("socket-path");
+  for (const name of ["socket-mode", "socket-group"]) {
+    if (text(name) !== undefined && socketPath === undefined) {
+      throw new UsageError(`--${name} is for the socket that --socket-path makes: give both, or neither`);
+    }
+  }
+  return placesOf({
+    socketPath,
     fd: fd === undefined ? undefined : integer("fd", fd, -1, 0, 1 << 20),
+    count: count === undefined ? undefined : integer("socket-count", count, 1, 1, SOCKETS_MAX),
+  }, environment);
+}
+
+/** Reads a command line, and what `environment` adds to it. Throws {@linkcode UsageError}. */
+export function readOptions(commandLine: string[], environment: Environment = processEnvironment): Options {
+  const line = splitCommandLine(commandLine, OPTIONS, "there is no option or command");
+  const { text } = line;
+  const group = text("socket-group");
+  const action = actionOf(line);
+  const queues = integer("queues", text("queues"), 1, 1, DATA_QUEUES_MAX);
+  return {
+    places: action === "serve" ? places(line, environment) : [],
     queues,
     workers: workerCount(text("workers"), queues),
     pollUs: integer("poll-us", text("poll-us"), POLL_US_DEFAULT, 0, 1_000_000),
@@ -116,9 +132,7 @@ export function readOptions(commandLine: string[]): Options {
     socketGroup: group === undefined ? undefined : integer("socket-group", group, -1, 0, 2 ** 31 - 1),
     sandbox: choice("--sandbox", text("sandbox"), "on", ON_OFF) === "on",
     once: line.has("once"),
-    logLevel: choice("--log-level", text("log-level"), "info", LOG_LEVELS),
-    action: actionOf(line),
+    log: logOptions(line, environment),
+    action,
   };
-  if (options.action === "serve") checkPlace(options);
-  return options;
 }
