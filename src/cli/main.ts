@@ -12,15 +12,33 @@ async function printVersion(): Promise<void> {
   console.log(`vhost-user-crypto ${VERSION} (Deno ${Deno.version.deno}, ${opensslVersion()})`);
 }
 
+async function printAlgorithms({ engines, asymmetric, json }: Options): Promise<void> {
+  const [{ listAlgorithms }, { algorithmsJson, algorithmsText }] = await Promise.all([
+    import("./algorithm_list.ts"),
+    import("./algorithm_report.ts"),
+  ]);
+  const list = listAlgorithms(engines, asymmetric);
+  console.log(json ? algorithmsJson(list) : algorithmsText(list));
+}
+
 /** Does what `options` ask for; returns the exit code. */
 async function act(options: Options): Promise<number> {
-  if (options.action === "serve") {
-    const { serveDevices } = await import("./serve_devices.ts");
-    return await serveDevices(options) ? 0 : 1;
+  switch (options.action) {
+    case "serve":
+      return await (await import("./serve_devices.ts")).serveDevices(options) ? 0 : 1;
+    case "help":
+      console.log((await import("./help.ts")).helpText());
+      break;
+    case "version":
+      await printVersion();
+      break;
+    case "print-capabilities":
+      console.log(JSON.stringify({ type: "crypto" }));
+      break;
+    case "list-algorithms":
+      await printAlgorithms(options);
+      break;
   }
-  if (options.action === "help") console.log((await import("./help.ts")).helpText());
-  else if (options.action === "version") await printVersion();
-  else console.log(JSON.stringify({ type: "crypto" }));
   return 0;
 }
 

@@ -168,6 +168,13 @@ const HOW: OptionGroup = {
 const PRINT: OptionGroup = {
   title: "To print something and exit",
   options: [
+    {
+      name: "list-algorithms",
+      help:
+        "Every algorithm of the specification: lengths of keys, and the library of this host that serves it, or why " +
+        "none does. Heeds --engines and --asymmetric.",
+    },
+    { name: "json", help: "With --list-algorithms: as JSON." },
     { name: "print-capabilities", help: "What a management program wants to know, as JSON." },
     { name: "version", short: "V", help: "The versions of this program, Deno and OpenSSL." },
     { name: "help", short: "h", help: "This text." },

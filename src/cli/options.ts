@@ -12,6 +12,12 @@ import type { LogOptions } from "./log.ts";
 import { ASYMMETRIC_FORMS, LOG_FORMATS, LOG_LEVELS, ON_OFF, OPTIONS, SERVICE_NAMES } from "./option_table.ts";
 import { type Place, placesOf } from "./places.ts";
 
+/** What the program is to do: serve, or print something and end. */
+export type Action = "serve" | typeof PRINT_ACTIONS[number];
+
+/** The options that make it print, in the order in which they count. */
+const PRINT_ACTIONS = ["help", "version", "print-capabilities", "list-algorithms"] as const;
+
 /** Options, checked. */
 export interface Options {
   /** Where devices are served, one in each place; none if `action` is not to serve. */
@@ -33,7 +39,9 @@ export interface Options {
   readonly sandbox: boolean;
   readonly once: boolean;
   readonly log: LogOptions;
-  readonly action: "serve" | "print-capabilities" | "version" | "help";
+  readonly action: Action;
+  /** What is printed is JSON. */
+  readonly json: boolean;
 }
 
 function workerCount(text: string | undefined, queues: number): number {
@@ -77,14 +85,6 @@ function socketMode(text: string | undefined): number | undefined {
   return parseInt(text, 8);
 }
 
-/** Which of the options that print something was given. */
-function actionOf(line: CommandLine): Options["action"] {
-  if (line.has("help")) return "help";
-  if (line.has("version")) return "version";
-  if (line.has("print-capabilities")) return "print-capabilities";
-  return "serve";
-}
-
 function logOptions({ text }: CommandLine, environment: Environment): LogOptions {
   const inherited = choice(LOG_VARIABLE, environment(LOG_VARIABLE), "info", LOG_LEVELS);
   return {
@@ -115,7 +115,10 @@ export function readOptions(commandLine: string[], environment: Environment = pr
   const line = splitCommandLine(commandLine, OPTIONS, "there is no option or command");
   const { text } = line;
   const group = text("socket-group");
-  const action = actionOf(line);
+  const action = PRINT_ACTIONS.find((name) => line.has(name)) ?? "serve";
+  if (line.has("json") && action !== "list-algorithms" && action !== "help") {
+    throw new UsageError("--json is for --list-algorithms: give both, or neither");
+  }
   const queues = integer("queues", text("queues"), 1, 1, DATA_QUEUES_MAX);
   return {
     places: action === "serve" ? places(line, environment) : [],
@@ -134,5 +137,6 @@ export function readOptions(commandLine: string[], environment: Environment = pr
     once: line.has("once"),
     log: logOptions(line, environment),
     action,
+    json: line.has("json"),
   };
 }
