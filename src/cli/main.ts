@@ -32,11 +32,14 @@ async function act(options: Options): Promise<number> {
     case "version":
       await printVersion();
       break;
-    case "print-capabilities":
-      console.log(JSON.stringify({ type: "crypto" }));
-      break;
     case "list-algorithms":
       await printAlgorithms(options);
+      break;
+    case "print-man":
+      console.log((await import("./man_page.ts")).manPage());
+      break;
+    case "print-completion":
+      console.log((await import("./completions.ts")).completion(options.shell));
       break;
   }
   return 0;
@@ -44,6 +47,11 @@ async function act(options: Options): Promise<number> {
 
 /** Runs the program with `commandLine`; returns its exit code. */
 export async function main(commandLine: string[]): Promise<number> {
+  if (commandLine.includes("--print-capabilities")) {
+    // Whatever else a management program passes is ignored, as QEMU's conventions for backends want it.
+    console.log(JSON.stringify({ type: "crypto" }));
+    return 0;
+  }
   let format: LogFormat = "text";
   try {
     if (commandLine[0] === "probe") {

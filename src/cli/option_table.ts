@@ -20,6 +20,10 @@ export const LOG_LEVELS: readonly LogLevel[] = ["error", "warn", "info", "debug"
 export const LOG_FORMATS: readonly LogFormat[] = ["text", "json"];
 /** Forms of the asymmetric service. */
 export const ASYMMETRIC_FORMS: readonly AsymmetricDialect[] = ["akcipher", "rfc3", "off"];
+/** A shell that completions can be had for. */
+export type Shell = "bash" | "zsh" | "fish";
+/** All of them. */
+export const SHELLS: readonly Shell[] = ["bash", "zsh", "fish"];
 /** What a switch may be. */
 export const ON_OFF: readonly ("on" | "off")[] = ["on", "off"];
 
@@ -175,9 +179,16 @@ const PRINT: OptionGroup = {
         "none does. Heeds --engines and --asymmetric.",
     },
     { name: "json", help: "With --list-algorithms: as JSON." },
-    { name: "print-capabilities", help: "What a management program wants to know, as JSON." },
+    { name: "print-capabilities", help: "What a management program wants to know, as JSON; all else is ignored." },
+    { name: "print-man", help: "The manual page, for man -l." },
+    {
+      name: "print-completion",
+      value: "SHELL",
+      choices: SHELLS,
+      help: `What a shell reads to complete this program's options: ${SHELLS.join(", ")}.`,
+    },
     { name: "version", short: "V", help: "The versions of this program, Deno and OpenSSL." },
-    { name: "help", short: "h", help: "This text." },
+    { name: "help", short: "h", help: "The options and commands, in short." },
   ],
 };
 

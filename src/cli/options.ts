@@ -9,14 +9,23 @@ import { type EngineName, ENGINES } from "../engine/engines.ts";
 import { choice, type CommandLine, integer, splitCommandLine, UsageError } from "./command_line.ts";
 import { type Environment, LOG_VARIABLE, processEnvironment } from "./environment.ts";
 import type { LogOptions } from "./log.ts";
-import { ASYMMETRIC_FORMS, LOG_FORMATS, LOG_LEVELS, ON_OFF, OPTIONS, SERVICE_NAMES } from "./option_table.ts";
+import {
+  ASYMMETRIC_FORMS,
+  LOG_FORMATS,
+  LOG_LEVELS,
+  ON_OFF,
+  OPTIONS,
+  SERVICE_NAMES,
+  type Shell,
+  SHELLS,
+} from "./option_table.ts";
 import { type Place, placesOf } from "./places.ts";
 
 /** What the program is to do: serve, or print something and end. */
 export type Action = "serve" | typeof PRINT_ACTIONS[number];
 
 /** The options that make it print, in the order in which they count. */
-const PRINT_ACTIONS = ["help", "version", "print-capabilities", "list-algorithms"] as const;
+const PRINT_ACTIONS = ["help", "version", "list-algorithms", "print-man", "print-completion"] as const;
 
 /** Options, checked. */
 export interface Options {
@@ -42,6 +51,8 @@ export interface Options {
   readonly action: Action;
   /** What is printed is JSON. */
   readonly json: boolean;
+  /** Whose completions are printed. */
+  readonly shell: Shell;
 }
 
 function workerCount(text: string | undefined, queues: number): number {
@@ -115,7 +126,9 @@ export function readOptions(commandLine: string[], environment: Environment = pr
   const line = splitCommandLine(commandLine, OPTIONS, "there is no option or command");
   const { text } = line;
   const group = text("socket-group");
-  const action = PRINT_ACTIONS.find((name) => line.has(name)) ?? "serve";
+  const shell = text("print-completion");
+  const action = PRINT_ACTIONS.find((name) => name === "print-completion" ? shell !== undefined : line.has(name)) ??
+    "serve";
   if (line.has("json") && action !== "list-algorithms" && action !== "help") {
     throw new UsageError("--json is for --list-algorithms: give both, or neither");
   }
@@ -138,5 +151,6 @@ export function readOptions(commandLine: string[], environment: Environment = pr
     log: logOptions(line, environment),
     action,
     json: line.has("json"),
+    shell: choice("--print-completion", shell, "bash", SHELLS),
   };
 }

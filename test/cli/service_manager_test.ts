@@ -4,7 +4,7 @@ import { check } from "../../src/os/errno.ts";
 import { closeFd } from "../../src/os/event_fd.ts";
 import { FdSocket, listenUnix, unixSocketPair } from "../../src/os/unix_socket.ts";
 import { inheritable, use } from "./driving.ts";
-import { exists, PROGRAM, run, Running, until, withDirectory } from "./programs.ts";
+import { exists, findProgram, PROGRAM, Running, until, withDirectory } from "./programs.ts";
 
 const AF_UNIX = 1;
 const SOCK_DGRAM_CLOEXEC = 2 | 0o2000000;
@@ -115,8 +115,7 @@ Deno.test("two sockets that are passed are two devices", async () => {
 });
 
 const ACTIVATE = "systemd-socket-activate";
-const hasActivate = (await run("bash", ["-c", `command -v ${ACTIVATE}`])).code === 0;
-if (!hasActivate) console.log(`SKIPPED: activation by ${ACTIVATE}, which is not here (Debian package systemd)`);
+const hasActivate = findProgram(ACTIVATE, "systemd");
 
 Deno.test({ name: `${ACTIVATE} starts the program on the first connection`, ignore: !hasActivate }, async () => {
   await withDirectory(async (directory) => {
