@@ -61,8 +61,11 @@ function workerCount(text: string | undefined, queues: number): number {
   return Math.min(queues, integer("workers", text, 0, 0, DATA_QUEUES_MAX));
 }
 
-function cpuList(text: string | undefined): number[] {
+function cpuList(text: string | undefined, workers: number): number[] {
   if (text === undefined) return [];
+  if (workers === 0) {
+    throw new UsageError("--pin-cpus ties workers to processors, and there are none: give --workers too");
+  }
   return text.split(",").map((part) => integer("pin-cpus", part, 0, 0, 1023));
 }
 
@@ -133,12 +136,13 @@ export function readOptions(commandLine: string[], environment: Environment = pr
     throw new UsageError("--json is for --list-algorithms: give both, or neither");
   }
   const queues = integer("queues", text("queues"), 1, 1, DATA_QUEUES_MAX);
+  const workers = workerCount(text("workers"), queues);
   return {
     places: action === "serve" ? places(line, environment) : [],
     queues,
-    workers: workerCount(text("workers"), queues),
+    workers,
     pollUs: integer("poll-us", text("poll-us"), POLL_US_DEFAULT, 0, 1_000_000),
-    cpus: cpuList(text("pin-cpus")),
+    cpus: cpuList(text("pin-cpus"), workers),
     maxSessions: integer("max-sessions", text("max-sessions"), SESSIONS_DEFAULT, 1, SESSIONS_MAX),
     mux: choice("--mux", text("mux"), "on", ON_OFF) === "on",
     statelessServices: services(text("stateless")),

@@ -70,6 +70,36 @@ Deno.test("a directory that does not exist is told", async () => {
   });
 });
 
+Deno.test("a file where a directory should be is told", async () => {
+  await withDirectory(async (directory) => {
+    await Deno.writeTextFile(`${directory}/file`, "");
+    const { code, stderr } = await run(PROGRAM, [`--socket-path=${directory}/file/device.sock`]);
+    assertEquals(code, 1);
+    assertStringIncludes(stderr, "file/device.sock cannot be a socket (");
+    assertStringIncludes(stderr, "choose a path in a directory that can be written to");
+  });
+});
+
+Deno.test("a path that is too long is told", async () => {
+  const { code, stderr } = await run(PROGRAM, [`--socket-path=${"x".repeat(108)}`]);
+  assertEquals(code, 1);
+  assertStringIncludes(stderr, "a unix socket path has 1 to 107 bytes, not 108: choose a shorter path");
+});
+
+Deno.test("a processor that this host does not have is told, and nothing is served", async () => {
+  await withDirectory(async (directory) => {
+    const path = `${directory}/device.sock`;
+    const { code, stderr } = await run(PROGRAM, [`--socket-path=${path}`, "--workers=1", "--pin-cpus=0,1023"]);
+    assertEquals(code, 1);
+    assertStringIncludes(
+      stderr,
+      "error: workers cannot be tied to processor 1023 (sched_setaffinity of processor 1023",
+    );
+    assertEquals(stderr.trimEnd().split("\n").length, 1, stderr);
+    assert(!exists(path));
+  });
+});
+
 Deno.test("--socket-mode sets the socket's permissions", async () => {
   await withDeviceProcess(["--socket-mode=600"], async (path) => {
     assertEquals((await Deno.lstat(path)).mode! & 0o777, 0o600);
