@@ -38,7 +38,7 @@ export interface DeviceOptions {
   readonly statelessServices?: readonly number[];
   /** Libraries that algorithms may come from. All by default; those not named are not even opened. */
   readonly engines?: readonly EngineName[];
-  /** Which form of the asymmetric service to offer; off if not given or if there is no `jobRunner`. */
+  /** Which form of the asymmetric service to offer; off if not given, without a `jobRunner` and without OpenSSL. */
   readonly asymmetric?: AsymmetricDialect;
   /** Makes who runs asymmetric operations. */
   readonly jobRunner?: JobRunnerFactory;
@@ -107,7 +107,9 @@ export class CryptoDevice implements BackendDevice {
   constructor(options: DeviceOptions, loop: EventLoop, createDataPlane: DataPlaneFactory = createLocalPlane) {
     const { dataQueues, maxSessions = SESSIONS_DEFAULT, mux = true, engines = ENGINES } = options;
     this.#catalogue = loadCatalogue(engines);
-    const asymmetric = options.jobRunner === undefined ? "off" : options.asymmetric ?? "off";
+    // All of it comes from OpenSSL.
+    const canAsymmetric = options.jobRunner !== undefined && this.#catalogue.engines.has("openssl");
+    const asymmetric = canAsymmetric ? options.asymmetric ?? "off" : "off";
     const stateless = (options.statelessServices ?? [0, 1, 2, 3, 4]).filter((service) =>
       service !== wire.SERVICE_AKCIPHER || asymmetric === "akcipher"
     );
