@@ -71,6 +71,8 @@ const symbols = {
   // void explicit_bzero(void *s, size_t n)
   explicit_bzero: { parameters: ["u64", "usize"], result: "void" },
 
+  // int clock_gettime(clockid_t clock, struct timespec *time)
+  clock_gettime: { parameters: ["i32", "u64"], result: "i32" },
   // int eventfd(unsigned int initval, int flags)
   eventfd: { parameters: ["u32", "i32"], result: "i32" },
   // int poll(struct pollfd *fds, nfds_t nfds, int timeout)
