@@ -37,7 +37,7 @@ export type { AsymmetricDialect } from "./src/device/dialect.ts";
 export type { EngineName } from "./src/engine/engines.ts";
 export { SystemError } from "./src/os/errno.ts";
 export type { Log, LogLevel } from "./src/vhost_user/log.ts";
-export { ServerError } from "./src/vhost_user/server.ts";
+export { ServerError } from "./src/os/listening_socket.ts";
 
 export {
   type Bare,

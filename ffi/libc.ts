@@ -36,6 +36,9 @@ const symbols = {
   // ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
   sendmsg: { parameters: ["i32", "buffer", "i32"], result: "isize" },
 
+  // ssize_t send(int fd, const void *buf, size_t count, int flags)
+  send: { parameters: ["i32", "u64", "usize", "i32"], result: "isize" },
+
   // int close(int fd)
   close: { parameters: ["i32"], result: "i32" },
   // ssize_t read(int fd, void *buf, size_t count)
