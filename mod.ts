@@ -33,6 +33,16 @@ import * as wire from "./src/wire/virtio_crypto.ts";
 
 export { serve, type ServedDevice, type ServeOptions } from "./src/cli/serve.ts";
 export { LibraryMissingError, type LibrarySpec } from "./ffi/library.ts";
+export type {
+  ControlCounts,
+  DeviceStatistics,
+  Distribution,
+  QueueStatistics,
+  RequestCounts,
+  RingState,
+  SessionStatistics,
+} from "./src/device/statistics.ts";
+export type { DeviceSnapshot } from "./src/statistics/snapshot.ts";
 export type { AsymmetricDialect } from "./src/device/dialect.ts";
 export type { EngineName } from "./src/engine/engines.ts";
 export { SystemError } from "./src/os/errno.ts";

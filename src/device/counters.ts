@@ -47,7 +47,7 @@ export const FIRST_SERIES: number = JOB_DURATIONS + DURATION_BUCKETS;
  * One batch in so many is measured: a look at the clock can take as long as a tenth of a small request. The number is
  * a prime so that it does not fall into step with a driver's rounds, which are powers of two.
  */
-export const BATCHES_PER_MEASUREMENT = 17;
+const BATCHES_PER_MEASUREMENT = 17;
 
 /** A queue's numbers. */
 export type CounterMemory = Float64Array<SharedArrayBuffer>;

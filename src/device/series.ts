@@ -18,13 +18,13 @@ import {
 import { SERVICE_AEAD, SERVICE_AKCIPHER, SERVICE_CIPHER, SERVICE_HASH, SERVICE_MAC } from "../wire/virtio_crypto.ts";
 
 /** One above the largest number of each kind of algorithm; number 0 stands for an unknown one. */
-export const CIPHERS_END = 16;
+const CIPHERS_END = 16;
 export const HASHES_END = 16;
-export const MACS_END = 64;
-export const AEADS_END = 4;
-export const AKCIPHERS_END = 4;
+const MACS_END = 64;
+const AEADS_END = 4;
+const AKCIPHERS_END = 4;
 /** The algorithms of the asymmetric RFC. */
-export const RFC3_END = 8;
+const RFC3_END = 8;
 
 /** First series of each service; the number of the algorithm is added. */
 export const SERIES_UNKNOWN = 0;

@@ -45,7 +45,6 @@ import {
   SERIES_MAC,
   SERIES_OTHER_CONTROL,
   SERIES_RFC3,
-  SERVICES,
 } from "./series.ts";
 import type { SessionTable } from "./sessions.ts";
 
@@ -164,7 +163,11 @@ export interface DeviceStatistics {
 /** What a series is called. */
 type SeriesName = readonly [service: string, algorithm: string];
 
-function named(names: string[], first: number, rows: readonly { readonly algo: number; readonly name: string }[]): void {
+function named(
+  names: string[],
+  first: number,
+  rows: readonly { readonly algo: number; readonly name: string }[],
+): void {
   for (const { algo, name } of rows) names[first + algo] = name;
 }
 

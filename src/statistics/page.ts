@@ -27,7 +27,8 @@ function short(value: number): string {
   if (value === 0) return "0";
   const power = value >= 1e9 ? 3 : value >= 1e6 ? 2 : value >= 1e4 ? 1 : 0;
   const scaled = value / 1000 ** power;
-  return (scaled >= 100 || Number.isInteger(scaled) ? scaled.toFixed(0) : scaled.toFixed(1)) + ["", "k", "M", "G"][power];
+  return (scaled >= 100 || Number.isInteger(scaled) ? scaled.toFixed(0) : scaled.toFixed(1)) +
+    ["", "k", "M", "G"][power];
 }
 
 /** A time in four characters and its unit. */

@@ -49,7 +49,7 @@ class Client {
   readonly #loop: EventLoop;
   readonly #texts: () => Texts;
   readonly #onEnd: (client: Client) => void;
-  readonly #timers: number[];
+  readonly #timers: readonly ReturnType<typeof setTimeout>[];
   #request = "";
   #rest: Uint8Array = new Uint8Array();
 
