@@ -244,7 +244,7 @@ export const STATS: CommandRow = {
     "Asks a device that runs with --stats-socket=PATH, and prints a page: its sessions, its queues and the requests it " +
     "has answered, with rates since its start or, with --watch, of the last second.",
     "For a request, half and 99 % are upper bounds, within a factor of two, of the time that half and 99 % of them took " +
-    "from being taken out of the ring to their completion. One batch in 17 is measured.",
+    "from being taken out of the ring to their completion. One batch in 61 is measured.",
   ],
   options: [
     { name: "stats-socket", value: "PATH", isPath: true, help: "The device's statistics socket." },

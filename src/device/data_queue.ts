@@ -77,10 +77,10 @@ export class DataPath {
         deferred++;
         continue;
       }
-      counters.request(this.#operations[i]!, statuses[i]!);
       // The status is the last writable byte; where there is none, the used entry says 0 bytes.
       if (batch.putLastByte(i, statuses[i]!)) batch.usedLen[i] = usedLen(batch, i, this.#operations[i]!.written);
     }
+    counters.requests(this.#operations, statuses, batch.count);
     if (deferred === 0) return;
     counters.jobsPosted(deferred);
     this.#dropDeferred();

@@ -124,7 +124,7 @@ export interface QueueStatistics {
   readonly controlRequests: readonly ControlCounts[];
   /** Sizes of the batches that requests were taken in. */
   readonly batches: Distribution;
-  /** Seconds from a request's being taken to its completion, of one batch in 17; without asymmetric jobs. */
+  /** Seconds from a request's being taken to its completion, of one batch in 61; without asymmetric jobs. */
   readonly seconds: Distribution;
   /** Requests executed in bursts; all others were executed one by one, or not at all. */
   readonly burstRequests: number;

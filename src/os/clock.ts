@@ -6,6 +6,8 @@
 import { libc } from "../../ffi/libc.ts";
 import { mapAnonymous } from "./memory_map.ts";
 
+const { clock_gettime } = libc;
+
 const CLOCK_MONOTONIC = 1;
 
 /** struct timespec: seconds, nanoseconds, 8 bytes each. Of the seconds, 32 bits last for 136 years of uptime. */
@@ -15,6 +17,6 @@ const ADDRESS = BigInt(timespec.address);
 
 /** Nanoseconds since an arbitrary moment, the same in all isolates of the machine. */
 export function monotonicNs(): number {
-  libc.clock_gettime(CLOCK_MONOTONIC, BigInt.asUintN(64, ADDRESS));
+  clock_gettime(CLOCK_MONOTONIC, BigInt.asUintN(64, ADDRESS));
   return words[0]! * 1e9 + words[2]!;
 }

@@ -127,7 +127,7 @@ function addExecution(out: Exposition, data: readonly QueueSource[]): void {
   out.metric(
     "request_duration_seconds",
     "histogram",
-    "From a request's being taken from its ring to its completion, of one batch in 17; asymmetric jobs are not in it.",
+    "From a request's being taken from its ring to its completion, of one batch in 61; asymmetric jobs are not in it.",
   );
   for (const { labels, queue } of data) out.histogram("request_duration_seconds", labels, queue.seconds);
   out.metric("asymmetric_jobs", "gauge", "Asymmetric requests under way.");
