@@ -155,6 +155,16 @@ const HOW: OptionGroup = {
       help: "Give up programs, new connections and changes to files once serving starts (default on).",
     },
     {
+      name: "stats-socket",
+      value: "PATH",
+      isPath: true,
+      help: "Give out counters on the unix socket PATH: in Prometheus's format, and to the command stats.",
+      details:
+        "It speaks HTTP/1.0: / and /metrics are the exposition for Prometheus, /json is the same as JSON. Whoever " +
+        "connects and sends nothing gets the exposition without a header. Permissions are those of --socket-mode and " +
+        "--socket-group. SIGUSR2 prints the page of the command stats to standard error, with or without this option.",
+    },
+    {
       name: "log-level",
       value: "LEVEL",
       choices: LOG_LEVELS,
@@ -243,5 +253,25 @@ export const PROBE: CommandRow = {
   exitStatus: "0 if all that can be negotiated passed, 1 if something failed, 2 for a wrong command line.",
 };
 
+/** The command that prints what a running device has counted. */
+export const STATS: CommandRow = {
+  name: "stats",
+  usage: "--stats-socket=PATH [OPTION]...",
+  summary: "prints what a running device has counted",
+  about: [
+    "Asks a device that runs with --stats-socket=PATH, and prints a page: its sessions, its queues and the requests it " +
+    "has answered, with rates since its start or, with --watch, of the last second.",
+    "For a request, half and 99 % are upper bounds, within a factor of two, of the time that half and 99 % of them took " +
+    "from being taken out of the ring to their completion. One batch in 61 is measured.",
+  ],
+  options: [
+    { name: "stats-socket", value: "PATH", isPath: true, help: "The device's statistics socket." },
+    { name: "watch", help: "Again every second, until interrupted." },
+    { name: "json", help: "Print the counters as JSON, a line each time." },
+    { name: "help", short: "h", help: "Print this text and exit." },
+  ],
+  exitStatus: "0 after a page, 1 if there is no device to ask, 2 for a wrong command line.",
+};
+
 /** All commands. */
-export const COMMANDS: readonly CommandRow[] = [PROBE];
+export const COMMANDS: readonly CommandRow[] = [PROBE, STATS];

@@ -45,6 +45,8 @@ export interface Options {
   readonly socketMode: number | undefined;
   /** Group id. */
   readonly socketGroup: number | undefined;
+  /** Where counters are given out. */
+  readonly statsSocket: string | undefined;
   readonly sandbox: boolean;
   readonly once: boolean;
   readonly log: LogOptions;
@@ -113,8 +115,10 @@ function places(line: CommandLine, environment: Environment): readonly Place[] {
   const count = text("socket-count");
   const socketPath = text("socket-path");
   for (const name of ["socket-mode", "socket-group"]) {
-    if (text(name) !== undefined && socketPath === undefined) {
-      throw new UsageError(`--${name} is for the socket that --socket-path makes: give both, or neither`);
+    if (text(name) !== undefined && socketPath === undefined && text("stats-socket") === undefined) {
+      throw new UsageError(
+        `--${name} is for sockets that --socket-path and --stats-socket make: give one of them too, or not this`,
+      );
     }
   }
   return placesOf({
@@ -152,6 +156,7 @@ export function readOptions(commandLine: string[], environment: Environment = pr
     socketGroup: group === undefined ? undefined : integer("socket-group", group, -1, 0, 2 ** 31 - 1),
     sandbox: choice("--sandbox", text("sandbox"), "on", ON_OFF) === "on",
     once: line.has("once"),
+    statsSocket: text("stats-socket"),
     log: logOptions(line, environment),
     action,
     json: line.has("json"),

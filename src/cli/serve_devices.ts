@@ -5,6 +5,7 @@
  */
 import type { Log } from "../vhost_user/log.ts";
 import { processEnvironment } from "./environment.ts";
+import { Insight } from "./insight.ts";
 import { createLog } from "./log.ts";
 import type { Options } from "./options.ts";
 import { type Place, placeName } from "./places.ts";
@@ -50,12 +51,31 @@ async function startDevices(options: Options): Promise<Running[]> {
   return started;
 }
 
+/** Begins to tell of `running` devices; if that cannot be, they are ended. */
+async function startInsight(running: readonly Running[], options: Options): Promise<Insight> {
+  const { statsSocket: path, socketMode: mode, socketGroup: group } = options;
+  const devices = running.map(({ device }) => device);
+  try {
+    const place = path === undefined
+      ? undefined
+      : { path, ...(mode === undefined ? {} : { mode }), ...(group === undefined ? {} : { group }) };
+    return new Insight(devices, place);
+  } catch (error) {
+    await Promise.allSettled(devices.map((device) => device.close()));
+    throw error;
+  }
+}
+
 /** Gives up what serving does not need; a kernel that lacks the means is told of. */
-async function leaveTheWorld([place]: readonly Place[], log: Log): Promise<void> {
+async function leaveTheWorld({ places: [place], statsSocket }: Options, log: Log): Promise<void> {
   const { enterSandbox } = await import("../os/sandbox.ts");
   // The sockets of several devices have their directory in common.
-  const directory = place === undefined || "fd" in place ? undefined : place.socketPath.replace(/[^/]*$/, "") || ".";
-  for (const missing of enterSandbox(directory)) log("warn", `the sandbox is incomplete: ${missing}`);
+  const sockets = [
+    ...(place === undefined || "fd" in place ? [] : [place.socketPath]),
+    ...(statsSocket ? [statsSocket] : []),
+  ];
+  const directories = sockets.map((path) => path.replace(/[^/]*$/, "") || ".");
+  for (const missing of enterSandbox(directories)) log("warn", `the sandbox is incomplete: ${missing}`);
 }
 
 /** Waits for a device's end, and tells if it was none that was wanted; true if it was. */
@@ -74,6 +94,7 @@ export async function serveDevices(options: Options): Promise<boolean> {
   const log = createLog(options.log);
   const manager = new ServiceManager(processEnvironment, log);
   const devices = await startDevices(options);
+  const insight = await startInsight(devices, options);
   const stop = () => {
     manager.stopping();
     for (const { device } of devices) void device.close();
@@ -83,10 +104,11 @@ export async function serveDevices(options: Options): Promise<boolean> {
   const names = options.places.map(placeName).join(", ");
   const served = `serving ${options.queues} data queue(s) with ${devices[0]!.device.opensslVersion} on ${names}`;
   log("info", served);
-  if (options.sandbox) await leaveTheWorld(options.places, log);
+  if (options.sandbox) await leaveTheWorld(options, log);
   manager.ready(served);
   // The listeners stay: an impatient second signal must not cut the orderly end short.
   const endings = await Promise.all(devices.map(untilFinished));
   manager.close();
+  await insight.close();
   return endings.every((good) => good);
 }

@@ -19,6 +19,7 @@ import { BATCH_CHAINS_MAX, ChainBatch } from "../virtqueue/chain.ts";
 import * as wire from "../wire/virtio_crypto.ts";
 import { STATUS_DEFERRED } from "./asymmetric_request.ts";
 import { SessionContexts } from "./contexts.ts";
+import type { QueueCounters } from "./counters.ts";
 import { DataRequestDecoder } from "./data_request.ts";
 import type { Dialect } from "./dialect.ts";
 import type { JobPool } from "./jobs.ts";
@@ -57,9 +58,9 @@ export class DataPath {
 
   /**
    * Answers every request of the batch: result, status, and the bytes written for the used entry. Requests that have
-   * become one of `jobs` leave the batch; they are answered when their job is done.
+   * become one of `jobs` leave the batch; they are answered, and counted, when their job is done.
    */
-  process(jobs: JobPool | null): void {
+  process(jobs: JobPool | null, counters: QueueCounters): void {
     const { batch } = this;
     const statuses = this.#statuses;
     this.sweep();
@@ -76,11 +77,18 @@ export class DataPath {
       if (status === wire.STATUS_OK) status = this.#execute(operation);
       if (operation.hasOwnKeys) wipeOwnKeys(operation);
       statuses[i] = status;
-      if (status === STATUS_DEFERRED) deferred++;
+      if (status === STATUS_DEFERRED) {
+        deferred++;
+        continue;
+      }
       // The status is the last writable byte; where there is none, the used entry says 0 bytes.
-      else if (batch.putLastByte(i, status)) batch.usedLen[i] = usedLen(batch, i, operation.written);
+      if (batch.putLastByte(i, status)) batch.usedLen[i] = usedLen(batch, i, operation.written);
+      counters.request(operation, status);
     }
-    if (deferred > 0) this.#dropDeferred();
+    counters.sumUp();
+    if (deferred === 0) return;
+    counters.jobsPosted(deferred);
+    this.#dropDeferred();
   }
 
   /** Moves the answered chains of the batch together, for completion. */

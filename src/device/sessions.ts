@@ -87,6 +87,11 @@ export class SessionTableView {
     return this.words[((HEADER_BYTES + SLOT_BYTES * slot) >>> 2) + KIND]!;
   }
 
+  /** The algorithm of the session in `slot`; a number without meaning if it is being destroyed. */
+  algoOf(slot: number): number {
+    return this.words[((HEADER_BYTES + SLOT_BYTES * slot) >>> 2) + ALGO]!;
+  }
+
   /** Reads the parameters of the session in `slot`. */
   read(slot: number, into: Parameters): void {
     const base = (HEADER_BYTES + SLOT_BYTES * slot) >>> 2;
@@ -133,6 +138,8 @@ export class SessionTable extends SessionTableView {
   readonly #generations: Uint32Array;
   /** Sessions that exist. */
   count = 0;
+  /** Sessions that there have been, with those that exist. */
+  createdCount = 0;
 
   /**
    * A table of `slots` free slots, with room for asymmetric keys if `asymmetric`. Generations start anywhere, so that
@@ -183,6 +190,7 @@ export class SessionTable extends SessionTableView {
     const id = this.#nextId(slot);
     Atomics.store(words, base + ID, id);
     this.count++;
+    this.createdCount++;
     return id;
   }
 
