@@ -29,6 +29,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
 
 /** Rooms that a file may load when they are asked for, and not before. */
 export const DYNAMIC_IMPORTS: Readonly<Record<string, string>> = {
+  "src/cli/bench_command.ts": "driver",
   "src/cli/driver_commands.ts": "driver",
 };
 

@@ -59,6 +59,10 @@ export async function main(commandLine: string[]): Promise<number> {
       const { probeCommand } = await import("./driver_commands.ts");
       return await probeCommand(commandLine.slice(1));
     }
+    if (commandLine[0] === "bench") {
+      const { benchCommand } = await import("./bench_command.ts");
+      return await benchCommand(commandLine.slice(1));
+    }
     if (commandLine[0] === "stats") {
       const { statsCommand } = await import("./stats_command.ts");
       return await statsCommand(commandLine.slice(1));

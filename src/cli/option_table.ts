@@ -8,6 +8,7 @@ import { DATA_QUEUES_MAX, POLL_US_DEFAULT, SESSIONS_DEFAULT, SESSIONS_MAX, SOCKE
 import type { AsymmetricDialect } from "../device/dialect.ts";
 import { ENGINES } from "../engine/engines.ts";
 import type { LogLevel } from "../vhost_user/log.ts";
+import { BENCH } from "./bench_options.ts";
 import type { OptionRow } from "./command_line.ts";
 import { LOG_VARIABLE } from "./environment.ts";
 import type { LogFormat } from "./log.ts";
@@ -274,4 +275,4 @@ export const STATS: CommandRow = {
 };
 
 /** All commands. */
-export const COMMANDS: readonly CommandRow[] = [PROBE, STATS];
+export const COMMANDS: readonly CommandRow[] = [PROBE, BENCH, STATS];

@@ -64,12 +64,17 @@ export interface ProbeReport {
 
 const SERVICE_NUMBERS = { cipher: 0, hash: 1, mac: 2, aead: 3, chain: 0 } as const;
 
+/** What `error`, which came of connecting to `socketPath`, means to people. */
+export function connectionError(socketPath: string, error: unknown): unknown {
+  if (!(error instanceof SystemError)) return error;
+  return new DriverError(`no device can be reached at ${socketPath} (${error.message}): start it with that path`);
+}
+
 function connect(socketPath: string): Frontend {
   try {
     return Frontend.connect(socketPath);
   } catch (error) {
-    if (!(error instanceof SystemError)) throw error;
-    throw new DriverError(`no device can be reached at ${socketPath} (${error.message}): start it with that path`);
+    throw connectionError(socketPath, error);
   }
 }
 

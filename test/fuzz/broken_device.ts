@@ -40,6 +40,10 @@ function wrongAnswer(batch: ChainBatch): void {
 const FAULTS: Readonly<Record<string, () => void>> = {
   overrun: () => afterProcess(50, overrun),
   "wrong-answer": () => afterProcess(50, wrongAnswer),
+  "wrong-later": () => {
+    let batches = 0;
+    afterProcess(1, (batch) => ++batches > 20 && wrongAnswer(batch));
+  },
   crash: () => afterProcess(200, () => new Uint8Array(viewOf(16, 1)).fill(0)),
   hang: () =>
     afterProcess(200, () => {
