@@ -183,7 +183,7 @@ Deno.test("v19 line 677: the status of a destruction is a byte, a le32, one with
   }
 });
 
-Deno.test("v19 line 821: op_type NONE and unknown ones are NOTSUPP, in sessions and in requests", async () => {
+Deno.test("v19 line 821, DPDK op_type 3 to 255: op_type NONE and unknown ones are NOTSUPP, in sessions and in requests", async () => {
   await withDriver("stateless", async (driver) => {
     for (const opType of [w.SYM_OP_NONE, 3, 7, 255, 0xffff_ffff]) {
       const { session } = cipherSample();
@@ -290,7 +290,7 @@ Deno.test("v19 line 932: readable bytes behind the last part of a request are ig
   }
 });
 
-Deno.test("v19 line 305: services that are not on offer are NOTSUPP, for sessions and for requests", async () => {
+Deno.test("v19 line 305, QEMU 15b11a1da6: services that are not on offer are NOTSUPP, for sessions and for requests", async () => {
   await withDriver("fixed", async (driver) => {
     const { session } = cipherSample();
     for (const opcode of [0x0402, 0x0502, 0xff02, 0x0002_0002]) {
