@@ -9,8 +9,11 @@ import { ROOT } from "../cli/programs.ts";
 /** A test by its file, below `test/`, and its name as it is written there. */
 export type TestName = readonly [file: string, name: string];
 
-/** A string that is the first argument of a call: where tests, and those who declare several at once, have the name. */
-const FIRST_ARGUMENT = /\(\s*(["`])((?:\\.|(?!\1)[^\\\n])*)\1\s*[,)]/g;
+/**
+ * A string that is a call's first argument, or called `name`: where tests, and those who declare several at once, have
+ * the name.
+ */
+const NAME = /(?:\(|\bname:)\s*(["`])((?:\\.|(?!\1)[^\\\n])*)\1\s*[,)]/g;
 
 const namesByFile = new Map<string, ReadonlySet<string>>();
 
@@ -19,7 +22,7 @@ export function namesIn(path: string): ReadonlySet<string> {
   let names = namesByFile.get(path);
   if (names === undefined) {
     const text = Deno.readTextFileSync(`${ROOT}test/${path}`);
-    names = new Set([...text.matchAll(FIRST_ARGUMENT)].map(([, , name]) => name!));
+    names = new Set([...text.matchAll(NAME)].map(([, , name]) => name!));
     namesByFile.set(path, names);
   }
   return names;
