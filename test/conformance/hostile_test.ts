@@ -277,7 +277,7 @@ Deno.test("Linux's loop on the control queue: control requests are answered whil
       assertEquals(done, 10_000);
     },
     { dataQueues: 2 },
-    { dataQueueCount: 2, regions: [{ guestAddress: 0, sizeBytes: 512 << 20 }] },
+    { dataQueueCount: 2, regions: [{ guestAddress: 0, sizeBytes: 512 << 20 }], timeoutMs: 60_000 },
   );
 });
 
