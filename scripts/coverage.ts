@@ -4,7 +4,8 @@
  *   coverage.ts REPORT FLOORS [--raise] [--lines]
  *
  * FLOORS is a JSON object: a folder to the least percentage of its lines that the tests have to run. `--raise` writes
- * the floors up to what was reached, `--lines` names the lines that nothing has run. Exit code 1 below a floor.
+ * the floors up to what was reached, less what differs from run to run; `--lines` names the lines that nothing has run.
+ * Exit code 1 below a floor, or if a floor is below what it was in some commit.
  *
  * @module
  */
@@ -63,6 +64,40 @@ export function complaints(reached: readonly RoomCoverage[], floors: Readonly<Re
   });
 }
 
+/** Percents that two runs of tests which draw by chance may differ by. */
+const MARGIN = 0.5;
+
+/** Floors for what was reached: whole percents below it, and none below the one that there is. */
+export function raised(
+  reached: readonly RoomCoverage[],
+  floors: Readonly<Record<string, number>>,
+): Record<string, number> {
+  return Object.fromEntries(reached.map((coverage) => {
+    const { room } = coverage;
+    return [room, Math.max(floors[room]!, Math.floor(percentOf(coverage) - MARGIN))];
+  }));
+}
+
+/** Floors of `now` that are below, or missing beside, those of `before`: a sentence each. */
+export function fallen(now: Readonly<Record<string, number>>, before: Readonly<Record<string, number>>): string[] {
+  return Object.entries(before).filter(([room, floor]) => !(now[room]! >= floor)).map(([room, floor]) =>
+    `${room}: the floor was ${floor} % once and is ${now[room] ?? "nowhere"} now; it may only rise`
+  );
+}
+
+/** What the floors were in each commit that changed them, as far as git can tell. */
+function formerFloors(path: string): Record<string, number>[] {
+  const git = (...args: string[]): string => {
+    const { success, stdout } = new Deno.Command("git", { args, stderr: "null" }).outputSync();
+    return success ? new TextDecoder().decode(stdout) : "";
+  };
+  const commits = git("log", "--format=%H", "--", path).split("\n").filter((line) => line !== "");
+  if (commits.length === 0) console.warn("coverage: git tells of no former floors to compare with");
+  return commits.map((commit) => git("show", `${commit}:${path}`)).filter((text) => text !== "").map((text) =>
+    JSON.parse(text)
+  );
+}
+
 /** Numbers of lines as ranges. */
 function rangesOf(numbers: readonly number[]): string {
   const ranges: string[] = [];
@@ -95,10 +130,12 @@ function main(args: readonly string[]): number {
     }
   }
   if (args.includes("--raise")) {
-    const raised = reached.map((coverage) => [coverage.room, Math.max(floors[coverage.room]!, percentOf(coverage))]);
-    Deno.writeTextFileSync(floorsPath, `${JSON.stringify(Object.fromEntries(raised), null, 2)}\n`);
+    Deno.writeTextFileSync(floorsPath, `${JSON.stringify(raised(reached, floors), null, 2)}\n`);
   }
-  const found = complaints(reached, floors);
+  const found = [
+    ...complaints(reached, floors),
+    ...formerFloors(floorsPath).flatMap((former) => fallen(floors, former)),
+  ];
   for (const line of found) console.error(`coverage: ${line}`);
   return found.length === 0 ? 0 : 1;
 }

@@ -302,6 +302,25 @@ Deno.test("v19 line 305, QEMU 15b11a1da6: services that are not on offer are NOT
   });
 });
 
+Deno.test("v19 line 908: a session is destroyed by the destruction of any service: its id alone counts", async () => {
+  for (const mode of ["fixed", "mux"] as const) {
+    await withDriver(mode, async (driver) => {
+      for (const { session, request } of [cipherSample(), hashSample(), macSample(), aeadSample(), chainSample()]) {
+        for (const service of ["cipher", "hash", "mac", "aead", "akcipher"] as const) {
+          const sessionId = await driver.createSession(session);
+          assertEquals(
+            await driver.destroySession(service, sessionId),
+            w.STATUS_OK,
+            `${session.service} by ${service}`,
+          );
+          assertStatus(await driver.request({ ...request, sessionId }), w.STATUS_INVSESS, "it is gone");
+          assertEquals(await driver.destroySession(service, sessionId), w.STATUS_ERR, "once");
+        }
+      }
+    });
+  }
+});
+
 Deno.test("v19 line 1453: additional data stands before the source, but behind it in a chain's session under MUX_MODE and in AEAD", async () => {
   const aad = bytes(16, 31);
   for (const mode of ["fixed", "mux", "stateless"] as const) {
