@@ -11,7 +11,13 @@ import { seccompProgram } from "./seccomp.ts";
 
 const PR_SET_DUMPABLE = 4;
 const PR_SET_NO_NEW_PRIVS = 38;
-const RLIMIT_CORE = 4n;
+/**
+ * Limits of resources by their numbers, and what is enough: no core dumps, in which keys would stand (CORE); descriptors
+ * for 65 rings, 64 regions and 64 isolates many times over (NOFILE); no message queues (MSGQUEUE). Not among them: FSIZE,
+ * as the log may go to a file and records of requests under way are files of memory; NPROC, which counts all of a user's
+ * threads, and isolates start later; AS and DATA, as V8 reserves more than it ever touches.
+ */
+const LIMITS: readonly (readonly [resource: bigint, most: bigint])[] = [[4n, 0n], [7n, 4096n], [12n, 0n]];
 const O_PATH_DIRECTORY_CLOEXEC = 0o10000000n | 0o200000n | 0o2000000n;
 const AT_FDCWD = 0xffff_ffff_ffff_ff9cn;
 const SECCOMP_SET_MODE_FILTER = 1n;
@@ -49,11 +55,23 @@ function withBytes<T>(bytes: Uint8Array, body: (address: bigint, mapping: Mappin
   }
 }
 
-/** No core dumps, no tracing by the same user, no privileges from files that are executed. */
+/** No core dumps, no tracing by the same user, no privileges from files that are executed, limits. */
 function harden(): void {
   if (libc.prctl(PR_SET_NO_NEW_PRIVS, 1n, 0n, 0n, 0n) !== 0) throw new SystemError("prctl(NO_NEW_PRIVS)", errno());
   libc.prctl(PR_SET_DUMPABLE, 0n, 0n, 0n, 0n);
-  withBytes(new Uint8Array(16), (address) => call(NUMBERS.prlimit64, 0n, RLIMIT_CORE, address, 0n));
+  for (const [resource, most] of LIMITS) lower(resource, most);
+}
+
+/** Lowers a limit to `most`, for good; one that is lower already stays. */
+function lower(resource: bigint, most: bigint): void {
+  // struct rlimit64: what holds now, and how far it may be raised again.
+  withBytes(new Uint8Array(16), (address, { buffer }) => {
+    if (call(NUMBERS.prlimit64, 0n, resource, 0n, address) !== 0) return;
+    const limits = new BigUint64Array(buffer, 0, 2);
+    const hard = limits[1]! < most ? limits[1]! : most;
+    limits.fill(hard);
+    call(NUMBERS.prlimit64, 0n, resource, address, 0n);
+  });
 }
 
 /** Landlock for this thread and those it starts: no change to any file, but what `directories` hold may be removed. */

@@ -68,10 +68,14 @@ export class Running {
   readonly #readers: Promise<void>[];
   #hasEnded = false;
 
-  /** Starts `program`. */
-  constructor(program: string, args: readonly string[]) {
+  /** Starts `program`; `options` say as whom, and with what in its environment. */
+  constructor(
+    program: string,
+    args: readonly string[],
+    options: Pick<Deno.CommandOptions, "uid" | "gid" | "env"> = {},
+  ) {
     const piped = { stdin: "null", stdout: "piped", stderr: "piped" } as const;
-    this.#child = new Deno.Command(program, { args: [...args], ...piped }).spawn();
+    this.#child = new Deno.Command(program, { args: [...args], ...options, ...piped }).spawn();
     this.#child.status.then(() => this.#hasEnded = true);
     this.#readers = [
       this.#read(this.#child.stdout, (text) => this.stdout += text),

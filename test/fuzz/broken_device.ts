@@ -6,6 +6,7 @@
  */
 import { main } from "../../src/cli/main.ts";
 import { DataPath } from "../../src/device/data_queue.ts";
+import { JobPool } from "../../src/device/jobs.ts";
 import { closeFd, createEventFd } from "../../src/os/event_fd.ts";
 import { viewOf } from "../../src/os/memory_map.ts";
 import type { ChainBatch } from "../../src/virtqueue/chain.ts";
@@ -50,6 +51,18 @@ const FAULTS: Readonly<Record<string, () => void>> = {
       for (;;);
     }),
   "lost-request": () => afterProcess(100, (batch) => batch.count = Math.max(0, batch.count - 1)),
+  "wrong-operation": () => {
+    const pool = JobPool.prototype as unknown as { outputAddress: (slot: number) => number };
+    const { outputAddress } = pool;
+    let address = 0;
+    // Every result is looked for twice: to be copied, and to be wiped.
+    const sometimes = every(7, () => new Uint8Array(viewOf(address, 1))[0]! ^= 1);
+    pool.outputAddress = function (slot: number): number {
+      address = outputAddress.call(this, slot);
+      sometimes();
+      return address;
+    };
+  },
   "leaked-descriptor": () => {
     const close = Connection.prototype.close;
     Connection.prototype.close = function (): Promise<void> {

@@ -13,6 +13,7 @@ import { makeRandom } from "../../src/driver/random.ts";
 import { OP_DECRYPT } from "../../src/wire/virtio_crypto.ts";
 import { RawRing } from "../conformance/raw_ring.ts";
 import { allSamples, assertAnswer, assertStatus } from "../conformance/support.ts";
+import { asymmetric } from "./asymmetric.ts";
 import type { Bed } from "./bed.ts";
 import type { CanaryMemory } from "./canary_memory.ts";
 import { messages, replayConversation, type StoredStep } from "./messages.ts";
@@ -22,7 +23,7 @@ import { rings } from "./rings.ts";
 import type { Target } from "./target.ts";
 
 /** Every kind of hostility. */
-export const TARGETS: readonly Target[] = [rings, requests, messages, rewriting];
+export const TARGETS: readonly Target[] = [rings, requests, asymmetric, messages, rewriting];
 
 interface Kept {
   /** What is interesting about it. */
