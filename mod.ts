@@ -33,11 +33,21 @@ import * as wire from "./src/wire/virtio_crypto.ts";
 
 export { serve, type ServedDevice, type ServeOptions } from "./src/cli/serve.ts";
 export { LibraryMissingError, type LibrarySpec } from "./ffi/library.ts";
+export type {
+  ControlCounts,
+  DeviceStatistics,
+  Distribution,
+  QueueStatistics,
+  RequestCounts,
+  RingState,
+  SessionStatistics,
+} from "./src/device/statistics.ts";
+export type { DeviceSnapshot } from "./src/statistics/snapshot.ts";
 export type { AsymmetricDialect } from "./src/device/dialect.ts";
 export type { EngineName } from "./src/engine/engines.ts";
 export { SystemError } from "./src/os/errno.ts";
 export type { Log, LogLevel } from "./src/vhost_user/log.ts";
-export { ServerError } from "./src/vhost_user/server.ts";
+export { ServerError } from "./src/os/listening_socket.ts";
 
 export {
   type Bare,

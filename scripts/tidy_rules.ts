@@ -21,7 +21,8 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   // Of the device, the socket knows the interface it speaks to; of the rings, how large their records are.
   vhost_user: ["src/device/backend.ts", "src/virtqueue/inflight.ts", "memory", "os", "wire"],
   worker: ["device", "virtqueue", "engine", "memory", "os", "wire"],
-  cli: ["vhost_user", "worker", "device", "engine", "os", ""],
+  statistics: ["device", "os"],
+  cli: ["statistics", "vhost_user", "worker", "device", "engine", "os", "wire", ""],
   // The other side knows nothing of this one.
   driver: ["wire", "os", "ffi"],
 };
@@ -64,6 +65,9 @@ export const DATA_PATH: Readonly<Record<string, Readonly<Record<string, string>>
   "src/device/jobs.ts": { post: "keeps where the result goes; what follows takes microseconds at the least" },
   "src/device/contexts.ts": { "#load": "runs for a session's first request in an isolate" },
   "src/device/data_request.ts": {},
+  "src/device/counters.ts": { createCounterMemory: "runs once for a queue" },
+  "src/device/series.ts": {},
+  "src/os/clock.ts": {},
   "src/device/data_queue.ts": {},
   "src/device/asymmetric_request.ts": {},
 };

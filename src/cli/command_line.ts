@@ -33,7 +33,7 @@ export interface OptionRow {
 
 /** What a command line holds. */
 export interface CommandLine {
-  /** The value of an option that takes one; undefined if it was not given. Throws {@linkcode UsageError}. */
+  /** The value of an option that takes one; undefined if it was not given. */
   text(name: string): string | undefined;
   /** True if an option that takes no value was given. */
   has(name: string): boolean;
@@ -41,6 +41,10 @@ export interface CommandLine {
 
 /** Splits `args` by the table `rows`; `whose` begins the error about anything else. Throws {@linkcode UsageError}. */
 export function splitCommandLine(args: string[], rows: readonly OptionRow[], whose: string): CommandLine {
+  for (const { name, value } of rows) {
+    const given = args.find((arg) => arg.startsWith(`--${name}=`));
+    if (value === undefined && given !== undefined) throw new UsageError(`--${name} takes no value, as in "${given}"`);
+  }
   const takingValues = rows.filter(({ value }) => value !== undefined).map(({ name }) => name);
   const parsed: Record<string, unknown> = parseArgs(args, {
     string: takingValues,
@@ -51,13 +55,12 @@ export function splitCommandLine(args: string[], rows: readonly OptionRow[], who
       throw new UsageError(`${whose} "${arg}"`);
     },
   });
-  const text = (name: string): string | undefined => {
-    const values = (parsed[name] ?? []) as string[];
-    if (values.length > 1) throw new UsageError(`--${name} was given more than once: give it one value`);
-    if (values[0] === "") throw new UsageError(`--${name} needs a value`);
-    return values[0];
-  };
-  return { text, has: (name) => parsed[name] === true };
+  const values = new Map(takingValues.map((name) => [name, (parsed[name] ?? []) as readonly string[]]));
+  for (const [name, given] of values) {
+    if (given.length > 1) throw new UsageError(`--${name} was given more than once: give it one value`);
+    if (given[0] === "") throw new UsageError(`--${name} needs a value`);
+  }
+  return { text: (name) => values.get(name)?.[0], has: (name) => parsed[name] === true };
 }
 
 /** A whole number from `min` to `max`; `fallback` if there is no `text`. Throws {@linkcode UsageError}. */

@@ -5,24 +5,10 @@
  */
 import type { OptionRow } from "./command_line.ts";
 import { type CommandRow, COMMANDS, OPTION_GROUPS } from "./option_table.ts";
+import { wrap } from "./wrap.ts";
 
 const WIDTH = 80;
 const INDENT = 28;
-
-/** Breaks `text` into lines of at most `width` columns. */
-function wrap(text: string, width: number): string[] {
-  const lines: string[] = [];
-  let line = "";
-  for (const word of text.split(" ")) {
-    if (line !== "" && line.length + 1 + word.length > width) {
-      lines.push(line);
-      line = word;
-    } else {
-      line = line === "" ? word : `${line} ${word}`;
-    }
-  }
-  return [...lines, line];
-}
 
 function paragraph(text: string): string {
   return wrap(text, WIDTH).join("\n");

@@ -4,19 +4,27 @@
  *
  * @module
  */
-import { DATA_QUEUES_MAX, POLL_US_DEFAULT, SESSIONS_DEFAULT, SESSIONS_MAX } from "../device/limits.ts";
+import { DATA_QUEUES_MAX, POLL_US_DEFAULT, SESSIONS_DEFAULT, SESSIONS_MAX, SOCKETS_MAX } from "../device/limits.ts";
 import type { AsymmetricDialect } from "../device/dialect.ts";
 import { ENGINES } from "../engine/engines.ts";
 import type { LogLevel } from "../vhost_user/log.ts";
 import { BENCH } from "./bench_options.ts";
 import type { OptionRow } from "./command_line.ts";
+import { LOG_VARIABLE } from "./environment.ts";
+import type { LogFormat } from "./log.ts";
 
 /** Services, by number, as options name them. */
 export const SERVICE_NAMES: readonly string[] = ["cipher", "hash", "mac", "aead", "akcipher"];
 /** Levels of the log, the fewest lines first. */
 export const LOG_LEVELS: readonly LogLevel[] = ["error", "warn", "info", "debug"];
+/** Forms of the log's lines. */
+export const LOG_FORMATS: readonly LogFormat[] = ["text", "json"];
 /** Forms of the asymmetric service. */
 export const ASYMMETRIC_FORMS: readonly AsymmetricDialect[] = ["akcipher", "rfc3", "off"];
+/** A shell that completions can be had for. */
+export type Shell = "bash" | "zsh" | "fish";
+/** All of them. */
+export const SHELLS: readonly Shell[] = ["bash", "zsh", "fish"];
 /** What a switch may be. */
 export const ON_OFF: readonly ("on" | "off")[] = ["on", "off"];
 
@@ -42,8 +50,20 @@ const WHERE: OptionGroup = {
     {
       name: "fd",
       value: "NUMBER",
-      help: "Serve the unix socket that was inherited as this descriptor, connected or listening.",
+      help:
+        "Serve the unix socket that was inherited as this descriptor, connected or listening. With neither this nor " +
+        "--socket-path, sockets that systemd passes (LISTEN_FDS) are served.",
       details: "A connected socket is served until the VMM disconnects.",
+    },
+    {
+      name: "socket-count",
+      short: "c",
+      value: "N",
+      help:
+        `Serve N devices, 1 to ${SOCKETS_MAX}, each with sessions and workers of its own: on PATH0, PATH1 and so on, ` +
+        "or on N descriptors in a row.",
+      details: "Without this option there is one device, on PATH itself. One that ends leaves the others alone; the " +
+        "program ends with the last.",
     },
     {
       name: "socket-mode",
@@ -55,7 +75,10 @@ const WHERE: OptionGroup = {
       value: "GID",
       help: "Group of the socket, by its number (default: as the system says).",
     },
-    { name: "once", help: "Exit when the first frontend has disconnected." },
+    {
+      name: "once",
+      help: "Exit when the first frontend has disconnected; with several devices, when each has had one.",
+    },
   ],
 };
 
@@ -121,7 +144,11 @@ const HOW: OptionGroup = {
       help: "Microseconds that a worker looks at its rings before it sleeps, at most " +
         `(default ${POLL_US_DEFAULT}; it adapts).`,
     },
-    { name: "pin-cpus", value: "LIST", help: "Processors to tie workers to, in turn, as in 2,3." },
+    {
+      name: "pin-cpus",
+      value: "LIST",
+      help: "Processors to tie workers to, in turn, as in 2,3; those of all devices together.",
+    },
     {
       name: "sandbox",
       value: "on|off",
@@ -129,10 +156,26 @@ const HOW: OptionGroup = {
       help: "Give up programs, new connections and changes to files once serving starts (default on).",
     },
     {
+      name: "stats-socket",
+      value: "PATH",
+      isPath: true,
+      help: "Give out counters on the unix socket PATH: in Prometheus's format, and to the command stats.",
+      details:
+        "It speaks HTTP/1.0: / and /metrics are the exposition for Prometheus, /json is the same as JSON. Whoever " +
+        "connects and sends nothing gets the exposition without a header. Permissions are those of --socket-mode and " +
+        "--socket-group. SIGUSR2 prints the page of the command stats to standard error, with or without this option.",
+    },
+    {
       name: "log-level",
       value: "LEVEL",
       choices: LOG_LEVELS,
-      help: "error, warn, info (default) or debug. Lines go to standard error.",
+      help: `error, warn, info or debug (default: what ${LOG_VARIABLE} says, else info). Lines go to standard error.`,
+    },
+    {
+      name: "log-format",
+      value: "text|json",
+      choices: LOG_FORMATS,
+      help: "Lines for people (default), or a JSON object a line: time, level, message, socket.",
     },
   ],
 };
@@ -140,9 +183,23 @@ const HOW: OptionGroup = {
 const PRINT: OptionGroup = {
   title: "To print something and exit",
   options: [
-    { name: "print-capabilities", help: "What a management program wants to know, as JSON." },
+    {
+      name: "list-algorithms",
+      help:
+        "Every algorithm of the specification: lengths of keys, and the library of this host that serves it, or why " +
+        "none does. Heeds --engines and --asymmetric.",
+    },
+    { name: "json", help: "With --list-algorithms: as JSON." },
+    { name: "print-capabilities", help: "What a management program wants to know, as JSON; all else is ignored." },
+    { name: "print-man", help: "The manual page, for man -l." },
+    {
+      name: "print-completion",
+      value: "SHELL",
+      choices: SHELLS,
+      help: `What a shell reads to complete this program's options: ${SHELLS.join(", ")}.`,
+    },
     { name: "version", short: "V", help: "The versions of this program, Deno and OpenSSL." },
-    { name: "help", short: "h", help: "This text." },
+    { name: "help", short: "h", help: "The options and commands, in short." },
   ],
 };
 
@@ -197,5 +254,25 @@ export const PROBE: CommandRow = {
   exitStatus: "0 if all that can be negotiated passed, 1 if something failed, 2 for a wrong command line.",
 };
 
+/** The command that prints what a running device has counted. */
+export const STATS: CommandRow = {
+  name: "stats",
+  usage: "--stats-socket=PATH [OPTION]...",
+  summary: "prints what a running device has counted",
+  about: [
+    "Asks a device that runs with --stats-socket=PATH, and prints a page: its sessions, its queues and the requests it " +
+    "has answered, with rates since its start or, with --watch, of the last second.",
+    "For a request, half and 99 % are upper bounds, within a factor of two, of the time that half and 99 % of them took " +
+    "from being taken out of the ring to their completion. One batch in 61 is measured.",
+  ],
+  options: [
+    { name: "stats-socket", value: "PATH", isPath: true, help: "The device's statistics socket." },
+    { name: "watch", help: "Again every second, until interrupted." },
+    { name: "json", help: "Print the counters as JSON, a line each time." },
+    { name: "help", short: "h", help: "Print this text and exit." },
+  ],
+  exitStatus: "0 after a page, 1 if there is no device to ask, 2 for a wrong command line.",
+};
+
 /** All commands. */
-export const COMMANDS: readonly CommandRow[] = [PROBE, BENCH];
+export const COMMANDS: readonly CommandRow[] = [PROBE, BENCH, STATS];

@@ -4,17 +4,33 @@
  * @module
  */
 import type { AsymmetricDialect } from "../device/dialect.ts";
-import { DATA_QUEUES_MAX, POLL_US_DEFAULT, SESSIONS_DEFAULT, SESSIONS_MAX } from "../device/limits.ts";
+import { DATA_QUEUES_MAX, POLL_US_DEFAULT, SESSIONS_DEFAULT, SESSIONS_MAX, SOCKETS_MAX } from "../device/limits.ts";
 import { type EngineName, ENGINES } from "../engine/engines.ts";
-import type { LogLevel } from "../vhost_user/log.ts";
 import { choice, type CommandLine, integer, splitCommandLine, UsageError } from "./command_line.ts";
-import { ASYMMETRIC_FORMS, LOG_LEVELS, ON_OFF, OPTIONS, SERVICE_NAMES } from "./option_table.ts";
+import { type Environment, LOG_VARIABLE, processEnvironment } from "./environment.ts";
+import type { LogOptions } from "./log.ts";
+import {
+  ASYMMETRIC_FORMS,
+  LOG_FORMATS,
+  LOG_LEVELS,
+  ON_OFF,
+  OPTIONS,
+  SERVICE_NAMES,
+  type Shell,
+  SHELLS,
+} from "./option_table.ts";
+import { type Place, placesOf } from "./places.ts";
+
+/** What the program is to do: serve, or print something and end. */
+export type Action = "serve" | typeof PRINT_ACTIONS[number];
+
+/** The options that make it print, in the order in which they count. */
+const PRINT_ACTIONS = ["help", "version", "list-algorithms", "print-man", "print-completion"] as const;
 
 /** Options, checked. */
 export interface Options {
-  /** Where to be served: exactly one of the two is set unless an action below ends the program first. */
-  readonly socketPath: string | undefined;
-  readonly fd: number | undefined;
+  /** Where devices are served, one in each place; none if `action` is not to serve. */
+  readonly places: readonly Place[];
   readonly queues: number;
   /** 0: no worker isolates. */
   readonly workers: number;
@@ -29,10 +45,16 @@ export interface Options {
   readonly socketMode: number | undefined;
   /** Group id. */
   readonly socketGroup: number | undefined;
+  /** Where counters are given out. */
+  readonly statsSocket: string | undefined;
   readonly sandbox: boolean;
   readonly once: boolean;
-  readonly logLevel: LogLevel;
-  readonly action: "serve" | "print-capabilities" | "version" | "help";
+  readonly log: LogOptions;
+  readonly action: Action;
+  /** What is printed is JSON. */
+  readonly json: boolean;
+  /** Whose completions are printed. */
+  readonly shell: Shell;
 }
 
 function workerCount(text: string | undefined, queues: number): number {
@@ -41,8 +63,11 @@ function workerCount(text: string | undefined, queues: number): number {
   return Math.min(queues, integer("workers", text, 0, 0, DATA_QUEUES_MAX));
 }
 
-function cpuList(text: string | undefined): number[] {
+function cpuList(text: string | undefined, workers: number): number[] {
   if (text === undefined) return [];
+  if (workers === 0) {
+    throw new UsageError("--pin-cpus ties workers to processors, and there are none: give --workers too");
+  }
   return text.split(",").map((part) => integer("pin-cpus", part, 0, 0, 1023));
 }
 
@@ -76,37 +101,52 @@ function socketMode(text: string | undefined): number | undefined {
   return parseInt(text, 8);
 }
 
-/** Which of the options that print something was given. */
-function actionOf(line: CommandLine): Options["action"] {
-  if (line.has("help")) return "help";
-  if (line.has("version")) return "version";
-  if (line.has("print-capabilities")) return "print-capabilities";
-  return "serve";
+function logOptions({ text }: CommandLine, environment: Environment): LogOptions {
+  const inherited = choice(LOG_VARIABLE, environment(LOG_VARIABLE), "info", LOG_LEVELS);
+  return {
+    level: choice("--log-level", text("log-level"), inherited, LOG_LEVELS),
+    format: choice("--log-format", text("log-format"), "text", LOG_FORMATS),
+  };
 }
 
-function checkPlace({ socketPath, fd }: Options): void {
-  if (socketPath !== undefined && fd !== undefined) {
-    throw new UsageError("--socket-path and --fd exclude each other: a device is served in one place");
-  }
-  if (socketPath === undefined && fd === undefined) {
-    throw new UsageError("say where to serve: --socket-path=PATH or --fd=NUMBER");
-  }
-}
-
-/** Reads a command line. Throws {@linkcode UsageError}. */
-export function readOptions(commandLine: string[]): Options {
-  const line = splitCommandLine(commandLine, OPTIONS, "there is no option or command");
+function places(line: CommandLine, environment: Environment): readonly Place[] {
   const { text } = line;
   const fd = text("fd");
-  const group = text("socket-group");
-  const queues = integer("queues", text("queues"), 1, 1, DATA_QUEUES_MAX);
-  const options: Options = {
-    socketPath: text("socket-path"),
+  const count = text("socket-count");
+  const socketPath = text("socket-path");
+  for (const name of ["socket-mode", "socket-group"]) {
+    if (text(name) !== undefined && socketPath === undefined && text("stats-socket") === undefined) {
+      throw new UsageError(
+        `--${name} is for sockets that --socket-path and --stats-socket make: give one of them too, or not this`,
+      );
+    }
+  }
+  return placesOf({
+    socketPath,
     fd: fd === undefined ? undefined : integer("fd", fd, -1, 0, 1 << 20),
+    count: count === undefined ? undefined : integer("socket-count", count, 1, 1, SOCKETS_MAX),
+  }, environment);
+}
+
+/** Reads a command line, and what `environment` adds to it. Throws {@linkcode UsageError}. */
+export function readOptions(commandLine: string[], environment: Environment = processEnvironment): Options {
+  const line = splitCommandLine(commandLine, OPTIONS, "there is no option or command");
+  const { text } = line;
+  const group = text("socket-group");
+  const shell = text("print-completion");
+  const action = PRINT_ACTIONS.find((name) => name === "print-completion" ? shell !== undefined : line.has(name)) ??
+    "serve";
+  if (line.has("json") && action !== "list-algorithms" && action !== "help") {
+    throw new UsageError("--json is for --list-algorithms: give both, or neither");
+  }
+  const queues = integer("queues", text("queues"), 1, 1, DATA_QUEUES_MAX);
+  const workers = workerCount(text("workers"), queues);
+  return {
+    places: action === "serve" ? places(line, environment) : [],
     queues,
-    workers: workerCount(text("workers"), queues),
+    workers,
     pollUs: integer("poll-us", text("poll-us"), POLL_US_DEFAULT, 0, 1_000_000),
-    cpus: cpuList(text("pin-cpus")),
+    cpus: cpuList(text("pin-cpus"), workers),
     maxSessions: integer("max-sessions", text("max-sessions"), SESSIONS_DEFAULT, 1, SESSIONS_MAX),
     mux: choice("--mux", text("mux"), "on", ON_OFF) === "on",
     statelessServices: services(text("stateless")),
@@ -116,9 +156,10 @@ export function readOptions(commandLine: string[]): Options {
     socketGroup: group === undefined ? undefined : integer("socket-group", group, -1, 0, 2 ** 31 - 1),
     sandbox: choice("--sandbox", text("sandbox"), "on", ON_OFF) === "on",
     once: line.has("once"),
-    logLevel: choice("--log-level", text("log-level"), "info", LOG_LEVELS),
-    action: actionOf(line),
+    statsSocket: text("stats-socket"),
+    log: logOptions(line, environment),
+    action,
+    json: line.has("json"),
+    shell: choice("--print-completion", shell, "bash", SHELLS),
   };
-  if (options.action === "serve") checkPlace(options);
-  return options;
 }

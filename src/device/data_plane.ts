@@ -4,7 +4,7 @@
  * @module
  */
 import { GuestMemory, type MemoryRegion } from "../memory/guest_memory.ts";
-import { drainEventFd } from "../os/event_fd.ts";
+import { takeSignals } from "../os/event_fd.ts";
 import type { EventLoop } from "../os/event_loop.ts";
 import type { RingSetup } from "./backend.ts";
 import { ringFeatures } from "./dialect.ts";
@@ -92,7 +92,7 @@ export class LocalPlane implements DataPlane {
     this.#setups.set(ring.index, ring);
     if (ring.kickFd >= 0) {
       this.#loop.watch(ring.kickFd, () => {
-        drainEventFd(ring.kickFd);
+        queue.counters.kicked(takeSignals(ring.kickFd));
         this.#serve(ring.index);
       });
     } else {

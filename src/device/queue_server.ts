@@ -12,6 +12,7 @@ import { PackedRing, parsePackedBase } from "../virtqueue/packed.ts";
 import { type Ring, RING_FAULTS, RING_OK, type RingFeatures, type RingLayout } from "../virtqueue/ring.ts";
 import { SplitRing } from "../virtqueue/split.ts";
 import { availBytes, DESC_BYTES, EVENT_SUPPRESSION_BYTES, QUEUE_SIZE_MAX, usedBytes } from "../wire/vring.ts";
+import { type CounterMemory, createCounterMemory, QueueCounters } from "./counters.ts";
 import type { JobPool } from "./jobs.ts";
 import { type RingSetup, RingSetupError } from "./backend.ts";
 import { TURN_BATCHES_MAX } from "./limits.ts";
@@ -20,12 +21,17 @@ import { TURN_BATCHES_MAX } from "./limits.ts";
 export interface BatchProcessor {
   /** What queues fetch into. */
   readonly batch: ChainBatch;
-  /** Fills in results, statuses and used lengths of the whole batch; what became one of `jobs` leaves it. */
-  process(jobs: JobPool | null): void;
+  /**
+   * Fills in results, statuses and used lengths of the whole batch, each request counted in `counters`; what became one
+   * of `jobs` leaves it.
+   */
+  process(jobs: JobPool | null, counters: QueueCounters): void;
 }
 
 /** One queue: stopped, or with a ring that it serves. */
 export class QueueServer {
+  /** What happens on the queue. */
+  readonly counters: QueueCounters;
   readonly #name: string;
   readonly #processor: BatchProcessor;
   readonly #onFault: (message: string) => void;
@@ -41,14 +47,16 @@ export class QueueServer {
 
   /**
    * A stopped queue called `name`, whose requests `processor` answers, some of them by way of `jobs`; `onFault` hears
-   * of broken rings.
+   * of broken rings. What happens is counted in `numbers`.
    */
   constructor(
     name: string,
     processor: BatchProcessor,
     onFault: (message: string) => void,
     jobs: JobPool | null = null,
+    numbers: CounterMemory = createCounterMemory(),
   ) {
+    this.counters = new QueueCounters(numbers);
     this.#jobs = jobs;
     this.#name = name;
     this.#processor = processor;
@@ -76,6 +84,7 @@ export class QueueServer {
     this.#callFd = setup.callFd;
     this.#errFd = setup.errFd;
     this.#faultReported = false;
+    this.counters.started(packed, setup.size, setup.base);
   }
 
   #makeRing(layout: RingLayout, memory: GuestMemory, features: RingFeatures, inflightAddress: number): Ring {
@@ -152,6 +161,7 @@ export class QueueServer {
   /** Stops; returns where to go on. */
   stop(): number {
     const base = this.#ring?.base() ?? 0;
+    if (this.#ring !== null) this.counters.stopped(base);
     this.#ring = null;
     this.#setup = null;
     return base;
@@ -177,11 +187,16 @@ export class QueueServer {
     const jobs = this.#jobs;
     if (jobs === null || jobs.openCount === 0) return 0;
     const { batch } = this.#processor;
-    const count = jobs.collect(batch);
-    if (count > 0 && this.#ring !== null && this.#ring.complete(batch) && this.#callFd >= 0) {
-      signalEventFd(this.#callFd);
-    }
+    const count = jobs.collect(batch, this.counters);
+    if (count > 0 && this.#ring !== null) this.#complete(this.#ring);
     return count;
+  }
+
+  /** Hands the batch back to the driver, and tells it so if it wants to hear. */
+  #complete(ring: Ring): void {
+    if (!ring.complete(this.#processor.batch) || this.#callFd < 0) return;
+    signalEventFd(this.#callFd);
+    this.counters.called();
   }
 
   /** Resolves when no job is under way any more; requests that come meanwhile stay in the ring. */
@@ -213,9 +228,11 @@ export class QueueServer {
       if (ring.fault !== RING_OK) this.#reportFault(ring.fault);
       return 0;
     }
-    this.#processor.process(this.#jobs);
+    this.counters.batchTaken(count);
+    this.#processor.process(this.#jobs, this.counters);
     this.#jobs?.announce();
-    if (batch.count > 0 && ring.complete(batch) && this.#callFd >= 0) signalEventFd(this.#callFd);
+    if (batch.count > 0) this.#complete(ring);
+    this.counters.batchCompleted(batch.count, ring.base());
     return count;
   }
 
@@ -241,6 +258,7 @@ export class QueueServer {
   #reportFault(fault: number): void {
     if (this.#faultReported) return;
     this.#faultReported = true;
+    this.counters.broke(fault);
     if (this.#errFd >= 0) signalEventFd(this.#errFd);
     this.#onFault(`${this.#name} is broken and stands still until it is set up again: ${RING_FAULTS[fault]}`);
   }

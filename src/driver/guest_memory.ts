@@ -128,6 +128,14 @@ export class DriverMemory {
     }
   }
 
+  /** From now on, nothing is handed out of the first and last `marginBytes` bytes of any region. */
+  protected keepMargins(marginBytes: number): void {
+    for (const region of this.#regions) {
+      region.next = Math.max(region.next, marginBytes);
+      region.end = Math.min(region.end, region.sizeBytes - marginBytes);
+    }
+  }
+
   /** The regions, as they are told to a backend. */
   get regions(): readonly DriverRegion[] {
     return this.#regions;

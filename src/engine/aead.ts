@@ -57,7 +57,7 @@ function zeroSpan(segments: SegmentTable, span: Span): void {
   let rest = span.length;
   while (rest > 0) {
     const piece = Math.min(rest, segments.length[segment]! - offset);
-    if (piece > 0) fillBytes(segments.address[segment]! + offset, 0, piece);
+    if (piece > 0) fillBytes(segments.addressOf(segment) + offset, 0, piece);
     rest -= piece;
     segment++;
     offset = 0;
@@ -79,6 +79,13 @@ function cutTag(operation: Operation, encrypt: boolean): boolean {
   sliceSpan(segments, result, dst, 0, textLen);
   sliceSpan(segments, tag, whole, textLen, tagLen);
   return true;
+}
+
+/** Bytes that a tag of GCM may have (SP 800-38D, 5.2.1.2): 4, 8, and 12 to 16, a bit each. */
+const GCM_TAG_LENGTHS = 1 << 4 | 1 << 8 | 1 << 12 | 1 << 13 | 1 << 14 | 1 << 15 | 1 << 16;
+
+function isGcmTag(tagLen: number): boolean {
+  return tagLen <= 16 && (GCM_TAG_LENGTHS >>> tagLen & 1) !== 0;
 }
 
 /** GCM and ChaCha20-Poly1305. */
@@ -105,7 +112,7 @@ export class EvpAead implements AeadTransform {
 
   run(operation: Operation): number {
     const { tagLen, ivLen } = operation;
-    if (this.#gcm ? tagLen < 4 || tagLen > 16 || ivLen === 0 : tagLen !== 16 || ivLen !== 12) return FAILED;
+    if (this.#gcm ? !isGcmTag(tagLen) || ivLen === 0 : tagLen !== 16 || ivLen !== 12) return FAILED;
     if (!cutTag(operation, this.#encrypt)) return FAILED;
     operation.copyIv();
     if (this.#gcm && ivLen === 16) return this.#runFromCounterBlock(operation);

@@ -18,16 +18,18 @@ export class EventLoop {
   #deferred: Handler[] = [];
   #nextToken = 1;
   #stopping = false;
+  /** True while nothing but a descriptor ends the wait. */
+  #sleeps = false;
 
   /** An empty loop. Throws {@linkcode SystemError}. */
   constructor() {
     this.#poller.add(this.#wakeFd, 0);
   }
 
-  /** Calls `handler` whenever `fd` is readable, until {@linkcode unwatch}. */
-  watch(fd: number, handler: Handler): void {
+  /** Calls `handler` whenever `fd` is readable, or writable if `forOutput`, until {@linkcode unwatch}. */
+  watch(fd: number, handler: Handler, forOutput = false): void {
     const token = this.#nextToken++;
-    this.#poller.add(fd, token);
+    this.#poller.add(fd, token, forOutput);
     this.#tokens.set(fd, token);
     this.#handlers.set(token, { fd, handler });
   }
@@ -44,12 +46,16 @@ export class EventLoop {
   /** Calls `handler` once more in the next turn, after every descriptor that is ready has had its own. */
   defer(handler: Handler): void {
     this.#deferred.push(handler);
+    // Whoever defers from a timer finds the loop asleep.
+    if (this.#sleeps) signalEventFd(this.#wakeFd);
   }
 
   /** Runs until {@linkcode stop}. Whatever a handler throws ends the loop. */
   async run(): Promise<void> {
     while (!this.#stopping) {
-      const count = await this.#poller.wait(this.#deferred.length > 0 ? 0 : -1);
+      this.#sleeps = this.#deferred.length === 0;
+      const count = await this.#poller.wait(this.#sleeps ? -1 : 0);
+      this.#sleeps = false;
       for (let i = 0; i < count; i++) {
         const token = this.#poller.readyTokens[i]!;
         if (token === 0) drainEventFd(this.#wakeFd);

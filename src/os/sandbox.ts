@@ -11,7 +11,13 @@ import { seccompProgram } from "./seccomp.ts";
 
 const PR_SET_DUMPABLE = 4;
 const PR_SET_NO_NEW_PRIVS = 38;
-const RLIMIT_CORE = 4n;
+/**
+ * Limits of resources by their numbers, and what is enough: no core dumps, in which keys would stand (CORE); descriptors
+ * for 65 rings, 64 regions and 64 isolates many times over (NOFILE); no message queues (MSGQUEUE). Not among them: FSIZE,
+ * as the log may go to a file and records of requests under way are files of memory; NPROC, which counts all of a user's
+ * threads, and isolates start later; AS and DATA, as V8 reserves more than it ever touches.
+ */
+const LIMITS: readonly (readonly [resource: bigint, most: bigint])[] = [[4n, 0n], [7n, 4096n], [12n, 0n]];
 const O_PATH_DIRECTORY_CLOEXEC = 0o10000000n | 0o200000n | 0o2000000n;
 const AT_FDCWD = 0xffff_ffff_ffff_ff9cn;
 const SECCOMP_SET_MODE_FILTER = 1n;
@@ -49,15 +55,27 @@ function withBytes<T>(bytes: Uint8Array, body: (address: bigint, mapping: Mappin
   }
 }
 
-/** No core dumps, no tracing by the same user, no privileges from files that are executed. */
+/** No core dumps, no tracing by the same user, no privileges from files that are executed, limits. */
 function harden(): void {
   if (libc.prctl(PR_SET_NO_NEW_PRIVS, 1n, 0n, 0n, 0n) !== 0) throw new SystemError("prctl(NO_NEW_PRIVS)", errno());
   libc.prctl(PR_SET_DUMPABLE, 0n, 0n, 0n, 0n);
-  withBytes(new Uint8Array(16), (address) => call(NUMBERS.prlimit64, 0n, RLIMIT_CORE, address, 0n));
+  for (const [resource, most] of LIMITS) lower(resource, most);
 }
 
-/** Landlock for this thread and those it starts: no change to any file, but what `directory` holds may be removed. */
-function restrictFiles(directory: string | undefined): boolean {
+/** Lowers a limit to `most`, for good; one that is lower already stays. */
+function lower(resource: bigint, most: bigint): void {
+  // struct rlimit64: what holds now, and how far it may be raised again.
+  withBytes(new Uint8Array(16), (address, { buffer }) => {
+    if (call(NUMBERS.prlimit64, 0n, resource, 0n, address) !== 0) return;
+    const limits = new BigUint64Array(buffer, 0, 2);
+    const hard = limits[1]! < most ? limits[1]! : most;
+    limits.fill(hard);
+    call(NUMBERS.prlimit64, 0n, resource, address, 0n);
+  });
+}
+
+/** Landlock for this thread and those it starts: no change to any file, but what `directories` hold may be removed. */
+function restrictFiles(directories: readonly string[]): boolean {
   const version = call(LANDLOCK_CREATE_RULESET, 0n, 0n, LANDLOCK_CREATE_RULESET_VERSION);
   if (version < 1) return false;
   const handled = ACCESS_BUT_READING | (version >= 2 ? ACCESS_REFER : 0n) | (version >= 3 ? ACCESS_TRUNCATE : 0n);
@@ -66,7 +84,7 @@ function restrictFiles(directory: string | undefined): boolean {
     (address) => call(LANDLOCK_CREATE_RULESET, address, 8n, 0n),
   );
   if (ruleset < 0) return false;
-  if (directory !== undefined) allowRemoval(ruleset, directory);
+  for (const directory of directories) allowRemoval(ruleset, directory);
   const restricted = call(LANDLOCK_RESTRICT_SELF, BigInt(ruleset), 0n) === 0;
   libc.close(ruleset);
   return restricted;
@@ -102,13 +120,13 @@ function restrictCalls(): boolean {
 }
 
 /**
- * Enters the sandbox; the socket in `socketDirectory` can still be removed. Returns what could not be had, in words for
+ * Enters the sandbox; sockets in `socketDirectories` can still be removed. Returns what could not be had, in words for
  * people. Throws {@linkcode SystemError}.
  */
-export function enterSandbox(socketDirectory?: string): string[] {
+export function enterSandbox(socketDirectories: readonly string[]): string[] {
   const missing: string[] = [];
   harden();
-  if (!restrictFiles(socketDirectory)) missing.push("this kernel has no Landlock: files are not restricted by path");
+  if (!restrictFiles(socketDirectories)) missing.push("this kernel has no Landlock: files are not restricted by path");
   if (!restrictCalls()) missing.push("there is no system call filter for this kernel or processor");
   return missing;
 }

@@ -9,8 +9,6 @@
 /** Bits of `open` flags that mean more than reading: WRONLY, RDWR, CREAT, TRUNC. */
 const OPEN_FOR_WRITING = 0o1 | 0o2 | 0o100 | 0o1000;
 const CLONE_THREAD = 0x10000;
-const AUDIT_ARCH_X86_64 = 0xc000_003e;
-const X32_BIT = 0x4000_0000;
 
 const EPERM = 1;
 const ENOSYS = 38;
@@ -30,30 +28,130 @@ const NUMBER = 0;
 const ARCHITECTURE = 4;
 const ARGUMENT = (index: number): number => 16 + 8 * index;
 
-/** Numbers on x86-64, by what they would be used for. */
-const FORBIDDEN: readonly number[] = [
-  // Programs: execve, execveat, fork, vfork.
-  ...[59, 322, 57, 58],
-  // Other processes: ptrace, process_vm_readv/writev, pidfd_open/getfd, process_madvise, kcmp, kill, tkill,
-  // rt_sigqueueinfo, rt_tgsigqueueinfo, pidfd_send_signal.
-  ...[101, 310, 311, 434, 438, 440, 312, 62, 200, 129, 297, 424],
-  // New connections: socket, connect, bind, listen. What listens already may accept; and pairs of sockets, which lead
-  // nowhere, are what the runtime hears of signals through.
-  ...[41, 42, 49, 50],
-  // Files: creat, rename*, mkdir*, rmdir, link*, symlink*, chmod*, chown*, truncate, mknod*, setxattr*,
-  // open_by_handle_at.
-  ...[85, 82, 264, 316, 83, 258, 84, 86, 265, 88, 266, 90, 91, 268, 452, 92, 93, 94, 260, 76, 133, 259],
-  ...[188, 189, 190, 304],
-  // Mounts and namespaces: mount, umount2, pivot_root, chroot, open_tree and its kin, unshare, setns.
-  ...[165, 166, 155, 161, 428, 429, 430, 431, 432, 433, 442, 272, 308],
-  // The kernel: bpf, perf_event_open, userfaultfd, io_uring, modules, kexec, reboot, swap, acct, clocks, names, ports.
-  ...[321, 298, 323, 425, 426, 427, 175, 313, 176, 246, 320, 169, 167, 168, 163, 164, 227, 159, 170, 171, 172, 173],
-  // Keys of the kernel and identities: add_key, request_key, keyctl, set*id, capset.
-  ...[248, 249, 250, 105, 106, 113, 114, 117, 119, 126],
-];
-const OPEN = 2;
-const OPENAT = 257;
-const CLONE = 56;
+/** A processor whose system calls are numbered here. */
+export type Architecture = "x86_64" | "aarch64";
+
+/** Calls that are refused, by what they would be used for: their numbers on x86-64 and aarch64, -1 where there is none. */
+export const FORBIDDEN: Readonly<Record<string, readonly [x86: number, arm: number]>> = {
+  // Programs.
+  execve: [59, 221],
+  execveat: [322, 281],
+  fork: [57, -1],
+  vfork: [58, -1],
+  // Other processes. tgkill stays: it is how a runtime signals its own threads.
+  ptrace: [101, 117],
+  process_vm_readv: [310, 270],
+  process_vm_writev: [311, 271],
+  pidfd_open: [434, 434],
+  pidfd_getfd: [438, 438],
+  process_madvise: [440, 440],
+  kcmp: [312, 272],
+  kill: [62, 129],
+  tkill: [200, 130],
+  rt_sigqueueinfo: [129, 138],
+  rt_tgsigqueueinfo: [297, 240],
+  pidfd_send_signal: [424, 424],
+  // New connections. What listens already may accept; and pairs of sockets, which lead nowhere, are what the runtime
+  // hears of signals through.
+  socket: [41, 198],
+  connect: [42, 203],
+  bind: [49, 200],
+  listen: [50, 201],
+  // Files.
+  creat: [85, -1],
+  rename: [82, -1],
+  renameat: [264, 38],
+  renameat2: [316, 276],
+  mkdir: [83, -1],
+  mkdirat: [258, 34],
+  rmdir: [84, -1],
+  link: [86, -1],
+  linkat: [265, 37],
+  symlink: [88, -1],
+  symlinkat: [266, 36],
+  chmod: [90, -1],
+  fchmod: [91, 52],
+  fchmodat: [268, 53],
+  fchmodat2: [452, 452],
+  chown: [92, -1],
+  fchown: [93, 55],
+  lchown: [94, -1],
+  fchownat: [260, 54],
+  truncate: [76, 45],
+  mknod: [133, -1],
+  mknodat: [259, 33],
+  setxattr: [188, 5],
+  lsetxattr: [189, 6],
+  fsetxattr: [190, 7],
+  open_by_handle_at: [304, 265],
+  // Mounts and namespaces.
+  mount: [165, 40],
+  umount2: [166, 39],
+  pivot_root: [155, 41],
+  chroot: [161, 51],
+  open_tree: [428, 428],
+  move_mount: [429, 429],
+  fsopen: [430, 430],
+  fsconfig: [431, 431],
+  fsmount: [432, 432],
+  fspick: [433, 433],
+  mount_setattr: [442, 442],
+  unshare: [272, 97],
+  setns: [308, 268],
+  // The kernel: its programs, modules, clocks, names and ports.
+  bpf: [321, 280],
+  perf_event_open: [298, 241],
+  userfaultfd: [323, 282],
+  io_uring_setup: [425, 425],
+  io_uring_enter: [426, 426],
+  io_uring_register: [427, 427],
+  init_module: [175, 105],
+  finit_module: [313, 273],
+  delete_module: [176, 106],
+  kexec_load: [246, 104],
+  kexec_file_load: [320, 294],
+  reboot: [169, 142],
+  swapon: [167, 224],
+  swapoff: [168, 225],
+  acct: [163, 89],
+  settimeofday: [164, 170],
+  clock_settime: [227, 112],
+  clock_adjtime: [305, 266],
+  adjtimex: [159, 171],
+  sethostname: [170, 161],
+  setdomainname: [171, 162],
+  iopl: [172, -1],
+  ioperm: [173, -1],
+  // Keys of the kernel, and identities.
+  add_key: [248, 217],
+  request_key: [249, 218],
+  keyctl: [250, 219],
+  setuid: [105, 146],
+  setgid: [106, 144],
+  setreuid: [113, 145],
+  setregid: [114, 143],
+  setresuid: [117, 147],
+  setresgid: [119, 149],
+  capset: [126, 91],
+};
+
+interface Processor {
+  /** AUDIT_ARCH_*. */
+  readonly audit: number;
+  /** Which of the numbers above are its. */
+  readonly column: 0 | 1;
+  /** `open`, where there is one beside `openat`. */
+  readonly open: number;
+  readonly openat: number;
+  readonly clone: number;
+  /** Set in the numbers of another set of calls, where there is one. */
+  readonly otherSet: number;
+}
+
+const PROCESSORS: Readonly<Record<Architecture, Processor>> = {
+  x86_64: { audit: 0xc000_003e, column: 0, open: 2, openat: 257, clone: 56, otherSet: 0x4000_0000 },
+  aarch64: { audit: 0xc000_00b7, column: 1, open: -1, openat: 56, clone: 220, otherSet: 0 },
+};
 /** Their arguments lie in memory, where a filter cannot look; whoever is told that they do not exist has another way. */
 const UNKNOWN: readonly number[] = [435, /* clone3 */ 437 /* openat2 */];
 
@@ -70,27 +168,29 @@ function unlessBits(number: number, argument: number, bits: number, refusesSet: 
   ];
 }
 
-/** The filter for x86-64, as the kernel takes it; undefined for other processors, whose numbers are others. */
-export function seccompProgram(): Uint8Array<ArrayBuffer> | undefined {
-  if (Deno.build.arch !== "x86_64") return undefined;
+/**
+ * The filter for `architecture`, this one's if not given, as the kernel takes it; undefined where the numbers are not
+ * known here.
+ */
+export function seccompProgram(architecture: string = Deno.build.arch): Uint8Array<ArrayBuffer> | undefined {
+  const processor = PROCESSORS[architecture as Architecture] as Processor | undefined;
+  if (processor === undefined) return undefined;
+  const { audit, column, open, openat, clone, otherSet } = processor;
+  const refuse = (number: number, error: number): Instruction[] => [
+    [JUMP_EQUAL, 0, 1, number],
+    [RETURN, 0, 0, RET_ERRNO | error],
+  ];
   const program: Instruction[] = [
     [LOAD, 0, 0, ARCHITECTURE],
-    [JUMP_EQUAL, 1, 0, AUDIT_ARCH_X86_64],
+    [JUMP_EQUAL, 1, 0, audit],
     [RETURN, 0, 0, RET_KILL_PROCESS],
     [LOAD, 0, 0, NUMBER],
-    [JUMP_GREATER_EQUAL, 0, 1, X32_BIT],
-    [RETURN, 0, 0, RET_ERRNO | EPERM],
-    ...unlessBits(OPEN, 1, OPEN_FOR_WRITING, true),
-    ...unlessBits(OPENAT, 2, OPEN_FOR_WRITING, true),
-    ...unlessBits(CLONE, 0, CLONE_THREAD, false),
-    ...UNKNOWN.flatMap((number): Instruction[] => [
-      [JUMP_EQUAL, 0, 1, number],
-      [RETURN, 0, 0, RET_ERRNO | ENOSYS],
-    ]),
-    ...FORBIDDEN.flatMap((number): Instruction[] => [
-      [JUMP_EQUAL, 0, 1, number],
-      [RETURN, 0, 0, RET_ERRNO | EPERM],
-    ]),
+    ...(otherSet === 0 ? [] : [[JUMP_GREATER_EQUAL, 0, 1, otherSet], [RETURN, 0, 0, RET_ERRNO | EPERM]] as const),
+    ...(open < 0 ? [] : unlessBits(open, 1, OPEN_FOR_WRITING, true)),
+    ...unlessBits(openat, 2, OPEN_FOR_WRITING, true),
+    ...unlessBits(clone, 0, CLONE_THREAD, false),
+    ...UNKNOWN.flatMap((number) => refuse(number, ENOSYS)),
+    ...Object.values(FORBIDDEN).flatMap((numbers) => numbers[column] < 0 ? [] : refuse(numbers[column], EPERM)),
     [RETURN, 0, 0, RET_ALLOW],
   ];
   const bytes = new Uint8Array(INSTRUCTION_BYTES * program.length);

@@ -5,6 +5,7 @@
  * @module
  */
 import type { RingSetup } from "../device/backend.ts";
+import type { CounterMemory } from "../device/counters.ts";
 import type { AsymmetricDialect } from "../device/dialect.ts";
 import type { JobPoolLocation } from "../device/jobs.ts";
 import type { SessionTableLocation } from "../device/sessions.ts";
@@ -21,6 +22,8 @@ export interface IsolateSetup {
   readonly sessions: SessionTableLocation;
   /** Where each queue's asymmetric operations go, by the queue's index; empty: there are none. */
   readonly pools: readonly JobPoolLocation[];
+  /** What each queue counts, by the queue's index. */
+  readonly counters: readonly CounterMemory[];
   /** What opcodes of the asymmetric service mean. */
   readonly asymmetric: AsymmetricDialect;
   /** Libraries that algorithms may come from. */

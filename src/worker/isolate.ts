@@ -13,7 +13,7 @@ import { SessionTableView } from "../device/sessions.ts";
 import { loadCatalogue } from "../engine/algorithms.ts";
 import { GuestMemory } from "../memory/guest_memory.ts";
 import { pinThread } from "../os/affinity.ts";
-import { drainEventFd } from "../os/event_fd.ts";
+import { drainEventFd, takeSignals } from "../os/event_fd.ts";
 import { Poller } from "../os/poller.ts";
 import { type Command, type IsolateSetup, POSTED, type Report } from "./commands.ts";
 import { SpinBudget } from "./spin.ts";
@@ -73,7 +73,8 @@ class DataIsolate {
     for (const index of setup.queues) {
       const location = setup.pools[index];
       const jobs = location === undefined ? null : new JobPool(location);
-      this.#queues.set(index, new QueueServer(`data queue ${index}`, this.#dataPath, onFault, jobs));
+      const counters = setup.counters[index];
+      this.#queues.set(index, new QueueServer(`data queue ${index}`, this.#dataPath, onFault, jobs, counters));
       if (jobs !== null) this.#poller.add(jobs.doneFd, FIRST_POOL + index);
     }
     this.#list = [...this.#queues.values()];
@@ -131,7 +132,11 @@ class DataIsolate {
     if (token === DOORBELL) drainEventFd(this.#setup.doorbellFd);
     else if (token === SWEEP) drainEventFd(this.#setup.sweepFd);
     else if (token >= FIRST_POOL) this.#queue(token - FIRST_POOL).jobs!.drain();
-    else drainEventFd(this.#kickFds.get(token - FIRST_QUEUE)!);
+    else this.#takeKicks(token - FIRST_QUEUE);
+  }
+
+  #takeKicks(index: number): void {
+    this.#queue(index).counters.kicked(takeSignals(this.#kickFds.get(index)!));
   }
 
   async #obey(command: Command): Promise<Report> {

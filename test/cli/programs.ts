@@ -33,6 +33,13 @@ export async function run(
   return { code, stdout: text(stdout), stderr: text(stderr) };
 }
 
+/** True if this host has `program`; otherwise says that tests which want it are skipped, and who brings it. */
+export function findProgram(program: string, debianPackage: string): boolean {
+  const { success } = new Deno.Command("bash", { args: ["-c", `command -v ${program}`], stdout: "null" }).outputSync();
+  if (!success) console.log(`SKIPPED: what wants ${program}, which is not here (Debian package ${debianPackage})`);
+  return success;
+}
+
 /** Waits until `condition` holds; throws what `what` says if it does not in time. */
 export async function until(condition: () => boolean, what: () => string): Promise<void> {
   const deadline = performance.now() + START_MS;
@@ -61,10 +68,14 @@ export class Running {
   readonly #readers: Promise<void>[];
   #hasEnded = false;
 
-  /** Starts `program`. */
-  constructor(program: string, args: readonly string[]) {
+  /** Starts `program`; `options` say as whom, and with what in its environment. */
+  constructor(
+    program: string,
+    args: readonly string[],
+    options: Pick<Deno.CommandOptions, "uid" | "gid" | "env"> = {},
+  ) {
     const piped = { stdin: "null", stdout: "piped", stderr: "piped" } as const;
-    this.#child = new Deno.Command(program, { args: [...args], ...piped }).spawn();
+    this.#child = new Deno.Command(program, { args: [...args], ...options, ...piped }).spawn();
     this.#child.status.then(() => this.#hasEnded = true);
     this.#readers = [
       this.#read(this.#child.stdout, (text) => this.stdout += text),

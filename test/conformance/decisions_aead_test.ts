@@ -138,18 +138,20 @@ Deno.test("v19 line 1582: CCM with a nonce of 13 bytes counts its data in two by
   });
 });
 
-Deno.test("v19 line 1593: tag lengths: GCM at least 4 and at most 16 bytes, ChaCha20-Poly1305 all 16 with 12 of nonce", async () => {
+Deno.test("v19 line 1593: tag lengths: GCM 4, 8 and 12 to 16 bytes (SP 800-38D), ChaCha20-Poly1305 all 16 with 12 of nonce", async () => {
   await withDriver("stateless", async (driver) => {
     const [aad, src] = [bytes(5, 2), bytes(33, 3)];
-    for (const tagLen of [0, 1, 3, 4, 8, 12, 13, 14, 15, 16, 17, 255]) {
+    for (const tagLen of [...Array(18).keys(), 32, 255]) {
       const question = { algo: w.AEAD_GCM, key: keyOf(16), iv: bytes(12), aad, tagLen };
-      if (tagLen >= 4 && tagLen <= 16) {
+      if ([4, 8, 12, 13, 14, 15, 16].includes(tagLen)) {
         const parts = { key: question.key, iv: question.iv, aad, src };
         const sealed = expected(w.SERVICE_AEAD, w.AEAD_GCM, w.OP_ENCRYPT, parts, src.length + tagLen);
         await assertBothWays(driver, question, src, sealed, `a tag of ${tagLen} bytes`);
       } else {
         assertStatus(await run(driver, question, w.OP_ENCRYPT, src), w.STATUS_ERR, `GCM, tag of ${tagLen}`);
         assertStatus(await run(driver, question, w.OP_DECRYPT, bytes(300)), w.STATUS_ERR, `GCM, tag of ${tagLen}`);
+        const fromJ0 = { ...question, iv: bytes(16) };
+        assertStatus(await run(driver, fromJ0, w.OP_ENCRYPT, src), w.STATUS_ERR, `GCM from J0, tag of ${tagLen}`);
       }
     }
     for (const [ivLen, tagLen] of [[12, 16], [12, 15], [12, 12], [12, 0], [12, 17], [8, 16], [16, 16]] as const) {

@@ -134,7 +134,7 @@ Deno.test("v19 line 1274: chains of both orders, plain and keyed, over any parts
   assertEquals(runs, 1350);
 });
 
-Deno.test("v19 line 1274: source bytes that the cipher does not cover are copied as they are, even before an offset of 16", async () => {
+Deno.test("v19 line 1274, DPDK cd1e8f03ab, 7ccd67c418, 2fbada9154: source bytes that the cipher does not cover are copied as they are", async () => {
   await withDriver("fixed", async (driver) => {
     const sample = chainSample();
     const { request } = sample;

@@ -6,6 +6,7 @@
  */
 import { main } from "../../src/cli/main.ts";
 import { DataPath } from "../../src/device/data_queue.ts";
+import { JobPool } from "../../src/device/jobs.ts";
 import { closeFd, createEventFd } from "../../src/os/event_fd.ts";
 import { viewOf } from "../../src/os/memory_map.ts";
 import type { ChainBatch } from "../../src/virtqueue/chain.ts";
@@ -23,17 +24,17 @@ function every(count: number, action: () => void): () => void {
 function overrun(batch: ChainBatch): void {
   if (batch.count === 0) return;
   const last = batch.end[0]! - 1;
-  const { address, length } = batch.segments;
-  if (last < batch.firstWritable[0]! || address[last] === 0) return;
-  new Uint8Array(viewOf(address[last]! + length[last]!, 1))[0] = 0x5a;
+  const { segments } = batch;
+  if (last < batch.firstWritable[0]! || segments.isUnmapped(last)) return;
+  new Uint8Array(viewOf(segments.addressOf(last) + segments.length[last]!, 1))[0] = 0x5a;
 }
 
 /** Flips a bit of the first byte that the first chain lets be written. */
 function wrongAnswer(batch: ChainBatch): void {
   const first = batch.firstWritable[0]!;
-  const { address } = batch.segments;
-  if (batch.count === 0 || first >= batch.end[0]! || address[first] === 0) return;
-  new Uint8Array(viewOf(address[first]!, 1))[0]! ^= 1;
+  const { segments } = batch;
+  if (batch.count === 0 || first >= batch.end[0]! || segments.isUnmapped(first)) return;
+  new Uint8Array(viewOf(segments.addressOf(first), 1))[0]! ^= 1;
 }
 
 /** Each fault, by name. */
@@ -50,6 +51,18 @@ const FAULTS: Readonly<Record<string, () => void>> = {
       for (;;);
     }),
   "lost-request": () => afterProcess(100, (batch) => batch.count = Math.max(0, batch.count - 1)),
+  "wrong-operation": () => {
+    const pool = JobPool.prototype as unknown as { outputAddress: (slot: number) => number };
+    const { outputAddress } = pool;
+    let address = 0;
+    // Every result is looked for twice: to be copied, and to be wiped.
+    const sometimes = every(7, () => new Uint8Array(viewOf(address, 1))[0]! ^= 1);
+    pool.outputAddress = function (slot: number): number {
+      address = outputAddress.call(this, slot);
+      sometimes();
+      return address;
+    };
+  },
   "leaked-descriptor": () => {
     const close = Connection.prototype.close;
     Connection.prototype.close = function (): Promise<void> {

@@ -17,9 +17,8 @@ export class CanaryMemory extends DriverMemory {
   /** Makes the regions of `specs`, each of which loses a margin at its beginning and at its end. */
   constructor(specs?: readonly RegionSpec[]) {
     super(specs);
-    this.#told = super.regions.map((region, index) => {
-      // The allocator hands out a region from its beginning on: the first block is the margin, and stays it.
-      this.alloc(MARGIN_BYTES, { align: 64, region: index });
+    this.keepMargins(MARGIN_BYTES);
+    this.#told = super.regions.map((region) => {
       region.bytes.fill(CANARY, 0, MARGIN_BYTES);
       region.bytes.fill(CANARY, region.sizeBytes - MARGIN_BYTES);
       return {

@@ -6,7 +6,9 @@
  */
 import { assert, assertGreater, assertRejects } from "@std/assert";
 import { ROOT } from "../cli/programs.ts";
-import { fuzz, TARGETS } from "./fuzzer.ts";
+import { asymmetric } from "./asymmetric.ts";
+import { TARGETS } from "./corpus.ts";
+import { fuzz } from "./fuzzer.ts";
 import type { Target } from "./target.ts";
 import { requests } from "./requests.ts";
 import { messages } from "./messages.ts";
@@ -33,6 +35,7 @@ const FAULTS: readonly [fault: string, target: Target, finding: string][] = [
   ["crash", requests, "closed the connection"],
   ["hang", requests, "not done within"],
   ["lost-request", requests, "not done within"],
+  ["wrong-operation", asymmetric, "the result is wrong"],
   ["leaked-descriptor", messages, "the device keeps"],
 ];
 

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { CryptoDriver } from "../../src/driver/crypto_driver.ts";
 import { DriverMemory } from "../../src/driver/guest_memory.ts";
 import { PROGRAM, ROOT, run, Running, until, withDirectory } from "../cli/programs.ts";
@@ -42,35 +42,84 @@ async function serveSeveral(path: string): Promise<void> {
   }
 }
 
+/** What starts a sandboxed device: a program, its arguments and as whom. */
+type Starter = readonly [program: string, args: readonly string[], options: { uid?: number; gid?: number }];
+
+/** Runs a device that tries what it must not be able to do, and serves afterwards; `owner` is who it runs as. */
+async function assertConfined(directory: string, workers: number, starter: Starter): Promise<void> {
+  const [program, before, { uid, gid }] = starter;
+  const victim = `${directory}/victim`;
+  const path = `${directory}/socket/device.sock`;
+  await Deno.mkdir(`${directory}/socket`);
+  await Deno.mkdir(victim);
+  await Deno.writeTextFile(`${victim}/old`, "old");
+  if (uid !== undefined) {
+    // It could do all of it, were it not for the sandbox.
+    for (const own of [directory, victim, `${victim}/old`, `${directory}/socket`]) await Deno.chown(own, uid, gid!);
+  }
+  const args = [...before, path, victim, `${workers}`];
+  const env = { DENO_DIR: `${directory}/deno`, DENO_NO_UPDATE_CHECK: "1" };
+  const device = new Running(program, args, uid === undefined ? {} : { uid, gid: gid!, env });
+  await until(() => device.stdout.includes("\n") || device.hasEnded, () => device.stderr);
+  assert(!device.hasEnded, device.stderr);
+  if (uid !== undefined) {
+    assertMatch(await Deno.readTextFile(`/proc/${device.pid}/status`), new RegExp(`^Uid:(\\s${uid}){4}$`, "m"));
+  }
+  const { missing, tried } = JSON.parse(device.stdout) as Findings;
+  const hasLandlock = missing.length === 0;
+  const done = Object.entries(tried).filter(([, result]) => result === "done").map(([name]) => name);
+  assertEquals(done, hasLandlock ? [] : [BY_PATH], JSON.stringify(tried));
+  if (hasLandlock) assertEquals(await Deno.readTextFile(`${victim}/old`), "old");
+  assert(!exists(`${victim}/new`) && !exists(`${victim}/directory`));
+  await serveSeveral(path);
+  device.kill("SIGTERM");
+  assertEquals((await device.ended()).code, 0, device.stderr);
+  assert(!exists(path), "the socket is left behind");
+}
+
+const SANDBOXED = "test/lifecycle/sandboxed_device.ts";
+
 for (const workers of [0, 1]) {
   Deno.test({
     name: `in the sandbox no file is written and no program runs, while serving goes on (${workers} workers)`,
     ignore: Deno.build.arch !== "x86_64",
     fn: () =>
-      withDirectory(async (directory) => {
-        const victim = `${directory}/victim`;
-        await Deno.mkdir(`${directory}/socket`);
-        await Deno.mkdir(victim);
-        await Deno.writeTextFile(`${victim}/old`, "old");
-        const path = `${directory}/socket/device.sock`;
-        const script = `${ROOT}test/lifecycle/sandboxed_device.ts`;
-        const args = ["run", "-A", "--no-check", script, path, victim, `${workers}`];
-        const device = new Running(`${ROOT}scripts/deno`, args);
-        await until(() => device.stdout.includes("\n") || device.hasEnded, () => device.stderr);
-        assert(!device.hasEnded, device.stderr);
-        const { missing, tried } = JSON.parse(device.stdout) as Findings;
-        const hasLandlock = missing.length === 0;
-        const done = Object.entries(tried).filter(([, result]) => result === "done").map(([name]) => name);
-        assertEquals(done, hasLandlock ? [] : [BY_PATH], JSON.stringify(tried));
-        if (hasLandlock) assertEquals(await Deno.readTextFile(`${victim}/old`), "old");
-        assert(!exists(`${victim}/new`) && !exists(`${victim}/directory`));
-        await serveSeveral(path);
-        device.kill("SIGTERM");
-        assertEquals((await device.ended()).code, 0, device.stderr);
-        assert(!exists(path), "the socket is left behind");
-      }),
+      withDirectory((directory) =>
+        assertConfined(directory, workers, [
+          `${ROOT}scripts/deno`,
+          ["run", "-A", "--no-check", `${ROOT}${SANDBOXED}`],
+          {},
+        ])
+      ),
   });
 }
+
+const NOBODY = 65534;
+
+/** Copies what a device is made of to where anybody may read it; returns what starts one there. */
+async function copyForNobody(directory: string): Promise<Starter> {
+  const tree = `${directory}/tree/`;
+  for (const part of ["src", "ffi", "scripts", "test/lifecycle", "deno.json"]) {
+    await Deno.mkdir(`${tree}${part}`.replace(/[^/]*$/, ""), { recursive: true });
+    await run("cp", ["-rL", `${ROOT}${part}`, `${tree}${part}`]);
+  }
+  await run("cp", [Deno.execPath(), `${tree}deno`]);
+  await run("chmod", ["-R", "a+rX", `${directory}/tree`]);
+  const map = `--import-map=${tree}scripts/standins/import_map.json`;
+  const args = ["run", "-A", "--no-check", map, `${tree}${SANDBOXED}`];
+  return [`${tree}deno`, args, { uid: NOBODY, gid: NOBODY }];
+}
+
+Deno.test({
+  name: "the sandbox needs no privileges: the same as a user who has none",
+  // Whoever is not root has seen it in the tests above.
+  ignore: Deno.build.arch !== "x86_64" || Deno.uid() !== 0,
+  fn: () =>
+    withDirectory(async (directory) => {
+      await Deno.chmod(directory, 0o755);
+      await assertConfined(directory, 1, await copyForNobody(directory));
+    }),
+});
 
 Deno.test("every thread of the program is in the sandbox, with --sandbox=off none is", () =>
   withDirectory(async (directory) => {
@@ -83,6 +132,13 @@ Deno.test("every thread of the program is in the sandbox, with --sandbox=off non
       for (const { name } of Deno.readDirSync(`/proc/${device.pid}/task`)) {
         const status = await Deno.readTextFile(`/proc/${device.pid}/task/${name}/status`);
         filters.push(/Seccomp:\t(\d)/.exec(status)![1]! + /NoNewPrivs:\t(\d)/.exec(status)![1]!);
+      }
+      const limits = await Deno.readTextFile(`/proc/${device.pid}/limits`);
+      const limitOf = (name: string) =>
+        new RegExp(`^${name} +(\\d+|unlimited) +(\\d+|unlimited)`, "m").exec(limits)!.slice(1, 3);
+      if (sandbox === "on") {
+        for (const name of ["Max core file size", "Max msgqueue size"]) assertEquals(limitOf(name), ["0", "0"]);
+        for (const most of limitOf("Max open files")) assert(Number(most) <= 4096, limits);
       }
       assert(filters.length > 2);
       assertEquals(new Set(filters), new Set([sandbox === "on" ? "21" : "00"]));

@@ -1,0 +1,310 @@
+/**
+ * Runs a soak: a device as a process, frontends one after the other as processes, some of which are killed, and what the
+ * device holds and does meanwhile, as a series of samples.
+ *
+ * @module
+ */
+import { processStat } from "../../bench/support/process_stat.ts";
+import { makeRandom } from "../../src/driver/random.ts";
+import { someoneListens } from "../../src/os/unix_socket.ts";
+import { PROGRAM, ROOT, Running, until } from "../cli/programs.ts";
+import type { DriverNews, DriverOrder } from "./driver_process.ts";
+import { emptyTally, sumOf, type Tally } from "./tally.ts";
+
+/** What to do. */
+export interface SoakOptions {
+  readonly minutes: number;
+  readonly workers: number;
+  readonly queues: number;
+  readonly seed: number;
+  /** What to run instead of the device program: a program and its arguments before the device's own. */
+  readonly program?: readonly string[];
+  /** How long an answer may take; 30 000 if not given. */
+  readonly timeoutMs?: number;
+  /** Hears of what happens. */
+  readonly say?: (line: string) => void;
+}
+
+/** The device at one moment. */
+export interface Sample {
+  /** Seconds since the first frontend. */
+  readonly seconds: number;
+  /** Requests answered so far. */
+  readonly checked: number;
+  /** Requests answered a second since the last sample. */
+  readonly requestsPerS: number;
+  /** Milliseconds of processor time that the device has used so far. */
+  readonly cpuMs: number;
+  /** Memory of the device's own, without the guest's. */
+  readonly rssBytes: number;
+  /** Open descriptors. */
+  readonly fds: number;
+}
+
+/** The device with nobody connected. */
+export interface Rest {
+  readonly seconds: number;
+  readonly rssBytes: number;
+  readonly fds: number;
+}
+
+/** What came of a soak. */
+export interface SoakResult {
+  readonly options: SoakOptions;
+  readonly seconds: number;
+  readonly tally: Tally;
+  /** Frontend processes, and those of them that were killed. */
+  readonly frontends: number;
+  readonly kills: number;
+  readonly samples: readonly Sample[];
+  /** After each frontend. */
+  readonly rests: readonly Rest[];
+  /** What went wrong; a soak ends there. */
+  readonly failure: string | undefined;
+}
+
+const SAMPLES = 240;
+const SAMPLE_MS_MIN = 250;
+const CONNECTIONS_MAX = 4;
+const CONNECTION_SHARE = 1 / 40;
+const CONNECTION_MS_MIN = 1500;
+const CONNECTION_MS_MAX = 8000;
+const SETTLE_MS = 10_000;
+const TIMEOUT_MS = 30_000;
+/** A frontend that says nothing new for so long, beyond the time that an answer may take, is stuck. */
+const STUCK_MS = 30_000;
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+function kib(status: string, name: string): number {
+  return 1024 * Number(new RegExp(`^${name}:\\s*(\\d+)`, "m").exec(status)?.[1] ?? 0);
+}
+
+/** A device process and what it holds. */
+class Device {
+  readonly path: string;
+  readonly #directory: string;
+  readonly #process: Running;
+
+  private constructor(directory: string, process: Running) {
+    this.#directory = directory;
+    this.path = `${directory}/device.sock`;
+    this.#process = process;
+  }
+
+  static async start({ workers, queues, program = [PROGRAM] }: SoakOptions): Promise<Device> {
+    const directory = await Deno.makeTempDir({ prefix: "vuc-soak-" });
+    const [command, ...before] = program;
+    const own = [`--socket-path=${directory}/device.sock`, `--queues=${queues}`, `--workers=${workers}`];
+    // What a sandboxed process holds is root's alone to see.
+    const sandbox = Deno.uid() === 0 ? "on" : "off";
+    const device = new Device(
+      directory,
+      new Running(command!, [...before, ...own, "--log-level=warn", `--sandbox=${sandbox}`]),
+    );
+    await until(() => device.hasEnded || device.#isListening(), () => `a device: ${device.said}`);
+    if (device.hasEnded) throw new Error(`the device did not start: ${device.said}`);
+    return device;
+  }
+
+  #isListening(): boolean {
+    try {
+      return someoneListens(this.path);
+    } catch {
+      return false; // It is not there yet.
+    }
+  }
+
+  get hasEnded(): boolean {
+    return this.#process.hasEnded;
+  }
+
+  get said(): string {
+    return this.#process.stderr.slice(-2000);
+  }
+
+  /** Milliseconds of processor time that it has used. */
+  get cpuMs(): number {
+    return processStat(this.#process.pid).cpuMs;
+  }
+
+  /** Memory of its own in bytes, descriptors, and mappings of guest memory. */
+  look(): { rssBytes: number; fds: number; guestMappings: number } {
+    const proc = `/proc/${this.#process.pid}`;
+    const status = Deno.readTextFileSync(`${proc}/status`);
+    const maps = Deno.readTextFileSync(`${proc}/maps`).split("\n");
+    return {
+      rssBytes: kib(status, "RssAnon") + kib(status, "RssFile"),
+      fds: [...Deno.readDirSync(`${proc}/fd`)].length,
+      guestMappings: maps.filter((line) => line.includes("/memfd:driver-memory")).length,
+    };
+  }
+
+  async end(): Promise<string | undefined> {
+    this.#process.kill("SIGTERM");
+    const { code, stderr } = await this.#process.ended();
+    await Deno.remove(this.#directory, { recursive: true });
+    return code === 0 ? undefined : `the device ended with exit code ${code}: ${stderr.slice(-2000)}`;
+  }
+}
+
+/** A run under way. */
+class Soak {
+  readonly #options: SoakOptions;
+  readonly #device: Device;
+  readonly #random;
+  readonly #start = performance.now();
+  readonly #samples: Sample[] = [];
+  readonly #rests: Rest[] = [];
+  #before = emptyTally();
+  #now: DriverNews = { tally: emptyTally(), about: "" };
+  #frontends = 0;
+  #kills = 0;
+  #sampledAt = 0;
+  #sampledChecked = 0;
+  #failure: string | undefined;
+
+  constructor(options: SoakOptions, device: Device) {
+    this.#options = options;
+    this.#device = device;
+    this.#random = makeRandom(options.seed);
+  }
+
+  get #seconds(): number {
+    return (performance.now() - this.#start) / 1000;
+  }
+
+  get #tally(): Tally {
+    return sumOf(this.#before, this.#now.tally);
+  }
+
+  async run(): Promise<SoakResult> {
+    const totalMs = 60_000 * this.#options.minutes;
+    const sampleMs = Math.max(SAMPLE_MS_MIN, totalMs / SAMPLES);
+    const connectionMs = Math.min(CONNECTION_MS_MAX, Math.max(CONNECTION_MS_MIN, totalMs * CONNECTION_SHARE));
+    const timer = setInterval(() => this.#sample(), sampleMs);
+    try {
+      while (this.#failure === undefined && this.#seconds * 1000 < totalMs) {
+        await this.#frontend(connectionMs);
+        await this.#rest();
+      }
+    } catch (error) {
+      this.#failure ??= (error as Error).message;
+    }
+    clearInterval(timer);
+    const ending = await this.#device.end();
+    this.#failure ??= ending;
+    return {
+      options: this.#options,
+      seconds: this.#seconds,
+      tally: this.#tally,
+      frontends: this.#frontends,
+      kills: this.#kills,
+      samples: this.#samples,
+      rests: this.#rests,
+      failure: this.#failure,
+    };
+  }
+
+  #sample(): void {
+    if (this.#device.hasEnded) return;
+    const seconds = this.#seconds;
+    const { checked } = this.#tally;
+    const requestsPerS = (checked - this.#sampledChecked) / (seconds - this.#sampledAt);
+    const { rssBytes, fds } = this.#device.look();
+    this.#samples.push({ seconds, checked, requestsPerS, cpuMs: this.#device.cpuMs, rssBytes, fds });
+    this.#sampledAt = seconds;
+    this.#sampledChecked = checked;
+  }
+
+  /** One frontend process, from its start to its end, or to its being killed. */
+  async #frontend(connectionMs: number): Promise<void> {
+    const { queues, timeoutMs = TIMEOUT_MS, say } = this.#options;
+    const random = this.#random;
+    const order: DriverOrder = {
+      path: this.#device.path,
+      seed: random(2 ** 32),
+      queues,
+      packedFirst: this.#frontends % 2 === 1,
+      connections: 1 + random(CONNECTIONS_MAX),
+      connectionMs,
+      timeoutMs,
+    };
+    const killAfterMs = random(3) === 0 ? random(connectionMs * order.connections) : Infinity;
+    const name = `frontend ${++this.#frontends} of seed ${this.#options.seed}`;
+    this.#before = this.#tally;
+    this.#now = { tally: emptyTally(), about: "" };
+    const script = `${ROOT}test/soak/driver_process.ts`;
+    const driver = new Running(`${ROOT}scripts/deno`, ["run", "-A", "--no-check", script, JSON.stringify(order)]);
+    const wasKilled = await this.#watch(driver, killAfterMs, timeoutMs + STUCK_MS);
+    const { code, stderr } = await driver.ended();
+    this.#hear(driver);
+    const { failure, about } = this.#now;
+    if (failure !== undefined) this.#failure = `${name} (${about}): ${failure}`;
+    else if (!wasKilled && code !== 0) this.#failure = `${name} (${about}) ended with exit code ${code}: ${stderr}`;
+    if (this.#device.hasEnded) this.#failure = `the device has ended: ${this.#device.said}; ${this.#failure ?? name}`;
+    say?.(`${name}: ${wasKilled ? "killed" : "done"}, ${this.#tally.checked} requests checked so far`);
+  }
+
+  /** Waits for its end; true if it was killed. */
+  async #watch(driver: Running, killAfterMs: number, stuckMs: number): Promise<boolean> {
+    let lastNews = performance.now();
+    let lastChecked = 0;
+    let busySince = Infinity;
+    while (!driver.hasEnded) {
+      await pause(10);
+      this.#hear(driver);
+      const { checked } = this.#now.tally;
+      const now = performance.now();
+      if (checked > lastChecked) {
+        lastNews = now;
+        lastChecked = checked;
+        busySince = Math.min(busySince, now);
+      }
+      if (now - busySince > killAfterMs) {
+        driver.kill("SIGKILL");
+        await driver.ended();
+        this.#kills++;
+        return true;
+      }
+      if (now - lastNews > stuckMs) {
+        this.#failure = `a frontend is stuck (${this.#now.about}): ${driver.stderr}`;
+        driver.kill("SIGKILL");
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /** Reads the last whole line that a driver process has said. */
+  #hear(driver: Running): void {
+    const end = driver.stdout.lastIndexOf("\n");
+    if (end < 0) return;
+    const start = driver.stdout.lastIndexOf("\n", end - 1) + 1;
+    this.#now = JSON.parse(driver.stdout.slice(start, end)) as DriverNews;
+  }
+
+  /** What the device holds with nobody connected, once it has let go of the last frontend. */
+  async #rest(): Promise<void> {
+    const deadline = performance.now() + SETTLE_MS;
+    const first = this.#rests[0];
+    for (;;) {
+      if (this.#device.hasEnded) return;
+      const { rssBytes, fds, guestMappings } = this.#device.look();
+      const isSettled = guestMappings === 0 && (first === undefined || fds <= first.fds);
+      if (isSettled || performance.now() > deadline) {
+        if (guestMappings > 0) this.#failure ??= "the device keeps a guest's memory that has gone";
+        this.#rests.push({ seconds: this.#seconds, rssBytes, fds });
+        return;
+      }
+      await pause(10);
+    }
+  }
+}
+
+/** Runs a soak to its end, or to the first thing that is wrong. */
+export async function soak(options: SoakOptions): Promise<SoakResult> {
+  return await new Soak(options, await Device.start(options)).run();
+}
