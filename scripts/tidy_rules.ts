@@ -59,6 +59,10 @@ export const DATA_PATH: Readonly<Record<string, Readonly<Record<string, string>>
   "src/engine/gcm_j0.ts": {},
   "src/engine/ipsec_mb.ts": { load: OPENS },
   "src/engine/gcrypt.ts": { load: OPENS, open: "makes a context, for a session's first request in an isolate" },
+  "src/engine/modules/transforms.ts": {
+    words: "tells of an algorithm that broke the rules",
+    silence: "the same",
+  },
   "src/engine/engine.ts": { createBursts: "runs once for an isolate" },
   "src/device/jobs.ts": { post: "keeps where the result goes; what follows takes microseconds at the least" },
   "src/device/contexts.ts": { "#load": "runs for a session's first request in an isolate" },

@@ -80,6 +80,12 @@ export const OPTIONS: readonly OptionRow[] = [
     value: "LIBRARIES",
     help: `Libraries that algorithms may come from: a list of ${ENGINES.join(",")} (default: all that are installed).`,
   },
+  {
+    name: "engine-module",
+    value: "PATH",
+    help:
+      "Load algorithms from the file PATH, in place of those here or on top (EngineModule of mod.ts). May be repeated.",
+  },
   { name: "socket-mode", value: "OCTAL", help: "Permissions of the socket, as in 660 (default: as the umask says)." },
   { name: "socket-group", value: "GID", help: "Group of the socket, by its number (default: as the system says)." },
   {
@@ -109,6 +115,8 @@ export interface Options {
   /** Service numbers. */
   readonly statelessServices: readonly number[];
   readonly engines: readonly EngineName[];
+  /** Paths. */
+  readonly engineModules: readonly string[];
   readonly asymmetric: AsymmetricDialect;
   readonly socketMode: number | undefined;
   /** Group id. */
@@ -169,12 +177,19 @@ function engines(text: string | undefined): readonly EngineName[] {
   });
 }
 
+function paths(name: string, values: unknown): readonly string[] {
+  const list = (values ?? []) as readonly string[];
+  if (list.includes("")) throw new UsageError(`--${name} needs a value`);
+  return list;
+}
+
 /** Reads a command line. Throws {@linkcode UsageError}. */
 export function readOptions(commandLine: string[]): Options {
   const alias = Object.fromEntries(OPTIONS.flatMap(({ name, short }) => short ? [[short, name]] : []));
   const args = parseArgs(commandLine, {
     string: OPTIONS.filter(({ value }) => value !== undefined).map(({ name }) => name),
     boolean: OPTIONS.filter(({ value }) => value === undefined).map(({ name }) => name),
+    collect: ["engine-module"],
     alias,
     unknown: (arg: string) => {
       throw new UsageError(`there is no option or command "${arg}"`);
@@ -204,6 +219,7 @@ export function readOptions(commandLine: string[]): Options {
     mux: choice("mux", text("mux"), "on", ["on", "off"]) === "on",
     statelessServices: services(text("stateless")),
     engines: engines(text("engines")),
+    engineModules: paths("engine-module", args["engine-module"]),
     asymmetric: choice("asymmetric", text("asymmetric"), "akcipher", ["akcipher", "rfc3", "off"]) as AsymmetricDialect,
     socketMode: mode === undefined ? undefined : parseInt(mode, 8),
     socketGroup: group === undefined ? undefined : integer("socket-group", group, -1, 0, 2 ** 31 - 1),

@@ -51,7 +51,8 @@ export interface AeadTransform {
   free(): void;
 }
 
-function zeroSpan(segments: SegmentTable, span: Span): void {
+/** Sets the bytes of `span` to zero. */
+export function zeroSpan(segments: SegmentTable, span: Span): void {
   let segment = span.segment;
   let offset = span.offset;
   let rest = span.length;
@@ -64,13 +65,15 @@ function zeroSpan(segments: SegmentTable, span: Span): void {
   }
 }
 
-/** The parts of source and destination, worked out anew for each operation. */
-const text = new Span();
-const result = new Span();
-const tag = new Span();
+/** Plaintext or ciphertext in the source, as {@linkcode cutTag} has left it. */
+export const text: Span = new Span();
+/** The same in the destination. */
+export const result: Span = new Span();
+/** The tag, on the side that has it. */
+export const tag: Span = new Span();
 
-/** Cuts the tag off the side that has it. */
-function cutTag(operation: Operation, encrypt: boolean): boolean {
+/** Cuts the tag off the side that has it; false if there is none. */
+export function cutTag(operation: Operation, encrypt: boolean): boolean {
   const { segments, src, dst, tagLen } = operation;
   const whole = encrypt ? dst : src;
   const textLen = whole.length - tagLen;
