@@ -32,7 +32,10 @@ async function importModule(url: string): Promise<EngineModule> {
     exported = await import(url);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new EngineModuleError(`engine module ${url} cannot be loaded: ${reason}`, { cause: error });
+    const remedy = Deno.build.standalone
+      ? "; a compiled program has all its modules in it, so run the one from source"
+      : "";
+    throw new EngineModuleError(`engine module ${url} cannot be loaded: ${reason}${remedy}`, { cause: error });
   }
   return checkDescription(exported.default, url);
 }
