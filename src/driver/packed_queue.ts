@@ -19,7 +19,7 @@ import {
 import { DeviceViolationError, DriverError } from "./errors.ts";
 import type { Block, DriverMemory, Segment } from "./guest_memory.ts";
 import { type ChainLayout, passesEvent, type QueueOptions, totalBytes } from "./queue.ts";
-import { buildTable, NONE, RingQueue, viewOf, wordsOf } from "./ring_queue.ts";
+import { buildTable, NONE, overlong, RingQueue, viewOf, wordsOf } from "./ring_queue.ts";
 
 const WRAP_BIT = 0x8000;
 /** Stands in the id of every descriptor but a chain's last, where ids mean nothing. */
@@ -247,14 +247,17 @@ export class PackedQueue extends RingQueue {
     if (chain === undefined || !chain.isInFlight) {
       throw new DeviceViolationError(`the device gave back buffer ${id}, which it did not have`);
     }
-    this.takeBack(id, length, chain.writableBytes);
+    if (length > chain.writableBytes) throw overlong(length, chain.writableBytes);
     this.#usedSlot += chain.addresses.length;
     if (this.#usedSlot >= this.size) {
       this.#usedSlot -= this.size;
       this.#usedWrap ^= 1;
     }
     this.#freeSlots += chain.addresses.length;
+    this.inFlight--;
     chain.isInFlight = false;
+    this.usedLen = length;
+    this.usedHandle = id;
     if (!chain.isKept) this.discard(id);
     return chain.token;
   }

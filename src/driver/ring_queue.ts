@@ -1,6 +1,6 @@
 /**
  * What the driver's sides of split and packed virtqueues share: the memory of a ring, notifications in both
- * directions, and taking back what the device has used. What stands in the memory is for those who extend this.
+ * directions, and the end. What stands in the memory is for those who extend this.
  *
  * @module
  */
@@ -39,6 +39,13 @@ export function buildTable(
   const view = viewOf(table);
   segments.forEach((segment, i) => put(view, i * DESC_BYTES, segment, i));
   return table;
+}
+
+/** What a device has done that says that it wrote `length` bytes to a chain with room for `writableBytes`. */
+export function overlong(length: number, writableBytes: number): DeviceViolationError {
+  return new DeviceViolationError(
+    `the device says that it wrote ${length} bytes to a chain that takes ${writableBytes}`,
+  );
 }
 
 /** The driver's side of a virtqueue, but for what the ring's format says. */
@@ -109,18 +116,6 @@ export abstract class RingQueue implements DriverQueue {
       this.kicksSuppressed++;
     }
     return wanted;
-  }
-
-  /** Takes back a chain of which the device says that it wrote `length` of its `writableBytes` bytes. */
-  protected takeBack(handle: number, length: number, writableBytes: number): void {
-    if (length > writableBytes) {
-      throw new DeviceViolationError(
-        `the device says that it wrote ${length} bytes to a chain that takes ${writableBytes}`,
-      );
-    }
-    this.inFlight--;
-    this.usedLen = length;
-    this.usedHandle = handle;
   }
 
   wait(timeoutMs: number): Promise<boolean> {

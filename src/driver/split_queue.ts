@@ -20,7 +20,7 @@ import {
 import { DeviceViolationError, DriverError } from "./errors.ts";
 import type { Block, DriverMemory, Segment } from "./guest_memory.ts";
 import { type ChainLayout, passesEvent, type QueueOptions, totalBytes } from "./queue.ts";
-import { buildTable, NONE, RingQueue, viewOf, wordsOf } from "./ring_queue.ts";
+import { buildTable, NONE, overlong, RingQueue, viewOf, wordsOf } from "./ring_queue.ts";
 
 /** A descriptor as it stands in memory. */
 export interface RawDescriptor {
@@ -254,9 +254,12 @@ export class SplitQueue extends RingQueue {
     if (head >= this.size || this.#isInFlight[head] !== 1) {
       throw new DeviceViolationError(`the device gave back chain ${head}, which it did not have`);
     }
-    this.takeBack(head, length, this.#writableBytes[head]!);
+    if (length > this.#writableBytes[head]!) throw overlong(length, this.#writableBytes[head]!);
     this.#usedIdx = (this.#usedIdx + 1) & 0xffff;
+    this.inFlight--;
     this.#isInFlight[head] = 0;
+    this.usedLen = length;
+    this.usedHandle = head;
     const token = this.#tokens[head]!;
     if (this.#isKept[head] === 0) this.discard(head);
     return token;
