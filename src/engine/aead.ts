@@ -84,6 +84,19 @@ export function cutTag(operation: Operation, encrypt: boolean): boolean {
   return true;
 }
 
+/** Works on the whole text where it is: both sides are contiguous. */
+function updateText(context: bigint, segments: SegmentTable): boolean {
+  return updateSegments(
+    context,
+    segments,
+    result.segment,
+    result.offset,
+    text.segment,
+    text.offset,
+    text.length,
+  );
+}
+
 /** GCM and ChaCha20-Poly1305. */
 export class EvpAead implements AeadTransform {
   readonly #context: bigint;
@@ -163,15 +176,7 @@ export class EvpAead implements AeadTransform {
       return ok;
     }
     if (text.address !== 0 && result.address !== 0) {
-      return updateSegments(
-        this.#context,
-        segments,
-        result.segment,
-        result.offset,
-        text.segment,
-        text.offset,
-        text.length,
-      );
+      return updateText(this.#context, segments);
     }
     const { length } = segments;
     let i = text.segment;
@@ -290,15 +295,7 @@ export class CcmAead implements AeadTransform {
     // Of no data there is still a tag to make or check, and OpenSSL does it when it is given some.
     if (text.length === 0) return update(this.#context, bounceAddress, bounceAddress, 0);
     if (text.address !== 0 && result.address !== 0 && relate(segments, text, result) !== OVERLAPPING) {
-      return updateSegments(
-        this.#context,
-        segments,
-        result.segment,
-        result.offset,
-        text.segment,
-        text.offset,
-        text.length,
-      );
+      return updateText(this.#context, segments);
     }
     gather(segments, text, bounceAddress);
     const ok = update(this.#context, bounceAddress, bounceAddress, text.length);

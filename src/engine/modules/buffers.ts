@@ -63,6 +63,15 @@ export class ModuleRequest implements EngineRequest {
     this.destination = destination;
     this.aad = aad;
   }
+
+  /** Points at `length` bytes from `from` on and `resultLength` from `to` on; there is nothing else, so far. */
+  set(from: number, length: number, to: number, resultLength: number): void {
+    this.source.set(from, length);
+    this.destination.set(to, resultLength);
+    this.iv.set(ivAddress, 0);
+    this.aad.set(0, 0);
+    this.tag.set(tagAddress, 0);
+  }
 }
 
 const bounce = new Uint8Array(viewOf(bounceAddress, DATA_BYTES_MAX));

@@ -137,11 +137,8 @@ export class ModuleCipher implements CipherTransform {
   }
 
   #call(request: ModuleRequest, from: number, to: number, length: number, ivLen: number): boolean {
-    request.source.set(from, length);
-    request.destination.set(to, length);
+    request.set(from, length, to, length);
     request.iv.set(ivAddress, ivLen);
-    request.aad.set(0, 0);
-    request.tag.set(0, 0);
     return this.#guarded.run(request) === "done";
   }
 
@@ -177,11 +174,7 @@ export class ModuleDigest implements DigestTransform {
       gather(segments, body, bounceAddress + head.length);
     }
     const request = this.#direct ? directRequest : privateDigest;
-    request.source.set(isDirect ? body.address : bounceAddress, length);
-    request.destination.set(bounceAadAddress, digestLen);
-    request.iv.set(0, 0);
-    request.aad.set(0, 0);
-    request.tag.set(0, 0);
+    request.set(isDirect ? body.address : bounceAddress, length, bounceAadAddress, digestLen);
     const ok = this.#guarded.run(request) === "done";
     if (!isDirect) wipeBounce(length);
     return ok ? bounceAadAddress : 0;
@@ -224,8 +217,7 @@ export class ModuleAead implements AeadTransform {
     if (!isDirect) gather(segments, text, bounceAddress);
     const isAadDirect = direct === true && aad.address !== 0;
     if (!isAadDirect) gather(segments, aad, bounceAadAddress);
-    request.source.set(isDirect ? text.address : bounceAddress, length);
-    request.destination.set(isDirect ? result.address : bounceAddress, length);
+    request.set(isDirect ? text.address : bounceAddress, length, isDirect ? result.address : bounceAddress, length);
     request.iv.set(ivAddress, ivLen);
     request.aad.set(isAadDirect ? aad.address : bounceAadAddress, aad.length);
     request.tag.set(tagAddress, tagLen);
