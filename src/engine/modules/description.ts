@@ -52,7 +52,8 @@ export interface EngineRequest {
 /**
  * An algorithm with a key in it. Its methods are called one at a time, from one isolate, between a guest's request and
  * its answer: they return at once, allocate nothing where it can be helped, await nothing and do not throw. What they
- * throw all the same is logged once for each algorithm and isolate, and the request is answered with ERR.
+ * throw all the same is logged once for each algorithm and isolate, and the request is answered with ERR. Nothing here
+ * guards against timers and promises that they leave behind, loops without end, or native calls that crash.
  */
 export interface EngineTransform {
   /** Takes another key, which is wiped after the call; false if it is refused. Not called for hashes. */
