@@ -57,8 +57,16 @@ async function firstFile(paths: readonly string[]): Promise<string> {
   throw new Error(`None of ${paths.join(", ")} is there: remove .cache/vm and try again`);
 }
 
-/** The arguments for one guest. */
-export function guestArguments(guest: Guest, options: Options, files: GuestFiles): string[] {
+/**
+ * The arguments for one guest. What it says on its second serial port goes to the file `files.results`; in a dialogue
+ * that is a socket, on which it is answered.
+ */
+export function guestArguments(
+  guest: Guest,
+  options: Options,
+  files: GuestFiles,
+  form: "report" | "dialogue" = "report",
+): string[] {
   return [
     ["-machine", "q35,memory-backend=mem"],
     ["-accel", options.accel === "tcg" ? "tcg,thread=multi" : "kvm"],
@@ -66,7 +74,10 @@ export function guestArguments(guest: Guest, options: Options, files: GuestFiles
     ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"],
     // Without share=on the handshake succeeds, and the device then has no memory to look at.
     ["-object", `memory-backend-memfd,id=mem,size=${MEMORY},share=on`],
-    ["-serial", `file:${files.console}`, "-serial", `file:${files.results}`],
+    ["-serial", `file:${files.console}`],
+    form === "report"
+      ? ["-serial", `file:${files.results}`]
+      : ["-chardev", `socket,id=words,path=${files.results},server=on,wait=off`, "-serial", "chardev:words"],
     ["-kernel", files.vmlinux, "-initrd", files.initramfs],
     ["-append", `console=ttyS0 loglevel=5 panic=-1 mitigations=off ${options.append}`.trim()],
     doorArguments(guest, options.properties, files.socket),
