@@ -188,7 +188,7 @@ export class Apt {
   async #ubuntuKeyring(): Promise<string> {
     if (await Deno.stat(UBUNTU_KEYRING).then(() => true, () => false)) return UBUNTU_KEYRING;
     const directory = `${this.#directory}/ubuntu-keyring`;
-    const packages = await this.resolve("trixie", ["ubuntu-archive-keyring"], /^$/);
+    const packages = await this.resolve("trixie", ["ubuntu-keyring"], /^$/);
     await this.download("trixie", packages, directory);
     for await (const { name } of Deno.readDir(directory)) {
       if (!name.endsWith(".deb")) continue;

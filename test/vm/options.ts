@@ -54,7 +54,7 @@ Doors, the ways from the guest's driver to a device:
 
 Options:
   --door=NAME[,NAME...]  doors to go through (default: cryptodev,generic; showcase: generic)
-  --kernel=VERSION       ${Object.keys(KERNEL_SUITES).join(", ")} (default: 6.1; generic: 6.12);
+  --kernel=VERSION       ${Object.keys(KERNEL_SUITES).join(", ")} (default: 6.1; generic, showcase: 6.12);
                          5.4 is Ubuntu's, the last here whose dm-crypt takes the device
   --qemu=VERSION         ${Object.keys(QEMU_SUITES).join(", ")} (default: 7.2; generic: 11.1 and nothing else)
   --accel=tcg|kvm        how QEMU runs the guest (default: tcg)
@@ -110,7 +110,9 @@ export function readOptions(args: string[]): Options | undefined {
   const device = text("device") ?? "scripts/vhost-user-crypto --socket-path={socket} --queues=1";
   if (!device.includes("{socket}")) throw new UsageError("--device must hold {socket} where the socket's path goes");
   const showcase = given["showcase"] === true;
-  const guests = readGuests(text("door") ?? (showcase ? "generic" : "cryptodev,generic"), text("qemu"), text("kernel"));
+  const guests = showcase
+    ? readGuests(text("door") ?? "generic", text("qemu"), text("kernel") ?? "6.12")
+    : readGuests(text("door") ?? "cryptodev,generic", text("qemu"), text("kernel"));
   if (showcase && guests.some(({ door }) => door === "builtin")) {
     throw new UsageError("--showcase shows this device: give --door=cryptodev or --door=generic");
   }
