@@ -86,15 +86,15 @@ export function guestArguments(
 
 function doorArguments(guest: Guest, properties: string, socket: string): string[] {
   const more = properties === "" ? "" : `,${properties}`;
-  const chardev = ["-chardev", `socket,id=ch0,path=${socket}`];
+  const chardev = ["-chardev", `socket,id=crypto,path=${socket}`];
   if (guest.door === "generic") {
     // One data queue and the control queue; 56 bytes of configuration space are all that the specification defines.
-    const device = "vhost-user-test-device-pci,chardev=ch0,virtio-id=20,num_vqs=2,vq_size=1024,config_size=56";
+    const device = "vhost-user-test-device-pci,chardev=crypto,virtio-id=20,num_vqs=2,vq_size=1024,config_size=56";
     return [...chardev, "-device", device + more];
   }
   // QEMU 7.2 without KVM crashes when a guest masks an MSI-X vector of a vhost-user device: interrupts by INTx there.
   const vectors = guest.qemu === "7.2" ? ",vectors=0" : "";
-  const device = ["-device", `virtio-crypto-pci,cryptodev=cd0${vectors}${more}`];
-  if (guest.door === "builtin") return ["-object", "cryptodev-backend-builtin,id=cd0", ...device];
-  return [...chardev, "-object", "cryptodev-vhost-user,id=cd0,chardev=ch0,queues=1", ...device];
+  const device = ["-device", `virtio-crypto-pci,cryptodev=cd${vectors}${more}`];
+  if (guest.door === "builtin") return ["-object", "cryptodev-backend-builtin,id=cd", ...device];
+  return [...chardev, "-object", "cryptodev-vhost-user,id=cd,chardev=crypto", ...device];
 }
