@@ -99,8 +99,6 @@ const symbols = {
   sched_getaffinity: { parameters: ["i32", "usize", "buffer"], result: "i32" },
   // int getpid(void)
   getpid: { parameters: [], result: "i32" },
-  // int clock_gettime(clockid_t clockid, struct timespec *tp)
-  clock_gettime: { parameters: ["i32", "buffer"], result: "i32" },
   // int getloadavg(double loadavg[], int nelem)
   getloadavg: { parameters: ["buffer", "i32"], result: "i32" },
 } as const satisfies Deno.ForeignLibraryInterface;

@@ -12,7 +12,7 @@ import type { Subject } from "../../src/driver/benchmark/subjects.ts";
 import type { CryptoDriver } from "../../src/driver/crypto_driver.ts";
 import type { DataRequest } from "../../src/driver/requests.ts";
 import { pinThread } from "../../src/os/affinity.ts";
-import { threadTimeNs } from "../../src/os/processor.ts";
+import { threadTimeNs } from "../../src/os/clock.ts";
 import { bareSigning } from "./bare_signing.ts";
 import { BRIEF } from "./brief.ts";
 import { DeviceProcess } from "./command.ts";

@@ -25,6 +25,8 @@ export interface OptionRow {
   readonly isList?: boolean;
   /** The value is the path of a file. */
   readonly isPath?: boolean;
+  /** It may be given more than once. */
+  readonly isRepeatable?: boolean;
   /** What it does: sentences. */
   readonly help: string;
   /** More that only the manual page says: sentences. */
@@ -35,6 +37,8 @@ export interface OptionRow {
 export interface CommandLine {
   /** The value of an option that takes one; undefined if it was not given. */
   text(name: string): string | undefined;
+  /** The values of an option that may be given more than once. */
+  texts(name: string): readonly string[];
   /** True if an option that takes no value was given. */
   has(name: string): boolean;
 }
@@ -56,11 +60,18 @@ export function splitCommandLine(args: string[], rows: readonly OptionRow[], who
     },
   });
   const values = new Map(takingValues.map((name) => [name, (parsed[name] ?? []) as readonly string[]]));
-  for (const [name, given] of values) {
-    if (given.length > 1) throw new UsageError(`--${name} was given more than once: give it one value`);
-    if (given[0] === "") throw new UsageError(`--${name} needs a value`);
+  for (const { name, isRepeatable } of rows) {
+    const given = values.get(name) ?? [];
+    if (given.length > 1 && !isRepeatable) {
+      throw new UsageError(`--${name} was given more than once: give it one value`);
+    }
+    if (given.includes("")) throw new UsageError(`--${name} needs a value`);
   }
-  return { text: (name) => values.get(name)?.[0], has: (name) => parsed[name] === true };
+  return {
+    text: (name) => values.get(name)?.[0],
+    texts: (name) => values.get(name) ?? [],
+    has: (name) => parsed[name] === true,
+  };
 }
 
 /** A whole number from `min` to `max`; `fallback` if there is no `text`. Throws {@linkcode UsageError}. */

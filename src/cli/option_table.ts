@@ -124,6 +124,14 @@ const WHAT: OptionGroup = {
         ENGINES.join(",")
       } (default: all that are installed).`,
     },
+    {
+      name: "engine-module",
+      value: "PATH",
+      isPath: true,
+      isRepeatable: true,
+      help: "Load algorithms from the file PATH, in place of those here or on top. May be repeated.",
+      details: "The file is a module whose default export is an EngineModule, as the documentation of mod.ts has it.",
+    },
   ],
 };
 

@@ -41,6 +41,8 @@ export interface Options {
   /** Service numbers. */
   readonly statelessServices: readonly number[];
   readonly engines: readonly EngineName[];
+  /** Paths. */
+  readonly engineModules: readonly string[];
   readonly asymmetric: AsymmetricDialect;
   readonly socketMode: number | undefined;
   /** Group id. */
@@ -151,6 +153,7 @@ export function readOptions(commandLine: string[], environment: Environment = pr
     mux: choice("--mux", text("mux"), "on", ON_OFF) === "on",
     statelessServices: services(text("stateless")),
     engines: engines(text("engines")),
+    engineModules: line.texts("engine-module"),
     asymmetric: choice("--asymmetric", text("asymmetric"), "akcipher", ASYMMETRIC_FORMS),
     socketMode: socketMode(text("socket-mode")),
     socketGroup: group === undefined ? undefined : integer("socket-group", group, -1, 0, 2 ** 31 - 1),

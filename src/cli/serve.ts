@@ -5,7 +5,7 @@
  *
  * @module
  */
-import type { DataPlaneFactory, DeviceOptions } from "../device/device.ts";
+import type { DataPlaneFactory, DeviceOptions, EngineModules } from "../device/device.ts";
 import type { AsymmetricDialect } from "../device/dialect.ts";
 import type { JobRunnerFactory } from "../device/job_runner.ts";
 import type { EngineName } from "../engine/engines.ts";
@@ -38,6 +38,11 @@ export interface ServeOptions {
   readonly asymmetric?: AsymmetricDialect;
   /** Libraries that algorithms may come from: all if not given. A missing one is told to `log`, OpenSSL apart. */
   readonly engines?: readonly EngineName[];
+  /**
+   * Engine modules, which take the place of algorithms here or add to them: paths, or URLs of scheme `file:`, as in
+   * `new URL("./my_engine.ts", import.meta.url)`. Each exports an {@linkcode EngineModule} as its default.
+   */
+  readonly engineModules?: readonly (string | URL)[];
   /** Worker isolates that serve the data queues; 0, the event loop of this isolate, if not given. */
   readonly workers?: number;
   /** Microseconds that a worker looks at its rings before it sleeps, at most; 50 if not given. */
@@ -104,12 +109,31 @@ async function dataPlane(options: ServeOptions): Promise<DataPlaneFactory | unde
   return workerPlane({ workers, pollUs: options.pollUs ?? POLL_US_DEFAULT, cpus });
 }
 
-function deviceOptions(options: ServeOptions, log: Log, jobRunner: JobRunnerFactory): DeviceOptions {
+/** Loads engine modules, first of all here: what is wrong with one is to be told before anything is served. */
+async function engineModules({ engineModules: places = [] }: ServeOptions, log: Log): Promise<EngineModules> {
+  if (places.length === 0) return { urls: [], rows: [] };
+  const { engineModuleUrl, loadEngineModules } = await import("../engine/modules/load.ts");
+  const urls = places.map(engineModuleUrl);
+  const rows = await loadEngineModules(urls, (message) => log("warn", message));
+  for (const { module, ciphers, hashes, macs, aeads } of rows) {
+    const names = [...ciphers, ...hashes, ...macs, ...aeads].map(({ name }) => name.replace(` of ${module}`, ""));
+    log("info", `engine module ${module} serves ${names.join(", ")}`);
+  }
+  return { urls, rows };
+}
+
+function deviceOptions(
+  options: ServeOptions,
+  log: Log,
+  jobRunner: JobRunnerFactory,
+  modules: EngineModules,
+): DeviceOptions {
   const { queues = 1, maxSessions, mux, statelessServices, engines, asymmetric = "akcipher" } = options;
   return {
     dataQueues: queues,
     asymmetric,
     jobRunner,
+    modules,
     onFault: (message) => log("warn", message),
     ...(maxSessions === undefined ? {} : { maxSessions }),
     ...(mux === undefined ? {} : { mux }),
@@ -119,8 +143,9 @@ function deviceOptions(options: ServeOptions, log: Log, jobRunner: JobRunnerFact
 }
 
 /**
- * Starts a device. Throws {@linkcode LibraryMissingError} without OpenSSL, {@linkcode ServerError} or
- * {@linkcode SystemError} if the socket cannot be had; nothing stays behind then.
+ * Starts a device. Throws {@linkcode LibraryMissingError} without OpenSSL, {@linkcode EngineModuleError} if an engine
+ * module cannot be used, {@linkcode ServerError} or {@linkcode SystemError} if the socket cannot be had; nothing stays
+ * behind then.
  */
 export async function serve(options: ServeOptions): Promise<ServedDevice> {
   const socket = whereOf(options);
@@ -134,12 +159,15 @@ export async function serve(options: ServeOptions): Promise<ServedDevice> {
       import("../worker/job_runner.ts"),
     ]);
   const log = options.log ?? (() => {});
+  const modules = await engineModules(options, log);
   const plane = await dataPlane(options);
   const loop = new EventLoop();
-  const device = new CryptoDevice(deviceOptions(options, log, jobs.workerJobRunner), loop, plane);
+  const device = new CryptoDevice(deviceOptions(options, log, jobs.workerJobRunner, modules), loop, plane);
   for (const note of device.notes) log("info", note);
   let server: VhostUserServer;
   try {
+    // Other isolates have code of their own only because of modules.
+    if (modules.urls.length > 0) await device.ready;
     const { once = false } = options;
     server = new VhostUserServer({ loop, device, log, socket, once, onFinished: () => loop.stop() });
   } catch (error) {

@@ -13,6 +13,8 @@ import type { QueueServer } from "./queue_server.ts";
 
 /** Serves queues. What a promise is returned for has taken full effect when it resolves. */
 export interface DataPlane {
+  /** Resolves when it can serve; rejects if it never will. */
+  readonly ready: Promise<void>;
   /** Goes on in another memory table; nothing touches the old one afterwards. */
   setMemory(regions: readonly MemoryRegion[]): Promise<void>;
   /** Begins to serve a ring, by the rules that the driver acknowledged. Throws {@linkcode RingSetupError}. */
@@ -44,6 +46,7 @@ export interface LocalKeys {
 
 /** Queues served on an event loop, one turn after the other. */
 export class LocalPlane implements DataPlane {
+  readonly ready: Promise<void> = Promise.resolve();
   readonly #loop: EventLoop;
   readonly #queues: ReadonlyMap<number, QueueServer>;
   readonly #keys: LocalKeys;

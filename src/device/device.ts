@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Catalogue, loadCatalogue } from "../engine/algorithms.ts";
+import { type Catalogue, loadCatalogue, type ModuleRows } from "../engine/algorithms.ts";
 import { checkKeys, checkParameters } from "../engine/engine.ts";
 import { type EngineName, ENGINES } from "../engine/engines.ts";
 import { DONE, KIND_AKCIPHER, KIND_CHAIN, KIND_CIPHER, Parameters, UNSUPPORTED } from "../engine/operation.ts";
@@ -28,6 +28,16 @@ import { QueueServer } from "./queue_server.ts";
 import { DeviceCounters, type DeviceStatistics } from "./statistics.ts";
 import { SessionTable, type SessionTableLocation, SessionTableView } from "./sessions.ts";
 
+/** Engine modules of a device. */
+export interface EngineModules {
+  /** Where they are. */
+  readonly urls: readonly string[];
+  /** What they have. */
+  readonly rows: readonly ModuleRows[];
+}
+
+const NO_MODULES: EngineModules = { urls: [], rows: [] };
+
 /** What a user may choose about a device. */
 export interface DeviceOptions {
   /** Data queues, 1 to {@linkcode DATA_QUEUES_MAX}. */
@@ -40,6 +50,8 @@ export interface DeviceOptions {
   readonly statelessServices?: readonly number[];
   /** Libraries that algorithms may come from. All by default; those not named are not even opened. */
   readonly engines?: readonly EngineName[];
+  /** Algorithms from elsewhere, as loaded into this isolate, and the URLs that other isolates load them from. */
+  readonly modules?: EngineModules;
   /** Which form of the asymmetric service to offer; off if not given, without a `jobRunner` and without OpenSSL. */
   readonly asymmetric?: AsymmetricDialect;
   /** Makes who runs asymmetric operations. */
@@ -64,6 +76,8 @@ export interface DataPlaneContext {
   readonly sessions: SessionTableLocation;
   /** Libraries that algorithms may come from. */
   readonly engines: readonly EngineName[];
+  /** Algorithms from elsewhere. */
+  readonly modules: EngineModules;
   /** Where each queue's asymmetric operations go; empty: there are none. */
   readonly pools: readonly JobPoolLocation[];
   /** What each queue counts. */
@@ -80,8 +94,8 @@ export interface DataPlaneContext {
 export type DataPlaneFactory = (context: DataPlaneContext) => DataPlane;
 
 function createLocalPlane(context: DataPlaneContext): DataPlane {
-  const { dataQueues, sessions, engines, pools, counters, asymmetric, onFault, loop } = context;
-  const dialect = new Dialect(servicesOf(loadCatalogue(engines)), asymmetric);
+  const { dataQueues, sessions, engines, modules, pools, counters, asymmetric, onFault, loop } = context;
+  const dialect = new Dialect(servicesOf(loadCatalogue(engines, modules.rows)), asymmetric);
   const dataPath = new DataPath(new SessionTableView(sessions), dialect);
   const queues = new Map(
     Array.from({ length: dataQueues }, (_, i) => {
@@ -110,8 +124,8 @@ export class CryptoDevice implements BackendDevice {
 
   /** A device whose control queue is served on `loop`, and its data queues too unless `createDataPlane` is given. */
   constructor(options: DeviceOptions, loop: EventLoop, createDataPlane: DataPlaneFactory = createLocalPlane) {
-    const { dataQueues, maxSessions = SESSIONS_DEFAULT, mux = true, engines = ENGINES } = options;
-    this.#catalogue = loadCatalogue(engines);
+    const { dataQueues, maxSessions = SESSIONS_DEFAULT, mux = true, engines = ENGINES, modules = NO_MODULES } = options;
+    this.#catalogue = loadCatalogue(engines, modules.rows);
     // All of it comes from OpenSSL.
     const canAsymmetric = options.jobRunner !== undefined && this.#catalogue.engines.has("openssl");
     const asymmetric = canAsymmetric ? options.asymmetric ?? "off" : "off";
@@ -133,7 +147,8 @@ export class CryptoDevice implements BackendDevice {
     const counters = Array.from({ length: dataQueues }, createCounterMemory);
     const controlCounters = createCounterMemory();
     this.#counters = new DeviceCounters(counters, controlCounters, this.#sessions);
-    this.#dataPlane = createDataPlane({ dataQueues, sessions, engines, pools, counters, asymmetric, onFault, loop });
+    const plane = { dataQueues, sessions, engines, modules, pools, counters, asymmetric, onFault, loop };
+    this.#dataPlane = createDataPlane(plane);
     const dialect = new Dialect(servicesOf(this.#catalogue), asymmetric);
     const controlPath = new ControlPath(this.#sessions, dialect, {
       onDestroyed: () => this.#sweep(),
@@ -145,6 +160,11 @@ export class CryptoDevice implements BackendDevice {
       { sweep() {}, forget() {} },
       (acknowledged) => dialect.set(acknowledged),
     );
+  }
+
+  /** Resolves when whoever serves the data queues has begun to; rejects if somebody cannot. */
+  get ready(): Promise<void> {
+    return this.#dataPlane.ready;
   }
 
   /** What is not on offer for want of a library, in sentences for people. */

@@ -3,23 +3,19 @@
  *
  * @module
  */
-import { openGcrypt } from "../../ffi/gcrypt.ts";
-import { openIpsecMbVersion } from "../../ffi/ipsec_mb.ts";
 import { loadCatalogue } from "./algorithms.ts";
 import type { EngineName } from "./engines.ts";
+import { gcryptVersion } from "./gcrypt.ts";
+import { ipsecMbVersion } from "./ipsec_mb.ts";
 import { opensslVersion } from "./openssl.ts";
 
-const VERSIONS: Readonly<Record<EngineName, () => string>> = {
+const NAMES: Readonly<Record<EngineName, () => string>> = {
   openssl: opensslVersion,
-  "ipsec-mb": () =>
-    `libIPSec_MB ${new Deno.UnsafePointerView(openIpsecMbVersion().imb_get_version_str()!).getCString()}`,
-  gcrypt: () => {
-    const version = Deno.UnsafePointer.create(openGcrypt().gcry_check_version(0n))!;
-    return `libgcrypt ${new Deno.UnsafePointerView(version).getCString()}`;
-  },
+  "ipsec-mb": () => `libIPSec_MB ${ipsecMbVersion()}`,
+  gcrypt: () => `libgcrypt ${gcryptVersion()}`,
 };
 
 /** The libraries of this isolate's catalogue in their own words; OpenSSL is the first, if it is there. */
 export function libraryVersions(): string[] {
-  return [...loadCatalogue().engines].map((engine) => VERSIONS[engine]());
+  return [...loadCatalogue().engines].map((engine) => NAMES[engine]());
 }

@@ -27,8 +27,11 @@ const REQUEST_BYTES_MAX = 8192;
 const CLIENT_MS = 5000;
 /** How long to wait for a first word. */
 const SILENCE_MS = 500;
-/** For how long a snapshot is good enough. */
+/** How long to wait after accepting has failed. */
+const PAUSE_MS = 100;
+/** For how long a snapshot is good enough, in milliseconds and in the time that it took: data paths come first. */
 const SNAPSHOT_MS = 100;
+const SNAPSHOT_REST = 20;
 
 /** What a client asked for, and how. */
 interface Answer {
@@ -51,6 +54,7 @@ class Client {
   readonly #onEnd: (client: Client) => void;
   readonly #timers: readonly ReturnType<typeof setTimeout>[];
   #request = "";
+  #isAnswering = false;
   #rest: Uint8Array = new Uint8Array();
 
   constructor(fd: number, loop: EventLoop, texts: () => Texts, onEnd: (client: Client) => void) {
@@ -60,7 +64,7 @@ class Client {
     this.#onEnd = onEnd;
     this.#timers = [
       setTimeout(() => this.end(), CLIENT_MS),
-      setTimeout(() => this.#request === "" && this.#sendPlain(), SILENCE_MS),
+      setTimeout(() => this.#request === "" && !this.#isAnswering && this.#sendPlain(), SILENCE_MS),
     ];
     loop.watch(fd, () => this.#receive());
   }
@@ -100,6 +104,7 @@ class Client {
   }
 
   #send(text: string): void {
+    this.#isAnswering = true;
     this.#loop.unwatch(this.#stream.fd);
     this.#rest = new TextEncoder().encode(text);
     this.#loop.watch(this.#stream.fd, () => this.#sendMore(), true);
@@ -146,7 +151,8 @@ export class StatisticsServer {
   readonly #clients = new Set<Client>();
   readonly #finished: Promise<void>;
   #texts: Texts | undefined;
-  #textsMs = 0;
+  #staleMs = 0;
+  #pause: ReturnType<typeof setTimeout> | undefined;
 
   /** Listens at `place` and gives out what `read` finds. Throws {@linkcode ServerError} if the path cannot be had. */
   constructor(place: SocketPath, read: () => Snapshot) {
@@ -158,8 +164,12 @@ export class StatisticsServer {
       throw error;
     }
     setNonBlocking(this.#socket.fd);
-    this.#loop.watch(this.#socket.fd, () => this.#accept());
+    this.#listen();
     this.#finished = this.#loop.run();
+  }
+
+  #listen(): void {
+    this.#loop.watch(this.#socket.fd, () => this.#accept());
   }
 
   #accept(): void {
@@ -167,9 +177,11 @@ export class StatisticsServer {
     try {
       fd = acceptUnix(this.#socket.fd);
     } catch (error) {
-      // Whoever knocked has gone, or there is no descriptor left: the device goes on.
-      if (error instanceof SystemError) return;
-      throw error;
+      if (!(error instanceof SystemError)) throw error;
+      // Whoever knocked has gone, or there is no descriptor left and they will still be there: no need to hurry.
+      this.#loop.unwatch(this.#socket.fd);
+      this.#pause = setTimeout(() => this.#listen(), PAUSE_MS);
+      return;
     }
     if (this.#clients.size >= CLIENTS_MAX) this.#clients.values().next().value!.end();
     this.#clients.add(
@@ -178,12 +190,12 @@ export class StatisticsServer {
   }
 
   #currentTexts(): Texts {
-    const nowMs = performance.now();
-    if (this.#texts === undefined || nowMs - this.#textsMs > SNAPSHOT_MS) {
-      const snapshot = this.#read();
-      this.#texts = { metrics: prometheusText(snapshot), json: JSON.stringify(snapshot) + "\n" };
-      this.#textsMs = nowMs;
-    }
+    const startMs = performance.now();
+    if (this.#texts !== undefined && startMs < this.#staleMs) return this.#texts;
+    const snapshot = this.#read();
+    this.#texts = { metrics: prometheusText(snapshot), json: JSON.stringify(snapshot) + "\n" };
+    const endMs = performance.now();
+    this.#staleMs = endMs + Math.max(SNAPSHOT_MS, SNAPSHOT_REST * (endMs - startMs));
     return this.#texts;
   }
 
@@ -191,6 +203,7 @@ export class StatisticsServer {
   async close(): Promise<void> {
     this.#loop.stop();
     await this.#finished;
+    clearTimeout(this.#pause);
     for (const client of this.#clients) client.end();
     this.#loop.unwatch(this.#socket.fd);
     this.#socket.close();

@@ -28,6 +28,8 @@ export interface IsolateSetup {
   readonly asymmetric: AsymmetricDialect;
   /** Libraries that algorithms may come from. */
   readonly engines: readonly EngineName[];
+  /** Where engine modules are loaded from. */
+  readonly moduleUrls: readonly string[];
   /** Signalled after each command. */
   readonly doorbellFd: number;
   /** Signalled when sessions have been destroyed. */
@@ -56,6 +58,7 @@ export type Command =
 /** What a data isolate says. */
 export type Report =
   | { readonly kind: "ready" }
+  | { readonly kind: "unable"; readonly message: string }
   | { readonly kind: "fault"; readonly message: string }
   | { readonly kind: "done"; readonly value: number }
   | { readonly kind: "refused"; readonly message: string };

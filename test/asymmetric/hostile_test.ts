@@ -9,7 +9,8 @@ import { AkcipherKey } from "../../src/engine/asymmetric/akcipher.ts";
 import { CURVES } from "./curves.ts";
 import * as keys from "./keys.ts";
 import * as request from "./rfc3_requests.ts";
-import { concat, cut, hex, run } from "./rfc3_requests.ts";
+import { concat } from "../bytes.ts";
+import { cut, hex, run } from "./rfc3_requests.ts";
 import { type KeyNumbers, nativeKib, prepare, runAkcipherOn } from "./support.ts";
 
 const [SIGN, VERIFY, ENCRYPT, DECRYPT, KEYGEN, EXCHANGE] = [0x400, 0x401, 0x402, 0x403, 0x404, 0x405];

@@ -1,10 +1,10 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { CryptoDriver } from "../../src/driver/crypto_driver.ts";
 import { closeFd } from "../../src/os/event_fd.ts";
-import { unixSocketPair } from "../../src/os/unix_socket.ts";
+import { connectUnix, unixSocketPair } from "../../src/os/unix_socket.ts";
 import * as w from "../../src/wire/virtio_crypto.ts";
 import { inheritable, use } from "./driving.ts";
-import { exists, PROGRAM, run, Running, withDirectory } from "./programs.ts";
+import { exists, PROGRAM, run, Running, until, withDirectory } from "./programs.ts";
 
 const CBC_SESSION = {
   service: "cipher",
@@ -108,6 +108,55 @@ Deno.test("--fd with --socket-count serves descriptors in a row, until the last 
   await use(pairs[0]![0]);
   assertEquals((await program.ended()).code, 0);
 });
+
+Deno.test("a device that fails is told of, and the others serve on; the exit code remembers it", async () => {
+  await withDirectory(async (directory) => {
+    const path = `${directory}/c.sock`;
+    const program = new Running(PROGRAM, [`--socket-path=${path}`, "--socket-count=2", "--sandbox=off"]);
+    await program.said("serving");
+    // Without room for a descriptor, the first connection cannot be taken.
+    const limit = async (files: number) => {
+      const { code, stderr } = await run("prlimit", [`--pid=${program.pid}`, `--nofile=${files}:`]);
+      assertEquals(code, 0, stderr);
+    };
+    await limit(3);
+    const fd = connectUnix(`${path}0`);
+    await program.said(`error: ${path}0: this device has ended: accept4 failed: EMFILE`);
+    closeFd(fd);
+    await limit(512);
+    await use(`${path}1`);
+    program.kill("SIGTERM");
+    const { code, stderr } = await program.ended();
+    assertEquals(code, 1, stderr);
+    assert(!exists(`${path}1`));
+  });
+});
+
+const MANY_PROCESSORS = navigator.hardwareConcurrency > 1;
+if (!MANY_PROCESSORS) console.log("SKIPPED: how workers are dealt out to processors, which wants two processors");
+
+Deno.test(
+  { name: "--pin-cpus deals processors out to the workers of all devices", ignore: !MANY_PROCESSORS },
+  async () => {
+    await withDirectory(async (directory) => {
+      const path = `${directory}/c.sock`;
+      const args = [`--socket-path=${path}`, "--socket-count=2", "--workers=1", "--pin-cpus=0,1", "--sandbox=off"];
+      const program = new Running(PROGRAM, args);
+      await program.said("serving");
+      const pinned = () => {
+        const tasks = [...Deno.readDirSync(`/proc/${program.pid}/task`)].map(({ name }) => name);
+        const lists = tasks.map((task) => {
+          const status = Deno.readTextFileSync(`/proc/${program.pid}/task/${task}/status`);
+          return /^Cpus_allowed_list:\s*(\S+)$/m.exec(status)![1]!;
+        });
+        return ["0", "1"].map((cpu) => lists.filter((list) => list === cpu).length > 0);
+      };
+      await until(() => pinned().every((found) => found), () => "a worker on each of two processors");
+      program.kill("SIGTERM");
+      assertEquals((await program.ended()).code, 0);
+    });
+  },
+);
 
 Deno.test("--log-format=json: an object a line, errors too", async () => {
   await withDirectory(async (directory) => {

@@ -39,8 +39,8 @@ const WRONG: readonly (readonly [what: string, args: string[], environment: Envi
   ["more sockets than devices", [], passed("2"), "give --socket-count=2"],
   ["fewer sockets than devices", ["-c", "3"], passed("2"), "give --socket-count=2"],
   ["a number that is none", [], passed("one"), 'LISTEN_FDS holds a number of descriptors, not "one"'],
-  ["a mode without a path", ["--socket-mode=660"], passed("1"), "--socket-mode is for the socket that --socket-path"],
-  ["a group without a path", ["--socket-group=1", "--fd=3"], environment({}), "--socket-group is for the socket"],
+  ["a mode without a path", ["--socket-mode=660"], passed("1"), "--socket-mode is for "],
+  ["a group without a path", ["--socket-group=1", "--fd=3"], environment({}), "--socket-group is for "],
 ];
 
 for (const [what, args, variables, says] of WRONG) {

@@ -128,14 +128,15 @@ export async function withDirectory(body: (directory: string) => Promise<void>):
   }
 }
 
-/** Runs `body` with a device as a process that listens at `path`, and ends it in order. */
+/** Runs `body` with a device as a process of `program` that listens at `path`, and ends it in order. */
 export async function withDeviceProcess(
   args: readonly string[],
   body: (path: string, device: Running) => Promise<void>,
+  program: string = PROGRAM,
 ): Promise<void> {
   await withDirectory(async (directory) => {
     const path = `${directory}/device.sock`;
-    const device = new Running(PROGRAM, [`--socket-path=${path}`, ...args]);
+    const device = new Running(program, [`--socket-path=${path}`, ...args]);
     let ended: Ended;
     try {
       await device.said("serving");

@@ -15,6 +15,7 @@ import { viewOf } from "../../src/os/memory_map.ts";
 import * as w from "../../src/wire/virtio_crypto.ts";
 import { DESC_BYTES, DESC_F_INDIRECT, DESC_F_NEXT, DESC_F_WRITE } from "../../src/wire/vring.ts";
 import type { TestDevice } from "../device/harness.ts";
+import { whileDisturbed } from "../disturbance.ts";
 import type { FlipOrder } from "./flipper.ts";
 import { assertAlive, blockOf, type Laid, layGoodRequest, type Outcome, RawRing } from "./raw_ring.ts";
 import { assertAnswer, bytes, cipherSample, expected, withDriver } from "./support.ts";
@@ -341,18 +342,7 @@ Deno.test("random descriptors, in the ring and in tables: answered or broken, an
 
 /** Runs `body` while another thread flips the word at `address` of this process. */
 async function whileFlipping(address: number, values: readonly number[], body: () => Promise<void>): Promise<void> {
-  const control = new Int32Array(new SharedArrayBuffer(12));
-  const flipper = new Worker(new URL("./flipper.ts", import.meta.url), { type: "module" });
-  const order: FlipOrder = { address, values, control };
-  flipper.postMessage(order);
-  try {
-    while (Atomics.load(control, 1) === 0) await new Promise((resolve) => setTimeout(resolve, 1));
-    await body();
-  } finally {
-    Atomics.store(control, 0, 1);
-    await Atomics.waitAsync(control, 2, 0).value;
-    flipper.terminate();
-  }
+  await whileDisturbed<FlipOrder>(new URL("./flipper.ts", import.meta.url), { address, values }, body);
 }
 
 /** Runs good requests, some of which a flipper spoils; returns how often each thing came of it. */

@@ -19,7 +19,7 @@ import { closeFd, createEventFd } from "../../src/os/event_fd.ts";
 import { ADDED, ChainBatch, TABLE_FULL } from "../../src/virtqueue/chain.ts";
 import * as w from "../../src/wire/virtio_crypto.ts";
 import { SpinBudget } from "../../src/worker/spin.ts";
-import { deviceMemory, RawSplit, WRITE } from "../virtqueue/raw_driver.ts";
+import { deviceMemory, NEXT, RawSplit, WRITE } from "../virtqueue/raw_driver.ts";
 import { withDevice } from "./harness.ts";
 
 const { BATCH_BYTES_MAX, BATCH_CHAINS_MAX, BATCH_SEGMENTS_MAX, JOBS_PER_QUEUE_MAX, TURN_BATCHES_MAX } = limits;
@@ -61,10 +61,16 @@ Deno.test("segments in a batch: 65535 and 65536 fit, one more does not", () => {
     const guest = deviceMemory(memory);
     const batch = new ChainBatch();
     batch.beginChain();
-    for (let i = 0; i < BATCH_SEGMENTS_MAX; i++) {
-      assertEquals(batch.addBuffer(guest, guestAddress, 0, 1, false), ADDED, `segment ${i}`);
-    }
-    assertEquals(batch.addBuffer(guest, guestAddress, 0, 1, false), TABLE_FULL);
+    /** A chain of `count` readable buffers of a byte each. */
+    const walk = (count: number) => {
+      const words = new Uint32Array(4 * count);
+      for (let i = 0; i < count; i++) {
+        words.set([guestAddress, 0, 1, (i + 1) << 16 | (i + 1 < count ? NEXT : 0)], 4 * i);
+      }
+      return batch.walk(guest, words, count, 0, words[3]!, true, false, count);
+    };
+    const half = BATCH_SEGMENTS_MAX / 2;
+    assertEquals([walk(half), walk(half - 1), walk(1), walk(1)], [ADDED, ADDED, ADDED, TABLE_FULL]);
     batch.dropChain();
     assertEquals(batch.segments.count, 0);
   });
@@ -200,10 +206,10 @@ async function flood(workers: number, srcBytes: number, count: number): Promise<
 async function batchesDuring(body: () => Promise<unknown>): Promise<{ count: number; bytes: number; ms: number }[]> {
   const batches: { count: number; bytes: number; ms: number }[] = [];
   const { process } = DataPath.prototype;
-  DataPath.prototype.process = function (jobs): void {
+  DataPath.prototype.process = function (jobs, counters): void {
     const { count, bytes } = this.batch;
     const start = performance.now();
-    process.call(this, jobs);
+    process.call(this, jobs, counters);
     batches.push({ count, bytes, ms: performance.now() - start });
   };
   try {

@@ -14,7 +14,7 @@ import * as w from "../../src/wire/virtio_crypto.ts";
 import { F_RING_PACKED } from "../../src/wire/vring.ts";
 import { ecPair } from "../asymmetric/keys.ts";
 import { until, withDirectory } from "../cli/programs.ts";
-import { RawRing } from "../conformance/raw_ring.ts";
+import { layGoodRequest, RawRing } from "../conformance/raw_ring.ts";
 import {
   aeadSample,
   allSamples,
@@ -99,11 +99,14 @@ for (const workers of [0, 1]) {
           ],
         );
         assertEquals(data.batches.sum, 18);
-        assert(data.kicks > 0 && data.calls > 0 && control.kicks > 0 && control.calls > 0);
+        assert(data.kicks > 0 && control.kicks > 0);
         assert(data.seconds.counts.reduce((a, b) => a + b) >= 1 && data.seconds.sum > 0);
         const { isStarted, format, size } = data.ring;
         assertEquals([isStarted, format, size], [true, packed ? "packed" : "split", 256]);
-        if (!packed) assertEquals(data.ring.position, 18);
+        // The driver can see an answer before the device has counted what comes after it.
+        const now = () => device.statistics().queues;
+        await until(() => now()[0]!.calls > 0 && now()[1]!.calls > 0, () => "notifications of both queues");
+        if (!packed) await until(() => now()[0]!.ring.position === 18, () => "the ring's position");
       });
     });
   }
@@ -147,6 +150,16 @@ for (const workers of [0, 1]) {
         assertEquals(device.statistics().queues[0]!.ring.fault, "an index is out of range");
         await ring.reset();
         assertEquals(device.statistics().queues[0]!.ring.fault, null);
+        // What is too short to say what it is counts as nothing in particular, whatever came before it.
+        const room = driver.memory.alloc(16);
+        const [address, status] = [room.guestAddress, room.guestAddress + 8];
+        const good = layGoodRequest(driver, await driver.createSession(cipherSample().session));
+        good.assertAnswered(await ring.runChain(good.buffers));
+        await ring.runChain([{ address, length: 4 }, { address: status, length: 1, writable: true }]);
+        assertEquals(briefly(device.statistics().queues[0]!), [
+          ["unknown", "unknown", { err: 1 }, 0, 0],
+          ["cipher", "AES-CBC", { ok: 1 }, 48, 48],
+        ]);
       });
       assertEquals(device.statistics().queues[0]!.ring.isStarted, false);
     });

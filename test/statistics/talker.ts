@@ -5,20 +5,43 @@
  */
 import { libc } from "../../ffi/libc.ts";
 import { ByteStream } from "../../src/os/byte_stream.ts";
-import { connectUnix } from "../../src/os/unix_socket.ts";
+import { closeFd } from "../../src/os/event_fd.ts";
 
 /** `how` of shutdown(2): nothing will be written any more. */
 export const SHUT_WR = 1;
 const PATIENCE_MS = 20_000;
+const AF_UNIX = 1;
+const SOCK_STREAM_NONBLOCK_CLOEXEC = 1 | 0o4000 | 0o2000000;
+
+/**
+ * Connects to `path` without ever blocking: who is to accept lives in the same isolate, and does so only while this
+ * one waits.
+ */
+export async function connectPatiently(path: string): Promise<number> {
+  const address = new Uint8Array([AF_UNIX, 0, ...new TextEncoder().encode(path), 0]);
+  const deadline = performance.now() + PATIENCE_MS;
+  for (;;) {
+    const fd = libc.socket(AF_UNIX, SOCK_STREAM_NONBLOCK_CLOEXEC, 0);
+    if (libc.connect(fd, address, address.length) === 0) return fd;
+    closeFd(fd);
+    if (performance.now() > deadline) throw new Error(`nobody accepts at ${path}`);
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+}
 
 /** One connection. */
 export class Talker {
   readonly #stream: ByteStream;
   #isClosed = false;
 
-  /** Connects to a path, or takes over a connected descriptor. */
-  constructor(where: string | number) {
-    this.#stream = new ByteStream(typeof where === "number" ? where : connectUnix(where));
+  /** Takes over a connected descriptor. */
+  constructor(fd: number) {
+    this.#stream = new ByteStream(fd);
+  }
+
+  /** Connects to `path`. */
+  static async connect(path: string): Promise<Talker> {
+    return new Talker(await connectPatiently(path));
   }
 
   /** Says `text`, as far as there is room for it; nobody may be listening any more. */
@@ -54,7 +77,7 @@ export class Talker {
   /** True if the other side has closed; reads on until then. */
   isClosed(): boolean {
     if (this.#isClosed) return true;
-    const bytes = this.#stream.read(1 << 10);
+    const bytes = this.#stream.read(1 << 16);
     return this.#isClosed = bytes?.length === 0;
   }
 
@@ -65,9 +88,9 @@ export class Talker {
 }
 
 /** Connects to `path`, says `text` and nothing more, and returns what comes back. */
-export function talk(path: string, text: string): Promise<string> {
-  const talker = new Talker(path);
+export async function talk(path: string, text: string): Promise<string> {
+  const talker = await Talker.connect(path);
   talker.say(text);
   talker.finish();
-  return talker.all();
+  return await talker.all();
 }

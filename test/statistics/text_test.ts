@@ -57,7 +57,7 @@ Deno.test("the page: rates since the start, then since the last one", () => {
   assertStringIncludes(page, "sessions: 2 of 64; 3 created, 1 destroyed; refused: nospc 1");
   assertStringIncludes(page, "create cipher (ok 3, nospc 1)");
   const row = (text: string, start: string) => text.split("\n").find((line) => line.startsWith(start))!.split(/ {2,}/);
-  assertEquals(row(page, "0 ").slice(1, 7), ["split 256 at 5000, started", "5.0", "1.0", "< 1 ms", "< 1 ms", "5"]);
+  assertEquals(row(page, "0 ").slice(1, 7), ["split 256 at 5000, started", "5.0", "1", "< 1 ms", "< 1 ms", "5"]);
   assertEquals(row(page, "cipher"), ["cipher", "AES-CBC", "5001", "5.0", "5000B/s", "err 1"]);
 
   const later = statisticsPage(snapshotOf([deviceOf("/run/a", 25_000)], 2002), first);

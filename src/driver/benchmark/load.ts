@@ -7,7 +7,7 @@
  */
 import { drainEventFd } from "../../os/event_fd.ts";
 import { Poller } from "../../os/poller.ts";
-import { threadTimeNs } from "../../os/processor.ts";
+import { threadTimeNs } from "../../os/clock.ts";
 import { STATUS_OK } from "../../wire/virtio_crypto.ts";
 import { type Chain, discardChain, prepareChain } from "../chains.ts";
 import type { CryptoDriver } from "../crypto_driver.ts";
