@@ -171,6 +171,7 @@ async function main(commandLine: string[]): Promise<void> {
   }
   if (args["svg"] !== undefined) {
     const sized = tables.filter(({ rows }) => rows.length > 1);
+    if (sized.length === 0) throw new Error("--svg needs an algorithm that takes more than one size");
     const charts = [guestChart(sized, before), gainChart(sized, before, "looking", 64)];
     Deno.writeTextFileSync(args["svg"] as string, drawCharts(charts));
   }

@@ -127,15 +127,17 @@ function bareWork(subject: Subject, sizeBytes: number): { run(count: number): vo
   };
 }
 
-/** Nanoseconds of processor time a request of `work`, for about `durationMs`. */
+/** Nanoseconds of processor time a request of `work`, for about `durationMs` of it, whatever else runs meanwhile. */
 function timeBare(work: { run(count: number): void }, durationMs: number): number {
-  const start = performance.now();
-  const before = threadTimeNs();
+  const start = threadTimeNs();
   let count = 0;
-  for (let step = 1; performance.now() - start < durationMs; count += step, step = Math.min(4096, 2 * count)) {
+  let spentNs = 0;
+  for (let step = 1; spentNs < durationMs * 1e6; step = Math.min(4096, 2 * count)) {
     work.run(step);
+    count += step;
+    spentNs = threadTimeNs() - start;
   }
-  return (threadTimeNs() - before) / count;
+  return spentNs / count;
 }
 
 type Measured = Omit<Offloaded, keyof Way>;
