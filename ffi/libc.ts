@@ -90,6 +90,8 @@ const symbols = {
   prctl: { parameters: ["i32", "u64", "u64", "u64", "u64"], result: "i32" },
   // int sched_setaffinity(pid_t pid, size_t cpusetsize, const cpu_set_t *mask); pid 0 is the calling thread
   sched_setaffinity: { parameters: ["i32", "usize", "buffer"], result: "i32" },
+  // int sched_getaffinity(pid_t pid, size_t cpusetsize, cpu_set_t *mask)
+  sched_getaffinity: { parameters: ["i32", "usize", "buffer"], result: "i32" },
   // int getpid(void)
   getpid: { parameters: [], result: "i32" },
 } as const satisfies Deno.ForeignLibraryInterface;

@@ -21,7 +21,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   // Of the device, the socket knows the interface it speaks to; of the rings, how large their records are.
   vhost_user: ["src/device/backend.ts", "src/virtqueue/inflight.ts", "memory", "os", "wire"],
   worker: ["device", "virtqueue", "engine", "memory", "os", "wire"],
-  cli: ["vhost_user", "worker", "device", "engine", "os", ""],
+  cli: ["vhost_user", "worker", "device", "engine", "os", "wire", ""],
   // The other side knows nothing of this one.
   driver: ["wire", "os", "ffi"],
 };

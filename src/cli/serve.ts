@@ -46,7 +46,7 @@ export interface ServeOptions {
   readonly workers?: number;
   /** Microseconds that a worker looks at its rings before it sleeps, at most; 50 if not given. */
   readonly pollUs?: number;
-  /** Processors to tie workers to, in turn; none if not given. */
+  /** Processors to tie workers to, in turn; none if not given. One that cannot be had is a RangeError. */
   readonly cpus?: readonly number[];
   /** Serve one frontend only. */
   readonly once?: boolean;
@@ -81,10 +81,23 @@ function whereOf(
 async function dataPlane(options: ServeOptions): Promise<DataPlaneFactory | undefined> {
   const { workers = 0, cpus = [] } = options;
   if (workers === 0) return undefined;
-  const [{ workerPlane }, { POLL_US_DEFAULT }] = await Promise.all([
+  const [{ workerPlane }, { POLL_US_DEFAULT }, { tryProcessor }] = await Promise.all([
     import("../worker/plane.ts"),
     import("../device/limits.ts"),
+    import("../os/affinity.ts"),
   ]);
+  for (const cpu of cpus) {
+    try {
+      tryProcessor(cpu);
+    } catch (error) {
+      throw new RangeError(
+        `workers cannot be tied to processor ${cpu} (${
+          (error as Error).message
+        }): choose processors that this host has ` +
+          "and that this process may use",
+      );
+    }
+  }
   return workerPlane({ workers, pollUs: options.pollUs ?? POLL_US_DEFAULT, cpus });
 }
 

@@ -50,7 +50,7 @@ export interface DeviceOptions {
   readonly engines?: readonly EngineName[];
   /** Algorithms from elsewhere, as loaded into this isolate, and the URLs that other isolates load them from. */
   readonly modules?: EngineModules;
-  /** Which form of the asymmetric service to offer; off if not given or if there is no `jobRunner`. */
+  /** Which form of the asymmetric service to offer; off if not given, without a `jobRunner` and without OpenSSL. */
   readonly asymmetric?: AsymmetricDialect;
   /** Makes who runs asymmetric operations. */
   readonly jobRunner?: JobRunnerFactory;
@@ -121,7 +121,9 @@ export class CryptoDevice implements BackendDevice {
   constructor(options: DeviceOptions, loop: EventLoop, createDataPlane: DataPlaneFactory = createLocalPlane) {
     const { dataQueues, maxSessions = SESSIONS_DEFAULT, mux = true, engines = ENGINES, modules = NO_MODULES } = options;
     this.#catalogue = loadCatalogue(engines, modules.rows);
-    const asymmetric = options.jobRunner === undefined ? "off" : options.asymmetric ?? "off";
+    // All of it comes from OpenSSL.
+    const canAsymmetric = options.jobRunner !== undefined && this.#catalogue.engines.has("openssl");
+    const asymmetric = canAsymmetric ? options.asymmetric ?? "off" : "off";
     const stateless = (options.statelessServices ?? [0, 1, 2, 3, 4]).filter((service) =>
       service !== wire.SERVICE_AKCIPHER || asymmetric === "akcipher"
     );

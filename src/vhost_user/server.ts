@@ -132,7 +132,10 @@ function fileInfo(path: string): Deno.FileInfo | undefined {
     return Deno.lstatSync(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new ServerError(
+      `${path} cannot be a socket (${reason}): choose a path in a directory that can be written to`,
+    );
   }
 }
 
