@@ -72,18 +72,6 @@ export const result: Span = new Span();
 /** The tag, on the side that has it. */
 export const tag: Span = new Span();
 
-/** Cuts the tag off the side that has it; false if there is none. */
-export function cutTag(operation: Operation, encrypt: boolean): boolean {
-  const { segments, src, dst, tagLen } = operation;
-  const whole = encrypt ? dst : src;
-  const textLen = whole.length - tagLen;
-  if (textLen < 0) return false;
-  sliceSpan(segments, text, src, 0, textLen);
-  sliceSpan(segments, result, dst, 0, textLen);
-  sliceSpan(segments, tag, whole, textLen, tagLen);
-  return true;
-}
-
 /** Works on the whole text where it is: both sides are contiguous. */
 function updateText(context: bigint, segments: SegmentTable): boolean {
   return updateSegments(
@@ -95,6 +83,18 @@ function updateText(context: bigint, segments: SegmentTable): boolean {
     text.offset,
     text.length,
   );
+}
+
+/** Cuts the tag off the side that has it; false if there is none. */
+export function cutTag(operation: Operation, encrypt: boolean): boolean {
+  const { segments, src, dst, tagLen } = operation;
+  const whole = encrypt ? dst : src;
+  const textLen = whole.length - tagLen;
+  if (textLen < 0) return false;
+  sliceSpan(segments, text, src, 0, textLen);
+  sliceSpan(segments, result, dst, 0, textLen);
+  sliceSpan(segments, tag, whole, textLen, tagLen);
+  return true;
 }
 
 /** GCM and ChaCha20-Poly1305. */
