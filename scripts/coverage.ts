@@ -80,7 +80,8 @@ export function raised(
 
 /** Floors of `now` that are below, or missing beside, those of `before`: a sentence each. */
 export function fallen(now: Readonly<Record<string, number>>, before: Readonly<Record<string, number>>): string[] {
-  return Object.entries(before).filter(([room, floor]) => !(now[room]! >= floor)).map(([room, floor]) =>
+  // A floor of nothing was none.
+  return Object.entries(before).filter(([room, floor]) => floor > 0 && !(now[room]! >= floor)).map(([room, floor]) =>
     `${room}: the floor was ${floor} % once and is ${now[room] ?? "nowhere"} now; it may only rise`
   );
 }

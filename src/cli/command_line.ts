@@ -23,10 +23,10 @@ export interface OptionRow {
   readonly choices?: readonly string[];
   /** The value is a list of `choices`, with commas between them. */
   readonly isList?: boolean;
+  /** It may be given several times. */
+  readonly isRepeated?: boolean;
   /** The value is the path of a file. */
   readonly isPath?: boolean;
-  /** It may be given more than once. */
-  readonly isRepeatable?: boolean;
   /** What it does: sentences. */
   readonly help: string;
   /** More that only the manual page says: sentences. */
@@ -37,7 +37,7 @@ export interface OptionRow {
 export interface CommandLine {
   /** The value of an option that takes one; undefined if it was not given. */
   text(name: string): string | undefined;
-  /** The values of an option that may be given more than once. */
+  /** All values of an option that may be repeated. */
   texts(name: string): readonly string[];
   /** True if an option that takes no value was given. */
   has(name: string): boolean;
@@ -60,9 +60,9 @@ export function splitCommandLine(args: string[], rows: readonly OptionRow[], who
     },
   });
   const values = new Map(takingValues.map((name) => [name, (parsed[name] ?? []) as readonly string[]]));
-  for (const { name, isRepeatable } of rows) {
-    const given = values.get(name) ?? [];
-    if (given.length > 1 && !isRepeatable) {
+  const repeated = new Set(rows.filter(({ isRepeated }) => isRepeated).map(({ name }) => name));
+  for (const [name, given] of values) {
+    if (given.length > 1 && !repeated.has(name)) {
       throw new UsageError(`--${name} was given more than once: give it one value`);
     }
     if (given.includes("")) throw new UsageError(`--${name} needs a value`);

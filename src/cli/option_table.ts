@@ -128,9 +128,11 @@ const WHAT: OptionGroup = {
       name: "engine-module",
       value: "PATH",
       isPath: true,
-      isRepeatable: true,
+      isRepeated: true,
       help: "Load algorithms from the file PATH, in place of those here or on top. May be repeated.",
-      details: "The file is a module whose default export is an EngineModule, as the documentation of mod.ts has it.",
+      details:
+        "The file is a module whose default export is an EngineModule, as the documentation of mod.ts has it. It " +
+        "is trusted: it sees keys, and runs before the sandbox is entered.",
     },
   ],
 };

@@ -72,18 +72,6 @@ export const result: Span = new Span();
 /** The tag, on the side that has it. */
 export const tag: Span = new Span();
 
-/** Cuts the tag off the side that has it; false if there is none. */
-export function cutTag(operation: Operation, encrypt: boolean): boolean {
-  const { segments, src, dst, tagLen } = operation;
-  const whole = encrypt ? dst : src;
-  const textLen = whole.length - tagLen;
-  if (textLen < 0) return false;
-  sliceSpan(segments, text, src, 0, textLen);
-  sliceSpan(segments, result, dst, 0, textLen);
-  sliceSpan(segments, tag, whole, textLen, tagLen);
-  return true;
-}
-
 /** Bytes that a tag of GCM may have (SP 800-38D, 5.2.1.2): 4, 8, and 12 to 16, a bit each. */
 const GCM_TAG_LENGTHS = 1 << 4 | 1 << 8 | 1 << 12 | 1 << 13 | 1 << 14 | 1 << 15 | 1 << 16;
 
@@ -102,6 +90,18 @@ function updateText(context: bigint, segments: SegmentTable): boolean {
     text.offset,
     text.length,
   );
+}
+
+/** Cuts the tag off the side that has it; false if there is none. */
+export function cutTag(operation: Operation, encrypt: boolean): boolean {
+  const { segments, src, dst, tagLen } = operation;
+  const whole = encrypt ? dst : src;
+  const textLen = whole.length - tagLen;
+  if (textLen < 0) return false;
+  sliceSpan(segments, text, src, 0, textLen);
+  sliceSpan(segments, result, dst, 0, textLen);
+  sliceSpan(segments, tag, whole, textLen, tagLen);
+  return true;
 }
 
 /** GCM and ChaCha20-Poly1305. */

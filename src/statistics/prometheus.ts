@@ -17,9 +17,9 @@ function escaped(value: string): string {
   return value.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n");
 }
 
+/** Labels without their braces. */
 function labelText(labels: Labels): string {
-  const pairs = Object.entries(labels).map(([name, value]) => `${name}="${escaped(value)}"`);
-  return pairs.length === 0 ? "" : `{${pairs.join(",")}}`;
+  return Object.entries(labels).map(([name, value]) => `${name}="${escaped(value)}"`).join(",");
 }
 
 /** Lines of one metric after another: all of a metric's samples must stand together. */
@@ -32,15 +32,18 @@ class Exposition {
   }
 
   sample(name: string, labels: Labels, value: number): void {
-    this.#lines.push(`${PREFIX}${name}${labelText(labels)} ${value}`);
+    const text = labelText(labels);
+    this.#lines.push(text === "" ? `${PREFIX}${name} ${value}` : `${PREFIX}${name}{${text}} ${value}`);
   }
 
+  /** A histogram begins with its first value: most queues of a device are idle, and buckets are many. */
   histogram(name: string, labels: Labels, { bounds, counts, sum }: Distribution): void {
+    if (counts.every((count) => count === 0)) return;
+    const bucket = `${PREFIX}${name}_bucket{${labelText(labels)},le="`;
     let total = 0;
     counts.forEach((count, i) => {
       total += count;
-      const le = i < bounds.length ? String(bounds[i]) : "+Inf";
-      this.sample(`${name}_bucket`, { ...labels, le }, total);
+      this.#lines.push(`${bucket}${i < bounds.length ? bounds[i] : "+Inf"}"} ${total}`);
     });
     this.sample(`${name}_sum`, labels, sum);
     this.sample(`${name}_count`, labels, total);
