@@ -152,9 +152,9 @@ async function main(commandLine: string[]): Promise<void> {
   for (const [name, svg] of Object.entries(drawAll(readRecorded()))) Deno.writeTextFileSync(new URL(name, FOLDER), svg);
 }
 
-/** Digits behind the fourth say nothing. */
+/** Digits of a measurement behind the fourth say nothing. Sizes and depths are whole, and stay what they are. */
 function rounded(_key: string, value: unknown): unknown {
-  return typeof value === "number" ? Number(value.toPrecision(4)) : value;
+  return typeof value === "number" && !Number.isInteger(value) ? Number(value.toPrecision(4)) : value;
 }
 
 if (import.meta.main) await main(Deno.args);

@@ -9,6 +9,7 @@ Deno.test("the committed charts are what the committed figures look like: otherw
     assertEquals(Deno.readTextFileSync(new URL(name, FOLDER)), svg, name);
   }
   const files = [...Deno.readDirSync(FOLDER)].map(({ name }) => name).sort();
+  assertEquals(readRecorded().sizes.rows.map(({ sizeBytes }) => sizeBytes), [16, 64, 256, 1024, 4096, 16384, 65536]);
   assertEquals(files, ["data-path.svg", "figures.json", ...Object.keys(drawn)].sort());
 });
 
