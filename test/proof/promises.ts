@@ -80,7 +80,7 @@ export const PROMISES: readonly Promised[] = [
     tests: [["device/rfc3_test.ts", "a key that takes long to make delays no bulk request of another queue"]],
   },
   {
-    promise: "an idle device uses no processor",
+    promise: "an idle device sleeps",
     tests: [[
       "conformance/hostile_frontends_test.ts",
       "CVE-2026-16457: kicks on empty packed rings cost no processor time afterwards (${workers} workers)",
