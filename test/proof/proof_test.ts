@@ -7,6 +7,7 @@ import { assert, assertEquals } from "@std/assert";
 import { ROOT } from "../cli/programs.ts";
 import { DEFECTS } from "./defects.ts";
 import { LIMIT_CONSTANTS, LIMITS, LIMITS_TOLD } from "./limits.ts";
+import { PROMISES } from "./promises.ts";
 import { missing, namesIn, testFiles } from "./test_names.ts";
 
 Deno.test("a test that is named wrongly, or in a file that is not there, is missed", () => {
@@ -48,14 +49,14 @@ Deno.test("every CVE in a test's name is in the table of defects", () => {
 /** The rows of the README's table under `heading`: the text of each cell. */
 function readmeRows(heading: string): string[][] {
   const readme = Deno.readTextFileSync(`${ROOT}README.md`);
-  const [, section] = readme.split(`\n## ${heading}\n`);
+  const [, section] = readme.split(`\n${heading}\n`);
   assert(section !== undefined, `the README has no section ${heading}`);
-  const table = section.split("\n## ")[0]!.split("\n").filter((line) => line.startsWith("| "));
+  const table = section.split(/\n###? /)[0]!.split("\n").filter((line) => line.startsWith("| "));
   return table.slice(2).map((line) => line.slice(2, -2).split(" | ").map((cell) => cell.trim()));
 }
 
 Deno.test("every limit that the README tells is the code's, and has its tests", () => {
-  assertEquals(readmeRows("Limits"), LIMITS_TOLD.map(({ what, atMost }) => [what, atMost!]));
+  assertEquals(readmeRows("## Limits"), LIMITS_TOLD.map(({ what, atMost }) => [what, atMost!]));
   for (const { what, tests } of LIMITS) {
     assert(tests.length > 0, what);
     assertEquals(tests.flatMap(missing), [], what);
@@ -66,6 +67,23 @@ Deno.test("every constant that is a limit has its tests", () => {
   const tested = new Set(LIMITS.flatMap((limit) => limit.exports));
   assertEquals(LIMIT_CONSTANTS.filter((name) => !tested.has(name)), []);
   assertEquals([...tested].filter((name) => !LIMIT_CONSTANTS.includes(name)), []);
+});
+
+Deno.test("every promise has its tests, and the README's table of promises is the one here", () => {
+  for (const { promise, tests } of PROMISES) {
+    assert(tests.length > 0, promise);
+    assertEquals(tests.flatMap(missing), [], promise);
+  }
+  assert(PROMISES.length <= 25);
+  const told = PROMISES.map(({ promise, tests }) => {
+    const byFile = Map.groupBy(tests, ([file]) => file);
+    const places = [...byFile].map(([file, names]) => `${file}: ${names.map(([, name]) => `“${name}”`).join(", ")}`);
+    return [promise, places.join("; ")];
+  });
+  // A README without such a table promises nothing in it.
+  if (Deno.readTextFileSync(`${ROOT}README.md`).includes("\n### Promises\n")) {
+    assertEquals(readmeRows("### Promises"), told);
+  }
 });
 
 Deno.test("no test is switched off", () => {
