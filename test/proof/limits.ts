@@ -43,6 +43,15 @@ const TOLD: readonly Limit[] = [
     ],
   },
   {
+    what: "devices of one process",
+    atMost: `${device.SOCKETS_MAX}`,
+    exports: ["SOCKETS_MAX"],
+    tests: [
+      ["cli/devices_test.ts", "as many devices as there may be all serve, and end in order"],
+      ["cli/options_test.ts", 'exit code 2 and one sentence for: ${args.join(" ") || "no options"}'],
+    ],
+  },
+  {
     what: "memory regions",
     atMost: `${device.REGIONS_MAX}`,
     exports: ["REGIONS_MAX"],
