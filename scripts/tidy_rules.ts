@@ -51,6 +51,7 @@ export const DATA_PATH: Readonly<Record<string, Readonly<Record<string, string>>
   "src/virtqueue/notify.ts": {},
   "src/memory/segments.ts": {},
   "src/memory/native.ts": {},
+  "src/memory/dirty_log.ts": {},
   "src/engine/bounce.ts": {},
   "src/engine/cipher.ts": {},
   "src/engine/digest.ts": { nameParameter: "runs once for an algorithm" },

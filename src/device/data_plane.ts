@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { DirtyLogLocation } from "../memory/dirty_log.ts";
 import { GuestMemory, type MemoryRegion } from "../memory/guest_memory.ts";
 import { takeSignals } from "../os/event_fd.ts";
 import type { EventLoop } from "../os/event_loop.ts";
@@ -15,8 +16,8 @@ import type { QueueServer } from "./queue_server.ts";
 export interface DataPlane {
   /** Resolves when it can serve; rejects if it never will. */
   readonly ready: Promise<void>;
-  /** Goes on in another memory table; nothing touches the old one afterwards. */
-  setMemory(regions: readonly MemoryRegion[]): Promise<void>;
+  /** Goes on in another memory table, noting writes at `log`; nothing touches the old ones afterwards. */
+  setMemory(regions: readonly MemoryRegion[], log: DirtyLogLocation | null): Promise<void>;
   /** Begins to serve a ring, by the rules that the driver acknowledged. Throws {@linkcode RingSetupError}. */
   startRing(ring: RingSetup, acknowledged: bigint): Promise<void>;
   /** Stops serving; returns the base to go on from. */
@@ -79,9 +80,9 @@ export class LocalPlane implements DataPlane {
     this.#serve(index);
   }
 
-  async setMemory(regions: readonly MemoryRegion[]): Promise<void> {
+  async setMemory(regions: readonly MemoryRegion[], log: DirtyLogLocation | null): Promise<void> {
     for (const queue of this.#queues.values()) await queue.drain();
-    this.#memory = new GuestMemory(regions);
+    this.#memory = new GuestMemory(regions, log);
     for (const [index, queue] of this.#queues) {
       if (!queue.tryMove(this.#memory)) this.#detach(index);
     }

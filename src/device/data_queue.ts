@@ -100,6 +100,8 @@ export class DataPath {
       batch.id[kept] = batch.id[i]!;
       batch.slots[kept] = batch.slots[i]!;
       batch.usedLen[kept] = batch.usedLen[i]!;
+      batch.firstWritable[kept] = batch.firstWritable[i]!;
+      batch.end[kept] = batch.end[i]!;
       kept++;
     }
     batch.count = kept;

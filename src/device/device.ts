@@ -184,7 +184,7 @@ export class CryptoDevice implements BackendDevice {
   }
 
   setMemory(memory: GuestMemory): Promise<void> {
-    return this.#everywhere((plane) => plane.setMemory(memory.regions));
+    return this.#everywhere((plane) => plane.setMemory(memory.regions, memory.log?.location ?? null));
   }
 
   /** The plane that serves queue `index`. */

@@ -6,6 +6,7 @@
  * @module
  */
 import { type AsymmetricJob, DIALECT_AKCIPHER } from "../engine/asymmetric/job.ts";
+import type { GuestMemory } from "../memory/guest_memory.ts";
 import { cleanseBytes, copyBytes, fillBytes } from "../memory/native.ts";
 import { gather, type SegmentTable, type Span } from "../memory/segments.ts";
 import { closeFd, createEventFd, drainEventFd, signalEventFd } from "../os/event_fd.ts";
@@ -212,9 +213,9 @@ export class JobPool extends JobPoolView {
 
   /**
    * Answers the requests of jobs that are done, as many as a batch takes, and leaves in `batch` what the ring's used
-   * entries need. Each is counted in `counters`. Returns how many.
+   * entries need. Each is counted in `counters`, and writes are noted in `memory`'s log. Returns how many.
    */
-  collect(batch: ChainBatch, counters: QueueCounters): number {
+  collect(batch: ChainBatch, counters: QueueCounters, memory: GuestMemory): number {
     batch.clear();
     while (batch.count < BATCH_CHAINS_MAX) {
       const slot = this.pop(DONE_RING, DONE_TAIL, DONE_HEAD);
@@ -224,7 +225,7 @@ export class JobPool extends JobPoolView {
       batch.id[count] = request.id;
       batch.slots[count] = request.slots;
       this.#count(slot, request, counters);
-      batch.usedLen[count] = this.#answer(slot, request.writable);
+      batch.usedLen[count] = this.#answer(slot, request.writable, memory);
       batch.count = count + 1;
       this.#free.push(slot);
     }
@@ -241,7 +242,7 @@ export class JobPool extends JobPoolView {
   }
 
   /** Copies result and status to the guest and wipes the job; returns the bytes written. */
-  #answer(slot: number, writable: Float64Array): number {
+  #answer(slot: number, writable: Float64Array, memory: GuestMemory): number {
     const word = this.slotWord(slot);
     const written = this.words[word + WRITTEN]!;
     let from = this.outputAddress(slot);
@@ -249,6 +250,7 @@ export class JobPool extends JobPoolView {
     for (let n = 0; rest > 0 && n < writable.length; n += 2) {
       const piece = Math.min(rest, writable[n + 1]!);
       copyBytes(writable[n]!, from, piece);
+      memory.logWrite(writable[n]!, piece);
       from += piece;
       rest -= piece;
     }
@@ -256,7 +258,9 @@ export class JobPool extends JobPoolView {
     cleanseBytes(this.outputAddress(slot), written);
     if (this.words[word + DIALECT] !== DIALECT_AKCIPHER) return written; // Its status stands in front, in the result.
     const last = writable.length - 2;
-    fillBytes(writable[last]! + writable[last + 1]! - 1, this.words[word + STATUS]!, 1);
+    const statusAt = writable[last]! + writable[last + 1]! - 1;
+    fillBytes(statusAt, this.words[word + STATUS]!, 1);
+    memory.logWrite(statusAt, 1);
     return written + 1;
   }
 }

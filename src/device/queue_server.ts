@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { GuestMemory } from "../memory/guest_memory.ts";
+import { GuestMemory } from "../memory/guest_memory.ts";
 import { signalEventFd } from "../os/event_fd.ts";
 import type { ChainBatch } from "../virtqueue/chain.ts";
 import { forgetInflight, InflightError } from "../virtqueue/inflight.ts";
@@ -15,7 +15,7 @@ import { availBytes, DESC_BYTES, EVENT_SUPPRESSION_BYTES, QUEUE_SIZE_MAX, usedBy
 import { type CounterMemory, createCounterMemory, QueueCounters } from "./counters.ts";
 import type { JobPool } from "./jobs.ts";
 import { type RingSetup, RingSetupError } from "./backend.ts";
-import { TURN_BATCHES_MAX } from "./limits.ts";
+import { REQUEST_BYTES_MAX, TURN_BATCHES_MAX } from "./limits.ts";
 
 /** Answers the requests of a batch. */
 export interface BatchProcessor {
@@ -28,6 +28,8 @@ export interface BatchProcessor {
   process(jobs: JobPool | null, counters: QueueCounters): void;
 }
 
+const NO_MEMORY = new GuestMemory([]);
+
 /** One queue: stopped, or with a ring that it serves. */
 export class QueueServer {
   /** What happens on the queue. */
@@ -39,6 +41,9 @@ export class QueueServer {
   #ring: Ring | null = null;
   #setup: RingSetup | null = null;
   #packed = false;
+  #memory = NO_MEMORY;
+  /** Where the ring itself is written to. */
+  #layout: RingLayout | null = null;
   #callFd = -1;
   #errFd = -1;
   #faultReported = false;
@@ -80,6 +85,7 @@ export class QueueServer {
     }
     this.#ring = this.#makeRing(layout, memory, features, setup.inflightAddress ?? 0);
     this.#packed = packed;
+    this.#take(memory, layout);
     this.#setup = setup;
     this.#callFd = setup.callFd;
     this.#errFd = setup.errFd;
@@ -149,7 +155,9 @@ export class QueueServer {
   tryMove(memory: GuestMemory): boolean {
     if (this.#ring === null || this.#setup === null) return true;
     try {
-      this.#ring.move(memory, this.#translate(this.#setup, memory, this.#packed));
+      const layout = this.#translate(this.#setup, memory, this.#packed);
+      this.#ring.move(memory, layout);
+      this.#take(memory, layout);
       return true;
     } catch (error) {
       this.#onFault(`${this.#name} is stopped: ${error instanceof Error ? error.message : String(error)}`);
@@ -158,10 +166,47 @@ export class QueueServer {
     }
   }
 
+  #take(memory: GuestMemory, layout: RingLayout): void {
+    this.#memory = memory;
+    this.#layout = layout;
+    this.#logRing();
+  }
+
+  /**
+   * Notes that the ring was written to. Its addresses are the frontend's, and what they are to the guest follows from
+   * the memory table: there is no need to be told (SET_VRING_ADDR), as no IOMMU stands in between.
+   */
+  #logRing(): void {
+    if (this.#memory.log === null || this.#layout === null) return;
+    const { size, desc, device } = this.#layout;
+    this.#memory.logWrite(device, this.#packed ? EVENT_SUPPRESSION_BYTES : usedBytes(size));
+    if (this.#packed) this.#memory.logWrite(desc, DESC_BYTES * size);
+  }
+
+  /** Notes where answers may have been written to: results stand in front, a status last. */
+  #logAnswers(batch: ChainBatch): void {
+    if (this.#memory.log === null) return;
+    const { segments } = batch;
+    const { length } = segments;
+    for (let i = 0; i < batch.count; i++) {
+      const last = batch.end[i]! - 1;
+      let rest = REQUEST_BYTES_MAX;
+      for (let s = batch.firstWritable[i]!; s <= last; s++) {
+        if (segments.isUnmapped(s)) continue;
+        const address = segments.addressOf(s);
+        if (rest > 0) this.#memory.logWrite(address, Math.min(rest, length[s]!));
+        rest -= length[s]!;
+        if (s === last) this.#memory.logWrite(address + length[s]! - 1, 1);
+      }
+    }
+  }
+
   /** Stops; returns where to go on. */
   stop(): number {
     const base = this.#ring?.base() ?? 0;
     if (this.#ring !== null) this.counters.stopped(base);
+    this.#memory = NO_MEMORY;
+    this.#layout = null;
     this.#ring = null;
     this.#setup = null;
     return base;
@@ -187,14 +232,16 @@ export class QueueServer {
     const jobs = this.#jobs;
     if (jobs === null || jobs.openCount === 0) return 0;
     const { batch } = this.#processor;
-    const count = jobs.collect(batch, this.counters);
+    const count = jobs.collect(batch, this.counters, this.#memory);
     if (count > 0 && this.#ring !== null) this.#complete(this.#ring);
     return count;
   }
 
   /** Hands the batch back to the driver, and tells it so if it wants to hear. */
   #complete(ring: Ring): void {
-    if (!ring.complete(this.#processor.batch) || this.#callFd < 0) return;
+    const wantsSignal = ring.complete(this.#processor.batch);
+    this.#logRing();
+    if (!wantsSignal || this.#callFd < 0) return;
     signalEventFd(this.#callFd);
     this.counters.called();
   }
@@ -231,6 +278,7 @@ export class QueueServer {
     this.counters.batchTaken(count);
     this.#processor.process(this.#jobs, this.counters);
     this.#jobs?.announce();
+    this.#logAnswers(batch);
     if (batch.count > 0) this.#complete(ring);
     this.counters.batchCompleted(batch.count, ring.base());
     return count;
@@ -238,12 +286,16 @@ export class QueueServer {
 
   /** Asks the driver to kick; true if there is something to serve already. */
   arm(): boolean {
-    return this.#ring !== null && !this.#isSaturated() && !this.#drains && this.#ring.enableNotifications();
+    if (this.#ring === null || this.#isSaturated() || this.#drains) return false;
+    const hasMore = this.#ring.enableNotifications();
+    this.#logRing();
+    return hasMore;
   }
 
   /** Asks the driver not to kick: somebody looks at the ring anyway. */
   disarm(): void {
     this.#ring?.disableNotifications();
+    this.#logRing();
   }
 
   /** Serves what is in the ring, within a turn's bounds; true if there may be more. */

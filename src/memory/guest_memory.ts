@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { DirtyLog, type DirtyLogLocation } from "./dirty_log.ts";
 import { fileSize, type Mapping, mapShared, sealAgainstShrinking, unmap } from "../os/memory_map.ts";
 
 /** Regions a table may hold. The same number is told to every frontend (GET_MAX_MEM_SLOTS). */
@@ -124,9 +125,15 @@ export class GuestMemory {
   readonly windowBase: BigUint64Array = new BigUint64Array(this.window.buffer, 0, 1);
   /** All windows, by ascending guest address. */
   readonly #windows: readonly Uint32Array[];
+  /** Where writes are noted; null: nowhere. */
+  readonly log: DirtyLog | null;
 
-  /** Throws {@linkcode GuestMemoryError} if there are too many regions or two of them overlap. */
-  constructor(regions: readonly MemoryRegion[]) {
+  /**
+   * Writes are noted at `log`, if there is one. Throws {@linkcode GuestMemoryError} if there are too many regions or two
+   * of them overlap.
+   */
+  constructor(regions: readonly MemoryRegion[], log: DirtyLogLocation | null = null) {
+    this.log = log === null ? null : new DirtyLog(log);
     if (regions.length > REGIONS_MAX) {
       throw new GuestMemoryError(
         `${regions.length} guest memory regions are too many: at most ${REGIONS_MAX} are taken`,
@@ -198,7 +205,19 @@ export class GuestMemory {
     return offset + length > region.sizeBytes ? 0 : region.hostAddress + offset;
   }
 
-  /** The same for an address of the frontend: ring addresses come so. */
+  /** Notes, where there is a log, that `length` bytes at this process's address `address` were written. */
+  logWrite(address: number, length: number): void {
+    if (this.log === null) return;
+    for (let i = 0; i < this.regions.length; i++) {
+      const region = this.regions[i]!;
+      const offset = address - region.hostAddress;
+      if (offset < 0 || offset >= region.sizeBytes) continue;
+      this.log.mark(region.guestAddress + offset, length);
+      return;
+    }
+  }
+
+  /** As {@linkcode translateGuest} for an address of the frontend: ring addresses come so. */
   translateUser(address: number, length: number): number {
     for (const region of this.regions) {
       const offset = address - region.userAddress;

@@ -14,17 +14,20 @@ import * as wire from "../wire/vhost_user.ts";
 import { encodeReply, type Message, MessageReader, ProtocolError } from "./framing.ts";
 import { createInflight, InflightRegion } from "./inflight.ts";
 import type { Log } from "./log.ts";
+import { LogRegion } from "./log_region.ts";
 import { MemoryTable } from "./memory_table.ts";
 import { checkMessage, MESSAGE_RULES, readU64, RequestError, u64Payload } from "./messages.ts";
 import { Rings } from "./rings.ts";
 import { createSession } from "./session_message.ts";
 
 const PROTOCOL_FEATURES_BIT = 1n << BigInt(wire.F_PROTOCOL_FEATURES);
+const LOG_ALL_BIT = 1n << BigInt(wire.F_LOG_ALL);
 const REPLY_ACK_BIT = 1n << BigInt(wire.PROTOCOL_F_REPLY_ACK);
 
 /** The protocol features on offer. */
 const PROTOCOL_FEATURES: bigint = [
   wire.PROTOCOL_F_MQ,
+  wire.PROTOCOL_F_LOG_SHMFD,
   wire.PROTOCOL_F_REPLY_ACK,
   wire.PROTOCOL_F_CRYPTO_SESSION,
   wire.PROTOCOL_F_CONFIG,
@@ -58,6 +61,8 @@ export class Connection {
   readonly #memory: MemoryTable;
   readonly #rings: Rings;
   readonly #handlers: ReadonlyMap<number, Handler>;
+  #logRegion: LogRegion | undefined;
+  #logsWrites = false;
   #protocolFeatures = 0n;
   #status = 0;
   #featuresRefused = false;
@@ -77,6 +82,7 @@ export class Connection {
     this.#handlers = new Map([
       ...this.#featureHandlers(),
       ...this.#memoryHandlers(),
+      ...this.#logHandlers(),
       ...this.#ringHandlers(),
       ...this.#inflightHandlers(),
       ...this.#deviceHandlers(),
@@ -110,6 +116,8 @@ export class Connection {
     await this.#rings.close();
     await this.#device.reset();
     await this.#memory.clear();
+    this.#logRegion?.release();
+    this.#logRegion = undefined;
     this.#socket.close();
   }
 
@@ -152,7 +160,7 @@ export class Connection {
 
   #featureHandlers(): [number, Handler][] {
     return [
-      [wire.GET_FEATURES, () => u64Payload(this.#device.features | PROTOCOL_FEATURES_BIT)],
+      [wire.GET_FEATURES, () => u64Payload(this.#device.features | PROTOCOL_FEATURES_BIT | LOG_ALL_BIT)],
       [wire.SET_FEATURES, (message) => this.#setFeatures(message.view.getBigUint64(0, true))],
       [wire.GET_PROTOCOL_FEATURES, () => u64Payload(PROTOCOL_FEATURES)],
       [wire.SET_PROTOCOL_FEATURES, (message) => this.#setProtocolFeatures(message.view.getBigUint64(0, true))],
@@ -164,11 +172,12 @@ export class Connection {
 
   async #setFeatures(value: bigint): Promise<void> {
     this.#featuresRefused = true;
-    const acknowledged = value & ~PROTOCOL_FEATURES_BIT;
+    const acknowledged = value & ~PROTOCOL_FEATURES_BIT & ~LOG_ALL_BIT;
     const unknown = acknowledged & ~this.#device.features;
     if (unknown !== 0n) throw new RequestError(`feature bits ${hex(unknown)} were not offered`);
     this.#device.setFeatures(acknowledged);
     this.#featuresRefused = false;
+    await this.#setLogging((value & LOG_ALL_BIT) !== 0n);
     if ((value & PROTOCOL_FEATURES_BIT) === 0n) await this.#rings.enableAll();
   }
 
@@ -203,6 +212,28 @@ export class Connection {
       // Always the same number: QEMU refuses a backend that tells a smaller one later.
       [wire.GET_MAX_MEM_SLOTS, () => u64Payload(REGIONS_MAX)],
     ];
+  }
+
+  #logHandlers(): [number, Handler][] {
+    return [
+      [wire.SET_LOG_BASE, async ({ view, fds }) => {
+        const [fd] = fds;
+        if (fd === undefined) throw new RequestError("the dirty log has no file descriptor");
+        const old = this.#logRegion;
+        this.#logRegion = new LogRegion(view, fd, this.#memory.addressEnd);
+        await this.#setLogging(this.#logsWrites);
+        old?.release();
+        return u64Payload(0);
+      }],
+      // The descriptor would tell the frontend to look at the log; all of them look when they like.
+      [wire.SET_LOG_FD, () => {}],
+    ];
+  }
+
+  /** Writes to guest memory are noted, where there is a log, or not. Rings in service go on. */
+  async #setLogging(logsWrites: boolean): Promise<void> {
+    this.#logsWrites = logsWrites;
+    await this.#memory.setLog(logsWrites ? this.#logRegion?.location ?? null : null);
   }
 
   #ringHandlers(): [number, Handler][] {
@@ -287,6 +318,7 @@ export class Connection {
   async #resetDevice(): Promise<void> {
     await this.#rings.reset();
     await this.#device.reset();
+    await this.#setLogging(false);
     this.#status = 0;
     this.#featuresRefused = false;
   }

@@ -6,6 +6,7 @@
  * @module
  */
 import type { BackendDevice } from "../device/backend.ts";
+import type { DirtyLogLocation } from "../memory/dirty_log.ts";
 import { GuestMemory, MappedRegion, type RegionDescription } from "../memory/guest_memory.ts";
 import {
   MEM_REG_HEADER_BYTES,
@@ -41,6 +42,7 @@ function release(regions: Iterable<MappedRegion>): void {
 export class MemoryTable {
   readonly #device: BackendDevice;
   #regions: readonly MappedRegion[] = [];
+  #log: DirtyLogLocation | null = null;
 
   /** An empty table for `device`. */
   constructor(device: BackendDevice) {
@@ -50,6 +52,18 @@ export class MemoryTable {
   /** True while the frontend has shared no memory. */
   get isEmpty(): boolean {
     return this.#regions.length === 0;
+  }
+
+  /** The first guest address behind all memory. */
+  get addressEnd(): number {
+    return Math.max(0, ...this.#regions.map(({ guestAddress, sizeBytes }) => guestAddress + sizeBytes));
+  }
+
+  /** Has writes noted at `log` from now on; null: nowhere. What was noted at before is no more in use. */
+  async setLog(log: DirtyLogLocation | null): Promise<void> {
+    if (log === this.#log) return;
+    this.#log = log;
+    await this.#install(this.#regions);
   }
 
   /** SET_MEM_TABLE: these regions and no others. Throws, as all here, an Error that says what is wrong. */
@@ -105,13 +119,14 @@ export class MemoryTable {
     await this.#install(this.#regions.toSpliced(index, 1));
   }
 
-  /** Forgets all regions. */
+  /** Forgets all regions, and the log. */
   async clear(): Promise<void> {
+    this.#log = null;
     await this.#install([]);
   }
 
   async #install(regions: readonly MappedRegion[]): Promise<void> {
-    await this.#device.setMemory(new GuestMemory(regions));
+    await this.#device.setMemory(new GuestMemory(regions, this.#log));
     const old = this.#regions;
     this.#regions = regions;
     release(old.filter((region) => !regions.includes(region)));

@@ -58,7 +58,7 @@ export const MESSAGE_RULES: ReadonlyMap<number, MessageRule> = new Map([
   [wire.SET_OWNER, rule("SET_OWNER", 0)],
   [wire.RESET_OWNER, rule("RESET_OWNER", 0)],
   [wire.SET_MEM_TABLE, rule("SET_MEM_TABLE", [wire.MEM_TABLE_HEADER_BYTES, MEM_TABLE_BYTES_MAX], wire.FDS_MAX)],
-  [wire.SET_LOG_BASE, rule("SET_LOG_BASE", [U64_BYTES, 2 * U64_BYTES], 1)],
+  [wire.SET_LOG_BASE, rule("SET_LOG_BASE", [U64_BYTES, 2 * U64_BYTES], 1, 1n)],
   [wire.SET_LOG_FD, rule("SET_LOG_FD", [0, U64_BYTES], 1)],
   [wire.SET_VRING_NUM, rule("SET_VRING_NUM", wire.VRING_STATE_BYTES)],
   [wire.SET_VRING_ADDR, rule("SET_VRING_ADDR", wire.VRING_ADDR_BYTES)],

@@ -10,6 +10,7 @@ import type { AsymmetricDialect } from "../device/dialect.ts";
 import type { JobPoolLocation } from "../device/jobs.ts";
 import type { SessionTableLocation } from "../device/sessions.ts";
 import type { EngineName } from "../engine/engines.ts";
+import type { DirtyLogLocation } from "../memory/dirty_log.ts";
 import type { MemoryRegion } from "../memory/guest_memory.ts";
 
 /** What a data isolate is started with. */
@@ -47,7 +48,7 @@ export const POSTED = 0;
 
 /** A command, and its reply's `value` where it has one. */
 export type Command =
-  | { readonly kind: "memory"; readonly regions: readonly MemoryRegion[] }
+  | { readonly kind: "memory"; readonly regions: readonly MemoryRegion[]; readonly log: DirtyLogLocation | null }
   | { readonly kind: "start"; readonly ring: RingSetup; readonly acknowledged: bigint }
   | { readonly kind: "stop"; readonly index: number }
   | { readonly kind: "call"; readonly index: number; readonly fd: number }

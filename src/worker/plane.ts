@@ -8,6 +8,7 @@ import { type RingSetup, RingSetupError } from "../device/backend.ts";
 import type { DataPlane } from "../device/data_plane.ts";
 import type { DataPlaneContext, DataPlaneFactory } from "../device/device.ts";
 import { EngineModuleError } from "../engine/modules/description.ts";
+import type { DirtyLogLocation } from "../memory/dirty_log.ts";
 import type { MemoryRegion } from "../memory/guest_memory.ts";
 import { closeFd, createEventFd, signalEventFd } from "../os/event_fd.ts";
 import { type Command, type IsolateSetup, POSTED, type Report } from "./commands.ts";
@@ -134,10 +135,11 @@ class WorkerPlane implements DataPlane {
     await Promise.all(this.#isolates.map((isolate) => isolate.call(command)));
   }
 
-  setMemory(regions: readonly MemoryRegion[]): Promise<void> {
+  setMemory(regions: readonly MemoryRegion[], log: DirtyLogLocation | null): Promise<void> {
     // A plain copy: a region's own methods stay where its mapping is managed.
     return this.#everywhere({
       kind: "memory",
+      log,
       regions: regions.map(({ guestAddress, sizeBytes, userAddress, hostAddress }) => ({
         guestAddress,
         sizeBytes,

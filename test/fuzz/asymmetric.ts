@@ -5,7 +5,7 @@
  *
  * @module
  */
-import type { CryptoDriver } from "../../src/driver/crypto_driver.ts";
+import { CryptoDriver } from "../../src/driver/crypto_driver.ts";
 import { DriverError } from "../../src/driver/errors.ts";
 import type { EncodedRequest } from "../../src/driver/fields.ts";
 import { makeRandom, type Random } from "../../src/driver/random.ts";
@@ -13,7 +13,6 @@ import { type DataRequest, encodeData, type RequestMode } from "../../src/driver
 import { encodeCreateSession } from "../../src/driver/sessions.ts";
 import * as w from "../../src/wire/virtio_crypto.ts";
 import { type Ask, makersFor, type Subject } from "../soak/subjects.ts";
-import type { Bed } from "./bed.ts";
 import type { CanaryMemory } from "./canary_memory.ts";
 import { mutated } from "./requests.ts";
 import { type Burst, pick, type Target } from "./target.ts";
@@ -83,9 +82,9 @@ function batchOf(driver: CryptoDriver, mode: RequestMode, held: readonly Held[],
   });
 }
 
-/** Makes the device start its isolate for such operations, which then stays. */
-export async function startOperations(bed: Bed): Promise<void> {
-  const driver = await bed.connect(false, 0n);
+/** Makes the device that listens at `path` start its isolate for such operations, which then stays. */
+export async function startOperations(path: string): Promise<void> {
+  const driver = await CryptoDriver.connect(path);
   try {
     const { session, asks: [ask] } = makersFor(driver.config).asymmetric[0]!(makeRandom(1), 64);
     const sessionId = await driver.createSession(session);

@@ -48,7 +48,7 @@ export async function replayAll(
     const bed = await Bed.start({ ...device, workers: count });
     try {
       for (const packed of [false, true]) await bed.assertCorrect(packed);
-      await startOperations(bed);
+      await startOperations(bed.path);
       await bed.assertNothingKept();
       for (const [name, stored] of kept) {
         await replay(bed, stored).catch((error) => {
@@ -75,7 +75,7 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzTotals> {
     try {
       // The first connections make the heap what it is; what is kept is measured from there.
       for (const packed of [false, true]) await bed.assertCorrect(packed);
-      await startOperations(bed);
+      await startOperations(bed.path);
       await bed.assertNothingKept();
       const deadline = performance.now() + 1000 * seconds / workers.length;
       for (let round = 0; performance.now() < deadline; round++) {

@@ -11,7 +11,10 @@ import { place } from "../../src/driver/layout.ts";
 import type { Random } from "../../src/driver/random.ts";
 import { type DataRequest, encodeData } from "../../src/driver/requests.ts";
 import * as w from "../../src/wire/virtio_crypto.ts";
+import { F_LOG_ALL, F_PROTOCOL_FEATURES } from "../../src/wire/vhost_user.ts";
 import { F_EVENT_IDX, F_INDIRECT_DESC, F_RING_PACKED } from "../../src/wire/vring.ts";
+import { closeFd } from "../../src/os/event_fd.ts";
+import { createMemfd } from "../../src/os/memory_map.ts";
 import { CanaryMemory } from "../fuzz/canary_memory.ts";
 import { type Ask, makersFor } from "./subjects.ts";
 import { type Held, Pool } from "./pool.ts";
@@ -37,6 +40,8 @@ const REGIONS = [
 ];
 /** Memory that comes and goes. */
 const EXTRA = { guestAddress: 2 ** 40, sizeBytes: MIB };
+/** A log for guest memory up to 8 GiB: what lies beyond is not in it. */
+const LOG_BYTES = 256 * 1024;
 /** One of so many requests is long, and one asymmetric. */
 const LONG_EVERY = 32;
 const ASYMMETRIC_EVERY = 64;
@@ -110,6 +115,7 @@ export class Connection {
   readonly #extras = [new DriverMemory([EXTRA]), new DriverMemory([EXTRA])] as const;
   /** What it is like, in words. */
   readonly description: string;
+  readonly #logFd = createMemfd("dirty-log", LOG_BYTES);
   #isOver = false;
   #failure: Error | undefined;
 
@@ -158,6 +164,7 @@ export class Connection {
     if (isSudden) await this.#endSuddenly(lanes);
     else await this.#endInOrder(lanes);
     for (const extra of this.#extras) extra.release();
+    closeFd(this.#logFd);
     if (this.#failure !== undefined) throw this.#failure;
   }
 
@@ -254,10 +261,11 @@ export class Connection {
       for (let turn = 0; !this.#isOver; turn++) {
         await pause(this.#random(60));
         if (this.#isOver) return;
-        const what = this.#random(3);
+        const what = this.#random(4);
         if (what === 0) await this.#restart();
         else if (what === 1) await this.#borrowMemory(this.#extras[turn % 2]!);
-        else await this.#remap();
+        else if (what === 2) await this.#remap();
+        else await this.#setLogging();
       }
     } catch (error) {
       this.#fail(error);
@@ -296,6 +304,15 @@ export class Connection {
       placement.release();
       this.#tally.checked++;
     });
+  }
+
+  /** Writes to memory are logged from now on, or not, or elsewhere. */
+  async #setLogging(): Promise<void> {
+    const { frontend, features, controlQueue } = this.#driver;
+    if (this.#random(2) === 0) await frontend.setLogBase(LOG_BYTES, 0, this.#logFd);
+    const acknowledged = controlQueue === undefined ? 0n : features;
+    const logging = this.#random(2) === 0 ? bit(F_LOG_ALL) : 0n;
+    await frontend.setFeatures(acknowledged | bit(F_PROTOCOL_FEATURES) | logging);
   }
 
   /** The same memory, mapped anew: rings and buffers move in the device while it serves them. */

@@ -38,8 +38,11 @@ function ratio(before: number, after: number): number {
 
 const MIB = 2 ** 20;
 
-/** What goals are set for. */
-export function figuresOf({ samples, rests }: SoakResult): Figure[] {
+/** A run as short as this says nothing of processor time: what a quarter of it held is a matter of chance. */
+const MINUTES_MIN = 2;
+
+/** What goals are set for, as far as a run of such a length can tell. */
+export function figuresOf({ options, samples, rests }: SoakResult): Figure[] {
   const [first, last] = ends(samples);
   const rss = ({ rssBytes }: Sample) => rssBytes;
   const fds = rests.map((rest) => rest.fds);
@@ -50,12 +53,12 @@ export function figuresOf({ samples, rests }: SoakResult): Figure[] {
       value: ratio(medianOf(first, rss), medianOf(last, rss)),
       unit: "",
     },
-    {
+    ...(options.minutes < MINUTES_MIN ? [] : [{
       id: "soak-requests-per-cpu-s",
       what: "requests for a second of the device's processor time after warm-up, last quarter over first",
       value: ratio(efficiency(first), efficiency(last)),
       unit: "",
-    },
+    }]),
     {
       id: "soak-fds-growth",
       what: "descriptors with nobody connected, most over first",
@@ -111,7 +114,11 @@ export function soakGoals(): Goal[] {
 /** A summary for people, and whether all was well. */
 export function summary(result: SoakResult): { readonly lines: string[]; readonly isWell: boolean } {
   const { options, seconds, tally, frontends, kills, samples, rests, failure } = result;
-  const { lines, missed } = checkGoals(soakGoals(), figuresOf(result));
+  const figures = figuresOf(result);
+  const [told, untold] = [true, false].map((isTold) =>
+    soakGoals().filter(({ id }) => figures.some((figure) => figure.id === id) === isTold)
+  );
+  const { lines, missed } = checkGoals(told!, figures);
   const mib = (bytes = 0) => `${(bytes / MIB).toFixed(1)} MiB`;
   const median = medianOf(samples, ({ requestsPerS }) => requestsPerS);
   const [first, last] = [rests[0], rests.at(-1)];
@@ -128,6 +135,7 @@ export function summary(result: SoakResult): { readonly lines: string[]; readonl
       `at rest: ${mib(first?.rssBytes)} at first, ${mib(last?.rssBytes)} in the end; ` +
       `${first?.fds ?? 0} descriptors at first, ${last?.fds ?? 0} in the end`,
       ...lines,
+      ...untold!.map(({ id }) => `too short for ${id}: it takes ${MINUTES_MIN} minutes`),
       failure === undefined
         ? isWell ? "nothing lost, nothing wrong" : "WRONG: a goal is missed, or nothing was checked"
         : `WRONG: ${failure}`,

@@ -8,6 +8,7 @@ import { processStat } from "../../bench/support/process_stat.ts";
 import { makeRandom } from "../../src/driver/random.ts";
 import { someoneListens } from "../../src/os/unix_socket.ts";
 import { PROGRAM, ROOT, Running, until } from "../cli/programs.ts";
+import { startOperations } from "../fuzz/asymmetric.ts";
 import type { DriverNews, DriverOrder } from "./driver_process.ts";
 import { emptyTally, sumOf, type Tally } from "./tally.ts";
 
@@ -82,6 +83,16 @@ function kib(status: string, name: string): number {
   return 1024 * Number(new RegExp(`^${name}:\\s*(\\d+)`, "m").exec(status)?.[1] ?? 0);
 }
 
+/** What a device holds. */
+interface Holdings {
+  /** Memory of its own. */
+  readonly rssBytes: number;
+  readonly fds: number;
+  readonly guestMappings: number;
+  /** Milliseconds of processor time that it has used. */
+  readonly cpuMs: number;
+}
+
 /** A device process and what it holds. */
 class Device {
   readonly path: string;
@@ -125,19 +136,23 @@ class Device {
     return this.#process.stderr.slice(-2000);
   }
 
-  /** Milliseconds of processor time that it has used. */
-  get cpuMs(): number {
-    return processStat(this.#process.pid).cpuMs;
+  /** What it holds; undefined if it is not there any more. */
+  look(): Holdings | undefined {
+    try {
+      return this.#look();
+    } catch {
+      return undefined;
+    }
   }
 
-  /** Memory of its own in bytes, descriptors, and mappings of guest memory. */
-  look(): { rssBytes: number; fds: number; guestMappings: number } {
+  #look(): Holdings {
     const proc = `/proc/${this.#process.pid}`;
     const status = Deno.readTextFileSync(`${proc}/status`);
     const maps = Deno.readTextFileSync(`${proc}/maps`).split("\n");
     return {
       rssBytes: kib(status, "RssAnon") + kib(status, "RssFile"),
       fds: [...Deno.readDirSync(`${proc}/fd`)].length,
+      cpuMs: processStat(this.#process.pid).cpuMs,
       guestMappings: maps.filter((line) => line.includes("/memfd:driver-memory")).length,
     };
   }
@@ -209,12 +224,13 @@ class Soak {
   }
 
   #sample(): void {
-    if (this.#device.hasEnded) return;
+    const holdings = this.#device.look();
+    if (holdings === undefined) return;
     const seconds = this.#seconds;
     const { checked } = this.#tally;
     const requestsPerS = (checked - this.#sampledChecked) / (seconds - this.#sampledAt);
-    const { rssBytes, fds } = this.#device.look();
-    this.#samples.push({ seconds, checked, requestsPerS, cpuMs: this.#device.cpuMs, rssBytes, fds });
+    const { rssBytes, fds, cpuMs } = holdings;
+    this.#samples.push({ seconds, checked, requestsPerS, cpuMs, rssBytes, fds });
     this.#sampledAt = seconds;
     this.#sampledChecked = checked;
   }
@@ -292,7 +308,13 @@ class Soak {
     const first = this.#rests[0];
     for (;;) {
       if (this.#device.hasEnded) return;
-      const { rssBytes, fds, guestMappings } = this.#device.look();
+      const holdings = this.#device.look();
+      if (holdings === undefined) {
+        if (performance.now() > deadline) throw new Error("what the device holds cannot be seen");
+        await pause(10);
+        continue;
+      }
+      const { rssBytes, fds, guestMappings } = holdings;
       const isSettled = guestMappings === 0 && (first === undefined || fds <= first.fds);
       if (isSettled || performance.now() > deadline) {
         if (guestMappings > 0) this.#failure ??= "the device keeps a guest's memory that has gone";
@@ -306,5 +328,8 @@ class Soak {
 
 /** Runs a soak to its end, or to the first thing that is wrong. */
 export async function soak(options: SoakOptions): Promise<SoakResult> {
-  return await new Soak(options, await Device.start(options)).run();
+  const device = await Device.start(options);
+  // What is held is compared with what the first frontend leaves behind: by then all isolates have started.
+  await startOperations(device.path);
+  return await new Soak(options, device).run();
 }

@@ -62,6 +62,9 @@ function resultOf(samples: readonly Sample[], fds: readonly number[]): SoakResul
 Deno.test("memory, processor time and descriptors that grow are no good end of a soak", () => {
   assertEquals(soakGoals().map(({ id }) => id), figuresOf(resultOf([], [])).map(({ id }) => id));
   assert(summary(resultOf(samplesOf(1.05, 1.1), [40, 40])).isWell);
+  const { options, ...brief } = resultOf(samplesOf(1, 5), [40, 40]);
+  const short = summary({ ...brief, options: { ...options, minutes: 1 } });
+  assert(short.isWell && short.lines.some((line) => line.startsWith("too short for soak-requests")));
   for (
     const bad of [
       resultOf(samplesOf(2.5, 1), [40, 40]),

@@ -5,16 +5,17 @@ import { FakeDevice } from "./fake_device.ts";
 import { asU64, concat, countFds, Harness, NEED_REPLY, u32s, u64s, withEventFds, withHarness } from "./harness.ts";
 
 const BIT_30 = 1n << 30n;
+const LOG_ALL = 1n << 26n;
 
-Deno.test("GET_FEATURES tells the device's bits and protocol features", () =>
+Deno.test("GET_FEATURES tells the device's bits, protocol features and logging", () =>
   withHarness(async (harness) => {
-    assertEquals(await harness.askU64(wire.GET_FEATURES), harness.device.features | BIT_30);
+    assertEquals(await harness.askU64(wire.GET_FEATURES), harness.device.features | BIT_30 | LOG_ALL);
   }));
 
-Deno.test("SET_FEATURES hands the device what it offered, without bit 30", () =>
+Deno.test("SET_FEATURES hands the device what it offered, without bits 26 and 30", () =>
   withHarness(async (harness) => {
     await harness.must(wire.SET_FEATURES, u64s(BIT_30 | (1n << 32n) | (1n << 28n)));
-    await harness.must(wire.SET_FEATURES, u64s(BIT_30));
+    await harness.must(wire.SET_FEATURES, u64s(BIT_30 | LOG_ALL));
     assertEquals(harness.device.takeCalls(), [`setFeatures ${(1n << 32n) | (1n << 28n)}`, "setFeatures 0"]);
   }));
 
@@ -35,7 +36,7 @@ Deno.test("the offered protocol features are these and no others", () =>
   withHarness(async (harness) => {
     const offered = await harness.askU64(wire.GET_PROTOCOL_FEATURES);
     const bits = Array.from({ length: 64 }, (_, bit) => bit).filter((bit) => (offered >> BigInt(bit)) & 1n);
-    assertEquals(bits, [0, 3, 7, 9, 12, 13, 15, 16]);
+    assertEquals(bits, [0, 1, 3, 7, 9, 12, 13, 15, 16]);
   }));
 
 Deno.test("SHMEM's two bits: protocol features that were not offered, 21 and 22 among them, are refused, the others hold", async () => {
@@ -96,12 +97,18 @@ Deno.test("every message of a wrong size or with surplus descriptors is refused 
       assertEquals(harness.device.takeCalls(), []);
     })));
 
+Deno.test("SET_LOG_FD is taken, and its descriptor closed: nobody waits for it", () =>
+  withEventFds(1, (fds) =>
+    withHarness(async (harness) => {
+      const before = countFds();
+      await harness.must(wire.SET_LOG_FD, undefined, fds);
+      assertEquals(countFds(), before);
+    })));
+
 Deno.test("messages of features that are not offered are refused, their descriptors closed", () =>
   withEventFds(1, (fds) =>
     withHarness(async (harness) => {
       const before = countFds();
-      await harness.mustNot(wire.SET_LOG_BASE, u64s(0x1000, 0), fds);
-      await harness.mustNot(wire.SET_LOG_FD, undefined, fds);
       await harness.mustNot(wire.SET_BACKEND_REQ_FD, undefined, fds);
       await harness.mustNot(wire.SET_INFLIGHT_FD, new Uint8Array(24), fds);
       assertEquals((await harness.ask(wire.IOTLB_MSG, new Uint8Array(32)))?.payload, u64s(1));
@@ -188,7 +195,7 @@ Deno.test("the status is kept, and FEATURES_OK withheld while the features are r
     await harness.mustNot(wire.SET_FEATURES, u64s(1n << 50n));
     await harness.must(wire.SET_STATUS, u64s(0xb));
     assertEquals(await harness.askU64(wire.GET_STATUS), 0x3n);
-    await harness.must(wire.SET_FEATURES, u64s(BIT_30));
+    await harness.must(wire.SET_FEATURES, u64s(BIT_30 | LOG_ALL));
     await harness.must(wire.SET_STATUS, u64s(0xb));
     assertEquals(await harness.askU64(wire.GET_STATUS), 0xbn);
     await harness.mustNot(wire.SET_STATUS, u64s(256));

@@ -1,0 +1,53 @@
+/**
+ * The log of guest pages that were written to, for a frontend that copies a running guest elsewhere: a bit a page, in
+ * memory that both sides share. Set from any number of isolates at once.
+ *
+ * @module
+ */
+import { viewOf } from "../os/memory_map.ts";
+
+/** Bytes of a page of the log, whatever the processor's pages are. */
+const LOG_PAGE_BYTES = 4096;
+
+const PAGES_PER_WORD = 32;
+const WORD_BYTES = 4;
+
+/** Where a log is mapped: what another isolate needs to write to it. */
+export interface DirtyLogLocation {
+  /** Its first byte, a multiple of 4. */
+  readonly address: number;
+  /** Its length. */
+  readonly sizeBytes: number;
+}
+
+/** Bytes of a log for guest addresses below `addressEnd`. */
+export function logBytesFor(addressEnd: number): number {
+  return Math.ceil(Math.ceil(addressEnd / LOG_PAGE_BYTES) / 8);
+}
+
+/** A log at its place. */
+export class DirtyLog {
+  /** Where it is. */
+  readonly location: DirtyLogLocation;
+  readonly #words: Int32Array;
+
+  /** The log at `location`, of which whole words are used. */
+  constructor(location: DirtyLogLocation) {
+    this.location = location;
+    const words = Math.floor(location.sizeBytes / WORD_BYTES);
+    this.#words = new Int32Array(viewOf(location.address, words * WORD_BYTES));
+  }
+
+  /** Notes that `length` bytes at guest address `address` were written. What lies behind the log's end has no page in it. */
+  mark(address: number, length: number): void {
+    if (length <= 0) return;
+    const words = this.#words;
+    const last = Math.floor((address + length - 1) / LOG_PAGE_BYTES);
+    for (let page = Math.floor(address / LOG_PAGE_BYTES); page <= last; page++) {
+      const word = Math.floor(page / PAGES_PER_WORD);
+      if (word >= words.length) return;
+      // Never without the atomic operation, even if the bit is there: it may be on its way to be taken.
+      Atomics.or(words, word, 1 << page % PAGES_PER_WORD);
+    }
+  }
+}
