@@ -37,6 +37,19 @@ export function parseLcov(report: string): Map<string, LineHits> {
   return files;
 }
 
+/**
+ * Files whose lines run only where the processor or an optional library lets them: not counted, so that a floor is the
+ * same on every host.
+ */
+const BY_HOST: readonly string[] = [
+  "src/engine/burst.ts",
+  "src/engine/burst_keys.ts",
+  "src/engine/burst_manager.ts",
+  "src/engine/burst_policy.ts",
+  "src/engine/gcrypt.ts",
+  "src/engine/ipsec_mb.ts",
+];
+
 /** Coverage of each of `rooms`: folders, by the beginning of their files' paths below `root`. */
 export function coverageOf(
   files: ReadonlyMap<string, LineHits>,
@@ -44,7 +57,9 @@ export function coverageOf(
   rooms: readonly string[],
 ): RoomCoverage[] {
   return rooms.map((room) => {
-    const ours = [...files].filter(([path]) => path.startsWith(`${root}${room}/`)).flatMap(([, hits]) => [...hits]);
+    const ours = [...files].filter(([path]) =>
+      path.startsWith(`${root}${room}/`) && !BY_HOST.includes(path.slice(root.length))
+    ).flatMap(([, hits]) => [...hits]);
     return { room, lines: ours.length, hit: ours.filter(([, count]) => count > 0).length };
   });
 }

@@ -47,6 +47,8 @@ export class QueueServer {
   #callFd = -1;
   #errFd = -1;
   #faultReported = false;
+  /** Where it stood when it was stopped last. */
+  #stoppedAt = 0;
   /** A queue that drains leaves new requests in the ring. */
   #drains = false;
 
@@ -201,15 +203,17 @@ export class QueueServer {
     }
   }
 
-  /** Stops; returns where to go on. */
+  /** Stops; returns where to go on, also if it has stopped already because its memory went away. */
   stop(): number {
-    const base = this.#ring?.base() ?? 0;
-    if (this.#ring !== null) this.counters.stopped(base);
+    if (this.#ring !== null) {
+      this.#stoppedAt = this.#ring.base();
+      this.counters.stopped(this.#stoppedAt);
+    }
     this.#memory = NO_MEMORY;
     this.#layout = null;
     this.#ring = null;
     this.#setup = null;
-    return base;
+    return this.#stoppedAt;
   }
 
   /** Signals `fd` from now on; -1: nobody. */
