@@ -27,17 +27,130 @@
  * Deno.removeSync(directory, { recursive: true });
  * ```
  *
+ * @example Any backend, from the other side
+ *
+ * {@linkcode CryptoDriver} speaks to every vhost-user backend that presents the whole device, whoever made it. What it
+ * offers is in `config` and `offeredFeatures`; what is not there to be had is refused with a {@linkcode RefusedError}.
+ * ```ts
+ * import { CryptoDriver, serve, virtioCrypto as v } from "@vhost-user-crypto/vhost-user-crypto";
+ * import { assert, assertEquals } from "@std/assert";
+ *
+ * // Encrypts with AES-CBC through the backend that listens at `socketPath`, all requests at a time.
+ * async function encrypt(socketPath: string, key: Uint8Array, ivs: Uint8Array[], src: Uint8Array): Promise<Uint8Array[]> {
+ *   await using driver = await CryptoDriver.connect(socketPath, { timeoutMs: 5000 });
+ *   const { cipherAlgo = 0n } = driver.config ?? {};
+ *   assert((cipherAlgo >> BigInt(v.CIPHER_AES_CBC) & 1n) === 1n, "this backend has no AES-CBC");
+ *   const algorithm = { service: "cipher", algo: v.CIPHER_AES_CBC, key, op: v.OP_ENCRYPT } as const;
+ *   const sessionId = await driver.createSession(algorithm);
+ *   const answers = await Promise.all(ivs.map((iv) => driver.cipher({ sessionId, op: v.OP_ENCRYPT, iv, src })));
+ *   await driver.destroySession("cipher", sessionId);
+ *   assert(answers.every(({ status }) => status === v.STATUS_OK));
+ *   return answers.map(({ dst }) => dst);
+ * }
+ *
+ * const directory = Deno.makeTempDirSync();
+ * const socketPath = `${directory}/backend.sock`;
+ * {
+ *   await using _backend = await serve({ socketPath }); // One of the many.
+ *   const [first, second] = await encrypt(
+ *     socketPath,
+ *     Uint8Array.fromHex("2b7e151628aed2a6abf7158809cf4f3c"),
+ *     [Uint8Array.fromHex("000102030405060708090a0b0c0d0e0f"), new Uint8Array(16)],
+ *     Uint8Array.fromHex("6bc1bee22e409f96e93d7e117393172a"),
+ *   );
+ *   assertEquals(first!.toHex(), "7649abac8119b246cee98e9b12e9197d"); // SP 800-38A, F.2.1
+ *   assertEquals(second!.toHex(), "3ad77bb40d7a3660a89ecaf32466ef97"); // F.1.1: with no IV, CBC begins like ECB
+ * }
+ * Deno.removeSync(directory, { recursive: true });
+ * ```
+ *
+ * @example An algorithm of one's own
+ *
+ * An engine module is a file that every isolate of the device loads, with an {@linkcode EngineModule} as its default
+ * export. This one stands in for a real one: it puts XOR with the key under ARC4's number, which is no cryptography.
+ * ```ts
+ * import { CryptoDriver, serve, virtioCrypto as v } from "@vhost-user-crypto/vhost-user-crypto";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const directory = Deno.makeTempDirSync();
+ * const engineModule = `${directory}/xor_engine.ts`; // new URL("./xor_engine.ts", import.meta.url) in a program
+ * Deno.writeTextFileSync(
+ *   engineModule,
+ *   `
+ *   import type { EngineModule } from "@vhost-user-crypto/vhost-user-crypto";
+ *
+ *   function createXor() {
+ *     const key = new Uint8Array(64);
+ *     let keyLen = 0;
+ *     return {
+ *       setKey({ bytes, length }) {
+ *         for (keyLen = 0; keyLen < length; keyLen++) key[keyLen] = bytes[keyLen];
+ *         return true;
+ *       },
+ *       run({ source, destination }) {
+ *         for (let i = 0; i < source.length; i++) destination.bytes[i] = source.bytes[i] ^ key[i % keyLen];
+ *         return "done";
+ *       },
+ *       free() {
+ *         key.fill(0);
+ *       },
+ *     };
+ *   }
+ *
+ *   export default {
+ *     name: "xor",
+ *     ciphers: [{ algo: 1, keyLens: [5, 16], ivLen: 0, create: createXor }],
+ *   } satisfies EngineModule;
+ *   `,
+ * );
+ * for (const workers of [0, 1]) {
+ *   const socketPath = `${directory}/device.sock`;
+ *   await using _device = await serve({ socketPath, workers, engineModules: [engineModule] });
+ *   await using driver = await CryptoDriver.connect(socketPath);
+ *
+ *   const key = Uint8Array.of(1, 2, 4, 8, 16);
+ *   const algorithm = { service: "cipher", algo: v.CIPHER_ARC4, key, op: v.OP_ENCRYPT } as const;
+ *   const sessionId = await driver.createSession(algorithm);
+ *   const { status, dst } = await driver.cipher({ sessionId, op: v.OP_ENCRYPT, src: new Uint8Array(7) });
+ *   assertEquals([status, ...dst], [v.STATUS_OK, 1, 2, 4, 8, 16, 1, 2]);
+ * }
+ * Deno.removeSync(directory, { recursive: true });
+ * ```
+ *
  * @module
  */
 import * as wire from "./src/wire/virtio_crypto.ts";
 
 export { serve, type ServedDevice, type ServeOptions } from "./src/cli/serve.ts";
 export { LibraryMissingError, type LibrarySpec } from "./ffi/library.ts";
+export type {
+  ControlCounts,
+  DeviceStatistics,
+  Distribution,
+  QueueStatistics,
+  RequestCounts,
+  RingState,
+  SessionStatistics,
+} from "./src/device/statistics.ts";
+export type { DeviceSnapshot } from "./src/statistics/snapshot.ts";
 export type { AsymmetricDialect } from "./src/device/dialect.ts";
+export {
+  type EngineAead,
+  type EngineAlgorithm,
+  type EngineBuffer,
+  type EngineCipher,
+  type EngineHash,
+  type EngineMac,
+  type EngineModule,
+  EngineModuleError,
+  type EngineOutcome,
+  type EngineRequest,
+  type EngineTransform,
+} from "./src/engine/modules/description.ts";
 export type { EngineName } from "./src/engine/engines.ts";
 export { SystemError } from "./src/os/errno.ts";
 export type { Log, LogLevel } from "./src/vhost_user/log.ts";
-export { ServerError } from "./src/vhost_user/server.ts";
+export { ServerError } from "./src/os/listening_socket.ts";
 
 export {
   type Bare,

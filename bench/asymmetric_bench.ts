@@ -4,26 +4,20 @@
  * run both in turn on one machine that does nothing else.
  */
 import { generateKeyPairSync, type KeyObject } from "node:crypto";
-import { pkeys } from "../ffi/libcrypto_pkey.ts";
 import { AkcipherKey, prepareAkcipherKey } from "../src/engine/asymmetric/akcipher.ts";
-import { decodeEcPrivateKey, decodeRsaKey } from "../src/engine/asymmetric/der.ts";
 import { AkcipherKeySpec, AsymmetricJob } from "../src/engine/asymmetric/job.ts";
 import { runJob } from "../src/engine/asymmetric/run_job.ts";
 import { mapSecret } from "../src/os/memory_map.ts";
 import { AKCIPHER_ECDSA, AKCIPHER_KEY_PRIVATE, AKCIPHER_RSA, CURVE_NIST_P256 } from "../src/wire/akcipher.ts";
 import { RSA_PKCS1_PADDING, RSA_SHA256 } from "../src/wire/akcipher.ts";
 import { AKCIPHER_SIGN, STATUS_OK } from "../src/wire/virtio_crypto.ts";
-import { fetchDigest } from "../src/engine/openssl.ts";
+import { bareSigning, placeKey } from "./support/bare_signing.ts";
 
 const DIGEST_BYTES = 32;
 const ROOM_BYTES = 1024;
 
-/** A private place for the DER of `key`. */
-function placeKey(key: KeyObject, type: "pkcs1" | "sec1"): { address: number; length: number } {
-  const der = new Uint8Array(key.export({ type, format: "der" } as never) as unknown as Uint8Array);
-  const place = mapSecret(der.length);
-  new Uint8Array(place.buffer).set(der);
-  return { address: place.address, length: der.length };
+function derOf(key: KeyObject, type: "pkcs1" | "sec1"): Uint8Array {
+  return key.export({ type, format: "der" } as never) as unknown as Uint8Array;
 }
 
 /** A function that signs once as a job. */
@@ -44,23 +38,6 @@ function signingJob(spec: AkcipherKeySpec): () => void {
   };
 }
 
-/** A function that signs once with the bare `key`. */
-function signingBare(key: bigint, isRsa: boolean): () => void {
-  const context = pkeys.EVP_PKEY_CTX_new_from_pkey(0n, key, 0n);
-  pkeys.EVP_PKEY_sign_init(context);
-  if (isRsa) pkeys.EVP_PKEY_CTX_set_signature_md(context, fetchDigest("SHA2-256"));
-  const room = mapSecret(2 * ROOM_BYTES);
-  const [input, output] = [BigInt(room.address), BigInt(room.address + ROOM_BYTES)];
-  const lengthAt = output - 8n;
-  const length = new BigUint64Array(room.buffer, ROOM_BYTES - 8, 1);
-  return () => {
-    length[0] = BigInt(ROOM_BYTES);
-    if (pkeys.EVP_PKEY_sign(context, output, lengthAt, input, BigInt(DIGEST_BYTES)) !== 1) {
-      throw new Error("no signature");
-    }
-  };
-}
-
 function specOf(
   algo: number,
   para0: number,
@@ -77,13 +54,14 @@ function specOf(
   });
 }
 
-const rsaPlace = placeKey(generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey, "pkcs1");
-const ecPlace = placeKey(generateKeyPairSync("ec", { namedCurve: "prime256v1" }).privateKey, "sec1");
+const rsaKey = derOf(generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey, "pkcs1");
+const ecKey = derOf(generateKeyPairSync("ec", { namedCurve: "prime256v1" }).privateKey, "sec1");
+const [rsaPlace, ecPlace] = [placeKey(rsaKey), placeKey(ecKey)];
 
 const rsaJob = signingJob(specOf(AKCIPHER_RSA, RSA_PKCS1_PADDING, RSA_SHA256, rsaPlace));
-const rsaBare = signingBare(decodeRsaKey(rsaPlace.address, rsaPlace.length, true), true);
+const rsaBare = bareSigning(rsaKey, "RSA");
 const ecJob = signingJob(specOf(AKCIPHER_ECDSA, CURVE_NIST_P256, 0, ecPlace));
-const ecBare = signingBare(decodeEcPrivateKey(ecPlace.address, ecPlace.length, "prime256v1"), false);
+const ecBare = bareSigning(ecKey, "P-256");
 
 Deno.bench("RSA-2048 signature, bare", { group: "RSA-2048", baseline: true }, rsaBare);
 Deno.bench("RSA-2048 signature, as a job", { group: "RSA-2048" }, rsaJob);

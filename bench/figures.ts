@@ -14,6 +14,7 @@ import * as near from "./figures/near.ts";
 import * as notified from "./figures/notified.ts";
 import * as standing from "./figures/standing.ts";
 import { runArguments } from "./support/command.ts";
+import { machine } from "./support/machine.ts";
 import { WORKLOADS } from "./support/workloads.ts";
 import { checkGoals, type Goal, groupsOf } from "./goals.ts";
 
@@ -39,13 +40,6 @@ const GROUPS: Readonly<Record<string, () => Figure[] | Promise<Figure[]>>> = {
   start: standing.start,
   heap: standing.heap,
 };
-
-/** The machine, as far as figures depend on it. */
-function machine(): string {
-  const cpu = /^model name\s*: (.*)$/m.exec(Deno.readTextFileSync("/proc/cpuinfo"))?.[1] ?? "an unknown processor";
-  const load = Deno.loadavg().map((value) => value.toFixed(2)).join(" ");
-  return `${navigator.hardwareConcurrency} × ${cpu}, Deno ${Deno.version.deno}, load ${load}`;
-}
 
 /** The groups that `wanted` names, by their names or beginnings of them. */
 function groupsNamed(wanted: string): string[] {

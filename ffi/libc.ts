@@ -36,6 +36,9 @@ const symbols = {
   // ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
   sendmsg: { parameters: ["i32", "buffer", "i32"], result: "isize" },
 
+  // ssize_t send(int fd, const void *buf, size_t count, int flags)
+  send: { parameters: ["i32", "u64", "usize", "i32"], result: "isize" },
+
   // int close(int fd)
   close: { parameters: ["i32"], result: "i32" },
   // ssize_t read(int fd, void *buf, size_t count)
@@ -71,6 +74,8 @@ const symbols = {
   // void explicit_bzero(void *s, size_t n)
   explicit_bzero: { parameters: ["u64", "usize"], result: "void" },
 
+  // int clock_gettime(clockid_t clock, struct timespec *time)
+  clock_gettime: { parameters: ["i32", "u64"], result: "i32" },
   // int eventfd(unsigned int initval, int flags)
   eventfd: { parameters: ["u32", "i32"], result: "i32" },
   // int poll(struct pollfd *fds, nfds_t nfds, int timeout)
@@ -90,8 +95,12 @@ const symbols = {
   prctl: { parameters: ["i32", "u64", "u64", "u64", "u64"], result: "i32" },
   // int sched_setaffinity(pid_t pid, size_t cpusetsize, const cpu_set_t *mask); pid 0 is the calling thread
   sched_setaffinity: { parameters: ["i32", "usize", "buffer"], result: "i32" },
+  // int sched_getaffinity(pid_t pid, size_t cpusetsize, cpu_set_t *mask)
+  sched_getaffinity: { parameters: ["i32", "usize", "buffer"], result: "i32" },
   // int getpid(void)
   getpid: { parameters: [], result: "i32" },
+  // int getloadavg(double loadavg[], int nelem)
+  getloadavg: { parameters: ["buffer", "i32"], result: "i32" },
 } as const satisfies Deno.ForeignLibraryInterface;
 
 /** The C library's functions. Whoever finds -1 reads `errno` at once: see `src/os/errno.ts`. */

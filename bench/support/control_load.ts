@@ -8,7 +8,7 @@ import { DriverError } from "../../src/driver/errors.ts";
 import type { DriverQueue } from "../../src/driver/queue.ts";
 import { encodeCreateSession, encodeDestroySession } from "../../src/driver/sessions.ts";
 import { STATUS_OK } from "../../src/wire/virtio_crypto.ts";
-import { type Chain, discardChain, prepareChain } from "./chains.ts";
+import { type Chain, discardChain, prepareChain } from "../../src/driver/chains.ts";
 import { AES_128_CBC } from "./workloads.ts";
 
 /** Bytes of the control header, behind which a destroy request has its session's id. */

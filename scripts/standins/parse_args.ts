@@ -14,7 +14,7 @@ export interface ParseOptions {
   boolean?: readonly string[];
   /** Options that may be given several times. */
   collect?: readonly string[];
-  /** Other names: `{ h: "help" }`. */
+  /** Short names, of one letter: `{ h: "help" }`. */
   alias?: Readonly<Record<string, string>>;
   /** Values of options that are not given. */
   default?: Readonly<Record<string, unknown>>;
@@ -30,27 +30,20 @@ export function parseArgs(args: string[], options: ParseOptions = {}): Args {
   const declared: Record<string, { type: "string" | "boolean"; multiple?: boolean; short?: string }> = {};
   for (const name of options.string ?? []) declared[name] = { type: "string", multiple: true };
   for (const name of options.boolean ?? []) declared[name] = { type: "boolean" };
-  const nameOf = (name: string) => options.alias?.[name] ?? name;
+  for (const [short, name] of Object.entries(options.alias ?? {})) declared[name]!.short = short;
   const { tokens } = nodeParseArgs({ args, options: declared, strict: false, allowPositionals: true, tokens: true });
   const result: Args = { _: [] };
   for (const [name, value] of Object.entries(options.default ?? {})) result[name] = value;
   for (const name of options.boolean ?? []) result[name] ??= false;
-  const takenAsValue = new Set<number>();
   for (const token of tokens) {
     if (token.kind === "positional") {
-      if (takenAsValue.has(token.index)) continue;
       if (options.unknown?.(token.value) !== false) result._.push(token.value);
     }
     if (token.kind !== "option") continue;
-    const name = nameOf(token.name);
+    const { name } = token;
     const type = declared[name]?.type;
     let value: unknown = token.value;
-    // An alias is not declared to node:util, so its value still stands among the positionals.
-    if (type === "string" && value === undefined && token.name !== name) {
-      value = args[token.index + 1];
-      takenAsValue.add(token.index + 1);
-    }
-    if (type === undefined && options.unknown?.(token.rawName, token.name, value ?? true) === false) continue;
+    if (type === undefined && options.unknown?.(token.rawName, name, value ?? true) === false) continue;
     if (type === "boolean") value = value === undefined || value === "true";
     value ??= type === "string" ? "" : true;
     if (options.collect?.includes(name)) {

@@ -4,25 +4,9 @@
  *
  * @module
  */
-import { parseArgs } from "@std/cli/parse-args";
-import { UsageError } from "./options.ts";
-
-/** The text of `probe --help`. */
-const PROBE_HELP = `Usage: vhost-user-crypto probe --socket-path=PATH [OPTION]...
-
-Connects to a vhost-user crypto device as a VMM and its guest would, prints what it offers, and asks it a published
-known answer for every algorithm it advertises: in fixed form (without VIRTIO_CRYPTO_F_MUX_MODE), in MUX sessions, and
-statelessly. The device must not be in use: it serves one connection at a time.
-
-  -s, --socket-path=PATH      The unix socket that the device listens on.
-      --queue=N               Ask on data queue N (default 0).
-      --quick                 One direction in one descriptor layout; otherwise both directions, forged tags and
-                              several layouts.
-      --json                  Print the findings as JSON.
-  -h, --help                  Print this text and exit.
-
-Exit status: 0 if all that can be negotiated passed, 1 if something failed, 2 for a wrong command line.
-`;
+import { splitCommandLine, UsageError } from "./command_line.ts";
+import { commandHelpText } from "./help.ts";
+import { PROBE } from "./option_table.ts";
 
 /** The options of `probe`, checked. */
 interface ProbeOptions {
@@ -34,33 +18,20 @@ interface ProbeOptions {
 
 /** Reads the command line of `probe`; undefined: its help is wanted. Throws {@linkcode UsageError}. */
 function readProbeOptions(commandLine: string[]): ProbeOptions | undefined {
-  const args = parseArgs(commandLine, {
-    string: ["socket-path", "queue"],
-    boolean: ["quick", "json", "help"],
-    alias: { s: "socket-path", h: "help" },
-    unknown: (arg: string) => {
-      throw new UsageError(`probe has no option "${arg}"`);
-    },
-  });
-  if (args["help"] === true) return undefined;
-  const text = (name: string): string | undefined => {
-    const value = args[name];
-    if (Array.isArray(value)) throw new UsageError(`--${name} was given more than once`);
-    if (value === "") throw new UsageError(`--${name} needs a value`);
-    return value as string | undefined;
-  };
+  const { text, has } = splitCommandLine(commandLine, PROBE.options, "probe has no option");
+  if (has("help")) return undefined;
   const socketPath = text("socket-path");
   if (socketPath === undefined) throw new UsageError("say which device to probe: --socket-path=PATH");
   const queue = text("queue") ?? "0";
   if (!/^\d{1,5}$/.test(queue)) throw new UsageError(`--queue takes the number of a data queue, not "${queue}"`);
-  return { socketPath, queue: Number(queue), quick: args["quick"] === true, json: args["json"] === true };
+  return { socketPath, queue: Number(queue), quick: has("quick"), json: has("json") };
 }
 
 /** Runs `probe` with its `commandLine`; returns the exit code. Throws {@linkcode UsageError} and the driver's errors. */
 export async function probeCommand(commandLine: string[]): Promise<number> {
   const options = readProbeOptions(commandLine);
   if (options === undefined) {
-    console.log(PROBE_HELP);
+    console.log(commandHelpText(PROBE));
     return 0;
   }
   const [{ probe }, { probeJson, probeText }] = await Promise.all([

@@ -1,5 +1,5 @@
 /**
- * The program's version.
+ * The program's version, and when it was made.
  *
  * @module
  */
@@ -7,3 +7,6 @@ import config from "../../deno.json" with { type: "json" };
 
 /** As in deno.json. */
 export const VERSION: string = config.version;
+
+/** The day of that version, as manual pages have it. */
+export const VERSION_DATE = "2026-11-21";

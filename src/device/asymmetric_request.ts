@@ -60,7 +60,7 @@ export class AsymmetricDecoder {
     const dstDataLen = this.#para(akcipher.AKCIPHER_PARA_DST_DATA_LEN_OFFSET);
     if (!this.#fits(opcode, 0, srcDataLen, dstDataLen)) return wire.STATUS_ERR;
     const job = jobs.begin(DIALECT_AKCIPHER, opcode, 0);
-    jobs.useSession(job, slot, sessionId);
+    jobs.useSession(job, slot, sessionId, this.#table.algoOf(slot));
     return this.#post(i, opcode, jobs, job, 0, srcDataLen, dstDataLen);
   }
 

@@ -7,6 +7,7 @@
 import type { Engine, Prepared } from "../engine/engine.ts";
 import { Parameters } from "../engine/operation.ts";
 import { BySession } from "./by_session.ts";
+import { seriesOf } from "./series.ts";
 import type { SessionTableView } from "./sessions.ts";
 
 /** Contexts by slot. */
@@ -34,6 +35,7 @@ export class SessionContexts extends BySession {
     this.drop(slot);
     const parameters = this.#parameters[slot] ??= new Parameters();
     this.table.read(slot, parameters);
+    parameters.series = seriesOf(parameters);
     // The control path may destroy the session at any moment, and give its slot to another: parameters read meanwhile
     // may be of both, and keys half wiped. Neither serves anybody.
     if (this.table.idAt(slot) !== id) return;

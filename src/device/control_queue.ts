@@ -28,8 +28,11 @@ import { mapSecret } from "../os/memory_map.ts";
 import { ChainBatch } from "../virtqueue/chain.ts";
 import * as akcipher from "../wire/akcipher.ts";
 import * as wire from "../wire/virtio_crypto.ts";
+import type { QueueCounters } from "./counters.ts";
 import { checkChain } from "./data_request.ts";
 import type { Dialect } from "./dialect.ts";
+import type { JobPool } from "./jobs.ts";
+import { SERIES_CREATE, SERIES_DESTROY, SERIES_OTHER_CONTROL, seriesOfControl, SERVICES } from "./series.ts";
 import type { SessionTable } from "./sessions.ts";
 
 /** Places in the private memory: request, keys, answer. */
@@ -62,6 +65,9 @@ export class ControlPath {
   readonly #words = new Uint32Array(this.#memory.buffer);
   readonly #parameters = new Parameters();
   readonly #catalogue = loadCatalogue();
+  /** What the request under way is counted as, and its answer. */
+  #series = 0;
+  #status = 0;
 
   /** Creates sessions in `table` by the rules of `dialect`. */
   constructor(table: SessionTable, dialect: Dialect, listener: ControlListener) {
@@ -70,10 +76,15 @@ export class ControlPath {
     this.#listener = listener;
   }
 
-  /** Answers every request of the batch. */
-  process(): void {
+  /** Answers every request of the batch, and counts it in `counters`. */
+  process(_jobs: JobPool | null, counters: QueueCounters): void {
     const destroyedBefore = this.#table.destroyedCount;
-    for (let i = 0; i < this.batch.count; i++) this.batch.usedLen[i] = this.#answer(i);
+    for (let i = 0; i < this.batch.count; i++) {
+      this.#series = seriesOfControl(SERIES_OTHER_CONTROL, SERVICES);
+      this.#status = wire.STATUS_ERR;
+      this.batch.usedLen[i] = this.#answer(i);
+      counters.control(this.#series, this.#status);
+    }
     if (this.#table.destroyedCount !== destroyedBefore) this.#listener.onDestroyed();
   }
 
@@ -88,6 +99,7 @@ export class ControlPath {
     const opcode = this.#words[wire.CTRL_OPCODE_OFFSET >>> 2]!;
     const service = wire.serviceOf(opcode);
     const op = opcode & 0xff;
+    this.#series = seriesOfControl(firstSeriesOf(service, op), service);
     if (service === wire.SERVICE_AKCIPHER && this.#dialect.asymmetric === "akcipher") return this.#answerAsymmetric(op);
     if (op === wire.OP_DESTROY_SESSION && service <= wire.SERVICE_AEAD) return this.#destroy();
     if (op !== wire.OP_CREATE_SESSION || service > wire.SERVICE_AEAD) {
@@ -107,7 +119,7 @@ export class ControlPath {
   /** False if some of the room for the answer to chain `i` is not in guest memory. */
   #canAnswer(i: number): boolean {
     const { segments, firstWritable, end } = this.batch;
-    for (let at = firstWritable[i]!; at < end[i]!; at++) if (segments.address[at] === 0) return false;
+    for (let at = firstWritable[i]!; at < end[i]!; at++) if (segments.addressOf(at) === 0) return false;
     return true;
   }
 
@@ -139,6 +151,7 @@ export class ControlPath {
    * session_input and read the status there. Little-endian and zero-padded, one answer fits them all.
    */
   #answerDestroy(status: number): number {
+    this.#status = status;
     const room = this.#writable.remaining;
     this.#words[ANSWER >>> 2] = status;
     if (room >= wire.SESSION_INPUT_BYTES) this.#words[(ANSWER + wire.SESSION_INPUT_STATUS_OFFSET) >>> 2] = status;
@@ -148,6 +161,7 @@ export class ControlPath {
   }
 
   #answerCreate(status: number, id: number): number {
+    this.#status = status;
     this.#words[ANSWER >>> 2] = id;
     this.#words[(ANSWER + wire.SESSION_INPUT_STATUS_OFFSET) >>> 2] = status;
     const room = this.#writable.remaining;
@@ -272,6 +286,14 @@ export class ControlPath {
     parameters.keyLen = this.#body(at + wire.CIPHER_SESSION_KEYLEN_OFFSET);
     return setDirection(parameters, this.#body(at + wire.CIPHER_SESSION_OP_OFFSET));
   }
+}
+
+/** The series of control requests with operation `op` of a service, whether it is on offer or not. */
+function firstSeriesOf(service: number, op: number): number {
+  const isAsymmetric = service === wire.SERVICE_AKCIPHER;
+  if (op === (isAsymmetric ? wire.OP_AKCIPHER_CREATE_SESSION : wire.OP_CREATE_SESSION)) return SERIES_CREATE;
+  if (op === (isAsymmetric ? wire.OP_AKCIPHER_DESTROY_SESSION : wire.OP_DESTROY_SESSION)) return SERIES_DESTROY;
+  return SERIES_OTHER_CONTROL;
 }
 
 function muxBodyBytes(service: number): number {

@@ -5,7 +5,7 @@
  */
 import type { DirtyLogLocation } from "../memory/dirty_log.ts";
 import { GuestMemory, type MemoryRegion } from "../memory/guest_memory.ts";
-import { drainEventFd } from "../os/event_fd.ts";
+import { takeSignals } from "../os/event_fd.ts";
 import type { EventLoop } from "../os/event_loop.ts";
 import type { RingSetup } from "./backend.ts";
 import { ringFeatures } from "./dialect.ts";
@@ -14,6 +14,8 @@ import type { QueueServer } from "./queue_server.ts";
 
 /** Serves queues. What a promise is returned for has taken full effect when it resolves. */
 export interface DataPlane {
+  /** Resolves when it can serve; rejects if it never will. */
+  readonly ready: Promise<void>;
   /** Goes on in another memory table, noting writes at `log`; nothing touches the old ones afterwards. */
   setMemory(regions: readonly MemoryRegion[], log: DirtyLogLocation | null): Promise<void>;
   /** Begins to serve a ring, by the rules that the driver acknowledged. Throws {@linkcode RingSetupError}. */
@@ -45,6 +47,7 @@ export interface LocalKeys {
 
 /** Queues served on an event loop, one turn after the other. */
 export class LocalPlane implements DataPlane {
+  readonly ready: Promise<void> = Promise.resolve();
   readonly #loop: EventLoop;
   readonly #queues: ReadonlyMap<number, QueueServer>;
   readonly #keys: LocalKeys;
@@ -93,7 +96,7 @@ export class LocalPlane implements DataPlane {
     this.#setups.set(ring.index, ring);
     if (ring.kickFd >= 0) {
       this.#loop.watch(ring.kickFd, () => {
-        drainEventFd(ring.kickFd);
+        queue.counters.kicked(takeSignals(ring.kickFd));
         this.#serve(ring.index);
       });
     } else {

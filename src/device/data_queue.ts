@@ -19,6 +19,7 @@ import { BATCH_CHAINS_MAX, ChainBatch } from "../virtqueue/chain.ts";
 import * as wire from "../wire/virtio_crypto.ts";
 import { STATUS_DEFERRED } from "./asymmetric_request.ts";
 import { SessionContexts } from "./contexts.ts";
+import type { QueueCounters } from "./counters.ts";
 import { DataRequestDecoder } from "./data_request.ts";
 import type { Dialect } from "./dialect.ts";
 import type { JobPool } from "./jobs.ts";
@@ -57,29 +58,37 @@ export class DataPath {
 
   /**
    * Answers every request of the batch: result, status, and the bytes written for the used entry. Requests that have
-   * become one of `jobs` leave the batch; they are answered when their job is done.
+   * become one of `jobs` leave the batch; they are answered, and counted, when their job is done.
    */
-  process(jobs: JobPool | null): void {
+  process(jobs: JobPool | null, counters: QueueCounters): void {
     const { batch } = this;
     const statuses = this.#statuses;
     this.sweep();
-    for (let i = 0; i < batch.count; i++) statuses[i] = this.#decoder.decode(i, this.#operations[i]!, jobs);
-    this.#executeBursts();
-    for (let i = 0; i < batch.count; i++) {
-      const operation = this.#operations[i]!;
-      if (statuses[i] === wire.STATUS_OK) statuses[i] = this.#execute(operation);
-      if (operation.hasOwnKeys) wipeOwnKeys(operation);
+    const together = this.#mayBurst();
+    if (together) {
+      for (let i = 0; i < batch.count; i++) statuses[i] = this.#decoder.decode(i, this.#operations[i]!, jobs);
+      this.#executeBursts();
     }
     let deferred = 0;
     for (let i = 0; i < batch.count; i++) {
-      if (statuses[i] === STATUS_DEFERRED) {
+      // One by one, all requests have the same operation, which then stays in the processor's nearest cache.
+      const operation = this.#operations[together ? i : 0]!;
+      let status = together ? statuses[i]! : this.#decoder.decode(i, operation, jobs);
+      if (status === wire.STATUS_OK) status = this.#execute(operation);
+      if (operation.hasOwnKeys) wipeOwnKeys(operation);
+      statuses[i] = status;
+      if (status === STATUS_DEFERRED) {
         deferred++;
         continue;
       }
       // The status is the last writable byte; where there is none, the used entry says 0 bytes.
-      if (batch.putLastByte(i, statuses[i]!)) batch.usedLen[i] = usedLen(batch, i, this.#operations[i]!.written);
+      if (batch.putLastByte(i, status)) batch.usedLen[i] = usedLen(batch, i, operation.written);
+      counters.request(operation, status);
     }
-    if (deferred > 0) this.#dropDeferred();
+    counters.sumUp();
+    if (deferred === 0) return;
+    counters.jobsPosted(deferred);
+    this.#dropDeferred();
   }
 
   /** Moves the answered chains of the batch together, for completion. */
@@ -98,11 +107,15 @@ export class DataPath {
     batch.count = kept;
   }
 
+  #mayBurst(): boolean {
+    const { bursts } = this.#engine;
+    return bursts !== null && bursts.mayServe(this.batch.count, this.batch.bytes);
+  }
+
   /** Executes like operations together, where that is faster. */
   #executeBursts(): void {
-    const { bursts } = this.#engine;
-    const { count, bytes } = this.batch;
-    if (bursts === null || !bursts.mayServe(count, bytes)) return;
+    const bursts = this.#engine.bursts!;
+    const { count } = this.batch;
     for (let i = 0; i < count; i++) {
       const operation = this.#operations[i]!;
       if (this.#statuses[i] !== wire.STATUS_OK || operation.sessionSlot < 0) continue;

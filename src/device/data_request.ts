@@ -31,6 +31,7 @@ import type { SessionContexts } from "./contexts.ts";
 import type { Dialect } from "./dialect.ts";
 import type { JobPool } from "./jobs.ts";
 import { REQUEST_BYTES_MAX } from "./limits.ts";
+import { SERIES_UNKNOWN, seriesOf, seriesOfService } from "./series.ts";
 import type { SessionTableView } from "./sessions.ts";
 
 /** Kind of session that a service's requests need; a symmetric request's op_type decides between two. */
@@ -72,6 +73,7 @@ export class DataRequestDecoder {
     operation.written = 0;
     operation.isExecuted = false;
     operation.sessionSlot = -1;
+    operation.series = SERIES_UNKNOWN;
     const writableBytes = batch.writableBytes[i]!;
     if (batch.unmapped[i] !== 0 || writableBytes === 0) return wire.STATUS_ERR;
     this.#readable.start(batch.first[i]!, batch.readableBytes[i]!);
@@ -83,6 +85,7 @@ export class DataRequestDecoder {
     if (!this.#fetchFixed(0, fixedBytes)) return wire.STATUS_ERR;
     const opcode = this.#words[wire.DATA_OPCODE_OFFSET >>> 2]!;
     const service = wire.serviceOf(opcode);
+    operation.series = seriesOfService(service);
     if (service === wire.SERVICE_AKCIPHER) return this.#decodeAsymmetric(i, opcode, jobs);
     const op = opcode & 0xff;
     const operations = service === wire.SERVICE_CIPHER || service === wire.SERVICE_AEAD ? 2 : 1;
@@ -154,6 +157,7 @@ export class DataRequestDecoder {
     if (parameters.kind !== kind) return wire.STATUS_ERR;
     operation.sessionSlot = slot;
     operation.sessionId = sessionId;
+    operation.series = parameters.series;
     operation.parameters = parameters;
     switch (kind) {
       case KIND_CIPHER:
@@ -311,6 +315,7 @@ export class DataRequestDecoder {
   #takeKeys(operation: Operation, keyLen: number, authKeyLen: number): number {
     const outcome = checkParameters(operation.parameters, this.#catalogue);
     if (outcome === UNSUPPORTED) return wire.STATUS_NOTSUPP;
+    operation.series = seriesOf(operation.parameters);
     if (outcome === FAILED || keyLen > CIPHER_KEY_BYTES_MAX || authKeyLen > AUTH_KEY_BYTES_MAX) return wire.STATUS_ERR;
     if (this.#readable.remaining < keyLen + authKeyLen) return wire.STATUS_ERR;
     operation.hasOwnKeys = true;

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Catalogue, loadCatalogue } from "../engine/algorithms.ts";
+import { type Catalogue, loadCatalogue, type ModuleRows } from "../engine/algorithms.ts";
 import { checkKeys, checkParameters } from "../engine/engine.ts";
 import { type EngineName, ENGINES } from "../engine/engines.ts";
 import { DONE, KIND_AKCIPHER, KIND_CHAIN, KIND_CIPHER, Parameters, UNSUPPORTED } from "../engine/operation.ts";
@@ -16,6 +16,7 @@ import * as vring from "../wire/vring.ts";
 import type { BackendDevice, RingSetup, SessionMessage } from "./backend.ts";
 import { encodeConfig, servicesOf } from "./config.ts";
 import { checkAsymmetricKey, ControlPath, resetParameters, setDirection } from "./control_queue.ts";
+import { type CounterMemory, createCounterMemory } from "./counters.ts";
 import { type DataPlane, LocalPlane } from "./data_plane.ts";
 import { DataPath } from "./data_queue.ts";
 import { checkChain } from "./data_request.ts";
@@ -24,7 +25,18 @@ import type { JobRunner, JobRunnerFactory } from "./job_runner.ts";
 import { JobPool, type JobPoolLocation } from "./jobs.ts";
 import { AUTH_KEY_BYTES_MAX, CIPHER_KEY_BYTES_MAX, SESSIONS_DEFAULT } from "./limits.ts";
 import { QueueServer } from "./queue_server.ts";
+import { DeviceCounters, type DeviceStatistics } from "./statistics.ts";
 import { SessionTable, type SessionTableLocation, SessionTableView } from "./sessions.ts";
+
+/** Engine modules of a device. */
+export interface EngineModules {
+  /** Where they are. */
+  readonly urls: readonly string[];
+  /** What they have. */
+  readonly rows: readonly ModuleRows[];
+}
+
+const NO_MODULES: EngineModules = { urls: [], rows: [] };
 
 /** What a user may choose about a device. */
 export interface DeviceOptions {
@@ -38,7 +50,9 @@ export interface DeviceOptions {
   readonly statelessServices?: readonly number[];
   /** Libraries that algorithms may come from. All by default; those not named are not even opened. */
   readonly engines?: readonly EngineName[];
-  /** Which form of the asymmetric service to offer; off if not given or if there is no `jobRunner`. */
+  /** Algorithms from elsewhere, as loaded into this isolate, and the URLs that other isolates load them from. */
+  readonly modules?: EngineModules;
+  /** Which form of the asymmetric service to offer; off if not given, without a `jobRunner` and without OpenSSL. */
   readonly asymmetric?: AsymmetricDialect;
   /** Makes who runs asymmetric operations. */
   readonly jobRunner?: JobRunnerFactory;
@@ -62,8 +76,12 @@ export interface DataPlaneContext {
   readonly sessions: SessionTableLocation;
   /** Libraries that algorithms may come from. */
   readonly engines: readonly EngineName[];
+  /** Algorithms from elsewhere. */
+  readonly modules: EngineModules;
   /** Where each queue's asymmetric operations go; empty: there are none. */
   readonly pools: readonly JobPoolLocation[];
+  /** What each queue counts. */
+  readonly counters: readonly CounterMemory[];
   /** What opcodes of the asymmetric service mean. */
   readonly asymmetric: AsymmetricDialect;
   /** Hears of broken rings. */
@@ -76,14 +94,14 @@ export interface DataPlaneContext {
 export type DataPlaneFactory = (context: DataPlaneContext) => DataPlane;
 
 function createLocalPlane(context: DataPlaneContext): DataPlane {
-  const { dataQueues, sessions, engines, pools, asymmetric, onFault, loop } = context;
-  const dialect = new Dialect(servicesOf(loadCatalogue(engines)), asymmetric);
+  const { dataQueues, sessions, engines, modules, pools, counters, asymmetric, onFault, loop } = context;
+  const dialect = new Dialect(servicesOf(loadCatalogue(engines, modules.rows)), asymmetric);
   const dataPath = new DataPath(new SessionTableView(sessions), dialect);
   const queues = new Map(
     Array.from({ length: dataQueues }, (_, i) => {
       const pool = pools[i];
       const jobs = pool === undefined ? null : new JobPool(pool);
-      return [i, new QueueServer(`data queue ${i}`, dataPath, onFault, jobs)];
+      return [i, new QueueServer(`data queue ${i}`, dataPath, onFault, jobs, counters[i])];
     }),
   );
   return new LocalPlane(loop, queues, dataPath, (acknowledged) => dialect.set(acknowledged));
@@ -101,13 +119,16 @@ export class CryptoDevice implements BackendDevice {
   readonly #keys = mapSecret(CIPHER_KEY_BYTES_MAX + AUTH_KEY_BYTES_MAX);
   readonly #asymmetric: AsymmetricDialect;
   readonly #jobs: JobRunner | undefined;
+  readonly #counters: DeviceCounters;
   #acknowledged = 0n;
 
   /** A device whose control queue is served on `loop`, and its data queues too unless `createDataPlane` is given. */
   constructor(options: DeviceOptions, loop: EventLoop, createDataPlane: DataPlaneFactory = createLocalPlane) {
-    const { dataQueues, maxSessions = SESSIONS_DEFAULT, mux = true, engines = ENGINES } = options;
-    this.#catalogue = loadCatalogue(engines);
-    const asymmetric = options.jobRunner === undefined ? "off" : options.asymmetric ?? "off";
+    const { dataQueues, maxSessions = SESSIONS_DEFAULT, mux = true, engines = ENGINES, modules = NO_MODULES } = options;
+    this.#catalogue = loadCatalogue(engines, modules.rows);
+    // All of it comes from OpenSSL.
+    const canAsymmetric = options.jobRunner !== undefined && this.#catalogue.engines.has("openssl");
+    const asymmetric = canAsymmetric ? options.asymmetric ?? "off" : "off";
     const stateless = (options.statelessServices ?? [0, 1, 2, 3, 4]).filter((service) =>
       service !== wire.SERVICE_AKCIPHER || asymmetric === "akcipher"
     );
@@ -123,7 +144,11 @@ export class CryptoDevice implements BackendDevice {
     const sessions = this.#sessions.location;
     this.#jobs = asymmetric === "off" ? undefined : options.jobRunner!(dataQueues, sessions);
     const pools = this.#jobs?.pools ?? [];
-    this.#dataPlane = createDataPlane({ dataQueues, sessions, engines, pools, asymmetric, onFault, loop });
+    const counters = Array.from({ length: dataQueues }, createCounterMemory);
+    const controlCounters = createCounterMemory();
+    this.#counters = new DeviceCounters(counters, controlCounters, this.#sessions);
+    const plane = { dataQueues, sessions, engines, modules, pools, counters, asymmetric, onFault, loop };
+    this.#dataPlane = createDataPlane(plane);
     const dialect = new Dialect(servicesOf(this.#catalogue), asymmetric);
     const controlPath = new ControlPath(this.#sessions, dialect, {
       onDestroyed: () => this.#sweep(),
@@ -131,10 +156,15 @@ export class CryptoDevice implements BackendDevice {
     });
     this.#controlPlane = new LocalPlane(
       loop,
-      new Map([[dataQueues, new QueueServer("the control queue", controlPath, onFault)]]),
+      new Map([[dataQueues, new QueueServer("the control queue", controlPath, onFault, null, controlCounters)]]),
       { sweep() {}, forget() {} },
       (acknowledged) => dialect.set(acknowledged),
     );
+  }
+
+  /** Resolves when whoever serves the data queues has begun to; rejects if somebody cannot. */
+  get ready(): Promise<void> {
+    return this.#dataPlane.ready;
   }
 
   /** What is not on offer for want of a library, in sentences for people. */
@@ -191,7 +221,18 @@ export class CryptoDevice implements BackendDevice {
     this.#jobs?.sweep();
   }
 
+  /** What has happened so far. */
+  statistics(): DeviceStatistics {
+    return this.#counters.read();
+  }
+
   createSession(session: SessionMessage): number {
+    const id = this.#create(session);
+    if (id < 0) this.#counters.refused(-id);
+    return id;
+  }
+
+  #create(session: SessionMessage): number {
     if (session.asymmetric !== undefined) return this.#createAsymmetric(session.asymmetric);
     const parameters = new Parameters();
     resetParameters(parameters);

@@ -10,9 +10,12 @@ import type { GuestMemory } from "../memory/guest_memory.ts";
 import { cleanseBytes, copyBytes, fillBytes } from "../memory/native.ts";
 import { gather, type SegmentTable, type Span } from "../memory/segments.ts";
 import { closeFd, createEventFd, drainEventFd, signalEventFd } from "../os/event_fd.ts";
+import { monotonicNs } from "../os/clock.ts";
 import { type Mapping, mapSecret, unmap, viewOf } from "../os/memory_map.ts";
 import { BATCH_CHAINS_MAX, type ChainBatch } from "../virtqueue/chain.ts";
+import type { QueueCounters } from "./counters.ts";
 import { JOB_INPUT_BYTES_MAX, JOB_OUTPUT_BYTES_MAX, JOBS_PER_QUEUE_MAX } from "./limits.ts";
+import { seriesOfJob } from "./series.ts";
 
 /** Words of the pool's header: how far the two queues of slot numbers have been written and read. */
 const POSTED_TAIL = 0;
@@ -120,6 +123,7 @@ interface OpenRequest {
   slots: number;
   /** Host address and length of each writable segment, in turn. */
   writable: Float64Array;
+  postedNs: number;
 }
 
 /** A queue's side of its pool. */
@@ -156,8 +160,9 @@ export class JobPool extends JobPoolView {
     return slot;
   }
 
-  /** The job uses the key of a session. */
-  useSession(slot: number, sessionSlot: number, sessionId: number): void {
+  /** The job uses the key of a session, which is of algorithm `algo`. */
+  useSession(slot: number, sessionSlot: number, sessionId: number, algo: number): void {
+    this.words[this.slotWord(slot) + KEY_ALGO] = algo;
     this.words[this.slotWord(slot) + SESSION_SLOT] = sessionSlot;
     this.words[this.slotWord(slot) + SESSION_ID] = sessionId | 0;
   }
@@ -186,10 +191,10 @@ export class JobPool extends JobPoolView {
     const first = batch.firstWritable[i]!;
     const writable = new Float64Array(2 * (batch.end[i]! - first));
     for (let n = 0; n < writable.length; n += 2) {
-      writable[n] = batch.segments.address[first + n / 2]!;
+      writable[n] = batch.segments.addressOf(first + n / 2);
       writable[n + 1] = batch.segments.length[first + n / 2]!;
     }
-    this.#requests[slot] = { id: batch.id[i]!, slots: batch.slots[i]!, writable };
+    this.#requests[slot] = { id: batch.id[i]!, slots: batch.slots[i]!, writable, postedNs: monotonicNs() };
     this.push(POSTED_RING, POSTED_TAIL, slot);
     this.#posted++;
   }
@@ -208,9 +213,9 @@ export class JobPool extends JobPoolView {
 
   /**
    * Answers the requests of jobs that are done, as many as a batch takes, and leaves in `batch` what the ring's used
-   * entries need; writes are noted in `memory`'s log. Returns how many.
+   * entries need. Each is counted in `counters`, and writes are noted in `memory`'s log. Returns how many.
    */
-  collect(batch: ChainBatch, memory: GuestMemory): number {
+  collect(batch: ChainBatch, counters: QueueCounters, memory: GuestMemory): number {
     batch.clear();
     while (batch.count < BATCH_CHAINS_MAX) {
       const slot = this.pop(DONE_RING, DONE_TAIL, DONE_HEAD);
@@ -219,11 +224,21 @@ export class JobPool extends JobPoolView {
       const count = batch.count;
       batch.id[count] = request.id;
       batch.slots[count] = request.slots;
+      this.#count(slot, request, counters);
       batch.usedLen[count] = this.#answer(slot, request.writable, memory);
       batch.count = count + 1;
       this.#free.push(slot);
     }
     return batch.count;
+  }
+
+  #count(slot: number, { postedNs }: OpenRequest, counters: QueueCounters): void {
+    const { words } = this;
+    const word = this.slotWord(slot);
+    const isRfc3 = words[word + DIALECT] !== DIALECT_AKCIPHER;
+    const series = seriesOfJob(isRfc3, words[word + (isRfc3 ? ALGO : KEY_ALGO)]!);
+    const sourceBytes = words[word + INPUT_LEN]!;
+    counters.jobDone(series, words[word + STATUS]!, sourceBytes, words[word + WRITTEN]!, monotonicNs() - postedNs);
   }
 
   /** Copies result and status to the guest and wipes the job; returns the bytes written. */

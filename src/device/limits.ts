@@ -26,3 +26,8 @@ export const JOBS_PER_QUEUE_MAX = 256;
 export const JOB_INPUT_BYTES_MAX = 16384;
 /** Bytes that it may write: an RSA key with all its parts. */
 export const JOB_OUTPUT_BYTES_MAX = 16384;
+/**
+ * Devices of one process. Each sleeps on a thread of the runtime's pool, which has 32 and needs some for files; and
+ * whoever wants more guests apart is better off with more processes.
+ */
+export const SOCKETS_MAX = 16;

@@ -12,6 +12,7 @@ import { PackedRing, parsePackedBase } from "../virtqueue/packed.ts";
 import { type Ring, RING_FAULTS, RING_OK, type RingFeatures, type RingLayout } from "../virtqueue/ring.ts";
 import { SplitRing } from "../virtqueue/split.ts";
 import { availBytes, DESC_BYTES, EVENT_SUPPRESSION_BYTES, QUEUE_SIZE_MAX, usedBytes } from "../wire/vring.ts";
+import { type CounterMemory, createCounterMemory, QueueCounters } from "./counters.ts";
 import type { JobPool } from "./jobs.ts";
 import { type RingSetup, RingSetupError } from "./backend.ts";
 import { REQUEST_BYTES_MAX, TURN_BATCHES_MAX } from "./limits.ts";
@@ -20,14 +21,19 @@ import { REQUEST_BYTES_MAX, TURN_BATCHES_MAX } from "./limits.ts";
 export interface BatchProcessor {
   /** What queues fetch into. */
   readonly batch: ChainBatch;
-  /** Fills in results, statuses and used lengths of the whole batch; what became one of `jobs` leaves it. */
-  process(jobs: JobPool | null): void;
+  /**
+   * Fills in results, statuses and used lengths of the whole batch, each request counted in `counters`; what became one
+   * of `jobs` leaves it.
+   */
+  process(jobs: JobPool | null, counters: QueueCounters): void;
 }
 
 const NO_MEMORY = new GuestMemory([]);
 
 /** One queue: stopped, or with a ring that it serves. */
 export class QueueServer {
+  /** What happens on the queue. */
+  readonly counters: QueueCounters;
   readonly #name: string;
   readonly #processor: BatchProcessor;
   readonly #onFault: (message: string) => void;
@@ -41,19 +47,23 @@ export class QueueServer {
   #callFd = -1;
   #errFd = -1;
   #faultReported = false;
+  /** Where it stood when it was stopped last. */
+  #stoppedAt = 0;
   /** A queue that drains leaves new requests in the ring. */
   #drains = false;
 
   /**
    * A stopped queue called `name`, whose requests `processor` answers, some of them by way of `jobs`; `onFault` hears
-   * of broken rings.
+   * of broken rings. What happens is counted in `numbers`.
    */
   constructor(
     name: string,
     processor: BatchProcessor,
     onFault: (message: string) => void,
     jobs: JobPool | null = null,
+    numbers: CounterMemory = createCounterMemory(),
   ) {
+    this.counters = new QueueCounters(numbers);
     this.#jobs = jobs;
     this.#name = name;
     this.#processor = processor;
@@ -82,6 +92,7 @@ export class QueueServer {
     this.#callFd = setup.callFd;
     this.#errFd = setup.errFd;
     this.#faultReported = false;
+    this.counters.started(packed, setup.size, setup.base);
   }
 
   #makeRing(layout: RingLayout, memory: GuestMemory, features: RingFeatures, inflightAddress: number): Ring {
@@ -177,27 +188,32 @@ export class QueueServer {
   /** Notes where answers may have been written to: results stand in front, a status last. */
   #logAnswers(batch: ChainBatch): void {
     if (this.#memory.log === null) return;
-    const { address, length } = batch.segments;
+    const { segments } = batch;
+    const { length } = segments;
     for (let i = 0; i < batch.count; i++) {
       const last = batch.end[i]! - 1;
       let rest = REQUEST_BYTES_MAX;
       for (let s = batch.firstWritable[i]!; s <= last; s++) {
-        if (address[s] === 0) continue;
-        if (rest > 0) this.#memory.logWrite(address[s]!, Math.min(rest, length[s]!));
+        if (segments.isUnmapped(s)) continue;
+        const address = segments.addressOf(s);
+        if (rest > 0) this.#memory.logWrite(address, Math.min(rest, length[s]!));
         rest -= length[s]!;
-        if (s === last) this.#memory.logWrite(address[s]! + length[s]! - 1, 1);
+        if (s === last) this.#memory.logWrite(address + length[s]! - 1, 1);
       }
     }
   }
 
-  /** Stops; returns where to go on. */
+  /** Stops; returns where to go on, also if it has stopped already because its memory went away. */
   stop(): number {
-    const base = this.#ring?.base() ?? 0;
+    if (this.#ring !== null) {
+      this.#stoppedAt = this.#ring.base();
+      this.counters.stopped(this.#stoppedAt);
+    }
     this.#memory = NO_MEMORY;
     this.#layout = null;
     this.#ring = null;
     this.#setup = null;
-    return base;
+    return this.#stoppedAt;
   }
 
   /** Signals `fd` from now on; -1: nobody. */
@@ -220,9 +236,18 @@ export class QueueServer {
     const jobs = this.#jobs;
     if (jobs === null || jobs.openCount === 0) return 0;
     const { batch } = this.#processor;
-    const count = jobs.collect(batch, this.#memory);
-    if (count > 0) this.#complete(batch);
+    const count = jobs.collect(batch, this.counters, this.#memory);
+    if (count > 0 && this.#ring !== null) this.#complete(this.#ring);
     return count;
+  }
+
+  /** Hands the batch back to the driver, and tells it so if it wants to hear. */
+  #complete(ring: Ring): void {
+    const wantsSignal = ring.complete(this.#processor.batch);
+    this.#logRing();
+    if (!wantsSignal || this.#callFd < 0) return;
+    signalEventFd(this.#callFd);
+    this.counters.called();
   }
 
   /** Resolves when no job is under way any more; requests that come meanwhile stay in the ring. */
@@ -254,18 +279,13 @@ export class QueueServer {
       if (ring.fault !== RING_OK) this.#reportFault(ring.fault);
       return 0;
     }
-    this.#processor.process(this.#jobs);
+    this.counters.batchTaken(count);
+    this.#processor.process(this.#jobs, this.counters);
     this.#jobs?.announce();
     this.#logAnswers(batch);
-    if (batch.count > 0) this.#complete(batch);
+    if (batch.count > 0) this.#complete(ring);
+    this.counters.batchCompleted(batch.count, ring.base());
     return count;
-  }
-
-  /** Gives the answered chains of `batch` back. */
-  #complete(batch: ChainBatch): void {
-    const wantsSignal = this.#ring !== null && this.#ring.complete(batch);
-    this.#logRing();
-    if (wantsSignal && this.#callFd >= 0) signalEventFd(this.#callFd);
   }
 
   /** Asks the driver to kick; true if there is something to serve already. */
@@ -294,6 +314,7 @@ export class QueueServer {
   #reportFault(fault: number): void {
     if (this.#faultReported) return;
     this.#faultReported = true;
+    this.counters.broke(fault);
     if (this.#errFd >= 0) signalEventFd(this.#errFd);
     this.#onFault(`${this.#name} is broken and stands still until it is set up again: ${RING_FAULTS[fault]}`);
   }

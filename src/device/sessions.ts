@@ -66,7 +66,10 @@ export class SessionTableView {
   find(id: number, idHigh: number): number {
     if (idHigh !== 0 || id === 0) return -1;
     const slot = id & this.#slotMask;
-    return slot < this.slots && this.idAt(slot) === id ? slot : -1;
+    if (slot >= this.slots) return -1;
+    // A plain load: a destruction that happens right now may come before or after this request. Who goes on to read
+    // the session's parameters asks idAt() again.
+    return this.words[(HEADER_BYTES + SLOT_BYTES * slot) >>> 2] === id ? slot : -1;
   }
 
   /** The id of the session in `slot`, 0 if the slot is free. */
@@ -82,6 +85,11 @@ export class SessionTableView {
   /** The kind of the session in `slot`. */
   kindOf(slot: number): number {
     return this.words[((HEADER_BYTES + SLOT_BYTES * slot) >>> 2) + KIND]!;
+  }
+
+  /** The algorithm of the session in `slot`; a number without meaning if it is being destroyed. */
+  algoOf(slot: number): number {
+    return this.words[((HEADER_BYTES + SLOT_BYTES * slot) >>> 2) + ALGO]!;
   }
 
   /** Reads the parameters of the session in `slot`. */
@@ -130,6 +138,8 @@ export class SessionTable extends SessionTableView {
   readonly #generations: Uint32Array;
   /** Sessions that exist. */
   count = 0;
+  /** Sessions that there have been, with those that exist. */
+  createdCount = 0;
 
   /**
    * A table of `slots` free slots, with room for asymmetric keys if `asymmetric`. Generations start anywhere, so that
@@ -180,6 +190,7 @@ export class SessionTable extends SessionTableView {
     const id = this.#nextId(slot);
     Atomics.store(words, base + ID, id);
     this.count++;
+    this.createdCount++;
     return id;
   }
 

@@ -7,6 +7,7 @@
 import * as w from "../wire/virtio_crypto.ts";
 import type { CryptoDriver, DataResult } from "./crypto_driver.ts";
 import { RefusedError } from "./errors.ts";
+import { type AkcipherAnswer, type AkcipherQuestion, forgedFrom } from "./known_akcipher_answers.ts";
 import { CHAIN_PARTS, type KnownAnswer } from "./known_answers.ts";
 import type { LayoutOptions } from "./layout.ts";
 import { nameOf, STATUS_NAMES } from "./names.ts";
@@ -124,9 +125,34 @@ function chainQuestion(answer: KnownAnswer, algChainOrder: number): Question {
   };
 }
 
+function akcipherQuestion({ session, opcode, src, digest, dst }: AkcipherQuestion): Question {
+  const data = opcode === w.AKCIPHER_VERIFY ? { digest: digest! } : { dstDataLen: dst.length };
+  return { session, request: { service: "akcipher", opcode, src, ...data }, complaint: expecting(dst, "dst") };
+}
+
+function rejectedQuestion(question: AkcipherQuestion): Question {
+  return {
+    ...akcipherQuestion(question),
+    complaint: ({ status }) => {
+      const wrong = statusComplaint(status, w.STATUS_KEY_REJECTED);
+      return wrong === undefined ? undefined : `a forged signature got ${wrong}`;
+    },
+  };
+}
+
+function akcipherQuestions({ questions }: AkcipherAnswer): Question[] {
+  const forged = questions.map(forgedFrom).filter((question) => question !== undefined);
+  return [...questions.map(akcipherQuestion), ...forged.map(rejectedQuestion)];
+}
+
+/** What a device can be held to. */
+export type Answer = KnownAnswer | AkcipherAnswer;
+
 /** The questions that `answer` gives rise to, the plainest first. */
-function questionsOf(answer: KnownAnswer): Question[] {
+function questionsOf(answer: Answer): Question[] {
   switch (answer.service) {
+    case "akcipher":
+      return akcipherQuestions(answer);
     case "cipher":
       return [cipherQuestion(answer, w.OP_ENCRYPT), cipherQuestion(answer, w.OP_DECRYPT)];
     case "aead":
@@ -165,7 +191,7 @@ async function ask(
  */
 export async function checkAnswer(
   driver: CryptoDriver,
-  answer: KnownAnswer,
+  answer: Answer,
   mode: RequestMode,
   options: CheckOptions = {},
 ): Promise<string | undefined> {

@@ -4,11 +4,12 @@
  *
  * @module
  */
-import { exerciseOf } from "./checks.ts";
+import { Load } from "./benchmark/load.ts";
+import { symmetricSubject } from "./benchmark/subjects.ts";
 import { CryptoDriver } from "./crypto_driver.ts";
+import { nameOf, STATUS_NAMES } from "./names.ts";
 import { advertisedAnswers, algorithmName, featuresFor, probe, type ProbeReport } from "./probe.ts";
 import { complaintsOf, RESULT_HEADING, resultRow } from "./probe_report.ts";
-import { measureRate } from "./rate.ts";
 
 const DEPTH = 32;
 const SIZE_BYTES = 1024;
@@ -79,8 +80,17 @@ async function measureAll(socketPath: string, report: ProbeReport): Promise<Map<
   const driver = await CryptoDriver.connect(socketPath, { features: featuresFor("fixed"), polls: true });
   try {
     for (const answer of advertisedAnswers(report.offer.config)) {
-      const options = { depth: DEPTH, sizeBytes: SIZE_BYTES, durationMs: RUN_MS };
-      rates.set(algorithmName(answer), await measureRate(driver, exerciseOf(answer), "fixed", options));
+      const options = { mode: "fixed", sizeBytes: SIZE_BYTES, depth: DEPTH, polls: true } as const;
+      const load = await Load.create(driver, symmetricSubject(answer), options);
+      load.run(RUN_MS);
+      const { badStatus, wrong } = load.inspect();
+      if (badStatus !== undefined) {
+        throw new Error(`a request of the run got status ${nameOf(STATUS_NAMES, badStatus)}`);
+      }
+      if (wrong > 0) throw new Error(`${wrong} requests of the run were answered wrongly`);
+      const { answered, elapsedMs } = load.counts;
+      rates.set(algorithmName(answer), answered / elapsedMs * 1000);
+      await load.close();
     }
   } finally {
     await driver.close();

@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { signalEventFd } from "../os/event_fd.ts";
 import {
   DESC_BYTES,
   DESC_F_AVAIL,
@@ -19,9 +18,9 @@ import {
 } from "../wire/vring.ts";
 import { DeviceViolationError, DriverError } from "./errors.ts";
 import type { Block, DriverMemory, Segment } from "./guest_memory.ts";
-import { type ChainLayout, type DriverQueue, passesEvent, type QueueOptions, Sleeper, totalBytes } from "./queue.ts";
+import { type ChainLayout, passesEvent, type QueueOptions, totalBytes } from "./queue.ts";
+import { buildTable, NONE, overlong, RingQueue, viewOf, wordsOf } from "./ring_queue.ts";
 
-const NONE = -1;
 const WRAP_BIT = 0x8000;
 /** Stands in the id of every descriptor but a chain's last, where ids mean nothing. */
 const NO_ID = 0xdead;
@@ -47,45 +46,16 @@ function putDescriptor(view: DataView, offset: number, address: number, length: 
   view.setUint16(offset + 12, id, true);
 }
 
-/**
- * Fills a fresh indirect table with the segments, in order; the first `readableCount` are readable. The order is the
- * chain's, and WRITE the only flag that counts (Virtio 1.x, Packed: Indirect Flag).
- */
-function buildTable(memory: DriverMemory, segments: readonly Segment[], readableCount: number): Block {
-  const table = memory.alloc(segments.length * DESC_BYTES);
-  const view = new DataView(table.bytes.buffer, table.bytes.byteOffset, table.sizeBytes);
-  segments.forEach(({ guestAddress, sizeBytes }, i) => {
-    putDescriptor(view, i * DESC_BYTES, guestAddress, sizeBytes, NO_ID);
-    view.setUint16(i * DESC_BYTES + 14, i >= readableCount ? DESC_F_WRITE : 0, true);
-  });
-  return table;
-}
-
 /** The driver's side of a packed virtqueue. A chain's handle is its buffer id. */
-export class PackedQueue implements DriverQueue {
-  readonly size: number;
-  readonly descAddress: number;
-  readonly driverAddress: number;
-  readonly deviceAddress: number;
-  readonly initialBase: number = 0x8000_8000;
-  readonly kickFd: number;
-  readonly callFd: number;
+export class PackedQueue extends RingQueue {
+  override readonly initialBase: number = 0x8000_8000;
   /** The descriptor ring, for tests that misbehave. */
   readonly descView: DataView;
   /** Driver event suppression. */
   readonly driverEventView: DataView;
   /** Device event suppression. */
   readonly deviceEventView: DataView;
-  kicksSent = 0;
-  kicksSuppressed = 0;
-  usedLen = 0;
-  usedHandle: number = NONE;
-  inFlight = 0;
 
-  readonly #memory: DriverMemory;
-  readonly #blocks: Block[];
-  readonly #indirect: boolean;
-  readonly #eventIdx: boolean;
   /** The ring and the event suppression structures as 16-bit words. */
   readonly #desc: Uint16Array<ArrayBuffer>;
   readonly #driverEvent: Uint16Array<ArrayBuffer>;
@@ -98,31 +68,19 @@ export class PackedQueue implements DriverQueue {
   #usedSlot = 0;
   #usedWrap = 1;
   #addedSlots = 0;
-  readonly #sleeper = new Sleeper();
 
   /** Makes an empty ring in `memory`. */
   constructor(memory: DriverMemory, options: QueueOptions) {
-    const { size, kickFd, callFd } = options;
-    const region = options.region === undefined ? {} : { region: options.region };
-    const desc = memory.alloc(size * DESC_BYTES, { ...region, align: 16 });
-    const driver = memory.alloc(EVENT_SUPPRESSION_BYTES, { ...region, align: 4 });
-    const device = memory.alloc(EVENT_SUPPRESSION_BYTES, { ...region, align: 4 });
-    this.#memory = memory;
-    this.#blocks = [desc, driver, device];
-    this.size = size;
-    this.kickFd = kickFd;
-    this.callFd = callFd;
-    this.#indirect = options.indirect ?? false;
-    this.#eventIdx = options.eventIdx ?? false;
-    this.descAddress = desc.hostAddress;
-    this.driverAddress = driver.hostAddress;
-    this.deviceAddress = device.hostAddress;
-    this.descView = new DataView(desc.bytes.buffer, desc.bytes.byteOffset, desc.sizeBytes);
-    this.driverEventView = new DataView(driver.bytes.buffer, driver.bytes.byteOffset, driver.sizeBytes);
-    this.deviceEventView = new DataView(device.bytes.buffer, device.bytes.byteOffset, device.sizeBytes);
-    this.#desc = new Uint16Array(desc.bytes.buffer, desc.bytes.byteOffset, desc.sizeBytes / 2);
-    this.#driverEvent = new Uint16Array(driver.bytes.buffer, driver.bytes.byteOffset, 2);
-    this.#deviceEvent = new Uint16Array(device.bytes.buffer, device.bytes.byteOffset, 2);
+    const { size } = options;
+    const eventPart = { sizeBytes: EVENT_SUPPRESSION_BYTES, align: 4 };
+    super(memory, options, eventPart, eventPart);
+    const [desc, driver, device] = this.blocks;
+    this.descView = viewOf(desc);
+    this.driverEventView = viewOf(driver);
+    this.deviceEventView = viewOf(device);
+    this.#desc = wordsOf(desc);
+    this.#driverEvent = wordsOf(driver);
+    this.#deviceEvent = wordsOf(device);
     this.#chains = new Array(size).fill(undefined);
     this.#freeIds = Array.from({ length: size }, (_, i) => size - 1 - i);
     this.#freeSlots = size;
@@ -142,14 +100,24 @@ export class PackedQueue implements DriverQueue {
     return this.#freeSlots;
   }
 
-  add(readable: readonly Segment[], writable: readonly Segment[], token: number, layout?: ChainLayout): number {
+  override add(
+    readable: readonly Segment[],
+    writable: readonly Segment[],
+    token: number,
+    layout?: ChainLayout,
+  ): number {
     const handle = this.#layOut(readable, writable, token, layout, false);
     if (handle === NONE || this.submit(handle)) return handle;
     this.discard(handle);
     return NONE;
   }
 
-  prepare(readable: readonly Segment[], writable: readonly Segment[], token: number, layout?: ChainLayout): number {
+  override prepare(
+    readable: readonly Segment[],
+    writable: readonly Segment[],
+    token: number,
+    layout?: ChainLayout,
+  ): number {
     return this.#layOut(readable, writable, token, layout, true);
   }
 
@@ -161,7 +129,7 @@ export class PackedQueue implements DriverQueue {
     isKept: boolean,
   ): number {
     const segments = [...readable, ...writable];
-    const choice = layout ?? (this.#indirect ? "indirect" : "direct");
+    const choice = layout ?? this.usualLayout;
     if (typeof choice === "number") {
       throw new DriverError("a packed ring has no chains of descriptors and a table: choose one of the two");
     }
@@ -171,7 +139,7 @@ export class PackedQueue implements DriverQueue {
     if (count > this.size) throw new DriverError(`a chain of ${count} descriptors is longer than the queue`);
     const id = this.#freeIds.pop();
     if (id === undefined) return NONE;
-    const table = isIndirect ? buildTable(this.#memory, segments, readable.length) : undefined;
+    const table = isIndirect ? this.#buildTable(segments, readable.length) : undefined;
     const inRing: readonly Segment[] = table === undefined ? segments : [table];
     this.#chains[id] = {
       token,
@@ -192,7 +160,18 @@ export class PackedQueue implements DriverQueue {
     return id;
   }
 
-  submit(handle: number): boolean {
+  /**
+   * A table of `segments`, of which the first `readableCount` are readable. The order is the chain's, and WRITE the
+   * only flag that counts (Virtio 1.x, Packed: Indirect Flag).
+   */
+  #buildTable(segments: readonly Segment[], readableCount: number): Block {
+    return buildTable(this.memory, segments, (view, offset, { guestAddress, sizeBytes }, i) => {
+      putDescriptor(view, offset, guestAddress, sizeBytes, NO_ID);
+      view.setUint16(offset + 14, i >= readableCount ? DESC_F_WRITE : 0, true);
+    });
+  }
+
+  override submit(handle: number): boolean {
     const chain = this.#chains[handle];
     if (chain === undefined || chain.isInFlight) throw new DriverError(`chain ${handle} is not there to be submitted`);
     const count = chain.addresses.length;
@@ -226,16 +205,16 @@ export class PackedQueue implements DriverQueue {
     return true;
   }
 
-  discard(handle: number): void {
+  override discard(handle: number): void {
     const chain = this.#chains[handle];
     if (chain === undefined) return;
     if (chain.isInFlight) throw new DriverError(`chain ${handle} is in flight`);
-    if (chain.table !== undefined) this.#memory.free(chain.table);
+    if (chain.table !== undefined) this.memory.free(chain.table);
     this.#chains[handle] = undefined;
     this.#freeIds.push(handle);
   }
 
-  kick(): boolean {
+  override kick(): boolean {
     const added = this.#addedSlots;
     this.#addedSlots = 0;
     if (added === 0) return false;
@@ -247,13 +226,7 @@ export class PackedQueue implements DriverQueue {
       const event = (offWrap & (WRAP_BIT - 1)) - (inThisRound ? 0 : this.size);
       wanted = passesEvent(event, this.#availSlot, this.#availSlot - added);
     }
-    if (!wanted) {
-      this.kicksSuppressed++;
-      return false;
-    }
-    this.kicksSent++;
-    if (this.kickFd >= 0) signalEventFd(this.kickFd);
-    return true;
+    return this.notify(wanted);
   }
 
   /** True if there is a used descriptor to be polled. */
@@ -263,7 +236,7 @@ export class PackedQueue implements DriverQueue {
     return isUsed === ((flags & DESC_F_AVAIL) !== 0 ? 1 : 0) && isUsed === this.#usedWrap;
   }
 
-  pollOne(): number {
+  override pollOne(): number {
     if (!this.hasUsed) return NONE;
     const offset = this.#usedSlot * DESC_BYTES;
     const id = this.descView.getUint16(offset + 12, true);
@@ -274,11 +247,7 @@ export class PackedQueue implements DriverQueue {
     if (chain === undefined || !chain.isInFlight) {
       throw new DeviceViolationError(`the device gave back buffer ${id}, which it did not have`);
     }
-    if (length > chain.writableBytes) {
-      throw new DeviceViolationError(
-        `the device says that it wrote ${length} bytes to a chain that takes ${chain.writableBytes}`,
-      );
-    }
+    if (length > chain.writableBytes) throw overlong(length, chain.writableBytes);
     this.#usedSlot += chain.addresses.length;
     if (this.#usedSlot >= this.size) {
       this.#usedSlot -= this.size;
@@ -293,8 +262,8 @@ export class PackedQueue implements DriverQueue {
     return chain.token;
   }
 
-  enableCalls(): boolean {
-    if (this.#eventIdx) {
+  override enableCalls(): boolean {
+    if (this.eventIdx) {
       Atomics.store(this.#driverEvent, 0, this.#usedSlot | (this.#usedWrap << 15));
       Atomics.store(this.#driverEvent, 1, RING_EVENT_FLAGS_DESC);
     } else {
@@ -303,16 +272,7 @@ export class PackedQueue implements DriverQueue {
     return !this.hasUsed;
   }
 
-  disableCalls(): void {
+  override disableCalls(): void {
     Atomics.store(this.#driverEvent, 1, RING_EVENT_FLAGS_DISABLE);
-  }
-
-  wait(timeoutMs: number): Promise<boolean> {
-    return this.#sleeper.wait(this, timeoutMs);
-  }
-
-  async close(): Promise<void> {
-    await this.#sleeper.close();
-    for (const block of this.#blocks.splice(0)) this.#memory.free(block);
   }
 }

@@ -8,13 +8,14 @@ import { SystemError } from "../os/errno.ts";
 import * as vu from "../wire/vhost_user.ts";
 import * as w from "../wire/virtio_crypto.ts";
 import { FEATURES_USUAL, maskOf } from "./bring_up.ts";
-import { checkAnswer, type CheckOptions } from "./checks.ts";
+import { type Answer, checkAnswer, type CheckOptions } from "./checks.ts";
 import { type CryptoConfig, offers, parseConfig } from "./config.ts";
 import { CryptoDriver } from "./crypto_driver.ts";
 import { DriverError } from "./errors.ts";
 import { Frontend } from "./frontend.ts";
+import { AKCIPHER_ANSWERS, type AkcipherAnswer } from "./known_akcipher_answers.ts";
 import { CHAIN_ANSWER, CHAIN_PARTS, KNOWN_ANSWERS, type KnownAnswer } from "./known_answers.ts";
-import { AKCIPHER_NAMES, ALGORITHM_NAMES, bitNumbers, nameOf } from "./names.ts";
+import { AKCIPHER_NAMES, ALGORITHM_NAMES, bitNumbers, nameOf, SERVICE_NAMES } from "./names.ts";
 import type { RequestMode } from "./requests.ts";
 
 /** All forms of a request, the one that everybody deploys first. */
@@ -62,14 +63,19 @@ export interface ProbeReport {
   readonly unavailable: number;
 }
 
-const SERVICE_NUMBERS = { cipher: 0, hash: 1, mac: 2, aead: 3, chain: 0 } as const;
+const SERVICE_NUMBERS = { cipher: 0, hash: 1, mac: 2, aead: 3, chain: 0, akcipher: w.SERVICE_AKCIPHER } as const;
+
+/** What `error`, which came of connecting to `socketPath`, means to people. */
+export function connectionError(socketPath: string, error: unknown): unknown {
+  if (!(error instanceof SystemError)) return error;
+  return new DriverError(`no device can be reached at ${socketPath} (${error.message}): start it with that path`);
+}
 
 function connect(socketPath: string): Frontend {
   try {
     return Frontend.connect(socketPath);
   } catch (error) {
-    if (!(error instanceof SystemError)) throw error;
-    throw new DriverError(`no device can be reached at ${socketPath} (${error.message}): start it with that path`);
+    throw connectionError(socketPath, error);
   }
 }
 
@@ -101,7 +107,7 @@ function missingFeature(features: bigint, mode: RequestMode, service: number): s
   if (!offers(features, w.F_MUX_MODE)) return "VIRTIO_CRYPTO_F_MUX_MODE is not offered";
   const bit = w.F_CIPHER_STATELESS_MODE + service;
   if (mode === "mux" || offers(features, bit)) return undefined;
-  return `VIRTIO_CRYPTO_F_${["CIPHER", "HASH", "MAC", "AEAD"][service]}_STATELESS_MODE is not offered`;
+  return `VIRTIO_CRYPTO_F_${SERVICE_NAMES[service]}_STATELESS_MODE is not offered`;
 }
 
 /** The virtio feature bits that a driver acknowledges to speak `mode`. */
@@ -114,6 +120,7 @@ export function featuresFor(mode: RequestMode): bigint {
     w.F_HASH_STATELESS_MODE,
     w.F_MAC_STATELESS_MODE,
     w.F_AEAD_STATELESS_MODE,
+    w.F_AKCIPHER_STATELESS_MODE,
   );
 }
 
@@ -127,13 +134,20 @@ function algorithmMask(config: CryptoConfig, service: keyof typeof ALGORITHM_NAM
   }[service];
 }
 
-/** The known answers for what `config` advertises: all of them if there is no configuration to read. */
+/** The known symmetric answers for what `config` advertises: all of them if there is no configuration to read. */
 export function advertisedAnswers(config: CryptoConfig | undefined): KnownAnswer[] {
   const isOffered = (service: keyof typeof ALGORITHM_NAMES, algo: number) =>
     config === undefined || offers(algorithmMask(config, service), algo);
   const answers = KNOWN_ANSWERS.filter(({ service, algo }) => service !== "chain" && isOffered(service, algo));
   const chains = isOffered("cipher", CHAIN_ANSWER.algo) && isOffered("mac", CHAIN_PARTS.hashAlgo);
   return chains ? [...answers, CHAIN_ANSWER] : answers;
+}
+
+/** The known asymmetric answers, likewise. */
+function advertisedAkcipher(config: CryptoConfig | undefined): readonly AkcipherAnswer[] {
+  if (config === undefined) return AKCIPHER_ANSWERS;
+  if (!offers(config.cryptoServices, w.SERVICE_AKCIPHER)) return [];
+  return AKCIPHER_ANSWERS.filter(({ algo }) => offers(config.akcipherAlgo, algo));
 }
 
 /** What is advertised and has no known answer here. */
@@ -149,13 +163,18 @@ function unanswered(config: CryptoConfig | undefined): AlgorithmResult[] {
     }
   }
   if (offers(config.cryptoServices, w.SERVICE_AKCIPHER)) {
-    for (const algo of bitNumbers(config.akcipherAlgo)) note("akcipher", algo, nameOf(AKCIPHER_NAMES, algo));
+    for (const algo of bitNumbers(config.akcipherAlgo)) {
+      if (AKCIPHER_ANSWERS.some((answer) => answer.algo === algo)) continue;
+      note("akcipher", algo, nameOf(AKCIPHER_NAMES, algo));
+    }
   }
   return results;
 }
 
 /** What people call `answer`'s algorithm. */
-export function algorithmName({ service, algo }: KnownAnswer): string {
+export function algorithmName(answer: Answer): string {
+  const { service, algo } = answer;
+  if (service === "akcipher") return answer.name;
   return service === "chain" ? "AES-CBC + HMAC-SHA1" : nameOf(ALGORITHM_NAMES[service], algo);
 }
 
@@ -166,11 +185,11 @@ function messageOf(error: unknown): string {
 /** Asks about all `answers` in `mode` over one connection. What ends the connection fails the rest of them. */
 async function probeMode(
   socketPath: string,
-  answers: readonly KnownAnswer[],
+  answers: readonly Answer[],
   mode: RequestMode,
   options: CheckOptions,
-): Promise<Map<KnownAnswer, ModeResult>> {
-  const results = new Map<KnownAnswer, ModeResult>();
+): Promise<Map<Answer, ModeResult>> {
+  const results = new Map<Answer, ModeResult>();
   let driver: CryptoDriver | undefined;
   try {
     driver = await CryptoDriver.connect(socketPath, {
@@ -193,11 +212,13 @@ async function probeMode(
 }
 
 /**
- * A refusal that is no fault: nothing advertises chains, and without a configuration space nothing advertises anything.
+ * A refusal that is no fault: nothing advertises chains, paddings and curves, and without a configuration space nothing
+ * advertises anything.
  */
-function excuse(answer: KnownAnswer, config: CryptoConfig | undefined, result: ModeResult): ModeResult {
+function excuse(answer: Answer, config: CryptoConfig | undefined, result: ModeResult): ModeResult {
   if (result.outcome !== "failed" || !result.detail?.includes("NOTSUPP")) return result;
-  if (answer.service !== "chain" && config !== undefined) return result;
+  const isAdvertised = answer.service !== "chain" && answer.service !== "akcipher" && config !== undefined;
+  if (isAdvertised) return result;
   return { outcome: "unavailable", detail: "the device does not support it" };
 }
 
@@ -207,8 +228,8 @@ export async function probe(socketPath: string, options: CheckOptions = {}): Pro
   const dataQueues = offer.config?.maxDataqueues ?? Infinity;
   const { queue = 0 } = options;
   if (queue >= dataQueues) throw new DriverError(`the device has no data queue ${queue}, only 0 to ${dataQueues - 1}`);
-  const answers = advertisedAnswers(offer.config);
-  const found = new Map<KnownAnswer, Partial<Record<RequestMode, ModeResult>>>(answers.map((answer) => [answer, {}]));
+  const answers: Answer[] = [...advertisedAnswers(offer.config), ...advertisedAkcipher(offer.config)];
+  const found = new Map<Answer, Partial<Record<RequestMode, ModeResult>>>(answers.map((answer) => [answer, {}]));
   for (const mode of MODES) {
     const askable = answers.filter((answer) => {
       const detail = missingFeature(offer.features, mode, SERVICE_NUMBERS[answer.service]);

@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { signalEventFd } from "../os/event_fd.ts";
 import {
   AVAIL_F_NO_INTERRUPT,
   AVAIL_RING_OFFSET,
@@ -20,7 +19,8 @@ import {
 } from "../wire/vring.ts";
 import { DeviceViolationError, DriverError } from "./errors.ts";
 import type { Block, DriverMemory, Segment } from "./guest_memory.ts";
-import { type ChainLayout, type DriverQueue, passesEvent, type QueueOptions, Sleeper, totalBytes } from "./queue.ts";
+import { type ChainLayout, passesEvent, type QueueOptions, totalBytes } from "./queue.ts";
+import { buildTable, NONE, overlong, RingQueue, viewOf, wordsOf } from "./ring_queue.ts";
 
 /** A descriptor as it stands in memory. */
 export interface RawDescriptor {
@@ -34,8 +34,6 @@ export interface RawDescriptor {
   readonly next: number;
 }
 
-const NONE = -1;
-
 /** Writes a descriptor at `offset`. */
 export function putDescriptor(view: DataView, offset: number, descriptor: RawDescriptor): void {
   view.setBigUint64(offset, BigInt(descriptor.address), true);
@@ -44,47 +42,16 @@ export function putDescriptor(view: DataView, offset: number, descriptor: RawDes
   view.setUint16(offset + 14, descriptor.next, true);
 }
 
-/** Fills a fresh indirect table with the segments, in order; the first `readableCount` are readable. */
-function buildTable(memory: DriverMemory, segments: readonly Segment[], readableCount: number): Block {
-  const table = memory.alloc(segments.length * DESC_BYTES);
-  const view = new DataView(table.bytes.buffer, table.bytes.byteOffset, table.sizeBytes);
-  segments.forEach((segment, i) => {
-    const more = i + 1 < segments.length;
-    putDescriptor(view, i * DESC_BYTES, {
-      address: segment.guestAddress,
-      length: segment.sizeBytes,
-      flags: (i >= readableCount ? DESC_F_WRITE : 0) | (more ? DESC_F_NEXT : 0),
-      next: more ? i + 1 : 0,
-    });
-  });
-  return table;
-}
-
 /** The driver's side of a split virtqueue. A chain's handle is its head descriptor. */
-export class SplitQueue implements DriverQueue {
-  readonly size: number;
-  readonly descAddress: number;
-  readonly driverAddress: number;
-  readonly deviceAddress: number;
-  readonly initialBase: number = 0;
-  readonly kickFd: number;
-  readonly callFd: number;
+export class SplitQueue extends RingQueue {
+  override readonly initialBase: number = 0;
   /** The descriptor table, for tests that misbehave. */
   readonly descView: DataView;
   /** The available ring. */
   readonly availView: DataView;
   /** The used ring. */
   readonly usedView: DataView;
-  kicksSent = 0;
-  kicksSuppressed = 0;
-  usedLen = 0;
-  usedHandle: number = NONE;
-  inFlight = 0;
 
-  readonly #memory: DriverMemory;
-  readonly #blocks: Block[];
-  readonly #indirect: boolean;
-  readonly #eventIdx: boolean;
   /** The available ring as 16-bit words: flags, idx, ring, used_event. The used ring likewise. */
   readonly #avail: Uint16Array<ArrayBuffer>;
   readonly #used: Uint16Array<ArrayBuffer>;
@@ -104,30 +71,17 @@ export class SplitQueue implements DriverQueue {
   #availIdx = 0;
   #kickedIdx = 0;
   #usedIdx = 0;
-  readonly #sleeper = new Sleeper();
 
   /** Makes an empty ring in `memory`. */
   constructor(memory: DriverMemory, options: QueueOptions) {
-    const { size, kickFd, callFd } = options;
-    const region = options.region === undefined ? {} : { region: options.region };
-    const desc = memory.alloc(size * DESC_BYTES, { ...region, align: 16 });
-    const avail = memory.alloc(availBytes(size), { ...region, align: 2 });
-    const used = memory.alloc(usedBytes(size), { ...region, align: 4 });
-    this.#memory = memory;
-    this.#blocks = [desc, avail, used];
-    this.size = size;
-    this.kickFd = kickFd;
-    this.callFd = callFd;
-    this.#indirect = options.indirect ?? false;
-    this.#eventIdx = options.eventIdx ?? false;
-    this.descAddress = desc.hostAddress;
-    this.driverAddress = avail.hostAddress;
-    this.deviceAddress = used.hostAddress;
-    this.descView = new DataView(desc.bytes.buffer, desc.bytes.byteOffset, desc.sizeBytes);
-    this.availView = new DataView(avail.bytes.buffer, avail.bytes.byteOffset, avail.sizeBytes);
-    this.usedView = new DataView(used.bytes.buffer, used.bytes.byteOffset, used.sizeBytes);
-    this.#avail = new Uint16Array(avail.bytes.buffer, avail.bytes.byteOffset, avail.sizeBytes / 2);
-    this.#used = new Uint16Array(used.bytes.buffer, used.bytes.byteOffset, used.sizeBytes / 2);
+    const { size } = options;
+    super(memory, options, { sizeBytes: availBytes(size), align: 2 }, { sizeBytes: usedBytes(size), align: 4 });
+    const [desc, avail, used] = this.blocks;
+    this.descView = viewOf(desc);
+    this.availView = viewOf(avail);
+    this.usedView = viewOf(used);
+    this.#avail = wordsOf(avail);
+    this.#used = wordsOf(used);
     this.#usedEventAt = (AVAIL_RING_OFFSET + 2 * size) / 2;
     this.#availEventAt = (USED_RING_OFFSET + USED_ELEM_BYTES * size) / 2;
     this.#nextFree = Int32Array.from({ length: size }, (_, i) => i + 1);
@@ -160,13 +114,23 @@ export class SplitQueue implements DriverQueue {
     return this.#freeCount;
   }
 
-  add(readable: readonly Segment[], writable: readonly Segment[], token: number, layout?: ChainLayout): number {
+  override add(
+    readable: readonly Segment[],
+    writable: readonly Segment[],
+    token: number,
+    layout?: ChainLayout,
+  ): number {
     const handle = this.#layOut(readable, writable, token, layout);
     if (handle !== NONE) this.submit(handle);
     return handle;
   }
 
-  prepare(readable: readonly Segment[], writable: readonly Segment[], token: number, layout?: ChainLayout): number {
+  override prepare(
+    readable: readonly Segment[],
+    writable: readonly Segment[],
+    token: number,
+    layout?: ChainLayout,
+  ): number {
     const handle = this.#layOut(readable, writable, token, layout);
     if (handle !== NONE) this.#isKept[handle] = 1;
     return handle;
@@ -174,7 +138,7 @@ export class SplitQueue implements DriverQueue {
 
   #layOut(readable: readonly Segment[], writable: readonly Segment[], token: number, layout?: ChainLayout): number {
     const segments = [...readable, ...writable];
-    const choice = layout ?? (this.#indirect ? "indirect" : "direct");
+    const choice = layout ?? this.usualLayout;
     const directCount = choice === "direct" ? segments.length : choice === "indirect" ? 0 : choice;
     const hasTable = directCount < segments.length;
     const needed = directCount + (hasTable ? 1 : 0);
@@ -189,11 +153,7 @@ export class SplitQueue implements DriverQueue {
       let segment = segments[i]!;
       let flags = i >= readable.length ? DESC_F_WRITE : 0;
       if (isTable) {
-        segment = this.#tables[head] = buildTable(
-          this.#memory,
-          segments.slice(directCount),
-          Math.max(0, readable.length - directCount),
-        );
+        segment = this.#tables[head] = this.#buildTable(segments.slice(directCount), readable.length - directCount);
         flags = DESC_F_INDIRECT;
       }
       if (i + 1 < needed) flags |= DESC_F_NEXT;
@@ -212,6 +172,19 @@ export class SplitQueue implements DriverQueue {
     return head;
   }
 
+  /** A table of `segments`, of which the first `readableCount` are readable. */
+  #buildTable(segments: readonly Segment[], readableCount: number): Block {
+    return buildTable(this.memory, segments, (view, offset, { guestAddress, sizeBytes }, i) => {
+      const more = i + 1 < segments.length;
+      putDescriptor(view, offset, {
+        address: guestAddress,
+        length: sizeBytes,
+        flags: (i >= readableCount ? DESC_F_WRITE : 0) | (more ? DESC_F_NEXT : 0),
+        next: more ? i + 1 : 0,
+      });
+    });
+  }
+
   /** Declares that `head` is a chain of the caller's making, written through the views, for {@linkcode submit}. */
   expect(head: number, token: number, writableBytes: number): void {
     this.#tokens[head] = token;
@@ -220,7 +193,7 @@ export class SplitQueue implements DriverQueue {
     this.#chainLength[head] = 0;
   }
 
-  submit(handle: number): boolean {
+  override submit(handle: number): boolean {
     if (this.#isInFlight[handle] !== 0) throw new DriverError(`chain ${handle} is in flight already`);
     this.#isInFlight[handle] = 1;
     this.inFlight++;
@@ -235,10 +208,10 @@ export class SplitQueue implements DriverQueue {
     Atomics.store(this.#avail, 1, this.#availIdx);
   }
 
-  discard(handle: number): void {
+  override discard(handle: number): void {
     if (this.#isInFlight[handle] !== 0) throw new DriverError(`chain ${handle} is in flight`);
     const table = this.#tables[handle];
-    if (table !== undefined) this.#memory.free(table);
+    if (table !== undefined) this.memory.free(table);
     this.#tables[handle] = undefined;
     this.#tokens[handle] = NONE;
     this.#isKept[handle] = 0;
@@ -252,20 +225,14 @@ export class SplitQueue implements DriverQueue {
     this.#freeCount += length;
   }
 
-  kick(): boolean {
+  override kick(): boolean {
     const oldIdx = this.#kickedIdx;
     this.#kickedIdx = this.#availIdx;
     if (oldIdx === this.#availIdx) return false;
-    const wanted = this.#eventIdx
+    const wanted = this.eventIdx
       ? passesEvent(Atomics.load(this.#used, this.#availEventAt), this.#availIdx, oldIdx)
       : (Atomics.load(this.#used, 0) & USED_F_NO_NOTIFY) === 0;
-    if (!wanted) {
-      this.kicksSuppressed++;
-      return false;
-    }
-    this.kicksSent++;
-    if (this.kickFd >= 0) signalEventFd(this.kickFd);
-    return true;
+    return this.notify(wanted);
   }
 
   /** True if there is a used entry to be polled. */
@@ -273,7 +240,7 @@ export class SplitQueue implements DriverQueue {
     return Atomics.load(this.#used, 1) !== this.#usedIdx;
   }
 
-  pollOne(): number {
+  override pollOne(): number {
     const usedIdx = Atomics.load(this.#used, 1);
     if (usedIdx === this.#usedIdx) return NONE;
     if (((usedIdx - this.#usedIdx) & 0xffff) > this.inFlight) {
@@ -287,11 +254,7 @@ export class SplitQueue implements DriverQueue {
     if (head >= this.size || this.#isInFlight[head] !== 1) {
       throw new DeviceViolationError(`the device gave back chain ${head}, which it did not have`);
     }
-    if (length > this.#writableBytes[head]!) {
-      throw new DeviceViolationError(
-        `the device says that it wrote ${length} bytes to a chain that takes ${this.#writableBytes[head]}`,
-      );
-    }
+    if (length > this.#writableBytes[head]!) throw overlong(length, this.#writableBytes[head]!);
     this.#usedIdx = (this.#usedIdx + 1) & 0xffff;
     this.inFlight--;
     this.#isInFlight[head] = 0;
@@ -302,25 +265,16 @@ export class SplitQueue implements DriverQueue {
     return token;
   }
 
-  enableCalls(): boolean {
+  override enableCalls(): boolean {
     // Both, as the device may not know which of the two counts (the flag must be 0 under EVENT_IDX anyway).
-    if (this.#eventIdx) Atomics.store(this.#avail, this.#usedEventAt, this.#usedIdx);
+    if (this.eventIdx) Atomics.store(this.#avail, this.#usedEventAt, this.#usedIdx);
     Atomics.store(this.#avail, 0, 0);
     return !this.hasUsed;
   }
 
-  disableCalls(): void {
+  override disableCalls(): void {
     // By index there is no "never": half the number space away comes close.
-    if (this.#eventIdx) Atomics.store(this.#avail, this.#usedEventAt, (this.#usedIdx + 0x8000) & 0xffff);
+    if (this.eventIdx) Atomics.store(this.#avail, this.#usedEventAt, (this.#usedIdx + 0x8000) & 0xffff);
     else Atomics.store(this.#avail, 0, AVAIL_F_NO_INTERRUPT);
-  }
-
-  wait(timeoutMs: number): Promise<boolean> {
-    return this.#sleeper.wait(this, timeoutMs);
-  }
-
-  async close(): Promise<void> {
-    await this.#sleeper.close();
-    for (const block of this.#blocks.splice(0)) this.#memory.free(block);
   }
 }

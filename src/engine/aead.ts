@@ -51,26 +51,49 @@ export interface AeadTransform {
   free(): void;
 }
 
-function zeroSpan(segments: SegmentTable, span: Span): void {
+/** Sets the bytes of `span` to zero. */
+export function zeroSpan(segments: SegmentTable, span: Span): void {
   let segment = span.segment;
   let offset = span.offset;
   let rest = span.length;
   while (rest > 0) {
     const piece = Math.min(rest, segments.length[segment]! - offset);
-    if (piece > 0) fillBytes(segments.address[segment]! + offset, 0, piece);
+    if (piece > 0) fillBytes(segments.addressOf(segment) + offset, 0, piece);
     rest -= piece;
     segment++;
     offset = 0;
   }
 }
 
-/** The parts of source and destination, worked out anew for each operation. */
-const text = new Span();
-const result = new Span();
-const tag = new Span();
+/** Plaintext or ciphertext in the source, as {@linkcode cutTag} has left it. */
+export const text: Span = new Span();
+/** The same in the destination. */
+export const result: Span = new Span();
+/** The tag, on the side that has it. */
+export const tag: Span = new Span();
 
-/** Cuts the tag off the side that has it. */
-function cutTag(operation: Operation, encrypt: boolean): boolean {
+/** Bytes that a tag of GCM may have (SP 800-38D, 5.2.1.2): 4, 8, and 12 to 16, a bit each. */
+const GCM_TAG_LENGTHS = 1 << 4 | 1 << 8 | 1 << 12 | 1 << 13 | 1 << 14 | 1 << 15 | 1 << 16;
+
+function isGcmTag(tagLen: number): boolean {
+  return tagLen <= 16 && (GCM_TAG_LENGTHS >>> tagLen & 1) !== 0;
+}
+
+/** Works on the whole text where it is: both sides are contiguous. */
+function updateText(context: bigint, segments: SegmentTable): boolean {
+  return updateSegments(
+    context,
+    segments,
+    result.segment,
+    result.offset,
+    text.segment,
+    text.offset,
+    text.length,
+  );
+}
+
+/** Cuts the tag off the side that has it; false if there is none. */
+export function cutTag(operation: Operation, encrypt: boolean): boolean {
   const { segments, src, dst, tagLen } = operation;
   const whole = encrypt ? dst : src;
   const textLen = whole.length - tagLen;
@@ -105,7 +128,7 @@ export class EvpAead implements AeadTransform {
 
   run(operation: Operation): number {
     const { tagLen, ivLen } = operation;
-    if (this.#gcm ? tagLen < 4 || tagLen > 16 || ivLen === 0 : tagLen !== 16 || ivLen !== 12) return FAILED;
+    if (this.#gcm ? !isGcmTag(tagLen) || ivLen === 0 : tagLen !== 16 || ivLen !== 12) return FAILED;
     if (!cutTag(operation, this.#encrypt)) return FAILED;
     operation.copyIv();
     if (this.#gcm && ivLen === 16) return this.#runFromCounterBlock(operation);
@@ -160,15 +183,7 @@ export class EvpAead implements AeadTransform {
       return ok;
     }
     if (text.address !== 0 && result.address !== 0) {
-      return updateSegments(
-        this.#context,
-        segments,
-        result.segment,
-        result.offset,
-        text.segment,
-        text.offset,
-        text.length,
-      );
+      return updateText(this.#context, segments);
     }
     const { length } = segments;
     let i = text.segment;
@@ -287,15 +302,7 @@ export class CcmAead implements AeadTransform {
     // Of no data there is still a tag to make or check, and OpenSSL does it when it is given some.
     if (text.length === 0) return update(this.#context, bounceAddress, bounceAddress, 0);
     if (text.address !== 0 && result.address !== 0 && relate(segments, text, result) !== OVERLAPPING) {
-      return updateSegments(
-        this.#context,
-        segments,
-        result.segment,
-        result.offset,
-        text.segment,
-        text.offset,
-        text.length,
-      );
+      return updateText(this.#context, segments);
     }
     gather(segments, text, bounceAddress);
     const ok = update(this.#context, bounceAddress, bounceAddress, text.length);

@@ -22,6 +22,8 @@ import { fetchCipher, fetchDigest, fetchMac } from "./openssl.ts";
 export interface CipherRow {
   /** What serves it; OpenSSL unless something is said. */
   readonly engine?: EngineName;
+  /** The engine module that it comes from; undefined: it is of this table. */
+  readonly module?: string;
   /** Its number. */
   readonly algo: number;
   /** Its name, as people write it. */
@@ -40,6 +42,8 @@ export interface CipherRow {
 export interface DigestRow {
   /** What serves it; OpenSSL unless something is said. */
   readonly engine?: EngineName;
+  /** The engine module that it comes from; undefined: it is of this table. */
+  readonly module?: string;
   /** Its number. */
   readonly algo: number;
   /** Its name. */
@@ -58,6 +62,8 @@ export interface DigestRow {
 export interface AeadRow {
   /** What serves it; OpenSSL unless something is said. */
   readonly engine?: EngineName;
+  /** The engine module that it comes from; undefined: it is of this table. */
+  readonly module?: string;
   /** Its number. */
   readonly algo: number;
   /** Its name. */
@@ -316,7 +322,24 @@ const OPTIONAL_ENGINES: readonly { engine: EngineName; serves: string; problem: 
   { engine: "gcrypt", serves: "GMAC-Twofish is", problem: gcryptProblem },
 ];
 
-function createCatalogue(chosen: readonly EngineName[]): Catalogue {
+/** The rows of an engine module. */
+export interface ModuleRows {
+  /** Its name. */
+  readonly module: string;
+  readonly ciphers: readonly CipherRow[];
+  readonly hashes: readonly DigestRow[];
+  readonly macs: readonly DigestRow[];
+  readonly aeads: readonly AeadRow[];
+}
+
+function overlay<Row extends { readonly algo: number }>(
+  rows: ReadonlyMap<number, Row>,
+  own: readonly Row[],
+): ReadonlyMap<number, Row> {
+  return own.length === 0 ? rows : new Map([...rows, ...own.map((row) => [row.algo, row] as const)]);
+}
+
+function createCatalogue(chosen: readonly EngineName[], modules: readonly ModuleRows[]): Catalogue {
   const engines = new Set(chosen);
   const notes: string[] = [];
   for (const { engine, serves, problem } of OPTIONAL_ENGINES) {
@@ -326,10 +349,10 @@ function createCatalogue(chosen: readonly EngineName[]): Catalogue {
     notes.push(`${serves} not on offer: ${reason}`);
   }
   return {
-    ciphers: byNumber(CIPHERS, engines, hasCiphers),
-    hashes: byNumber(HASHES, engines, (row) => row.isAvailable()),
-    macs: byNumber(MACS, engines, (row) => row.isAvailable()),
-    aeads: byNumber(AEADS, engines, hasCiphers),
+    ciphers: overlay(byNumber(CIPHERS, engines, hasCiphers), modules.flatMap(({ ciphers }) => ciphers)),
+    hashes: overlay(byNumber(HASHES, engines, (row) => row.isAvailable()), modules.flatMap(({ hashes }) => hashes)),
+    macs: overlay(byNumber(MACS, engines, (row) => row.isAvailable()), modules.flatMap(({ macs }) => macs)),
+    aeads: overlay(byNumber(AEADS, engines, hasCiphers), modules.flatMap(({ aeads }) => aeads)),
     engines,
     notes,
   };
@@ -340,8 +363,9 @@ let catalogue: Catalogue | undefined;
 /**
  * The catalogue of this isolate. The libraries are asked on the first call, and again whenever `engines` says which may
  * be used; without it, the last choice stands, which is all of them to begin with. Libraries not chosen are not opened.
+ * Rows of `modules` take the place of those of the same number.
  */
-export function loadCatalogue(engines?: readonly EngineName[]): Catalogue {
-  if (catalogue === undefined || engines !== undefined) catalogue = createCatalogue(engines ?? ENGINES);
+export function loadCatalogue(engines?: readonly EngineName[], modules: readonly ModuleRows[] = []): Catalogue {
+  if (catalogue === undefined || engines !== undefined) catalogue = createCatalogue(engines ?? ENGINES, modules);
   return catalogue;
 }

@@ -169,7 +169,7 @@ function copyPiece(segments: SegmentTable, segment: number, offset: number, coun
   let at = BLOCK_ADDRESS;
   while (count > 0) {
     const piece = Math.min(count, segments.length[segment]! - offset);
-    const place = segments.address[segment]! + offset;
+    const place = segments.addressOf(segment) + offset;
     if (piece > 0) copyBytes(toBlock ? at : place, toBlock ? place : at, piece);
     at += piece;
     count -= piece;

@@ -39,13 +39,35 @@ export interface DigestTransform {
   free(): void;
 }
 
+/** What takes its data in any number of calls, as EVP's contexts do. */
+abstract class Updates {
+  /** Takes the `length` bytes at `offset` of segment `segment`. */
+  protected abstract take(segments: SegmentTable, segment: number, offset: number, length: number): boolean;
+
+  /** Takes the bytes of `span`. */
+  protected update(segments: SegmentTable, span: Span): boolean {
+    let segment = span.segment;
+    let offset = span.offset;
+    let rest = span.length;
+    while (rest > 0) {
+      const piece = Math.min(rest, segments.length[segment]! - offset);
+      if (!this.take(segments, segment, offset, piece)) return false;
+      rest -= piece;
+      segment++;
+      offset = 0;
+    }
+    return true;
+  }
+}
+
 /** A hash of OpenSSL's. */
-export class EvpHash implements DigestTransform {
+export class EvpHash extends Updates implements DigestTransform {
   readonly digestBytes: number;
   readonly #context: bigint = libcrypto.EVP_MD_CTX_new();
 
   /** The hash that OpenSSL calls `name`; `digestBytes` 0 for one with extendable output. */
   constructor(name: string, digestBytes: number) {
+    super();
     this.digestBytes = digestBytes;
     libcrypto.EVP_DigestInit_ex2(this.#context, fetchDigest(name), 0n);
   }
@@ -62,7 +84,7 @@ export class EvpHash implements DigestTransform {
       BigInt.asUintN(64, 0n),
     );
     if (started !== 1) return 0;
-    if (!this.#update(segments, head) || !this.#update(segments, body)) return 0;
+    if (!this.update(segments, head) || !this.update(segments, body)) return 0;
     if (this.digestBytes === 0) return this.#finishExtendable(resultLen);
     const ok = EVP_DigestFinal_ex(
       BigInt.asUintN(64, this.#context),
@@ -84,23 +106,12 @@ export class EvpHash implements DigestTransform {
     return ok === 1 ? address : 0;
   }
 
-  #update(segments: SegmentTable, span: Span): boolean {
-    let segment = span.segment;
-    let offset = span.offset;
-    let rest = span.length;
-    while (rest > 0) {
-      const piece = Math.min(rest, segments.length[segment]! - offset);
-      const ok = EVP_DigestUpdate(
-        BigInt.asUintN(64, this.#context),
-        BigInt.asUintN(64, segments.u64[segment]! + BigInt(offset >>> 0)),
-        BigInt.asUintN(64, BigInt(piece >>> 0)),
-      );
-      if (ok !== 1) return false;
-      rest -= piece;
-      segment++;
-      offset = 0;
-    }
-    return true;
+  protected override take(segments: SegmentTable, segment: number, offset: number, length: number): boolean {
+    return EVP_DigestUpdate(
+      BigInt.asUintN(64, this.#context),
+      BigInt.asUintN(64, segments.u64[segment]! + BigInt(offset >>> 0)),
+      BigInt.asUintN(64, BigInt(length >>> 0)),
+    ) === 1;
   }
 
   free(): void {
@@ -129,13 +140,14 @@ function nameParameter(parameter: string, value: string): number {
 const parameterAddresses = new Map<string, bigint>();
 
 /** A MAC of OpenSSL's: HMAC with a digest, or CMAC with a cipher. */
-export class EvpMac implements DigestTransform {
+export class EvpMac extends Updates implements DigestTransform {
   readonly digestBytes: number;
   readonly #context: bigint;
   readonly #parameters: bigint;
 
   /** `mac` as in "HMAC", its `parameter` as in "digest", that one's `value` as in "SHA2-256". */
   constructor(mac: string, parameter: string, value: string, digestBytes: number) {
+    super();
     this.digestBytes = digestBytes;
     this.#context = libcrypto.EVP_MAC_CTX_new(fetchMac(mac));
     let address = parameterAddresses.get(value);
@@ -167,7 +179,7 @@ export class EvpMac implements DigestTransform {
       BigInt.asUintN(64, 0n),
     );
     if (again !== 1) return 0;
-    if (!this.#update(segments, head) || !this.#update(segments, body)) return 0;
+    if (!this.update(segments, head) || !this.update(segments, body)) return 0;
     const ok = EVP_MAC_final(
       BigInt.asUintN(64, this.#context),
       BigInt.asUintN(64, DIGEST_ADDRESS),
@@ -177,23 +189,12 @@ export class EvpMac implements DigestTransform {
     return ok === 1 ? digestAddress : 0;
   }
 
-  #update(segments: SegmentTable, span: Span): boolean {
-    let segment = span.segment;
-    let offset = span.offset;
-    let rest = span.length;
-    while (rest > 0) {
-      const piece = Math.min(rest, segments.length[segment]! - offset);
-      const ok = EVP_MAC_update(
-        BigInt.asUintN(64, this.#context),
-        BigInt.asUintN(64, segments.u64[segment]! + BigInt(offset >>> 0)),
-        BigInt.asUintN(64, BigInt(piece >>> 0)),
-      );
-      if (ok !== 1) return false;
-      rest -= piece;
-      segment++;
-      offset = 0;
-    }
-    return true;
+  protected override take(segments: SegmentTable, segment: number, offset: number, length: number): boolean {
+    return EVP_MAC_update(
+      BigInt.asUintN(64, this.#context),
+      BigInt.asUintN(64, segments.u64[segment]! + BigInt(offset >>> 0)),
+      BigInt.asUintN(64, BigInt(length >>> 0)),
+    ) === 1;
   }
 
   free(): void {

@@ -84,6 +84,17 @@ function createDigest(catalogue: Catalogue, parameters: Parameters, keyed: boole
   return (keyed ? catalogue.macs : catalogue.hashes).get(parameters.hashAlgo)!.create(parameters.authKeyLen);
 }
 
+/** True if an engine module serves any part of an operation with `parameters`: no burst may take it over then. */
+function isOfModule(catalogue: Catalogue, parameters: Parameters): boolean {
+  const { kind, algo, hashAlgo } = parameters;
+  if (kind === KIND_AEAD) return catalogue.aeads.get(algo)?.module !== undefined;
+  if (kind === KIND_CIPHER || kind === KIND_CHAIN) {
+    if (catalogue.ciphers.get(algo)?.module !== undefined) return true;
+    if (kind === KIND_CIPHER) return false;
+  }
+  return (isKeyed(parameters) ? catalogue.macs : catalogue.hashes).get(hashAlgo)?.module !== undefined;
+}
+
 /** Native contexts and their use; one for each isolate. */
 export class Engine {
   readonly #catalogue = loadCatalogue();
@@ -107,7 +118,7 @@ export class Engine {
       cipher: withCipher ? createCipher(this.#catalogue, parameters) : null,
       digest: withDigest ? createDigest(this.#catalogue, parameters, keyed) : null,
       aead: kind === KIND_AEAD ? createAead(this.#catalogue, parameters) : null,
-      burst: this.bursts?.prepare(parameters) ?? null,
+      burst: isOfModule(this.#catalogue, parameters) ? null : this.bursts?.prepare(parameters) ?? null,
     };
     if (this.#setKeys(prepared.cipher, prepared.digest, prepared.aead, parameters, keyed)) return prepared;
     this.release(prepared);

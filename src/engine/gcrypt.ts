@@ -25,12 +25,14 @@ const tagLength = new Uint32Array(smallBytes.buffer, smallBytes.byteOffset + TAG
 
 let library: Gcrypt | undefined;
 let problem: string | undefined;
+let version: string | undefined;
 
 function load(): string | undefined {
   try {
     const gcrypt = openGcrypt();
+    // Asking for the version comes before all else: it is how the library is set up.
+    version = new Deno.UnsafePointerView(Deno.UnsafePointer.create(gcrypt.gcry_check_version(0n))!).getCString();
     if (gcrypt.gcry_control(GCRYCTL_INITIALIZATION_FINISHED_P, 0) === 0) {
-      gcrypt.gcry_check_version(0n);
       // Contexts are ordinary memory that is wiped when given up; the locked memory the library could have is small.
       gcrypt.gcry_control(GCRYCTL_DISABLE_SECMEM, 0);
       gcrypt.gcry_control(GCRYCTL_INITIALIZATION_FINISHED, 0);
@@ -57,6 +59,11 @@ function open(gcrypt: Gcrypt): bigint {
 export function gcryptProblem(): string | undefined {
   if (library === undefined) problem ??= load();
   return problem;
+}
+
+/** The library's version in its own words, once {@linkcode gcryptProblem} has looked for it; undefined: not there. */
+export function gcryptVersion(): string | undefined {
+  return version;
 }
 
 const args = new NativeArgs(2);
@@ -103,7 +110,7 @@ export class GmacTwofish implements DigestTransform {
     while (rest > 0) {
       while (offset >= segments.length[segment]!) offset -= segments.length[segment++]!;
       const piece = Math.min(rest, segments.length[segment]! - offset);
-      args.set(0, segments.address[segment]! + offset);
+      args.set(0, segments.addressOf(segment) + offset);
       args.set(1, piece);
       const error = this.#library.gcry_mac_write(
         BigInt.asUintN(64, this.#handle),

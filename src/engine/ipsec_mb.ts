@@ -37,14 +37,15 @@ const ivWord = new BigUint64Array(smallBytes.buffer, smallBytes.byteOffset + IV_
 
 let library: IpsecMb | undefined;
 let problem: string | undefined;
+let version: string | undefined;
 
 function load(): string | undefined {
   try {
     const { imb_get_version, imb_get_version_str, ...manager } = openIpsecMbVersion();
-    const version = imb_get_version();
-    if (version < VERSION_MIN || version >= VERSION_END) {
-      const text = new Deno.UnsafePointerView(imb_get_version_str()!).getCString();
-      return `libIPSec_MB ${text} has not been tested with this program, which knows version 1.3`;
+    const number = imb_get_version();
+    version = new Deno.UnsafePointerView(imb_get_version_str()!).getCString();
+    if (number < VERSION_MIN || number >= VERSION_END) {
+      return `libIPSec_MB ${version} has not been tested with this program, which knows version 1.3`;
     }
     const architecture = new Uint32Array(1);
     const state = manager.alloc_mb_mgr(0n);
@@ -63,6 +64,11 @@ function load(): string | undefined {
 export function ipsecMbProblem(): string | undefined {
   if (library === undefined) problem ??= load();
   return problem;
+}
+
+/** The library's version in its own words, once {@linkcode ipsecMbProblem} has looked for it; undefined: not there. */
+export function ipsecMbVersion(): string | undefined {
+  return version;
 }
 
 /** Equal pieces of secret memory, each with room for the largest key schedule, KASUMI's. Wiped when given back. */

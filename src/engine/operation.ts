@@ -59,6 +59,8 @@ export class Parameters {
   keyType = 0;
   para0 = 0;
   para1 = 0;
+  /** What its requests are counted as; the engine does not look at it. */
+  series = 0;
   /** Host addresses of the keys, in memory that outlives the operation. */
   cipherKey = 0;
   authKey = 0;
@@ -87,6 +89,8 @@ export class Operation {
   sessionSlot = -1;
   /** The session's id: by the time of execution the slot may be another session's. */
   sessionId = 0;
+  /** What the request is counted as; the engine does not look at it. */
+  series = 0;
 
   /** The IV, where the guest has it. Whoever needs it reads it once: into its own place, or by {@linkcode copyIv}. */
   readonly ivSpan: Span = new Span();

@@ -85,14 +85,46 @@ export class MappedRegion implements MemoryRegion {
   }
 }
 
-const NO_REGION: MemoryRegion = { guestAddress: 0, sizeBytes: 0, userAddress: 0, hostAddress: 0 };
+/** Words of a window: see {@linkcode GuestMemory.window}. */
+export const WINDOW_BASE_LOW = 0;
+export const WINDOW_BASE_HIGH = 1;
+export const WINDOW_HIGH = 2;
+export const WINDOW_FIRST = 3;
+export const WINDOW_LAST = 4;
+const WINDOW_WORDS = 6;
+
+const TWO_TO_32 = 2 ** 32;
+
+/** The windows of `region`, in order. */
+function windowsOf({ guestAddress, sizeBytes, hostAddress }: MemoryRegion): Uint32Array[] {
+  const end = guestAddress + sizeBytes;
+  const windows: Uint32Array[] = [];
+  for (let high = Math.floor(guestAddress / TWO_TO_32); high * TWO_TO_32 < end; high++) {
+    const start = high * TWO_TO_32;
+    const first = Math.max(guestAddress - start, 0);
+    const last = Math.min(end - start, TWO_TO_32) - 1;
+    const base = BigInt(hostAddress - guestAddress + start);
+    windows.push(Uint32Array.of(Number(base & 0xffff_ffffn), Number(base >> 32n & 0xffff_ffffn), high, first, last, 0));
+  }
+  return windows;
+}
 
 /** An immutable table of regions, sorted by guest address. */
 export class GuestMemory {
   /** The regions, by ascending guest address, without overlap. */
   readonly regions: readonly MemoryRegion[];
-  /** The region found last, where the next address probably is too; one of no size if there are none. */
-  last: MemoryRegion;
+  /**
+   * A window is the part of a region whose guest addresses have one upper half. Within it the lower half alone says
+   * where a byte is, and a few 32-bit operations check and translate an address: in doubles, which 53 bits take, they
+   * cost four times as much. This is the window found last, where the next address probably is too: the two halves of
+   * its base, which makes an address of this process out of the lower half of a guest's by addition, the upper half of
+   * its guest addresses, and the lower halves of the first and the last.
+   */
+  readonly window: Uint32Array = new Uint32Array(WINDOW_WORDS);
+  /** The base as the one element of this. */
+  readonly windowBase: BigUint64Array = new BigUint64Array(this.window.buffer, 0, 1);
+  /** All windows, by ascending guest address. */
+  readonly #windows: readonly Uint32Array[];
   /** Where writes are noted; null: nowhere. */
   readonly log: DirtyLog | null;
 
@@ -119,21 +151,47 @@ export class GuestMemory {
         );
       }
     }
-    this.last = this.regions[0] ?? NO_REGION;
+    this.#windows = this.regions.flatMap(windowsOf);
+    // No address has this upper half: until the first one is looked up, all are elsewhere.
+    this.window[WINDOW_HIGH] = 0xffff_ffff;
   }
 
-  /** The region that holds guest address `address`, or undefined. Remembers the last one: requests stay in it. */
+  /** The region that holds guest address `address`, or undefined. */
   regionAt(address: number): MemoryRegion | undefined {
-    const { last } = this;
-    if (address >= last.guestAddress && address - last.guestAddress < last.sizeBytes) return last;
     for (let i = 0; i < this.regions.length; i++) {
       const region = this.regions[i]!;
-      if (address >= region.guestAddress && address - region.guestAddress < region.sizeBytes) {
-        this.last = region;
-        return region;
-      }
+      if (address >= region.guestAddress && address - region.guestAddress < region.sizeBytes) return region;
     }
     return undefined;
+  }
+
+  /** True if all of the `length` bytes from guest address `high`‖`low` on are in the window, moved there if need be. */
+  isInWindow(high: number, low: number, length: number): boolean {
+    const { window } = this;
+    if (high !== window[WINDOW_HIGH]! || low < window[WINDOW_FIRST]! || low > window[WINDOW_LAST]!) {
+      if (!this.moveWindow(high, low)) return false;
+    }
+    return length - 1 <= window[WINDOW_LAST]! - low;
+  }
+
+  /** Moves {@linkcode window} to where guest address `high`‖`low` is; false if that is nowhere. */
+  moveWindow(high: number, low: number): boolean {
+    const windows = this.#windows;
+    let from = 0;
+    let to = windows.length;
+    while (from < to) {
+      const middle = (from + to) >>> 1;
+      const window = windows[middle]!;
+      if (high < window[WINDOW_HIGH]! || (high === window[WINDOW_HIGH]! && low < window[WINDOW_FIRST]!)) {
+        to = middle;
+      } else if (high > window[WINDOW_HIGH]! || low > window[WINDOW_LAST]!) {
+        from = middle + 1;
+      } else {
+        for (let i = 0; i < WINDOW_WORDS; i++) this.window[i] = window[i]!;
+        return true;
+      }
+    }
+    return false;
   }
 
   /**

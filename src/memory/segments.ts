@@ -11,39 +11,58 @@ const { memcpy } = libc;
 
 /** A preallocated list of segments. Whoever fills it appends; a batch clears it. */
 export class SegmentTable {
-  /** Host addresses, as numbers to compare and add. */
-  readonly address: Float64Array;
   /**
-   * The same as 64-bit words. `BigInt.asUintN(64, u64[i] + BigInt(offset >>> 0))`, written in a native call's argument,
+   * Host addresses, as 64-bit words. `BigInt.asUintN(64, u64[i] + BigInt(offset >>> 0))`, written in a native call's argument,
    * is compiled to one addition. Without the `>>> 0`, or anywhere else, a BigInt is an allocation.
    */
   readonly u64: BigUint64Array;
   readonly #halves: Uint32Array;
-  /** Lengths in bytes, below 2^32. */
-  readonly length: Float64Array;
+  /** Lengths in bytes. */
+  readonly length: Uint32Array;
   /** Segments in use. */
   count = 0;
 
   /** Room for `capacity` segments. */
   constructor(capacity: number) {
-    this.address = new Float64Array(capacity);
     this.u64 = new BigUint64Array(capacity);
     this.#halves = new Uint32Array(this.u64.buffer);
-    this.length = new Float64Array(capacity);
+    this.length = new Uint32Array(capacity);
   }
 
   /** Appends a segment; false if the table is full. */
   add(address: number, length: number): boolean {
     const count = this.count;
-    if (count === this.address.length) return false;
-    this.address[count] = address;
+    if (count === this.length.length) return false;
     this.#halves[2 * count] = address >>> 0;
     this.#halves[2 * count + 1] = (address * 2 ** -32) >>> 0;
     this.length[count] = length;
     this.count = count + 1;
     return true;
   }
+
+  /**
+   * Sets segment `i` to `length` bytes from `base` + `low` on, where the base of a window of guest memory comes in two
+   * halves. Counting it in is the caller's.
+   */
+  put(i: number, baseLow: number, baseHigh: number, low: number, length: number): void {
+    const sum = (baseLow + low) >>> 0;
+    this.#halves[2 * i] = sum;
+    this.#halves[2 * i + 1] = baseHigh + (sum < low ? 1 : 0);
+    this.length[i] = length;
+  }
+
+  /** True if segment `i` is not in guest memory. */
+  isUnmapped(i: number): boolean {
+    return (this.#halves[2 * i]! | this.#halves[2 * i + 1]!) === 0;
+  }
+
+  /** The host address of segment `i` as a number, to compare and add. */
+  addressOf(i: number): number {
+    return this.#halves[2 * i + 1]! * TWO_TO_32 + this.#halves[2 * i]!;
+  }
 }
+
+const TWO_TO_32 = 2 ** 32;
 
 /** A run of bytes in a {@linkcode SegmentTable}: where it starts and how long it is. */
 export class Span {
@@ -95,7 +114,7 @@ export class SegmentCursor {
 
   /** Cuts `length` bytes off into `span`. The caller has checked that so many remain. */
   take(span: Span, length: number): void {
-    const { address: addresses, length: lengths } = this.#table;
+    const lengths = this.#table.length;
     let segment = this.#segment;
     let offset = this.#offset;
     if (length === 0) {
@@ -110,7 +129,7 @@ export class SegmentCursor {
     span.offset = offset;
     span.length = length;
     if (offset + length <= lengths[segment]!) {
-      span.address = addresses[segment]! + offset;
+      span.address = this.#table.addressOf(segment) + offset;
       this.#segment = segment;
       this.#offset = offset + length;
     } else {
@@ -144,7 +163,7 @@ export function sliceSpan(table: SegmentTable, part: Span, whole: Span, start: n
   while (offset >= lengths[segment]!) offset -= lengths[segment++]!;
   part.segment = segment;
   part.offset = offset;
-  part.address = offset + length <= lengths[segment]! ? table.address[segment]! + offset : 0;
+  part.address = offset + length <= lengths[segment]! ? table.addressOf(segment) + offset : 0;
 }
 
 /** Copies the bytes of `span` to contiguous memory at `to`. */
@@ -158,7 +177,7 @@ export function gather(table: SegmentTable, span: Span, to: number): void {
   let rest = span.length;
   while (rest > 0) {
     const piece = Math.min(rest, table.length[segment]! - offset);
-    if (piece > 0) copyBytes(to, table.address[segment]! + offset, piece);
+    if (piece > 0) copyBytes(to, table.addressOf(segment) + offset, piece);
     to += piece;
     rest -= piece;
     segment++;
@@ -203,7 +222,7 @@ export function scatter(table: SegmentTable, from: number, span: Span): void {
   let rest = span.length;
   while (rest > 0) {
     const piece = Math.min(rest, table.length[segment]! - offset);
-    if (piece > 0) copyBytes(table.address[segment]! + offset, from, piece);
+    if (piece > 0) copyBytes(table.addressOf(segment) + offset, from, piece);
     from += piece;
     rest -= piece;
     segment++;
@@ -232,15 +251,15 @@ export function relate(table: SegmentTable, a: Span, b: Span): number {
 
 function relateScattered(table: SegmentTable, a: Span, b: Span): number {
   if (aliasedPiecewise(table, a, b)) return ALIASED;
-  const { address, length } = table;
+  const { length } = table;
   let pairs = 0;
   let restA = a.length;
   for (let i = a.segment, offsetA = a.offset; restA > 0; i++, offsetA = 0) {
-    const startA = address[i]! + offsetA;
+    const startA = table.addressOf(i) + offsetA;
     const piece = Math.min(restA, length[i]! - offsetA);
     let restB = b.length;
     for (let j = b.segment, offsetB = b.offset; restB > 0; j++, offsetB = 0) {
-      const startB = address[j]! + offsetB;
+      const startB = table.addressOf(j) + offsetB;
       const pieceB = Math.min(restB, length[j]! - offsetB);
       if (startA < startB + pieceB && startB < startA + piece) return OVERLAPPING;
       if (++pairs > PAIRS_MAX) return OVERLAPPING;
@@ -253,14 +272,14 @@ function relateScattered(table: SegmentTable, a: Span, b: Span): number {
 
 /** True if the two spans are cut alike and each piece of one lies where the other's does. */
 function aliasedPiecewise(table: SegmentTable, a: Span, b: Span): boolean {
-  const { address, length } = table;
+  const { length } = table;
   let i = a.segment;
   let j = b.segment;
   let offsetA = a.offset;
   let offsetB = b.offset;
   let rest = Math.min(a.length, b.length);
   while (rest > 0) {
-    if (address[i]! + offsetA !== address[j]! + offsetB) return false;
+    if (table.addressOf(i) + offsetA !== table.addressOf(j) + offsetB) return false;
     const piece = Math.min(rest, length[i]! - offsetA, length[j]! - offsetB);
     rest -= piece;
     offsetA += piece;
@@ -286,7 +305,7 @@ export function copySpan(table: SegmentTable, to: Span, from: Span): void {
   let rest = from.length;
   while (rest > 0) {
     const piece = Math.min(rest, table.length[i]! - offsetFrom, table.length[j]! - offsetTo);
-    if (piece > 0) copyBytes(table.address[j]! + offsetTo, table.address[i]! + offsetFrom, piece);
+    if (piece > 0) copyBytes(table.addressOf(j) + offsetTo, table.addressOf(i) + offsetFrom, piece);
     rest -= piece;
     offsetFrom += piece;
     offsetTo += piece;

@@ -26,10 +26,10 @@ export class EventLoop {
     this.#poller.add(this.#wakeFd, 0);
   }
 
-  /** Calls `handler` whenever `fd` is readable, until {@linkcode unwatch}. */
-  watch(fd: number, handler: Handler): void {
+  /** Calls `handler` whenever `fd` is readable, or writable if `forOutput`, until {@linkcode unwatch}. */
+  watch(fd: number, handler: Handler, forOutput = false): void {
     const token = this.#nextToken++;
-    this.#poller.add(fd, token);
+    this.#poller.add(fd, token, forOutput);
     this.#tokens.set(fd, token);
     this.#handlers.set(token, { fd, handler });
   }

@@ -12,6 +12,7 @@ const EPOLL_CLOEXEC = 0o2000000;
 const EPOLL_CTL_ADD = 1;
 const EPOLL_CTL_DEL = 2;
 const EPOLLIN = 1;
+const EPOLLOUT = 4;
 const EVENT_BYTES = 12;
 const EVENTS_MAX = 64;
 const EINTR = 4;
@@ -31,10 +32,13 @@ export class Poller {
     this.#view = new DataView(this.#events.buffer);
   }
 
-  /** Watches `fd` for input (and hang-up), and reports it as `token`. Throws {@linkcode SystemError}. */
-  add(fd: number, token: number): void {
+  /**
+   * Watches `fd` for input, or for room for output if `forOutput`, and for hang-up, and reports it as `token`. Throws
+   * {@linkcode SystemError}.
+   */
+  add(fd: number, token: number, forOutput = false): void {
     const event = new DataView(new ArrayBuffer(EVENT_BYTES));
-    event.setUint32(0, EPOLLIN, true);
+    event.setUint32(0, forOutput ? EPOLLOUT : EPOLLIN, true);
     event.setUint32(4, token, true);
     check(
       libc.epoll_ctl(this.#epollFd, EPOLL_CTL_ADD, fd, new Uint8Array(event.buffer)),

@@ -74,8 +74,8 @@ function lower(resource: bigint, most: bigint): void {
   });
 }
 
-/** Landlock for this thread and those it starts: no change to any file, but what `directory` holds may be removed. */
-function restrictFiles(directory: string | undefined): boolean {
+/** Landlock for this thread and those it starts: no change to any file, but what `directories` hold may be removed. */
+function restrictFiles(directories: readonly string[]): boolean {
   const version = call(LANDLOCK_CREATE_RULESET, 0n, 0n, LANDLOCK_CREATE_RULESET_VERSION);
   if (version < 1) return false;
   const handled = ACCESS_BUT_READING | (version >= 2 ? ACCESS_REFER : 0n) | (version >= 3 ? ACCESS_TRUNCATE : 0n);
@@ -84,7 +84,7 @@ function restrictFiles(directory: string | undefined): boolean {
     (address) => call(LANDLOCK_CREATE_RULESET, address, 8n, 0n),
   );
   if (ruleset < 0) return false;
-  if (directory !== undefined) allowRemoval(ruleset, directory);
+  for (const directory of directories) allowRemoval(ruleset, directory);
   const restricted = call(LANDLOCK_RESTRICT_SELF, BigInt(ruleset), 0n) === 0;
   libc.close(ruleset);
   return restricted;
@@ -120,13 +120,13 @@ function restrictCalls(): boolean {
 }
 
 /**
- * Enters the sandbox; the socket in `socketDirectory` can still be removed. Returns what could not be had, in words for
+ * Enters the sandbox; sockets in `socketDirectories` can still be removed. Returns what could not be had, in words for
  * people. Throws {@linkcode SystemError}.
  */
-export function enterSandbox(socketDirectory?: string): string[] {
+export function enterSandbox(socketDirectories: readonly string[]): string[] {
   const missing: string[] = [];
   harden();
-  if (!restrictFiles(socketDirectory)) missing.push("this kernel has no Landlock: files are not restricted by path");
+  if (!restrictFiles(socketDirectories)) missing.push("this kernel has no Landlock: files are not restricted by path");
   if (!restrictCalls()) missing.push("there is no system call filter for this kernel or processor");
   return missing;
 }

@@ -1,5 +1,5 @@
 /**
- * Unix stream sockets that carry file descriptors (SCM_RIGHTS), which Deno's own sockets do not.
+ * Unix stream sockets that carry file descriptors (SCM_RIGHTS), which Deno's own sockets do not; and datagrams to one.
  *
  * @module
  */
@@ -10,6 +10,7 @@ import { mapAnonymous, type Mapping, unmap } from "./memory_map.ts";
 
 const AF_UNIX = 1;
 const SOCK_STREAM_CLOEXEC = 1 | 0o2000000;
+const SOCK_DGRAM_CLOEXEC = 2 | 0o2000000;
 const SOCK_CLOEXEC = 0o2000000;
 const SOCK_NONBLOCK = 0o4000;
 const SOL_SOCKET = 1;
@@ -45,6 +46,13 @@ function socketAddress(path: string): Uint8Array<ArrayBuffer> {
   return address;
 }
 
+/** The address of `@name`, a name without a file: it starts with a zero byte and ends with its last character. */
+function abstractAddress(name: string): Uint8Array<ArrayBuffer> {
+  const address = socketAddress(name).slice(0, -1);
+  address[2] = 0;
+  return address;
+}
+
 /**
  * Listens on `path`, which must not exist; with `mode` and `group`, nobody gets in whom those permissions keep out.
  * Throws {@linkcode SystemError}.
@@ -70,10 +78,8 @@ export function acceptUnix(fd: number): number {
   return check(libc.accept4(fd, 0n, 0n, SOCK_CLOEXEC), "accept4");
 }
 
-/** Connects to the socket at `path`. Throws {@linkcode SystemError}. */
-export function connectUnix(path: string): number {
-  const address = socketAddress(path);
-  const fd = check(libc.socket(AF_UNIX, SOCK_STREAM_CLOEXEC, 0), "socket");
+function connectedSocket(type: number, address: Uint8Array<ArrayBuffer>, path: string): number {
+  const fd = check(libc.socket(AF_UNIX, type, 0), "socket");
   try {
     check(libc.connect(fd, address, address.length), "connect", path);
   } catch (error) {
@@ -81,6 +87,20 @@ export function connectUnix(path: string): number {
     throw error;
   }
   return fd;
+}
+
+/** Connects to the socket at `path`. Throws {@linkcode SystemError}. */
+export function connectUnix(path: string): number {
+  return connectedSocket(SOCK_STREAM_CLOEXEC, socketAddress(path), path);
+}
+
+/**
+ * A socket whose datagrams go to the one at `path`, or to an abstract one, `@name`. Throws {@linkcode SystemError}, or
+ * RangeError for a path that is too long.
+ */
+export function connectUnixDatagrams(path: string): number {
+  const address = path.startsWith("@") ? abstractAddress(path) : socketAddress(path);
+  return connectedSocket(SOCK_DGRAM_CLOEXEC, address, path);
 }
 
 /** True if a process listens at `path`, where there is a socket. Throws {@linkcode SystemError}. */

@@ -1,6 +1,6 @@
 /**
  * Where frontends come in: a listening socket or one that is connected already. Serves one connection at a time; the
- * next one waits until it has ended. Removes what a dead process left behind, never what a living one uses.
+ * next one waits until it has ended.
  *
  * @module
  */
@@ -8,15 +8,10 @@ import type { BackendDevice } from "../device/backend.ts";
 import { SystemError } from "../os/errno.ts";
 import { closeFd, setNonBlocking } from "../os/event_fd.ts";
 import type { EventLoop } from "../os/event_loop.ts";
-import { acceptUnix, isListening, isSocket, listenUnix, someoneListens } from "../os/unix_socket.ts";
+import { ListeningSocket, ServerError, type SocketPath } from "../os/listening_socket.ts";
+import { acceptUnix, isListening, isSocket } from "../os/unix_socket.ts";
 import { Connection } from "./connection.ts";
 import type { Log } from "./log.ts";
-
-/** A socket that cannot be served. The message says what to do. */
-export class ServerError extends Error {
-  /** The class's name. */
-  override readonly name = "ServerError";
-}
 
 /** What a {@linkcode VhostUserServer} serves, and where. */
 export interface ServerOptions {
@@ -27,7 +22,7 @@ export interface ServerOptions {
   /** Told what happens. */
   readonly log: Log;
   /** Where to listen, or the descriptor of a socket, listening or connected, which becomes the server's. */
-  readonly socket: { readonly path: string; readonly mode?: number; readonly group?: number } | { readonly fd: number };
+  readonly socket: SocketPath | { readonly fd: number };
   /** Serve one connection only; a connection that never sends a message does not count. */
   readonly once?: boolean;
   /** Called when there will be no more connections: after the only one, or the one that was given. */
@@ -38,7 +33,7 @@ export interface ServerOptions {
 export class VhostUserServer {
   readonly #options: ServerOptions;
   #listenFd = -1;
-  #ownPath: { path: string; inode: number | null } | undefined;
+  #ownSocket: ListeningSocket | undefined;
   #connection: { fd: number; connection: Connection } | undefined;
 
   /** Starts to serve. Throws {@linkcode ServerError} or {@linkcode SystemError} if the socket cannot be had. */
@@ -46,9 +41,8 @@ export class VhostUserServer {
     this.#options = options;
     const { socket } = options;
     if ("path" in socket) {
-      removeStaleSocket(socket.path);
-      this.#listenFd = listen(socket.path, socket.mode, socket.group);
-      this.#ownPath = { path: socket.path, inode: Deno.lstatSync(socket.path).ino };
+      this.#ownSocket = new ListeningSocket(socket);
+      this.#listenFd = this.#ownSocket.fd;
       this.#awaitConnection();
     } else if (!isSocket(socket.fd)) {
       throw new ServerError(`descriptor ${socket.fd} is not a socket: pass a connected or listening unix socket`);
@@ -59,6 +53,9 @@ export class VhostUserServer {
       this.#serve(socket.fd);
     }
   }
+
+  /** Frontends that have connected so far. */
+  connectionCount = 0;
 
   /** True while a frontend is connected. */
   get isConnected(): boolean {
@@ -87,6 +84,7 @@ export class VhostUserServer {
     const { loop, device, log } = this.#options;
     const connection = new Connection(fd, device, log);
     this.#connection = { fd, connection };
+    this.connectionCount++;
     log("info", "a frontend has connected");
     loop.watch(fd, async () => {
       if (!await connection.serve()) await this.#endConnection();
@@ -118,42 +116,9 @@ export class VhostUserServer {
     await this.#closeConnection();
     if (this.#listenFd >= 0) {
       this.#options.loop.unwatch(this.#listenFd);
-      closeFd(this.#listenFd);
+      if (this.#ownSocket === undefined) closeFd(this.#listenFd);
+      this.#ownSocket?.close();
       this.#listenFd = -1;
     }
-    const own = this.#ownPath;
-    this.#ownPath = undefined;
-    if (own !== undefined && fileInfo(own.path)?.ino === own.inode) Deno.removeSync(own.path);
-  }
-}
-
-function fileInfo(path: string): Deno.FileInfo | undefined {
-  try {
-    return Deno.lstatSync(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
-}
-
-/** Makes way for a socket at `path`, unless something is there that is not a dead process's socket. */
-function removeStaleSocket(path: string): void {
-  const info = fileInfo(path);
-  if (info === undefined) return;
-  if (!info.isSocket) {
-    throw new ServerError(`${path} exists and is not a socket: remove it or choose another socket path`);
-  }
-  if (someoneListens(path)) {
-    throw new ServerError(`${path} is already in use by a running process: stop it or choose another socket path`);
-  }
-  Deno.removeSync(path);
-}
-
-function listen(path: string, mode: number | undefined, group: number | undefined): number {
-  try {
-    return listenUnix(path, 8, mode, group);
-  } catch (error) {
-    if (!(error instanceof SystemError)) throw error;
-    throw new ServerError(`cannot listen on ${path} (${error.message}): its directory must exist and be writable`);
   }
 }

@@ -173,7 +173,7 @@ export class SplitInflight extends Region {
 /** A packed ring's chain to be done again: its descriptors, four words each, as they stood in the ring. */
 export interface RecordedChain {
   readonly head: number;
-  readonly words: Int32Array;
+  readonly words: Uint32Array;
 }
 
 /** Where the used descriptors of a packed ring go on. */
@@ -259,11 +259,11 @@ export class PackedInflight extends Region {
     return chains;
   }
 
-  #readChain(head: number, isTaken: Uint8Array): Int32Array {
+  #readChain(head: number, isTaken: Uint8Array): Uint32Array {
     const { view, size } = this;
     const num = view.getUint16(this.#entry(head) + PACKED_NUM_OFFSET, true);
     if (num === 0 || num > size) throw new InflightError(`the chain at entry ${head} has ${num} descriptors`);
-    const words = new Int32Array(4 * num);
+    const words = new Uint32Array(4 * num);
     let index = head;
     let last = head;
     for (let i = 0; i < num; i++) {
@@ -272,10 +272,10 @@ export class PackedInflight extends Region {
       }
       isTaken[index] = 1;
       const entry = this.#entry(index);
-      words[4 * i] = view.getInt32(entry + PACKED_ADDR_OFFSET, true);
-      words[4 * i + 1] = view.getInt32(entry + PACKED_ADDR_OFFSET + 4, true);
-      words[4 * i + 2] = view.getInt32(entry + PACKED_LEN_OFFSET, true);
-      words[4 * i + 3] = view.getInt32(entry + PACKED_ID_OFFSET, true);
+      words[4 * i] = view.getUint32(entry + PACKED_ADDR_OFFSET, true);
+      words[4 * i + 1] = view.getUint32(entry + PACKED_ADDR_OFFSET + 4, true);
+      words[4 * i + 2] = view.getUint32(entry + PACKED_LEN_OFFSET, true);
+      words[4 * i + 3] = view.getUint32(entry + PACKED_ID_OFFSET, true);
       last = index;
       index = view.getUint16(entry + PACKED_NEXT_OFFSET, true);
       this.#next[last] = index;

@@ -11,7 +11,6 @@ import { viewOf } from "../os/memory_map.ts";
 import {
   DESC_BYTES,
   DESC_F_AVAIL,
-  DESC_F_INDIRECT,
   DESC_F_NEXT,
   DESC_F_USED,
   DESC_F_WRITE,
@@ -20,7 +19,7 @@ import {
   RING_EVENT_FLAGS_DISABLE,
   RING_EVENT_FLAGS_ENABLE,
 } from "../wire/vring.ts";
-import { ADDED, CHAIN_INVALID, type ChainBatch, TABLE_FULL } from "./chain.ts";
+import { ADDED, CHAIN_INVALID, type ChainBatch, TABLE_FULL, TABLE_MET } from "./chain.ts";
 import { copyIndirectTable, indirectWords } from "./indirect.ts";
 import { PackedInflight } from "./inflight.ts";
 import { slotPassed } from "./notify.ts";
@@ -67,6 +66,8 @@ export class PackedRing implements Ring {
   #memory: GuestMemory;
   /** The descriptor ring, four words a descriptor: address low, high, length, id and flags. */
   #desc: Int32Array;
+  /** The same without signs, as chains are walked. */
+  #words: Uint32Array;
   /** Event suppression structures: offset and wrap counter in the lower half, flags in the upper. */
   #driverEvent: Int32Array;
   #deviceEvent: Int32Array;
@@ -92,6 +93,7 @@ export class PackedRing implements Ring {
     this.#features = features;
     this.#memory = memory;
     this.#desc = new Int32Array(viewOf(layout.desc, DESC_BYTES * layout.size));
+    this.#words = new Uint32Array(this.#desc.buffer);
     this.#driverEvent = new Int32Array(viewOf(layout.driver, EVENT_SUPPRESSION_BYTES));
     this.#deviceEvent = new Int32Array(viewOf(layout.device, EVENT_SUPPRESSION_BYTES));
     const base = parsePackedBase(layout.base, layout.size);
@@ -126,6 +128,7 @@ export class PackedRing implements Ring {
   move(memory: GuestMemory, layout: RingLayout): void {
     this.#memory = memory;
     this.#desc = new Int32Array(viewOf(layout.desc, DESC_BYTES * layout.size));
+    this.#words = new Uint32Array(this.#desc.buffer);
     this.#driverEvent = new Int32Array(viewOf(layout.driver, EVENT_SUPPRESSION_BYTES));
     this.#deviceEvent = new Int32Array(viewOf(layout.device, EVENT_SUPPRESSION_BYTES));
   }
@@ -183,18 +186,13 @@ export class PackedRing implements Ring {
   }
 
   /** {@linkcode #take} for the recorded descriptors `words`. */
-  #retake(batch: ChainBatch, words: Int32Array): number {
-    for (let at = 0; at < words.length; at += 4) {
-      const [low, high, length] = [words[at]! >>> 0, words[at + 1]! >>> 0, words[at + 2]! >>> 0];
-      const flags = words[at + 3]! >>> 16;
-      if ((flags & DESC_F_INDIRECT) !== 0 && words.length > 4) return CHAIN_INVALID;
-      const outcome = (flags & DESC_F_INDIRECT) !== 0
-        ? this.#addTable(batch, low, high, length)
-        : batch.addBuffer(this.#memory, low, high, length, (flags & DESC_F_WRITE) !== 0);
-      if (outcome !== ADDED) return outcome;
-    }
-    batch.endChain(words[words.length - 1]! & 0xffff, words.length / 4);
-    this.#slotsTaken += words.length / 4;
+  #retake(batch: ChainBatch, words: Uint32Array): number {
+    const slots = words.length / 4;
+    let outcome = batch.walk(this.#memory, words, slots, 0, words[3]!, false, false, slots);
+    if (outcome === TABLE_MET) outcome = this.#walkTable(batch);
+    if (outcome !== ADDED) return outcome;
+    batch.endChain(words[words.length - 1]! & 0xffff, slots);
+    this.#slotsTaken += slots;
     return ADDED;
   }
 
@@ -204,53 +202,42 @@ export class PackedRing implements Ring {
    * differ in what they write there.
    */
   #take(batch: ChainBatch, word: number): number {
-    const desc = this.#desc;
-    const memory = this.#memory;
     const size = this.#size;
-    const slotsMax = size - this.#slotsTaken;
-    let slot = this.#availSlot;
-    let slots = 1;
-    for (;;) {
-      const low = desc[4 * slot]! >>> 0;
-      const high = desc[4 * slot + 1]! >>> 0;
-      const length = desc[4 * slot + 2]! >>> 0;
-      const flags = word >>> 16;
-      // Tables and chained descriptors do not mix (Virtio, Packed: Driver Requirements: Indirect Descriptors).
-      if ((flags & DESC_F_INDIRECT) !== 0 && (slots > 1 || (flags & DESC_F_NEXT) !== 0)) return CHAIN_INVALID;
-      const outcome = (flags & DESC_F_INDIRECT) !== 0
-        ? this.#addTable(batch, low, high, length)
-        : batch.addBuffer(memory, low, high, length, (flags & DESC_F_WRITE) !== 0);
-      if (outcome !== ADDED) return outcome;
-      if ((flags & DESC_F_NEXT) === 0) break;
-      if (slots === slotsMax) return CHAIN_INVALID; // More descriptors than the driver has to give.
-      slots++;
-      slot = slot + 1 === size ? 0 : slot + 1;
-      word = desc[4 * slot + 3]!;
+    const head = this.#availSlot;
+    let outcome = batch.walk(this.#memory, this.#words, size, head, word, false, false, size - this.#slotsTaken);
+    if (outcome === TABLE_MET) outcome = this.#walkTable(batch);
+    if (outcome !== ADDED) return outcome;
+    const { steps, lastWord } = batch;
+    const id = lastWord & 0xffff; // The id of a chain is in its last descriptor.
+    batch.endChain(id, steps);
+    if (this.#inflight !== null) this.#inflight.take(this.#desc, head, steps, id);
+    this.#slotsTaken += steps;
+    let next = head + steps;
+    if (next >= size) {
+      next -= size;
+      this.#availFlags ^= OWNER_FLAGS;
     }
-    batch.endChain(word & 0xffff, slots); // The id of a chain is in its last descriptor.
-    if (this.#inflight !== null) this.#inflight.take(desc, this.#availSlot, slots, word & 0xffff);
-    this.#slotsTaken += slots;
-    if (slot + 1 === size || slot < this.#availSlot) this.#availFlags ^= OWNER_FLAGS;
-    this.#availSlot = slot + 1 === size ? 0 : slot + 1;
+    this.#availSlot = next;
     return ADDED;
   }
 
-  /** A table's entries follow each other; WRITE is the only flag that counts (Virtio, Packed: Indirect Flag). */
-  #addTable(batch: ChainBatch, low: number, high: number, length: number): number {
-    const entries = copyIndirectTable(this.#memory, low, high, length);
-    for (let i = 0; i < entries; i++) {
-      const outcome = batch.addBuffer(
-        this.#memory,
-        indirectWords[4 * i]!,
-        indirectWords[4 * i + 1]!,
-        indirectWords[4 * i + 2]!,
-        (indirectWords[4 * i + 3]! >>> 16 & DESC_F_WRITE) !== 0,
-      );
-      if (outcome !== ADDED) return outcome;
+  /**
+   * Adds what is in a table. Tables and chained descriptors do not mix (Virtio, Packed: Driver Requirements: Indirect
+   * Descriptors).
+   */
+  #walkTable(batch: ChainBatch): number {
+    const { met, steps, lastWord } = batch;
+    if (steps > 1 || (lastWord >>> 16 & DESC_F_NEXT) !== 0) return CHAIN_INVALID;
+    const entries = copyIndirectTable(this.#memory, met[0]!, met[1]!, met[2]!);
+    if (entries === 0) {
+      this.fault = RING_BAD_TABLE;
+      return CHAIN_INVALID;
     }
-    if (entries > 0) return ADDED;
-    this.fault = RING_BAD_TABLE;
-    return CHAIN_INVALID;
+    const outcome = batch.walk(this.#memory, indirectWords, entries, 0, indirectWords[3]!, false, true, entries);
+    // For the ring, the table is one descriptor.
+    batch.steps = steps;
+    batch.lastWord = lastWord;
+    return outcome;
   }
 
   complete(batch: ChainBatch): boolean {

@@ -12,13 +12,11 @@ import {
   AVAIL_F_NO_INTERRUPT,
   availBytes,
   DESC_BYTES,
-  DESC_F_INDIRECT,
   DESC_F_NEXT,
-  DESC_F_WRITE,
   USED_F_NO_NOTIFY,
   usedBytes,
 } from "../wire/vring.ts";
-import { ADDED, type ChainBatch, TABLE_FULL } from "./chain.ts";
+import { ADDED, type ChainBatch, INDEX_INVALID, TABLE_FULL, TABLE_MET } from "./chain.ts";
 import { copyIndirectTable, indirectWords } from "./indirect.ts";
 import { SplitInflight } from "./inflight.ts";
 import { eventPassed } from "./notify.ts";
@@ -145,47 +143,26 @@ export class SplitRing implements Ring {
   #walk(batch: ChainBatch, index: number): number {
     const desc = this.#desc;
     const size = this.#size;
-    for (let steps = 0; steps < size; steps++) {
-      if (index >= size) {
-        this.fault = RING_BAD_INDEX;
-        return -1;
-      }
-      const low = desc[4 * index]!;
-      const high = desc[4 * index + 1]!;
-      const length = desc[4 * index + 2]!;
-      const flagsAndNext = desc[4 * index + 3]!;
-      if ((flagsAndNext & DESC_F_INDIRECT) !== 0) {
-        return this.#walkIndirect(batch, low, high, length, flagsAndNext);
-      }
-      const outcome = batch.addBuffer(this.#memory, low, high, length, (flagsAndNext & DESC_F_WRITE) !== 0);
-      if (outcome !== ADDED) return outcome;
-      if ((flagsAndNext & DESC_F_NEXT) === 0) return ADDED;
-      index = flagsAndNext >>> 16;
+    if (index >= size) {
+      this.fault = RING_BAD_INDEX;
+      return INDEX_INVALID;
     }
-    return -1; // More descriptors than the ring has: the chain loops.
+    const outcome = batch.walk(this.#memory, desc, size, index, desc[4 * index + 3]!, true, false, size);
+    if (outcome === TABLE_MET) return this.#walkTable(batch);
+    if (outcome === INDEX_INVALID) this.fault = RING_BAD_INDEX;
+    return outcome;
   }
 
-  /** An indirect descriptor ends its chain; its table holds the rest, and no further table. */
-  #walkIndirect(batch: ChainBatch, low: number, high: number, length: number, flags: number): number {
-    const entries = (flags & DESC_F_NEXT) !== 0 ? 0 : copyIndirectTable(this.#memory, low, high, length);
-    let index = 0;
-    for (let steps = 0; steps < entries; steps++) {
-      if (index >= entries) break;
-      const flagsAndNext = indirectWords[4 * index + 3]!;
-      if ((flagsAndNext & DESC_F_INDIRECT) !== 0) break;
-      const outcome = batch.addBuffer(
-        this.#memory,
-        indirectWords[4 * index]!,
-        indirectWords[4 * index + 1]!,
-        indirectWords[4 * index + 2]!,
-        (flagsAndNext & DESC_F_WRITE) !== 0,
-      );
-      if (outcome !== ADDED) return outcome;
-      if ((flagsAndNext & DESC_F_NEXT) === 0) return ADDED;
-      index = flagsAndNext >>> 16;
-    }
-    this.fault = RING_BAD_TABLE;
-    return -1;
+  /** A descriptor that refers to a table ends its chain; the table holds the rest, and refers to no other. */
+  #walkTable(batch: ChainBatch): number {
+    const { met } = batch;
+    const mixed = (batch.lastWord & DESC_F_NEXT) !== 0;
+    const entries = mixed ? 0 : copyIndirectTable(this.#memory, met[0]!, met[1]!, met[2]!);
+    const outcome = entries === 0
+      ? TABLE_MET
+      : batch.walk(this.#memory, indirectWords, entries, 0, indirectWords[3]!, true, false, entries);
+    if (outcome >= INDEX_INVALID) this.fault = RING_BAD_TABLE;
+    return outcome;
   }
 
   complete(batch: ChainBatch): boolean {

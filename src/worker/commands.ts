@@ -5,6 +5,7 @@
  * @module
  */
 import type { RingSetup } from "../device/backend.ts";
+import type { CounterMemory } from "../device/counters.ts";
 import type { AsymmetricDialect } from "../device/dialect.ts";
 import type { JobPoolLocation } from "../device/jobs.ts";
 import type { SessionTableLocation } from "../device/sessions.ts";
@@ -22,10 +23,14 @@ export interface IsolateSetup {
   readonly sessions: SessionTableLocation;
   /** Where each queue's asymmetric operations go, by the queue's index; empty: there are none. */
   readonly pools: readonly JobPoolLocation[];
+  /** What each queue counts, by the queue's index. */
+  readonly counters: readonly CounterMemory[];
   /** What opcodes of the asymmetric service mean. */
   readonly asymmetric: AsymmetricDialect;
   /** Libraries that algorithms may come from. */
   readonly engines: readonly EngineName[];
+  /** Where engine modules are loaded from. */
+  readonly moduleUrls: readonly string[];
   /** Signalled after each command. */
   readonly doorbellFd: number;
   /** Signalled when sessions have been destroyed. */
@@ -54,6 +59,7 @@ export type Command =
 /** What a data isolate says. */
 export type Report =
   | { readonly kind: "ready" }
+  | { readonly kind: "unable"; readonly message: string }
   | { readonly kind: "fault"; readonly message: string }
   | { readonly kind: "done"; readonly value: number }
   | { readonly kind: "refused"; readonly message: string };

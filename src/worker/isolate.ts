@@ -10,10 +10,10 @@ import { Dialect, ringFeatures } from "../device/dialect.ts";
 import { JobPool } from "../device/jobs.ts";
 import { QueueServer } from "../device/queue_server.ts";
 import { SessionTableView } from "../device/sessions.ts";
-import { loadCatalogue } from "../engine/algorithms.ts";
+import { loadCatalogue, type ModuleRows } from "../engine/algorithms.ts";
 import { GuestMemory } from "../memory/guest_memory.ts";
 import { pinThread } from "../os/affinity.ts";
-import { drainEventFd } from "../os/event_fd.ts";
+import { drainEventFd, takeSignals } from "../os/event_fd.ts";
 import { Poller } from "../os/poller.ts";
 import { type Command, type IsolateSetup, POSTED, type Report } from "./commands.ts";
 import { SpinBudget } from "./spin.ts";
@@ -63,17 +63,18 @@ class DataIsolate {
   #unkicked = 0;
   #closed = false;
 
-  constructor(setup: IsolateSetup, report: (report: Report) => void) {
+  constructor(setup: IsolateSetup, modules: readonly ModuleRows[], report: (report: Report) => void) {
     this.#setup = setup;
     this.#report = report;
     this.#spin = new SpinBudget(setup.pollUs);
-    this.#dialect = new Dialect(servicesOf(loadCatalogue(setup.engines)), setup.asymmetric);
+    this.#dialect = new Dialect(servicesOf(loadCatalogue(setup.engines, modules)), setup.asymmetric);
     this.#dataPath = new DataPath(new SessionTableView(setup.sessions), this.#dialect);
     const onFault = (message: string) => report({ kind: "fault", message });
     for (const index of setup.queues) {
       const location = setup.pools[index];
       const jobs = location === undefined ? null : new JobPool(location);
-      this.#queues.set(index, new QueueServer(`data queue ${index}`, this.#dataPath, onFault, jobs));
+      const counters = setup.counters[index];
+      this.#queues.set(index, new QueueServer(`data queue ${index}`, this.#dataPath, onFault, jobs, counters));
       if (jobs !== null) this.#poller.add(jobs.doneFd, FIRST_POOL + index);
     }
     this.#list = [...this.#queues.values()];
@@ -131,7 +132,11 @@ class DataIsolate {
     if (token === DOORBELL) drainEventFd(this.#setup.doorbellFd);
     else if (token === SWEEP) drainEventFd(this.#setup.sweepFd);
     else if (token >= FIRST_POOL) this.#queue(token - FIRST_POOL).jobs!.drain();
-    else drainEventFd(this.#kickFds.get(token - FIRST_QUEUE)!);
+    else this.#takeKicks(token - FIRST_QUEUE);
+  }
+
+  #takeKicks(index: number): void {
+    this.#queue(index).counters.kicked(takeSignals(this.#kickFds.get(index)!));
   }
 
   async #obey(command: Command): Promise<Report> {
@@ -201,8 +206,22 @@ interface WorkerScope {
 
 const scope = globalThis as unknown as WorkerScope;
 
+/** Loads engine modules, if there are any: what only they need is loaded with them. */
+async function loadModules({ moduleUrls }: IsolateSetup): Promise<ModuleRows[]> {
+  if (moduleUrls.length === 0) return [];
+  const { loadEngineModules } = await import("../engine/modules/load.ts");
+  return await loadEngineModules(moduleUrls, (message) => scope.postMessage({ kind: "fault", message }));
+}
+
 scope.onmessage = async ({ data: setup }: MessageEvent<IsolateSetup>) => {
-  const isolate = new DataIsolate(setup, (report) => scope.postMessage(report));
+  let modules: readonly ModuleRows[];
+  try {
+    modules = await loadModules(setup);
+  } catch (error) {
+    scope.postMessage({ kind: "unable", message: error instanceof Error ? error.message : String(error) });
+    return;
+  }
+  const isolate = new DataIsolate(setup, modules, (report) => scope.postMessage(report));
   scope.onmessage = ({ data }: MessageEvent<Command>) => isolate.inbox.put(data);
   scope.postMessage({ kind: "ready" });
   await isolate.run();

@@ -7,6 +7,7 @@
 import { type RingSetup, RingSetupError } from "../device/backend.ts";
 import type { DataPlane } from "../device/data_plane.ts";
 import type { DataPlaneContext, DataPlaneFactory } from "../device/device.ts";
+import { EngineModuleError } from "../engine/modules/description.ts";
 import type { DirtyLogLocation } from "../memory/dirty_log.ts";
 import type { MemoryRegion } from "../memory/guest_memory.ts";
 import { closeFd, createEventFd, signalEventFd } from "../os/event_fd.ts";
@@ -45,10 +46,12 @@ class IsolateHandle {
       type: "module",
       name: `data ${setup.number}`,
     });
-    let isReady: () => void;
-    this.#ready = new Promise((resolve) => isReady = resolve);
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#ready = promise;
+    promise.catch(() => {}); // Told to whoever calls, and by then somebody has asked.
     this.#worker.onmessage = ({ data }: MessageEvent<Report>) => {
-      if (data.kind === "ready") isReady();
+      if (data.kind === "ready") resolve();
+      else if (data.kind === "unable") reject(new EngineModuleError(data.message));
       else if (data.kind === "fault") onFault(data.message);
       else if (data.kind === "done") this.#waiting.shift()!.resolve(data.value);
       else this.#waiting.shift()!.reject(new RingSetupError(data.message));
@@ -59,10 +62,11 @@ class IsolateHandle {
       sweepFd: this.#sweepFd,
       shared: this.#shared,
     };
-    after.then(() => this.#worker.postMessage(complete));
+    const begin = () => this.#worker.postMessage(complete);
+    after.then(begin, begin);
   }
 
-  /** Resolves when the isolate can be commanded. */
+  /** Resolves when the isolate can be commanded; rejects with {@linkcode EngineModuleError} if it never can. */
   get ready(): Promise<void> {
     return this.#ready;
   }
@@ -83,9 +87,14 @@ class IsolateHandle {
     signalEventFd(this.#sweepFd);
   }
 
-  /** Ends the isolate. */
+  /** Has the isolate drop every key. One that never began has none. */
+  async forget(): Promise<void> {
+    await this.#ready.then(() => this.call({ kind: "forget" }), () => {});
+  }
+
+  /** Ends the isolate, whether it ever began or not. */
   async close(): Promise<void> {
-    await this.call({ kind: "close" });
+    await this.#ready.then(() => this.call({ kind: "close" }), () => {});
     this.#worker.terminate();
     closeFd(this.#doorbellFd);
     closeFd(this.#sweepFd);
@@ -97,20 +106,25 @@ class WorkerPlane implements DataPlane {
   readonly #isolates: IsolateHandle[] = [];
 
   /** Starts the isolates, one after the other; calls wait for those that are not ready yet. */
-  constructor(options: WorkerOptions, { dataQueues, sessions, engines, pools, asymmetric, onFault }: DataPlaneContext) {
+  constructor(options: WorkerOptions, context: DataPlaneContext) {
+    const { dataQueues, onFault, sessions, engines, modules, pools, counters, asymmetric } = context;
     const { workers, pollUs, cpus } = options;
     let after = Promise.resolve();
     for (let number = 0; number < workers; number++) {
       const queues = Array.from({ length: dataQueues }, (_, i) => i).filter((i) => i % workers === number);
       const cpu = cpus.length === 0 ? -1 : cpus[number % cpus.length]!;
       const isolate = new IsolateHandle(
-        { number, queues, sessions, engines, pools, asymmetric, pollUs, cpu },
+        { number, queues, sessions, engines, moduleUrls: modules.urls, pools, counters, asymmetric, pollUs, cpu },
         onFault,
         after,
       );
       after = isolate.ready;
       this.#isolates.push(isolate);
     }
+  }
+
+  get ready(): Promise<void> {
+    return Promise.all(this.#isolates.map(({ ready }) => ready)).then(() => {});
   }
 
   #isolateOf(queue: number): IsolateHandle {
@@ -155,8 +169,8 @@ class WorkerPlane implements DataPlane {
     for (const isolate of this.#isolates) isolate.sweep();
   }
 
-  forget(): Promise<void> {
-    return this.#everywhere({ kind: "forget" });
+  async forget(): Promise<void> {
+    await Promise.all(this.#isolates.map((isolate) => isolate.forget()));
   }
 
   async close(): Promise<void> {

@@ -7,7 +7,7 @@ import { assert, assertEquals } from "@std/assert";
 import { constants, createHash, privateDecrypt, publicEncrypt, sign, verify } from "node:crypto";
 import { AkcipherKey } from "../../src/engine/asymmetric/akcipher.ts";
 import * as keys from "./keys.ts";
-import { concat } from "./rfc3_requests.ts";
+import { concat } from "../bytes.ts";
 import { prepare, runAkcipherOn, runStateless } from "./support.ts";
 
 const [ENCRYPT, DECRYPT, SIGN, VERIFY] = [0x400, 0x401, 0x402, 0x403];

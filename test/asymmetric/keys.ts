@@ -4,7 +4,8 @@
  * @module
  */
 import { generateKeyPairSync, type KeyObject } from "node:crypto";
-import { base64url, concat, hex } from "./rfc3_requests.ts";
+import { concat } from "../bytes.ts";
+import { base64url, hex } from "./rfc3_requests.ts";
 
 /** A pair of keys: as objects of the other implementation, and as DER. */
 export interface Pair {

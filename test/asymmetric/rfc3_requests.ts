@@ -5,6 +5,7 @@
  * @module
  */
 import { AsymmetricJob, DIALECT_RFC3 } from "../../src/engine/asymmetric/job.ts";
+import { concat } from "../bytes.ts";
 import { CURVES } from "./curves.ts";
 import { type Outcome, runRequest } from "./support.ts";
 
@@ -15,17 +16,6 @@ export type Bytes = Uint8Array;
 export function hex(text: string): Bytes {
   const even = text.length % 2 === 0 ? text : "0" + text;
   return Uint8Array.from(even.match(/../g) ?? [], (byte) => parseInt(byte, 16));
-}
-
-/** Byte arrays one after the other. */
-export function concat(...parts: Bytes[]): Bytes {
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }
 
 /** le32 words. */

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { OPTIONS } from "../../src/cli/options.ts";
+import { OPTIONS } from "../../src/cli/option_table.ts";
 import { exists, PROGRAM, ROOT, run, withDirectory } from "./programs.ts";
 
 Deno.test("--help lists every option and the probe command, on standard output", async () => {
@@ -21,8 +21,8 @@ Deno.test("--version names program, Deno and OpenSSL", async () => {
   assertMatch(stdout, /^vhost-user-crypto \d+\.\d+\.\d+ \(Deno \d+\.\d+\.\d+, OpenSSL 3\..+\)\n$/);
 });
 
-Deno.test("--print-capabilities prints the JSON object that management programs read, and ends", async () => {
-  const { code, stdout, stderr } = await run(PROGRAM, ["--print-capabilities", "--queues=2"]);
+Deno.test("--print-capabilities prints the JSON object that management programs read, whatever else is said", async () => {
+  const { code, stdout, stderr } = await run(PROGRAM, ["--print-capabilities", "--queues=0", "--tag=x"]);
   assertEquals([code, stderr], [0, ""]);
   assertEquals(JSON.parse(stdout), { type: "crypto" });
 });
@@ -31,6 +31,15 @@ const WRONG: readonly { readonly args: readonly string[]; readonly says: string 
   { args: [], says: "say where to serve" },
   { args: ["--socket-path=/tmp/x", "--fd=3"], says: "exclude each other" },
   { args: ["--socket-path="], says: "--socket-path needs a value" },
+  { args: ["--socket-path=/tmp/x", "-s", "/tmp/y"], says: "--socket-path was given more than once" },
+  { args: ["--engines="], says: "--engines needs a value" },
+  { args: ["--socket-path=/tmp/x", "--once=yes"], says: "--once takes no value" },
+  { args: ["--list-algorithms=json"], says: "--list-algorithms takes no value" },
+  { args: ["--json"], says: "--json is for --list-algorithms" },
+  { args: ["--print-completion=tcsh"], says: "--print-completion takes one of bash, zsh, fish" },
+  { args: ["--socket-path=/tmp/x", "--socket-count=17"], says: "--socket-count takes a whole number from 1 to 16" },
+  { args: ["--socket-path=/tmp/x", "--pin-cpus=0"], says: "give --workers too" },
+  { args: ["--socket-path=/tmp/x", "--log-format=xml"], says: "--log-format takes one of text, json" },
   { args: ["--socket-path=/tmp/x", "--queues=0"], says: "--queues takes a whole number from 1 to 64" },
   { args: ["--socket-path=/tmp/x", "--queues=two"], says: 'not "two"' },
   { args: ["--socket-path=/tmp/x", "--mux=maybe"], says: "--mux takes one of on, off" },

@@ -1,12 +1,17 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { Buffer } from "node:buffer";
+import { createPrivateKey, createPublicKey } from "node:crypto";
 import { CryptoDevice } from "../../src/device/device.ts";
 import { checkAnswer } from "../../src/driver/checks.ts";
+import type { CryptoDriver } from "../../src/driver/crypto_driver.ts";
+import { AKCIPHER_ANSWERS, type AkcipherAnswer } from "../../src/driver/known_akcipher_answers.ts";
 import { CHAIN_ANSWER, CHAIN_PARTS, KNOWN_ANSWERS, type KnownAnswer } from "../../src/driver/known_answers.ts";
 import { ALGORITHM_NAMES } from "../../src/driver/names.ts";
 import { featuresFor, MODES } from "../../src/driver/probe.ts";
 import { AEADS, CIPHERS, HASHES, loadCatalogue, MACS } from "../../src/engine/algorithms.ts";
 import { EventLoop } from "../../src/os/event_loop.ts";
 import { VhostUserServer } from "../../src/vhost_user/server.ts";
+import * as ak from "../../src/wire/akcipher.ts";
 import * as w from "../../src/wire/virtio_crypto.ts";
 import { withDevice } from "../device/harness.ts";
 import { kasumiF8, kasumiF9 } from "../engines/models/kasumi.ts";
@@ -78,10 +83,86 @@ Deno.test("a check finds a wrong byte of any answer, in every mode", async () =>
   });
 });
 
-/** How many lines a probe of this host's device has. */
-function algorithmCount(): number {
+function toBigint(bytes: Uint8Array): bigint {
+  return BigInt(`0x${bytes.toHex()}`);
+}
+
+/** `base` to the power of `exponent` modulo `modulus`. */
+function power(base: bigint, exponent: bigint, modulus: bigint): bigint {
+  let result = 1n;
+  for (let square = base % modulus, rest = exponent; rest > 0n; rest >>= 1n, square = square * square % modulus) {
+    if ((rest & 1n) === 1n) result = result * square % modulus;
+  }
+  return result;
+}
+
+Deno.test("a second implementation agrees with every embedded asymmetric answer", async () => {
+  for (const { questions, name } of AKCIPHER_ANSWERS) {
+    for (const { session, opcode, src, digest, dst } of questions) {
+      if (session.algo === ak.AKCIPHER_RSA) {
+        const key = session.keyType === ak.AKCIPHER_KEY_PRIVATE
+          ? createPrivateKey({ key: Buffer.from(session.key), format: "der", type: "pkcs1" })
+          : createPublicKey({ key: Buffer.from(session.key), format: "der", type: "pkcs1" });
+        const { n, e, d } = key.export({ format: "jwk" }) as Record<string, string>;
+        const number = (text: string) => toBigint(Uint8Array.fromBase64(text, { alphabet: "base64url" }));
+        const padded = `0001${"ff".repeat(202)}003031300d060960864801650304020105000420`;
+        const isPrivate = opcode === w.AKCIPHER_DECRYPT || opcode === w.AKCIPHER_SIGN;
+        const base = opcode === w.AKCIPHER_SIGN ? BigInt(`0x${padded}${src.toHex()}`) : toBigint(src);
+        const result = power(base, number(isPrivate ? d! : e!), number(n!)).toString(16).padStart(512, "0");
+        assertEquals(result, digest === undefined ? dst.toHex() : padded + digest.toHex(), name);
+      } else {
+        const key = await crypto.subtle.importKey(
+          "raw",
+          Uint8Array.from(session.key),
+          { name: "ECDSA", namedCurve: "P-256" },
+          false,
+          ["verify"],
+        );
+        const rs = Uint8Array.of(...src.slice(5, 37), ...src.slice(40, 72));
+        assertEquals(digest, new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode("sample"))));
+        const algorithm = { name: "ECDSA", hash: "SHA-256" };
+        assert(await crypto.subtle.verify(algorithm, key, rs, new TextEncoder().encode("sample")), name);
+      }
+    }
+  }
+});
+
+Deno.test("a check finds a wrong byte of any asymmetric answer, in every mode", async () => {
+  await withDevice({}, async (device) => {
+    for (const mode of MODES) {
+      const driver = await device.connect({ features: featuresFor(mode) });
+      for (const answer of AKCIPHER_ANSWERS) {
+        assertEquals(await checkAnswer(driver, answer, mode), undefined, answer.name);
+        for (const question of answer.questions) {
+          const isVerify = question.opcode === w.AKCIPHER_VERIFY;
+          const changed = (bytes: Uint8Array) => Uint8Array.from(bytes, (byte, i) => i === 20 ? byte ^ 1 : byte);
+          const wrong = isVerify
+            ? { ...question, digest: changed(question.digest!) }
+            : { ...question, dst: changed(question.dst) };
+          const complaint = await checkAnswer(driver, { ...answer, questions: [wrong] }, mode, { quick: true });
+          assertMatch(complaint ?? "nothing", isVerify ? /^status KEY_REJECTED / : /^wrong bytes from 20 on/);
+        }
+      }
+      await driver.close();
+    }
+  });
+});
+
+Deno.test("a check finds a device that takes forged signatures", async () => {
+  const [{ questions: [question] }] = AKCIPHER_ANSWERS as [AkcipherAnswer];
+  const driver = {
+    createSession: () => Promise.resolve(1),
+    destroySession: () => Promise.resolve(w.STATUS_OK),
+    request: () => Promise.resolve({ status: w.STATUS_OK, dst: NOTHING, result: NOTHING, usedLen: 1 }),
+  } as unknown as CryptoDriver;
+  const complaint = await checkAnswer(driver, { ...AKCIPHER_ANSWERS[0]!, questions: [question!] }, "fixed");
+  assertEquals(complaint, "a forged signature got status OK instead of KEY_REJECTED");
+});
+
+/** How many lines a probe of this host's device has; `asymmetric`: with that service. */
+function algorithmCount(asymmetric = true): number {
   const { ciphers, hashes, macs, aeads } = loadCatalogue();
-  return ciphers.size + hashes.size + macs.size + aeads.size + 1;
+  return ciphers.size + hashes.size + macs.size + aeads.size + 1 + (asymmetric ? AKCIPHER_ANSWERS.length : 0);
 }
 
 Deno.test("probe: everything passes, for people and for programs", async () => {
@@ -173,7 +254,7 @@ Deno.test("probe: a device that breaks its word, exit code 1", async () => {
     );
     assert(!stdout.includes("AES-CBC, mux"), "once is enough");
     assertMatch(stdout, /^mac +CBCMAC-KASUMI-F9 +no known answer here: not checked$/m);
-    const count = algorithmCount();
+    const count = algorithmCount(false);
     assertStringIncludes(stdout, `\n${count} passed, ${2 * count} failed, 0 not available\n`);
   });
 });

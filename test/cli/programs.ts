@@ -33,6 +33,13 @@ export async function run(
   return { code, stdout: text(stdout), stderr: text(stderr) };
 }
 
+/** True if this host has `program`; otherwise says that tests which want it are skipped, and who brings it. */
+export function findProgram(program: string, debianPackage: string): boolean {
+  const { success } = new Deno.Command("bash", { args: ["-c", `command -v ${program}`], stdout: "null" }).outputSync();
+  if (!success) console.log(`SKIPPED: what wants ${program}, which is not here (Debian package ${debianPackage})`);
+  return success;
+}
+
 /** Waits until `condition` holds; throws what `what` says if it does not in time. */
 export async function until(condition: () => boolean, what: () => string): Promise<void> {
   const deadline = performance.now() + START_MS;
@@ -121,14 +128,15 @@ export async function withDirectory(body: (directory: string) => Promise<void>):
   }
 }
 
-/** Runs `body` with a device as a process that listens at `path`, and ends it in order. */
+/** Runs `body` with a device as a process of `program` that listens at `path`, and ends it in order. */
 export async function withDeviceProcess(
   args: readonly string[],
   body: (path: string, device: Running) => Promise<void>,
+  program: string = PROGRAM,
 ): Promise<void> {
   await withDirectory(async (directory) => {
     const path = `${directory}/device.sock`;
-    const device = new Running(PROGRAM, [`--socket-path=${path}`, ...args]);
+    const device = new Running(program, [`--socket-path=${path}`, ...args]);
     let ended: Ended;
     try {
       await device.said("serving");

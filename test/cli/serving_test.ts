@@ -1,25 +1,9 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { libc } from "../../ffi/libc.ts";
 import { CryptoDriver } from "../../src/driver/crypto_driver.ts";
 import { closeFd } from "../../src/os/event_fd.ts";
 import { connectUnix, listenUnix, unixSocketPair } from "../../src/os/unix_socket.ts";
-import * as w from "../../src/wire/virtio_crypto.ts";
+import { inheritable, use } from "./driving.ts";
 import { exists, PROGRAM, ROOT, run, Running, until, withDeviceProcess, withDirectory } from "./programs.ts";
-
-const ABC = new TextEncoder().encode("abc");
-const SHA1_OF_ABC = "a9993e364706816aba3e25717850c26c9cd0d89d";
-
-/** Uses a device the way a guest does: a session, a request, the right answer. */
-async function use(where: string | number): Promise<void> {
-  const driver = await CryptoDriver.connect(where);
-  try {
-    const sessionId = await driver.createSession({ service: "hash", algo: w.HASH_SHA1, hashResultLen: 20 });
-    const { status, result } = await driver.hash({ sessionId, src: ABC, hashResultLen: 20 });
-    assertEquals([status, result.toHex()], [w.STATUS_OK, SHA1_OF_ABC]);
-  } finally {
-    await driver.close();
-  }
-}
 
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
   Deno.test(`${signal} ends the device with exit code 0 and removes its socket`, async () => {
@@ -86,6 +70,36 @@ Deno.test("a directory that does not exist is told", async () => {
   });
 });
 
+Deno.test("a file where a directory should be is told", async () => {
+  await withDirectory(async (directory) => {
+    await Deno.writeTextFile(`${directory}/file`, "");
+    const { code, stderr } = await run(PROGRAM, [`--socket-path=${directory}/file/device.sock`]);
+    assertEquals(code, 1);
+    assertStringIncludes(stderr, "file/device.sock cannot be a socket (");
+    assertStringIncludes(stderr, "choose a path in a directory that can be written to");
+  });
+});
+
+Deno.test("a path that is too long is told", async () => {
+  const { code, stderr } = await run(PROGRAM, [`--socket-path=${"x".repeat(108)}`]);
+  assertEquals(code, 1);
+  assertStringIncludes(stderr, "a unix socket path has 1 to 107 bytes, not 108: choose a shorter path");
+});
+
+Deno.test("a processor that this host does not have is told, and nothing is served", async () => {
+  await withDirectory(async (directory) => {
+    const path = `${directory}/device.sock`;
+    const { code, stderr } = await run(PROGRAM, [`--socket-path=${path}`, "--workers=1", "--pin-cpus=0,1023"]);
+    assertEquals(code, 1);
+    assertStringIncludes(
+      stderr,
+      "error: workers cannot be tied to processor 1023 (sched_setaffinity of processor 1023",
+    );
+    assertEquals(stderr.trimEnd().split("\n").length, 1, stderr);
+    assert(!exists(path));
+  });
+});
+
 Deno.test("--socket-mode sets the socket's permissions", async () => {
   await withDeviceProcess(["--socket-mode=600"], async (path) => {
     assertEquals((await Deno.lstat(path)).mode! & 0o777, 0o600);
@@ -102,14 +116,6 @@ Deno.test("--once: exit code 0 after the first frontend, and no socket left", as
     assert(!exists(path));
   });
 });
-
-/** A copy of `fd` that programs started from here inherit. */
-function inheritable(fd: number): number {
-  const F_DUPFD = 0;
-  const copy = libc.fcntl(fd, F_DUPFD, 50n);
-  assert(copy >= 0);
-  return copy;
-}
 
 Deno.test("--fd serves a connected socket and ends with it", async () => {
   const [mine, theirs] = unixSocketPair();

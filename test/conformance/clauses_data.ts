@@ -8,6 +8,7 @@ import { assertEquals } from "@std/assert";
 import type { CryptoDriver, DataResult } from "../../src/driver/crypto_driver.ts";
 import { encodeData } from "../../src/driver/requests.ts";
 import * as w from "../../src/wire/virtio_crypto.ts";
+import { concat } from "../bytes.ts";
 import type { Clause, Drivers } from "./clauses_control.ts";
 import {
   aeadSample,
@@ -22,7 +23,6 @@ import {
   edited,
   hashSample,
   hmacSha256,
-  joined,
   macSample,
   type Sample,
 } from "./support.ts";
@@ -314,7 +314,7 @@ export const AEAD: readonly Clause[] = [
       const sample = aeadSample();
       const result = await ask(fixed, sample, { claims: { dstDataLen: 80 } });
       assertStatus(result, w.STATUS_OK);
-      assertEquals(result.dst, joined(sample.dst, new Uint8Array(14).fill(0xee)));
+      assertEquals(result.dst, concat(sample.dst, new Uint8Array(14).fill(0xee)));
     },
   },
   { line: 1721, duty: "AEAD: decryption verifies the tag and says what came of it", test: testVerification },

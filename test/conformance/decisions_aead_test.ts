@@ -8,7 +8,8 @@ import type { CryptoDriver, DataResult, SubmitOptions } from "../../src/driver/c
 import type { AeadSession } from "../../src/driver/sessions.ts";
 import * as w from "../../src/wire/virtio_crypto.ts";
 import { aes, gcm, gcmJ0 } from "../vectors/models.ts";
-import { aeadSample, ask, askStateless, assertStatus, bytes, expected, joined, keyOf, withDriver } from "./support.ts";
+import { concat } from "../bytes.ts";
+import { aeadSample, ask, askStateless, assertStatus, bytes, expected, keyOf, withDriver } from "./support.ts";
 
 interface Question {
   readonly algo: number;
@@ -55,7 +56,7 @@ Deno.test("v19 line 1580: GCM takes nonces of any length from 1 on; 12 bytes are
         if (ivLen === 16) continue;
         const question = { algo: w.AEAD_GCM, key, iv: bytes(ivLen, ivLen), aad, tagLen: 16 };
         const { dst, tag } = gcm(aes(key), true, gcmJ0(aes(key), question.iv), aad, src);
-        await assertBothWays(driver, question, src, joined(dst, tag), `key of ${keyLen}, nonce of ${ivLen} bytes`);
+        await assertBothWays(driver, question, src, concat(dst, tag), `key of ${keyLen}, nonce of ${ivLen} bytes`);
       }
     }
     const question = { algo: w.AEAD_GCM, key: keyOf(16), iv: new Uint8Array(), aad, tagLen: 16 };
@@ -68,14 +69,14 @@ Deno.test("v19 line 1580: GCM with 16 bytes of IV: they are the counter block J0
     for (const keyLen of [16, 24, 32]) {
       for (const length of [0, 1, 15, 16, 17, 100, 5000]) {
         const [key, nonce, aad, src] = [keyOf(keyLen), bytes(12, length), bytes(length % 31, 4), bytes(length, 5)];
-        const j0 = joined(nonce, Uint8Array.of(0, 0, 0, 1));
+        const j0 = concat(nonce, Uint8Array.of(0, 0, 0, 1));
         const common = { algo: w.AEAD_GCM, key, aad, tagLen: 16 };
         const usual = await run(driver, { ...common, iv: nonce }, w.OP_ENCRYPT, src);
         assertStatus(usual, w.STATUS_OK);
         await assertBothWays(driver, { ...common, iv: j0 }, src, usual.dst, `${length} bytes from nonce and 1`);
         const other = bytes(16, 60 + length);
         const { dst, tag } = gcm(aes(key), true, other, aad, src);
-        await assertBothWays(driver, { ...common, iv: other }, src, joined(dst, tag), `${length} bytes from any J0`);
+        await assertBothWays(driver, { ...common, iv: other }, src, concat(dst, tag), `${length} bytes from any J0`);
       }
     }
   });
@@ -89,9 +90,9 @@ Deno.test("v19 line 1581: the low 32 bits of J0 wrap around without a carry", as
       new DataView(iv.buffer).setUint32(12, low);
       const { dst, tag } = gcm(aes(key), true, iv, aad, src);
       const question = { algo: w.AEAD_GCM, key, iv, aad, tagLen: 16 };
-      await assertBothWays(driver, question, src, joined(dst, tag), `from ${low.toString(16)} on`);
+      await assertBothWays(driver, question, src, concat(dst, tag), `from ${low.toString(16)} on`);
       for (const tagLen of [4, 12]) {
-        const short = joined(dst, tag.subarray(0, tagLen));
+        const short = concat(dst, tag.subarray(0, tagLen));
         await assertBothWays(driver, { ...question, tagLen }, src, short, `a tag of ${tagLen} bytes`);
       }
     }
@@ -138,18 +139,20 @@ Deno.test("v19 line 1582: CCM with a nonce of 13 bytes counts its data in two by
   });
 });
 
-Deno.test("v19 line 1593: tag lengths: GCM at least 4 and at most 16 bytes, ChaCha20-Poly1305 all 16 with 12 of nonce", async () => {
+Deno.test("v19 line 1593: tag lengths: GCM 4, 8 and 12 to 16 bytes (SP 800-38D), ChaCha20-Poly1305 all 16 with 12 of nonce", async () => {
   await withDriver("stateless", async (driver) => {
     const [aad, src] = [bytes(5, 2), bytes(33, 3)];
-    for (const tagLen of [0, 1, 3, 4, 8, 12, 13, 14, 15, 16, 17, 255]) {
+    for (const tagLen of [...Array(18).keys(), 32, 255]) {
       const question = { algo: w.AEAD_GCM, key: keyOf(16), iv: bytes(12), aad, tagLen };
-      if (tagLen >= 4 && tagLen <= 16) {
+      if ([4, 8, 12, 13, 14, 15, 16].includes(tagLen)) {
         const parts = { key: question.key, iv: question.iv, aad, src };
         const sealed = expected(w.SERVICE_AEAD, w.AEAD_GCM, w.OP_ENCRYPT, parts, src.length + tagLen);
         await assertBothWays(driver, question, src, sealed, `a tag of ${tagLen} bytes`);
       } else {
         assertStatus(await run(driver, question, w.OP_ENCRYPT, src), w.STATUS_ERR, `GCM, tag of ${tagLen}`);
         assertStatus(await run(driver, question, w.OP_DECRYPT, bytes(300)), w.STATUS_ERR, `GCM, tag of ${tagLen}`);
+        const fromJ0 = { ...question, iv: bytes(16) };
+        assertStatus(await run(driver, fromJ0, w.OP_ENCRYPT, src), w.STATUS_ERR, `GCM from J0, tag of ${tagLen}`);
       }
     }
     for (const [ivLen, tagLen] of [[12, 16], [12, 15], [12, 12], [12, 0], [12, 17], [8, 16], [16, 16]] as const) {
@@ -209,7 +212,7 @@ Deno.test("v19 line 1590: opening: the tag ends the source, and the destination 
       // As much as the text asks for: what is behind the plaintext stays as it was.
       const large = await put(driver, sample, { claims: { dstDataLen: 50 + 16 + 16 } });
       assertStatus(large, w.STATUS_OK);
-      assertEquals(large.dst, joined(sample.dst, new Uint8Array(32).fill(0xee)));
+      assertEquals(large.dst, concat(sample.dst, new Uint8Array(32).fill(0xee)));
       assertStatus(await put(driver, sample, { claims: { dstDataLen: 49 } }), w.STATUS_ERR, "no room");
       for (const length of [0, 1, 15]) {
         const changes = { src: bytes(length), claims: { dstDataLen: 100 } };

@@ -10,6 +10,7 @@ import { makeRandom, type Random } from "../../src/driver/random.ts";
 import { type ChainRequest, type DataRequest, encodeData, type RequestMode } from "../../src/driver/requests.ts";
 import type { ChainSession } from "../../src/driver/sessions.ts";
 import * as w from "../../src/wire/virtio_crypto.ts";
+import { concat } from "../bytes.ts";
 import { RawRing } from "./raw_ring.ts";
 import {
   aeadSample,
@@ -20,7 +21,6 @@ import {
   cipherSample,
   expected,
   HASH_BYTES,
-  joined,
   keyOf,
   MACS,
   type Sample,
@@ -52,7 +52,7 @@ function chained(session: ChainSession, request: ChainRequest): { dst: Uint8Arra
     dst.set(expected(w.SERVICE_CIPHER, session.cipherAlgo, session.op, parts, part.length), cipherStart);
   }
   const from = session.algChainOrder === w.CHAIN_HASH_THEN_CIPHER ? src : dst;
-  const hashed = joined(aad, from.subarray(hashStart, hashStart + request.lenToHash!));
+  const hashed = concat(aad, from.subarray(hashStart, hashStart + request.lenToHash!));
   const isPlain = session.hashMode === w.HASH_MODE_PLAIN;
   const service = isPlain ? w.SERVICE_HASH : w.SERVICE_MAC;
   const key = session.authKey ?? new Uint8Array();
@@ -134,7 +134,7 @@ Deno.test("v19 line 1274: chains of both orders, plain and keyed, over any parts
   assertEquals(runs, 1350);
 });
 
-Deno.test("v19 line 1274: source bytes that the cipher does not cover are copied as they are, even before an offset of 16", async () => {
+Deno.test("v19 line 1274, DPDK cd1e8f03ab, 7ccd67c418, 2fbada9154: source bytes that the cipher does not cover are copied as they are", async () => {
   await withDriver("fixed", async (driver) => {
     const sample = chainSample();
     const { request } = sample;
@@ -228,8 +228,8 @@ async function runOverlapping(ring: RawRing, request: EncodedRequest, delta: num
   const block = memory.alloc(16384);
   const at = (offset: number) => block.guestAddress + offset;
   const source = request.readable.findIndex(({ name }) => name === "src");
-  const head = joined(...request.readable.slice(0, source).map((field) => field.bytes));
-  const tail = joined(...request.readable.slice(source + 1).map((field) => field.bytes));
+  const head = concat(...request.readable.slice(0, source).map((field) => field.bytes));
+  const tail = concat(...request.readable.slice(source + 1).map((field) => field.bytes));
   const src = request.readable[source]!.bytes;
   const dstBytes = request.writable[0]!.sizeBytes;
   const restBytes = request.writable.slice(1).reduce((sum, space) => sum + space.sizeBytes, 0);

@@ -183,7 +183,7 @@ Deno.test("v19 line 677: the status of a destruction is a byte, a le32, one with
   }
 });
 
-Deno.test("v19 line 821: op_type NONE and unknown ones are NOTSUPP, in sessions and in requests", async () => {
+Deno.test("v19 line 821, DPDK op_type 3 to 255: op_type NONE and unknown ones are NOTSUPP, in sessions and in requests", async () => {
   await withDriver("stateless", async (driver) => {
     for (const opType of [w.SYM_OP_NONE, 3, 7, 255, 0xffff_ffff]) {
       const { session } = cipherSample();
@@ -290,7 +290,7 @@ Deno.test("v19 line 932: readable bytes behind the last part of a request are ig
   }
 });
 
-Deno.test("v19 line 305: services that are not on offer are NOTSUPP, for sessions and for requests", async () => {
+Deno.test("v19 line 305, QEMU 15b11a1da6: services that are not on offer are NOTSUPP, for sessions and for requests", async () => {
   await withDriver("fixed", async (driver) => {
     const { session } = cipherSample();
     for (const opcode of [0x0402, 0x0502, 0xff02, 0x0002_0002]) {
@@ -300,6 +300,25 @@ Deno.test("v19 line 305: services that are not on offer are NOTSUPP, for session
       assertStatus(await ask(driver, cipherSample(), { opcode }), w.STATUS_NOTSUPP, `request ${opcode}`);
     }
   });
+});
+
+Deno.test("v19 line 908: a session is destroyed by the destruction of any service: its id alone counts", async () => {
+  for (const mode of ["fixed", "mux"] as const) {
+    await withDriver(mode, async (driver) => {
+      for (const { session, request } of [cipherSample(), hashSample(), macSample(), aeadSample(), chainSample()]) {
+        for (const service of ["cipher", "hash", "mac", "aead", "akcipher"] as const) {
+          const sessionId = await driver.createSession(session);
+          assertEquals(
+            await driver.destroySession(service, sessionId),
+            w.STATUS_OK,
+            `${session.service} by ${service}`,
+          );
+          assertStatus(await driver.request({ ...request, sessionId }), w.STATUS_INVSESS, "it is gone");
+          assertEquals(await driver.destroySession(service, sessionId), w.STATUS_ERR, "once");
+        }
+      }
+    });
+  }
 });
 
 Deno.test("v19 line 1453: additional data stands before the source, but behind it in a chain's session under MUX_MODE and in AEAD", async () => {

@@ -5,24 +5,21 @@
  * @module
  */
 import { viewOf } from "../../src/os/memory_map.ts";
+import { disturb, type Disturbance } from "../disturbance.ts";
 
 /** What to flip, and when to stop. */
-export interface FlipOrder {
+export interface FlipOrder extends Disturbance {
   /** Address of the word in this process, a multiple of 4. */
   readonly address: number;
   /** The values it takes on, in turn. */
   readonly values: readonly number[];
-  /** Element 0: anything but 0 ends it. Element 1: counts rounds. */
-  readonly control: Int32Array<SharedArrayBuffer>;
 }
 
 addEventListener("message", (event) => {
-  const { address, values, control } = (event as MessageEvent<FlipOrder>).data;
-  const word = new Uint32Array(viewOf(address, 4));
-  while (Atomics.load(control, 0) === 0) {
-    for (const value of values) Atomics.store(word, 0, value);
-    Atomics.add(control, 1, 1);
-  }
-  Atomics.store(control, 2, 1);
-  Atomics.notify(control, 2);
+  const order = (event as MessageEvent<FlipOrder>).data;
+  const word = new Uint32Array(viewOf(order.address, 4));
+  disturb(order, () => {
+    for (const value of order.values) Atomics.store(word, 0, value);
+    return 1;
+  });
 });

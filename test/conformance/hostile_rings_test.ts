@@ -15,6 +15,7 @@ import { viewOf } from "../../src/os/memory_map.ts";
 import * as w from "../../src/wire/virtio_crypto.ts";
 import { DESC_BYTES, DESC_F_INDIRECT, DESC_F_NEXT, DESC_F_WRITE } from "../../src/wire/vring.ts";
 import type { TestDevice } from "../device/harness.ts";
+import { whileDisturbed } from "../disturbance.ts";
 import type { FlipOrder } from "./flipper.ts";
 import { assertAlive, blockOf, type Laid, layGoodRequest, type Outcome, RawRing } from "./raw_ring.ts";
 import { assertAnswer, bytes, cipherSample, expected, withDriver } from "./support.ts";
@@ -138,33 +139,36 @@ testRings(
   },
 );
 
-testRings("indirect tables that are none break the ring", async (ring, sessionId, device) => {
-  const address = blockOf(ring.driver, 4096, 0).guestAddress;
-  const entry: RawDescriptor = { address, length: 8, flags: 0, next: 0 };
-  const endOfMemory = 5 * 2 ** 30 + 64 * 2 ** 20;
-  const cases: [string, RawDescriptor[], Partial<RawDescriptor>][] = [
-    ["with NEXT", [entry], { flags: INDIRECT | NEXT, next: 1 }],
-    ["nested", [{ ...entry, flags: INDIRECT, length: 16 }], {}],
-    ["nested, at the end", [{ ...entry, flags: NEXT, next: 1 }, { ...entry, flags: INDIRECT, length: 16 }], {}],
-    ["CVE-2026-6425: 2^32 - 16 bytes", [entry], { length: 0xffff_fff0 }],
-    ["a mebibyte and an entry", [entry], { length: 65536 * DESC_BYTES }],
-    ["of no length", [entry], { length: 0 }],
-    ["of 15 bytes", [entry], { length: 15 }],
-    ["of 17 bytes", [entry], { length: 17 }],
-    ["where no memory is", [entry], { address: 5 * 2 ** 20 }],
-    ["at the end of the address space", [entry], { address: 2n ** 64n - 16n }],
-    ["beyond 2^53", [entry], { address: 2n ** 53n }],
-    ["beyond the end of memory", [entry], { address: endOfMemory - 8 }],
-    ["that loops", [{ ...entry, flags: NEXT, next: 0 }], {}],
-    ["that loops later", [{ ...entry, flags: NEXT, next: 1 }, { ...entry, flags: NEXT, next: 0 }], {}],
-    ["that leads out of itself", [{ ...entry, flags: NEXT, next: 1 }], {}],
-    ["that leads far out of itself", [{ ...entry, flags: NEXT, next: 0xffff }], {}],
-    ["writable first", [{ ...entry, flags: WRITE | NEXT, next: 1 }, entry], {}],
-  ];
-  for (const [about, entries, changes] of cases) {
-    await assertBroken(ring, await ring.runTable(entries, changes), sessionId, device, `a table ${about}`);
-  }
-});
+testRings(
+  "virtqueue_read_indirect_desc: indirect tables that are none break the ring",
+  async (ring, sessionId, device) => {
+    const address = blockOf(ring.driver, 4096, 0).guestAddress;
+    const entry: RawDescriptor = { address, length: 8, flags: 0, next: 0 };
+    const endOfMemory = 5 * 2 ** 30 + 64 * 2 ** 20;
+    const cases: [string, RawDescriptor[], Partial<RawDescriptor>][] = [
+      ["with NEXT", [entry], { flags: INDIRECT | NEXT, next: 1 }],
+      ["nested", [{ ...entry, flags: INDIRECT, length: 16 }], {}],
+      ["nested, at the end", [{ ...entry, flags: NEXT, next: 1 }, { ...entry, flags: INDIRECT, length: 16 }], {}],
+      ["of 2^32 - 16 bytes", [entry], { length: 0xffff_fff0 }],
+      ["a mebibyte and an entry", [entry], { length: 65536 * DESC_BYTES }],
+      ["of no length", [entry], { length: 0 }],
+      ["of 15 bytes", [entry], { length: 15 }],
+      ["of 17 bytes", [entry], { length: 17 }],
+      ["where no memory is", [entry], { address: 5 * 2 ** 20 }],
+      ["at the end of the address space", [entry], { address: 2n ** 64n - 16n }],
+      ["beyond 2^53", [entry], { address: 2n ** 53n }],
+      ["beyond the end of memory", [entry], { address: endOfMemory - 8 }],
+      ["that loops", [{ ...entry, flags: NEXT, next: 0 }], {}],
+      ["that loops later", [{ ...entry, flags: NEXT, next: 1 }, { ...entry, flags: NEXT, next: 0 }], {}],
+      ["that leads out of itself", [{ ...entry, flags: NEXT, next: 1 }], {}],
+      ["that leads far out of itself", [{ ...entry, flags: NEXT, next: 0xffff }], {}],
+      ["writable first", [{ ...entry, flags: WRITE | NEXT, next: 1 }, entry], {}],
+    ];
+    for (const [about, entries, changes] of cases) {
+      await assertBroken(ring, await ring.runTable(entries, changes), sessionId, device, `a table ${about}`);
+    }
+  },
+);
 
 function tableOf({ buffers }: Laid): RawDescriptor[] {
   return buffers.map(({ address, length, writable }, i) => ({
@@ -338,18 +342,7 @@ Deno.test("random descriptors, in the ring and in tables: answered or broken, an
 
 /** Runs `body` while another thread flips the word at `address` of this process. */
 async function whileFlipping(address: number, values: readonly number[], body: () => Promise<void>): Promise<void> {
-  const control = new Int32Array(new SharedArrayBuffer(12));
-  const flipper = new Worker(new URL("./flipper.ts", import.meta.url), { type: "module" });
-  const order: FlipOrder = { address, values, control };
-  flipper.postMessage(order);
-  try {
-    while (Atomics.load(control, 1) === 0) await new Promise((resolve) => setTimeout(resolve, 1));
-    await body();
-  } finally {
-    Atomics.store(control, 0, 1);
-    await Atomics.waitAsync(control, 2, 0).value;
-    flipper.terminate();
-  }
+  await whileDisturbed<FlipOrder>(new URL("./flipper.ts", import.meta.url), { address, values }, body);
 }
 
 /** Runs good requests, some of which a flipper spoils; returns how often each thing came of it. */

@@ -15,6 +15,7 @@ import type { ChainSession, SessionParameters } from "../../src/driver/sessions.
 import * as w from "../../src/wire/virtio_crypto.ts";
 import { type TestDevice, type TestDeviceOptions, withDevice } from "../device/harness.ts";
 import { oracle } from "../vectors/oracle.ts";
+import { concat } from "../bytes.ts";
 
 /** Feature bits that lead to each form of request. */
 export const FEATURES: Readonly<Record<RequestMode, bigint>> = {
@@ -39,17 +40,6 @@ export function withDriver(
 export function bytes(length: number, seed = 1): Uint8Array<ArrayBuffer> {
   const random = makeRandom(seed);
   return Uint8Array.from({ length }, () => random(256));
-}
-
-/** All of `parts` in one. */
-export function joined(...parts: Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }
 
 /** A session, a request for it, and what must come of it. */
@@ -81,7 +71,7 @@ export function expected(
 
 /** HMAC-SHA-256. */
 export function hmacSha256(key: Uint8Array, ...parts: Uint8Array[]): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(createHmac("sha256", new Uint8Array(key)).update(joined(...parts)).digest());
+  return new Uint8Array(createHmac("sha256", new Uint8Array(key)).update(concat(...parts)).digest());
 }
 
 /** AES-128-CBC, one direction. */

@@ -3,7 +3,8 @@ import type { CryptoDriver } from "../../src/driver/crypto_driver.ts";
 import { le32s } from "../../src/driver/fields.ts";
 import * as rfc from "../../src/wire/asym_rfc3.ts";
 import * as w from "../../src/wire/virtio_crypto.ts";
-import { concat, ecdsaVerify, hex, rsaDecrypt, rsaEncrypt, rsaKeygen } from "../asymmetric/rfc3_requests.ts";
+import { concat } from "../bytes.ts";
+import { ecdsaVerify, hex, rsaDecrypt, rsaEncrypt, rsaKeygen } from "../asymmetric/rfc3_requests.ts";
 import { rep1 } from "../asymmetric/rfc3_requests.ts";
 import { withDevice } from "./harness.ts";
 

@@ -50,51 +50,31 @@ function userBytes(memory: DriverMemory, address: number, sizeBytes: number): Ui
   return region.bytes.subarray(address - region.hostAddress, address - region.hostAddress + sizeBytes);
 }
 
-async function withSplit(setup: Setup, run: (bench: SplitBench) => void | Promise<void>): Promise<void> {
-  const memory = setup.small ? new DriverMemory([{ guestAddress: 0, sizeBytes: 2 ** 18 }]) : new DriverMemory();
-  const { size = 8, polls = false, ...rest } = setup;
-  const queue = new SplitQueue(memory, {
-    size,
-    ...rest,
-    kickFd: createEventFd(),
-    callFd: polls ? -1 : createEventFd(),
-    region: setup.small ? 0 : 2,
-  });
+/** Memory, the options of a queue in it, and what the device at its other end needs. */
+function prepare({ size = 8, polls = false, small = false, answer, ...rest }: Setup) {
+  const memory = small ? new DriverMemory([{ guestAddress: 0, sizeBytes: 2 ** 18 }]) : new DriverMemory();
+  const callFd = polls ? -1 : createEventFd();
+  const options = { size, ...rest, kickFd: createEventFd(), callFd, region: small ? 0 : 2 };
   const bytes = bytesOf(memory);
-  const device = new NaiveSplit(
-    {
-      desc: userBytes(memory, queue.descAddress, 16 * size),
-      avail: userBytes(memory, queue.driverAddress, 6 + 2 * size),
-      used: userBytes(memory, queue.deviceAddress, 6 + 8 * size),
-      size,
-    },
-    bytes,
-    setup.answer ?? echo(bytes),
-  );
+  const at = (address: number, sizeBytes: number) => userBytes(memory, address, sizeBytes);
+  return { memory, size, options, bytes, at, answer: answer ?? echo(bytes) };
+}
+
+async function withSplit(setup: Setup, run: (bench: SplitBench) => void | Promise<void>): Promise<void> {
+  const { memory, size, options, bytes, at, answer } = prepare(setup);
+  const queue = new SplitQueue(memory, options);
+  const desc = at(queue.descAddress, 16 * size);
+  const [avail, used] = [at(queue.driverAddress, 6 + 2 * size), at(queue.deviceAddress, 6 + 8 * size)];
+  const device = new NaiveSplit({ desc, avail, used, size }, bytes, answer);
   await finish({ memory, queue, device }, run);
 }
 
 async function withPacked(setup: Setup, run: (bench: PackedBench) => void | Promise<void>): Promise<void> {
-  const memory = setup.small ? new DriverMemory([{ guestAddress: 0, sizeBytes: 2 ** 18 }]) : new DriverMemory();
-  const { size = 8, polls = false, ...rest } = setup;
-  const queue = new PackedQueue(memory, {
-    size,
-    ...rest,
-    kickFd: createEventFd(),
-    callFd: polls ? -1 : createEventFd(),
-    region: setup.small ? 0 : 2,
-  });
-  const bytes = bytesOf(memory);
-  const device = new NaivePacked(
-    {
-      desc: userBytes(memory, queue.descAddress, 16 * size),
-      driverEvent: userBytes(memory, queue.driverAddress, 4),
-      deviceEvent: userBytes(memory, queue.deviceAddress, 4),
-      size,
-    },
-    bytes,
-    setup.answer ?? echo(bytes),
-  );
+  const { memory, size, options, bytes, at, answer } = prepare(setup);
+  const queue = new PackedQueue(memory, options);
+  const desc = at(queue.descAddress, 16 * size);
+  const [driverEvent, deviceEvent] = [at(queue.driverAddress, 4), at(queue.deviceAddress, 4)];
+  const device = new NaivePacked({ desc, driverEvent, deviceEvent, size }, bytes, answer);
   await finish({ memory, queue, device }, run);
 }
 

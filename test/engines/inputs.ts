@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { concat } from "../vectors/answer.ts";
+import { concat } from "../bytes.ts";
 import type { CipherSet, MacSet } from "./published_sets.ts";
 
 function words(...values: number[]): Uint8Array {

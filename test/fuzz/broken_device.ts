@@ -24,23 +24,27 @@ function every(count: number, action: () => void): () => void {
 function overrun(batch: ChainBatch): void {
   if (batch.count === 0) return;
   const last = batch.end[0]! - 1;
-  const { address, length } = batch.segments;
-  if (last < batch.firstWritable[0]! || address[last] === 0) return;
-  new Uint8Array(viewOf(address[last]! + length[last]!, 1))[0] = 0x5a;
+  const { segments } = batch;
+  if (last < batch.firstWritable[0]! || segments.isUnmapped(last)) return;
+  new Uint8Array(viewOf(segments.addressOf(last) + segments.length[last]!, 1))[0] = 0x5a;
 }
 
 /** Flips a bit of the first byte that the first chain lets be written. */
 function wrongAnswer(batch: ChainBatch): void {
   const first = batch.firstWritable[0]!;
-  const { address } = batch.segments;
-  if (batch.count === 0 || first >= batch.end[0]! || address[first] === 0) return;
-  new Uint8Array(viewOf(address[first]!, 1))[0]! ^= 1;
+  const { segments } = batch;
+  if (batch.count === 0 || first >= batch.end[0]! || segments.isUnmapped(first)) return;
+  new Uint8Array(viewOf(segments.addressOf(first), 1))[0]! ^= 1;
 }
 
 /** Each fault, by name. */
 const FAULTS: Readonly<Record<string, () => void>> = {
   overrun: () => afterProcess(50, overrun),
   "wrong-answer": () => afterProcess(50, wrongAnswer),
+  "wrong-later": () => {
+    let batches = 0;
+    afterProcess(1, (batch) => ++batches > 20 && wrongAnswer(batch));
+  },
   crash: () => afterProcess(200, () => new Uint8Array(viewOf(16, 1)).fill(0)),
   hang: () =>
     afterProcess(200, () => {

@@ -7,7 +7,8 @@
 import { assert, assertGreater, assertRejects } from "@std/assert";
 import { ROOT } from "../cli/programs.ts";
 import { asymmetric } from "./asymmetric.ts";
-import { fuzz, TARGETS } from "./fuzzer.ts";
+import { TARGETS } from "./corpus.ts";
+import { fuzz } from "./fuzzer.ts";
 import type { Target } from "./target.ts";
 import { requests } from "./requests.ts";
 import { messages } from "./messages.ts";

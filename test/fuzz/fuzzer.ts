@@ -5,16 +5,10 @@
  * @module
  */
 import { makeRandom } from "../../src/driver/random.ts";
-import { asymmetric, startOperations } from "./asymmetric.ts";
+import { startOperations } from "./asymmetric.ts";
 import { Bed, type BedOptions } from "./bed.ts";
-import { messages } from "./messages.ts";
-import { requests } from "./requests.ts";
-import { rewriting } from "./rewriting.ts";
-import { rings } from "./rings.ts";
+import { keep, replay, type Stored, type StoredBurst } from "./corpus.ts";
 import type { Target } from "./target.ts";
-
-/** Every kind of hostility. */
-export const TARGETS: readonly Target[] = [rings, requests, asymmetric, messages, rewriting];
 
 /** What to do. */
 export interface FuzzOptions {
@@ -27,6 +21,8 @@ export interface FuzzOptions {
   /** How to make a device; the real program if not given. */
   readonly device?: Omit<BedOptions, "workers">;
   readonly say: (line: string) => void;
+  /** The folder in which a burst that finds something is kept; nowhere if not given. */
+  readonly keepIn?: string;
 }
 
 /** What was done. */
@@ -41,6 +37,31 @@ async function burst(bed: Bed, target: Target, packed: boolean, seed: number): P
   await bed.assertCorrect(packed);
   await bed.assertNothingKept();
   return cases;
+}
+
+/** Replays what was kept against a device of each kind, in order. Throws, naming it, as soon as something is wrong. */
+export async function replayAll(
+  kept: readonly (readonly [name: string, stored: Stored])[],
+  { workers, device }: Pick<FuzzOptions, "workers" | "device">,
+): Promise<void> {
+  for (const count of workers) {
+    const bed = await Bed.start({ ...device, workers: count });
+    try {
+      for (const packed of [false, true]) await bed.assertCorrect(packed);
+      await startOperations(bed.path);
+      await bed.assertNothingKept();
+      for (const [name, stored] of kept) {
+        await replay(bed, stored).catch((error) => {
+          const message = `${name}, ${count} workers: ${(error as Error).message}\n${bed.said.slice(-2000)}`;
+          throw new Error(message, { cause: error });
+        });
+      }
+    } catch (error) {
+      await bed.kill();
+      throw error;
+    }
+    await bed.close();
+  }
 }
 
 /** Fuzzes until the time is over. Throws, naming the burst, as soon as something is wrong. */
@@ -63,6 +84,11 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzTotals> {
         const burstSeed = (seed + 1_000_003 * turn + 7919 * round) >>> 0;
         const name = `${target.name}, ${packed ? "packed" : "split"} rings, ${count} workers, round ${round}`;
         const cases = await burst(bed, target, packed, burstSeed).catch((error) => {
+          if (options.keepIn !== undefined) {
+            const why = `${(error as Error).message.split("\n")[0]} (${count} workers)`;
+            const found: StoredBurst = { kind: "burst", why, target: target.name, packed, seed: burstSeed };
+            say(`kept as ${keep(`found-${target.name}-${burstSeed}`, found, options.keepIn)}`);
+          }
           throw new Error(`seed ${seed}: ${name}: ${(error as Error).message}\n${bed.said.slice(-2000)}`, {
             cause: error,
           });

@@ -48,6 +48,18 @@ class Descriptors {
     return pick(random, [this.memory.regions[0]!.fd, ...this.events, ...this.#pair, this.#empty, 0]);
   }
 
+  /** One of a kind. */
+  of(kind: "memory" | "event" | "inflight" | "empty" | "socket"): number {
+    const { memory, events, inflight } = this;
+    return {
+      memory: memory.regions[0]!.fd,
+      event: events[0]!,
+      inflight,
+      empty: this.#empty,
+      socket: this.#pair[0],
+    }[kind];
+  }
+
   close(): void {
     this.memory.release();
     for (const fd of [...this.events, ...this.#pair, this.inflight, this.#empty]) closeFd(fd);
@@ -168,6 +180,50 @@ async function converse(path: string, steps: readonly Step[], random: Random): P
     socket.close();
   }
   return sent;
+}
+
+/** A message as it is kept: descriptors by kind, and `@N` for the 64-bit address N bytes into the frontend's region. */
+export interface StoredStep {
+  readonly request: number;
+  /** Hexadecimal. */
+  readonly payload: string;
+  readonly fds?: readonly ("memory" | "event" | "inflight" | "empty" | "socket")[];
+  readonly flags?: number;
+  /** Bytes of the message that are sent, if not all. */
+  readonly cut?: number;
+}
+
+/** Says what was kept, and hears the device out; true if that hung up before this side did. */
+export async function replayConversation(path: string, steps: readonly StoredStep[]): Promise<boolean> {
+  const descriptors = new Descriptors();
+  const base = descriptors.memory.regions[0]!.hostAddress;
+  const socket = new FdSocket(connectUnix(path));
+  socket.setSendTimeout(2000);
+  const answers = new Uint8Array(4096);
+  try {
+    for (const { request, payload, fds = [], flags = wire.FLAG_VERSION | wire.FLAG_NEED_REPLY, cut } of steps) {
+      const address = (_: string, offset: string) => u64s(base + Number(offset)).toHex();
+      const bytes = frame(request, Uint8Array.fromHex(payload.replace(/@(\d+)/g, address).replaceAll(" ", "")), flags);
+      socket.send(bytes.subarray(0, cut), fds.map((kind) => descriptors.of(kind)));
+    }
+    socket.send(frame(wire.GET_QUEUE_NUM), []);
+    for (const end = performance.now() + 500; performance.now() < end;) {
+      const got = socket.receive(answers);
+      got.fds.forEach(closeFd);
+      if (got.length === 0) return true;
+      const replies = answers.subarray(0, Math.max(0, got.length));
+      // The last answer is to the question at the end, unless a message was cut off: then there is none.
+      if (replies.length >= 20 && replies[replies.length - 20] === wire.GET_QUEUE_NUM) return false;
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    return false;
+  } catch (error) {
+    if (["EPIPE", "ECONNRESET"].includes((error as { code?: string }).code ?? "")) return true;
+    throw error;
+  } finally {
+    socket.close();
+    descriptors.close();
+  }
 }
 
 /** Hostile messages. */

@@ -18,7 +18,8 @@ import { type Burst, hostileWord, pick, type Target } from "./target.ts";
 const REQUESTS_PER_BURST = 1280;
 const UNDER_WAY_MAX = 64;
 const SPLITS = ["one", "fields", "bytes", "random", "linux"] as const;
-const FEATURES: Readonly<Record<RequestMode, bigint>> = { fixed: 0n, mux: 1n, stateless: 0x1fn };
+/** Feature bits of each form of request. */
+export const FEATURES: Readonly<Record<RequestMode, bigint>> = { fixed: 0n, mux: 1n, stateless: 0x1fn };
 
 /** `request` with words, bytes or whole fields of its readable part changed. */
 export function mutated(request: EncodedRequest, random: Random): EncodedRequest {

@@ -6,21 +6,21 @@
  */
 import { makeRandom } from "../../src/driver/random.ts";
 import { viewOf } from "../../src/os/memory_map.ts";
+import { disturb, type Disturbance } from "../disturbance.ts";
 
 /** What to rewrite. */
-export interface RewriteOrder {
+export interface RewriteOrder extends Disturbance {
   /** Stretches of this process's memory: where, how long, and what may be written there. */
   readonly stretches: readonly { address: number; sizeBytes: number; words: readonly number[] }[];
   readonly seed: number;
-  /** Element 0: anything but 0 ends it. Element 1: words written. Element 2: 1 when it has ended. */
-  readonly control: Int32Array<SharedArrayBuffer>;
 }
 
 addEventListener("message", (event) => {
-  const { stretches, seed, control } = (event as MessageEvent<RewriteOrder>).data;
+  const order = (event as MessageEvent<RewriteOrder>).data;
+  const { stretches, seed } = order;
   const random = makeRandom(seed);
   const views = stretches.map(({ address, sizeBytes }) => new Uint32Array(viewOf(address, sizeBytes)));
-  while (Atomics.load(control, 0) === 0) {
+  disturb(order, () => {
     for (let i = 0; i < 64; i++) {
       const which = random(views.length);
       const view = views[which]!;
@@ -30,8 +30,6 @@ addEventListener("message", (event) => {
       const old = Atomics.exchange(view, at, words[random(words.length)]!);
       if (random(4) > 0) Atomics.store(view, at, old);
     }
-    Atomics.add(control, 1, 64);
-  }
-  Atomics.store(control, 2, 1);
-  Atomics.notify(control, 2);
+    return 64;
+  });
 });

@@ -13,6 +13,7 @@ import { encodeData } from "../../src/driver/requests.ts";
 import { putDescriptor } from "../../src/driver/split_queue.ts";
 import { closeFd, createEventFd, signalEventFd } from "../../src/os/event_fd.ts";
 import * as vring from "../../src/wire/vring.ts";
+import { whileDisturbed } from "../disturbance.ts";
 import { allSamples, type Sample } from "../conformance/support.ts";
 import type { CanaryMemory } from "./canary_memory.ts";
 import type { RewriteOrder } from "./rewriter.ts";
@@ -96,19 +97,8 @@ class Stage {
   }
 }
 
-async function rewriteWhile(order: Omit<RewriteOrder, "control">, body: () => Promise<void>): Promise<number> {
-  const control = new Int32Array(new SharedArrayBuffer(12));
-  const worker = new Worker(new URL("./rewriter.ts", import.meta.url), { type: "module" });
-  worker.postMessage({ ...order, control } satisfies RewriteOrder);
-  try {
-    while (Atomics.load(control, 1) === 0) await new Promise((resolve) => setTimeout(resolve, 1));
-    await body();
-  } finally {
-    Atomics.store(control, 0, 1);
-    await Atomics.waitAsync(control, 2, 0).value;
-    worker.terminate();
-  }
-  return Atomics.load(control, 1);
+function rewriteWhile(order: Omit<RewriteOrder, "control">, body: () => Promise<void>): Promise<number> {
+  return whileDisturbed<RewriteOrder>(new URL("./rewriter.ts", import.meta.url), order, body);
 }
 
 /** Rewriting. */

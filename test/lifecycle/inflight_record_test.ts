@@ -122,7 +122,7 @@ Deno.test("packed: ids that a driver uses twice are recorded as far as that goes
     assert(new PackedInflight(address, SIZE, START, desc).resubmissions.length <= SIZE);
   }));
 
-Deno.test("CVE-2026-63110: a record with a wrong size, a list out of bounds or in a circle is refused", () => {
+Deno.test("vu_check_queue_inflights: a record with a wrong size, a list out of bounds or in a circle is refused", () => {
   const broken: [string, (view: DataView) => void, boolean][] = [
     ["version 2", (view) => view.setUint16(8, 2, true), true],
     ["entries of another ring", (view) => view.setUint16(10, SIZE + 1, true), true],

@@ -5,6 +5,7 @@
  */
 import { assert, assertEquals, assertGreater, assertLess, assertRejects } from "@std/assert";
 import { libc } from "../../ffi/libc.ts";
+import { FEATURES_USUAL, maskOf } from "../../src/driver/bring_up.ts";
 import { RefusedError } from "../../src/driver/errors.ts";
 import { DriverMemory } from "../../src/driver/guest_memory.ts";
 import { place } from "../../src/driver/layout.ts";
@@ -16,7 +17,7 @@ import { closeFd } from "../../src/os/event_fd.ts";
 import { AUTH_KEY_BYTES_MAX, DATA_QUEUES_MAX, REGIONS_MAX, SESSIONS_MAX } from "../../src/device/limits.ts";
 import { MEM_TABLE_REGIONS_MAX } from "../../src/wire/vhost_user.ts";
 import * as w from "../../src/wire/virtio_crypto.ts";
-import { QUEUE_SIZE_MAX } from "../../src/wire/vring.ts";
+import { F_RING_PACKED, QUEUE_SIZE_MAX } from "../../src/wire/vring.ts";
 import { PROGRAM, run, withDirectory } from "../cli/programs.ts";
 import { ask, assertAnswer, bytes, cipherSample, hmacSha256, macSample } from "../conformance/support.ts";
 import { withDevice } from "../device/harness.ts";
@@ -48,14 +49,16 @@ Deno.test("options: as many queues and sessions as there may be, and one more or
     const path = `--socket-path=${directory}/s`;
     const asked: [string, boolean][] = [
       ["--queues=0", false],
+      [`--queues=${DATA_QUEUES_MAX - 1}`, true],
       [`--queues=${DATA_QUEUES_MAX}`, true],
       [`--queues=${DATA_QUEUES_MAX + 1}`, false],
       ["--max-sessions=0", false],
+      [`--max-sessions=${SESSIONS_MAX - 1}`, true],
       [`--max-sessions=${SESSIONS_MAX}`, true],
       [`--max-sessions=${SESSIONS_MAX + 1}`, false],
     ];
     for (const [option, isGranted] of asked) {
-      const { code } = await run(PROGRAM, [path, option, "--print-capabilities"]);
+      const { code } = await run(PROGRAM, [path, option, "--version"]);
       assertEquals(code, isGranted ? 0 : 2, option);
     }
   }));
@@ -99,6 +102,17 @@ Deno.test("ring sizes: up to 32768 entries", () =>
       assertAnswer(await ask(driver, cipherSample()), cipherSample());
       await assertRejects(() => driver.frontend.setVringNum(1, QUEUE_SIZE_MAX + 1), RefusedError);
       await assertRejects(() => driver.frontend.setVringNum(1, 0), RefusedError);
+      await driver.close();
+    }
+  }));
+
+Deno.test("ring sizes: packed rings of 32767 and 32768 entries, and not of one more", () =>
+  withDevice({ dataQueues: 2 }, async (device) => {
+    for (const queueSize of [QUEUE_SIZE_MAX - 1, QUEUE_SIZE_MAX]) {
+      const regions = [{ guestAddress: 0, sizeBytes: 64 << 20 }];
+      const driver = await device.connect({ queueSize, regions, features: FEATURES_USUAL | maskOf(F_RING_PACKED) });
+      for (let i = 0; i < 3; i++) assertAnswer(await ask(driver, cipherSample()), cipherSample());
+      await assertRejects(() => driver.frontend.setVringNum(1, QUEUE_SIZE_MAX + 1), RefusedError);
       await driver.close();
     }
   }));

@@ -11,7 +11,7 @@ import { enterSandbox } from "../../src/os/sandbox.ts";
 
 const [socketPath, victim, workers] = Deno.args as [string, string, string];
 const device = await serve({ socketPath, workers: Number(workers), asymmetric: "akcipher" });
-const missing = enterSandbox(socketPath.replace(/[^/]*$/, ""));
+const missing = enterSandbox([socketPath.replace(/[^/]*$/, "")]);
 
 const tried: Record<string, string> = {};
 function attempt(name: string, action: () => unknown): void {

@@ -12,7 +12,8 @@ import type { AkcipherSession, SessionParameters } from "../../src/driver/sessio
 import * as ak from "../../src/wire/akcipher.ts";
 import * as w from "../../src/wire/virtio_crypto.ts";
 import { ecPair, type Pair, rsaPair } from "../asymmetric/keys.ts";
-import { AEAD_KEY_LENS, CIPHER_KEY_LENS, expected, HASH_BYTES, joined, MACS } from "../conformance/support.ts";
+import { AEAD_KEY_LENS, CIPHER_KEY_LENS, expected, HASH_BYTES, MACS } from "../conformance/support.ts";
+import { concat } from "../bytes.ts";
 
 /** A request, without its session, and what must come of it. */
 export interface Ask {
@@ -118,7 +119,7 @@ function macMaker(algo: number): Maker {
       const iv = bytes(random, algo === w.MAC_GMAC_AES ? 12 : 0);
       const data = bytes(random, length(random, isQuick ? max : Math.min(max, MODEL_BYTES_MAX), isCbcMac ? 16 : 1));
       const result = expected(w.SERVICE_MAC, algo, 0, { key, iv, src: data }, macBytes);
-      const request = { service: "mac", src: joined(iv, data), hashResultLen: macBytes } as const;
+      const request = { service: "mac", src: concat(iv, data), hashResultLen: macBytes } as const;
       return { request, status: w.STATUS_OK, dst: NOTHING, result };
     });
     return { name: `MAC ${algo}`, session: { service: "mac", algo, hashResultLen: macBytes, authKey: key }, asks };

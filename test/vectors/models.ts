@@ -6,7 +6,8 @@
  */
 
 import { createCipheriv, createDecipheriv } from "node:crypto";
-import { concat, EMPTY, xor } from "./answer.ts";
+import { concat } from "../bytes.ts";
+import { EMPTY, xor } from "./answer.ts";
 
 /** A block cipher under one key. Both directions take whole blocks and treat each by itself. */
 export interface BlockCipher {

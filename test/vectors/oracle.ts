@@ -9,7 +9,8 @@
 import { type BinaryLike, createCipheriv, createDecipheriv, createHash, createHmac } from "node:crypto";
 import * as v from "../../src/wire/virtio_crypto.ts";
 import { engineCipher, engineMac } from "../engines/oracle.ts";
-import { concat, EMPTY, xor } from "./answer.ts";
+import { concat } from "../bytes.ts";
+import { EMPTY, xor } from "./answer.ts";
 import { arc4Keystream } from "./arc4.ts";
 import { aes, type BlockCipher, cbc, cbcMac, ccm, cmac, ctr, f8, gcm, gcmJ0, tripleDes, xcbc, xts } from "./models.ts";
 

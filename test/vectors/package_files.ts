@@ -9,6 +9,7 @@
  */
 
 import * as v from "../../src/wire/virtio_crypto.ts";
+import { concat } from "../bytes.ts";
 import {
   aeadBothWays,
   type AeadCase,
@@ -16,7 +17,6 @@ import {
   aeadSeals,
   cipherAnswer,
   cipherBothWays,
-  concat,
   counting,
   digestAnswer,
   EMPTY,

@@ -6,12 +6,12 @@
  */
 
 import * as v from "../../src/wire/virtio_crypto.ts";
+import { concat } from "../bytes.ts";
 import {
   aeadBothWays,
   type AeadCase,
   aeadOpens,
   ascii,
-  concat,
   counting,
   EMPTY,
   hex,

@@ -6,7 +6,8 @@
  */
 
 import * as v from "../../src/wire/virtio_crypto.ts";
-import { ascii, concat, counting, digestAnswer, hex, type KnownAnswer } from "./answer.ts";
+import { concat } from "../bytes.ts";
+import { ascii, counting, digestAnswer, hex, type KnownAnswer } from "./answer.ts";
 
 /** All of them. */
 export function publishedMacs(): KnownAnswer[] {

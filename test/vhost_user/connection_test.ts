@@ -39,7 +39,7 @@ Deno.test("the offered protocol features are these and no others", () =>
     assertEquals(bits, [0, 1, 3, 7, 9, 12, 13, 15, 16]);
   }));
 
-Deno.test("protocol features that were not offered are refused, the others hold", async () => {
+Deno.test("SHMEM's two bits: protocol features that were not offered, 21 and 22 among them, are refused, the others hold", async () => {
   const harness = new Harness();
   // Bits 21 and 22 stand for different things in different programs: never acknowledged.
   const reply = await harness.ask(wire.SET_PROTOCOL_FEATURES, u64s((1n << 21n) | (1n << 22n) | (1n << 3n)));
@@ -116,6 +116,23 @@ Deno.test("messages of features that are not offered are refused, their descript
       assertEquals((await harness.ask(wire.SET_DEVICE_STATE_FD, u32s(0, 0), fds))?.payload, u64s(0x101));
       assertEquals((await harness.ask(wire.CHECK_DEVICE_STATE))?.payload, u64s(1));
       assertEquals(countFds(), before);
+    })));
+
+Deno.test("CVE-2020-10722: SET_LOG_BASE is refused, whether size and offset wrap around or not, and keeps no descriptor", () =>
+  withEventFds(1, (fds) =>
+    withHarness(async (harness) => {
+      const before = countFds();
+      const edges = [0n, 0x1000n, 2n ** 63n, 2n ** 64n - 0x1000n, 2n ** 64n - 1n];
+      for (const size of edges) {
+        for (const offset of edges) {
+          const line = await harness.mustNot(wire.SET_LOG_BASE, u64s(size, offset), fds);
+          assertStringIncludes(line, "SET_LOG_BASE is refused: it belongs to a feature that is not offered");
+        }
+      }
+      assertEquals(countFds(), before);
+      const offered = await harness.askU64(wire.GET_PROTOCOL_FEATURES);
+      assertEquals(offered & (1n << BigInt(wire.PROTOCOL_F_LOG_SHMFD)), 0n);
+      assertEquals(await harness.askU64(wire.GET_FEATURES) & (1n << BigInt(wire.F_LOG_ALL)), 0n);
     })));
 
 Deno.test("requests with a reply of their own get it without REPLY_ACK", async () => {

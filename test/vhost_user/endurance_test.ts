@@ -23,7 +23,7 @@ import {
 
 const ADDRESS = 0x10000000;
 
-Deno.test("10 000 times SET_MEM_TABLE, NUM and KICK leave descriptors and mappings as they were", () =>
+Deno.test("CVE-2019-14818: 10 000 times SET_MEM_TABLE, NUM and KICK leave descriptors and mappings as they were", () =>
   withEventFds(1, ([kick]) =>
     withMemory(1, ([memory]) =>
       withHarness(async (harness) => {
@@ -120,7 +120,7 @@ Deno.test("20 000 messages of chance are each answered once, and leave nothing",
         }
       }))));
 
-Deno.test("a thousand connections that end in the midst of their beginning leave nothing", () =>
+Deno.test("QEMU 7.2.3, 7.2.16, 7.2.17: a thousand connections that end in the midst of their beginning leave nothing", () =>
   withEventFds(2, ([kick, call]) =>
     withMemory(1, async ([memory]) => {
       const steps: [number, Uint8Array, number[]][] = [

@@ -5,7 +5,7 @@ import { encodeReply, Message, MessageReader } from "../../src/vhost_user/framin
 import * as wire from "../../src/wire/vhost_user.ts";
 import { concat, countFds, encode, Harness, receiveReply, u32s, u64s, withEventFds, withHarness } from "./harness.ts";
 
-Deno.test("a message cut at any byte is handled when the rest has come", async () => {
+Deno.test("libvhost-user, partial reads: a message cut at any byte is handled when the rest has come", async () => {
   await withEventFds(1, ([fd]) =>
     withHarness(async ({ socket, connection, device }) => {
       const bytes = encode(wire.SET_VRING_CALL, u64s(1), 0x9);
@@ -63,7 +63,7 @@ Deno.test("descriptors belong to the message whose first byte they came with", (
     new FdSocket(b).close();
   }));
 
-Deno.test("a header that makes no sense ends the connection", async () => {
+Deno.test("libvhost-user, sizes: a header that makes no sense ends the connection", async () => {
   const cases: [Uint8Array, string][] = [
     [u32s(wire.GET_FEATURES, 1, 0xffffffff), "announces 4294967295 bytes"],
     [u32s(wire.GET_FEATURES, 1, wire.PAYLOAD_BYTES_MAX + 1), "at most 4096 are taken"],
@@ -87,7 +87,7 @@ Deno.test("the longest payload is read whole", async () => {
   });
 });
 
-Deno.test("more than 8 descriptors are closed and the message is refused", async () => {
+Deno.test("libvhost-user, descriptors: more than 8 are closed and the message is refused", async () => {
   for (const count of [9, 32]) {
     await withEventFds(count, (fds) =>
       withHarness(async (harness) => {

@@ -101,6 +101,21 @@ Deno.test("a table that cannot be used leaves the old one in force and nothing o
       await harness.must(wire.SET_MEM_TABLE, memTable(good, far), fds.slice(0, 2));
     })));
 
+Deno.test("memory that is not shared: a table without descriptors is refused in one line that says what to do", () =>
+  withHarness(async (harness) => {
+    // QEMU without share=on names its regions and sends no descriptor for them.
+    const line = await harness.mustNot(
+      wire.SET_MEM_TABLE,
+      memTable(region(0, SIZE, 0x10000), region(SIZE, SIZE, 0x20000)),
+    );
+    assertEquals(
+      line,
+      "warn: SET_MEM_TABLE is refused: guest memory region 0 has no file descriptor: " +
+        "start QEMU with memory-backend-memfd,share=on",
+    );
+    assertEquals([guestAddresses(harness), countMappings()], [[], 0]);
+  }));
+
 Deno.test("a descriptor that is no memory is refused", () =>
   withHarness(async (harness) => {
     using file = Deno.openSync("/proc/self/status");

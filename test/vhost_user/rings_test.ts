@@ -35,7 +35,7 @@ function isCopyOf(fd: number, original: number): boolean {
   return drainEventFd(original);
 }
 
-Deno.test("a ring starts when size, addresses and kick are there, in whatever order they come", () =>
+Deno.test("DPDK b03cb9c87a: a ring starts when size, addresses and kick are there, in whatever order they come", () =>
   withRings(async (harness, [kick, call, err]) => {
     const steps: [number, Uint8Array, number[]][] = [
       [wire.SET_VRING_NUM, u32s(1, 128), []],
@@ -101,7 +101,7 @@ Deno.test("a ring without descriptors starts: bit 8", () =>
     assertEquals([kickFd, callFd, errFd], [-1, -1, -1]);
   }));
 
-Deno.test("rings that do not exist are refused", () =>
+Deno.test("CVE-2020-10723, rust-vmm #212: rings that do not exist are refused, however wide the index", () =>
   withRings(async (harness, [fd]) => {
     const before = countFds();
     for (const index of [3, 200, 255, 65536, 0x10000001, 0xffffffff]) {
@@ -142,7 +142,7 @@ Deno.test("impossible values are refused", () =>
     );
   }));
 
-Deno.test("GET_VRING_BASE stops the ring, closes its kick and keeps the rest", () =>
+Deno.test("rust-vmm #161: GET_VRING_BASE stops the ring, closes its kick and keeps the rest", () =>
   withRings(async (harness, [kick, call]) => {
     await harness.must(wire.SET_VRING_CALL, u64s(1), [call!]);
     const before = countFds();
@@ -165,7 +165,7 @@ Deno.test("a base is 32 bits wide, as packed rings need it", () =>
     assertEquals((await harness.ask(wire.GET_VRING_BASE, u32s(0, 0)))?.payload, u32s(0, 0x80008000));
   }));
 
-Deno.test("a kick that is replaced restarts the ring where it was, and the old one is closed", () =>
+Deno.test("rust-vmm #227: a kick that is replaced restarts the ring where it was, and the old one is closed", () =>
   withRings(async (harness, [kick, other]) => {
     await start(harness, 0, kick!);
     const before = countFds();

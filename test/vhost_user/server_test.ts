@@ -1,8 +1,9 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { closeFd } from "../../src/os/event_fd.ts";
 import { EventLoop } from "../../src/os/event_loop.ts";
+import { ServerError } from "../../src/os/listening_socket.ts";
 import { connectUnix, FdSocket, listenUnix, unixSocketPair } from "../../src/os/unix_socket.ts";
-import { ServerError, type ServerOptions, VhostUserServer } from "../../src/vhost_user/server.ts";
+import { type ServerOptions, VhostUserServer } from "../../src/vhost_user/server.ts";
 import * as wire from "../../src/wire/vhost_user.ts";
 import { FakeDevice } from "./fake_device.ts";
 import { countFds, encode, receiveReply, type Reply, u64s } from "./harness.ts";

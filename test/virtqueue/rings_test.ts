@@ -323,7 +323,7 @@ onBoth("moved to other addresses, a ring goes on where it was", 8, (driver) => {
     for (const [i, { bytes }] of driver.memory.regions.entries()) elsewhere.regions[i]!.bytes.set(bytes);
     assertEquals(ring.fetch(batch), 1);
     const region = elsewhere.regions[0]!;
-    assertEquals(batch.segments.address[0], region.hostAddress + 0x1000);
+    assertEquals(batch.segments.addressOf(0), region.hostAddress + 0x1000);
     ring.complete(batch);
     driver.poll();
     assertEquals(driver.poll(), undefined, "nor written to");

@@ -1,12 +1,15 @@
 /**
- * Debian packages by the machine's own apt tools, but with a private state: its own source list, package lists and
+ * Debian packages (and Ubuntu's, where asked for) by the machine's own apt tools, but with a private state: its own source list, package lists and
  * an empty package status. What is installed on the machine, and what apt knows of it, stays as it is. The mirror is
  * the one the machine's apt sources name; signatures and checksums are apt's business.
  */
 import { isInstalled, run, runOrThrow } from "./process.ts";
 
-/** A Debian suite this harness takes packages from. */
-export type Suite = "bookworm" | "trixie" | "trixie-backports";
+/** A suite this harness takes packages from: Debian's, and one of Ubuntu's, which has a kernel that Debian has not. */
+export type Suite = "bookworm" | "trixie" | "trixie-backports" | "focal";
+
+/** Ubuntu's suites; all others are Debian's. */
+const UBUNTU_SUITES: readonly Suite[] = ["focal"];
 
 /** Why packages cannot be had here: no apt, no mirror, no network. Not a fault of what is tested. */
 export class UnavailableError extends Error {
@@ -21,6 +24,7 @@ export interface Package {
 }
 
 const KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg";
+const UBUNTU_KEYRING = "/usr/share/keyrings/ubuntu-archive-keyring.gpg";
 const LISTS_TIMEOUT_MS = 180_000;
 const DOWNLOAD_TIMEOUT_MS = 900_000;
 
@@ -51,6 +55,11 @@ function securityBeside(main: string): string {
   return `${main.replace(/\/+$/, "")}-security`;
 }
 
+/** Ubuntu's mirror among the lines `URI RELEASE`: those mirrors have one archive for everything, in a folder `ubuntu`. */
+export function chooseUbuntuMirror(indexTargets: string): string | undefined {
+  return indexTargets.split("\n").map((line) => line.split(/\s+/)[0]!).find((uri) => /\/ubuntu\/?$/.test(uri));
+}
+
 async function findMirror(given: string | undefined): Promise<Mirror> {
   if (given !== undefined) return { main: given, security: securityBeside(given) };
   for (const tool of ["apt-get", "apt-cache", "apt-config", "dpkg-deb"]) {
@@ -58,29 +67,34 @@ async function findMirror(given: string | undefined): Promise<Mirror> {
       throw new UnavailableError(`${tool} is missing: what is wanted comes in Debian packages`);
     }
   }
-  const format = "$(REPO_URI) $(RELEASE)";
-  const targets = await run(["apt-get", "indextargets", "--format", format, "Created-By: Packages"], {
-    timeoutMs: 30_000,
-  });
-  const mirror = chooseMirror(targets.stdout);
+  const mirror = chooseMirror(await listSources());
   if (mirror !== undefined) return mirror;
   throw new UnavailableError("This machine's apt sources name no Debian mirror: give one with --mirror=URL");
+}
+
+/** The machine's own apt sources, as lines `URI RELEASE`. */
+async function listSources(): Promise<string> {
+  const format = "$(REPO_URI) $(RELEASE)";
+  const command = ["apt-get", "indextargets", "--format", format, "Created-By: Packages"];
+  return (await run(command, { timeoutMs: 30_000 })).stdout;
 }
 
 /** Private apt states, one for each suite, below one directory. */
 export class Apt {
   readonly #directory: string;
   readonly #mirror: Mirror;
+  readonly #ubuntuMirror: string | undefined;
   readonly #ready = new Map<string, Promise<Record<string, string>>>();
 
-  private constructor(directory: string, mirror: Mirror) {
+  private constructor(directory: string, mirror: Mirror, ubuntuMirror: string | undefined) {
     this.#directory = directory;
     this.#mirror = mirror;
+    this.#ubuntuMirror = ubuntuMirror;
   }
 
-  /** Finds the mirror and keeps all state in `directory`. */
-  static async open(directory: string, mirror: string | undefined): Promise<Apt> {
-    return new Apt(directory, await findMirror(mirror));
+  /** Finds Debian's mirror and keeps all state in `directory`. Ubuntu's is looked for when it is wanted. */
+  static async open(directory: string, mirror?: string, ubuntuMirror?: string): Promise<Apt> {
+    return new Apt(directory, await findMirror(mirror), ubuntuMirror);
   }
 
   /**
@@ -151,12 +165,36 @@ export class Apt {
   }
 
   async #sources(suite: Suite, kind: "deb" | "deb-src"): Promise<string> {
+    if (UBUNTU_SUITES.includes(suite)) return await this.#ubuntuSources(suite, kind);
     const signed = await Deno.stat(KEYRING).then(() => ` signed-by=${KEYRING}`, () => "");
     const release = suite.replace("-backports", "");
     const { main, security } = this.#mirror;
     const lines = [[main, release], [main, `${release}-updates`], [security, `${release}-security`]];
     if (suite !== release) lines.push([main, suite]);
     return lines.map(([uri, name]) => `${kind} [arch=amd64${signed}] ${uri} ${name} main\n`).join("");
+  }
+
+  async #ubuntuSources(suite: Suite, kind: "deb" | "deb-src"): Promise<string> {
+    const mirror = this.#ubuntuMirror ?? chooseUbuntuMirror(await listSources());
+    if (mirror === undefined) {
+      throw new UnavailableError(`${suite} is Ubuntu's, and no apt source here is: give one with --ubuntu-mirror=URL`);
+    }
+    const keyring = await this.#ubuntuKeyring();
+    const names = [suite, `${suite}-updates`, `${suite}-security`];
+    return names.map((name) => `${kind} [arch=amd64 signed-by=${keyring}] ${mirror} ${name} main\n`).join("");
+  }
+
+  /** Debian packages the keys of Ubuntu's archive, so what is Ubuntu's can be checked on a Debian machine. */
+  async #ubuntuKeyring(): Promise<string> {
+    if (await Deno.stat(UBUNTU_KEYRING).then(() => true, () => false)) return UBUNTU_KEYRING;
+    const directory = `${this.#directory}/ubuntu-keyring`;
+    const packages = await this.resolve("trixie", ["ubuntu-keyring"], /^$/);
+    await this.download("trixie", packages, directory);
+    for await (const { name } of Deno.readDir(directory)) {
+      if (!name.endsWith(".deb")) continue;
+      await runOrThrow(["dpkg-deb", "-x", `${directory}/${name}`, directory], { timeoutMs: 60_000 });
+    }
+    return directory + UBUNTU_KEYRING;
   }
 }
 

@@ -8,7 +8,7 @@ import { runOrThrow } from "./process.ts";
 import { extractVmlinux } from "./vmlinux.ts";
 
 /** Kernels by version, and the suites that hold them. */
-export const KERNEL_SUITES: Readonly<Record<string, Suite>> = { "6.1": "bookworm", "6.12": "trixie" };
+export const KERNEL_SUITES: Readonly<Record<string, Suite>> = { "5.4": "focal", "6.1": "bookworm", "6.12": "trixie" };
 
 /** QEMUs by version, and the suites that hold them. A backports suite may have moved on to a later version. */
 export const QEMU_SUITES: Readonly<Record<string, Suite>> = {
@@ -47,11 +47,25 @@ interface Stamp {
 const STAMP = "bundle.json";
 const UNPACK_TIMEOUT_MS = 300_000;
 
-const MODULE_FOLDERS = /\/kernel\/(?:crypto|lib|drivers\/virtio|drivers\/crypto\/virtio|arch\/x86\/crypto)\//;
+/** Folders of modules that a guest may load all of, and single ones of other folders that the showcase is about. */
+const MODULES_KEPT = new RegExp(
+  "/kernel/(?:(?:crypto|lib|drivers/virtio|drivers/crypto/virtio|arch/x86/crypto)/|" +
+    "(?:drivers/block/brd|drivers/md/dm-(?:mod|crypt)|drivers/net/veth|fs/ecryptfs/ecryptfs|" +
+    "net/ipv4/esp4|net/xfrm/xfrm_(?:algo|user))\\.ko)",
+);
 
 function kernelRecipe(suite: Suite): Recipe {
-  const exclude = ["*/share", "*/kernel/net", "*/kernel/fs", "*/kernel/sound", "*/kernel/drivers/[!cv]*"];
-  return { suite, packages: ["linux-image-amd64", "busybox-static"], follow: "^linux-image-", exclude };
+  const exclude = ["*/share", "*/kernel/sound", "*/kernel/net/[!ix]*", "*/kernel/fs/[!e]*"];
+  exclude.push("*/kernel/drivers/[!bcmnv]*", "*/kernel/drivers/net/*/*", "*/kernel/drivers/media");
+  const image = suite === "focal" ? "linux-image-generic" : "linux-image-amd64";
+  return { suite, packages: [image, "busybox-static"], follow: "^linux-(?:image|modules)-", exclude };
+}
+
+/** Programs that the showcase runs in its guest, with their libraries. Any of these kernels runs them. */
+function toolsRecipe(): Recipe {
+  const follow = "^(?:lib(?!pam|db|gssapi|krb|k5|keyutils|tirpc|com-err|xtables|cap2-bin)|zlib1g$)";
+  const exclude = ["*/share", "./etc", "./var", "*/gconv", "*/engines-3", "*/ossl-modules", "*/tc"];
+  return { suite: "trixie", packages: ["cryptsetup-bin", "dmsetup", "iproute2"], follow, exclude };
 }
 
 function qemuRecipe(suite: Suite): Recipe {
@@ -60,28 +74,39 @@ function qemuRecipe(suite: Suite): Recipe {
   return { suite, packages: ["qemu-system-x86"], follow, exclude };
 }
 
+/** Where packages are fetched from, if not from where the machine's own apt sources say. */
+export interface Mirrors {
+  readonly mirror: string | undefined;
+  readonly ubuntuMirror: string | undefined;
+}
+
 /** The cache of bundles. */
 export class Bundles {
   readonly #cache: string;
   readonly #scratch: string;
-  readonly #mirror: string | undefined;
+  readonly #mirrors: Mirrors;
   #apt: Apt | undefined;
 
   /** Bundles live in `cache`; apt's state and half-made things of this run in `scratch`. */
-  constructor(cache: string, scratch: string, mirror: string | undefined) {
+  constructor(cache: string, scratch: string, mirrors: Mirrors) {
     this.#cache = cache;
     this.#scratch = scratch;
-    this.#mirror = mirror;
+    this.#mirrors = mirrors;
   }
 
   /** The kernel of this version: `vmlinux`, `busybox` and `modules/`. */
   kernel(version: string, refresh: boolean): Promise<Bundle> {
-    return this.#ensure(`kernel-${version}`, kernelRecipe(KERNEL_SUITES[version]!), refresh, finishKernel);
+    return this.#ensure(`linux-${version}`, kernelRecipe(KERNEL_SUITES[version]!), refresh, finishKernel);
   }
 
   /** The QEMU of this version as its packages lay it out. */
   qemu(version: string, refresh: boolean): Promise<Bundle> {
     return this.#ensure(`qemu-${version}`, qemuRecipe(QEMU_SUITES[version]!), refresh, () => Promise.resolve());
+  }
+
+  /** The programs of the showcase's guest: `bin/` and `lib/`. */
+  tools(refresh: boolean): Promise<Bundle> {
+    return this.#ensure("tools", toolsRecipe(), refresh, finishTools);
   }
 
   async #ensure(
@@ -97,7 +122,7 @@ export class Bundles {
     const directory = `${this.#cache}/${name}`;
     const found = refresh ? undefined : await readWhole(directory, JSON.stringify(recipe));
     if (found !== undefined) return { directory, fresh: false, ...found };
-    this.#apt ??= await Apt.open(`${this.#scratch}/apt`, this.#mirror);
+    this.#apt ??= await Apt.open(`${this.#scratch}/apt`, this.#mirrors.mirror, this.#mirrors.ubuntuMirror);
     const built = await this.#build(`${this.#scratch}/${name}`, `${directory}.partial`, recipe, finish);
     await removeTree(directory);
     await Deno.rename(`${directory}.partial`, directory);
@@ -157,11 +182,30 @@ async function finishKernel(directory: string): Promise<void> {
     const name = path.split("/").at(-1)!;
     if (name.startsWith("vmlinuz-")) await extractVmlinux(`${directory}/${path}`, `${directory}/vmlinux`);
     else if (name === "busybox") await Deno.rename(`${directory}/${path}`, `${directory}/busybox`);
-    else if (MODULE_FOLDERS.test(path)) await Deno.rename(`${directory}/${path}`, `${modules}/${name}`);
+    else if (MODULES_KEPT.test(path)) await Deno.rename(`${directory}/${path}`, `${modules}/${name}`);
   }
   const packed = (await listFiles(modules)).filter((name) => name.endsWith(".xz"));
   if (packed.length > 0) await runOrThrow(["xz", "-d", ...packed], { cwd: modules, timeoutMs: UNPACK_TIMEOUT_MS });
   for (const folder of ["boot", "lib", "usr", "bin"]) await removeTree(`${directory}/${folder}`);
+}
+
+/** Turns the unpacked packages into `bin/` and `lib/`, where every library goes by the name that it is asked for. */
+async function finishTools(directory: string): Promise<void> {
+  for (const folder of ["bin", "lib"]) await Deno.mkdir(`${directory}/.${folder}`);
+  for (const path of await listFiles(directory)) {
+    const name = path.split("/").at(-1)!;
+    if (/bin\/(?:ip|dmsetup|cryptsetup)$/.test(path)) await copyTo(`${directory}/.bin/${name}`, `${directory}/${path}`);
+    if (/^usr\/lib\/.*\.so(?:\.\d+|\.1\.02\.1)$/.test(path)) {
+      await copyTo(`${directory}/.lib/${name}`, `${directory}/${path}`);
+    }
+  }
+  for (const folder of ["usr", "lib", "lib64", "bin", "sbin"]) await removeTree(`${directory}/${folder}`);
+  for (const folder of ["bin", "lib"]) await Deno.rename(`${directory}/.${folder}`, `${directory}/${folder}`);
+}
+
+/** Copies what a link points to; a link out of the bundle (`ip` has one) is passed over. */
+async function copyTo(to: string, from: string): Promise<void> {
+  if (await Deno.stat(from).then(({ isFile }) => isFile, () => false)) await Deno.copyFile(from, to);
 }
 
 /** The stamp of a bundle in which every file is as it was when the bundle was made. */

@@ -1,27 +1,31 @@
 /**
- * Builds the program that runs in the guest. It is linked statically, so the guest needs no libraries, and kept by the
- * checksum of its sources, so a compiler is needed once.
+ * Builds the programs that run in guests. They are linked statically, so a guest needs no libraries, and kept by the
+ * checksums of their sources, so a compiler is needed once.
  */
 import { UnavailableError } from "./apt.ts";
 import { isInstalled, run, runOrThrow } from "./process.ts";
 
-const SOURCES = ["af_alg_check.c", "af_alg.h", "aes_oracle.h"];
-const PREFIX = "af_alg_check-";
+/** The programs, each with its sources, the one to compile first. */
+const SOURCES = {
+  af_alg_check: ["af_alg_check.c", "af_alg.h", "aes_oracle.h"],
+  showcase_tool: ["showcase_tool.c"],
+};
 const FLAGS = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-pthread"];
 
-/** The path of the compiled check program, built if its sources have changed. */
-export async function buildCheckProgram(cache: string): Promise<string> {
+/** The path of a compiled program, built if its sources have changed. */
+export async function buildProgram(cache: string, program: keyof typeof SOURCES): Promise<string> {
+  const prefix = `${program}-`;
   const folder = new URL("./guest/", import.meta.url);
-  const texts = await Promise.all(SOURCES.map((name) => Deno.readTextFile(new URL(name, folder))));
+  const texts = await Promise.all(SOURCES[program].map((name) => Deno.readTextFile(new URL(name, folder))));
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode([...FLAGS, ...texts].join("\0")));
-  const path = `${cache}/${PREFIX}${new Uint8Array(digest).toHex().slice(0, 16)}`;
+  const path = `${cache}/${prefix}${new Uint8Array(digest).toHex().slice(0, 16)}`;
   if (await Deno.stat(path).then(({ isFile }) => isFile, () => false)) return path;
   await requireCompiler();
   await Deno.mkdir(cache, { recursive: true });
   for await (const { name } of Deno.readDir(cache)) {
-    if (name.startsWith(PREFIX)) await Deno.remove(`${cache}/${name}`);
+    if (name.startsWith(prefix)) await Deno.remove(`${cache}/${name}`);
   }
-  const source = new URL(SOURCES[0]!, folder).pathname;
+  const source = new URL(SOURCES[program][0]!, folder).pathname;
   await runOrThrow(["gcc", ...FLAGS, "-o", `${path}.partial`, source], { timeoutMs: 120_000 });
   await Deno.rename(`${path}.partial`, path);
   return path;

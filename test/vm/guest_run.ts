@@ -9,11 +9,12 @@ import { BackgroundProcess, sleep } from "./process.ts";
 import { guestArguments, type GuestFiles, type Qemu } from "./qemu.ts";
 
 /** The Linux driver under test; AF_ALG finds it by this name only when its self-test has passed. */
-const DRIVER = "virtio_crypto_aes_cbc";
+export const DRIVER = "virtio_crypto_aes_cbc";
 const DEVICE_START_MS = 20_000;
 const DEVICE_STOP_MS = 10_000;
 const DEVICE_SETTLE_MS = 300;
-const QEMU_STOP_MS = 3_000;
+/** How long a QEMU that is told to end may take. */
+export const QEMU_STOP_MS = 3_000;
 /** How long a guest may go on after its device has gone: both end at the same time when all is well. */
 const WITHOUT_DEVICE_MS = 3_000;
 const VERDICT_TIMEOUT_S = 30;
@@ -22,7 +23,8 @@ const VERDICT_TIMEOUT_S = 30;
 export interface GuestParts {
   readonly qemu: Qemu;
   readonly kernelDirectory: string;
-  readonly checkProgram: string;
+  /** The program that runs in the guest. */
+  readonly program: string;
   /** An empty directory for this guest's files. */
   readonly scratch: string;
 }
@@ -48,10 +50,15 @@ export async function runGuest(guest: Guest, options: Options, parts: GuestParts
     results: file("results.txt"),
     socket: file("device.sock"),
   };
-  await writeInitramfs(files.initramfs, parts.kernelDirectory, parts.checkProgram, {
-    driver: DRIVER,
-    checkArguments: checkArguments(guest, options),
-    verdictTimeoutS: VERDICT_TIMEOUT_S,
+  await writeInitramfs(files.initramfs, parts.kernelDirectory, {
+    init: "init",
+    programs: { "af_alg_check": parts.program },
+    modules: [],
+    settings: {
+      DRIVER,
+      VERDICT_S: String(VERDICT_TIMEOUT_S),
+      CHECK_ARGUMENTS: checkArguments(guest, options).join(" "),
+    },
   });
   const verdicts: Verdict[] = [];
   let device: BackgroundProcess | undefined;
@@ -67,8 +74,7 @@ export async function runGuest(guest: Guest, options: Options, parts: GuestParts
     }
   } finally {
     await qemu?.stop(QEMU_STOP_MS);
-    if (device !== undefined && verdicts.every(({ failed }) => failed === 0)) verdicts.push(await stopDevice(device));
-    await device?.stop(DEVICE_STOP_MS);
+    verdicts.push(...await finishDevice(device, verdicts));
   }
   const report = parseGuestReport(await readIfThere(files.results));
   if (qemu !== undefined) verdicts.unshift(...judge(report, DRIVER, guest.door === "builtin" ? "cipher" : "all"));
@@ -91,8 +97,19 @@ function checkArguments(guest: Guest, options: Options): string[] {
   return [...shape, `--threads=${options.threads}`, `--seed=${options.seed}`, `--corrupt=${options.corrupt}`];
 }
 
+/** Ends the device. After a run in which nothing failed so far, how it ends is a verdict. */
+export async function finishDevice(
+  device: BackgroundProcess | undefined,
+  verdicts: readonly Verdict[],
+): Promise<Verdict[]> {
+  if (device === undefined) return [];
+  if (verdicts.every(({ failed }) => failed === 0)) return [await stopDevice(device)];
+  await device.stop(DEVICE_STOP_MS);
+  return [];
+}
+
 /** Starts the device and waits for its socket; adds a verdict only when that does not work. */
-async function startDevice(
+export async function startDevice(
   command: readonly string[],
   socket: string,
   log: string,
@@ -145,7 +162,8 @@ async function readIfThere(path: string): Promise<string> {
   return await Deno.readTextFile(path).catch(() => "");
 }
 
-async function tail(path: string, name: string, count: number): Promise<string[]> {
+/** The last lines of a file, each with the file's name before it; nothing if the file is not there. */
+export async function tail(path: string, name: string, count: number): Promise<string[]> {
   const lines = (await readIfThere(path)).split("\n").map((line) => line.trimEnd()).filter((line) => line !== "");
   return lines.slice(-count).map((line) => `${name}: ${line}`);
 }

@@ -1,5 +1,5 @@
 /**
- * The guest's file system: a cpio archive with busybox, the modules in loading order, the check program and `init`.
+ * The guest's file system: a cpio archive with busybox, the modules in loading order, programs and `init`.
  * Owns the archive format and the order of modules; what the modules are for is said in one list here.
  */
 
@@ -13,6 +13,7 @@ export interface ArchiveFile {
 const DIRECTORY = 0o040755;
 const PROGRAM = 0o100755;
 const PLAIN = 0o100644;
+const LINK = 0o120777;
 const CHARACTER_DEVICE = 0o020600;
 const CONSOLE = { major: 5, minor: 1 };
 
@@ -35,6 +36,8 @@ const MODULES = [
   "crypto_engine",
 ];
 const DRIVER_MODULE = "virtio_crypto";
+const LINKER = "ld-linux-x86-64.so.2";
+const LIBRARIES = "lib/x86_64-linux-gnu";
 
 /** The names (with underscores) that a module's `.modinfo` says it depends on. */
 export function moduleDepends(module: Uint8Array): string[] {
@@ -61,13 +64,13 @@ export function loadOrder(wanted: readonly string[], depends: (name: string) => 
   return order;
 }
 
-async function modulesInOrder(directory: string): Promise<ArchiveFile[]> {
+async function modulesInOrder(directory: string, more: readonly string[]): Promise<ArchiveFile[]> {
   const bytesByName = new Map<string, Uint8Array>();
   for await (const { name } of Deno.readDir(directory)) {
     bytesByName.set(canonical(name.replace(/\.ko$/, "")), await Deno.readFile(`${directory}/${name}`));
   }
   if (!bytesByName.has(DRIVER_MODULE)) throw new Error(`The kernel has no module ${DRIVER_MODULE}`);
-  const present = [...MODULES, DRIVER_MODULE].filter((name) => bytesByName.has(name));
+  const present = [...MODULES, ...more, DRIVER_MODULE].filter((name) => bytesByName.has(name));
   const order = loadOrder(present, (name) => {
     const bytes = bytesByName.get(name);
     if (bytes === undefined) throw new Error(`The kernel bundle lacks the module ${name}`);
@@ -96,10 +99,16 @@ function pad4(length: number): number {
   return (length + 3) & ~3;
 }
 
+/** The folders a path is in, outer ones first. */
+function foldersOf(path: string): string[] {
+  const names = path.split("/").slice(0, -1);
+  return names.map((_, i) => names.slice(0, i + 1).join("/"));
+}
+
 /** A cpio archive the kernel unpacks as its root: `files`, the folders they are in, and a console. */
 export function cpioArchive(files: readonly ArchiveFile[]): Blob {
   const nothing = new Uint8Array(0);
-  const folders = new Set(["dev", ...files.flatMap(({ path }) => path.split("/").slice(0, -1))]);
+  const folders = new Set(["dev", ...files.flatMap(({ path }) => foldersOf(path))]);
   let inode = 1;
   const parts = [...folders].map((path) => entry({ path, mode: DIRECTORY, bytes: nothing }, inode++));
   parts.push(entry({ path: "dev/console", mode: CHARACTER_DEVICE, bytes: nothing }, inode++, CONSOLE));
@@ -108,35 +117,55 @@ export function cpioArchive(files: readonly ArchiveFile[]): Blob {
   return new Blob(parts);
 }
 
-/** What `init` is told. */
-export interface GuestSettings {
-  /** The kernel driver that is checked. */
-  readonly driver: string;
-  /** Arguments of the check program. */
-  readonly checkArguments: readonly string[];
-  /** How long the kernel's self-tests may take. */
-  readonly verdictTimeoutS: number;
+/** What a guest is made of, besides busybox and the modules that every guest loads. */
+export interface GuestParts {
+  /** The script in `guest/` that is the guest's only process. */
+  readonly init: "init" | "showcase";
+  /** Statically linked programs by their paths in the guest. */
+  readonly programs: Readonly<Record<string, string>>;
+  /** More modules to load, with what each needs loaded first. */
+  readonly modules: readonly string[];
+  /** A module that lies in `later/`, for the guest to load when it likes. All it needs must be among the others. */
+  readonly laterModule?: string;
+  /** A directory with `bin/` and `lib/`: programs that go to `tools/`, and their libraries. */
+  readonly toolsDirectory?: string;
+  /** Shell variables for the script. */
+  readonly settings: Readonly<Record<string, string>>;
 }
 
 /** Writes the initramfs for a kernel bundle to `path`. */
-export async function writeInitramfs(
-  path: string,
-  kernelDirectory: string,
-  checkProgram: string,
-  settings: GuestSettings,
-): Promise<void> {
-  const configuration = [
-    `DRIVER=${settings.driver}`,
-    `CHECK_ARGUMENTS="${settings.checkArguments.join(" ")}"`,
-    `VERDICT_S=${settings.verdictTimeoutS}`,
-    "",
-  ].join("\n");
-  const archive = cpioArchive([
-    { path: "init", mode: PROGRAM, bytes: await Deno.readFile(new URL("./guest/init", import.meta.url)) },
+export async function writeInitramfs(path: string, kernelDirectory: string, parts: GuestParts): Promise<void> {
+  const configuration = Object.entries(parts.settings).map(([name, value]) => `${name}="${value}"\n`).join("");
+  const own = async (name: string, mode: number, archived = name) => (
+    { path: archived, mode, bytes: await Deno.readFile(new URL(`./guest/${name}`, import.meta.url)) }
+  );
+  const files: ArchiveFile[] = [
+    await own(parts.init, PROGRAM, "init"),
+    await own("start", PLAIN),
     { path: "bin/busybox", mode: PROGRAM, bytes: await Deno.readFile(`${kernelDirectory}/busybox`) },
-    { path: "af_alg_check", mode: PROGRAM, bytes: await Deno.readFile(checkProgram) },
     { path: "etc/vm.conf", mode: PLAIN, bytes: new TextEncoder().encode(configuration) },
-    ...await modulesInOrder(`${kernelDirectory}/modules`),
-  ]);
-  await Deno.writeFile(path, archive.stream());
+  ];
+  for (const [archived, program] of Object.entries(parts.programs)) {
+    files.push({ path: archived, mode: PROGRAM, bytes: await Deno.readFile(program) });
+  }
+  const modules = `${kernelDirectory}/modules`;
+  files.push(...await modulesInOrder(modules, parts.modules));
+  if (parts.laterModule !== undefined) {
+    const module = `${parts.laterModule.replaceAll("_", "-")}.ko`;
+    files.push({ path: `later/${module}`, mode: PLAIN, bytes: await Deno.readFile(`${modules}/${module}`) });
+  }
+  if (parts.toolsDirectory !== undefined) files.push(...await toolFiles(parts.toolsDirectory));
+  await Deno.writeFile(path, cpioArchive(files).stream());
+}
+
+/** Programs that need libraries, the libraries, and the linker where the programs look for it. */
+async function toolFiles(directory: string): Promise<ArchiveFile[]> {
+  const files: ArchiveFile[] = [];
+  for (const [from, to] of [["bin", "tools"], ["lib", LIBRARIES]]) {
+    for await (const { name } of Deno.readDir(`${directory}/${from}`)) {
+      files.push({ path: `${to}/${name}`, mode: PROGRAM, bytes: await Deno.readFile(`${directory}/${from}/${name}`) });
+    }
+  }
+  files.push({ path: `lib64/${LINKER}`, mode: LINK, bytes: new TextEncoder().encode(`/${LIBRARIES}/${LINKER}`) });
+  return files;
 }

@@ -28,7 +28,9 @@ export interface Options {
   readonly timeoutMs: number;
   /** The number of the check whose answer is falsified, or 0. */
   readonly corrupt: number;
+  readonly showcase: boolean;
   readonly mirror: string | undefined;
+  readonly ubuntuMirror: string | undefined;
   readonly refresh: boolean;
   readonly keep: boolean;
   readonly skipIfUnavailable: boolean;
@@ -43,6 +45,7 @@ export class UsageError extends Error {
 export const HELP = `A real Linux guest checks the device.
 
 Usage: scripts/vm [options]
+       scripts/vm --showcase [options]   a transcript: files, packets and disks encrypted by the device
 
 Doors, the ways from the guest's driver to a device:
   cryptodev  QEMU's cryptodev-vhost-user: QEMU keeps the control queue, sessions arrive as messages
@@ -50,8 +53,9 @@ Doors, the ways from the guest's driver to a device:
   builtin    QEMU's own cryptodev-backend-builtin: no device of ours, the peer that the checks are tried on
 
 Options:
-  --door=NAME[,NAME...]  doors to go through (default: cryptodev,generic)
-  --kernel=VERSION       ${Object.keys(KERNEL_SUITES).join(", ")} (default: 6.1; generic: 6.12)
+  --door=NAME[,NAME...]  doors to go through (default: cryptodev,generic; showcase: generic)
+  --kernel=VERSION       ${Object.keys(KERNEL_SUITES).join(", ")} (default: 6.1; generic, showcase: 6.12);
+                         5.4 is Ubuntu's, the last here whose dm-crypt takes the device
   --qemu=VERSION         ${Object.keys(QEMU_SUITES).join(", ")} (default: 7.2; generic: 11.1 and nothing else)
   --accel=tcg|kvm        how QEMU runs the guest (default: tcg)
   --smp=N                virtual processors (default: 1; more find races but are slower)
@@ -64,6 +68,7 @@ Options:
   --timeout-s=N          limit for one guest from start to end (default: 120)
   --corrupt=N            falsify the answer of check N: the run must fail
   --mirror=URL           Debian mirror, where the machine's apt sources name none
+  --ubuntu-mirror=URL    Ubuntu mirror, for the kernel that comes from there
   --refresh              fetch kernels and QEMUs again
   --keep                 keep the temporary files
   --skip-if-unavailable  exit 0 when the guest cannot be had (no network, no QEMU); still says so
@@ -87,8 +92,9 @@ const STRINGS = [
   "timeout-s",
   "corrupt",
   "mirror",
+  "ubuntu-mirror",
 ];
-const BOOLEANS = ["refresh", "keep", "skip-if-unavailable", "help"];
+const BOOLEANS = ["showcase", "refresh", "keep", "skip-if-unavailable", "help"];
 
 /** Reads the command line; undefined stands for `--help`. */
 export function readOptions(args: string[]): Options | undefined {
@@ -103,8 +109,19 @@ export function readOptions(args: string[]): Options | undefined {
   const text = (name: string) => typeof given[name] === "string" ? given[name] as string : undefined;
   const device = text("device") ?? "scripts/vhost-user-crypto --socket-path={socket} --queues=1";
   if (!device.includes("{socket}")) throw new UsageError("--device must hold {socket} where the socket's path goes");
+  const showcase = given["showcase"] === true;
+  const guests = showcase
+    ? readGuests(text("door") ?? "generic", text("qemu"), text("kernel") ?? "6.12")
+    : readGuests(text("door") ?? "cryptodev,generic", text("qemu"), text("kernel"));
+  if (showcase && guests.some(({ kernel }) => kernel === "6.1")) {
+    throw new UsageError("--showcase asks for random numbers, at which Linux 6.1 fails in QEMU: give --kernel=6.12");
+  }
+  if (showcase && guests.some(({ door }) => door === "builtin")) {
+    throw new UsageError("--showcase shows this device: give --door=cryptodev or --door=generic");
+  }
   return {
-    guests: readGuests(text("door") ?? "cryptodev,generic", text("qemu"), text("kernel")),
+    guests,
+    showcase,
     accel: oneOf("accel", text("accel") ?? "tcg", ["tcg", "kvm"] as const),
     smp: integer("smp", text("smp"), 1, 1, 16),
     threads: integer("threads", text("threads"), 4, 1, 32),
@@ -115,6 +132,7 @@ export function readOptions(args: string[]): Options | undefined {
     timeoutMs: 1000 * integer("timeout-s", text("timeout-s"), 120, 1, 3600),
     corrupt: integer("corrupt", text("corrupt"), 0, 0, 1_000_000),
     mirror: text("mirror"),
+    ubuntuMirror: text("ubuntu-mirror"),
     refresh: given["refresh"] === true,
     keep: given["keep"] === true,
     skipIfUnavailable: given["skip-if-unavailable"] === true,

@@ -57,8 +57,16 @@ async function firstFile(paths: readonly string[]): Promise<string> {
   throw new Error(`None of ${paths.join(", ")} is there: remove .cache/vm and try again`);
 }
 
-/** The arguments for one guest. */
-export function guestArguments(guest: Guest, options: Options, files: GuestFiles): string[] {
+/**
+ * The arguments for one guest. What it says on its second serial port goes to the file `files.results`; in a dialogue
+ * that is a socket, on which it is answered.
+ */
+export function guestArguments(
+  guest: Guest,
+  options: Options,
+  files: GuestFiles,
+  form: "report" | "dialogue" = "report",
+): string[] {
   return [
     ["-machine", "q35,memory-backend=mem"],
     ["-accel", options.accel === "tcg" ? "tcg,thread=multi" : "kvm"],
@@ -66,7 +74,10 @@ export function guestArguments(guest: Guest, options: Options, files: GuestFiles
     ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"],
     // Without share=on the handshake succeeds, and the device then has no memory to look at.
     ["-object", `memory-backend-memfd,id=mem,size=${MEMORY},share=on`],
-    ["-serial", `file:${files.console}`, "-serial", `file:${files.results}`],
+    ["-serial", `file:${files.console}`],
+    form === "report"
+      ? ["-serial", `file:${files.results}`]
+      : ["-chardev", `socket,id=words,path=${files.results},server=on,wait=off`, "-serial", "chardev:words"],
     ["-kernel", files.vmlinux, "-initrd", files.initramfs],
     ["-append", `console=ttyS0 loglevel=5 panic=-1 mitigations=off ${options.append}`.trim()],
     doorArguments(guest, options.properties, files.socket),
@@ -75,15 +86,15 @@ export function guestArguments(guest: Guest, options: Options, files: GuestFiles
 
 function doorArguments(guest: Guest, properties: string, socket: string): string[] {
   const more = properties === "" ? "" : `,${properties}`;
-  const chardev = ["-chardev", `socket,id=ch0,path=${socket}`];
+  const chardev = ["-chardev", `socket,id=crypto,path=${socket}`];
   if (guest.door === "generic") {
     // One data queue and the control queue; 56 bytes of configuration space are all that the specification defines.
-    const device = "vhost-user-test-device-pci,chardev=ch0,virtio-id=20,num_vqs=2,vq_size=1024,config_size=56";
+    const device = "vhost-user-test-device-pci,chardev=crypto,virtio-id=20,num_vqs=2,vq_size=1024,config_size=56";
     return [...chardev, "-device", device + more];
   }
   // QEMU 7.2 without KVM crashes when a guest masks an MSI-X vector of a vhost-user device: interrupts by INTx there.
   const vectors = guest.qemu === "7.2" ? ",vectors=0" : "";
-  const device = ["-device", `virtio-crypto-pci,cryptodev=cd0${vectors}${more}`];
-  if (guest.door === "builtin") return ["-object", "cryptodev-backend-builtin,id=cd0", ...device];
-  return [...chardev, "-object", "cryptodev-vhost-user,id=cd0,chardev=ch0,queues=1", ...device];
+  const device = ["-device", `virtio-crypto-pci,cryptodev=cd${vectors}${more}`];
+  if (guest.door === "builtin") return ["-object", "cryptodev-backend-builtin,id=cd", ...device];
+  return [...chardev, "-object", "cryptodev-vhost-user,id=cd,chardev=crypto", ...device];
 }

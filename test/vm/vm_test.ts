@@ -52,7 +52,7 @@ Deno.test("modules come after what they depend on", () => {
 });
 
 Deno.test("the archive is cpio as the kernel reads it", async () => {
-  const blob = cpioArchive([{ path: "etc/a", mode: 0o100644, bytes: bytes("hello") }]);
+  const blob = cpioArchive([{ path: "etc/b/a", mode: 0o100644, bytes: bytes("hello") }]);
   const archive = new Uint8Array(await blob.arrayBuffer());
   const text = new TextDecoder("latin1").decode(archive);
   const names: string[] = [];
@@ -64,12 +64,12 @@ Deno.test("the archive is cpio as the kernel reads it", async () => {
     const name = text.slice(at + 110, at + 110 + nameLength - 1);
     const dataAt = (at + 110 + nameLength + 3) & ~3;
     names.push(name);
-    if (name === "etc/a") assertEquals([field(1), text.slice(dataAt, dataAt + size)], [0o100644, "hello"]);
+    if (name === "etc/b/a") assertEquals([field(1), text.slice(dataAt, dataAt + size)], [0o100644, "hello"]);
     if (name === "dev/console") assertEquals([field(1), field(9), field(10)], [0o020600, 5, 1]);
     at = (dataAt + size + 3) & ~3;
     if (name === "TRAILER!!!") break;
   }
-  assertEquals(names, ["dev", "etc", "dev/console", "etc/a", "TRAILER!!!"]);
+  assertEquals(names, ["dev", "etc", "etc/b", "dev/console", "etc/b/a", "TRAILER!!!"]);
   assertEquals(at, archive.length);
 });
 
@@ -148,7 +148,7 @@ Deno.test("the command line is read or refused", () => {
     { door: "builtin", qemu: "10.0", kernel: "6.12" },
   ]);
   assertEquals(readOptions(["--help"]), undefined);
-  for (const wrong of ["--nonsense", "stray", "--smp=0", "--smp=x", "--door=side", "--kernel=5.4", "--device=x"]) {
+  for (const wrong of ["--nonsense", "stray", "--smp=0", "--smp=x", "--door=side", "--kernel=5.5", "--device=x"]) {
     assertThrows(() => readOptions([wrong]), UsageError);
   }
   assertThrows(() => readOptions(["--door=generic", "--qemu=7.2"]), UsageError, "no generic vhost-user device");
@@ -163,12 +163,12 @@ Deno.test("each door has its device", () => {
   };
   assertEquals(
     device("--door=cryptodev", "--properties=event_idx=off"),
-    "socket,id=ch0,path=/s virtio-crypto-pci,cryptodev=cd0,vectors=0,event_idx=off",
+    "socket,id=crypto,path=/s virtio-crypto-pci,cryptodev=cd,vectors=0,event_idx=off",
   );
-  assertEquals(device("--door=cryptodev", "--qemu=10.0"), "socket,id=ch0,path=/s virtio-crypto-pci,cryptodev=cd0");
+  assertEquals(device("--door=cryptodev", "--qemu=10.0"), "socket,id=crypto,path=/s virtio-crypto-pci,cryptodev=cd");
   assertEquals(
     device("--door=generic"),
-    "socket,id=ch0,path=/s vhost-user-test-device-pci,chardev=ch0,virtio-id=20,num_vqs=2,vq_size=1024,config_size=56",
+    "socket,id=crypto,path=/s vhost-user-test-device-pci,chardev=crypto,virtio-id=20,num_vqs=2,vq_size=1024,config_size=56",
   );
-  assertEquals(device("--door=builtin"), "virtio-crypto-pci,cryptodev=cd0,vectors=0");
+  assertEquals(device("--door=builtin"), "virtio-crypto-pci,cryptodev=cd,vectors=0");
 });

@@ -10,12 +10,10 @@ import { cString } from "../openssl.ts";
 import { bignumAt, keyBignum, newBignum } from "./bignums.ts";
 import { checkedPublicKey } from "./der.ts";
 import { generateKeyLike, generateParameters } from "./generation.ts";
-import { digestOf, signWith } from "./key_operations.ts";
 import * as parameters from "./key_parameters.ts";
 import { DSA_MODULUS_BITS_MAX, DSA_MODULUS_BITS_MIN, DSA_ORDER_BITS } from "./limits.ts";
-import { verifyPair } from "./rfc3_ec.ts";
-import { type Bytes, field, isGood, putBignum, putWord, takeBytes, takeFixed, takeNumber } from "./rfc3_stream.ts";
-import { putSignature } from "./signature.ts";
+import { signPair, verifyPair } from "./rfc3_ec.ts";
+import { type Bytes, field, isGood, putBignum, putWord, takeFixed, takeNumber } from "./rfc3_stream.ts";
 
 const DSA = cString("DSA");
 
@@ -56,12 +54,7 @@ export function signDsa(): number {
   const group = takeGroup(wire.DSA_SIGN_GROUP_OFFSET);
   if (group === null) return STATUS_ERR;
   const key = makePrivateKey(group.q, group.g, takeNumber(xLen));
-  if (key === 0n) return STATUS_ERR;
-  const digest = digestOf(hashAlgo, takeBytes(messageLen));
-  const length = isGood() && typeof digest !== "number" ? signWith(key, digest, null) : -1;
-  pkeys.EVP_PKEY_free(key);
-  if (typeof digest === "number") return digest;
-  return length >= 0 && putSignature(length, rLen, sLen) ? STATUS_OK : STATUS_ERR;
+  return key === 0n ? STATUS_ERR : signPair(key, rLen, sLen, messageLen, hashAlgo);
 }
 
 /** The key with private number x, 0 < x < q, in the group whose parameters have been added. */
@@ -88,10 +81,7 @@ export function verifyDsa(): number {
   if (!isGood()) return STATUS_ERR;
   parameters.addNumber("pub", y.address, y.length);
   const key = checkedPublicKey(parameters.makeKey("DSA", parameters.SELECT_PUBLIC_KEY));
-  if (key === 0n) return STATUS_ERR;
-  const status = verifyPair(key, rLen, sLen, messageLen, hashAlgo);
-  pkeys.EVP_PKEY_free(key);
-  return status;
+  return key === 0n ? STATUS_ERR : verifyPair(key, rLen, sLen, messageLen, hashAlgo);
 }
 
 /** Bits of q for the moduli that FIPS 186 pairs with one; by bytes of modulus. */

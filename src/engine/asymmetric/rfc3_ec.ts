@@ -35,7 +35,11 @@ export function signEcdsa(): number {
   const curve = takeCurve(field(wire.ECDSA_SIGN_FIELD_TYPE_OFFSET), curveLengths(wire.ECDSA_SIGN_EC_OFFSET));
   if (typeof curve === "number") return curve;
   const key = makePrivateKey(curve, takeNumber(dLen));
-  if (key === 0n) return STATUS_ERR;
+  return key === 0n ? STATUS_ERR : signPair(key, rLen, sLen, messageLen, hashAlgo);
+}
+
+/** Takes the message from the stream, puts r and s of its signature with an ECDSA or DSA key, and frees the key. */
+export function signPair(key: bigint, rLen: number, sLen: number, messageLen: number, hashAlgo: number): number {
   const digest = digestOf(hashAlgo, takeBytes(messageLen));
   const length = isGood() && typeof digest !== "number" ? signWith(key, digest, null) : -1;
   pkeys.EVP_PKEY_free(key);
@@ -56,14 +60,17 @@ export function verifyEcdsa(): number {
   if (typeof curve === "number") return curve;
   const x = takeNumber(xLen);
   const key = makePublicKey(curve, x, takeNumber(yLen));
-  if (key === 0n) return STATUS_ERR;
-  const status = verifyPair(key, rLen, sLen, messageLen, hashAlgo);
+  return key === 0n ? STATUS_ERR : verifyPair(key, rLen, sLen, messageLen, hashAlgo);
+}
+
+/** Takes r, s and the message from the stream, verifies them with an ECDSA or DSA key, and frees the key. */
+export function verifyPair(key: bigint, rLen: number, sLen: number, messageLen: number, hashAlgo: number): number {
+  const status = verifySignature(key, rLen, sLen, messageLen, hashAlgo);
   pkeys.EVP_PKEY_free(key);
   return status;
 }
 
-/** Takes r, s and the message from the stream and verifies them with an ECDSA or DSA key. */
-export function verifyPair(key: bigint, rLen: number, sLen: number, messageLen: number, hashAlgo: number): number {
+function verifySignature(key: bigint, rLen: number, sLen: number, messageLen: number, hashAlgo: number): number {
   const r = takeNumber(rLen);
   const s = takeNumber(sLen);
   const message = takeBytes(messageLen);

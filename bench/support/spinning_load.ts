@@ -1,60 +1,12 @@
 /**
- * Requests laid out once and submitted again and again: what drivers of the benchmarks keep under way. Each has the
- * five descriptors of a session request (header with parameters, IV, source, destination, status), or as many as its
- * algorithm needs. Looks at no clock.
+ * A driver of the benchmarks that spins: keeps prepared requests under way. Looks at no clock.
  *
  * @module
  */
+import type { Chain } from "../../src/driver/chains.ts";
 import { DriverError } from "../../src/driver/errors.ts";
-import type { EncodedRequest } from "../../src/driver/fields.ts";
-import type { Block, DriverMemory } from "../../src/driver/guest_memory.ts";
 import type { DriverQueue } from "../../src/driver/queue.ts";
 import { STATUS_OK } from "../../src/wire/virtio_crypto.ts";
-
-/** A request in guest memory, prepared on a queue. */
-export interface Chain {
-  /** Its handle. */
-  readonly handle: number;
-  /** Its fields by name; `header` has the parameters in it. */
-  readonly blocks: ReadonlyMap<string, Block>;
-}
-
-function lead(request: EncodedRequest): Uint8Array {
-  const parts = request.readable.filter(({ name }) => name === "header" || name === "para");
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.bytes.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part.bytes, at);
-    at += part.bytes.length;
-  }
-  return bytes;
-}
-
-/** Lays out `request` and prepares it on `queue`, to come back as `token`. Throws {@linkcode DriverError}. */
-export function prepareChain(memory: DriverMemory, queue: DriverQueue, request: EncodedRequest, token: number): Chain {
-  const blocks = new Map<string, Block>();
-  const put = (name: string, bytes: Uint8Array): Block => {
-    const block = memory.alloc(bytes.length);
-    block.bytes.set(bytes);
-    blocks.set(name, block);
-    return block;
-  };
-  const readable = [put("header", lead(request))];
-  for (const { name, bytes } of request.readable) {
-    if (name !== "header" && name !== "para" && bytes.length > 0) readable.push(put(name, bytes));
-  }
-  const writable = request.writable.filter(({ sizeBytes }) => sizeBytes > 0)
-    .map(({ name, sizeBytes }) => put(name, new Uint8Array(sizeBytes)));
-  const handle = queue.prepare(readable, writable, token);
-  if (handle < 0) throw new DriverError(`a queue of ${queue.size} has no room for ${token + 1} chains`);
-  return { handle, blocks };
-}
-
-/** Puts the chain's memory and descriptors back. */
-export function discardChain(memory: DriverMemory, queue: DriverQueue, chain: Chain): void {
-  queue.discard(chain.handle);
-  for (const block of chain.blocks.values()) memory.free(block);
-}
 
 /** A queue that gives nothing back for so long has stopped. */
 const STALL_MS = 5000;

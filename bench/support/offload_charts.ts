@@ -1,0 +1,64 @@
+/**
+ * Charts of what a guest pays for its requests and gets for them.
+ *
+ * @module
+ */
+import { type Axis, type Chart, shortBytes } from "../../src/driver/chart.ts";
+import type { Manner, OffloadTable } from "./offload.ts";
+
+/** The axis of sizes. */
+export const BYTES: Axis = { title: "bytes of a request", scale: "log2", format: shortBytes };
+
+/** A machine without its load, which says something of the moment only. */
+export function where(machine: string): string {
+  return machine.replace(/, load .*$/, "");
+}
+
+/** What a request costs the guest's processor: done there, or handed over. */
+export function guestChart(tables: readonly OffloadTable[], machine: string): Chart {
+  // Handing over costs the same whatever the algorithm is: the first table stands for all.
+  const handedOver = (depth: number): [number, number][] =>
+    tables[0]!.rows.map(({ sizeBytes, offloaded }) => [
+      sizeBytes,
+      offloaded.find((way) => way.manner === "woken" && way.depth === depth)!.guestNs / 1000,
+    ]);
+  return {
+    title: "What a request costs the guest's processor",
+    subtitle: `above a grey line, handing over saves time; guest and device sleep and wake each other; ${
+      where(machine)
+    }`,
+    x: BYTES,
+    y: { title: "microseconds", scale: "log10" },
+    series: [
+      ...tables.map(({ name, rows }) => ({
+        label: `${name} done by the guest`,
+        points: rows.map(({ sizeBytes, bareNs }) => [sizeBytes, bareNs / 1000] as const),
+      })),
+      { label: "handed over one at a time", points: handedOver(1), isReference: true },
+      { label: "handed over 32 at a time", points: handedOver(32), isReference: true },
+    ],
+  };
+}
+
+/** The device's rate as a multiple of what one core does. */
+export function gainChart(tables: readonly OffloadTable[], machine: string, manner: Manner, depth: number): Chart {
+  const sizes = tables.flatMap(({ rows }) => rows.map(({ sizeBytes }) => sizeBytes)).sort((a, b) => a - b);
+  return {
+    title: "The device's rate as a multiple of what one core does",
+    subtitle: `${depth} requests under way, both sides ${manner === "looking" ? "look at the rings" : "sleep"}; ${
+      where(machine)
+    }`,
+    x: BYTES,
+    y: { title: "times OpenSSL alone", scale: "log10" },
+    series: [
+      ...tables.map(({ name, rows }) => ({
+        label: name,
+        points: rows.map(({ sizeBytes, bareNs, offloaded }) => {
+          const way = offloaded.find((one) => one.manner === manner && one.depth === depth)!;
+          return [sizeBytes, bareNs / way.ns] as const;
+        }),
+      })),
+      { label: "one core", points: [[sizes[0]!, 1], [sizes.at(-1)!, 1]], isReference: true },
+    ],
+  };
+}

@@ -1,0 +1,190 @@
+/**
+ * What this host can serve: every algorithm of the specification's tables, and the library behind it or the reason why
+ * there is none. Owns no algorithm itself: it asks the engine's tables as a device does.
+ *
+ * @module
+ */
+import type { AsymmetricDialect } from "../device/dialect.ts";
+import { AEADS, type Catalogue, CIPHERS, HASHES, loadCatalogue, MACS } from "../engine/algorithms.ts";
+import { AKCIPHER_ALGO_MASK } from "../engine/asymmetric/akcipher.ts";
+import * as limits from "../engine/asymmetric/limits.ts";
+import { asymAlgoMask } from "../engine/asymmetric/rfc3.ts";
+import { BURST_HASHES } from "../engine/burst_keys.ts";
+import { loadBurstManager } from "../engine/burst_manager.ts";
+import { type EngineName, ENGINES } from "../engine/engines.ts";
+import { gcryptProblem, gcryptVersion } from "../engine/gcrypt.ts";
+import { ipsecMbProblem, ipsecMbVersion } from "../engine/ipsec_mb.ts";
+import { opensslVersion } from "../engine/openssl.ts";
+import * as akcipher from "../wire/akcipher.ts";
+import * as rfc3 from "../wire/asym_rfc3.ts";
+import * as wire from "../wire/virtio_crypto.ts";
+
+/** The name of a service, as options write it. */
+export type ServiceName = "cipher" | "hash" | "mac" | "aead" | "akcipher";
+
+/** Lengths from `min` to `max`. */
+export interface Range {
+  readonly min: number;
+  readonly max: number;
+}
+
+/** One algorithm. */
+export interface ListedAlgorithm {
+  readonly service: ServiceName;
+  /** Its number in its service. */
+  readonly number: number;
+  readonly name: string;
+  /** Bytes of a symmetric key. */
+  readonly keyBytes?: readonly Range[];
+  /** Bytes of a full digest; 0: as many as are asked for. */
+  readonly digestBytes?: number;
+  /** Bits of an asymmetric key's modulus. */
+  readonly keyBits?: readonly Range[];
+  /** Curves, where keys are points on one. */
+  readonly curves?: readonly string[];
+  /** The library that serves it; undefined: it is not served. */
+  readonly library?: EngineName;
+  /** The library that serves it too, where several requests come at once. */
+  readonly bursts?: EngineName;
+  /** Why it is not served. */
+  readonly reason?: string;
+}
+
+/** A library, as it is found on this host. */
+export interface ListedLibrary {
+  readonly name: EngineName;
+  /** Its version in its own words; undefined: it was not found, or not looked for. */
+  readonly version?: string;
+  /** Why nothing comes from it. */
+  readonly problem?: string;
+}
+
+/** All of it. */
+export interface AlgorithmList {
+  readonly libraries: readonly ListedLibrary[];
+  /** The form of the asymmetric service that is listed. */
+  readonly asymmetric: AsymmetricDialect;
+  readonly algorithms: readonly ListedAlgorithm[];
+}
+
+/** A row of any of the engine's tables. */
+interface Row {
+  readonly engine?: EngineName;
+  readonly algo: number;
+  readonly name: string;
+  readonly keyLens?: ReadonlySet<number>;
+  readonly digestBytes?: number;
+}
+
+/** Ranges without gaps that hold `lengths`. */
+function rangesOf(lengths: ReadonlySet<number>): Range[] {
+  const ranges: { min: number; max: number }[] = [];
+  for (const length of [...lengths].sort((a, b) => a - b)) {
+    const last = ranges.at(-1);
+    if (last?.max === length - 1) last.max = length;
+    else ranges.push({ min: length, max: length });
+  }
+  return ranges;
+}
+
+function libraries(chosen: ReadonlySet<EngineName>): ListedLibrary[] {
+  const found: Readonly<Record<EngineName, () => { problem?: string | undefined; version?: string | undefined }>> = {
+    "openssl": () => ({ version: opensslVersion().replace(/^OpenSSL /, "") }),
+    "ipsec-mb": () => ({ problem: ipsecMbProblem(), version: ipsecMbVersion() }),
+    "gcrypt": () => ({ problem: gcryptProblem(), version: gcryptVersion() }),
+  };
+  return ENGINES.map((name) => {
+    if (!chosen.has(name)) return { name, problem: "left out by --engines" };
+    const { problem, version } = found[name]();
+    return { name, ...(version === undefined ? {} : { version }), ...(problem === undefined ? {} : { problem }) };
+  });
+}
+
+function burstsOf(service: ServiceName, algo: number, catalogue: Catalogue): EngineName | undefined {
+  const known = service === "cipher" ? algo === wire.CIPHER_AES_CBC : service === "mac" && BURST_HASHES.has(algo);
+  return known && catalogue.engines.has("ipsec-mb") && loadBurstManager() !== null ? "ipsec-mb" : undefined;
+}
+
+function symmetric(
+  service: ServiceName,
+  rows: readonly Row[],
+  served: ReadonlyMap<number, Row>,
+  catalogue: Catalogue,
+  found: readonly ListedLibrary[],
+): ListedAlgorithm[] {
+  return rows.map(({ algo, name, keyLens, digestBytes, engine: library = "openssl" }) => {
+    const listed = {
+      service,
+      number: algo,
+      name,
+      ...(keyLens === undefined ? {} : { keyBytes: rangesOf(keyLens) }),
+      ...(digestBytes === undefined ? {} : { digestBytes }),
+    };
+    if (!served.has(algo)) {
+      const problem = found.find((one) => one.name === library)!.problem;
+      return { ...listed, reason: problem ?? "this host's OpenSSL does not have it" };
+    }
+    const bursts = burstsOf(service, algo, catalogue);
+    return { ...listed, library, ...(bursts === undefined ? {} : { bursts }) };
+  });
+}
+
+const RSA_BITS: readonly Range[] = [{ min: limits.RSA_MODULUS_BITS_MIN, max: limits.RSA_MODULUS_BITS_MAX }];
+const DSA_BITS: readonly Range[] = [{ min: limits.DSA_MODULUS_BITS_MIN, max: limits.DSA_MODULUS_BITS_MAX }];
+const DH_BITS: readonly Range[] = [{ min: limits.DH_MODULUS_BITS_MIN, max: limits.DH_MODULUS_BITS_MAX }];
+const NIST_CURVES: readonly string[] = ["P-192", "P-224", "P-256", "P-384", "P-521"];
+const ANY_CURVE: readonly string[] = ["any curve"];
+
+type AsymmetricRow = Pick<ListedAlgorithm, "number" | "name" | "keyBits" | "curves">;
+
+const AKCIPHER_ROWS: readonly AsymmetricRow[] = [
+  { number: akcipher.AKCIPHER_RSA, name: "RSA", keyBits: RSA_BITS },
+  { number: akcipher.AKCIPHER_ECDSA, name: "ECDSA", curves: NIST_CURVES },
+  { number: akcipher.AKCIPHER_ECDSA_UAPI, name: "ECDSA (Linux's number)", curves: NIST_CURVES },
+];
+
+const RFC3_ROWS: readonly AsymmetricRow[] = [
+  { number: rfc3.ASYM_RSA, name: "RSA", keyBits: RSA_BITS },
+  { number: rfc3.ASYM_DSA, name: "DSA", keyBits: DSA_BITS },
+  { number: rfc3.ASYM_DH, name: "DH", keyBits: DH_BITS },
+  { number: rfc3.ASYM_ECDSA, name: "ECDSA", curves: ANY_CURVE },
+  { number: rfc3.ASYM_ECDH, name: "ECDH", curves: ANY_CURVE },
+];
+
+function asymmetricRows(dialect: AsymmetricDialect, chosen: ReadonlySet<EngineName>): ListedAlgorithm[] {
+  const mask = dialect === "rfc3" ? asymAlgoMask() : AKCIPHER_ALGO_MASK;
+  return (dialect === "rfc3" ? RFC3_ROWS : AKCIPHER_ROWS).map((row) => {
+    const listed = { service: "akcipher" as const, ...row };
+    if (dialect === "off") return { ...listed, reason: "left out by --asymmetric=off" };
+    if (!chosen.has("openssl")) return { ...listed, reason: "left out by --engines" };
+    if ((mask >> row.number & 1) === 0) return { ...listed, reason: "this host's OpenSSL does not have it" };
+    return { ...listed, library: "openssl" };
+  });
+}
+
+/** Asks this host's libraries. Throws LibraryMissingError without OpenSSL. */
+export function listAlgorithms(engines: readonly EngineName[], asymmetric: AsymmetricDialect): AlgorithmList {
+  const catalogue = loadCatalogue(engines);
+  const chosen = new Set(engines);
+  const found = libraries(chosen);
+  const list = (service: ServiceName, rows: readonly Row[], served: ReadonlyMap<number, Row>) =>
+    symmetric(service, rows, served, catalogue, found);
+  const undefinedMac: ListedAlgorithm = {
+    service: "mac",
+    number: wire.MAC_CBCMAC_KASUMI_F9,
+    name: "CBCMAC-KASUMI-F9",
+    reason: "no standard says what it is",
+  };
+  const macs = [...list("mac", MACS, catalogue.macs), undefinedMac].sort((a, b) => a.number - b.number);
+  return {
+    libraries: found,
+    asymmetric,
+    algorithms: [
+      ...list("cipher", CIPHERS, catalogue.ciphers),
+      ...list("hash", HASHES, catalogue.hashes),
+      ...macs,
+      ...list("aead", AEADS, catalogue.aeads),
+      ...asymmetricRows(asymmetric, chosen),
+    ],
+  };
+}

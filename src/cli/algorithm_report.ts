@@ -1,0 +1,102 @@
+/**
+ * The list of algorithms for people and for programs. Pure functions from the list to text.
+ *
+ * @module
+ */
+import type { AlgorithmList, ListedAlgorithm, ListedLibrary, Range, ServiceName } from "./algorithm_list.ts";
+
+const NAME_COLUMN = 5;
+const LENGTHS_COLUMN = 29;
+const LIBRARY_COLUMN = 49;
+
+function rangesText(ranges: readonly Range[]): string {
+  return ranges.map(({ min, max }) => min === max ? String(min) : `${min} to ${max}`).join(", ");
+}
+
+/** What the middle column says: lengths of keys, of digests where there are none, or curves. */
+function lengthsText({ keyBytes, keyBits, curves, digestBytes }: ListedAlgorithm): string {
+  if (keyBytes !== undefined) return rangesText(keyBytes);
+  if (keyBits !== undefined) return `${rangesText(keyBits)} bits`;
+  if (curves !== undefined) return curves.length === 1 ? curves[0]! : `${curves[0]} to ${curves.at(-1)}`;
+  if (digestBytes !== undefined) return digestBytes === 0 ? "any" : String(digestBytes);
+  return "-";
+}
+
+function libraryText({ library, bursts, reason }: ListedAlgorithm): string {
+  if (library === undefined) return `not served: ${reason}`;
+  return bursts === undefined ? library : `${library}; ${bursts} in bursts`;
+}
+
+/** Puts each text at its column, with a space at least in front. */
+function columns(...cells: readonly (readonly [column: number, text: string])[]): string {
+  return cells.reduce(
+    (line, [column, text]) => line.padEnd(line === "" ? column : Math.max(column, line.length + 1)) + text,
+    "",
+  );
+}
+
+function algorithmRow(algorithm: ListedAlgorithm): string {
+  const { number, name } = algorithm;
+  return columns(
+    [1, String(number).padStart(3)],
+    [NAME_COLUMN, name],
+    [LENGTHS_COLUMN, lengthsText(algorithm)],
+    [LIBRARY_COLUMN, libraryText(algorithm)],
+  );
+}
+
+function libraryRow({ name, version, problem }: ListedLibrary): string {
+  return columns([0, name], [12, [version, problem && `not used: ${problem}`].filter(Boolean).join(", ")]);
+}
+
+/** A service's heading, and that of its lengths. */
+const TITLES: Readonly<Record<ServiceName, readonly [title: string, lengths: string]>> = {
+  cipher: ["CIPHER", "bytes of key"],
+  hash: ["HASH", "bytes of digest"],
+  mac: ["MAC", "bytes of key"],
+  aead: ["AEAD", "bytes of key"],
+  akcipher: ["AKCIPHER", "keys"],
+};
+
+function serviceText(service: ServiceName, list: AlgorithmList): string {
+  const rows = list.algorithms.filter((algorithm) => algorithm.service === service);
+  const [title, lengths] = TITLES[service];
+  const heading = service === "akcipher" ? `${title} (${list.asymmetric})` : title;
+  const columnHeads = columns([0, heading], [LENGTHS_COLUMN, lengths], [LIBRARY_COLUMN, "served by"]);
+  return [columnHeads, ...rows.map(algorithmRow)].join("\n");
+}
+
+/** The list as a table for people. */
+export function algorithmsText(list: AlgorithmList): string {
+  const served = list.algorithms.filter(({ library }) => library !== undefined).length;
+  return [
+    list.libraries.map(libraryRow).join("\n"),
+    ...(Object.keys(TITLES) as ServiceName[]).map((service) => serviceText(service, list)),
+    `${served} of ${list.algorithms.length} algorithms are served. Chains are any cipher with any hash or MAC.`,
+  ].join("\n\n");
+}
+
+/** The list as JSON: what is not there is null. */
+export function algorithmsJson({ libraries, asymmetric, algorithms }: AlgorithmList): string {
+  return JSON.stringify(
+    {
+      libraries: libraries.map(({ name, version = null, problem = null }) => ({ name, version, problem })),
+      asymmetric,
+      algorithms: algorithms.map((algorithm) => ({
+        service: algorithm.service,
+        number: algorithm.number,
+        name: algorithm.name,
+        served: algorithm.library !== undefined,
+        keyBytes: algorithm.keyBytes ?? null,
+        digestBytes: algorithm.digestBytes ?? null,
+        keyBits: algorithm.keyBits ?? null,
+        curves: algorithm.curves ?? null,
+        library: algorithm.library ?? null,
+        bursts: algorithm.bursts ?? null,
+        reason: algorithm.reason ?? null,
+      })),
+    },
+    null,
+    2,
+  );
+}

@@ -1,0 +1,98 @@
+/**
+ * Command lines, read by a table of options: what was given, once each, as text. Owns the splitting and the errors that
+ * every option can have; what the texts mean is their reader's.
+ *
+ * @module
+ */
+import { parseArgs } from "@std/cli/parse-args";
+
+/** A command line that cannot be obeyed: exit code 2. */
+export class UsageError extends Error {
+  override readonly name = "UsageError";
+}
+
+/** One row of an option table. */
+export interface OptionRow {
+  /** Long name, without dashes. */
+  readonly name: string;
+  /** Short name. */
+  readonly short?: string;
+  /** What stands for the value in the help text; undefined: the option takes none. */
+  readonly value?: string;
+  /** The words that the value may be, or, if `isList`, be a list of; undefined: it is something else. */
+  readonly choices?: readonly string[];
+  /** The value is a list of `choices`, with commas between them. */
+  readonly isList?: boolean;
+  /** It may be given several times. */
+  readonly isRepeated?: boolean;
+  /** The value is the path of a file. */
+  readonly isPath?: boolean;
+  /** What it does: sentences. */
+  readonly help: string;
+  /** More that only the manual page says: sentences. */
+  readonly details?: string;
+}
+
+/** What a command line holds. */
+export interface CommandLine {
+  /** The value of an option that takes one; undefined if it was not given. */
+  text(name: string): string | undefined;
+  /** All values of an option that may be repeated. */
+  texts(name: string): readonly string[];
+  /** True if an option that takes no value was given. */
+  has(name: string): boolean;
+}
+
+/** Splits `args` by the table `rows`; `whose` begins the error about anything else. Throws {@linkcode UsageError}. */
+export function splitCommandLine(args: string[], rows: readonly OptionRow[], whose: string): CommandLine {
+  for (const { name, value } of rows) {
+    const given = args.find((arg) => arg.startsWith(`--${name}=`));
+    if (value === undefined && given !== undefined) throw new UsageError(`--${name} takes no value, as in "${given}"`);
+  }
+  const takingValues = rows.filter(({ value }) => value !== undefined).map(({ name }) => name);
+  const parsed: Record<string, unknown> = parseArgs(args, {
+    string: takingValues,
+    collect: takingValues,
+    boolean: rows.filter(({ value }) => value === undefined).map(({ name }) => name),
+    alias: Object.fromEntries(rows.flatMap(({ name, short }) => short ? [[short, name]] : [])),
+    unknown: (arg: string) => {
+      throw new UsageError(`${whose} "${arg}"`);
+    },
+  });
+  const values = new Map(takingValues.map((name) => [name, (parsed[name] ?? []) as readonly string[]]));
+  const repeated = new Set(rows.filter(({ isRepeated }) => isRepeated).map(({ name }) => name));
+  for (const [name, given] of values) {
+    if (given.length > 1 && !repeated.has(name)) {
+      throw new UsageError(`--${name} was given more than once: give it one value`);
+    }
+    if (given.includes("")) throw new UsageError(`--${name} needs a value`);
+  }
+  return {
+    text: (name) => values.get(name)?.[0],
+    texts: (name) => values.get(name) ?? [],
+    has: (name) => parsed[name] === true,
+  };
+}
+
+/** A whole number from `min` to `max`; `fallback` if there is no `text`. Throws {@linkcode UsageError}. */
+export function integer(name: string, text: string | undefined, fallback: number, min: number, max: number): number {
+  if (text === undefined) return fallback;
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || value < min || value > max) {
+    throw new UsageError(`--${name} takes a whole number from ${min} to ${max}, not "${text}"`);
+  }
+  return value;
+}
+
+/** One of `choices`; `fallback` if there is no `text`. `name` is the option's, with dashes. Throws {@linkcode UsageError}. */
+export function choice<Choice extends string>(
+  name: string,
+  text: string | undefined,
+  fallback: Choice,
+  choices: readonly Choice[],
+): Choice {
+  if (text === undefined) return fallback;
+  const chosen = choices.find((one) => one === text);
+  if (chosen === undefined) throw new UsageError(`${name} takes one of ${choices.join(", ")}, not "${text}"`);
+  return chosen;
+}

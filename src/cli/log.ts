@@ -1,0 +1,40 @@
+/**
+ * The log on standard error: a line for people, or a JSON object a line for programs.
+ *
+ * @module
+ */
+import type { Log, LogLevel } from "../vhost_user/log.ts";
+
+/** `text`: level and message. `json`: an object with time (RFC 3339), level, message, and the socket if it is about one. */
+export type LogFormat = "text" | "json";
+
+/** What is logged, and how. */
+export interface LogOptions {
+  /** The least level that is logged. */
+  readonly level: LogLevel;
+  readonly format: LogFormat;
+}
+
+const LEVELS: readonly LogLevel[] = ["error", "warn", "info", "debug"];
+
+/** One line of the log, without its end. */
+export function logLine(format: LogFormat, level: LogLevel, message: string, socket: string | undefined): string {
+  if (format === "json") {
+    return JSON.stringify({
+      time: new Date().toISOString(),
+      level,
+      message,
+      ...(socket === undefined ? {} : { socket }),
+    });
+  }
+  return `vhost-user-crypto: ${level}: ${socket === undefined ? "" : `${socket}: `}${message}`;
+}
+
+/** A log on standard error. Lines are about `socket`, if there is one; text names it only if `isOneOfSeveral`. */
+export function createLog({ level, format }: LogOptions, socket?: string, isOneOfSeveral = false): Log {
+  const threshold = LEVELS.indexOf(level);
+  const told = format === "json" || isOneOfSeveral ? socket : undefined;
+  return (lineLevel, message) => {
+    if (LEVELS.indexOf(lineLevel) <= threshold) console.error(logLine(format, lineLevel, message, told));
+  };
+}

@@ -1,0 +1,196 @@
+/**
+ * What a queue counts: an array of plain numbers in shared memory with one writer, the isolate that serves the queue.
+ * Anybody may read it at any time and finds each number as it was at some moment; numbers that belong together may be
+ * a request apart. Counting costs no atomics, no allocation and, for most batches, no look at the clock.
+ *
+ * @module
+ */
+import type { Operation } from "../engine/operation.ts";
+import { monotonicNs } from "../os/clock.ts";
+import { STATUS_OK } from "../wire/virtio_crypto.ts";
+import { SERIES_COUNT } from "./series.ts";
+
+/** Statuses that are counted on their own: 0 to 6; all others are counted together, as number 7. */
+export const STATUSES = 8;
+const STATUS_OTHER = 7;
+/** A series has a count for each status, then the bytes of source data and of results of its good requests. */
+export const SOURCE_BYTES: number = STATUSES;
+export const WRITTEN_BYTES: number = STATUSES + 1;
+export const SERIES_NUMBERS: number = STATUSES + 2;
+
+/** Numbers before the series: first the state of the ring, set by {@linkcode QueueCounters.started} and the like. */
+export const STARTED = 0;
+export const PACKED = 1;
+export const RING_SIZE = 2;
+export const POSITION = 3;
+export const FAULT = 4;
+/** Totals. */
+export const KICKS = 8;
+export const CALLS = 9;
+export const BURST_REQUESTS = 10;
+export const POSTED_JOBS = 11;
+export const BATCH_NS = 12;
+export const JOB_NS = 13;
+/** Batches by size: up to 1, 2, 4, … 128 requests. */
+export const BATCH_SIZES = 16;
+export const BATCH_SIZE_BUCKETS = 8;
+/** Durations: up to 1.024 µs, twice as long, and so on; the last bucket is for all that are longer. */
+export const DURATION_BUCKETS = 25;
+export const DURATION_UNIT_NS = 1024;
+/** Of requests, one for each request of a measured batch. */
+export const BATCH_DURATIONS: number = BATCH_SIZES + BATCH_SIZE_BUCKETS;
+/** Of asymmetric jobs. */
+export const JOB_DURATIONS: number = BATCH_DURATIONS + DURATION_BUCKETS;
+export const FIRST_SERIES: number = JOB_DURATIONS + DURATION_BUCKETS;
+
+/**
+ * One batch in so many is measured: a look at the clock can take as long as a tenth of a small request. The number is
+ * a prime so that it does not fall into step with a driver's rounds, which are powers of two.
+ */
+const BATCHES_PER_MEASUREMENT = 61;
+
+/** A queue's numbers. */
+export type CounterMemory = Float64Array<SharedArrayBuffer>;
+
+/** Makes the numbers of a queue, all 0. */
+export function createCounterMemory(): CounterMemory {
+  return new Float64Array(new SharedArrayBuffer(8 * (FIRST_SERIES + SERIES_NUMBERS * SERIES_COUNT)));
+}
+
+/** The smallest n with 2^n at least `value`; 0 for 1 and less. */
+function bucketOf(value: number): number {
+  return value <= 1 ? 0 : 32 - Math.clz32(value - 1);
+}
+
+/** The bucket of a duration. */
+function durationBucketOf(ns: number): number {
+  const bucket = bucketOf(Math.ceil(ns / DURATION_UNIT_NS));
+  return bucket < DURATION_BUCKETS ? bucket : DURATION_BUCKETS - 1;
+}
+
+/** Counts for a queue: the writing side. */
+export class QueueCounters {
+  readonly #numbers: CounterMemory;
+  #untilMeasured = 0;
+  #isMeasured = false;
+  #takenNs = 0;
+  /** What the good requests of one series have come to since the last time they were counted in. */
+  #series = 0;
+  #run = 0;
+  #sourceBytes = 0;
+  #writtenBytes = 0;
+  #inBursts = 0;
+
+  /** Counts into `numbers`, of which there is no other writer. */
+  constructor(numbers: CounterMemory) {
+    this.#numbers = numbers;
+  }
+
+  /** The ring is served from now on. */
+  started(packed: boolean, size: number, position: number): void {
+    const numbers = this.#numbers;
+    numbers[PACKED] = packed ? 1 : 0;
+    numbers[RING_SIZE] = size;
+    numbers[POSITION] = position;
+    numbers[FAULT] = 0;
+    numbers[STARTED] = 1;
+  }
+
+  /** It is not any more. */
+  stopped(position: number): void {
+    this.#numbers[POSITION] = position;
+    this.#numbers[STARTED] = 0;
+  }
+
+  /** It has broken: one of the RING_ faults. */
+  broke(fault: number): void {
+    this.#numbers[FAULT] = fault;
+  }
+
+  /** The driver has kicked so often. */
+  kicked(times: number): void {
+    this.#numbers[KICKS]! += times;
+  }
+
+  /** The driver has been notified. */
+  called(): void {
+    this.#numbers[CALLS]! += 1;
+  }
+
+  /** A batch of `count` requests has been taken from the ring. */
+  batchTaken(count: number): void {
+    this.#numbers[BATCH_SIZES + bucketOf(count)]! += 1;
+    if (--this.#untilMeasured > 0) return;
+    this.#untilMeasured = BATCHES_PER_MEASUREMENT;
+    this.#isMeasured = true;
+    this.#takenNs = monotonicNs();
+  }
+
+  /** Of the batch taken last, `count` requests have been completed; the others have become jobs. */
+  batchCompleted(count: number, position: number): void {
+    this.#numbers[POSITION] = position;
+    if (this.#isMeasured) this.#measure(count);
+  }
+
+  #measure(count: number): void {
+    const ns = monotonicNs() - this.#takenNs;
+    this.#isMeasured = false;
+    this.#numbers[BATCH_DURATIONS + durationBucketOf(ns)]! += count;
+    this.#numbers[BATCH_NS]! += ns * count;
+  }
+
+  /**
+   * `operation` has been answered with `status`. Neighbours of one series are summed up first: that is most of a batch,
+   * and shared memory is far.
+   */
+  request(operation: Operation, status: number): void {
+    if (status !== STATUS_OK) {
+      this.#count(operation.series, status, 1, 0, 0);
+      return;
+    }
+    if (operation.series !== this.#series) {
+      this.sumUp();
+      this.#series = operation.series;
+    }
+    this.#run++;
+    this.#sourceBytes += operation.src.length;
+    this.#writtenBytes += operation.written;
+    if (operation.isExecuted) this.#inBursts++;
+  }
+
+  /** Counts in what {@linkcode request} has summed up: at the end of a batch. */
+  sumUp(): void {
+    if (this.#run > 0) this.#count(this.#series, STATUS_OK, this.#run, this.#sourceBytes, this.#writtenBytes);
+    if (this.#inBursts > 0) this.#numbers[BURST_REQUESTS]! += this.#inBursts;
+    this.#run = 0;
+    this.#sourceBytes = 0;
+    this.#writtenBytes = 0;
+    this.#inBursts = 0;
+  }
+
+  /** A control request has been answered. */
+  control(series: number, status: number): void {
+    this.#count(series, status, 1, 0, 0);
+  }
+
+  /** So many requests have become jobs. */
+  jobsPosted(count: number): void {
+    this.#numbers[POSTED_JOBS]! += count;
+  }
+
+  /** A request that had become a job has been answered after `ns`. */
+  jobDone(series: number, status: number, sourceBytes: number, writtenBytes: number, ns: number): void {
+    this.#count(series, status, 1, sourceBytes, writtenBytes);
+    this.#numbers[JOB_DURATIONS + durationBucketOf(ns)]! += 1;
+    this.#numbers[JOB_NS]! += ns;
+  }
+
+  #count(series: number, status: number, times: number, sourceBytes: number, writtenBytes: number): void {
+    const numbers = this.#numbers;
+    const at = FIRST_SERIES + SERIES_NUMBERS * series;
+    numbers[at + (status < STATUS_OTHER ? status : STATUS_OTHER)]! += times;
+    if (status !== STATUS_OK) return;
+    numbers[at + SOURCE_BYTES]! += sourceBytes;
+    numbers[at + WRITTEN_BYTES]! += writtenBytes;
+  }
+}

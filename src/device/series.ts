@@ -1,0 +1,102 @@
+/**
+ * What requests are counted as: a number for each pair of service and algorithm, dense enough to index an array by.
+ * Only numbers that the device serves have their own; whatever else a guest names is an unknown algorithm of its
+ * service, so that no guest can make counters grow.
+ *
+ * @module
+ */
+import {
+  isKeyed,
+  KIND_AEAD,
+  KIND_AKCIPHER,
+  KIND_CHAIN,
+  KIND_CIPHER,
+  KIND_HASH,
+  KIND_MAC,
+  type Parameters,
+} from "../engine/operation.ts";
+import { SERVICE_AEAD, SERVICE_AKCIPHER, SERVICE_CIPHER, SERVICE_HASH, SERVICE_MAC } from "../wire/virtio_crypto.ts";
+
+/** One above the largest number of each kind of algorithm; number 0 stands for an unknown one. */
+const CIPHERS_END = 16;
+export const HASHES_END = 16;
+const MACS_END = 64;
+const AEADS_END = 4;
+const AKCIPHERS_END = 4;
+/** The algorithms of the asymmetric RFC. */
+const RFC3_END = 8;
+
+/** First series of each service; the number of the algorithm is added. */
+export const SERIES_UNKNOWN = 0;
+export const SERIES_CIPHER = 1;
+export const SERIES_HASH: number = SERIES_CIPHER + CIPHERS_END;
+export const SERIES_MAC: number = SERIES_HASH + HASHES_END;
+export const SERIES_AEAD: number = SERIES_MAC + MACS_END;
+export const SERIES_AKCIPHER: number = SERIES_AEAD + AEADS_END;
+export const SERIES_RFC3: number = SERIES_AKCIPHER + AKCIPHERS_END;
+/** Chains: a row of digests, hashes before MACs, for each cipher. */
+export const SERIES_CHAIN: number = SERIES_RFC3 + RFC3_END;
+export const CHAIN_DIGESTS: number = HASHES_END + MACS_END;
+/** Control requests: a service, or {@linkcode SERVICES} for an unknown one, is added. */
+export const SERVICES = 5;
+export const SERIES_CREATE: number = SERIES_CHAIN + CIPHERS_END * CHAIN_DIGESTS;
+export const SERIES_DESTROY: number = SERIES_CREATE + SERVICES + 1;
+export const SERIES_OTHER_CONTROL: number = SERIES_DESTROY + SERVICES + 1;
+/** Series altogether. */
+export const SERIES_COUNT: number = SERIES_OTHER_CONTROL + SERVICES + 1;
+
+/** `algo`, or 0 if it is not below `end`. */
+function known(algo: number, end: number): number {
+  return algo < end ? algo : 0;
+}
+
+/** The series of requests with `parameters`. */
+export function seriesOf(parameters: Parameters): number {
+  const { algo, hashAlgo } = parameters;
+  switch (parameters.kind) {
+    case KIND_CIPHER:
+      return SERIES_CIPHER + known(algo, CIPHERS_END);
+    case KIND_HASH:
+      return SERIES_HASH + known(hashAlgo, HASHES_END);
+    case KIND_MAC:
+      return SERIES_MAC + known(hashAlgo, MACS_END);
+    case KIND_AEAD:
+      return SERIES_AEAD + known(algo, AEADS_END);
+    case KIND_AKCIPHER:
+      return SERIES_AKCIPHER + known(algo, AKCIPHERS_END);
+    case KIND_CHAIN: {
+      const digest = isKeyed(parameters) ? HASHES_END + known(hashAlgo, MACS_END) : known(hashAlgo, HASHES_END);
+      return SERIES_CHAIN + known(algo, CIPHERS_END) * CHAIN_DIGESTS + digest;
+    }
+    default:
+      return SERIES_UNKNOWN;
+  }
+}
+
+/** The series of data requests of `service` whose algorithm is not known (yet). */
+export function seriesOfService(service: number): number {
+  switch (service) {
+    case SERVICE_CIPHER:
+      return SERIES_CIPHER;
+    case SERVICE_HASH:
+      return SERIES_HASH;
+    case SERVICE_MAC:
+      return SERIES_MAC;
+    case SERVICE_AEAD:
+      return SERIES_AEAD;
+    case SERVICE_AKCIPHER:
+      return SERIES_AKCIPHER;
+    default:
+      return SERIES_UNKNOWN;
+  }
+}
+
+/** The series of asymmetric jobs with algorithm `algo`, of the asymmetric RFC or of the ratified service. */
+export function seriesOfJob(isRfc3: boolean, algo: number): number {
+  return isRfc3 ? SERIES_RFC3 + known(algo >>> 0, RFC3_END) : SERIES_AKCIPHER + known(algo >>> 0, AKCIPHERS_END);
+}
+
+/** The series of control requests that create (`SERIES_CREATE`, …) something of `service`. */
+export function seriesOfControl(first: number, service: number): number {
+  return first + (service < SERVICES ? service : SERVICES);
+}

@@ -1,0 +1,134 @@
+/**
+ * A benchmark's rows for people, for programs, and as charts. Pure functions.
+ *
+ * @module
+ */
+import { loadAverages } from "../../os/processor.ts";
+import { type Axis, type Chart, drawCharts, type Series, shortBytes } from "../chart.ts";
+import type { BenchmarkOptions, Figures, Row } from "./benchmark.ts";
+
+const COLUMNS: readonly (readonly [title: string, width: number])[] = [
+  ["algorithm", -22],
+  ["bytes", 8],
+  ["depth", 7],
+  ["requests/s", 12],
+  ["MiB/s", 10],
+  ["x bare", 8],
+  ["kicks/req", 11],
+  ["calls/req", 11],
+  ["p50 us", 10],
+  ["p99 us", 10],
+  ["driver ns", 11],
+];
+
+function cells(texts: readonly string[]): string {
+  return texts.map((text, i) => {
+    const width = COLUMNS[i]![1];
+    return width < 0 ? text.padEnd(-width) : text.padStart(width);
+  }).join("").trimEnd();
+}
+
+/** The heading of {@linkcode rowText}. */
+export const ROW_HEADING: string = cells(COLUMNS.map(([title]) => title));
+
+/** `value` with three digits that mean something. */
+function digits(value: number): string {
+  if (value >= 100) return value.toFixed(0);
+  return value >= 10 ? value.toFixed(1) : value.toFixed(2);
+}
+
+/** One combination's line. */
+export function rowText({ algorithm, sizeBytes, depth, outcome, detail, figures }: Row): string {
+  const head = [algorithm, String(sizeBytes), String(depth)];
+  if (figures === undefined) return `${cells(head)}  ${outcome === "wrong" ? "WRONG" : outcome}: ${detail}`;
+  return cells([
+    ...head,
+    figures.requestsPerSecond.toFixed(0),
+    digits(figures.mibPerSecond),
+    figures.timesBare === undefined ? "-" : figures.timesBare.toFixed(2),
+    figures.kicksPerRequest.toFixed(3),
+    figures.callsPerRequest.toFixed(3),
+    digits(figures.latencyUs.p50),
+    digits(figures.latencyUs.p99),
+    figures.driverNsPerRequest.toFixed(0),
+  ]);
+}
+
+/** What the columns mean, and how the answers were checked. */
+export function legendText(rows: readonly Row[]): string {
+  const sum = (of: (figures: Figures) => number) => rows.reduce((n, { figures }) => n + (figures ? of(figures) : 0), 0);
+  const [computed, repeated] = [sum((one) => one.answersComputed), sum((one) => one.answersRepeated)];
+  const wrong = rows.filter(({ outcome }) => outcome === "wrong").length;
+  return [
+    "x bare: times OpenSSL's rate on one core here, one request after the other; driver ns: this thread's processor time.",
+    `answers: ${computed} as computed here, ${repeated} the same again (nothing here computes them), ` +
+    `${wrong === 0 ? "none" : `${wrong} combinations`} wrong`,
+  ].join("\n");
+}
+
+/** The machine, as far as figures depend on it. */
+export function machineText(): string {
+  const load = loadAverages().map((value) => value.toFixed(2)).join(" ");
+  return `${navigator.hardwareConcurrency} processors, load ${load}`;
+}
+
+/** Everything, for programs. */
+export function benchmarkJson(options: BenchmarkOptions, machine: string, rows: readonly Row[]): string {
+  return JSON.stringify({ machine, options, rows }, null, 2);
+}
+
+/** The lines of one chart: a line for each algorithm, its points those of the rows that `of` has something to say of. */
+function seriesOf(
+  rows: readonly Row[],
+  x: (row: Row) => number,
+  y: (figures: Figures) => number | undefined,
+): Series[] {
+  return [...new Set(rows.map(({ algorithm }) => algorithm))].map((label) => ({
+    label,
+    points: rows.filter(({ algorithm }) => algorithm === label).flatMap((row): [number, number][] => {
+      const value = row.figures && y(row.figures);
+      return value === undefined ? [] : [[x(row), value]];
+    }),
+  })).filter(({ points }) => points.length > 0);
+}
+
+/** Charts of `rows` as an SVG document: what varies decides which. */
+export function benchmarkSvg(options: BenchmarkOptions, machine: string, rows: readonly Row[]): string {
+  const { sizes, depths, queues, mode } = options;
+  const [largest, deepest, shallowest] = [Math.max(...sizes), Math.max(...depths), Math.min(...depths)];
+  const how = `${mode === "fixed" ? "session" : mode} mode, ${queues} queue${queues === 1 ? "" : "s"}; ${machine}`;
+  const bySize: Axis = { title: "bytes of a request", scale: "log2", format: shortBytes };
+  const byDepth: Axis = { title: "requests under way", scale: "log2" };
+  const rate: Axis = { title: "requests/s", scale: "log10" };
+  const charts: Chart[] = [];
+  if (sizes.length > 1 || depths.length === 1) {
+    const own = rows.filter(({ depth }) => depth === deepest);
+    const series = seriesOf(own, ({ sizeBytes }) => sizeBytes, ({ mibPerSecond }) => mibPerSecond);
+    const title = `Throughput by size, ${deepest} under way`;
+    charts.push({ title, subtitle: how, x: bySize, y: { title: "MiB/s", scale: "log10" }, series });
+    const compared = seriesOf(own, ({ sizeBytes }) => sizeBytes, ({ timesBare }) => timesBare);
+    if (compared.length > 0) {
+      const reference: Series = { label: "bare OpenSSL", points: sizes.map((size) => [size, 1]), isReference: true };
+      const y: Axis = { title: "times bare OpenSSL", scale: "log10" };
+      charts.push({ title: `The same as a multiple of bare OpenSSL`, x: bySize, y, series: [...compared, reference] });
+    }
+  }
+  if (depths.length > 1) {
+    const own = rows.filter(({ sizeBytes }) => sizeBytes === largest || !sizes.includes(sizeBytes));
+    const series = seriesOf(own, ({ depth }) => depth, ({ requestsPerSecond }) => requestsPerSecond);
+    charts.push({
+      title: `Requests a second by depth, ${shortBytes(largest)}`,
+      subtitle: how,
+      x: byDepth,
+      y: rate,
+      series,
+    });
+  }
+  if (sizes.length > 1) {
+    const own = rows.filter(({ depth }) => depth === shallowest);
+    const series = seriesOf(own, ({ sizeBytes }) => sizeBytes, ({ latencyUs }) => latencyUs.p50);
+    const title = `Latency by size, median, ${shallowest} under way`;
+    charts.push({ title, subtitle: how, x: bySize, y: { title: "microseconds", scale: "log10" }, series });
+  }
+  return drawCharts(charts);
+}

@@ -1,0 +1,56 @@
+/**
+ * Requests laid out once and submitted again and again: what a driver keeps under way that measures. Each has the
+ * descriptors of a session request as Linux makes it (header with parameters, IV, source, destination, status), or as
+ * many as its algorithm needs. Looks at no clock.
+ *
+ * @module
+ */
+import { DriverError } from "./errors.ts";
+import type { EncodedRequest } from "./fields.ts";
+import type { Block, DriverMemory } from "./guest_memory.ts";
+import type { DriverQueue } from "./queue.ts";
+
+/** A request in guest memory, prepared on a queue. */
+export interface Chain {
+  /** Its handle. */
+  readonly handle: number;
+  /** Its fields by name; `header` has the parameters in it. */
+  readonly blocks: ReadonlyMap<string, Block>;
+}
+
+function lead(request: EncodedRequest): Uint8Array {
+  const parts = request.readable.filter(({ name }) => name === "header" || name === "para");
+  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.bytes.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part.bytes, at);
+    at += part.bytes.length;
+  }
+  return bytes;
+}
+
+/** Lays out `request` and prepares it on `queue`, to come back as `token`. Throws {@linkcode DriverError}. */
+export function prepareChain(memory: DriverMemory, queue: DriverQueue, request: EncodedRequest, token: number): Chain {
+  const blocks = new Map<string, Block>();
+  const put = (name: string, bytes: Uint8Array): Block => {
+    const block = memory.alloc(bytes.length);
+    block.bytes.set(bytes);
+    blocks.set(name, block);
+    return block;
+  };
+  const readable = [put("header", lead(request))];
+  for (const { name, bytes } of request.readable) {
+    if (name !== "header" && name !== "para" && bytes.length > 0) readable.push(put(name, bytes));
+  }
+  const writable = request.writable.filter(({ sizeBytes }) => sizeBytes > 0)
+    .map(({ name, sizeBytes }) => put(name, new Uint8Array(sizeBytes)));
+  const handle = queue.prepare(readable, writable, token);
+  if (handle < 0) throw new DriverError(`a queue of ${queue.size} has no room for ${token + 1} chains`);
+  return { handle, blocks };
+}
+
+/** Puts the chain's memory and descriptors back. */
+export function discardChain(memory: DriverMemory, queue: DriverQueue, chain: Chain): void {
+  queue.discard(chain.handle);
+  for (const block of chain.blocks.values()) memory.free(block);
+}

@@ -1,0 +1,148 @@
+/**
+ * Looks an engine module's description over before anything relies on it. The compiler has not always seen it.
+ *
+ * @module
+ */
+import { AUTH_KEY_BYTES_MAX, CIPHER_KEY_BYTES_MAX, IV_BYTES_MAX } from "../operation.ts";
+import { AEADS, CIPHERS, HASHES, MACS } from "../algorithms.ts";
+import { MAC_CBCMAC_KASUMI_F9 } from "../../wire/virtio_crypto.ts";
+import { type EngineModule, EngineModuleError } from "./description.ts";
+
+/** Bytes of a block and of a digest, at most. */
+const BLOCK_BYTES_MAX = 4096;
+/** Bytes of a tag, at most. */
+export const TAG_BYTES_MAX = 64;
+
+interface Range {
+  readonly min: number;
+  readonly max: number;
+}
+
+/** What the algorithms of one service must be like. */
+interface ServiceRules {
+  /** What people call one. */
+  readonly noun: string;
+  /** The numbers that the specification has. */
+  readonly algos: readonly number[];
+  /** Properties that are whole numbers. */
+  readonly numbers: Readonly<Record<string, Range>>;
+  /** Properties that are lists of them, not empty. */
+  readonly lists: Readonly<Record<string, Range>>;
+  /** Those of the above that may be left out. */
+  readonly optional: readonly string[];
+}
+
+const numbersOf = (rows: readonly { readonly algo: number }[]) => rows.map(({ algo }) => algo);
+const CIPHER_KEYS: Range = { min: 1, max: CIPHER_KEY_BYTES_MAX };
+const IV: Range = { min: 0, max: IV_BYTES_MAX };
+
+const SERVICES: Readonly<Record<Exclude<keyof EngineModule, "name">, ServiceRules>> = {
+  ciphers: {
+    noun: "cipher",
+    algos: numbersOf(CIPHERS),
+    numbers: { ivLen: IV, blockBytes: { min: 1, max: BLOCK_BYTES_MAX } },
+    lists: { keyLens: CIPHER_KEYS },
+    optional: ["blockBytes"],
+  },
+  hashes: {
+    noun: "hash",
+    algos: numbersOf(HASHES),
+    numbers: { digestBytes: { min: 0, max: BLOCK_BYTES_MAX } },
+    lists: {},
+    optional: [],
+  },
+  macs: {
+    noun: "mac",
+    algos: [...numbersOf(MACS), MAC_CBCMAC_KASUMI_F9],
+    numbers: { digestBytes: { min: 1, max: BLOCK_BYTES_MAX } },
+    lists: { keyLens: { min: 0, max: AUTH_KEY_BYTES_MAX } },
+    optional: [],
+  },
+  aeads: {
+    noun: "aead",
+    algos: numbersOf(AEADS),
+    numbers: {},
+    lists: { keyLens: CIPHER_KEYS, ivLens: IV, tagLens: { min: 1, max: TAG_BYTES_MAX } },
+    optional: [],
+  },
+};
+
+type Unchecked = Readonly<Record<string, unknown>>;
+
+/** What a value is, for people: itself if it is short. */
+function show(value: unknown): string {
+  if (typeof value === "function") return "a function";
+  if (typeof value === "object" && value !== null) return Array.isArray(value) ? "a list" : "an object";
+  return typeof value === "string" ? JSON.stringify(value.slice(0, 60)) : String(value);
+}
+
+function isIn(value: unknown, { min, max }: Range): boolean {
+  return Number.isInteger(value) && (value as number) >= min && (value as number) <= max;
+}
+
+function isObject(value: unknown): value is Unchecked {
+  return typeof value === "object" && value !== null;
+}
+
+/** What is wrong with the names of properties, if anything: a misspelt one would be ignored in silence. */
+function strangerIn(value: Unchecked, known: readonly string[]): string | undefined {
+  const stranger = Object.keys(value).find((name) => !known.includes(name));
+  return stranger === undefined ? undefined : `has no property "${stranger}": it knows ${known.join(", ")}`;
+}
+
+/** What is wrong with one algorithm, if anything: a phrase that follows its name. */
+function algorithmProblem(algorithm: Unchecked, rules: ServiceRules): string | undefined {
+  const { algos, numbers, lists, optional } = rules;
+  if (!algos.includes(algorithm["algo"] as number)) {
+    return `is no ${rules.noun} of the specification, which has the numbers ${algos.join(", ")}`;
+  }
+  for (const [name, range] of Object.entries(numbers)) {
+    const value = algorithm[name];
+    if (value === undefined && optional.includes(name)) continue;
+    if (!isIn(value, range)) {
+      return `needs as ${name} a number of bytes from ${range.min} to ${range.max}, not ${show(value)}`;
+    }
+  }
+  for (const [name, range] of Object.entries(lists)) {
+    const list = algorithm[name];
+    const bad = Array.isArray(list) ? list.find((value) => !isIn(value, range)) : list;
+    if (Array.isArray(list) && list.length > 0 && list.every((value) => isIn(value, range))) continue;
+    const found = Array.isArray(list) && list.length === 0 ? "an empty list" : show(bad);
+    return `needs as ${name} a list of numbers of bytes from ${range.min} to ${range.max}, not ${found}`;
+  }
+  const { direct, create } = algorithm;
+  if (direct !== undefined && typeof direct !== "boolean") return `needs as direct true or false, not ${show(direct)}`;
+  if (typeof create !== "function") return `needs as create a function, not ${show(create)}`;
+  return strangerIn(algorithm, ["algo", "direct", "create", ...Object.keys(numbers), ...Object.keys(lists)]);
+}
+
+/** Checks what the module at `url` exports as its default. Throws {@linkcode EngineModuleError}. */
+export function checkDescription(description: unknown, url: string): EngineModule {
+  const refuse = (problem: string): never => {
+    throw new EngineModuleError(`engine module ${url} ${problem}`);
+  };
+  if (!isObject(description)) return refuse(`has to export an EngineModule as its default, not ${show(description)}`);
+  const { name } = description;
+  if (typeof name !== "string" || !/^[\w.-]{1,40}$/.test(name)) {
+    refuse(`needs a name of 1 to 40 letters, digits, ".", "_" and "-", not ${show(name)}`);
+  }
+  const stranger = strangerIn(description, ["name", ...Object.keys(SERVICES)]);
+  if (stranger !== undefined) refuse(stranger);
+  let count = 0;
+  for (const [service, rules] of Object.entries(SERVICES)) {
+    const algorithms = description[service] ?? [];
+    if (!Array.isArray(algorithms)) return refuse(`needs as ${service} a list, not ${show(algorithms)}`);
+    const seen = new Set<unknown>();
+    for (const algorithm of algorithms) {
+      if (!isObject(algorithm)) return refuse(`has ${show(algorithm)} among its ${service}`);
+      const what = `${rules.noun} ${show(algorithm["algo"])}`;
+      const problem = algorithmProblem(algorithm, rules);
+      if (problem !== undefined) refuse(`is refused: its ${what} ${problem}`);
+      if (seen.has(algorithm["algo"])) refuse(`is refused: it has ${what} twice`);
+      seen.add(algorithm["algo"]);
+      count++;
+    }
+  }
+  if (count === 0) refuse(`has no algorithms: it needs some of ${Object.keys(SERVICES).join(", ")}`);
+  return description as unknown as EngineModule;
+}

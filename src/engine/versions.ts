@@ -1,0 +1,21 @@
+/**
+ * The libraries that algorithms come from, with their versions, for people.
+ *
+ * @module
+ */
+import { loadCatalogue } from "./algorithms.ts";
+import type { EngineName } from "./engines.ts";
+import { gcryptVersion } from "./gcrypt.ts";
+import { ipsecMbVersion } from "./ipsec_mb.ts";
+import { opensslVersion } from "./openssl.ts";
+
+const NAMES: Readonly<Record<EngineName, () => string>> = {
+  openssl: opensslVersion,
+  "ipsec-mb": () => `libIPSec_MB ${ipsecMbVersion()}`,
+  gcrypt: () => `libgcrypt ${gcryptVersion()}`,
+};
+
+/** The libraries of this isolate's catalogue in their own words; OpenSSL is the first, if it is there. */
+export function libraryVersions(): string[] {
+  return [...loadCatalogue().engines].map((engine) => NAMES[engine]());
+}

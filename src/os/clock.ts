@@ -1,0 +1,29 @@
+/**
+ * Clocks in nanoseconds: a third of the price of `performance.now()`, and not rounded.
+ *
+ * @module
+ */
+import { libc } from "../../ffi/libc.ts";
+import { mapAnonymous } from "./memory_map.ts";
+
+const { clock_gettime } = libc;
+
+const CLOCK_MONOTONIC = 1;
+const CLOCK_THREAD_CPUTIME_ID = 3;
+
+/** struct timespec: seconds, nanoseconds, 8 bytes each. Of the seconds, 32 bits last for 136 years of uptime. */
+const timespec = mapAnonymous(16);
+const words = new Uint32Array(timespec.buffer);
+const ADDRESS = BigInt(timespec.address);
+
+/** Nanoseconds since an arbitrary moment, the same in all isolates of the machine. */
+export function monotonicNs(): number {
+  clock_gettime(CLOCK_MONOTONIC, BigInt.asUintN(64, ADDRESS));
+  return words[0]! * 1e9 + words[2]!;
+}
+
+/** Nanoseconds that this thread has run, in user space and in the kernel. */
+export function threadTimeNs(): number {
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, BigInt.asUintN(64, ADDRESS));
+  return words[0]! * 1e9 + words[2]!;
+}

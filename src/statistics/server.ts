@@ -1,0 +1,212 @@
+/**
+ * The statistics socket. It speaks HTTP/1.0 to whoever sends a request: `/` and `/metrics` are the exposition for
+ * Prometheus, `/json` is the snapshot itself. Whoever closes its side without a word, or says nothing for half a
+ * second, gets the exposition as it is, without a header.
+ *
+ * Clients are strangers: a few at a time, the oldest has to go when there are more, each has a few seconds and a few
+ * kilobytes, and ten snapshots a second are made at most, however many ask.
+ *
+ * @module
+ */
+import { SystemError } from "../os/errno.ts";
+import { setNonBlocking } from "../os/event_fd.ts";
+import { EventLoop } from "../os/event_loop.ts";
+import { ByteStream } from "../os/byte_stream.ts";
+import { ListeningSocket, type SocketPath } from "../os/listening_socket.ts";
+import { acceptUnix } from "../os/unix_socket.ts";
+import { PROMETHEUS_CONTENT_TYPE, prometheusText } from "./prometheus.ts";
+import type { Snapshot } from "./snapshot.ts";
+
+/** Clients served at once. */
+const CLIENTS_MAX = 8;
+/** Clients that may wait to be accepted. */
+const BACKLOG = 64;
+/** Bytes of a request. */
+const REQUEST_BYTES_MAX = 8192;
+/** How long a client may take altogether. */
+const CLIENT_MS = 5000;
+/** How long to wait for a first word. */
+const SILENCE_MS = 500;
+/** How long to wait after accepting has failed. */
+const PAUSE_MS = 100;
+/** For how long a snapshot is good enough, in milliseconds and in the time that it took: data paths come first. */
+const SNAPSHOT_MS = 100;
+const SNAPSHOT_REST = 20;
+
+/** What a client asked for, and how. */
+interface Answer {
+  readonly status: string;
+  readonly type: string;
+  readonly body: string;
+}
+
+/** What is given out. */
+interface Texts {
+  readonly metrics: string;
+  readonly json: string;
+}
+
+/** One client, from accept to close. */
+class Client {
+  readonly #stream: ByteStream;
+  readonly #loop: EventLoop;
+  readonly #texts: () => Texts;
+  readonly #onEnd: (client: Client) => void;
+  readonly #timers: readonly ReturnType<typeof setTimeout>[];
+  #request = "";
+  #isAnswering = false;
+  #rest: Uint8Array = new Uint8Array();
+
+  constructor(fd: number, loop: EventLoop, texts: () => Texts, onEnd: (client: Client) => void) {
+    this.#stream = new ByteStream(fd);
+    this.#loop = loop;
+    this.#texts = texts;
+    this.#onEnd = onEnd;
+    this.#timers = [
+      setTimeout(() => this.end(), CLIENT_MS),
+      setTimeout(() => this.#request === "" && !this.#isAnswering && this.#sendPlain(), SILENCE_MS),
+    ];
+    loop.watch(fd, () => this.#receive());
+  }
+
+  /** Closes the connection, whatever is still to be said. */
+  end(): void {
+    for (const timer of this.#timers) clearTimeout(timer);
+    this.#loop.unwatch(this.#stream.fd);
+    this.#stream.close();
+    this.#onEnd(this);
+  }
+
+  #receive(): void {
+    let bytes: Uint8Array | undefined;
+    try {
+      bytes = this.#stream.read(REQUEST_BYTES_MAX);
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      return this.end();
+    }
+    if (bytes === undefined) return;
+    if (bytes.length === 0) return this.#request === "" ? this.#sendPlain() : this.#answer();
+    this.#request += new TextDecoder("latin1").decode(bytes);
+    if (/\r?\n\r?\n/.test(this.#request) || this.#request.length > REQUEST_BYTES_MAX) this.#answer();
+  }
+
+  #sendPlain(): void {
+    this.#send(this.#texts().metrics);
+  }
+
+  #answer(): void {
+    const { status, type, body } = answerTo(this.#request, this.#texts);
+    const bytes = new TextEncoder().encode(body);
+    const header = `HTTP/1.0 ${status}\r\nContent-Type: ${type}\r\nContent-Length: ${bytes.length}\r\n` +
+      "Cache-Control: no-store\r\nConnection: close\r\n\r\n";
+    this.#send(this.#request.startsWith("HEAD ") ? header : header + body);
+  }
+
+  #send(text: string): void {
+    this.#isAnswering = true;
+    this.#loop.unwatch(this.#stream.fd);
+    this.#rest = new TextEncoder().encode(text);
+    this.#loop.watch(this.#stream.fd, () => this.#sendMore(), true);
+  }
+
+  #sendMore(): void {
+    try {
+      this.#rest = this.#rest.subarray(this.#stream.write(this.#rest));
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      return this.end();
+    }
+    if (this.#rest.length === 0) this.end();
+  }
+}
+
+function refusal(status: string, text: string): Answer {
+  return { status, type: "text/plain; charset=utf-8", body: text + "\n" };
+}
+
+function answerTo(request: string, texts: () => Texts): Answer {
+  if (request.length > REQUEST_BYTES_MAX) {
+    return refusal("431 Request Header Fields Too Large", `a request has at most ${REQUEST_BYTES_MAX} bytes`);
+  }
+  const [, method, path] = /^([A-Z]+) ([^ ]+) HTTP\/1\.[01]\r?\n/.exec(request) ?? [];
+  if (path === undefined) return refusal("400 Bad Request", "expected a request as in: GET /metrics HTTP/1.0");
+  if (method !== "GET" && method !== "HEAD") return refusal("405 Method Not Allowed", "there is only GET and HEAD");
+  switch (path.replace(/[?#].*/, "")) {
+    case "/":
+    case "/metrics":
+      return { status: "200 OK", type: PROMETHEUS_CONTENT_TYPE, body: texts().metrics };
+    case "/json":
+      return { status: "200 OK", type: "application/json", body: texts().json };
+    default:
+      return refusal("404 Not Found", "there is /metrics and /json");
+  }
+}
+
+/** The socket, from construction until {@linkcode close}. */
+export class StatisticsServer {
+  readonly #read: () => Snapshot;
+  readonly #loop = new EventLoop();
+  readonly #socket: ListeningSocket;
+  readonly #clients = new Set<Client>();
+  readonly #finished: Promise<void>;
+  #texts: Texts | undefined;
+  #staleMs = 0;
+  #pause: ReturnType<typeof setTimeout> | undefined;
+
+  /** Listens at `place` and gives out what `read` finds. Throws {@linkcode ServerError} if the path cannot be had. */
+  constructor(place: SocketPath, read: () => Snapshot) {
+    this.#read = read;
+    try {
+      this.#socket = new ListeningSocket(place, BACKLOG);
+    } catch (error) {
+      this.#loop.close();
+      throw error;
+    }
+    setNonBlocking(this.#socket.fd);
+    this.#listen();
+    this.#finished = this.#loop.run();
+  }
+
+  #listen(): void {
+    this.#loop.watch(this.#socket.fd, () => this.#accept());
+  }
+
+  #accept(): void {
+    let fd: number;
+    try {
+      fd = acceptUnix(this.#socket.fd);
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      // Whoever knocked has gone, or there is no descriptor left and they will still be there: no need to hurry.
+      this.#loop.unwatch(this.#socket.fd);
+      this.#pause = setTimeout(() => this.#listen(), PAUSE_MS);
+      return;
+    }
+    if (this.#clients.size >= CLIENTS_MAX) this.#clients.values().next().value!.end();
+    this.#clients.add(
+      new Client(fd, this.#loop, () => this.#currentTexts(), (client) => this.#clients.delete(client)),
+    );
+  }
+
+  #currentTexts(): Texts {
+    const startMs = performance.now();
+    if (this.#texts !== undefined && startMs < this.#staleMs) return this.#texts;
+    const snapshot = this.#read();
+    this.#texts = { metrics: prometheusText(snapshot), json: JSON.stringify(snapshot) + "\n" };
+    const endMs = performance.now();
+    this.#staleMs = endMs + Math.max(SNAPSHOT_MS, SNAPSHOT_REST * (endMs - startMs));
+    return this.#texts;
+  }
+
+  /** Ends all connections and removes the socket. */
+  async close(): Promise<void> {
+    this.#loop.stop();
+    await this.#finished;
+    clearTimeout(this.#pause);
+    for (const client of this.#clients) client.end();
+    this.#loop.unwatch(this.#socket.fd);
+    this.#socket.close();
+    this.#loop.close();
+  }
+}

@@ -1,0 +1,15 @@
+/**
+ * Holds a binary that `scripts/compile` has built to what the program from source does: the demo, worker isolates,
+ * the job isolate, its own driver. Says how soon it serves, next to the program from source. Run by
+ * `scripts/compile --test`.
+ *
+ * @module
+ */
+import { checkBinary } from "./check.ts";
+
+const [program] = Deno.args;
+if (program === undefined) {
+  console.error("test/binary/main.ts: name the binary, as scripts/compile --test does");
+  Deno.exit(2);
+}
+Deno.exit(await checkBinary(Deno.realPathSync(program)) ? 0 : 1);

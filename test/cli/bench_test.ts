@@ -1,0 +1,131 @@
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { PROGRAM, ROOT, run, Running, withDeviceProcess, withDirectory } from "./programs.ts";
+
+const QUICK = ["--seconds=0.02"] as const;
+
+/** Runs `bench` against a device that is broken in the way that `fault` says. */
+async function benchBroken(fault: string, args: readonly string[]): Promise<Awaited<ReturnType<typeof run>>> {
+  let ended: Awaited<ReturnType<typeof run>> | undefined;
+  await withDirectory(async (directory) => {
+    const path = `${directory}/device.sock`;
+    const broken = ["run", "-A", "--no-check", `${ROOT}test/fuzz/broken_device.ts`, `--fault=${fault}`];
+    const device = new Running(`${ROOT}scripts/deno`, [...broken, `--socket-path=${path}`]);
+    try {
+      await device.said("serving");
+      ended = await run(PROGRAM, ["bench", `--socket-path=${path}`, ...args]);
+    } finally {
+      device.kill("SIGKILL");
+      await device.ended();
+    }
+  });
+  return ended!;
+}
+
+Deno.test("bench: a table for people, with a line for every combination", async () => {
+  await withDeviceProcess(["--queues=2"], async (path) => {
+    const args = ["bench", `--socket-path=${path}`, "--sizes=64,1024", "--depth=1,8", "--queues=2", ...QUICK];
+    const { code, stdout, stderr } = await run(PROGRAM, args);
+    assertEquals([code, stderr], [0, ""], stdout);
+    assertMatch(stdout, /^algorithm +bytes +depth +requests\/s +MiB\/s +x bare +kicks\/req/m);
+    for (const name of ["AES-CBC", "AES-CBC \\+ HMAC-SHA1", "HMAC-SHA-256", "AES-GCM"]) {
+      assertEquals(stdout.match(new RegExp(`^${name} +(64|1024) +(1|8)( +[\\d.]+){8}$`, "gm"))?.length, 4, name);
+    }
+    assertMatch(stdout, /^answers: [1-9]\d+ as computed here, 0 the same again .*, none wrong$/m);
+  });
+});
+
+Deno.test("bench: JSON and charts, in every mode, with packed rings, signatures, and what nothing here computes", async () => {
+  await withDeviceProcess([], async (path) => {
+    const modes: readonly (readonly string[])[] = [["--mode=mux"], ["--mode=stateless", "--packed"], ["--packed"]];
+    const algorithms = "--algorithms=aes-cbc,SNOW3G-UEA2,RSA-2048-sign,ecdsa p-256 sign";
+    for (const mode of modes) {
+      const svg = `${path}.svg`;
+      const args = ["bench", "-s", path, "--sizes=64,256", "--depth=4", algorithms, "--json", `--svg=${svg}`];
+      const { code, stdout, stderr } = await run(PROGRAM, [...args, ...mode, ...QUICK]);
+      assertEquals([code, stderr], [0, ""], stdout);
+      const { rows, options } = JSON.parse(stdout);
+      assertEquals(options.depths, [4]);
+      assertEquals(
+        rows.map((row: { algorithm: string; sizeBytes: number }) => `${row.algorithm} ${row.sizeBytes}`),
+        ["AES-CBC 64", "AES-CBC 256", "SNOW3G-UEA2 64", "SNOW3G-UEA2 256", "RSA-2048 sign 32", "ECDSA P-256 sign 32"],
+      );
+      for (const { figures, algorithm } of rows) {
+        assert(figures.requestsPerSecond > 0 && figures.latencyUs.p50 <= figures.latencyUs.p99);
+        assert(figures.kicksPerRequest <= 1 && figures.driverNsPerRequest > 0);
+        const isComputed = !algorithm.startsWith("SNOW");
+        assertEquals([figures.answersComputed > 0, figures.answersRepeated > 0], [isComputed, !isComputed]);
+        assertEquals(figures.timesBare > 0, algorithm === "AES-CBC");
+      }
+      const chart = Deno.readTextFileSync(svg);
+      assertStringIncludes(chart, "Throughput by size, 4 under way");
+      assertStringIncludes(chart, "ECDSA P-256 sign: from");
+    }
+  });
+});
+
+Deno.test("bench: a spinning driver is not called", async () => {
+  await withDeviceProcess([], async (path) => {
+    const args = ["bench", "-s", path, "--sizes=64", "--depth=4", "--algorithms=SHA-256", "--poll", "--json", ...QUICK];
+    const { code, stdout } = await run(PROGRAM, args);
+    assertEquals(code, 0, stdout);
+    assertEquals(JSON.parse(stdout).rows[0].figures.callsPerRequest, 0);
+  });
+});
+
+Deno.test("bench: what the device refuses is no wrong answer, unless there is nothing else", async () => {
+  await withDeviceProcess(["--mux=off"], async (path) => {
+    const bench = (...args: string[]) => run(PROGRAM, ["bench", "-s", path, ...QUICK, ...args]);
+    const some = await bench("--algorithms=AES-CBC", "--sizes=64,65", "--depth=1");
+    assertEquals(some.code, 0);
+    assertMatch(some.stdout, /^AES-CBC +65 +1 {2}refused: ERR$/m);
+    assertEquals((await bench("--algorithms=AES-CBC", "--sizes=65", "--depth=1")).code, 1);
+    const unknown = await bench("--algorithms=AES-CBD");
+    assertEquals(unknown.code, 1);
+    assertMatch(unknown.stderr, /error: the device does not offer "AES-CBD"; there are ARC4, AES-ECB, /);
+    const mux = await bench("--mode=mux");
+    assertEquals(mux.code, 1);
+    assertStringIncludes(mux.stderr, "does not offer the multiplexing mode (VIRTIO_CRYPTO_F_MUX_MODE): measure with");
+    const queues = await bench("--queues=2");
+    assertEquals([queues.code, queues.stderr], [1, "vhost-user-crypto: error: the device has 1 data queues, not 2\n"]);
+  });
+});
+
+Deno.test("bench: answers that go wrong later are seen, exit code 1", async () => {
+  const args = ["--algorithms=AES-CBC,SNOW3G-UEA2", "--sizes=64", "--depth=4", ...QUICK];
+  const { code, stdout } = await benchBroken("wrong-later", args);
+  assertEquals(code, 1);
+  assertMatch(stdout, /^AES-CBC +64 +4 {2}WRONG: \d of 4 answers were wrong$/m);
+});
+
+Deno.test("bench: a device that loses requests, and one that dies under load", async () => {
+  const args = ["--algorithms=AES-CBC", "--sizes=64", "--depth=4", "--seconds=1"];
+  const lost = await benchBroken("lost-request", args);
+  assertEquals([lost.code, lost.stderr], [1, "vhost-user-crypto: error: nothing was completed for 5000 ms\n"]);
+  const crashed = await benchBroken("crash", args);
+  const words = "vhost-user-crypto: error: the device closed the connection under load\n";
+  assertEquals([crashed.code, crashed.stderr], [1, words]);
+});
+
+Deno.test("bench: a wrong command line, exit code 2; nobody there, exit code 1", async () => {
+  const wrong: readonly (readonly [string[], string])[] = [
+    [[], "say which device to measure: --socket-path=PATH"],
+    [["--frobnicate"], 'bench has no option "--frobnicate"'],
+    [["-s", "x", "--seconds=0"], '--seconds takes a number above 0, at most 3600, not "0"'],
+    [["-s", "x", "--sizes=64,big"], '--sizes takes a whole number from 1 to 67108864, not "big"'],
+    [["-s", "x", "--mode=fixed"], '--mode takes one of session, mux, stateless, not "fixed"'],
+    [["-s", "x", "--sizes=4194304", "--depth=4096"], "need more than 1 GiB: lower --depth, --sizes or --queues"],
+  ];
+  for (const [args, message] of wrong) {
+    const { code, stderr } = await run(PROGRAM, ["bench", ...args]);
+    assertEquals(code, 2, stderr);
+    assertStringIncludes(stderr, message);
+  }
+  const help = await run(PROGRAM, ["bench", "--help"]);
+  assertEquals(help.code, 0);
+  assertStringIncludes(help.stdout, "Usage: vhost-user-crypto bench --socket-path=PATH [OPTION]...");
+  await withDirectory(async (directory) => {
+    const { code, stderr } = await run(PROGRAM, ["bench", `--socket-path=${directory}/nobody.sock`]);
+    assertEquals(code, 1);
+    assertStringIncludes(stderr, `no device can be reached at ${directory}/nobody.sock`);
+  });
+});

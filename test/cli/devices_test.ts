@@ -1,0 +1,204 @@
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { CryptoDriver } from "../../src/driver/crypto_driver.ts";
+import { closeFd } from "../../src/os/event_fd.ts";
+import { connectUnix, unixSocketPair } from "../../src/os/unix_socket.ts";
+import * as w from "../../src/wire/virtio_crypto.ts";
+import { inheritable, use } from "./driving.ts";
+import { exists, PROGRAM, run, Running, until, withDirectory } from "./programs.ts";
+
+const CBC_SESSION = {
+  service: "cipher",
+  algo: w.CIPHER_AES_CBC,
+  op: w.OP_ENCRYPT,
+  key: new Uint8Array(16),
+} as const;
+
+/** Encrypts a block in a session of zeros; returns the status. */
+async function encrypt(driver: CryptoDriver, sessionId: number): Promise<number> {
+  const zeros = new Uint8Array(16);
+  const { status } = await driver.cipher({
+    sessionId,
+    op: w.OP_ENCRYPT,
+    iv: zeros,
+    src: zeros,
+  });
+  return status;
+}
+
+for (const workers of [0, 1]) {
+  Deno.test(`--socket-count: devices know nothing of each other (${workers} workers)`, async () => {
+    await withDirectory(async (directory) => {
+      const path = `${directory}/c.sock`;
+      const args = [`--socket-path=${path}`, "--socket-count=3", `--workers=${workers}`, "--max-sessions=1"];
+      const program = new Running(PROGRAM, args);
+      try {
+        await program.said("serving");
+        const first = await CryptoDriver.connect(`${path}0`);
+        const second = await CryptoDriver.connect(`${path}1`);
+        // Each has room for one session, and each session is its own device's.
+        const one = await first.createSession(CBC_SESSION);
+        const two = await second.createSession(CBC_SESSION);
+        assertEquals([await encrypt(first, one), await encrypt(second, two)], [w.STATUS_OK, w.STATUS_OK]);
+        if (one !== two) assertEquals(await encrypt(first, two), w.STATUS_INVSESS);
+        await first.close();
+        assertEquals(await encrypt(second, two), w.STATUS_OK);
+        await use(`${path}0`);
+        await use(`${path}2`);
+        await second.close();
+        assertStringIncludes(program.stderr, `info: ${path}1: a frontend has connected`);
+      } finally {
+        program.kill("SIGTERM");
+      }
+      const { code, stderr } = await program.ended();
+      assertEquals(code, 0, stderr);
+      for (const i of [0, 1, 2]) assert(!exists(`${path}${i}`));
+      assert(!exists(path));
+    });
+  });
+}
+
+Deno.test("--once with several devices: each ends for itself, the program with the last", async () => {
+  await withDirectory(async (directory) => {
+    const path = `${directory}/c.sock`;
+    const program = new Running(PROGRAM, [`--socket-path=${path}`, "-c2", "--once"]);
+    await program.said("serving");
+    await use(`${path}1`);
+    await program.said(`${path}1: the frontend has disconnected`);
+    await use(`${path}0`);
+    assertEquals((await program.ended()).code, 0);
+    assert(!exists(`${path}0`) && !exists(`${path}1`));
+  });
+});
+
+Deno.test("a place that cannot be had: exit code 1, and the places before it are given back", async () => {
+  await withDirectory(async (directory) => {
+    const path = `${directory}/c.sock`;
+    await Deno.writeTextFile(`${path}2`, "precious");
+    const { code, stderr } = await run(PROGRAM, [`--socket-path=${path}`, "--socket-count=4"]);
+    assertEquals(code, 1);
+    assertStringIncludes(stderr, `error: ${path}2 exists and is not a socket`);
+    assertEquals([0, 1, 3].filter((i) => exists(`${path}${i}`)), []);
+  });
+});
+
+Deno.test("as many devices as there may be all serve, and end in order", async () => {
+  await withDirectory(async (directory) => {
+    const path = `${directory}/c.sock`;
+    const program = new Running(PROGRAM, [`--socket-path=${path}`, "--socket-count=16"]);
+    await program.said("serving");
+    const drivers = await Promise.all(Array.from({ length: 16 }, (_, i) => CryptoDriver.connect(`${path}${i}`)));
+    for (const driver of drivers) {
+      assertEquals(await encrypt(driver, await driver.createSession(CBC_SESSION)), w.STATUS_OK);
+    }
+    await Promise.all(drivers.map((driver) => driver.close()));
+    program.kill("SIGTERM");
+    assertEquals((await program.ended()).code, 0);
+  });
+});
+
+Deno.test("--fd with --socket-count serves descriptors in a row, until the last has ended", async () => {
+  const pairs = [unixSocketPair(), unixSocketPair()];
+  const first = inheritable(pairs[0]![1], 60);
+  const second = inheritable(pairs[1]![1], first + 1);
+  assertEquals(second, first + 1);
+  const program = new Running(PROGRAM, [`--fd=${first}`, "--socket-count=2"]);
+  for (const fd of [pairs[0]![1], pairs[1]![1], first, second]) closeFd(fd);
+  await use(pairs[1]![0]);
+  await program.said(`descriptor ${second}: the frontend has disconnected`);
+  await use(pairs[0]![0]);
+  assertEquals((await program.ended()).code, 0);
+});
+
+Deno.test("a device that fails is told of, and the others serve on; the exit code remembers it", async () => {
+  await withDirectory(async (directory) => {
+    const path = `${directory}/c.sock`;
+    const program = new Running(PROGRAM, [`--socket-path=${path}`, "--socket-count=2", "--sandbox=off"]);
+    await program.said("serving");
+    // Without room for a descriptor, the first connection cannot be taken.
+    const limit = async (files: number) => {
+      const { code, stderr } = await run("prlimit", [`--pid=${program.pid}`, `--nofile=${files}:`]);
+      assertEquals(code, 0, stderr);
+    };
+    await limit(3);
+    const fd = connectUnix(`${path}0`);
+    await program.said(`error: ${path}0: this device has ended: accept4 failed: EMFILE`);
+    closeFd(fd);
+    await limit(512);
+    await use(`${path}1`);
+    program.kill("SIGTERM");
+    const { code, stderr } = await program.ended();
+    assertEquals(code, 1, stderr);
+    assert(!exists(`${path}1`));
+  });
+});
+
+const MANY_PROCESSORS = navigator.hardwareConcurrency > 1;
+if (!MANY_PROCESSORS) console.log("SKIPPED: how workers are dealt out to processors, which wants two processors");
+
+Deno.test(
+  { name: "--pin-cpus deals processors out to the workers of all devices", ignore: !MANY_PROCESSORS },
+  async () => {
+    await withDirectory(async (directory) => {
+      const path = `${directory}/c.sock`;
+      const args = [`--socket-path=${path}`, "--socket-count=2", "--workers=1", "--pin-cpus=0,1", "--sandbox=off"];
+      const program = new Running(PROGRAM, args);
+      await program.said("serving");
+      const pinned = () => {
+        const tasks = [...Deno.readDirSync(`/proc/${program.pid}/task`)].map(({ name }) => name);
+        const lists = tasks.map((task) => {
+          const status = Deno.readTextFileSync(`/proc/${program.pid}/task/${task}/status`);
+          return /^Cpus_allowed_list:\s*(\S+)$/m.exec(status)![1]!;
+        });
+        return ["0", "1"].map((cpu) => lists.filter((list) => list === cpu).length > 0);
+      };
+      await until(() => pinned().every((found) => found), () => "a worker on each of two processors");
+      program.kill("SIGTERM");
+      assertEquals((await program.ended()).code, 0);
+    });
+  },
+);
+
+Deno.test("--log-format=json: an object a line, errors too", async () => {
+  await withDirectory(async (directory) => {
+    const path = `${directory}/c.sock`;
+    const program = new Running(PROGRAM, [`--socket-path=${path}`, "--log-format=json", "--once"]);
+    await program.said("serving");
+    await use(path);
+    const { stderr } = await program.ended();
+    const lines = stderr.trimEnd().split("\n").map((line) => JSON.parse(line));
+    for (const { time, level, message } of lines) {
+      assertMatch(time, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+      assert(["warn", "info"].includes(level) && typeof message === "string");
+    }
+    const connected = lines.find(({ message }) => message === "a frontend has connected");
+    assertEquals([connected.level, connected.socket], ["info", path]);
+
+    const failed = await run(PROGRAM, [`--socket-path=${directory}/missing/c.sock`, "--log-format=json"]);
+    assertEquals(failed.code, 1);
+    const { level, message } = JSON.parse(failed.stderr);
+    assertEquals(level, "error");
+    assertStringIncludes(message, "its directory must exist");
+  });
+});
+
+Deno.test("the log's level comes from the environment where no option says it", async () => {
+  await withDirectory(async (directory) => {
+    const said = async (...args: string[]) => {
+      const path = `${directory}/c.sock`;
+      const program = new Running("env", [
+        "VHOST_USER_CRYPTO_LOG=error",
+        PROGRAM,
+        `--socket-path=${path}`,
+        "--once",
+        ...args,
+      ]);
+      while (!exists(path)) await new Promise((resolve) => setTimeout(resolve, 10));
+      await use(path);
+      const { code, stderr } = await program.ended();
+      assertEquals(code, 0);
+      return stderr;
+    };
+    assertEquals(await said(), "");
+    assertStringIncludes(await said("--log-level=info"), "info: serving");
+  });
+});

@@ -1,0 +1,31 @@
+/**
+ * Using a device the way a guest does, for tests that only want to know whether it serves.
+ *
+ * @module
+ */
+import { assertEquals } from "@std/assert";
+import { libc } from "../../ffi/libc.ts";
+import { CryptoDriver } from "../../src/driver/crypto_driver.ts";
+import { check } from "../../src/os/errno.ts";
+import * as w from "../../src/wire/virtio_crypto.ts";
+
+const ABC = new TextEncoder().encode("abc");
+const SHA1_OF_ABC = "a9993e364706816aba3e25717850c26c9cd0d89d";
+
+/** Connects to a socket, path or descriptor: a session, a request, the right answer. */
+export async function use(where: string | number): Promise<void> {
+  const driver = await CryptoDriver.connect(where);
+  try {
+    const sessionId = await driver.createSession({ service: "hash", algo: w.HASH_SHA1, hashResultLen: 20 });
+    const { status, result } = await driver.hash({ sessionId, src: ABC, hashResultLen: 20 });
+    assertEquals([status, result.toHex()], [w.STATUS_OK, SHA1_OF_ABC]);
+  } finally {
+    await driver.close();
+  }
+}
+
+/** A copy of `fd`, from `minimum` on, that programs started from here inherit. The caller closes it. */
+export function inheritable(fd: number, minimum = 50): number {
+  const F_DUPFD = 0;
+  return check(libc.fcntl(fd, F_DUPFD, BigInt(minimum)), "fcntl");
+}

@@ -1,0 +1,128 @@
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { libc } from "../../ffi/libc.ts";
+import { check } from "../../src/os/errno.ts";
+import { closeFd } from "../../src/os/event_fd.ts";
+import { FdSocket, listenUnix, unixSocketPair } from "../../src/os/unix_socket.ts";
+import { inheritable, use } from "./driving.ts";
+import { exists, findProgram, PROGRAM, Running, until, withDirectory } from "./programs.ts";
+
+const AF_UNIX = 1;
+const SOCK_DGRAM_CLOEXEC = 2 | 0o2000000;
+
+/** A service manager's ear: a datagram socket at `address`, abstract if it begins with `@`. */
+function notifySocket(address: string): FdSocket {
+  const name = new TextEncoder().encode(address);
+  const bytes = new Uint8Array(2 + name.length);
+  new DataView(bytes.buffer).setUint16(0, AF_UNIX, true);
+  bytes.set(name, 2);
+  if (address.startsWith("@")) bytes[2] = 0;
+  const fd = check(libc.socket(AF_UNIX, SOCK_DGRAM_CLOEXEC, 0), "socket");
+  check(libc.bind(fd, bytes, bytes.length), "bind", address);
+  return new FdSocket(fd, 4096);
+}
+
+/** The next datagram, waited for. */
+async function heard(socket: FdSocket): Promise<string> {
+  const bytes = new Uint8Array(4096);
+  let length = -1;
+  await until(() => (length = socket.receive(bytes).length) >= 0, () => "a datagram");
+  return new TextDecoder().decode(bytes.subarray(0, length));
+}
+
+/** Runs the program as a service manager does, with `fds` from descriptor 3 on. They stay the caller's. */
+function activated(fds: readonly number[], args: readonly string[], names = ""): Running {
+  // The shell becomes the program, so its number is the program's.
+  const copies = fds.map((fd) => inheritable(fd));
+  const moves = copies.map((fd, i) => `${3 + i}<&${fd} ${fd}<&-`).join(" ");
+  const variables = `LISTEN_FDS=${fds.length} LISTEN_PID=$$ LISTEN_FDNAMES=${names}`;
+  const program = new Running("bash", ["-c", `${variables} exec "$@" ${moves}`, "bash", PROGRAM, ...args]);
+  copies.forEach(closeFd);
+  return program;
+}
+
+for (const kind of ["a path", "an abstract name"]) {
+  Deno.test(`the service manager hears of readiness and of the end, at ${kind}, in the sandbox`, async () => {
+    await withDirectory(async (directory) => {
+      const address = kind === "a path" ? `${directory}/notify` : `@vuc-test-${Deno.pid}`;
+      const path = `${directory}/c.sock`;
+      const manager = notifySocket(address);
+      const program = new Running("env", [`NOTIFY_SOCKET=${address}`, PROGRAM, `--socket-path=${path}`]);
+      const ready = await heard(manager);
+      assertMatch(ready, /^READY=1\nSTATUS=serving 1 data queue\(s\) with OpenSSL .+\n$/);
+      assert(exists(path), "ready means that the socket is there");
+      await use(path);
+      program.kill("SIGTERM");
+      assertEquals(await heard(manager), "STOPPING=1\n");
+      const { code, stderr } = await program.ended();
+      assertEquals(code, 0);
+      assert(!stderr.includes("NOTIFY_SOCKET"), stderr);
+      manager.close();
+    });
+  });
+}
+
+Deno.test("a service manager that is not there is told of, and serving goes on", async () => {
+  await withDirectory(async (directory) => {
+    const path = `${directory}/c.sock`;
+    const program = new Running("env", [
+      `NOTIFY_SOCKET=${directory}/nobody`,
+      PROGRAM,
+      `--socket-path=${path}`,
+      "--once",
+    ]);
+    await program.said("warn: the service manager at NOTIFY_SOCKET is not told how it stands (connect of ");
+    await program.said("info: serving");
+    await use(path);
+    assertEquals((await program.ended()).code, 0);
+  });
+});
+
+Deno.test("a listening socket that is passed is served, one frontend after the other, and left alone", async () => {
+  await withDirectory(async (directory) => {
+    const path = `${directory}/c.sock`;
+    const listening = listenUnix(path);
+    const program = activated([listening], [], "crypto");
+    closeFd(listening);
+    await use(path);
+    await use(path);
+    await program.said("on descriptor 3");
+    program.kill("SIGTERM");
+    assertEquals((await program.ended()).code, 0);
+    assert(exists(path), "the socket is the service manager's to remove");
+  });
+});
+
+Deno.test("a connected socket that is passed is served until it is closed", async () => {
+  const [mine, theirs] = unixSocketPair();
+  const program = activated([theirs], []);
+  closeFd(theirs);
+  await use(mine);
+  assertEquals((await program.ended()).code, 0);
+});
+
+Deno.test("two sockets that are passed are two devices", async () => {
+  await withDirectory(async (directory) => {
+    const listening = [listenUnix(`${directory}/a`), listenUnix(`${directory}/b`)];
+    const refused = await activated(listening, []).ended();
+    assertEquals(refused.code, 2);
+    assertStringIncludes(refused.stderr, "LISTEN_FDS passes 2 socket(s)");
+    const program = activated(listening, ["--socket-count=2", "--once"]);
+    listening.forEach(closeFd);
+    await use(`${directory}/b`);
+    await use(`${directory}/a`);
+    assertEquals((await program.ended()).code, 0);
+  });
+});
+
+const ACTIVATE = "systemd-socket-activate";
+const hasActivate = findProgram(ACTIVATE, "systemd");
+
+Deno.test({ name: `${ACTIVATE} starts the program on the first connection`, ignore: !hasActivate }, async () => {
+  await withDirectory(async (directory) => {
+    const path = `${directory}/c.sock`;
+    const program = new Running(ACTIVATE, [`--listen=${path}`, PROGRAM, "--once"]);
+    await until(() => exists(path), () => `${path}: ${program.stderr}`);
+    await use(path);
+    assertEquals((await program.ended()).code, 0);
+  });
+});

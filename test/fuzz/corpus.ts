@@ -1,0 +1,174 @@
+/**
+ * Inputs that are kept: seeds of whole bursts, requests, chains and conversations as bytes, each in a file of its own in
+ * `corpus/` with a sentence on why. What the fuzzer finds goes there too, and is replayed by the tests from then on.
+ *
+ * @module
+ */
+import { assertEquals } from "@std/assert";
+import type { CryptoDriver } from "../../src/driver/crypto_driver.ts";
+import type { EncodedRequest } from "../../src/driver/fields.ts";
+import type { RequestMode } from "../../src/driver/requests.ts";
+import type { RawDescriptor } from "../../src/driver/split_queue.ts";
+import { makeRandom } from "../../src/driver/random.ts";
+import { OP_DECRYPT } from "../../src/wire/virtio_crypto.ts";
+import { RawRing } from "../conformance/raw_ring.ts";
+import { allSamples, assertAnswer, assertStatus } from "../conformance/support.ts";
+import { asymmetric } from "./asymmetric.ts";
+import type { Bed } from "./bed.ts";
+import type { CanaryMemory } from "./canary_memory.ts";
+import { messages, replayConversation, type StoredStep } from "./messages.ts";
+import { FEATURES, requests } from "./requests.ts";
+import { rewriting } from "./rewriting.ts";
+import { rings } from "./rings.ts";
+import type { Target } from "./target.ts";
+
+/** Every kind of hostility. */
+export const TARGETS: readonly Target[] = [rings, requests, asymmetric, messages, rewriting];
+
+interface Kept {
+  /** What is interesting about it. */
+  readonly why: string;
+}
+
+/** A burst, by its seed. */
+export interface StoredBurst extends Kept {
+  readonly kind: "burst";
+  readonly target: string;
+  readonly packed: boolean;
+  readonly seed: number;
+}
+
+/** A request as bytes, in hexadecimal; SESSION stands for the id of a session that is made for the purpose. */
+export interface StoredRequest extends Kept {
+  readonly kind: "request";
+  readonly mode: RequestMode;
+  /** Of which sample the session is; the control queue's if not given. */
+  readonly session?: string;
+  /** That the session decrypts. */
+  readonly decrypts?: boolean;
+  readonly readable: readonly string[];
+  /** Bytes in front of the status of a data request; bytes of the answer of a control request. */
+  readonly writable: number;
+  readonly status: number;
+}
+
+/** A chain of descriptors, with addresses within a block of 8192 bytes; what lies outside is told as text. */
+export interface StoredChain extends Kept {
+  readonly kind: "chain";
+  /** Address, length, flags and next of each. */
+  readonly descriptors: readonly (readonly [number | string, number, number, number])[];
+  /** The same in a table, which the first descriptor then names by the address "table". */
+  readonly table?: StoredChain["descriptors"];
+  /** The used length, or that the ring breaks. */
+  readonly outcome: number | "broken";
+}
+
+/** Messages of a frontend. */
+export interface StoredConversation extends Kept {
+  readonly kind: "conversation";
+  readonly steps: readonly StoredStep[];
+  /** True if the device hangs up. */
+  readonly hangsUp: boolean;
+}
+
+/** Any of them. */
+export type Stored = StoredBurst | StoredRequest | StoredChain | StoredConversation;
+
+/** Where the corpus is. */
+export const FOLDER: string = new URL("./corpus/", import.meta.url).pathname;
+
+/** Everything that is kept in `folder`, by file name. */
+export function readCorpus(folder = FOLDER): [name: string, stored: Stored][] {
+  const names = [...Deno.readDirSync(folder)].map(({ name }) => name).filter((name) => name.endsWith(".json")).sort();
+  return names.map((name) => [name, JSON.parse(Deno.readTextFileSync(`${folder}/${name}`))]);
+}
+
+/** Keeps `stored` in a file called `name`, in `folder`; returns its path. */
+export function keep(name: string, stored: Stored, folder = FOLDER): string {
+  const path = `${folder}/${name}.json`;
+  Deno.writeTextFileSync(path, `${JSON.stringify(stored, null, 2)}\n`);
+  return path;
+}
+
+function fromHex(text: string, sessionId: number): Uint8Array<ArrayBuffer> {
+  const id = new Uint8Array(BigUint64Array.of(BigInt(sessionId)).buffer).toHex();
+  return Uint8Array.fromHex(text.replaceAll("SESSION", id).replaceAll(" ", "")) as Uint8Array<ArrayBuffer>;
+}
+
+async function replayRequest(driver: CryptoDriver, stored: StoredRequest): Promise<void> {
+  const sample = allSamples().find(({ name, session }) =>
+    name === stored.session && (stored.decrypts === true) === ("op" in session && session.op === OP_DECRYPT)
+  );
+  if (sample === undefined && stored.session !== undefined) throw new Error(`there is no sample ${stored.session}`);
+  const sessionId = sample === undefined ? 0 : await driver.createSession(sample.session);
+  const readable = stored.readable.map((text, i) => ({ name: `${i}`, bytes: fromHex(text, sessionId) }));
+  for (const split of ["one", "fields", "bytes"] as const) {
+    if (sample !== undefined) {
+      const writable = [{ name: "dst", sizeBytes: stored.writable }, { name: "status", sizeBytes: 1 }];
+      assertStatus(
+        await driver.submitData({ readable, writable }, { split }),
+        stored.status,
+        `${stored.why}, ${split}`,
+      );
+      continue;
+    }
+    const request: EncodedRequest = { readable, writable: [{ name: "input", sizeBytes: stored.writable }] };
+    const { fields } = await driver.submitControl(request, { split });
+    const input = fields["input"]!;
+    const at = input.length >= 16 ? 8 : 0;
+    assertEquals(input[at], stored.status, `${stored.why}, ${split}`);
+  }
+  if (sample === undefined || stored.mode === "stateless") return;
+  assertAnswer(await driver.request({ ...sample.request, sessionId }), sample, "the same session, asked rightly");
+}
+
+async function replayChain(driver: CryptoDriver, stored: StoredChain): Promise<void> {
+  await RawRing.use(driver, async (ring) => {
+    const block = driver.memory.alloc(8192);
+    const table = driver.memory.alloc(4096);
+    const asDescriptor = ([place, length, flags, next]: StoredChain["descriptors"][number]): RawDescriptor => ({
+      address: typeof place === "number"
+        ? block.guestAddress + place
+        : place === "table"
+        ? table.guestAddress
+        : BigInt(place),
+      length,
+      flags,
+      next,
+    });
+    const view = new DataView(table.bytes.buffer, table.bytes.byteOffset, table.sizeBytes);
+    for (const [i, entry] of (stored.table ?? []).entries()) {
+      const { address, length, flags, next } = asDescriptor(entry);
+      view.setBigUint64(16 * i, BigInt(address), true);
+      view.setUint32(16 * i + 8, length, true);
+      view.setUint16(16 * i + 12, flags, true);
+      view.setUint16(16 * i + 14, next, true);
+    }
+    stored.descriptors.forEach((descriptor, i) => ring.put(i, asDescriptor(descriptor)));
+    const outcome = await ring.run(0);
+    assertEquals(outcome === "broken" ? outcome : outcome.usedLen, stored.outcome, stored.why);
+    if (outcome === "broken") await ring.reset();
+  });
+}
+
+/** Replays `stored` against the device of `bed`, which must then be right and keep nothing; throws otherwise. */
+export async function replay(bed: Bed, stored: Stored): Promise<void> {
+  if (stored.kind === "burst") {
+    const target = TARGETS.find(({ name }) => name === stored.target);
+    if (target === undefined) throw new Error(`there is no target ${stored.target}`);
+    await target.run({ bed, packed: stored.packed, random: makeRandom(stored.seed) });
+  } else if (stored.kind === "conversation") {
+    assertEquals(await replayConversation(bed.path, stored.steps), stored.hangsUp, `${stored.why}: it hangs up`);
+  } else {
+    const driver = await bed.connect(false, stored.kind === "request" ? FEATURES[stored.mode] : 0n);
+    try {
+      if (stored.kind === "request") await replayRequest(driver, stored);
+      else await replayChain(driver, stored);
+      (driver.memory as CanaryMemory).verifyCanaries();
+    } finally {
+      await driver.abandon();
+    }
+  }
+  await bed.assertCorrect(stored.kind === "burst" && stored.packed);
+  await bed.assertNothingKept();
+}

@@ -1,0 +1,45 @@
+/**
+ * The corpus, replayed.
+ *
+ * @module
+ */
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { ROOT, withDirectory } from "../cli/programs.ts";
+import { readCorpus, type StoredBurst, TARGETS } from "./corpus.ts";
+import { fuzz, replayAll } from "./fuzzer.ts";
+
+const corpus = readCorpus();
+
+Deno.test("the corpus has every kind of input and every target, each with a reason, and is small", () => {
+  const kinds = new Set(corpus.map(([, { kind }]) => kind));
+  assertEquals(kinds, new Set(["burst", "request", "chain", "conversation"] as const));
+  for (const { name } of TARGETS) {
+    for (const packed of [false, true]) {
+      assert(corpus.some(([, kept]) => kept.kind === "burst" && kept.target === name && kept.packed === packed), name);
+    }
+  }
+  for (const [name, { why }] of corpus) {
+    assert(why.length > 10, name);
+    assert(Deno.statSync(`${ROOT}test/fuzz/corpus/${name}`).size < 16_384, name);
+  }
+  assert(corpus.length >= 24 && corpus.length < 200, `${corpus.length}`);
+});
+
+for (const workers of [0, 1]) {
+  Deno.test(`everything in the corpus is survived and answered as it was when it was kept (${workers} workers)`, async () => {
+    await replayAll(corpus, { workers: [workers] });
+  });
+}
+
+Deno.test("what the fuzzer finds is kept, and found again by a replay, as long as the device is broken", () =>
+  withDirectory(async (directory) => {
+    const program = [`${ROOT}scripts/deno`, "run", "-A", "--no-check", `${ROOT}test/fuzz/broken_device.ts`];
+    const device = { program: [...program, "--fault=wrong-answer"] };
+    const targets = TARGETS.filter(({ name }) => name === "requests");
+    const [workers, say] = [[0], () => {}];
+    await assertRejects(() => fuzz({ seconds: 20, seed: 1, workers, targets, device, say, keepIn: directory }), Error);
+    const found = readCorpus(directory);
+    assertEquals(found.map(([, kept]) => [kept.kind, (kept as StoredBurst).target]), [["burst", "requests"]]);
+    await assertRejects(() => replayAll(found, { workers, device }), Error, found[0]![0]);
+    await replayAll(found, { workers });
+  }));

@@ -1,0 +1,281 @@
+/**
+ * Limits, each with the tests that try it one below, at and one above: what the README tells of them, and what
+ * `src/device/limits.ts` and the engine's own list export.
+ *
+ * @module
+ */
+import * as device from "../../src/device/limits.ts";
+import * as asymmetric from "../../src/engine/asymmetric/limits.ts";
+import { FDS_MAX, PAYLOAD_BYTES_MAX } from "../../src/wire/vhost_user.ts";
+import { QUEUE_SIZE_MAX } from "../../src/wire/vring.ts";
+import type { TestName } from "./test_names.ts";
+
+/** A limit, or some that are told together. */
+export interface Limit {
+  /** What is limited: the row's words in the README's table, or what is not told there. */
+  readonly what: string;
+  /** What the README says it is; undefined: it is not told there. */
+  readonly atMost?: string;
+  /** Constants that say so in the code. */
+  readonly exports: readonly string[];
+  readonly tests: readonly TestName[];
+}
+
+const REQUESTS = "lifecycle/limits_requests_test.ts";
+const LIFECYCLE = "lifecycle/limits_test.ts";
+const PARTS = "device/limits_test.ts";
+const SOCKET = "vhost_user/limits_test.ts";
+const ASYMMETRIC = "asymmetric/limits_test.ts";
+const MIB = 1 << 20;
+
+/** Rows of the README's table, in its order. */
+const TOLD: readonly Limit[] = [
+  {
+    what: "data queues; entries of a ring",
+    atMost: `${device.DATA_QUEUES_MAX}; ${QUEUE_SIZE_MAX}`,
+    exports: ["DATA_QUEUES_MAX"],
+    tests: [
+      [REQUESTS, "data queues: 63 and 64 of them serve, each by itself"],
+      [LIFECYCLE, "options: as many queues and sessions as there may be, and one more or fewer than that"],
+      [LIFECYCLE, "ring sizes: up to 32768 entries"],
+      [LIFECYCLE, "ring sizes: packed rings of 32767 and 32768 entries, and not of one more"],
+      [REQUESTS, "direct chains: one entry less than the ring has, and as many"],
+    ],
+  },
+  {
+    what: "devices of one process",
+    atMost: `${device.SOCKETS_MAX}`,
+    exports: ["SOCKETS_MAX"],
+    tests: [
+      ["cli/devices_test.ts", "as many devices as there may be all serve, and end in order"],
+      ["cli/options_test.ts", 'exit code 2 and one sentence for: ${args.join(" ") || "no options"}'],
+    ],
+  },
+  {
+    what: "memory regions",
+    atMost: `${device.REGIONS_MAX}`,
+    exports: ["REGIONS_MAX"],
+    tests: [
+      [LIFECYCLE, "regions: added one by one up to the number that the frontend was told, and no further"],
+      [LIFECYCLE, "regions: a table has at most eight"],
+    ],
+  },
+  {
+    what: "sessions",
+    atMost: `${device.SESSIONS_DEFAULT}, up to ${device.SESSIONS_MAX} with \`--max-sessions\``,
+    exports: ["SESSIONS_DEFAULT", "SESSIONS_MAX"],
+    tests: [
+      [LIFECYCLE, "sessions: the last one fits, one more does not, and does again when one is gone"],
+      [REQUESTS, "sessions: 4096 of them unless more were asked for, and no further one"],
+      [LIFECYCLE, "options: as many queues and sessions as there may be, and one more or fewer than that"],
+    ],
+  },
+  {
+    what: "bytes of a request (`max_size`)",
+    atMost: `${device.REQUEST_BYTES_MAX / MIB} MiB`,
+    exports: ["REQUEST_BYTES_MAX"],
+    tests: [[REQUESTS, "bytes of a request: one less, as many, and one more than max_size (${workers} workers)"]],
+  },
+  {
+    what: "bytes of a cipher key; an authentication key; an IV",
+    atMost: `${device.CIPHER_KEY_BYTES_MAX}; ${device.AUTH_KEY_BYTES_MAX}; ${device.IV_BYTES_MAX}`,
+    exports: ["CIPHER_KEY_BYTES_MAX", "AUTH_KEY_BYTES_MAX", "IV_BYTES_MAX"],
+    tests: [
+      [REQUESTS, "cipher keys: 63 and 64 bytes work, 65 are refused, in sessions, without, and by message"],
+      [LIFECYCLE, "authentication keys: 511 and 512 bytes work, 513 are refused"],
+      [REQUESTS, "authentication keys without a session: 511 and 512 bytes work, 513 are refused"],
+      [REQUESTS, "IVs: 127 and 128 bytes work, 129 are refused"],
+    ],
+  },
+  {
+    what: "bytes of a KASUMI message; of a ZUC message",
+    atMost: "2500; 8188",
+    exports: [],
+    tests: [["engines/ring_test.ts", "lengths that an algorithm does not have are refused, all others are not"]],
+  },
+  {
+    what: "entries of an indirect table (the ring's size is no limit)",
+    atMost: `${device.INDIRECT_ENTRIES_MAX}`,
+    exports: ["INDIRECT_ENTRIES_MAX"],
+    tests: [[REQUESTS, "entries of an indirect table: 65534 and 65535 work, 65536 break the ring"]],
+  },
+  {
+    what: "requests, bytes, segments in a batch",
+    atMost:
+      `${device.BATCH_CHAINS_MAX}, ${device.BATCH_BYTES_MAX / MIB} MiB (a longer request is a batch of its own), ` +
+      `${device.BATCH_SEGMENTS_MAX}`,
+    exports: ["BATCH_CHAINS_MAX", "BATCH_BYTES_MAX", "BATCH_SEGMENTS_MAX"],
+    tests: [
+      [PARTS, "requests in a batch: 127 and 128 are taken at once, of 129 one has to wait"],
+      [
+        PARTS,
+        "bytes in a batch: it goes on below a mebibyte and ends at it, and beyond it with the request that crosses it",
+      ],
+      [PARTS, "segments in a batch: 65535 and 65536 fit, one more does not"],
+    ],
+  },
+  {
+    what: "batches before other queues have their turn",
+    atMost: `${device.TURN_BATCHES_MAX}`,
+    exports: ["TURN_BATCHES_MAX"],
+    tests: [
+      [PARTS, "batches in a turn: 7 and 8 are served in it, a ninth waits for the next"],
+      [PARTS, "fairness: a queue that is flooded leaves another its turn after ${what} at most"],
+      [PARTS, "fairness in a worker: its queues take turns batch by batch"],
+      [LIFECYCLE, "a queue that is flooded without pause leaves another its share"],
+    ],
+  },
+  {
+    what: "asymmetric operations of a queue under way",
+    atMost: `${device.JOBS_PER_QUEUE_MAX}`,
+    exports: ["JOBS_PER_QUEUE_MAX"],
+    tests: [
+      [
+        PARTS,
+        "jobs of a queue: it rests as soon as a whole batch of jobs might not fit any more, at 127, 128 and 129 of them",
+      ],
+      [
+        REQUESTS,
+        "asymmetric operations under way: one less, as many, and one more than a queue may have, and all are answered",
+      ],
+    ],
+  },
+  {
+    what: "bytes that one reads; writes; of its key as DER",
+    atMost: `${device.JOB_INPUT_BYTES_MAX}; ${device.JOB_OUTPUT_BYTES_MAX}; ${asymmetric.AKCIPHER_KEY_BYTES_MAX}`,
+    exports: ["JOB_INPUT_BYTES_MAX", "JOB_OUTPUT_BYTES_MAX", "AKCIPHER_KEY_BYTES_MAX"],
+    tests: [
+      [REQUESTS, "bytes that an asymmetric operation reads: 16383 and 16384 reach it, 16385 are refused"],
+      [
+        REQUESTS,
+        "bytes that an asymmetric operation writes: room for 16383, 16384, 16385 and more is never used up",
+      ],
+      [PARTS, "jobs: input and output of a slot are as long as they may be, and do not touch the next slot's"],
+      [REQUESTS, "asymmetric keys: 8191 and 8192 bytes of DER work, 8193 are refused, in sessions and without"],
+    ],
+  },
+  {
+    what: "bits of an RSA modulus; of its public exponent",
+    atMost: `${asymmetric.RSA_MODULUS_BITS_MIN} to ${asymmetric.RSA_MODULUS_BITS_MAX}; ` +
+      `${asymmetric.RSA_PUBLIC_EXPONENT_BITS_MAX}`,
+    exports: ["RSA_MODULUS_BITS_MIN", "RSA_MODULUS_BITS_MAX", "RSA_PUBLIC_EXPONENT_BITS_MAX"],
+    tests: [
+      [ASYMMETRIC, "RSA moduli: 511 and 8193 bits are refused, 512 to 8192 are not"],
+      [ASYMMETRIC, "RFC, RSA moduli: 511 and 8193 bits are no key, 512 to 8192 are one"],
+      [ASYMMETRIC, "RSA public exponents: 64 bits are taken, 65 are not, and 1 is none"],
+    ],
+  },
+  {
+    what: "RFC: bits of an RSA key to generate; of a DSA modulus",
+    atMost: `${asymmetric.RSA_GENERATED_BITS_MAX}; ${asymmetric.DSA_MODULUS_BITS_MIN} to ` +
+      `${asymmetric.DSA_MODULUS_BITS_MAX}`,
+    exports: ["RSA_GENERATED_BITS_MAX", "DSA_MODULUS_BITS_MIN", "DSA_MODULUS_BITS_MAX", "DSA_ORDER_BITS"],
+    tests: [
+      [ASYMMETRIC, "RFC, RSA keys to generate: 4096 bits are tried, eight more are not supported, nor are 504"],
+      [
+        ASYMMETRIC,
+        "RFC, DSA moduli: 511 and 3073 bits are no group, 512 to 3072 may be one; orders have 160, 224 or 256 bits",
+      ],
+    ],
+  },
+  {
+    what: "RFC: bits of a DH modulus; of one that is searched for, not published",
+    atMost: `${asymmetric.DH_MODULUS_BITS_MIN} to ${asymmetric.DH_MODULUS_BITS_MAX}; ` +
+      `${asymmetric.DH_GENERATED_BITS_MAX}`,
+    exports: ["DH_MODULUS_BITS_MIN", "DH_MODULUS_BITS_MAX", "DH_GENERATED_BITS_MAX"],
+    tests: [
+      [ASYMMETRIC, "RFC, Diffie-Hellman moduli: 511 and 8193 bits are no group, 512 to 8192 may be one"],
+      [
+        ASYMMETRIC,
+        "RFC, Diffie-Hellman moduli to search for: 1024 bits are tried, eight more are not supported, nor are 504",
+      ],
+    ],
+  },
+  {
+    what: "RFC: seconds that generating may take",
+    atMost: `${asymmetric.GENERATION_MS_MAX / 1000}`,
+    exports: ["GENERATION_MS_MAX"],
+    tests: [["asymmetric/rfc3_test.ts", "generating is given up when it takes too long"]],
+  },
+  {
+    what: "microseconds that a worker looks at its rings before it sleeps",
+    atMost: `${device.POLL_US_DEFAULT} (\`--poll-us\`)`,
+    exports: ["POLL_US_DEFAULT"],
+    tests: [
+      [
+        PARTS,
+        "microseconds that a worker looks at its rings: the bound that it was given, never more, down to nothing",
+      ],
+    ],
+  },
+  {
+    what: "bytes, descriptors of a vhost-user message",
+    atMost: `${PAYLOAD_BYTES_MAX}, ${FDS_MAX}`,
+    exports: [],
+    tests: [
+      [SOCKET, "bytes of a message: 4095 and 4096 behind the header are read, with 4097 the stream is given up"],
+      [SOCKET, "descriptors of a message: 7 and 8 are taken, 9 are closed and refused"],
+      [SOCKET, "descriptors of KICK, CALL and ERR: none only with bit 8, one, and never two"],
+    ],
+  },
+  {
+    what: "guest, frontend and file addresses",
+    atMost: "below 2⁵³",
+    exports: [],
+    tests: [
+      ["vhost_user/memory_table_test.ts", "a table that cannot be used leaves the old one in force and nothing open"],
+      [
+        "conformance/hostile_test.ts",
+        "buffers where no memory is, at the ends of the address space too, are ERR and not touched",
+      ],
+      ["vhost_user/rings_test.ts", "impossible values are refused"],
+    ],
+  },
+];
+
+/** What the README does not tell, because nobody need know it to use the device. */
+const UNTOLD: readonly Limit[] = [
+  {
+    what: "bytes of any number in a request of the RFC's; primes of an RSA modulus",
+    exports: ["NUMBER_BYTES_MAX", "RSA_PRIMES_MAX"],
+    tests: [
+      [ASYMMETRIC, "RFC, bytes of a number: 2047 and 2048 may stand there, 2049 may not"],
+      [ASYMMETRIC, "RFC, primes of an RSA key: four and five are tried, six are not supported"],
+    ],
+  },
+  {
+    what: "bits of the order of a curve without a name",
+    exports: ["EC_ORDER_BITS_MIN"],
+    tests: [[ASYMMETRIC, "RFC, orders of curves without a name: 112 bits will do, 110 are too few"]],
+  },
+  {
+    what: "bytes of configuration that a message names",
+    exports: [],
+    tests: [[SOCKET, "bytes of configuration: 255 and 256 are told and compared, 257 are refused, from any offset"]],
+  },
+  {
+    what: "bytes, rings and entries of an inflight region",
+    exports: [],
+    tests: [
+      [SOCKET, "inflight regions: a byte too few is refused, told or in the file; as many, and one more, are taken"],
+      [
+        SOCKET,
+        "inflight regions: for 2 and 3 rings of three, not for a fourth; of 32767 and 32768 entries, not of one more",
+      ],
+    ],
+  },
+  {
+    what: "connections that are served at once",
+    exports: [],
+    tests: [[SOCKET, "connections: one is served; a second and a ninth wait, unharmed, until it has gone"]],
+  },
+];
+
+/** Rows that the README's table has to have, just so. */
+export const LIMITS_TOLD: readonly Limit[] = TOLD;
+
+/** Every limit. */
+export const LIMITS: readonly Limit[] = [...TOLD, ...UNTOLD];
+
+/** Constants that have to be among them. */
+export const LIMIT_CONSTANTS: readonly string[] = [...Object.keys(device), ...Object.keys(asymmetric)];

@@ -1,0 +1,189 @@
+/**
+ * What is promised to users, each promise with the tests that hold the project to it. The README's table of promises is
+ * this one.
+ *
+ * @module
+ */
+import type { TestName } from "./test_names.ts";
+
+/** A promise. */
+export interface Promised {
+  /** In the README's words. */
+  readonly promise: string;
+  readonly tests: readonly TestName[];
+}
+
+/** All promises, in the README's order. */
+export const PROMISES: readonly Promised[] = [
+  {
+    promise: "every duty of the device in v19's normative text is done",
+    tests: [["conformance/clauses_test.ts", "every duty of the device in v19's normative text"]],
+  },
+  {
+    promise: "every algorithm gives published answers, and agrees with a second implementation",
+    tests: [
+      ["device/known_answers_test.ts", "every algorithm on offer has a known answer"],
+      [
+        "conformance/differential_test.ts",
+        "random questions: the device agrees with independent implementations of every algorithm",
+      ],
+    ],
+  },
+  {
+    promise: "a malformed request is answered, and harms no other",
+    tests: [
+      ["conformance/hostile_test.ts", "CVE-2020-14376: a data request that ends anywhere before its last byte is ERR"],
+      [
+        "conformance/hostile_test.ts",
+        "QEMU virtio_error: random bytes for header and parameters are answered, and the next good request works",
+      ],
+    ],
+  },
+  {
+    promise: "nothing is written but what a request lets be written",
+    tests: [
+      ["fuzz/fuzz_test.ts", "hostile rings, requests, messages and rewriters, with a fresh seed: nothing amiss"],
+      ["fuzz/fuzz_test.ts", "the fuzzer catches a broken device: ${fault}"],
+    ],
+  },
+  {
+    promise: "what was checked is what is used, however a guest rewrites it",
+    tests: [[
+      "conformance/hostile_rings_test.ts",
+      "CVE-2020-14374 to CVE-2020-14378: lengths that change while the device reads them never lead it out of its buffers",
+    ]],
+  },
+  {
+    promise: "a broken ring stands still, alone, until it is set up again",
+    tests: [[
+      "conformance/hostile_rings_test.ts",
+      "a broken ring stands still: what comes afterwards is not answered, and nothing is replayed",
+    ]],
+  },
+  {
+    promise: "defects that other devices had are not had here",
+    tests: [["proof/proof_test.ts", "every defect that others had has its tests, by its id"]],
+  },
+  {
+    promise: "each limit holds, one below, at and one above",
+    tests: [["proof/proof_test.ts", "every limit that the README tells is the code's, and has its tests"]],
+  },
+  {
+    promise: "a flooded queue leaves others their turn",
+    tests: [
+      ["device/limits_test.ts", "fairness: a queue that is flooded leaves another its turn after ${what} at most"],
+      ["device/limits_test.ts", "fairness in a worker: its queues take turns batch by batch"],
+    ],
+  },
+  {
+    promise: "slow public-key operations delay nobody",
+    tests: [["device/rfc3_test.ts", "a key that takes long to make delays no bulk request of another queue"]],
+  },
+  {
+    promise: "an idle device sleeps",
+    tests: [[
+      "conformance/hostile_frontends_test.ts",
+      "CVE-2026-16457: kicks on empty packed rings cost no processor time afterwards (${workers} workers)",
+    ]],
+  },
+  {
+    promise: "a destroyed session is gone on every queue at once",
+    tests: [[
+      "conformance/hostile_test.ts",
+      "DPDK cache_sym_session: a session is gone on every queue at once when it is destroyed (${workers} workers)",
+    ]],
+  },
+  {
+    promise: "keys are wiped when their session goes",
+    tests: [[
+      "lifecycle/keys_test.ts",
+      "keys of destroyed sessions and of frontends that have gone are nowhere in memory (${workers} workers)",
+    ]],
+  },
+  {
+    promise: "a wrong tag leaves nothing of the plaintext",
+    tests: [[
+      "conformance/decisions_aead_test.ts",
+      "v19 line 569: after a wrong tag nothing of the plaintext is left, in place or elsewhere, however it is cut",
+    ]],
+  },
+  {
+    promise: "no message, however cut, flagged, repeated or out of order, is kept or fatal",
+    tests: [
+      [
+        "vhost_user/every_message_test.ts",
+        "every message cut off at every byte, and the connection closed: the device is told of nothing but the end",
+      ],
+      ["vhost_user/every_message_test.ts", "every two messages after each other, in either order"],
+    ],
+  },
+  {
+    promise: "a frontend that goes, in order or not, leaves nothing behind",
+    tests: [
+      ["lifecycle/lifecycle_test.ts", "frontends are killed under load"],
+      [
+        "conformance/hostile_frontends_test.ts",
+        "SPDK #2228, #378: 1000 frontends that leave half-way through their start leave nothing behind",
+      ],
+    ],
+  },
+  {
+    promise: "memory that was taken away is not touched any more",
+    tests: [[
+      "lifecycle/limits_test.ts",
+      "memory that was taken away is not written to any more, whatever is under way (${workers} workers)",
+    ]],
+  },
+  {
+    promise: "after a crash no request is lost and none is completed twice",
+    tests: [
+      [
+        "lifecycle/crash_test.ts",
+        "the device is killed under load: no request is lost, none is completed twice (${title})",
+      ],
+    ],
+  },
+  {
+    promise: "the sandbox is on every thread",
+    tests: [
+      ["lifecycle/sandbox_test.ts", "every thread of the program is in the sandbox, with --sandbox=off none is"],
+      [
+        "lifecycle/sandbox_test.ts",
+        "in the sandbox no file is written and no program runs, while serving goes on (${workers} workers)",
+      ],
+    ],
+  },
+  {
+    promise: "a missing library takes its algorithms away, and nothing else",
+    tests: [[
+      "engines/missing_test.ts",
+      "without the optional libraries the rest is served, and a sentence names each package",
+    ]],
+  },
+  {
+    promise: "exit status 2 and one sentence for a wrong command line",
+    tests: [["cli/options_test.ts", 'exit code 2 and one sentence for: ${args.join(" ") || "no options"}']],
+  },
+  {
+    promise: "a socket in use is refused, a dead process's replaced",
+    tests: [
+      ["cli/serving_test.ts", "a socket that a living process uses is refused, and left alone"],
+      ["cli/serving_test.ts", "a socket that a dead process left behind is replaced"],
+    ],
+  },
+  {
+    promise: "the data path allocates nothing and throws nothing",
+    tests: [["tidy/tidy_test.ts", "tidy: the data path allocates nothing, waits for nothing and throws nothing"]],
+  },
+  {
+    promise: "what was found once is tried again",
+    tests: [[
+      "fuzz/corpus_test.ts",
+      "everything in the corpus is survived and answered as it was when it was kept (${workers} workers)",
+    ]],
+  },
+  {
+    promise: "tests run nearly every line between guest and library",
+    tests: [["proof/coverage_test.ts", "coverage: the rooms between guest and library have a floor of 95 and more"]],
+  },
+];

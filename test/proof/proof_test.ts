@@ -1,0 +1,100 @@
+/**
+ * The tables of proofs against the tests that there are: whoever renames or drops a test hears of what it proved.
+ *
+ * @module
+ */
+import { assert, assertEquals } from "@std/assert";
+import { ROOT } from "../cli/programs.ts";
+import { DEFECTS } from "./defects.ts";
+import { LIMIT_CONSTANTS, LIMITS, LIMITS_TOLD } from "./limits.ts";
+import { PROMISES } from "./promises.ts";
+import { missing, namesIn, testFiles } from "./test_names.ts";
+
+Deno.test("a test that is named wrongly, or in a file that is not there, is missed", () => {
+  assertEquals(missing(["proof/proof_test.ts", "the tables are in order"]).length, 1);
+  assertEquals(missing(["proof/no_test.ts", "the tables are in order"]), ["there is no test/proof/no_test.ts"]);
+  assertEquals(
+    missing(["proof/proof_test.ts", "a test that is named wrongly, or in a file that is not there, is missed"]),
+    [],
+  );
+});
+
+Deno.test("every defect that others had has its tests, by its id", () => {
+  const seen = new Set<string>();
+  for (const { ids, sentence, tests } of DEFECTS) {
+    assert(tests.length > 0 && sentence.endsWith("."), sentence);
+    assertEquals(tests.flatMap(missing), [], sentence);
+    for (const id of ids) {
+      assert(tests.some(([, name]) => name.includes(id)), `no test of "${sentence}" has ${id} in its name`);
+      assert(!seen.has(id), `${id} is there twice`);
+      seen.add(id);
+    }
+  }
+});
+
+Deno.test("every CVE in a test's name is in the table of defects", () => {
+  const known = DEFECTS.flatMap(({ tests }) => tests.map(([, name]) => name)).join("\n");
+  let count = 0;
+  for (const file of testFiles()) {
+    for (const name of namesIn(file)) {
+      for (const [cve] of name.matchAll(/\bCVE-\d{4}-\d+/g)) {
+        assert(known.includes(cve), `${cve} in test/${file}: "${name}" is not in the table`);
+        count++;
+      }
+    }
+  }
+  assert(count >= 15, `${count} CVEs`);
+});
+
+/** The rows of the README's table under `heading`: the text of each cell. */
+function readmeRows(heading: string): string[][] {
+  const readme = Deno.readTextFileSync(`${ROOT}README.md`);
+  const [, section] = readme.split(`\n${heading}\n`);
+  assert(section !== undefined, `the README has no section ${heading}`);
+  const table = section.split(/\n###? /)[0]!.split("\n").filter((line) => line.startsWith("| "));
+  return table.slice(2).map((line) => line.slice(2, -2).split(" | ").map((cell) => cell.trim()));
+}
+
+Deno.test("every limit that the README tells is the code's, and has its tests", () => {
+  assertEquals(readmeRows("## Limits"), LIMITS_TOLD.map(({ what, atMost }) => [what, atMost!]));
+  for (const { what, tests } of LIMITS) {
+    assert(tests.length > 0, what);
+    assertEquals(tests.flatMap(missing), [], what);
+  }
+});
+
+Deno.test("every constant that is a limit has its tests", () => {
+  const tested = new Set(LIMITS.flatMap((limit) => limit.exports));
+  assertEquals(LIMIT_CONSTANTS.filter((name) => !tested.has(name)), []);
+  assertEquals([...tested].filter((name) => !LIMIT_CONSTANTS.includes(name)), []);
+});
+
+Deno.test("every promise has its tests, and the README's table of promises is the one here", () => {
+  for (const { promise, tests } of PROMISES) {
+    assert(tests.length > 0, promise);
+    assertEquals(tests.flatMap(missing), [], promise);
+  }
+  assert(PROMISES.length <= 25);
+  const told = PROMISES.map(({ promise, tests }) => {
+    const byFile = Map.groupBy(tests, ([file]) => file);
+    const places = [...byFile].map(([file, names]) => `${file}: ${names.map(([, name]) => `“${name}”`).join(", ")}`);
+    return [promise, places.join("; ")];
+  });
+  // A README without such a table promises nothing in it.
+  if (Deno.readTextFileSync(`${ROOT}README.md`).includes("\n### Promises\n")) {
+    assertEquals(readmeRows("### Promises"), told);
+  }
+});
+
+Deno.test("no test is switched off", () => {
+  for (const file of testFiles()) {
+    const text = Deno.readTextFileSync(`${ROOT}test/${file}`);
+    assertEquals(/Deno\.test\.(ignore|only)\b|^\s*(ignore|only): true/m.exec(text)?.[0], undefined, file);
+  }
+});
+
+Deno.test("the README says what QEMU shows its guests, whatever is here", () => {
+  const readme = Deno.readTextFileSync(`${ROOT}README.md`);
+  assert(/QEMU shows the guest AES-CBC and HMAC-SHA1, whatever is here/.test(readme));
+  assert(/share=on/.test(readme));
+});

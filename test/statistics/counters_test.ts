@@ -1,0 +1,188 @@
+import { assert, assertEquals } from "@std/assert";
+import {
+  BATCH_SIZE_BUCKETS,
+  createCounterMemory,
+  DURATION_BUCKETS,
+  DURATION_UNIT_NS,
+  QueueCounters,
+} from "../../src/device/counters.ts";
+import { SERIES_CREATE, SERIES_UNKNOWN, seriesOf, seriesOfControl, seriesOfJob } from "../../src/device/series.ts";
+import { SessionTable } from "../../src/device/sessions.ts";
+import { DeviceCounters, type QueueStatistics } from "../../src/device/statistics.ts";
+import { AEADS, CIPHERS, HASHES, MACS } from "../../src/engine/algorithms.ts";
+import {
+  createOperations,
+  KIND_AEAD,
+  KIND_CHAIN,
+  KIND_CIPHER,
+  KIND_HASH,
+  KIND_MAC,
+  type Operation,
+  Parameters,
+} from "../../src/engine/operation.ts";
+import { SegmentTable } from "../../src/memory/segments.ts";
+import * as w from "../../src/wire/virtio_crypto.ts";
+
+const STATUS_DEFERRED = 0xff;
+
+/** A queue that counts, and what one reads of it. */
+function counting(): { counters: QueueCounters; read: () => QueueStatistics } {
+  const memory = createCounterMemory();
+  const table = new SessionTable(4);
+  const device = new DeviceCounters([memory], createCounterMemory(), table);
+  return { counters: new QueueCounters(memory), read: () => device.read().queues[0]! };
+}
+
+/** Operations that have been executed: a series and lengths each. */
+function operations(
+  ...made: readonly { series: number; source: number; written: number; burst?: boolean }[]
+): Operation[] {
+  return createOperations(new SegmentTable(1), made.length).map((operation, i) => {
+    const { series, source, written, burst = false } = made[i]!;
+    operation.series = series;
+    operation.src.set(0, 0, source, 1);
+    operation.written = written;
+    operation.isExecuted = burst;
+    return operation;
+  });
+}
+
+/** Answers the first `count` of `batch`, those without deferred ones. */
+function answer(counters: QueueCounters, batch: readonly Operation[], statuses: Uint8Array, count: number): void {
+  batch.slice(0, count).forEach((operation, i) => {
+    if (statuses[i] !== STATUS_DEFERRED) counters.request(operation, statuses[i]!);
+  });
+  counters.sumUp();
+}
+
+function parametersOf(kind: number, algo: number, hashAlgo = 0, authenticated = false): Parameters {
+  return Object.assign(new Parameters(), { kind, algo, hashAlgo, authenticated });
+}
+
+Deno.test("every algorithm has a series and a name of its own", () => {
+  const wanted: [Parameters, string, string][] = [
+    ...CIPHERS.map(({ algo, name }): [Parameters, string, string] => [parametersOf(KIND_CIPHER, algo), "cipher", name]),
+    ...HASHES.map(({ algo, name }): [Parameters, string, string] => [parametersOf(KIND_HASH, 0, algo), "hash", name]),
+    ...MACS.map(({ algo, name }): [Parameters, string, string] => [parametersOf(KIND_MAC, 0, algo), "mac", name]),
+    ...AEADS.map(({ algo, name }): [Parameters, string, string] => [parametersOf(KIND_AEAD, algo), "aead", name]),
+    ...CIPHERS.flatMap((cipher) =>
+      [...HASHES, ...MACS].map((digest): [Parameters, string, string] => [
+        parametersOf(KIND_CHAIN, cipher.algo, digest.algo, digest.keyLens !== undefined),
+        "chain",
+        `${cipher.name}+${digest.name}`,
+      ])
+    ),
+  ];
+  const { counters, read } = counting();
+  wanted.forEach(([parameters], i) => {
+    answer(counters, operations({ series: seriesOf(parameters), source: i, written: 0 }), Uint8Array.of(0), 1);
+  });
+  const { requests } = read();
+  assertEquals(requests.length, wanted.length);
+  wanted.forEach(([_, service, algorithm], i) => {
+    const found = requests.find((one) => one.service === service && one.algorithm === algorithm);
+    assertEquals([found?.statuses, found?.sourceBytes], [{ ok: 1 }, i], `${service} ${algorithm}`);
+  });
+});
+
+Deno.test("numbers that nobody serves are unknown algorithms, whatever they are", () => {
+  const { counters, read } = counting();
+  for (const algo of [0, 15, 16, 1000, 2 ** 31, 2 ** 32 - 1]) {
+    for (const kind of [KIND_CIPHER, KIND_HASH, KIND_MAC, KIND_AEAD, KIND_CHAIN, 7]) {
+      const series = seriesOf(parametersOf(kind, algo, algo, true));
+      answer(counters, operations({ series, source: 0, written: 0 }), Uint8Array.of(w.STATUS_NOTSUPP), 1);
+    }
+    counters.control(seriesOfControl(SERIES_CREATE, algo + 5), w.STATUS_NOTSUPP);
+    for (const isRfc3 of [false, true]) counters.jobDone(seriesOfJob(isRfc3, algo | 0), w.STATUS_ERR, 0, 0, 1);
+  }
+  const { requests, controlRequests } = read();
+  for (const { algorithm } of requests) assertEquals(algorithm, "unknown");
+  assertEquals(requests.map(({ service }) => service).sort(), [
+    ...["aead", "akcipher", "chain", "cipher", "hash", "mac", "unknown"],
+  ]);
+  assertEquals(controlRequests, [{ operation: "create", service: "unknown", statuses: { notsupp: 6 } }]);
+});
+
+Deno.test("a batch of several series and statuses; deferred requests are counted when they are done", () => {
+  const { counters, read } = counting();
+  const cbc = seriesOf(parametersOf(KIND_CIPHER, w.CIPHER_AES_CBC));
+  const sha = seriesOf(parametersOf(KIND_HASH, 0, w.HASH_SHA1));
+  const batch = operations(
+    { series: cbc, source: 16, written: 16, burst: true },
+    { series: cbc, source: 32, written: 32, burst: true },
+    { series: sha, source: 3, written: 20 },
+    { series: cbc, source: 64, written: 64 },
+    { series: cbc, source: 999, written: 0 },
+    { series: SERIES_UNKNOWN, source: 999, written: 0 },
+    { series: seriesOfJob(false, 1), source: 999, written: 0 },
+    { series: cbc, source: 999, written: 999, burst: true },
+  );
+  const statuses = Uint8Array.of(0, 0, 0, 0, w.STATUS_ERR, w.STATUS_NOTSUPP, STATUS_DEFERRED, 0);
+  answer(counters, batch, statuses, 7); // What is behind the seventh is of an earlier batch.
+  counters.jobsPosted(1);
+  assertEquals(read().jobsOpen, 1);
+  counters.jobDone(seriesOfJob(false, 1), w.STATUS_KEY_REJECTED, 100, 0, 3_000_000);
+  const { requests, burstRequests, jobsOpen, jobSeconds } = read();
+  const brief = requests.map(({ service, algorithm, statuses, sourceBytes, resultBytes }) =>
+    [service, algorithm, statuses, sourceBytes, resultBytes] as const
+  );
+  assertEquals(brief, [
+    ["unknown", "unknown", { notsupp: 1 }, 0, 0],
+    ["cipher", "AES-CBC", { ok: 3, err: 1 }, 112, 112],
+    ["hash", "SHA1", { ok: 1 }, 3, 20],
+    ["akcipher", "RSA", { key_rejected: 1 }, 0, 0],
+  ]);
+  assertEquals([burstRequests, jobsOpen, jobSeconds.sum], [2, 0, 0.003]);
+});
+
+Deno.test("batch sizes fall into powers of two, all of them", () => {
+  for (let size = 1; size <= 128; size++) {
+    const { counters, read } = counting();
+    counters.batchTaken(size);
+    const { counts, bounds } = read().batches;
+    const bucket = counts.indexOf(1);
+    assert(bucket < BATCH_SIZE_BUCKETS && size <= bounds[bucket]!, `${size}`);
+    if (bucket > 0) assert(size > bounds[bucket - 1]!, `${size}`);
+  }
+});
+
+Deno.test("durations fall at or below their bucket's bound, from nothing to hours", () => {
+  const unit = DURATION_UNIT_NS;
+  for (const ns of [0, 1, unit - 1, unit, unit + 1, 2 * unit, 2 * unit + 1, 12_345_678, 8e9, 9e9, 1e13, 1e18]) {
+    const { counters, read } = counting();
+    counters.jobDone(seriesOfJob(false, 1), 0, 0, 0, ns);
+    const { counts, bounds } = read().jobSeconds;
+    const bucket = counts.indexOf(1);
+    assertEquals(counts.length, DURATION_BUCKETS);
+    if (bucket < bounds.length) assert(ns / 1e9 <= bounds[bucket]!, `${ns}`);
+    if (bucket > 0) assert(ns / 1e9 > bounds[bucket - 1]!, `${ns}`);
+  }
+});
+
+Deno.test("of batches, the first and then one in 61 are measured, each request of theirs counted", () => {
+  const { counters, read } = counting();
+  let measured = 0;
+  for (let i = 0; i < 200; i++) {
+    counters.batchTaken(3);
+    counters.batchCompleted(2, i); // One of the three has become a job.
+    if (i % 61 === 0) measured += 2;
+  }
+  const { seconds, ring, batches } = read();
+  assertEquals(seconds.counts.reduce((a, b) => a + b), measured);
+  assert(seconds.sum > 0 && seconds.sum < 60);
+  assertEquals(ring.position, 199);
+  assertEquals(batches.counts[2], 200);
+});
+
+Deno.test("a ring's state: started, broken, stopped, started again", () => {
+  const { counters, read } = counting();
+  assertEquals(read().ring, { isStarted: false, format: "split", size: 0, position: 0, fault: null });
+  counters.started(true, 200, 0x80008000);
+  assertEquals(read().ring, { isStarted: true, format: "packed", size: 200, position: 0x80008000, fault: null });
+  counters.broke(2);
+  assertEquals(read().ring.fault, "a descriptor chain loops, is out of order or is too long");
+  counters.stopped(7);
+  assertEquals([read().ring.isStarted, read().ring.position], [false, 7]);
+  counters.started(false, 256, 0);
+  assertEquals(read().ring, { isStarted: true, format: "split", size: 256, position: 0, fault: null });
+});

@@ -1,0 +1,224 @@
+/**
+ * README.md holds water: every command line in it is run by something that `scripts/test` runs, or it is said here why
+ * not; options, files and QEMU's arguments that it names exist.
+ *
+ * @module
+ */
+import { assert, assertEquals } from "@std/assert";
+import { COMMANDS, OPTIONS } from "../../src/cli/option_table.ts";
+import { readOptions } from "../vm/options.ts";
+import { guestArguments } from "../vm/qemu.ts";
+
+const ROOT = new URL("../../", import.meta.url).pathname;
+const README: string = await Deno.readTextFile(`${ROOT}README.md`);
+const HERE = "KNOWN in test/tidy/readme_test.ts";
+
+/** Where a command line is run: `file` holds `text`. */
+type RanBy = readonly [file: string, text: string];
+
+/**
+ * The command lines of README.md, as they stand there but for line ends and comments; ` … ` stands for anything. Behind
+ * each is what runs it, or in a sentence why nothing does.
+ */
+const KNOWN: Readonly<Record<string, RanBy | string>> = {
+  "scripts/demo": ["test/cli/demo_test.ts", "scripts/demo"],
+  "scripts/test": "it is what runs this test",
+  "scripts/test PATH…": "it is what runs this test",
+  "scripts/check": ["scripts/test", "scripts/check"],
+  "scripts/prepare": ["scripts/test", "scripts/prepare"],
+  "scripts/check-goals": ["scripts/test", "scripts/check-goals"],
+  "scripts/bench": ["scripts/test", "scripts/bench"],
+  "scripts/bench --figures": ["scripts/check-goals", "--figures"],
+  "scripts/ab-bench A B": "comparing two commits takes half an hour, and a machine that does nothing else",
+  "scripts/compile": ["scripts/check", "scripts/compile --check"],
+  "scripts/fuzz [--seconds=N] [--seed=S] [--workers=0|1] [--target=rings|requests|asymmetric|messages|rewriting]": [
+    "test/fuzz/fuzz_test.ts",
+    "await fuzz(",
+  ],
+  "scripts/soak --minutes=N [--workers=N] [--queues=N] [--seed=S] [--svg=FILE] [--json]": [
+    "test/soak/soak_test.ts",
+    "await soak(",
+  ],
+  "scripts/coverage": ["scripts/test", "scripts/coverage --report"],
+  "scripts/install": ["test/cli/install_test.ts", "scripts/install"],
+  "scripts/compile --test": ["scripts/test", "scripts/compile --test"],
+  "scripts/demo --device=PROGRAM": ["test/binary/check.ts", "`--device=${program}`"],
+  "scripts/bench --break-even": ["test/bench/break_even_test.ts", '"--break-even"'],
+  "scripts/vm --showcase": ["scripts/test", "--showcase"],
+  "systemctl start vhost-user-crypto@web1.socket": "no systemd runs where tests do; its units are verified",
+  "curl --unix-socket PATH http://localhost/metrics": ["test/statistics/server_test.ts", "GET /metrics"],
+  "vhost-user-crypto stats --stats-socket=PATH --watch": ["test/cli/stats_test.ts", '"--watch"'],
+  "kill -USR2 PID": ["test/cli/stats_test.ts", 'kill("SIGUSR2")'],
+  "cloud-hypervisor … ": "no package of Debian's or npm's has it",
+  "gcc -static -o showcase_tool test/vm/guest/showcase_tool.c": ["test/vm/guest_program.ts", '"showcase_tool.c"'],
+  "./showcase_tool priority 'cbc(aes)' virtio_crypto_aes_cbc 500": [
+    "test/vm/guest/showcase",
+    "priority 'cbc(aes)' \"$NAMED\" 500",
+  ],
+  "scripts/vm": ["scripts/test", "scripts/vm --skip-if-unavailable"],
+  "scripts/vm --help": ["test/vm/vm_test.ts", 'readOptions(["--help"])'],
+  "scripts/vhost-user-crypto --socket-path=/run/crypto.sock": ["test/vm/options.ts", "scripts/vhost-user-crypto"],
+  "vhost-user-crypto probe --socket-path=PATH [--json] [--queue=N] [--quick]": ["test/cli/probe_test.ts", '"probe"'],
+  "qemu-system-x86_64 … cryptodev-vhost-user … ": ["scripts/test", "scripts/vm --skip-if-unavailable"],
+  "qemu-system-x86_64 … vhost-user-test-device-pci … ": ["scripts/test", "scripts/vm --skip-if-unavailable"],
+};
+
+/** Options in README.md that are other programs'. */
+const FOREIGN_OPTIONS: readonly string[] = ["generic-vhost-user"];
+
+/** Fenced blocks of a language. */
+function blocks(language: string): string[] {
+  return [...README.matchAll(/^```(\w*)\n([\s\S]*?)^```$/gm)].flatMap(([, name, text]) =>
+    name === language ? [text!] : []
+  );
+}
+
+/** Everything in backquotes that is not a block. */
+const SPANS: readonly string[] = [...README.replaceAll(/^```[\s\S]*?^```$/gm, "").matchAll(/`([^`\n]+)`/g)]
+  .map(([, text]) => text!.replaceAll("\\|", "|"));
+
+function isCommand(span: string): boolean {
+  return /^(?:scripts\/[\w-]+|vhost-user-crypto)(?: |$)/.test(span);
+}
+
+/** The command lines: those of `sh` blocks, and those in backquotes. */
+const LINES: readonly string[] = [
+  ...blocks("sh").flatMap((text) => text.replaceAll(/\\\n\s*/g, "").split("\n")).map((line) =>
+    line.replace(/(^|\s)#.*/, "")
+  ),
+  ...SPANS.filter(isCommand),
+].map((line) => line.trim()).filter((line) => line !== "");
+
+/** Whether `line` is what `known` stands for. */
+function matches(known: string, line: string): boolean {
+  const parts = known.split(" … ").map((part) => part.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&"));
+  return new RegExp(`^${parts.join(".*")}$`).test(line);
+}
+
+async function read(path: string): Promise<string> {
+  return await Deno.readTextFile(ROOT + path).catch(() => "");
+}
+
+Deno.test("readme: every command line is run by something, or it is said why not", async () => {
+  const wrong: string[] = [];
+  for (const line of LINES) {
+    if (Object.keys(KNOWN).some((known) => matches(known, line))) continue;
+    wrong.push(
+      `add to ${HERE}: ${JSON.stringify(line)}: ["the file that runs it", "the text in that file"], or why not`,
+    );
+  }
+  for (const [known, how] of Object.entries(KNOWN)) {
+    if (!LINES.some((line) => matches(known, line))) {
+      wrong.push(`README.md has it no more: remove from ${HERE}: ${known}`);
+    }
+    if (typeof how === "string") continue;
+    const [file, text] = how;
+    if (!(await read(file)).includes(text)) {
+      wrong.push(`${file} does not run ${known}: it has no ${text}; correct ${HERE}`);
+    }
+  }
+  assertEquals(wrong, []);
+});
+
+/** What a script may be told: its own text and that of the folders whose programs it starts. */
+async function scriptText(script: string): Promise<string> {
+  let text = await read(script);
+  for (const [, folder] of text.matchAll(/((?:test|bench|src)(?:\/\w+)*)\/\w+\.ts/g)) {
+    for await (const { name } of Deno.readDir(`${ROOT}${folder}`)) {
+      if (name.endsWith(".ts")) text += await read(`${folder}/${name}`);
+    }
+  }
+  return text;
+}
+
+function takesOption(text: string, option: string): boolean {
+  return text.includes(`--${option}`) || text.includes(`"${option}"`);
+}
+
+Deno.test("readme: every option exists", async () => {
+  const wrong: string[] = [];
+  const all = [...OPTIONS, ...COMMANDS.flatMap(({ options }) => options)].map(({ name }) => name);
+  const scripts = (await Array.fromAsync(Deno.readDir(`${ROOT}scripts`))).filter(({ isFile }) => isFile);
+  const told = (await Promise.all(scripts.map(({ name }) => scriptText(`scripts/${name}`)))).join("\n");
+  for (const line of [...LINES, ...SPANS.filter((span) => span.startsWith("--"))]) {
+    const [program = "", word = ""] = line.split(" ");
+    const options = [...line.matchAll(/--([a-z][\w-]*)/g)].map(([, name]) => name!);
+    const command = COMMANDS.find(({ name }) => name === word);
+    for (const option of options) {
+      let exists = true;
+      if (program.endsWith("vhost-user-crypto")) {
+        exists = (command?.options ?? OPTIONS).some(({ name }) => name === option);
+      } else if (program.startsWith("scripts/")) exists = takesOption(await scriptText(program), option);
+      else if (program.startsWith("--")) {
+        exists = [...all, ...FOREIGN_OPTIONS].includes(option) || takesOption(told, option);
+      }
+      if (!exists) wrong.push(`\`${line}\` in README.md: there is no option --${option} (src/cli/option_table.ts)`);
+    }
+  }
+  assertEquals(wrong, []);
+});
+
+Deno.test("readme: every file exists", async () => {
+  const wrong: string[] = [];
+  const words = new Set([...LINES, ...SPANS].flatMap((text) => text.split(/[\s=]/)));
+  const inFolder = /^(?:src|ffi|bench|test|scripts)(?:\/[\w.-]+)*\/?$/;
+  for (const word of words) {
+    if (!(inFolder.test(word) && word.includes("/")) && !/^\w+\.(?:ts|json)$/.test(word)) continue;
+    if (!await Deno.stat(ROOT + word).then(() => true, () => false)) {
+      wrong.push(`README.md names ${word}, which is not there`);
+    }
+  }
+  assertEquals(wrong, []);
+});
+
+/** Values of QEMU's options in a command line, those of places and sizes put as the guest harness has them. */
+function valuesOf(words: readonly string[]): string[] {
+  const wanted = ["-object", "-machine", "-chardev", "-device"];
+  const values = words.flatMap((word, i) => wanted.includes(words[i - 1]!) ? [`${words[i - 1]} ${word}`] : []);
+  return values.map((value) => value.replace(/size=\d+[MG]/, "size=…").replace(/path=[^,]+/, "path=…"));
+}
+
+function harnessValues(door: string, qemu: string): string[] {
+  const options = readOptions([`--door=${door}`, `--qemu=${qemu}`])!;
+  const files = { vmlinux: "v", initramfs: "i", console: "c", results: "r", socket: "/s" };
+  return valuesOf(guestArguments(options.guests[0]!, options, files));
+}
+
+/** QEMU's command line in README.md that has this in it. */
+function qemuLine(part: string): string[] {
+  const line = LINES.find((line) => line.startsWith("qemu-system") && line.includes(part));
+  assert(line !== undefined, `README.md has no command line of QEMU with ${part}`);
+  return line.split(" ");
+}
+
+Deno.test("readme: QEMU is started as scripts/vm starts it", () => {
+  assertEquals(valuesOf(qemuLine("cryptodev-vhost-user")).sort(), harnessValues("cryptodev", "11.1").sort());
+  assertEquals(valuesOf(qemuLine("vhost-user-test-device-pci")).sort(), harnessValues("generic", "11.1").sort());
+});
+
+/** The names of elements that are open where `xml` ends; throws where one is closed that is not open. */
+function openElements(xml: string): string[] {
+  const open: string[] = [];
+  for (const [tag, closing, name, empty] of xml.matchAll(/<(\/?)([\w:]+)[^<>]*?(\/?)>/g)) {
+    if (closing === "" && empty === "") open.push(name!);
+    if (closing !== "") assertEquals(open.pop(), name, `${tag} in the xml block of README.md`);
+  }
+  return open;
+}
+
+Deno.test("readme: libvirt gives QEMU the arguments of the command line", () => {
+  for (const xml of blocks("xml")) {
+    assertEquals(openElements(xml), [], "elements of the xml block in README.md that are not closed");
+    const given = [...xml.matchAll(/<qemu:arg value='([^']*)'\/>/g)].map(([, value]) => value!);
+    // libvirt places its own devices itself, and QEMU ours before them: it needs a place where nothing else will be.
+    const placed = given.map((value) => value.replace(",bus=pcie.0,addr=0x10", ""));
+    const words = qemuLine("vhost-user-test-device-pci");
+    const wanted = words.slice(words.indexOf("-chardev"));
+    assertEquals(placed, wanted, "qemu:arg of the xml block in README.md, against QEMU's command line there");
+    assert(
+      given.some((value) => value.endsWith(",bus=pcie.0,addr=0x10")),
+      "the device has no place of its own on the bus",
+    );
+    assert(/<source type='memfd'\/>\s*<access mode='shared'\/>/.test(xml), "the memory is not shared");
+  }
+});

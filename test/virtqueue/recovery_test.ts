@@ -1,0 +1,122 @@
+/**
+ * Rings that go on after a crash: what one process has taken and not given back, the next one takes again, from the
+ * record and in its order, before anything new; and each chain is given back once. One text for both formats.
+ *
+ * @module
+ */
+import { assertEquals } from "@std/assert";
+import { mapAnonymous, unmap } from "../../src/os/memory_map.ts";
+import { BATCH_CHAINS_MAX, ChainBatch } from "../../src/virtqueue/chain.ts";
+import { inflightBytes } from "../../src/virtqueue/inflight.ts";
+import { PackedRing } from "../../src/virtqueue/packed.ts";
+import { type Ring, RING_OK } from "../../src/virtqueue/ring.ts";
+import { SplitRing } from "../../src/virtqueue/split.ts";
+import { type Desc, deviceMemory, RawPacked, RawSplit, withMemory, WRITE } from "./raw_driver.ts";
+
+/** A driver's ring with a record, and the processes that serve it one after the other. */
+interface Stage {
+  readonly driver: RawSplit | RawPacked;
+  /** The next process. What it is told of the base means nothing after a crash. */
+  next(): Ring;
+}
+
+function onBoth(name: string, size: number, body: (stage: Stage) => void): void {
+  for (const format of ["split", "packed"] as const) {
+    Deno.test(`${format}: ${name}`, () =>
+      withMemory((memory) => {
+        const record = mapAnonymous(inflightBytes(size));
+        const driver = format === "split" ? new RawSplit(memory, size) : new RawPacked(memory, size);
+        const features = { known: true, packed: format === "packed", eventIdx: true };
+        const Format = format === "split" ? SplitRing : PackedRing;
+        const next = () => new Format(driver.layout, deviceMemory(memory), features, record.address);
+        body({ driver, next });
+        unmap(record);
+      }));
+  }
+}
+
+/** A chain that can be told by the length of its first buffer. */
+function chain(length: number): Desc[] {
+  return [{ address: 0x1000, length }, { address: 0x2000, length: 8, flags: WRITE }];
+}
+
+/** Takes a batch: the lengths of each chain's first buffer. */
+function take(ring: Ring, batch: ChainBatch): number[] {
+  batch.clear();
+  ring.fetch(batch);
+  return Array.from({ length: batch.count }, (_, i) => batch.segments.length[batch.first[i]!]!);
+}
+
+/** Completes only the first `count` chains of a batch. */
+function completeFirst(ring: Ring, batch: ChainBatch, count: number): void {
+  batch.count = count;
+  batch.usedLen.fill(8, 0, count);
+  ring.complete(batch);
+}
+
+onBoth(
+  "what was taken and not given back is taken again, in its order, before what came meanwhile",
+  16,
+  ({ driver, next }) => {
+    const ids = [1, 2, 3, 4].map((length) => driver.add(chain(length)));
+    const batch = new ChainBatch();
+    const first = next();
+    assertEquals([first.isRecovering, take(first, batch)], [false, [1, 2, 3, 4]]);
+    completeFirst(first, batch, 1);
+    assertEquals(driver.poll(), { id: ids[0]!, length: 8 });
+    // It has died; meanwhile the driver goes on.
+    ids.push(driver.add(chain(5)));
+    const second = next();
+    assertEquals([second.isRecovering, second.enableNotifications()], [true, true]);
+    assertEquals([take(second, batch), second.isRecovering], [[2, 3, 4], false]);
+    completeFirst(second, batch, 3);
+    assertEquals([1, 2, 3].map(() => driver.poll()?.id), ids.slice(1, 4));
+    assertEquals(take(second, batch), [5]);
+    completeFirst(second, batch, 1);
+    assertEquals([driver.poll()?.id, driver.poll(), take(second, batch)], [ids[4], undefined, []]);
+    assertEquals(second.fault, RING_OK);
+  },
+);
+
+onBoth(
+  "a process that dies while it does them again leaves the rest to the next, around the ring's end",
+  8,
+  ({ driver, next }) => {
+    const batch = new ChainBatch();
+    let ring = next();
+    let length = 1;
+    const expected: number[] = [];
+    for (let round = 0; round < 12; round++) {
+      const ids = [0, 1, 2].map(() => driver.add(chain(length++)));
+      assertEquals(take(ring, batch), [length - 3, length - 2, length - 1]);
+      completeFirst(ring, batch, round % 3);
+      ring = next();
+      assertEquals(take(ring, batch).length, 3 - round % 3, `round ${round}`);
+      completeFirst(ring, batch, round % 2);
+      ring = next();
+      take(ring, batch);
+      completeFirst(ring, batch, batch.count);
+      expected.push(...ids);
+      assertEquals([0, 1, 2].map(() => driver.poll()?.id), ids);
+      assertEquals(driver.poll(), undefined);
+    }
+    assertEquals([expected.length, ring.fault], [36, RING_OK]);
+  },
+);
+
+onBoth("tables are taken again, and more than a batch holds comes in several", 512, ({ driver, next }) => {
+  const count = BATCH_CHAINS_MAX + 40;
+  const table = driver.table(chain(7));
+  const ids = Array.from({ length: count }, () => driver.add([table]));
+  const batch = new ChainBatch();
+  const first = next();
+  assertEquals(take(first, batch).length + take(first, batch).length, count);
+  const second = next();
+  assertEquals(take(second, batch), new Array(BATCH_CHAINS_MAX).fill(7));
+  assertEquals(second.isRecovering, true);
+  completeFirst(second, batch, batch.count);
+  assertEquals(take(second, batch), new Array(40).fill(7));
+  completeFirst(second, batch, batch.count);
+  assertEquals(ids.map(() => driver.poll()?.id), ids);
+  assertEquals([take(second, batch), second.isRecovering], [[], false]);
+});
