@@ -6,7 +6,7 @@
  * @module
  */
 import { copyBytes, fillBytes } from "../memory/native.ts";
-import { OVERLAPPING, relate, scatterFrom, type Span } from "../memory/segments.ts";
+import { scatterFrom, type Span } from "../memory/segments.ts";
 import { mapSecret } from "../os/memory_map.ts";
 import {
   BURST_JOBS_MAX,
@@ -27,7 +27,7 @@ import {
 } from "./burst_manager.ts";
 import type { BurstPolicy } from "./burst_policy.ts";
 import { AEAD, BurstKind, type BurstSession, CHAIN, CIPHER, makeBurstSession } from "./burst_session.ts";
-import { bytesWritten, copyAround } from "./chain.ts";
+import { copyAround } from "./chain.ts";
 import { equalSecrets } from "./openssl.ts";
 import { DONE, FAILED, type Operation, type Parameters, TAG_MISMATCH } from "./operation.ts";
 
@@ -53,6 +53,11 @@ export class BurstRunner {
     { length: BURST_JOBS_MAX },
     (_, i) => BigInt(this.#tags + TAG_BYTES_MAX * i),
   );
+  /** Jobs of chains whose cipher leaves some of the source out, and those with something to do afterwards. */
+  readonly #uncovered = new Uint8Array(BURST_JOBS_MAX);
+  #uncoveredCount = 0;
+  readonly #unfinished = new Uint8Array(BURST_JOBS_MAX);
+  #unfinishedCount = 0;
   readonly #counters: number;
   readonly #counterBytes: DataView;
   /** The lowest threshold of all sessions so far: a smaller batch has nothing for bursts. */
@@ -88,31 +93,44 @@ export class BurstRunner {
     return count >= this.#countMin;
   }
 
-  /** Takes `operation` into the burst if it is one for bursts. A batch has at most BURST_JOBS_MAX. */
+  /**
+   * Takes `operation` into the burst if it is one for bursts, and says of it what will be true after {@linkcode run}.
+   * A batch has at most BURST_JOBS_MAX.
+   */
   add(operation: Operation, session: BurstSession): void {
     const { form, kind } = session;
     const i = this.#count;
     let bytes: number;
+    let written = operation.dst.length;
     if (form === CIPHER) bytes = this.#fillCipher(i, operation, session);
     else if (form === AEAD) bytes = this.#fillAead(i, operation, session);
-    else if (form === CHAIN) bytes = this.#fillChain(i, operation, session);
-    else bytes = this.#fillDigest(i, operation, session);
+    else if (form === CHAIN) {
+      bytes = this.#fillChain(i, operation, session);
+      if (operation.gapLen === 0) written += operation.result.length;
+    } else {
+      bytes = this.#fillDigest(i, operation, session);
+      written = operation.result.length;
+    }
     if (bytes < 0) return;
-    this.#operations[i] = operation;
-    this.#sessions[i] = session;
+    // They are mostly the same as last time, and to compare is cheaper than to store a reference.
+    if (this.#operations[i] !== operation) this.#operations[i] = operation;
+    if (this.#sessions[i] !== session) this.#sessions[i] = session;
     this.#count = i + 1;
+    operation.isExecuted = true;
+    operation.outcome = DONE;
+    operation.written = written;
     if (kind.count === 0) this.#met[this.#metCount++] = kind;
     kind.add(bytes);
   }
 
   /** Fills job `i`; returns the bytes of its message, or -1 if the operation is none for bursts. */
   #fillCipher(i: number, operation: Operation, session: BurstSession): number {
-    const { segments, src, dst, ivSpan } = operation;
+    const { src, dst, ivSpan } = operation;
     const { ivLenMin, blockBytes, bytesMax } = session;
     const { length } = src;
     if (src.address === 0 || dst.address === 0 || length > bytesMax || length % blockBytes !== 0) return -1;
     if (operation.ivLen !== ivLenMin || (ivLenMin !== 0 && ivSpan.address === 0)) return -1;
-    if (relate(segments, src, dst) === OVERLAPPING) return -1;
+    if (overlap(src, dst)) return -1;
     const iv = session.counts ? this.#counterPlace(i, ivSpan, length) : ivSpan.address;
     if (iv < 0) return -1;
     const manager = this.#manager;
@@ -140,13 +158,13 @@ export class BurstRunner {
   }
 
   #fillChain(i: number, operation: Operation, session: BurstSession): number {
-    const { segments, src, dst, ivSpan, aad, result, cipherStart, cipherLen, hashStart, hashLen } = operation;
+    const { src, dst, ivSpan, aad, result, cipherStart, cipherLen, hashStart, hashLen } = operation;
     const { digestBytes } = session;
     if (src.address === 0 || dst.address === 0 || src.length > session.bytesMax || aad.length > 0) return -1;
     if (operation.ivLen !== session.ivLenMin || ivSpan.address === 0) return -1;
     if (cipherLen === 0 || cipherLen % session.blockBytes !== 0 || hashLen === 0) return -1;
     if (result.length === 0 || result.length > digestBytes) return -1;
-    if (relate(segments, src, dst) === OVERLAPPING) return -1;
+    if (overlap(src, dst)) return -1;
     const iv = session.counts ? this.#counterPlace(i, ivSpan, cipherLen) : ivSpan.address;
     if (iv < 0) return -1;
     const manager = this.#manager;
@@ -160,18 +178,19 @@ export class BurstRunner {
     manager.setLength(job + JOB_CIPHER_LENGTH, cipherLen);
     manager.setLength(job + JOB_HASH_LENGTH, hashLen);
     manager.set(job + JOB_TAG, this.#digestPlace(i, result, digestBytes));
+    if (cipherLen !== src.length) this.#uncovered[this.#uncoveredCount++] = i;
     return src.length;
   }
 
   #fillAead(i: number, operation: Operation, session: BurstSession): number {
-    const { segments, src, dst, ivSpan, ivLen, aad, tagLen } = operation;
+    const { src, dst, ivSpan, ivLen, aad, tagLen } = operation;
     const { encrypt } = session;
     if (src.address === 0 || dst.address === 0 || ivSpan.address === 0) return -1;
     if (ivLen < session.ivLenMin || ivLen > session.ivLenMax) return -1;
     if (tagLen < session.tagLenMin || tagLen > 16 || tagLen % session.tagLenStep !== 0) return -1;
     if (aad.length > session.aadBytesMax || (aad.length > 0 && aad.address === 0)) return -1;
     const length = encrypt ? src.length : dst.length;
-    if (length <= 0 || length > session.bytesMax || relate(segments, src, dst) === OVERLAPPING) return -1;
+    if (length <= 0 || length > session.bytesMax || overlap(src, dst)) return -1;
     const manager = this.#manager;
     const job = manager.begin(i, session.template);
     manager.set(job + JOB_SRC, src.address);
@@ -184,6 +203,7 @@ export class BurstRunner {
     manager.setLength(job + JOB_EXTRA + 2, aad.length);
     manager.set(job + JOB_TAG, encrypt ? dst.address + length : this.#tags + TAG_BYTES_MAX * i);
     manager.setLength(job + JOB_TAG_BYTES, tagLen);
+    if (!encrypt) this.#unfinished[this.#unfinishedCount++] = i;
     return length;
   }
 
@@ -200,64 +220,74 @@ export class BurstRunner {
 
   /** Where the library leaves digest `i`: with the guest if all of it is wanted, in one piece. */
   #digestPlace(i: number, result: Span, digestBytes: number): number {
-    return isStraight(result, digestBytes) ? result.address : this.#tags + TAG_BYTES_MAX * i;
+    if (result.address !== 0 && result.length === digestBytes) return result.address;
+    this.#unfinished[this.#unfinishedCount++] = i;
+    return this.#tags + TAG_BYTES_MAX * i;
   }
 
   /** Executes what has been added, as far as it makes bursts, and forgets it. */
   run(): void {
     const count = this.#count;
     if (count === 0) return;
+    const metCount = this.#metCount;
     let worthIt = 0;
-    for (let k = 0; k < this.#metCount; k++) if (this.#met[k]!.decide()) worthIt++;
-    if (worthIt > 0) {
-      if (worthIt < this.#metCount) this.#leaveOut(count);
-      this.#runJobs(count);
-    }
-    for (let k = 0; k < this.#metCount; k++) this.#met[k]!.clear();
+    for (let k = 0; k < metCount; k++) if (this.#met[k]!.decide()) worthIt++;
+    if (worthIt < metCount) this.#leaveOut(count);
+    if (worthIt > 0) this.#runJobs(count);
+    for (let k = 0; k < metCount; k++) this.#met[k]!.clear();
     this.#metCount = 0;
     this.#count = 0;
+    this.#uncoveredCount = 0;
+    this.#unfinishedCount = 0;
   }
 
   /** Turns the jobs of kinds that are not worth it into jobs that do nothing. */
   #leaveOut(count: number): void {
-    for (let i = 0; i < count; i++) if (!this.#sessions[i]!.kind.isWorthIt) this.#manager.begin(i, NOTHING);
+    for (let i = 0; i < count; i++) {
+      if (this.#sessions[i]!.kind.isWorthIt) continue;
+      this.#manager.begin(i, NOTHING);
+      this.#operations[i]!.isExecuted = false;
+    }
   }
 
   #runJobs(count: number): void {
-    for (let i = 0; i < count; i++) {
-      const { form, kind } = this.#sessions[i]!;
-      if (form === CHAIN && kind.isWorthIt) copyAround(this.#operations[i]!);
+    for (let k = 0; k < this.#uncoveredCount; k++) {
+      const operation = this.#operations[this.#uncovered[k]!]!;
+      if (operation.isExecuted) copyAround(operation);
     }
-    const done = this.#manager.run(count);
-    // A manager that has lost a job is not to be trusted again.
-    if (!done) this.#countMin = Infinity;
-    for (let i = 0; i < count; i++) {
-      const session = this.#sessions[i]!;
-      if (session.kind.isWorthIt) this.#settle(i, this.#operations[i]!, session, done);
+    if (!this.#manager.run(count)) {
+      this.#fail(count);
+      return;
+    }
+    for (let k = 0; k < this.#unfinishedCount; k++) {
+      const i = this.#unfinished[k]!;
+      const operation = this.#operations[i]!;
+      if (!operation.isExecuted) continue;
+      if (this.#sessions[i]!.form === AEAD) this.#compareTag(i, operation);
+      else scatterFrom(operation.segments, this.#tagsU64[i]!, operation.result);
     }
   }
 
-  #settle(i: number, operation: Operation, { form, digestBytes, encrypt }: BurstSession, done: boolean): void {
-    operation.isExecuted = true;
-    let outcome = done ? DONE : FAILED;
-    if (form === AEAD) {
-      if (!encrypt && done) outcome = this.#compareTag(i, operation);
-    } else if (form !== CIPHER && done) {
-      const { segments, result } = operation;
-      if (!isStraight(result, digestBytes)) scatterFrom(segments, this.#tagsU64[i]!, result);
+  /** A manager that has lost a job is not to be trusted again, and nobody knows what it has done. */
+  #fail(count: number): void {
+    this.#countMin = Infinity;
+    for (let i = 0; i < count; i++) {
+      const operation = this.#operations[i]!;
+      operation.outcome = FAILED;
+      operation.written = 0;
     }
-    operation.outcome = outcome;
-    operation.written = outcome === DONE ? bytesWritten(operation) : 0;
   }
 
-  #compareTag(i: number, { src, dst, tagLen }: Operation): number {
-    if (equalSecrets(this.#tags + TAG_BYTES_MAX * i, src.address + dst.length, tagLen)) return DONE;
+  #compareTag(i: number, operation: Operation): void {
+    const { src, dst, tagLen } = operation;
+    if (equalSecrets(this.#tags + TAG_BYTES_MAX * i, src.address + dst.length, tagLen)) return;
     fillBytes(dst.address, 0, dst.length);
-    return TAG_MISMATCH;
+    operation.outcome = TAG_MISMATCH;
+    operation.written = 0;
   }
 }
 
-/** True if a full digest is wanted, in one piece. */
-function isStraight(result: Span, digestBytes: number): boolean {
-  return result.address !== 0 && result.length === digestBytes;
+/** True if two spans, both in one piece, share bytes, unless they start at the same one. */
+function overlap(a: Span, b: Span): boolean {
+  return a.address !== b.address && a.address < b.address + b.length && b.address < a.address + a.length;
 }
