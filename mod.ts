@@ -34,6 +34,8 @@ import * as wire from "./src/wire/virtio_crypto.ts";
 export { serve, type ServedDevice, type ServeOptions } from "./src/cli/serve.ts";
 export { LibraryMissingError, type LibrarySpec } from "./ffi/library.ts";
 export type { AsymmetricDialect } from "./src/device/dialect.ts";
+export type { BurstChoice } from "./src/engine/burst_policy.ts";
+export type { BurstTable, BurstThreshold } from "./src/engine/burst_tables.ts";
 export type { EngineName } from "./src/engine/engines.ts";
 export { SystemError } from "./src/os/errno.ts";
 export type { Log, LogLevel } from "./src/vhost_user/log.ts";

@@ -59,6 +59,9 @@ export async function main(commandLine: string[]): Promise<number> {
       const { probeCommand } = await import("./driver_commands.ts");
       return await probeCommand(commandLine.slice(1));
     }
+    if (commandLine[0] === "calibrate") {
+      return await (await import("./calibrate_command.ts")).calibrateCommand(commandLine.slice(1));
+    }
     // Limits that the options name are those of modules that open the C library.
     const { readOptions } = await import("./options.ts");
     const options = readOptions(commandLine);

@@ -8,6 +8,7 @@
 import type { DataPlaneFactory, DeviceOptions } from "../device/device.ts";
 import type { AsymmetricDialect } from "../device/dialect.ts";
 import type { JobRunnerFactory } from "../device/job_runner.ts";
+import type { BurstChoice } from "../engine/burst_policy.ts";
 import type { EngineName } from "../engine/engines.ts";
 import type { Log } from "../vhost_user/log.ts";
 import type { VhostUserServer } from "../vhost_user/server.ts";
@@ -37,6 +38,11 @@ export interface ServeOptions {
   readonly asymmetric?: AsymmetricDialect;
   /** Libraries that algorithms may come from: all if not given. A missing one is told to `log`, OpenSSL apart. */
   readonly engines?: readonly EngineName[];
+  /**
+   * From how many requests on libIPSec_MB works on them side by side: `auto` (as measured on another host, also if not
+   * given), `off` (never), or tables by instruction set, as `vhost-user-crypto calibrate` makes them.
+   */
+  readonly bursts?: BurstChoice;
   /** Worker isolates that serve the data queues; 0, the event loop of this isolate, if not given. */
   readonly workers?: number;
   /** Microseconds that a worker looks at its rings before it sleeps, at most; 50 if not given. */
@@ -97,7 +103,7 @@ async function dataPlane(options: ServeOptions): Promise<DataPlaneFactory | unde
 }
 
 function deviceOptions(options: ServeOptions, log: Log, jobRunner: JobRunnerFactory): DeviceOptions {
-  const { queues = 1, maxSessions, mux, statelessServices, engines, asymmetric = "akcipher" } = options;
+  const { queues = 1, maxSessions, mux, statelessServices, engines, bursts, asymmetric = "akcipher" } = options;
   return {
     dataQueues: queues,
     asymmetric,
@@ -107,6 +113,7 @@ function deviceOptions(options: ServeOptions, log: Log, jobRunner: JobRunnerFact
     ...(mux === undefined ? {} : { mux }),
     ...(statelessServices === undefined ? {} : { statelessServices }),
     ...(engines === undefined ? {} : { engines }),
+    ...(bursts === undefined ? {} : { bursts }),
   };
 }
 

@@ -5,6 +5,7 @@
  */
 import { type Catalogue, loadCatalogue } from "../engine/algorithms.ts";
 import { checkKeys, checkParameters } from "../engine/engine.ts";
+import { type BurstChoice, chooseBursts } from "../engine/burst_policy.ts";
 import { type EngineName, ENGINES } from "../engine/engines.ts";
 import { DONE, KIND_AKCIPHER, KIND_CHAIN, KIND_CIPHER, Parameters, UNSUPPORTED } from "../engine/operation.ts";
 import type { GuestMemory } from "../memory/guest_memory.ts";
@@ -38,6 +39,8 @@ export interface DeviceOptions {
   readonly statelessServices?: readonly number[];
   /** Libraries that algorithms may come from. All by default; those not named are not even opened. */
   readonly engines?: readonly EngineName[];
+  /** From how many requests on they are executed in bursts: built-in thresholds ("auto") by default. */
+  readonly bursts?: BurstChoice;
   /** Which form of the asymmetric service to offer; off if not given, without a `jobRunner` and without OpenSSL. */
   readonly asymmetric?: AsymmetricDialect;
   /** Makes who runs asymmetric operations. */
@@ -62,6 +65,8 @@ export interface DataPlaneContext {
   readonly sessions: SessionTableLocation;
   /** Libraries that algorithms may come from. */
   readonly engines: readonly EngineName[];
+  /** From how many requests on they are executed in bursts. */
+  readonly bursts: BurstChoice;
   /** Where each queue's asymmetric operations go; empty: there are none. */
   readonly pools: readonly JobPoolLocation[];
   /** What opcodes of the asymmetric service mean. */
@@ -76,8 +81,9 @@ export interface DataPlaneContext {
 export type DataPlaneFactory = (context: DataPlaneContext) => DataPlane;
 
 function createLocalPlane(context: DataPlaneContext): DataPlane {
-  const { dataQueues, sessions, engines, pools, asymmetric, onFault, loop } = context;
+  const { dataQueues, sessions, engines, bursts, pools, asymmetric, onFault, loop } = context;
   const dialect = new Dialect(servicesOf(loadCatalogue(engines)), asymmetric);
+  chooseBursts(bursts);
   const dataPath = new DataPath(new SessionTableView(sessions), dialect);
   const queues = new Map(
     Array.from({ length: dataQueues }, (_, i) => {
@@ -105,7 +111,7 @@ export class CryptoDevice implements BackendDevice {
 
   /** A device whose control queue is served on `loop`, and its data queues too unless `createDataPlane` is given. */
   constructor(options: DeviceOptions, loop: EventLoop, createDataPlane: DataPlaneFactory = createLocalPlane) {
-    const { dataQueues, maxSessions = SESSIONS_DEFAULT, mux = true, engines = ENGINES } = options;
+    const { dataQueues, maxSessions = SESSIONS_DEFAULT, mux = true, engines = ENGINES, bursts = "auto" } = options;
     this.#catalogue = loadCatalogue(engines);
     // All of it comes from OpenSSL.
     const canAsymmetric = options.jobRunner !== undefined && this.#catalogue.engines.has("openssl");
@@ -125,7 +131,7 @@ export class CryptoDevice implements BackendDevice {
     const sessions = this.#sessions.location;
     this.#jobs = asymmetric === "off" ? undefined : options.jobRunner!(dataQueues, sessions);
     const pools = this.#jobs?.pools ?? [];
-    this.#dataPlane = createDataPlane({ dataQueues, sessions, engines, pools, asymmetric, onFault, loop });
+    this.#dataPlane = createDataPlane({ dataQueues, sessions, engines, bursts, pools, asymmetric, onFault, loop });
     const dialect = new Dialect(servicesOf(this.#catalogue), asymmetric);
     const controlPath = new ControlPath(this.#sessions, dialect, {
       onDestroyed: () => this.#sweep(),

@@ -72,6 +72,11 @@ export class BurstRunner {
     this.#counterBytes = new DataView(buffer);
   }
 
+  /** The instruction set that is used, by the library's name for it. */
+  get variant(): string {
+    return this.#manager.variant.name;
+  }
+
   /** Prepares for a session; null if its algorithms are none of those done in bursts. */
   prepare(parameters: Parameters): BurstSession | null {
     return makeBurstSession(parameters, this.#manager, (name, parts) => this.#kindOf(name, parts));
@@ -80,10 +85,10 @@ export class BurstRunner {
   #kindOf(name: string, parts: readonly string[]): BurstKind | null {
     let kind = this.#kinds.get(name);
     if (kind === undefined) {
-      const lanesMin = this.#policy(name, parts);
-      if (lanesMin === null) return null;
-      this.#countMin = Math.min(this.#countMin, lanesMin);
-      this.#kinds.set(name, kind = new BurstKind(lanesMin));
+      const threshold = this.#policy(name, parts);
+      if (threshold === null) return null;
+      this.#countMin = Math.min(this.#countMin, threshold[0]);
+      this.#kinds.set(name, kind = new BurstKind(threshold));
     }
     return kind;
   }

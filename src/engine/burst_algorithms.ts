@@ -30,8 +30,17 @@ const MESSAGE_BYTES_MAX = 65520;
 /** The library does nothing with longer messages of ZUC. */
 const ZUC_BYTES_MAX = 8188;
 
+/** What all algorithms have in common. */
+interface BurstAlgorithm {
+  /**
+   * Instruction sets, by the beginnings of their names, in which version 1.3 touches bytes behind the end of a buffer.
+   * That may be the end of the guest's memory.
+   */
+  readonly straysIn?: readonly string[];
+}
+
 /** A cipher in bursts. */
-export interface BurstCipher {
+export interface BurstCipher extends BurstAlgorithm {
   /** Its name in tables of thresholds, before the direction. */
   name(keyLen: number): string;
   /** The library's number of it. */
@@ -53,7 +62,7 @@ export interface BurstCipher {
 }
 
 /** A hash or MAC in bursts. */
-export interface BurstDigest {
+export interface BurstDigest extends BurstAlgorithm {
   /** Its name in tables of thresholds. */
   name(keyLen: number): string;
   /** The library's number of it, for keys of `keyLen` bytes. */
@@ -71,7 +80,7 @@ export interface BurstDigest {
 }
 
 /** An AEAD in bursts. */
-export interface BurstAead {
+export interface BurstAead extends BurstAlgorithm {
   /** Its name in tables of thresholds, before the direction. */
   name(keyLen: number): string;
   /** The library's numbers of its two halves. */
@@ -171,6 +180,7 @@ export const BURST_CIPHERS: ReadonlyMap<number, BurstCipher> = new Map<number, B
   }],
   [wire.CIPHER_ZUC_EEA3, {
     name: () => "ZUC-EEA3",
+    straysIn: ["avx_"],
     mode: 14,
     ivLen: 16,
     blockBytes: 1,
@@ -265,6 +275,7 @@ export const BURST_MACS: ReadonlyMap<number, BurstDigest> = new Map<number, Burs
   [wire.MAC_CMAC_AES, {
     ...plain(12, "", 16),
     name: (keyLen) => `CMAC-AES-${8 * keyLen}`,
+    straysIn: ["avx512_t2"],
     hash: (keyLen) => keyLen === 16 ? 12 : 27,
     setKey: (template, to, key, keyLen) => {
       if (keyLen === 24) return false;
@@ -339,6 +350,7 @@ export const BURST_AEADS: ReadonlyMap<number, BurstAead> = new Map<number, Burst
   }],
   [wire.AEAD_CHACHA20_POLY1305, {
     name: () => "ChaCha20-Poly1305",
+    straysIn: ["sse_"],
     mode: 19,
     hash: 29,
     hashesPlaintext: false,
@@ -351,3 +363,18 @@ export const BURST_AEADS: ReadonlyMap<number, BurstAead> = new Map<number, Burst
     setKey: setCopy,
   }],
 ]);
+
+/** The names that kinds of algorithm `algo` have in tables of thresholds; none if bursts do not know it. */
+export function burstNames(service: "cipher" | "hash" | "mac" | "aead" | "akcipher", algo: number): readonly string[] {
+  const directed = service === "cipher"
+    ? BURST_CIPHERS.get(algo)
+    : service === "aead"
+    ? BURST_AEADS.get(algo)
+    : undefined;
+  const digest = service === "hash" ? BURST_HASHES.get(algo) : service === "mac" ? BURST_MACS.get(algo) : undefined;
+  const names = [16, 24, 32].flatMap((keyLen) => [
+    ...(directed ? [`${directed.name(keyLen)}-encrypt`, `${directed.name(keyLen)}-decrypt`] : []),
+    ...(digest ? [digest.name(keyLen)] : []),
+  ]);
+  return [...new Set(names)];
+}

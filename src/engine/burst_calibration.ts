@@ -1,6 +1,6 @@
 /**
  * Measures on this host from how many messages on a burst is faster than one message after the other, kind by kind: a
- * table for {@linkcode policyOf}.
+ * table of thresholds.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import * as wire from "../wire/virtio_crypto.ts";
 import { type Catalogue, loadCatalogue } from "./algorithms.ts";
 import { BURST_AEADS, BURST_CIPHERS, BURST_HASHES, BURST_MACS } from "./burst_algorithms.ts";
 import { setBurstPolicy } from "./burst_policy.ts";
-import type { BurstTable } from "./burst_tables.ts";
+import type { BurstTable, BurstThreshold } from "./burst_tables.ts";
 import { AEAD, DIGEST, kindName } from "./burst_session.ts";
 import { Engine, type Prepared } from "./engine.ts";
 import {
@@ -27,11 +27,15 @@ import {
 /** Numbers of messages that are tried. */
 const COUNTS = [2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 32];
 const COUNT_MAX = 32;
-/** Bytes of a message: where calls matter, where lanes do, and between. */
-const SIZES = [64, 512, 4096];
+/** Bytes of messages where calls are what matters, and of those where it is lanes. */
+const SMALL = 64;
+const LARGE = [512, 4096];
 /** A burst must take less than this share of the time of one by one: what is in doubt stays as it is. */
 const SHARE = 0.9;
 const ROUNDS = 5;
+const WARM_UP_ROUNDS = 2;
+/** What seems slower is measured again: whatever else runs here makes it seem so, too. */
+const ATTEMPTS = 3;
 const TURN_MS = 0.1;
 
 /** What AES-CBC is chained with. */
@@ -138,9 +142,9 @@ class Bench {
 }
 
 /** The microseconds that `work` takes at best: of many short turns, because others use the processor too. */
-function timeOf(work: () => void): number {
+function timeOf(rounds: number, work: () => void): number {
   let best = Infinity;
-  for (let round = 0; round < ROUNDS; round++) {
+  for (let round = 0; round < rounds; round++) {
     const start = performance.now();
     let times = 0;
     let took: number;
@@ -154,36 +158,61 @@ function timeOf(work: () => void): number {
   return best * 1000;
 }
 
-/** The least of COUNTS from which on bursts are faster for messages of all sizes; undefined if none is. */
-function lanesMinOf(bench: Bench): number | undefined {
-  let from = 0;
-  for (const sizeBytes of SIZES) {
-    bench.lay(sizeBytes);
-    bench.burst(COUNT_MAX);
-    const single = timeOf(() => bench.oneByOne(4)) / 4;
-    for (let i = COUNTS.length - 1; i >= from; i--) {
-      const count = COUNTS[i]!;
-      if (timeOf(() => bench.burst(count)) >= SHARE * single * count) from = i + 1;
-    }
-    if (from === COUNTS.length) return undefined;
+/** True if bursts of `count` are faster than operations that take `singleUs` each. */
+function isFaster(bench: Bench, rounds: number, count: number, singleUs: number): boolean {
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    if (timeOf(rounds, () => bench.burst(count)) < SHARE * singleUs * count) return true;
   }
-  return COUNTS[from]!;
+  return false;
 }
 
+/** The least of COUNTS at and above which bursts of such messages are faster; undefined: none. */
+function countMinOf(bench: Bench, rounds: number, sizeBytes: number): number | undefined {
+  bench.lay(sizeBytes);
+  bench.burst(COUNT_MAX);
+  const singleUs = timeOf(4 * rounds, () => bench.oneByOne(4)) / 4;
+  let found: number | undefined;
+  for (const count of COUNTS.toReversed()) {
+    if (!isFaster(bench, rounds, count, singleUs)) break;
+    found = count;
+  }
+  return found;
+}
+
+function thresholdOf(bench: Bench, rounds: number): BurstThreshold | undefined {
+  const large = LARGE.map((sizeBytes) => countMinOf(bench, rounds, sizeBytes) ?? Infinity);
+  const lanesMin = Math.max(...large);
+  if (!Number.isFinite(lanesMin)) return undefined;
+  const small = countMinOf(bench, rounds, SMALL);
+  // Where small messages are never faster, none of them are enough.
+  return [lanesMin, small === undefined ? LARGE[0]! * large[0]! : SMALL * small];
+}
+
+/** Hears of what has been measured; undefined: bursts of this kind are never faster. */
+type Tell = (name: string, threshold: BurstThreshold | undefined) => void;
+
 /**
- * Measures all kinds, which takes some seconds, and returns how many messages of each make a burst worth it; kinds that
- * are never worth it are missing. Undefined if there are no bursts on this host. `tell` is given every name.
+ * Measures all kinds, which takes some seconds, and returns what makes a burst of each worth it, by the instruction set that was used; kinds that are never worth it are missing. Undefined if there are no bursts on this
+ * host. `tell` is given every name.
  */
-export function calibrateBursts(tell: (name: string, lanesMin: number | undefined) => void): BurstTable | undefined {
-  setBurstPolicy(() => 1);
+export function calibrateBursts(
+  tell: Tell,
+): Readonly<Record<string, BurstTable>> | undefined {
+  setBurstPolicy(() => [1, 1]);
   const engine = new Engine();
   setBurstPolicy();
   if (engine.bursts === null) return undefined;
+  // The first time over, code is slow that has yet to be compiled.
+  measureAll(engine, WARM_UP_ROUNDS, () => {});
+  return { [engine.bursts.variant]: measureAll(engine, ROUNDS, tell) };
+}
+
+function measureAll(engine: Engine, rounds: number, tell: Tell): BurstTable {
   const keys = mapAnonymous(4096);
   new Uint8Array(keys.buffer).forEach((_, i, bytes) => bytes[i] = i * 7 % 251);
   const segments = new SegmentTable(4 * COUNT_MAX);
   const operations = createOperations(segments, COUNT_MAX);
-  const table: Record<string, number> = {};
+  const table: Record<string, BurstThreshold> = {};
   const met = new Set<string>();
   for (const given of kindsOf(loadCatalogue())) {
     const parameters = Object.assign(new Parameters(), given);
@@ -194,9 +223,9 @@ export function calibrateBursts(tell: (name: string, lanesMin: number | undefine
     met.add(name);
     const bench = new Bench(engine, parameters, operations, segments);
     if (bench.isForBursts) {
-      const lanesMin = lanesMinOf(bench);
-      if (lanesMin !== undefined) table[name] = lanesMin;
-      tell(name, lanesMin);
+      const threshold = thresholdOf(bench, rounds);
+      if (threshold !== undefined) table[name] = threshold;
+      tell(name, threshold);
     }
     bench.free();
   }

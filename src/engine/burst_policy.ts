@@ -4,30 +4,44 @@
  *
  * @module
  */
-import { BURST_TABLES, type BurstTable } from "./burst_tables.ts";
+import { BURST_TABLES, type BurstTable, type BurstThreshold } from "./burst_tables.ts";
 
-/**
- * How many messages of one length make a burst worth it, for a kind of operation and the parts that it consists of; null
- * for no bursts at all.
- */
-export type BurstPolicy = (name: string, parts: readonly string[]) => number | null;
+/** What makes a burst worth it, for a kind of operation and the parts that it consists of; null: nothing does. */
+export type BurstPolicy = (name: string, parts: readonly string[]) => BurstThreshold | null;
+
+const NEVER: BurstThreshold = [Infinity, Infinity];
 
 /** A policy of `table`: a chain that it does not have needs as many as those of its parts that need most. */
-export function policyOf(table: BurstTable): BurstPolicy {
+function policyOf(table: BurstTable): BurstPolicy {
   return (name, parts) => {
-    const most = table[name] ?? Math.max(...parts.map((part) => table[part] ?? Infinity));
-    return Number.isFinite(most) ? most : null;
+    const ofParts = parts.map((part) => table[part] ?? NEVER);
+    const [lanesMin, bytesMin] = table[name] ?? [0, 1].map((i) => Math.max(...ofParts.map((part) => part[i]!)));
+    return Number.isFinite(lanesMin) ? [lanesMin!, bytesMin!] : null;
   };
 }
 
+/**
+ * Where thresholds come from: the built-in tables, or others that go before them, by instruction set of libIPSec_MB;
+ * "off" is no bursts at all.
+ */
+export type BurstChoice = "auto" | "off" | Readonly<Record<string, BurstTable>>;
+
+let choice: BurstChoice = "auto";
 let policy: BurstPolicy | undefined;
+
+/** Says where engines made from now on, in this isolate, have their thresholds from. */
+export function chooseBursts(chosen: BurstChoice): void {
+  choice = chosen;
+}
 
 /** The policy of engines made from now on, whose bursts are of the instruction set `variant`. */
 export function burstPolicy(variant: string): BurstPolicy {
-  return policy ?? policyOf(BURST_TABLES[variant] ?? {});
+  if (policy !== undefined) return policy;
+  if (choice === "off") return () => null;
+  return policyOf((choice === "auto" ? undefined : choice[variant]) ?? BURST_TABLES[variant] ?? {});
 }
 
-/** Sets another policy for all instruction sets; none: the usual ones. */
+/** Sets a policy that goes before any choice; none: the choice counts again. */
 export function setBurstPolicy(other?: BurstPolicy): void {
   policy = other;
 }

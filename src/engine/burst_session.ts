@@ -22,6 +22,7 @@ import {
   JOB_TAG_BYTES,
   JobTemplate,
 } from "./burst_manager.ts";
+import type { BurstThreshold } from "./burst_tables.ts";
 import { isKeyed, KIND_AEAD, KIND_CHAIN, KIND_CIPHER, KIND_HASH, KIND_MAC, type Parameters } from "./operation.ts";
 
 /** Forms of a job. */
@@ -33,6 +34,7 @@ export const CHAIN = 4;
 /** Operations that share lanes, or cost the same: the same algorithms, key length and direction. */
 export class BurstKind {
   readonly #lanesMin: number;
+  readonly #bytesMin: number;
   /** Operations of a batch so far, the bytes of their messages together, and of the longest. */
   count = 0;
   #bytes = 0;
@@ -40,9 +42,10 @@ export class BurstKind {
   /** What {@linkcode decide} has decided. */
   isWorthIt = false;
 
-  /** Worth it from `lanesMin` messages of one length on: of different ones, what counts is lanes that are full. */
-  constructor(lanesMin: number) {
+  /** Worth it where there is work for so many lanes to the end, and so many bytes together. */
+  constructor([lanesMin, bytesMin]: BurstThreshold) {
     this.#lanesMin = lanesMin;
+    this.#bytesMin = bytesMin;
   }
 
   /** Counts a message of `bytes` bytes in. */
@@ -54,7 +57,8 @@ export class BurstKind {
 
   /** Decides whether the batch has enough of them. */
   decide(): boolean {
-    return this.isWorthIt = this.#bytes >= this.#lanesMin * this.#bytesMax;
+    const bytes = this.#bytes;
+    return this.isWorthIt = bytes >= this.#lanesMin * this.#bytesMax && bytes >= this.#bytesMin;
   }
 
   /** Begins the next batch. */
@@ -178,6 +182,10 @@ export function kindName(parameters: Parameters): string {
   return namesOf(partsOf(parameters)!, parameters).join("+");
 }
 
+function strays({ cipher, digest, aead }: BurstParts, variant: string): boolean {
+  return [cipher, digest, aead].some((part) => part?.straysIn?.some((start) => variant.startsWith(start)));
+}
+
 /** Prepares a session with `parameters` for bursts of `manager`; null if it is none for bursts. */
 export function makeBurstSession(
   parameters: Parameters,
@@ -185,7 +193,7 @@ export function makeBurstSession(
   find: KindFinder,
 ): BurstSession | null {
   const parts = partsOf(parameters);
-  if (parts === null) return null;
+  if (parts === null || strays(parts, manager.variant.name)) return null;
   const names = namesOf(parts, parameters);
   const kind = find(names.join("+"), names);
   if (kind === null) return null;

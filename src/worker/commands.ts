@@ -8,6 +8,7 @@ import type { RingSetup } from "../device/backend.ts";
 import type { AsymmetricDialect } from "../device/dialect.ts";
 import type { JobPoolLocation } from "../device/jobs.ts";
 import type { SessionTableLocation } from "../device/sessions.ts";
+import type { BurstChoice } from "../engine/burst_policy.ts";
 import type { EngineName } from "../engine/engines.ts";
 import type { MemoryRegion } from "../memory/guest_memory.ts";
 
@@ -25,6 +26,8 @@ export interface IsolateSetup {
   readonly asymmetric: AsymmetricDialect;
   /** Libraries that algorithms may come from. */
   readonly engines: readonly EngineName[];
+  /** From how many requests on they are executed in bursts. */
+  readonly bursts: BurstChoice;
   /** Signalled after each command. */
   readonly doorbellFd: number;
   /** Signalled when sessions have been destroyed. */

@@ -96,14 +96,14 @@ class WorkerPlane implements DataPlane {
   readonly #isolates: IsolateHandle[] = [];
 
   /** Starts the isolates, one after the other; calls wait for those that are not ready yet. */
-  constructor(options: WorkerOptions, { dataQueues, sessions, engines, pools, asymmetric, onFault }: DataPlaneContext) {
-    const { workers, pollUs, cpus } = options;
+  constructor({ workers, pollUs, cpus }: WorkerOptions, context: DataPlaneContext) {
+    const { dataQueues, sessions, engines, bursts, pools, asymmetric, onFault } = context;
     let after = Promise.resolve();
     for (let number = 0; number < workers; number++) {
       const queues = Array.from({ length: dataQueues }, (_, i) => i).filter((i) => i % workers === number);
       const cpu = cpus.length === 0 ? -1 : cpus[number % cpus.length]!;
       const isolate = new IsolateHandle(
-        { number, queues, sessions, engines, pools, asymmetric, pollUs, cpu },
+        { number, queues, sessions, engines, bursts, pools, asymmetric, pollUs, cpu },
         onFault,
         after,
       );
