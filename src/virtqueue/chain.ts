@@ -18,6 +18,9 @@ import { DESC_F_INDIRECT, DESC_F_NEXT, DESC_F_WRITE } from "../wire/vring.ts";
 
 const { memset } = libc;
 
+/** Numbers up to here are integers to the compiler, and cost a fraction of others. */
+const INT32_MAX = 2 ** 31 - 1;
+
 // What a module imports, the compiler takes for a variable; these it takes for constants.
 const NEXT = DESC_F_NEXT;
 const WRITE = DESC_F_WRITE;
@@ -70,13 +73,13 @@ export class ChainBatch {
   readonly firstWritable: Uint32Array = new Uint32Array(BATCH_CHAINS_MAX);
   /** One behind the last segment. */
   readonly end: Uint32Array = new Uint32Array(BATCH_CHAINS_MAX);
-  /** Bytes in readable and in writable segments. */
-  readonly readableBytes: Float64Array = new Float64Array(BATCH_CHAINS_MAX);
-  readonly writableBytes: Float64Array = new Float64Array(BATCH_CHAINS_MAX);
+  /** Bytes in readable and in writable segments; 2^31 and more count as one less than that, far beyond any request. */
+  readonly readableBytes: Int32Array = new Int32Array(BATCH_CHAINS_MAX);
+  readonly writableBytes: Int32Array = new Int32Array(BATCH_CHAINS_MAX);
   /** 1 if some buffer does not lie in guest memory: its segments have address 0. */
   readonly unmapped: Uint8Array = new Uint8Array(BATCH_CHAINS_MAX);
   /** Bytes to tell in the used entry, set before completion. */
-  readonly usedLen: Float64Array = new Float64Array(BATCH_CHAINS_MAX);
+  readonly usedLen: Int32Array = new Int32Array(BATCH_CHAINS_MAX);
   /** Chains in the batch. */
   count = 0;
   /** Bytes of all chains so far. */
@@ -235,11 +238,13 @@ export class ChainBatch {
     this.slots[i] = slots;
     this.end[i] = this.segments.count;
     this.firstWritable[i] = this.#firstWritable < 0 ? this.segments.count : this.#firstWritable;
-    this.readableBytes[i] = this.#readable;
-    this.writableBytes[i] = this.#writable;
+    const readable = Math.min(this.#readable, INT32_MAX);
+    const writable = Math.min(this.#writable, INT32_MAX);
+    this.readableBytes[i] = readable;
+    this.writableBytes[i] = writable;
     this.unmapped[i] = this.#unmapped;
     this.usedLen[i] = 0;
-    this.bytes += this.#readable + this.#writable;
+    this.bytes += readable + writable;
     this.count = i + 1;
   }
 
