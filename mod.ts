@@ -147,6 +147,8 @@ export {
   type EngineRequest,
   type EngineTransform,
 } from "./src/engine/modules/description.ts";
+export type { BurstChoice } from "./src/engine/burst_policy.ts";
+export type { BurstTable, BurstThreshold } from "./src/engine/burst_tables.ts";
 export type { EngineName } from "./src/engine/engines.ts";
 export { SystemError } from "./src/os/errno.ts";
 export type { Log, LogLevel } from "./src/vhost_user/log.ts";

@@ -8,6 +8,8 @@
  * @module
  */
 import { parseArgs } from "@std/cli/parse-args";
+import { loadCatalogue } from "../src/engine/algorithms.ts";
+import { loadBurstManager } from "../src/engine/burst_manager.ts";
 import * as far from "./figures/far.ts";
 import { type Figure, line } from "./figures/figure.ts";
 import * as near from "./figures/near.ts";
@@ -75,12 +77,22 @@ async function measure(names: readonly string[], here: boolean, tell: (figure: F
   return figures;
 }
 
+/** The instruction set that goals of bursts are set for. */
+const BURST_GOALS_VARIANT = "avx512_t2";
+
 /** Times that a group is measured before a goal of its counts as missed. */
 const ATTEMPTS = 3;
 
 /** Measures what `goals` are about, again and thoroughly where one is missed; says what came of it. */
-async function measureGoals(goals: readonly Goal[]): Promise<number> {
+async function measureGoals(all: readonly Goal[]): Promise<number> {
   let missed = 0;
+  loadCatalogue();
+  const variant = loadBurstManager()?.variant.name ?? "no bursts";
+  const goals = all.filter(({ id, needs }) => {
+    if (needs === undefined || variant === BURST_GOALS_VARIANT) return true;
+    console.log(`SKIPPED  ${id}: it is a goal for libIPSec_MB with ${BURST_GOALS_VARIANT}, and here is ${variant}`);
+    return false;
+  });
   for (const name of groupsOf(goals)) {
     const own = goals.filter(({ group }) => group === name);
     let result = checkGoals(own, await measureApart(name));

@@ -20,6 +20,8 @@ export interface Goal {
   readonly stretch: number;
   /** What makes a check fail: the wide margin. */
   readonly fail: number;
+  /** What a host must have for it: bursts of libIPSec_MB in the instruction set that goals are set for. */
+  readonly needs?: "bursts";
 }
 
 /** The groups that have to be measured for `goals`. */

@@ -1,5 +1,5 @@
 /**
- * What is measured: seven algorithms as sessions and requests.
+ * What is measured: eight algorithms as sessions and requests.
  *
  * @module
  */
@@ -80,8 +80,7 @@ function digest(name: string, service: "hash" | "mac"): Workload {
   };
 }
 
-function chain(name: string): Workload {
-  const hashResultLen = DIGEST_BYTES;
+function chain(name: string, hashAlgo: number, hashResultLen: number): Workload {
   const session = {
     service: "chain",
     algChainOrder: w.CHAIN_CIPHER_THEN_HASH,
@@ -89,7 +88,7 @@ function chain(name: string): Workload {
     cipherAlgo: w.CIPHER_AES_CBC,
     cipherKey: CIPHER_KEY.slice(0, 16),
     op: w.OP_ENCRYPT,
-    hashAlgo: w.MAC_HMAC_SHA_256,
+    hashAlgo,
     hashResultLen,
     authKey: AUTH_KEY,
   } as const;
@@ -117,5 +116,6 @@ export const WORKLOADS: readonly Workload[] = [
   aead("ChaCha20-Poly1305", w.AEAD_CHACHA20_POLY1305, 32),
   digest("SHA-256", "hash"),
   digest("HMAC-SHA-256", "mac"),
-  chain("AES-CBC+HMAC-SHA-256"),
+  chain("AES-CBC+HMAC-SHA-256", w.MAC_HMAC_SHA_256, DIGEST_BYTES),
+  chain("AES-CBC+HMAC-SHA-1", w.MAC_HMAC_SHA1, 20),
 ];

@@ -9,8 +9,9 @@ import { AEADS, type Catalogue, CIPHERS, HASHES, loadCatalogue, MACS } from "../
 import { AKCIPHER_ALGO_MASK } from "../engine/asymmetric/akcipher.ts";
 import * as limits from "../engine/asymmetric/limits.ts";
 import { asymAlgoMask } from "../engine/asymmetric/rfc3.ts";
-import { BURST_HASHES } from "../engine/burst_keys.ts";
+import { burstNames } from "../engine/burst_algorithms.ts";
 import { loadBurstManager } from "../engine/burst_manager.ts";
+import { burstPolicy } from "../engine/burst_policy.ts";
 import { type EngineName, ENGINES } from "../engine/engines.ts";
 import { gcryptProblem, gcryptVersion } from "../engine/gcrypt.ts";
 import { ipsecMbProblem, ipsecMbVersion } from "../engine/ipsec_mb.ts";
@@ -101,8 +102,10 @@ function libraries(chosen: ReadonlySet<EngineName>): ListedLibrary[] {
 }
 
 function burstsOf(service: ServiceName, algo: number, catalogue: Catalogue): EngineName | undefined {
-  const known = service === "cipher" ? algo === wire.CIPHER_AES_CBC : service === "mac" && BURST_HASHES.has(algo);
-  return known && catalogue.engines.has("ipsec-mb") && loadBurstManager() !== null ? "ipsec-mb" : undefined;
+  const manager = catalogue.engines.has("ipsec-mb") ? loadBurstManager() : null;
+  if (manager === null) return undefined;
+  const policy = burstPolicy(manager.variant.name);
+  return burstNames(service, algo).some((name) => policy(name, [name]) !== null) ? "ipsec-mb" : undefined;
 }
 
 function symmetric(

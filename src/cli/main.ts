@@ -67,6 +67,9 @@ export async function main(commandLine: string[]): Promise<number> {
       const { statsCommand } = await import("./stats_command.ts");
       return await statsCommand(commandLine.slice(1));
     }
+    if (commandLine[0] === "calibrate") {
+      return await (await import("./calibrate_command.ts")).calibrateCommand(commandLine.slice(1));
+    }
     // Limits that the options name are those of modules that open the C library.
     const { readOptions } = await import("./options.ts");
     const options = readOptions(commandLine);

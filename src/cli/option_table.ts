@@ -134,6 +134,14 @@ const WHAT: OptionGroup = {
         "The file is a module whose default export is an EngineModule, as the documentation of mod.ts has it. It " +
         "is trusted: it sees keys, and runs before the sandbox is entered.",
     },
+    {
+      name: "bursts",
+      value: "auto|off|FILE",
+      isPath: true,
+      help:
+        "From how many requests on libIPSec_MB works on them side by side: as measured elsewhere (auto, the default), " +
+        "never (off), or as FILE says, which calibrate has made on this host.",
+    },
   ],
 };
 
@@ -284,5 +292,28 @@ export const STATS: CommandRow = {
   exitStatus: "0 after a page, 1 if there is no device to ask, 2 for a wrong command line.",
 };
 
+/** The command that measures thresholds of bursts. */
+export const CALIBRATE: CommandRow = {
+  name: "calibrate",
+  usage: "[OPTION]...",
+  summary: "measures from how many requests on bursts are faster here",
+  about: [
+    "Measures on this host, which should have nothing else to do, from how many requests on it is faster to have " +
+    "libIPSec_MB work on them side by side than to do one after the other, for every kind of request that it can. " +
+    "Takes some seconds. Prints a JSON object for --bursts=FILE.",
+  ],
+  options: [
+    {
+      name: "output",
+      short: "o",
+      value: "FILE",
+      isPath: true,
+      help: "Write it to FILE; otherwise to standard output.",
+    },
+    { name: "help", short: "h", help: "Print this text and exit." },
+  ],
+  exitStatus: "0 if it was measured, 1 if there are no bursts on this host, 2 for a wrong command line.",
+};
+
 /** All commands. */
-export const COMMANDS: readonly CommandRow[] = [PROBE, BENCH, STATS];
+export const COMMANDS: readonly CommandRow[] = [PROBE, BENCH, STATS, CALIBRATE];

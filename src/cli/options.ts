@@ -5,6 +5,8 @@
  */
 import type { AsymmetricDialect } from "../device/dialect.ts";
 import { DATA_QUEUES_MAX, POLL_US_DEFAULT, SESSIONS_DEFAULT, SESSIONS_MAX, SOCKETS_MAX } from "../device/limits.ts";
+import type { BurstChoice } from "../engine/burst_policy.ts";
+import { burstChoice } from "./burst_file.ts";
 import { type EngineName, ENGINES } from "../engine/engines.ts";
 import { choice, type CommandLine, integer, splitCommandLine, UsageError } from "./command_line.ts";
 import { type Environment, LOG_VARIABLE, processEnvironment } from "./environment.ts";
@@ -43,6 +45,7 @@ export interface Options {
   readonly engines: readonly EngineName[];
   /** Paths. */
   readonly engineModules: readonly string[];
+  readonly bursts: BurstChoice;
   readonly asymmetric: AsymmetricDialect;
   readonly socketMode: number | undefined;
   /** Group id. */
@@ -154,6 +157,7 @@ export function readOptions(commandLine: string[], environment: Environment = pr
     statelessServices: services(text("stateless")),
     engines: engines(text("engines")),
     engineModules: line.texts("engine-module"),
+    bursts: burstChoice(text("bursts")),
     asymmetric: choice("--asymmetric", text("asymmetric"), "akcipher", ASYMMETRIC_FORMS),
     socketMode: socketMode(text("socket-mode")),
     socketGroup: group === undefined ? undefined : integer("socket-group", group, -1, 0, 2 ** 31 - 1),

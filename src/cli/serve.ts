@@ -8,6 +8,7 @@
 import type { DataPlaneFactory, DeviceOptions, EngineModules } from "../device/device.ts";
 import type { AsymmetricDialect } from "../device/dialect.ts";
 import type { JobRunnerFactory } from "../device/job_runner.ts";
+import type { BurstChoice } from "../engine/burst_policy.ts";
 import type { EngineName } from "../engine/engines.ts";
 import type { Log } from "../vhost_user/log.ts";
 import type { DeviceSnapshot } from "../statistics/snapshot.ts";
@@ -43,6 +44,11 @@ export interface ServeOptions {
    * `new URL("./my_engine.ts", import.meta.url)`. Each exports an {@linkcode EngineModule} as its default.
    */
   readonly engineModules?: readonly (string | URL)[];
+  /**
+   * From how many requests on libIPSec_MB works on them side by side: `auto` (as measured on another host, also if not
+   * given), `off` (never), or tables by instruction set, as `vhost-user-crypto calibrate` makes them.
+   */
+  readonly bursts?: BurstChoice;
   /** Worker isolates that serve the data queues; 0, the event loop of this isolate, if not given. */
   readonly workers?: number;
   /** Microseconds that a worker looks at its rings before it sleeps, at most; 50 if not given. */
@@ -128,7 +134,7 @@ function deviceOptions(
   jobRunner: JobRunnerFactory,
   modules: EngineModules,
 ): DeviceOptions {
-  const { queues = 1, maxSessions, mux, statelessServices, engines, asymmetric = "akcipher" } = options;
+  const { queues = 1, maxSessions, mux, statelessServices, engines, bursts, asymmetric = "akcipher" } = options;
   return {
     dataQueues: queues,
     asymmetric,
@@ -139,6 +145,7 @@ function deviceOptions(
     ...(mux === undefined ? {} : { mux }),
     ...(statelessServices === undefined ? {} : { statelessServices }),
     ...(engines === undefined ? {} : { engines }),
+    ...(bursts === undefined ? {} : { bursts }),
   };
 }
 

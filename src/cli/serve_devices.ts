@@ -25,14 +25,15 @@ function rotate<T>(list: readonly T[], start: number): readonly T[] {
 }
 
 async function startDevice(place: Place, index: number, options: Options): Promise<Running> {
-  const { queues, workers, pollUs, maxSessions, mux, statelessServices, engines, asymmetric, once } = options;
+  const { queues, workers, pollUs, maxSessions, mux, statelessServices, engines, bursts, asymmetric, once } = options;
   const { socketMode, socketGroup, engineModules } = options;
   const log = createLog(options.log, placeName(place), options.places.length > 1);
   const device = await serve({
     ...place,
     ...("fd" in place || socketMode === undefined ? {} : { socketMode }),
     ...("fd" in place || socketGroup === undefined ? {} : { socketGroup }),
-    ...{ queues, workers, pollUs, maxSessions, mux, statelessServices, engines, engineModules, asymmetric, once, log },
+    ...{ queues, workers, pollUs, maxSessions, mux, statelessServices, asymmetric, once, log },
+    ...{ engines, engineModules, bursts },
     // Workers of all devices take the processors in turn.
     cpus: rotate(options.cpus, index * workers),
   });

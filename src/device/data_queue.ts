@@ -109,7 +109,7 @@ export class DataPath {
 
   #mayBurst(): boolean {
     const { bursts } = this.#engine;
-    return bursts !== null && bursts.mayServe(this.batch.count, this.batch.bytes);
+    return bursts !== null && bursts.mayServe(this.batch.count);
   }
 
   /** Executes like operations together, where that is faster. */

@@ -5,6 +5,7 @@
  */
 import { type Catalogue, loadCatalogue, type ModuleRows } from "../engine/algorithms.ts";
 import { checkKeys, checkParameters } from "../engine/engine.ts";
+import { type BurstChoice, chooseBursts } from "../engine/burst_policy.ts";
 import { type EngineName, ENGINES } from "../engine/engines.ts";
 import { DONE, KIND_AKCIPHER, KIND_CHAIN, KIND_CIPHER, Parameters, UNSUPPORTED } from "../engine/operation.ts";
 import type { GuestMemory } from "../memory/guest_memory.ts";
@@ -52,6 +53,8 @@ export interface DeviceOptions {
   readonly engines?: readonly EngineName[];
   /** Algorithms from elsewhere, as loaded into this isolate, and the URLs that other isolates load them from. */
   readonly modules?: EngineModules;
+  /** From how many requests on they are executed in bursts: built-in thresholds ("auto") by default. */
+  readonly bursts?: BurstChoice;
   /** Which form of the asymmetric service to offer; off if not given, without a `jobRunner` and without OpenSSL. */
   readonly asymmetric?: AsymmetricDialect;
   /** Makes who runs asymmetric operations. */
@@ -78,6 +81,8 @@ export interface DataPlaneContext {
   readonly engines: readonly EngineName[];
   /** Algorithms from elsewhere. */
   readonly modules: EngineModules;
+  /** From how many requests on they are executed in bursts. */
+  readonly bursts: BurstChoice;
   /** Where each queue's asymmetric operations go; empty: there are none. */
   readonly pools: readonly JobPoolLocation[];
   /** What each queue counts. */
@@ -94,8 +99,9 @@ export interface DataPlaneContext {
 export type DataPlaneFactory = (context: DataPlaneContext) => DataPlane;
 
 function createLocalPlane(context: DataPlaneContext): DataPlane {
-  const { dataQueues, sessions, engines, modules, pools, counters, asymmetric, onFault, loop } = context;
+  const { dataQueues, sessions, engines, modules, bursts, pools, counters, asymmetric, onFault, loop } = context;
   const dialect = new Dialect(servicesOf(loadCatalogue(engines, modules.rows)), asymmetric);
+  chooseBursts(bursts);
   const dataPath = new DataPath(new SessionTableView(sessions), dialect);
   const queues = new Map(
     Array.from({ length: dataQueues }, (_, i) => {
@@ -124,7 +130,8 @@ export class CryptoDevice implements BackendDevice {
 
   /** A device whose control queue is served on `loop`, and its data queues too unless `createDataPlane` is given. */
   constructor(options: DeviceOptions, loop: EventLoop, createDataPlane: DataPlaneFactory = createLocalPlane) {
-    const { dataQueues, maxSessions = SESSIONS_DEFAULT, mux = true, engines = ENGINES, modules = NO_MODULES } = options;
+    const { dataQueues, maxSessions = SESSIONS_DEFAULT, mux = true, engines = ENGINES, bursts = "auto" } = options;
+    const { modules = NO_MODULES } = options;
     this.#catalogue = loadCatalogue(engines, modules.rows);
     // All of it comes from OpenSSL.
     const canAsymmetric = options.jobRunner !== undefined && this.#catalogue.engines.has("openssl");
@@ -147,7 +154,7 @@ export class CryptoDevice implements BackendDevice {
     const counters = Array.from({ length: dataQueues }, createCounterMemory);
     const controlCounters = createCounterMemory();
     this.#counters = new DeviceCounters(counters, controlCounters, this.#sessions);
-    const plane = { dataQueues, sessions, engines, modules, pools, counters, asymmetric, onFault, loop };
+    const plane = { dataQueues, sessions, engines, modules, bursts, pools, counters, asymmetric, onFault, loop };
     this.#dataPlane = createDataPlane(plane);
     const dialect = new Dialect(servicesOf(this.#catalogue), asymmetric);
     const controlPath = new ControlPath(this.#sessions, dialect, {

@@ -1,217 +1,298 @@
 /**
- * Execution in bursts: AES-CBC, HMAC and chains of both are serial inside a message, so libIPSec_MB works on the
- * messages of a batch side by side. Takes operations of like kind whose data is contiguous, from the counts and sizes
- * on at which that is faster; all others are left for the engine to execute one by one.
+ * Execution in bursts: much of what is served is serial inside a message, or takes longer to start than to do, so
+ * libIPSec_MB is handed the messages of a batch together. Takes operations whose data is contiguous, from the counts
+ * and sizes on at which that is faster; all others are left for the engine to execute one by one.
  *
  * @module
  */
-import { OVERLAPPING, relate, scatterFrom, type Span } from "../memory/segments.ts";
+import { copyBytes, fillBytes } from "../memory/native.ts";
+import { scatterFrom, type Span } from "../memory/segments.ts";
 import { mapSecret } from "../os/memory_map.ts";
-import * as wire from "../wire/virtio_crypto.ts";
-import { BURST_HASHES, type BurstHash, BurstKeys } from "./burst_keys.ts";
-import { BURST_JOBS_MAX, type BurstManager } from "./burst_manager.ts";
-import type { BurstPolicy, BurstThresholds } from "./burst_policy.ts";
-import { bytesWritten, copyAround } from "./chain.ts";
-import { DONE, FAILED, isKeyed, KIND_CHAIN, KIND_CIPHER, type Operation, type Parameters } from "./operation.ts";
+import {
+  BURST_JOBS_MAX,
+  type BurstManager,
+  CIPHER_NULL,
+  HASH_NULL,
+  JOB_CIPHER_LENGTH,
+  JOB_CIPHER_OFFSET,
+  JOB_DST,
+  JOB_EXTRA,
+  JOB_HASH_LENGTH,
+  JOB_IV,
+  JOB_IV_BYTES,
+  JOB_SRC,
+  JOB_TAG,
+  JOB_TAG_BYTES,
+  JobTemplate,
+} from "./burst_manager.ts";
+import type { BurstPolicy } from "./burst_policy.ts";
+import { AEAD, BurstKind, type BurstSession, CHAIN, CIPHER, makeBurstSession } from "./burst_session.ts";
+import { copyAround } from "./chain.ts";
+import { equalSecrets } from "./openssl.ts";
+import { DONE, FAILED, type Operation, type Parameters, TAG_MISMATCH } from "./operation.ts";
 
-const BLOCK_BYTES = 16;
-const IV_BYTES = 16;
-const DIGEST_BYTES_MAX = 64;
-/** The library counts a message's bytes in 16 bits. */
-const MESSAGE_BYTES_MAX = 65520;
-
-/** Operations that can be in one burst: the same algorithms, key length and direction, whatever their sessions. */
-class BurstKind {
-  readonly operations: Operation[] = [];
-  readonly keys: BurstKeys[] = [];
-  count = 0;
-  /** Bytes of source data, of all together and of the longest. */
-  #bytes = 0;
-  #bytesMax = 0;
-
-  /** `keyLen` 0: no cipher; `hash` undefined: no HMAC. */
-  constructor(
-    readonly keyLen: number,
-    readonly encrypt: boolean,
-    readonly hash: BurstHash | undefined,
-    readonly hashFirst: boolean,
-    readonly thresholds: BurstThresholds,
-  ) {}
-
-  add(operation: Operation, keys: BurstKeys): void {
-    const { count } = this;
-    this.operations[count] = operation;
-    this.keys[count] = keys;
-    this.count = count + 1;
-    const { length } = operation.src;
-    this.#bytes += length;
-    if (length > this.#bytesMax) this.#bytesMax = length;
-  }
-
-  isWorthIt(): boolean {
-    const { lanesMin, bytesMin } = this.thresholds;
-    return this.#bytes >= bytesMin && this.#bytes >= lanesMin * this.#bytesMax;
-  }
-
-  clear(): void {
-    this.count = 0;
-    this.#bytes = 0;
-    this.#bytesMax = 0;
-  }
-}
-
-/** What a session needs to be served in bursts. */
-export class BurstSession {
-  /** With whom, and with which keys. */
-  constructor(readonly kind: BurstKind, readonly keys: BurstKeys) {}
-}
+const TAG_BYTES_MAX = 64;
+const COUNTER_BYTES = 16;
+const NOTHING = new JobTemplate(CIPHER_NULL, HASH_NULL, true, false);
 
 /** Takes the operations of a batch, then executes those that there are enough of. */
 export class BurstRunner {
   readonly #manager: BurstManager;
   readonly #policy: BurstPolicy;
-  readonly #kinds = new Map<number, BurstKind>();
+  readonly #kinds = new Map<string, BurstKind>();
+  /** Jobs of the burst: what they are for. */
+  readonly #operations: Operation[] = [];
+  readonly #sessions: BurstSession[] = [];
+  #count = 0;
   /** Kinds that the batch has operations of. */
   readonly #met: BurstKind[] = [];
   #metCount = 0;
-  /** Digests that cannot go straight to the guest. */
-  readonly #digests: number = mapSecret(DIGEST_BYTES_MAX * BURST_JOBS_MAX).address;
-  readonly #digestsU64: readonly bigint[] = Array.from(
+  /** Digests that cannot go straight to the guest, and tags to compare. */
+  readonly #tags: number = mapSecret(TAG_BYTES_MAX * BURST_JOBS_MAX).address;
+  readonly #tagsU64: readonly bigint[] = Array.from(
     { length: BURST_JOBS_MAX },
-    (_, i) => BigInt(this.#digests + DIGEST_BYTES_MAX * i),
+    (_, i) => BigInt(this.#tags + TAG_BYTES_MAX * i),
   );
-  /** The lowest thresholds of all sessions so far: a smaller batch has nothing for bursts. */
+  /** Jobs of chains whose cipher leaves some of the source out, and those with something to do afterwards. */
+  readonly #uncovered = new Uint8Array(BURST_JOBS_MAX);
+  #uncoveredCount = 0;
+  readonly #unfinished = new Uint8Array(BURST_JOBS_MAX);
+  #unfinishedCount = 0;
+  readonly #counters: number;
+  readonly #counterBytes: DataView;
+  /** The lowest threshold of all sessions so far: a smaller batch has nothing for bursts. */
   #countMin = Infinity;
-  #bytesMin = Infinity;
 
   /** Executes with `manager` what `policy` finds worth it. */
   constructor(manager: BurstManager, policy: BurstPolicy) {
     this.#manager = manager;
     this.#policy = policy;
+    const { address, buffer } = mapSecret(COUNTER_BYTES * BURST_JOBS_MAX);
+    this.#counters = address;
+    this.#counterBytes = new DataView(buffer);
+  }
+
+  /** The instruction set that is used, by the library's name for it. */
+  get variant(): string {
+    return this.#manager.variant.name;
   }
 
   /** Prepares for a session; null if its algorithms are none of those done in bursts. */
   prepare(parameters: Parameters): BurstSession | null {
-    const { kind } = parameters;
-    const withCipher = kind === KIND_CIPHER || kind === KIND_CHAIN;
-    const withHash = isKeyed(parameters);
-    if (kind !== KIND_CIPHER && !withHash) return null;
-    if (withCipher && parameters.algo !== wire.CIPHER_AES_CBC) return null;
-    const hash = withHash ? BURST_HASHES.get(parameters.hashAlgo) : undefined;
-    if (withHash && hash === undefined) return null;
-    const burstKind = this.#kindOf(parameters, withCipher, hash);
-    if (burstKind === null) return null;
-    const keys = new BurstKeys();
-    if (withCipher) keys.setCipherKey(parameters.cipherKey, parameters.keyLen);
-    if (hash !== undefined) keys.setAuthKey(hash, parameters.authKey, parameters.authKeyLen);
-    return new BurstSession(burstKind, keys);
+    return makeBurstSession(parameters, this.#manager, (name, parts) => this.#kindOf(name, parts));
   }
 
-  #kindOf(parameters: Parameters, withCipher: boolean, hash: BurstHash | undefined): BurstKind | null {
-    const keyLen = withCipher ? parameters.keyLen : 0;
-    const encrypt = withCipher && parameters.encrypt;
-    const hashFirst = withCipher && hash !== undefined && parameters.hashFirst;
-    const key = keyLen * 64 + (hash?.number ?? 0) * 4 + (encrypt ? 2 : 0) + (hashFirst ? 1 : 0);
-    let kind = this.#kinds.get(key);
+  #kindOf(name: string, parts: readonly string[]): BurstKind | null {
+    let kind = this.#kinds.get(name);
     if (kind === undefined) {
-      const thresholds = this.#policy(keyLen, encrypt, hash?.number ?? 0);
-      if (thresholds === null) return null;
-      this.#countMin = Math.min(this.#countMin, thresholds.lanesMin);
-      this.#bytesMin = Math.min(this.#bytesMin, thresholds.bytesMin);
-      this.#kinds.set(key, kind = new BurstKind(keyLen, encrypt, hash, hashFirst, thresholds));
+      const threshold = this.#policy(name, parts);
+      if (threshold === null) return null;
+      this.#countMin = Math.min(this.#countMin, threshold[0]);
+      this.#kinds.set(name, kind = new BurstKind(threshold));
     }
     return kind;
   }
 
-  /** Whether a batch of `count` requests with `bytes` bytes, headers and all, can have bursts in it. */
-  mayServe(count: number, bytes: number): boolean {
-    return count >= this.#countMin && bytes >= this.#bytesMin;
+  /** Whether a batch of `count` requests can have bursts in it. */
+  mayServe(count: number): boolean {
+    return count >= this.#countMin;
   }
 
-  /** Takes `operation` into the burst of its kind if it is one for bursts. A batch has at most BURST_JOBS_MAX. */
-  add(operation: Operation, { kind, keys }: BurstSession): void {
-    if (!isForBurst(operation, kind)) return;
+  /**
+   * Takes `operation` into the burst if it is one for bursts, and says of it what will be true after {@linkcode run}.
+   * A batch has at most BURST_JOBS_MAX.
+   */
+  add(operation: Operation, session: BurstSession): void {
+    const { form, kind } = session;
+    const i = this.#count;
+    let bytes: number;
+    let written = operation.dst.length;
+    if (form === CIPHER) bytes = this.#fillCipher(i, operation, session);
+    else if (form === AEAD) bytes = this.#fillAead(i, operation, session);
+    else if (form === CHAIN) {
+      bytes = this.#fillChain(i, operation, session);
+      if (operation.gapLen === 0) written += operation.result.length;
+    } else {
+      bytes = this.#fillDigest(i, operation, session);
+      written = operation.result.length;
+    }
+    if (bytes < 0) return;
+    // They are mostly the same as last time, and to compare is cheaper than to store a reference.
+    if (this.#operations[i] !== operation) this.#operations[i] = operation;
+    if (this.#sessions[i] !== session) this.#sessions[i] = session;
+    this.#count = i + 1;
+    operation.isExecuted = true;
+    operation.outcome = DONE;
+    operation.written = written;
     if (kind.count === 0) this.#met[this.#metCount++] = kind;
-    kind.add(operation, keys);
+    kind.add(bytes);
+  }
+
+  /** Fills job `i`; returns the bytes of its message, or -1 if the operation is none for bursts. */
+  #fillCipher(i: number, operation: Operation, session: BurstSession): number {
+    const { src, dst, ivSpan } = operation;
+    const { ivLenMin, blockBytes, bytesMax } = session;
+    const { length } = src;
+    if (src.address === 0 || dst.address === 0 || length > bytesMax || length % blockBytes !== 0) return -1;
+    if (operation.ivLen !== ivLenMin || (ivLenMin !== 0 && ivSpan.address === 0)) return -1;
+    if (overlap(src, dst)) return -1;
+    const iv = session.counts ? this.#counterPlace(i, ivSpan, length) : ivSpan.address;
+    if (iv < 0) return -1;
+    const manager = this.#manager;
+    const job = manager.begin(i, session.template);
+    manager.set(job + JOB_SRC, src.address);
+    manager.set(job + JOB_DST, dst.address);
+    manager.set(job + JOB_IV, iv);
+    manager.setLength(job + JOB_CIPHER_LENGTH, session.cipherUnit * length);
+    return length;
+  }
+
+  #fillDigest(i: number, operation: Operation, session: BurstSession): number {
+    const { src, result } = operation;
+    const { digestBytes, headBytes, bytesMax } = session;
+    const length = src.length - headBytes;
+    if (src.address === 0 || length <= 0 || length > bytesMax) return -1;
+    if (result.length === 0 || result.length > digestBytes) return -1;
+    const manager = this.#manager;
+    const job = manager.begin(i, session.template);
+    manager.set(job + JOB_SRC, src.address + headBytes);
+    if (headBytes > 0) manager.set(job + JOB_EXTRA + 2, src.address);
+    manager.setLength(job + JOB_HASH_LENGTH, session.hashUnit * length);
+    manager.set(job + JOB_TAG, this.#digestPlace(i, result, digestBytes));
+    return length;
+  }
+
+  #fillChain(i: number, operation: Operation, session: BurstSession): number {
+    const { src, dst, ivSpan, aad, result, cipherStart, cipherLen, hashStart, hashLen } = operation;
+    const { digestBytes } = session;
+    if (src.address === 0 || dst.address === 0 || src.length > session.bytesMax || aad.length > 0) return -1;
+    if (operation.ivLen !== session.ivLenMin || ivSpan.address === 0) return -1;
+    if (cipherLen === 0 || cipherLen % session.blockBytes !== 0 || hashLen === 0) return -1;
+    if (result.length === 0 || result.length > digestBytes) return -1;
+    if (overlap(src, dst)) return -1;
+    const iv = session.counts ? this.#counterPlace(i, ivSpan, cipherLen) : ivSpan.address;
+    if (iv < 0) return -1;
+    const manager = this.#manager;
+    const job = manager.begin(i, session.template);
+    // There is one source for both, and a distance to where the cipher starts.
+    const hashed = (session.hashFirst ? src : dst).address + hashStart;
+    manager.set(job + JOB_SRC, hashed);
+    manager.setDistance(job + JOB_CIPHER_OFFSET, src.address + cipherStart - hashed);
+    manager.set(job + JOB_DST, dst.address + cipherStart);
+    manager.set(job + JOB_IV, iv);
+    manager.setLength(job + JOB_CIPHER_LENGTH, cipherLen);
+    manager.setLength(job + JOB_HASH_LENGTH, hashLen);
+    manager.set(job + JOB_TAG, this.#digestPlace(i, result, digestBytes));
+    if (cipherLen !== src.length) this.#uncovered[this.#uncoveredCount++] = i;
+    return src.length;
+  }
+
+  #fillAead(i: number, operation: Operation, session: BurstSession): number {
+    const { src, dst, ivSpan, ivLen, aad, tagLen } = operation;
+    const { encrypt } = session;
+    if (src.address === 0 || dst.address === 0 || ivSpan.address === 0) return -1;
+    if (ivLen < session.ivLenMin || ivLen > session.ivLenMax) return -1;
+    if (tagLen < session.tagLenMin || tagLen > 16 || tagLen % session.tagLenStep !== 0) return -1;
+    if (aad.length > session.aadBytesMax || (aad.length > 0 && aad.address === 0)) return -1;
+    const length = encrypt ? src.length : dst.length;
+    if (length <= 0 || length > session.bytesMax || overlap(src, dst)) return -1;
+    const manager = this.#manager;
+    const job = manager.begin(i, session.template);
+    manager.set(job + JOB_SRC, src.address);
+    manager.set(job + JOB_DST, dst.address);
+    manager.set(job + JOB_IV, ivSpan.address);
+    manager.setLength(job + JOB_IV_BYTES, ivLen);
+    manager.setLength(job + JOB_CIPHER_LENGTH, length);
+    manager.setLength(job + JOB_HASH_LENGTH, length);
+    manager.set(job + JOB_EXTRA, aad.address);
+    manager.setLength(job + JOB_EXTRA + 2, aad.length);
+    manager.set(job + JOB_TAG, encrypt ? dst.address + length : this.#tags + TAG_BYTES_MAX * i);
+    manager.setLength(job + JOB_TAG_BYTES, tagLen);
+    if (!encrypt) this.#unfinished[this.#unfinishedCount++] = i;
+    return length;
+  }
+
+  /**
+   * Copies counter block `i` out of the guest's reach and returns where it is; -1 if `length` bytes would carry beyond
+   * its last 32 bits.
+   */
+  #counterPlace(i: number, ivSpan: Span, length: number): number {
+    const place = this.#counters + COUNTER_BYTES * i;
+    copyBytes(place, ivSpan.address, COUNTER_BYTES);
+    const last = this.#counterBytes.getUint32(COUNTER_BYTES * i + 12);
+    return last + Math.ceil(length / COUNTER_BYTES) <= 2 ** 32 ? place : -1;
+  }
+
+  /** Where the library leaves digest `i`: with the guest if all of it is wanted, in one piece. */
+  #digestPlace(i: number, result: Span, digestBytes: number): number {
+    if (result.address !== 0 && result.length === digestBytes) return result.address;
+    this.#unfinished[this.#unfinishedCount++] = i;
+    return this.#tags + TAG_BYTES_MAX * i;
   }
 
   /** Executes what has been added, as far as it makes bursts, and forgets it. */
   run(): void {
-    for (let i = 0; i < this.#metCount; i++) {
-      const kind = this.#met[i]!;
-      if (kind.isWorthIt()) this.#runKind(kind);
-      kind.clear();
-    }
+    const count = this.#count;
+    if (count === 0) return;
+    const metCount = this.#metCount;
+    let worthIt = 0;
+    for (let k = 0; k < metCount; k++) if (this.#met[k]!.decide()) worthIt++;
+    if (worthIt < metCount) this.#leaveOut(count);
+    if (worthIt > 0) this.#runJobs(count);
+    for (let k = 0; k < metCount; k++) this.#met[k]!.clear();
     this.#metCount = 0;
+    this.#count = 0;
+    this.#uncoveredCount = 0;
+    this.#unfinishedCount = 0;
   }
 
-  #runKind(kind: BurstKind): void {
-    const { operations, count, keyLen, hash, hashFirst } = kind;
-    let done: boolean;
-    if (hash === undefined) done = this.#runCipher(kind);
-    else if (keyLen === 0) done = this.#runHash(kind, hash);
-    else {
-      for (let i = 0; i < count; i++) copyAround(operations[i]!);
-      done = hashFirst
-        ? this.#runHash(kind, hash) && this.#runCipher(kind)
-        : this.#runCipher(kind) && this.#runHash(kind, hash);
+  /** Turns the jobs of kinds that are not worth it into jobs that do nothing. */
+  #leaveOut(count: number): void {
+    for (let i = 0; i < count; i++) {
+      if (this.#sessions[i]!.kind.isWorthIt) continue;
+      this.#manager.begin(i, NOTHING);
+      this.#operations[i]!.isExecuted = false;
     }
-    for (let i = 0; i < count; i++) settle(operations[i]!, done);
   }
 
-  #runCipher({ operations, keys, count, keyLen, encrypt, hash }: BurstKind): boolean {
-    const manager = this.#manager;
-    for (let i = 0; i < count; i++) {
-      const { src, dst, ivSpan, cipherStart, cipherLen } = operations[i]!;
-      const { encKeys, decKeys } = keys[i]!;
-      // Only a chain says where the cipher works.
-      const start = hash === undefined ? 0 : cipherStart;
-      const length = hash === undefined ? src.length : cipherLen;
-      manager.setCipher(i, encKeys, decKeys, ivSpan.address, src.address + start, dst.address + start, length);
+  #runJobs(count: number): void {
+    for (let k = 0; k < this.#uncoveredCount; k++) {
+      const operation = this.#operations[this.#uncovered[k]!]!;
+      if (operation.isExecuted) copyAround(operation);
     }
-    return manager.cipher(count, keyLen, encrypt);
+    if (!this.#manager.run(count)) {
+      this.#fail(count);
+      return;
+    }
+    for (let k = 0; k < this.#unfinishedCount; k++) {
+      const i = this.#unfinished[k]!;
+      const operation = this.#operations[i]!;
+      if (!operation.isExecuted) continue;
+      if (this.#sessions[i]!.form === AEAD) this.#compareTag(i, operation);
+      else scatterFrom(operation.segments, this.#tagsU64[i]!, operation.result);
+    }
   }
 
-  #runHash({ operations, keys, count, keyLen, hashFirst }: BurstKind, hash: BurstHash): boolean {
-    const manager = this.#manager;
-    const { digestBytes } = hash;
+  /** A manager that has lost a job is not to be trusted again, and nobody knows what it has done. */
+  #fail(count: number): void {
+    this.#countMin = Infinity;
     for (let i = 0; i < count; i++) {
-      const { src, dst, result, hashStart, hashLen } = operations[i]!;
-      const { innerState, outerState } = keys[i]!;
-      const isMac = keyLen === 0;
-      const from = isMac ? src.address : (hashFirst ? src : dst).address + hashStart;
-      const tag = isStraight(result, digestBytes) ? result.address : this.#digests + DIGEST_BYTES_MAX * i;
-      manager.setHash(i, innerState, outerState, from, isMac ? src.length : hashLen, tag, digestBytes);
+      const operation = this.#operations[i]!;
+      operation.outcome = FAILED;
+      operation.written = 0;
     }
-    if (!manager.hash(count, hash.number)) return false;
-    for (let i = 0; i < count; i++) {
-      const { segments, result } = operations[i]!;
-      if (isStraight(result, digestBytes)) continue;
-      scatterFrom(segments, this.#digestsU64[i]!, result);
-    }
-    return true;
+  }
+
+  #compareTag(i: number, operation: Operation): void {
+    const { src, dst, tagLen } = operation;
+    if (equalSecrets(this.#tags + TAG_BYTES_MAX * i, src.address + dst.length, tagLen)) return;
+    fillBytes(dst.address, 0, dst.length);
+    operation.outcome = TAG_MISMATCH;
+    operation.written = 0;
   }
 }
 
-/** True if a full digest is wanted, in one piece. */
-function isStraight(result: Span, digestBytes: number): boolean {
-  return result.address !== 0 && result.length === digestBytes;
-}
-
-function isForBurst(operation: Operation, { keyLen, hash }: BurstKind): boolean {
-  const { src, dst, ivSpan, ivLen, result, aad, segments } = operation;
-  if (src.address === 0 || src.length > MESSAGE_BYTES_MAX) return false;
-  if (hash !== undefined && (result.length === 0 || result.length > hash.digestBytes)) return false;
-  if (keyLen === 0) return true;
-  if (ivLen !== IV_BYTES || ivSpan.address === 0) return false;
-  if (dst.address === 0 || relate(segments, src, dst) === OVERLAPPING) return false;
-  if (hash === undefined) return src.length % BLOCK_BYTES === 0;
-  const { cipherLen, hashLen } = operation;
-  return cipherLen > 0 && cipherLen % BLOCK_BYTES === 0 && hashLen > 0 && aad.length === 0;
-}
-
-function settle(operation: Operation, done: boolean): void {
-  operation.isExecuted = true;
-  operation.outcome = done ? DONE : FAILED;
-  operation.written = done ? bytesWritten(operation) : 0;
+/** True if two spans, both in one piece, share bytes, unless they start at the same one. */
+function overlap(a: Span, b: Span): boolean {
+  return a.address !== b.address && a.address < b.address + b.length && b.address < a.address + a.length;
 }

@@ -8,9 +8,10 @@ import { gather, OVERLAPPING, relate, scatter, scatterFrom, sliceSpan, Span } fr
 import type { AeadTransform } from "./aead.ts";
 import { type Catalogue, loadCatalogue } from "./algorithms.ts";
 import { bounceAddress, DATA_BYTES_MAX, wipeBounce } from "./bounce.ts";
-import { BurstRunner, type BurstSession } from "./burst.ts";
+import { BurstRunner } from "./burst.ts";
 import { loadBurstManager } from "./burst_manager.ts";
 import { burstPolicy } from "./burst_policy.ts";
+import type { BurstSession } from "./burst_session.ts";
 import { bytesWritten, copyAround } from "./chain.ts";
 import type { CipherTransform } from "./cipher.ts";
 import { digestAddress, type DigestTransform } from "./digest.ts";
@@ -77,7 +78,7 @@ function createAead(catalogue: Catalogue, parameters: Parameters): AeadTransform
 
 function createBursts(catalogue: Catalogue): BurstRunner | null {
   const manager = catalogue.engines.has("ipsec-mb") ? loadBurstManager() : null;
-  return manager === null ? null : new BurstRunner(manager, burstPolicy());
+  return manager === null ? null : new BurstRunner(manager, burstPolicy(manager.variant.name));
 }
 
 function createDigest(catalogue: Catalogue, parameters: Parameters, keyed: boolean): DigestTransform {
@@ -142,7 +143,7 @@ export class Engine {
     prepared.cipher?.free();
     prepared.digest?.free();
     prepared.aead?.free();
-    prepared.burst?.keys.free();
+    prepared.burst?.free();
   }
 
   /** Wipes what requests with keys of their own have left in the contexts kept for them. */

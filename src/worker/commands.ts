@@ -9,6 +9,7 @@ import type { CounterMemory } from "../device/counters.ts";
 import type { AsymmetricDialect } from "../device/dialect.ts";
 import type { JobPoolLocation } from "../device/jobs.ts";
 import type { SessionTableLocation } from "../device/sessions.ts";
+import type { BurstChoice } from "../engine/burst_policy.ts";
 import type { EngineName } from "../engine/engines.ts";
 import type { DirtyLogLocation } from "../memory/dirty_log.ts";
 import type { MemoryRegion } from "../memory/guest_memory.ts";
@@ -31,6 +32,8 @@ export interface IsolateSetup {
   readonly engines: readonly EngineName[];
   /** Where engine modules are loaded from. */
   readonly moduleUrls: readonly string[];
+  /** From how many requests on they are executed in bursts. */
+  readonly bursts: BurstChoice;
   /** Signalled after each command. */
   readonly doorbellFd: number;
   /** Signalled when sessions have been destroyed. */

@@ -11,6 +11,7 @@ import { JobPool } from "../device/jobs.ts";
 import { QueueServer } from "../device/queue_server.ts";
 import { SessionTableView } from "../device/sessions.ts";
 import { loadCatalogue, type ModuleRows } from "../engine/algorithms.ts";
+import { chooseBursts } from "../engine/burst_policy.ts";
 import { GuestMemory } from "../memory/guest_memory.ts";
 import { pinThread } from "../os/affinity.ts";
 import { drainEventFd, takeSignals } from "../os/event_fd.ts";
@@ -68,6 +69,7 @@ class DataIsolate {
     this.#report = report;
     this.#spin = new SpinBudget(setup.pollUs);
     this.#dialect = new Dialect(servicesOf(loadCatalogue(setup.engines, modules)), setup.asymmetric);
+    chooseBursts(setup.bursts);
     this.#dataPath = new DataPath(new SessionTableView(setup.sessions), this.#dialect);
     const onFault = (message: string) => report({ kind: "fault", message });
     for (const index of setup.queues) {

@@ -106,15 +106,15 @@ class WorkerPlane implements DataPlane {
   readonly #isolates: IsolateHandle[] = [];
 
   /** Starts the isolates, one after the other; calls wait for those that are not ready yet. */
-  constructor(options: WorkerOptions, context: DataPlaneContext) {
-    const { dataQueues, onFault, sessions, engines, modules, pools, counters, asymmetric } = context;
-    const { workers, pollUs, cpus } = options;
+  constructor({ workers, pollUs, cpus }: WorkerOptions, context: DataPlaneContext) {
+    const { dataQueues, onFault, sessions, engines, modules, bursts, pools, counters, asymmetric } = context;
+    const common = { sessions, engines, moduleUrls: modules.urls, bursts, pools, counters, asymmetric, pollUs };
     let after = Promise.resolve();
     for (let number = 0; number < workers; number++) {
       const queues = Array.from({ length: dataQueues }, (_, i) => i).filter((i) => i % workers === number);
       const cpu = cpus.length === 0 ? -1 : cpus[number % cpus.length]!;
       const isolate = new IsolateHandle(
-        { number, queues, sessions, engines, moduleUrls: modules.urls, pools, counters, asymmetric, pollUs, cpu },
+        { number, queues, cpu, ...common },
         onFault,
         after,
       );

@@ -1,0 +1,32 @@
+/**
+ * The command that measures thresholds of bursts.
+ *
+ * @module
+ */
+import { splitCommandLine } from "./command_line.ts";
+import { commandHelpText } from "./help.ts";
+import { CALIBRATE } from "./option_table.ts";
+
+/** Runs `calibrate` with its `commandLine`; returns the exit code. Throws UsageError. */
+export async function calibrateCommand(commandLine: string[]): Promise<number> {
+  const { text, has } = splitCommandLine(commandLine, CALIBRATE.options, "calibrate has no option");
+  if (has("help")) {
+    console.log(commandHelpText(CALIBRATE));
+    return 0;
+  }
+  const { calibrateBursts } = await import("../engine/burst_calibration.ts");
+  const measured = calibrateBursts((name, threshold) => {
+    const when = threshold && `faster in bursts from ${threshold[0]} requests and ${threshold[1]} bytes on`;
+    console.error(`${name}: ${when ?? "never faster in bursts"}`);
+  });
+  if (measured === undefined) {
+    throw new Error(
+      "there is nothing to calibrate: bursts need libIPSec_MB 1.3, which wipes what it has worked with (Debian: libipsec-mb1)",
+    );
+  }
+  const json = JSON.stringify(measured, null, 2);
+  const output = text("output");
+  if (output === undefined) console.log(json);
+  else await Deno.writeTextFile(output, `${json}\n`);
+  return 0;
+}

@@ -1,0 +1,97 @@
+/**
+ * Thresholds of bursts on the command line: files that are taken and those that are not, and a calibration that makes
+ * one.
+ *
+ * @module
+ */
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { calibrateCommand } from "../../src/cli/calibrate_command.ts";
+import { UsageError } from "../../src/cli/command_line.ts";
+import { readOptions } from "../../src/cli/options.ts";
+import { loadCatalogue } from "../../src/engine/algorithms.ts";
+import { loadBurstManager } from "../../src/engine/burst_manager.ts";
+import { burstPolicy, chooseBursts } from "../../src/engine/burst_policy.ts";
+import { BURST_TABLES } from "../../src/engine/burst_tables.ts";
+import { ENGINES } from "../../src/engine/engines.ts";
+
+const SERVING = ["--socket-path=/nowhere/crypto.sock"];
+
+function burstsOf(text: string) {
+  const path = Deno.makeTempFileSync();
+  try {
+    Deno.writeTextFileSync(path, text);
+    return readOptions([...SERVING, `--bursts=${path}`]).bursts;
+  } finally {
+    Deno.removeSync(path);
+  }
+}
+
+Deno.test("--bursts takes auto, off and tables of thresholds", () => {
+  assertEquals(readOptions(SERVING).bursts, "auto");
+  assertEquals(readOptions([...SERVING, "--bursts=auto"]).bursts, "auto");
+  assertEquals(readOptions([...SERVING, "--bursts=off"]).bursts, "off");
+  const tables = { avx2_t1: { "AES-128-CBC-encrypt": [3, 512] } };
+  assertEquals(burstsOf(JSON.stringify(tables)) as unknown, tables);
+});
+
+Deno.test("--bursts refuses files that calibrate has not made", () => {
+  assertThrows(() => readOptions([...SERVING, "--bursts=/nowhere/table.json"]), UsageError, "/nowhere/table.json");
+  for (
+    const text of [
+      "",
+      "3",
+      "[]",
+      "{}",
+      '{"a": 3}',
+      '{"a": {"b": 3}}',
+      '{"a": {"b": [1, 0]}}',
+      '{"a": {"b": [129, 0]}}',
+      '{"a": {"b": [3, -1]}}',
+      '{"a": {"b": [3, 1.5]}}',
+      '{"a": {"b": [3, 1, 1]}}',
+    ]
+  ) assertThrows(() => burstsOf(text), UsageError, "calibrate", text);
+});
+
+Deno.test("a choice of thresholds counts before the built-in ones, for its instruction set alone", () => {
+  const name = "AES-128-CBC-encrypt";
+  const ask = (variant: string) => burstPolicy(variant)(name, [name]);
+  try {
+    assertEquals(ask("avx512_t2"), [...BURST_TABLES["avx512_t2"]![name]!]);
+    assertEquals(ask("unheard_of"), null);
+    chooseBursts({ avx2_t1: { [name]: [7, 700] } });
+    assertEquals(ask("avx2_t1"), [7, 700]);
+    assertEquals(ask("avx512_t2"), [...BURST_TABLES["avx512_t2"]![name]!]);
+    // A chain needs what those of its parts need that need most.
+    chooseBursts({ avx2_t1: { [name]: [7, 100], "HMAC-SHA-1": [3, 700] } });
+    assertEquals(burstPolicy("avx2_t1")("chain", [name, "HMAC-SHA-1"]), [7, 700]);
+    assertEquals(burstPolicy("avx2_t1")("chain", [name, "HMAC-SHA-256"]), null);
+    chooseBursts("off");
+    assertEquals(ask("avx512_t2"), null);
+  } finally {
+    chooseBursts("auto");
+  }
+});
+
+loadCatalogue(ENGINES);
+const ignore = loadBurstManager() === null;
+if (ignore) console.warn("SKIPPED: libIPSec_MB does no bursts here");
+
+Deno.test({
+  name: "calibrate makes a file that --bursts takes",
+  ignore,
+  fn: async () => {
+    const path = Deno.makeTempFileSync();
+    try {
+      assertEquals(await calibrateCommand([`--output=${path}`]), 0);
+      const bursts = readOptions([...SERVING, `--bursts=${path}`]).bursts as Record<string, Record<string, unknown>>;
+      const [variant, ...others] = Object.keys(bursts);
+      assertEquals(variant, loadBurstManager()!.variant.name);
+      assertEquals(others, []);
+      // Something is faster in bursts wherever there are bursts, even where the machine has other things to do.
+      assert(Object.keys(bursts[variant!]!).length > 5);
+    } finally {
+      Deno.removeSync(path);
+    }
+  },
+});

@@ -1,0 +1,277 @@
+/**
+ * Sessions of everything that bursts do, and operations of them at random, laid out in memory.
+ *
+ * @module
+ */
+import { assert } from "@std/assert";
+import { loadCatalogue } from "../../src/engine/algorithms.ts";
+import { BURST_AEADS, BURST_CIPHERS, BURST_HASHES, BURST_MACS } from "../../src/engine/burst_algorithms.ts";
+import { setBurstPolicy } from "../../src/engine/burst_policy.ts";
+import { AEAD, kindName } from "../../src/engine/burst_session.ts";
+import { Engine, type Prepared } from "../../src/engine/engine.ts";
+import {
+  createOperations,
+  KIND_AEAD,
+  KIND_CHAIN,
+  KIND_CIPHER,
+  KIND_HASH,
+  KIND_MAC,
+  type Operation,
+  Parameters,
+} from "../../src/engine/operation.ts";
+import { SegmentTable, sliceSpan, type Span } from "../../src/memory/segments.ts";
+import { mapAnonymous, unmap } from "../../src/os/memory_map.ts";
+import * as v from "../../src/wire/virtio_crypto.ts";
+
+/** Operations in a batch. */
+export const BATCH = 128;
+
+/** Every burst is worth it, a single operation too. */
+export const FORCED = () => [1, 1] as const;
+
+/** An engine that does everything in bursts that it can. */
+export function burstingEngine(): Engine {
+  setBurstPolicy(FORCED);
+  const engine = new Engine();
+  setBurstPolicy();
+  assert(engine.bursts !== null);
+  return engine;
+}
+
+/** Numbers that look random: an integer from `min` to `max`, both included. */
+export function randomFrom(seed: number): (min: number, max: number) => number {
+  let state = seed;
+  return (min, max) => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return min + Math.floor(state / 2 ** 32 * (max - min + 1));
+  };
+}
+
+/** Numbers that look random. */
+export type Random = ReturnType<typeof randomFrom>;
+
+/** A session and what its operations look like. */
+export interface Session {
+  readonly name: string;
+  readonly parameters: Parameters;
+  readonly prepared: Prepared;
+  /** For AEADs that decrypt: the same, encrypting. */
+  readonly twin: Prepared | null;
+  /** Bytes of IV of the usual length, of a block, of digest and of IV in front of what is digested. */
+  readonly ivLen: number;
+  readonly blockBytes: number;
+  readonly digestBytes: number;
+  readonly headBytes: number;
+}
+
+const keyMemory = mapAnonymous(1 << 16);
+const keyBytes = new Uint8Array(keyMemory.buffer);
+
+/** Parameters of sessions of every algorithm and length of key that bursts know, all directions and orders. */
+function* parametersOfAll(): Iterable<Partial<Parameters>> {
+  const { ciphers, hashes, macs, aeads } = loadCatalogue();
+  const authenticated = true;
+  for (const [algo] of BURST_CIPHERS) {
+    for (const keyLen of ciphers.get(algo)!.keyLens) {
+      for (const encrypt of [true, false]) yield { kind: KIND_CIPHER, algo, keyLen, encrypt };
+    }
+  }
+  for (const [algo] of BURST_AEADS) {
+    for (const keyLen of aeads.get(algo)!.keyLens) {
+      for (const encrypt of [true, false]) yield { kind: KIND_AEAD, algo, keyLen, encrypt };
+    }
+  }
+  for (const [hashAlgo] of BURST_HASHES) if (hashes.has(hashAlgo)) yield { kind: KIND_HASH, hashAlgo };
+  for (const [hashAlgo] of BURST_MACS) {
+    for (const authKeyLen of macs.get(hashAlgo)!.keyLens!) {
+      if ([0, 1, 16, 24, 32, 64, 65, 128, 129, 512].includes(authKeyLen)) {
+        yield { kind: KIND_MAC, hashAlgo, authKeyLen };
+      }
+    }
+  }
+  for (const [algo, cipher] of BURST_CIPHERS) {
+    if (!cipher.chains) continue;
+    const digests: [number, boolean][] = [...BURST_HASHES].map(([hashAlgo]) => [hashAlgo, false]);
+    for (const [hashAlgo, { headBytes }] of BURST_MACS) if (headBytes === 0) digests.push([hashAlgo, true]);
+    for (const [hashAlgo, authenticated] of digests) {
+      const keyLen = [...ciphers.get(algo)!.keyLens].at(hashAlgo % 3) ?? [...ciphers.get(algo)!.keyLens][0]!;
+      for (const encrypt of [true, false]) {
+        for (const hashFirst of [true, false]) {
+          yield { kind: KIND_CHAIN, algo, keyLen, hashAlgo, authenticated, authKeyLen: 16, encrypt, hashFirst };
+        }
+      }
+    }
+  }
+  yield {
+    ...{ kind: KIND_CHAIN, algo: v.CIPHER_AES_CBC, keyLen: 16, encrypt: true },
+    ...{ hashAlgo: v.MAC_HMAC_SHA1, authenticated },
+  };
+}
+
+/** Sessions of each kind that there is, each with keys of its own; those that bursts do not do are left out. */
+export function sessionsOf(
+  engine: Engine,
+  random: Random,
+  isWanted: (parameters: Parameters) => boolean = () => true,
+): Session[] {
+  const sessions: Session[] = [];
+  for (let i = 0; i < keyBytes.length; i++) keyBytes[i] = random(0, 255);
+  for (const given of parametersOfAll()) {
+    const parameters = Object.assign(new Parameters(), given);
+    if (!isWanted(parameters)) continue;
+    parameters.cipherKey = keyMemory.address + random(0, 65000);
+    parameters.authKey = keyMemory.address + random(0, 65000);
+    const prepared = engine.prepare(parameters)!;
+    if (prepared.burst === null) {
+      engine.release(prepared);
+      continue;
+    }
+    const name = `${kindName(parameters)}, keys of ${parameters.keyLen} and ${parameters.authKeyLen} bytes`;
+    const { form, ivLenMin, blockBytes, digestBytes, headBytes } = prepared.burst;
+    const ivLen = form === AEAD ? 12 : ivLenMin;
+    const opens = form === AEAD && !parameters.encrypt;
+    const twin = opens ? engine.prepare(Object.assign(new Parameters(), parameters, { encrypt: true })) : null;
+    sessions.push({ name, parameters, prepared, twin, ivLen, blockBytes, digestBytes, headBytes });
+  }
+  return sessions;
+}
+
+/** Where {@linkcode layOut} puts a span, if anywhere. */
+type Put = (span: Span, length: number) => void;
+
+/** Lays out an operation of `session` by way of `put`, with at most `bytesMax` bytes and now and then a wrong length. */
+export function layOut(operation: Operation, session: Session, bytesMax: number, random: Random, put: Put): void {
+  const { parameters, ivLen, blockBytes, digestBytes, headBytes } = session;
+  const { kind, encrypt } = parameters;
+  const odd = random(0, 19) === 0 ? 5 : 0;
+  Object.assign(operation, { parameters, isExecuted: false, gapLen: 0, tagLen: 0 });
+  operation.ivLen = kind === KIND_AEAD && random(0, 3) === 0 ? random(7, 16) : ivLen + (odd && random(0, 1));
+  put(operation.ivSpan, operation.ivLen);
+  operation.aad.clear();
+  operation.dst.clear();
+  operation.result.clear();
+  const most = random(0, 9) === 0 ? bytesMax : Math.min(bytesMax, 300);
+  const isDigest = kind === KIND_HASH || kind === KIND_MAC;
+  let length = isDigest ? random(0, most) + headBytes : blockBytes * random(0, Math.floor(most / blockBytes));
+  if (kind === KIND_CIPHER) length += odd;
+  if (kind === KIND_AEAD) {
+    operation.tagLen = parameters.algo === v.AEAD_CHACHA20_POLY1305 ? 16 : random(2, 8) * 2;
+    put(operation.aad, random(0, 2) === 0 ? 0 : random(1, random(0, 1) === 0 ? 46 : 200));
+    put(operation.src, encrypt ? length : length + operation.tagLen);
+    length = encrypt ? length + operation.tagLen : length;
+  } else {
+    put(operation.src, length);
+  }
+  if (kind === KIND_CHAIN) {
+    operation.cipherLen = blockBytes * random(0, Math.floor(length / blockBytes));
+    operation.cipherStart = random(0, length - operation.cipherLen);
+    operation.hashLen = random(0, length);
+    operation.hashStart = random(0, length - operation.hashLen);
+  }
+  if (!isDigest) {
+    const inPlace = random(0, 2) === 0 && operation.src.length >= length;
+    if (inPlace) Object.assign(operation.dst, operation.src, { length });
+    if (!inPlace || length === 0) put(operation.dst, length);
+  }
+  put(operation.result, digestBytes === 0 ? 0 : random(0, 1) === 0 ? digestBytes : random(1, digestBytes));
+}
+
+/** A place between two pages that nobody may touch. */
+export class GuardedRoom {
+  static readonly #PAGE = 4096;
+  static readonly sizeBytes = 2 * GuardedRoom.#PAGE;
+  readonly #address: number;
+
+  constructor() {
+    const { address, buffer } = mapAnonymous(GuardedRoom.sizeBytes + 2 * GuardedRoom.#PAGE);
+    this.#address = address + GuardedRoom.#PAGE;
+    for (const guard of [address, this.#address + GuardedRoom.sizeBytes]) {
+      unmap({ address: guard, sizeBytes: GuardedRoom.#PAGE, buffer });
+    }
+  }
+
+  /** Where `length` bytes start that end where the room does, or start where it does. */
+  place(length: number, atEnd: boolean): number {
+    return atEnd ? this.#address + GuardedRoom.sizeBytes - length : this.#address;
+  }
+}
+
+/** Operations next to each other in memory. The same `random` gives the same layout. */
+export class Layout {
+  readonly #bytes: Uint8Array;
+  readonly segments = new SegmentTable(8 * BATCH);
+  readonly operations: Operation[] = createOperations(this.segments, BATCH);
+  readonly #address: number;
+  #next = 0;
+
+  constructor(sizeBytes: number) {
+    const { address, buffer } = mapAnonymous(sizeBytes);
+    this.#address = address;
+    this.#bytes = new Uint8Array(buffer);
+  }
+
+  /** What is laid out. */
+  get bytes(): Uint8Array {
+    return this.#bytes.subarray(0, this.#next);
+  }
+
+  /** Begins anew. */
+  clear(): void {
+    this.#next = 0;
+    this.segments.count = 0;
+  }
+
+  #put(span: Span, length: number, gap: number): void {
+    span.clear();
+    if (length === 0) return;
+    this.#next += gap;
+    const address = this.#address + this.#next;
+    this.segments.add(address, length);
+    span.set(this.segments.count - 1, 0, length, address);
+    this.#next += length;
+  }
+
+  /** Lays operation `i` of `session` out. */
+  lay(i: number, session: Session, bytesMax: number, random: Random): void {
+    const operation = this.operations[i]!;
+    layOut(operation, session, bytesMax, random, (span, length) => this.#put(span, length, random(0, 20)));
+    // Now and then the destination starts within the source.
+    const { src, dst } = operation;
+    if (random(0, 9) !== 0 || dst.length < 2 || src.length < 2 || src.address === dst.address) return;
+    const address = src.address + random(1, Math.min(src.length, dst.length) - 1);
+    const { length } = dst;
+    this.segments.add(address, length);
+    dst.set(this.segments.count - 1, 0, length, address);
+  }
+
+  /** The operations that byte `at` belongs to. */
+  owners(at: number): number[] {
+    const address = this.#address + at;
+    const has = (span: Span) => span.address <= address && address < span.address + span.length;
+    return [...this.operations.keys()].filter((i) => {
+      const { ivSpan, aad, src, dst, result } = this.operations[i]!;
+      return [ivSpan, aad, src, dst, result].some(has);
+    });
+  }
+
+  /** Gives what is laid out a content, and makes the tags of half of what is to be decrypted right. */
+  fill(seed: number, engine: Engine, chosen: readonly Session[]): void {
+    const random = randomFrom(seed);
+    for (let i = 0; i < this.#next; i += 512) this.#bytes.fill(random(0, 255), i, i + 512);
+    const [sealing] = createOperations(this.segments, 1);
+    for (const [i, { twin, parameters }] of chosen.entries()) {
+      if (twin === null || random(0, 1) === 0) continue;
+      const { ivSpan, ivLen, aad, src, tagLen } = this.operations[i]!;
+      Object.assign(sealing!, {
+        ivLen,
+        tagLen,
+        parameters: Object.assign(new Parameters(), parameters, { encrypt: true }),
+      });
+      Object.assign(sealing!.ivSpan, ivSpan);
+      Object.assign(sealing!.aad, aad);
+      Object.assign(sealing!.dst, src);
+      sliceSpan(this.segments, sealing!.src, src, 0, src.length - tagLen);
+      engine.execute(sealing!, twin);
+    }
+  }
+}
