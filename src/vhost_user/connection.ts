@@ -226,7 +226,9 @@ export class Connection {
         return u64Payload(0);
       }],
       // The descriptor would tell the frontend to look at the log; all of them look when they like.
-      [wire.SET_LOG_FD, () => {}],
+      [wire.SET_LOG_FD, ({ fds }) => {
+        if (fds.length === 0) throw new RequestError("no descriptor came along");
+      }],
     ];
   }
 

@@ -29,7 +29,7 @@ export class LogRegion {
     const sizeBytes = readU64(view, SIZE_OFFSET, "the dirty log's size");
     const offset = readU64(view, FILE_OFFSET_OFFSET, "the dirty log's offset");
     const needed = logBytesFor(addressEnd);
-    if (sizeBytes < needed || sizeBytes > LOG_BYTES_MAX) {
+    if (sizeBytes === 0 || sizeBytes < needed || sizeBytes > LOG_BYTES_MAX) {
       throw new RequestError(`a dirty log of ${sizeBytes} bytes does not fit: guest memory needs ${needed}`);
     }
     const file = fileSize(fd);

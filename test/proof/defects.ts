@@ -85,10 +85,14 @@ const DPDK: readonly Defect[] = [
     "vhost_user/endurance_test.ts",
     "CVE-2019-14818: 10 000 times SET_MEM_TABLE, NUM and KICK leave descriptors and mappings as they were",
   ]),
-  defect("CVE-2020-10722", "A log area whose size and offset wrap around is refused, as every log area is.", [
-    "vhost_user/connection_test.ts",
-    "CVE-2020-10722: SET_LOG_BASE is refused, whether size and offset wrap around or not, and keeps no descriptor",
-  ]),
+  defect(
+    "CVE-2020-10722",
+    "A log area whose size and offset wrap around is refused, and so is one that its file does not hold.",
+    [
+      "vhost_user/connection_test.ts",
+      "CVE-2020-10722: SET_LOG_BASE is refused where size and offset wrap around or leave the file, and keeps no descriptor",
+    ],
+  ),
   defect(["CVE-2020-10723", "rust-vmm #212"], "A ring's index is compared in full width, and one too large refused.", [
     "vhost_user/rings_test.ts",
     "CVE-2020-10723, rust-vmm #212: rings that do not exist are refused, however wide the index",

@@ -80,7 +80,7 @@ Deno.test("every request whose form is known has a good message, and is granted 
       const [reply] = await outcomeOf(companions, message);
       if (reply!.payload.toHex() === refusalOf(rule).toHex()) refused.add(message.name);
     }
-    const unsupported = ["SET_BACKEND_REQ_FD", "SET_LOG_BASE", "SET_LOG_FD", "IOTLB_MSG", "SET_DEVICE_STATE_FD"];
+    const unsupported = ["SET_BACKEND_REQ_FD", "IOTLB_MSG", "SET_DEVICE_STATE_FD"];
     assertEquals(refused, new Set([...unsupported, "CHECK_DEVICE_STATE"]));
   }));
 
