@@ -99,8 +99,8 @@ export class DataPath {
   /** Executes like operations together, where that is faster. */
   #executeBursts(): void {
     const { bursts } = this.#engine;
-    const { count } = this.batch;
-    if (bursts === null || !bursts.mayServe(count)) return;
+    const { count, bytes } = this.batch;
+    if (bursts === null || !bursts.mayServe(count, bytes)) return;
     for (let i = 0; i < count; i++) {
       const operation = this.#operations[i]!;
       if (this.#statuses[i] !== wire.STATUS_OK || operation.sessionSlot < 0) continue;

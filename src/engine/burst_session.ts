@@ -69,8 +69,11 @@ export class BurstKind {
   }
 }
 
-/** The kind of a name, whose parts are the names of its algorithms; null: there are no bursts of it. */
-export type KindFinder = (name: string, parts: readonly string[]) => BurstKind | null;
+/**
+ * The kind of a name, whose parts are the names of its algorithms, and whether its results are as long as its messages;
+ * null: there are no bursts of it.
+ */
+export type KindFinder = (name: string, parts: readonly string[], returnsData: boolean) => BurstKind | null;
 
 /** What a session needs to be served in bursts. */
 export class BurstSession {
@@ -195,7 +198,7 @@ export function makeBurstSession(
   const parts = partsOf(parameters);
   if (parts === null || strays(parts, manager.variant.name)) return null;
   const names = namesOf(parts, parameters);
-  const kind = find(names.join("+"), names);
+  const kind = find(names.join("+"), names, parts.cipher !== undefined || parts.aead !== undefined);
   if (kind === null) return null;
   const session = new BurstSession(parameters, parts, kind);
   if (session.setKeys(parameters, manager)) return session;
