@@ -109,7 +109,7 @@ export class DataPath {
 
   #mayBurst(): boolean {
     const { bursts } = this.#engine;
-    return bursts !== null && bursts.mayServe(this.batch.count);
+    return bursts !== null && bursts.mayServe(this.batch.count, this.batch.bytes);
   }
 
   /** Executes like operations together, where that is faster. */

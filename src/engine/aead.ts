@@ -73,10 +73,12 @@ export const result: Span = new Span();
 export const tag: Span = new Span();
 
 /** Bytes that a tag of GCM may have (SP 800-38D, 5.2.1.2): 4, 8, and 12 to 16, a bit each. */
-const GCM_TAG_LENGTHS = 1 << 4 | 1 << 8 | 1 << 12 | 1 << 13 | 1 << 14 | 1 << 15 | 1 << 16;
+export const GCM_TAG_LENGTHS: number = 1 << 4 | 1 << 8 | 1 << 12 | 1 << 13 | 1 << 14 | 1 << 15 | 1 << 16;
+/** The same for CCM (SP 800-38C, A.1): even numbers from 4 on. */
+export const CCM_TAG_LENGTHS: number = 1 << 4 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 12 | 1 << 14 | 1 << 16;
 
-function isGcmTag(tagLen: number): boolean {
-  return tagLen <= 16 && (GCM_TAG_LENGTHS >>> tagLen & 1) !== 0;
+function hasTagLength(lengths: number, tagLen: number): boolean {
+  return tagLen <= 16 && (lengths >>> tagLen & 1) !== 0;
 }
 
 /** Works on the whole text where it is: both sides are contiguous. */
@@ -128,7 +130,9 @@ export class EvpAead implements AeadTransform {
 
   run(operation: Operation): number {
     const { tagLen, ivLen } = operation;
-    if (this.#gcm ? !isGcmTag(tagLen) || ivLen === 0 : tagLen !== 16 || ivLen !== 12) return FAILED;
+    if (this.#gcm ? !hasTagLength(GCM_TAG_LENGTHS, tagLen) || ivLen === 0 : tagLen !== 16 || ivLen !== 12) {
+      return FAILED;
+    }
     if (!cutTag(operation, this.#encrypt)) return FAILED;
     operation.copyIv();
     if (this.#gcm && ivLen === 16) return this.#runFromCounterBlock(operation);
@@ -265,7 +269,7 @@ export class CcmAead implements AeadTransform {
 
   run(operation: Operation): number {
     const { segments, src, aad, tagLen, ivLen } = operation;
-    if (tagLen < 4 || tagLen > 16 || tagLen % 2 !== 0 || ivLen < 7 || ivLen > 13) return FAILED;
+    if (!hasTagLength(CCM_TAG_LENGTHS, tagLen) || ivLen < 7 || ivLen > 13) return FAILED;
     if (!cutTag(operation, this.#encrypt)) return FAILED;
     operation.copyIv();
     // The length field of CCM has 15 - ivLen bytes; with the longest nonces that is two.

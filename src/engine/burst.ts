@@ -11,8 +11,6 @@ import { mapSecret } from "../os/memory_map.ts";
 import {
   BURST_JOBS_MAX,
   type BurstManager,
-  CIPHER_NULL,
-  HASH_NULL,
   JOB_CIPHER_LENGTH,
   JOB_CIPHER_OFFSET,
   JOB_DST,
@@ -23,7 +21,6 @@ import {
   JOB_SRC,
   JOB_TAG,
   JOB_TAG_BYTES,
-  JobTemplate,
 } from "./burst_manager.ts";
 import type { BurstPolicy } from "./burst_policy.ts";
 import { AEAD, BurstKind, type BurstSession, CHAIN, CIPHER, makeBurstSession } from "./burst_session.ts";
@@ -33,7 +30,8 @@ import { DONE, FAILED, type Operation, type Parameters, TAG_MISMATCH } from "./o
 
 const TAG_BYTES_MAX = 64;
 const COUNTER_BYTES = 16;
-const NOTHING = new JobTemplate(CIPHER_NULL, HASH_NULL, true, false);
+/** Bytes of a request that are no message: header and parameters, the status. */
+const OVERHEAD_BYTES = 73;
 
 /** Takes the operations of a batch, then executes those that there are enough of. */
 export class BurstRunner {
@@ -60,8 +58,9 @@ export class BurstRunner {
   #unfinishedCount = 0;
   readonly #counters: number;
   readonly #counterBytes: DataView;
-  /** The lowest threshold of all sessions so far: a smaller batch has nothing for bursts. */
+  /** The lowest thresholds of all sessions so far: a smaller batch has nothing for bursts. */
   #countMin = Infinity;
+  #bytesMin = Infinity;
 
   /** Executes with `manager` what `policy` finds worth it. */
   constructor(manager: BurstManager, policy: BurstPolicy) {
@@ -79,99 +78,110 @@ export class BurstRunner {
 
   /** Prepares for a session; null if its algorithms are none of those done in bursts. */
   prepare(parameters: Parameters): BurstSession | null {
-    return makeBurstSession(parameters, this.#manager, (name, parts) => this.#kindOf(name, parts));
+    return makeBurstSession(
+      parameters,
+      this.#manager,
+      (name, parts, returnsData) => this.#kindOf(name, parts, returnsData),
+    );
   }
 
-  #kindOf(name: string, parts: readonly string[]): BurstKind | null {
+  #kindOf(name: string, parts: readonly string[], returnsData: boolean): BurstKind | null {
     let kind = this.#kinds.get(name);
     if (kind === undefined) {
       const threshold = this.#policy(name, parts);
       if (threshold === null) return null;
       this.#countMin = Math.min(this.#countMin, threshold[0]);
+      // A batch counts what is written, too.
+      this.#bytesMin = Math.min(this.#bytesMin, returnsData ? 2 * threshold[1] : threshold[1]);
       this.#kinds.set(name, kind = new BurstKind(threshold));
     }
     return kind;
   }
 
-  /** Whether a batch of `count` requests can have bursts in it. */
-  mayServe(count: number): boolean {
-    return count >= this.#countMin;
+  /** Whether a batch of `count` requests with `bytes` bytes, headers and all, can have bursts in it. */
+  mayServe(count: number, bytes: number): boolean {
+    return count >= this.#countMin && bytes - OVERHEAD_BYTES * count >= this.#bytesMin;
   }
 
-  /**
-   * Takes `operation` into the burst if it is one for bursts, and says of it what will be true after {@linkcode run}.
-   * A batch has at most BURST_JOBS_MAX.
-   */
+  /** Considers `operation` for a burst. A batch has at most BURST_JOBS_MAX. */
   add(operation: Operation, session: BurstSession): void {
-    const { form, kind } = session;
-    const i = this.#count;
-    let bytes: number;
-    let written = operation.dst.length;
-    if (form === CIPHER) bytes = this.#fillCipher(i, operation, session);
-    else if (form === AEAD) bytes = this.#fillAead(i, operation, session);
-    else if (form === CHAIN) {
-      bytes = this.#fillChain(i, operation, session);
-      if (operation.gapLen === 0) written += operation.result.length;
-    } else {
-      bytes = this.#fillDigest(i, operation, session);
-      written = operation.result.length;
-    }
-    if (bytes < 0) return;
+    const i = this.#count++;
     // They are mostly the same as last time, and to compare is cheaper than to store a reference.
     if (this.#operations[i] !== operation) this.#operations[i] = operation;
     if (this.#sessions[i] !== session) this.#sessions[i] = session;
-    this.#count = i + 1;
+    const { kind } = session;
+    if (kind.count === 0) this.#met[this.#metCount++] = kind;
+    kind.add(operation.src.length);
+  }
+
+  /**
+   * Makes job `i` of `operation` if it is one for bursts, and says of it what will be true when the job is done; false
+   * if it is none.
+   */
+  #take(i: number, operation: Operation, session: BurstSession): boolean {
+    const { form } = session;
+    let taken: boolean;
+    let written = operation.dst.length;
+    if (form === CIPHER) taken = this.#fillCipher(i, operation, session);
+    else if (form === AEAD) taken = this.#fillAead(i, operation, session);
+    else if (form === CHAIN) {
+      taken = this.#fillChain(i, operation, session);
+      if (operation.gapLen === 0) written += operation.result.length;
+    } else {
+      taken = this.#fillDigest(i, operation, session);
+      written = operation.result.length;
+    }
+    if (!taken) return false;
     operation.isExecuted = true;
     operation.outcome = DONE;
     operation.written = written;
-    if (kind.count === 0) this.#met[this.#metCount++] = kind;
-    kind.add(bytes);
+    return true;
   }
 
-  /** Fills job `i`; returns the bytes of its message, or -1 if the operation is none for bursts. */
-  #fillCipher(i: number, operation: Operation, session: BurstSession): number {
+  /** Fills job `i`; false if the operation is none for bursts. */
+  #fillCipher(i: number, operation: Operation, session: BurstSession): boolean {
     const { src, dst, ivSpan } = operation;
     const { ivLenMin, blockBytes, bytesMax } = session;
     const { length } = src;
-    if (src.address === 0 || dst.address === 0 || length > bytesMax || length % blockBytes !== 0) return -1;
-    if (operation.ivLen !== ivLenMin || (ivLenMin !== 0 && ivSpan.address === 0)) return -1;
-    if (overlap(src, dst)) return -1;
+    if (src.address === 0 || dst.address === 0 || length > bytesMax || length % blockBytes !== 0) return false;
+    if (operation.ivLen !== ivLenMin || (ivLenMin !== 0 && ivSpan.address === 0)) return false;
+    if (overlap(src, dst)) return false;
     const iv = session.counts ? this.#counterPlace(i, ivSpan, length) : ivSpan.address;
-    if (iv < 0) return -1;
+    if (iv < 0) return false;
     const manager = this.#manager;
     const job = manager.begin(i, session.template);
     manager.set(job + JOB_SRC, src.address);
     manager.set(job + JOB_DST, dst.address);
     manager.set(job + JOB_IV, iv);
     manager.setLength(job + JOB_CIPHER_LENGTH, session.cipherUnit * length);
-    return length;
+    return true;
   }
 
-  #fillDigest(i: number, operation: Operation, session: BurstSession): number {
+  #fillDigest(i: number, operation: Operation, session: BurstSession): boolean {
     const { src, result } = operation;
     const { digestBytes, headBytes, bytesMax } = session;
     const length = src.length - headBytes;
-    if (src.address === 0 || length <= 0 || length > bytesMax) return -1;
-    if (result.length === 0 || result.length > digestBytes) return -1;
+    if (src.address === 0 || length <= 0 || length > bytesMax) return false;
+    if (result.length === 0 || result.length > digestBytes) return false;
     const manager = this.#manager;
     const job = manager.begin(i, session.template);
     manager.set(job + JOB_SRC, src.address + headBytes);
     if (headBytes > 0) manager.set(job + JOB_EXTRA + 2, src.address);
     manager.setLength(job + JOB_HASH_LENGTH, session.hashUnit * length);
     manager.set(job + JOB_TAG, this.#digestPlace(i, result, digestBytes));
-    return length;
+    return true;
   }
 
-  #fillChain(i: number, operation: Operation, session: BurstSession): number {
+  #fillChain(i: number, operation: Operation, session: BurstSession): boolean {
     const { src, dst, ivSpan, aad, result, cipherStart, cipherLen, hashStart, hashLen } = operation;
     const { digestBytes } = session;
-    if (src.address === 0 || dst.address === 0 || src.length > session.bytesMax || aad.length > 0) return -1;
-    if (operation.ivLen !== session.ivLenMin || ivSpan.address === 0) return -1;
-    if (cipherLen === 0 || cipherLen % session.blockBytes !== 0 || hashLen === 0) return -1;
-    if (result.length === 0 || result.length > digestBytes) return -1;
-    if (overlap(src, dst)) return -1;
+    if (src.address === 0 || dst.address === 0 || src.length > session.bytesMax || aad.length > 0) return false;
+    if (operation.ivLen !== session.ivLenMin || ivSpan.address === 0) return false;
+    if (cipherLen === 0 || cipherLen % session.blockBytes !== 0 || hashLen === 0) return false;
+    if (result.length === 0 || result.length > digestBytes) return false;
+    if (overlap(src, dst)) return false;
     const iv = session.counts ? this.#counterPlace(i, ivSpan, cipherLen) : ivSpan.address;
-    if (iv < 0) return -1;
+    if (iv < 0) return false;
     const manager = this.#manager;
     const job = manager.begin(i, session.template);
     // There is one source for both, and a distance to where the cipher starts.
@@ -184,18 +194,18 @@ export class BurstRunner {
     manager.setLength(job + JOB_HASH_LENGTH, hashLen);
     manager.set(job + JOB_TAG, this.#digestPlace(i, result, digestBytes));
     if (cipherLen !== src.length) this.#uncovered[this.#uncoveredCount++] = i;
-    return src.length;
+    return true;
   }
 
-  #fillAead(i: number, operation: Operation, session: BurstSession): number {
+  #fillAead(i: number, operation: Operation, session: BurstSession): boolean {
     const { src, dst, ivSpan, ivLen, aad, tagLen } = operation;
     const { encrypt } = session;
-    if (src.address === 0 || dst.address === 0 || ivSpan.address === 0) return -1;
-    if (ivLen < session.ivLenMin || ivLen > session.ivLenMax) return -1;
-    if (tagLen < session.tagLenMin || tagLen > 16 || tagLen % session.tagLenStep !== 0) return -1;
-    if (aad.length > session.aadBytesMax || (aad.length > 0 && aad.address === 0)) return -1;
+    if (src.address === 0 || dst.address === 0 || ivSpan.address === 0) return false;
+    if (ivLen < session.ivLenMin || ivLen > session.ivLenMax) return false;
+    if (tagLen > 16 || (session.tagLens >>> tagLen & 1) === 0) return false;
+    if (aad.length > session.aadBytesMax || (aad.length > 0 && aad.address === 0)) return false;
     const length = encrypt ? src.length : dst.length;
-    if (length <= 0 || length > session.bytesMax || overlap(src, dst)) return -1;
+    if (length <= 0 || length > session.bytesMax || overlap(src, dst)) return false;
     const manager = this.#manager;
     const job = manager.begin(i, session.template);
     manager.set(job + JOB_SRC, src.address);
@@ -209,7 +219,7 @@ export class BurstRunner {
     manager.set(job + JOB_TAG, encrypt ? dst.address + length : this.#tags + TAG_BYTES_MAX * i);
     manager.setLength(job + JOB_TAG_BYTES, tagLen);
     if (!encrypt) this.#unfinished[this.#unfinishedCount++] = i;
-    return length;
+    return true;
   }
 
   /**
@@ -232,34 +242,36 @@ export class BurstRunner {
 
   /** Executes what has been added, as far as it makes bursts, and forgets it. */
   run(): void {
-    const count = this.#count;
-    if (count === 0) return;
     const metCount = this.#metCount;
     let worthIt = 0;
     for (let k = 0; k < metCount; k++) if (this.#met[k]!.decide()) worthIt++;
-    if (worthIt < metCount) this.#leaveOut(count);
-    if (worthIt > 0) this.#runJobs(count);
+    if (worthIt > 0) this.#runJobs(this.#takeAll());
     for (let k = 0; k < metCount; k++) this.#met[k]!.clear();
     this.#metCount = 0;
     this.#count = 0;
-    this.#uncoveredCount = 0;
-    this.#unfinishedCount = 0;
   }
 
-  /** Turns the jobs of kinds that are not worth it into jobs that do nothing. */
-  #leaveOut(count: number): void {
-    for (let i = 0; i < count; i++) {
-      if (this.#sessions[i]!.kind.isWorthIt) continue;
-      this.#manager.begin(i, NOTHING);
-      this.#operations[i]!.isExecuted = false;
+  /** Makes jobs of all operations that are worth it, which move together; returns how many. */
+  #takeAll(): number {
+    this.#uncoveredCount = 0;
+    this.#unfinishedCount = 0;
+    let taken = 0;
+    for (let i = 0; i < this.#count; i++) {
+      const operation = this.#operations[i]!;
+      const session = this.#sessions[i]!;
+      if (!session.kind.isWorthIt || !this.#take(taken, operation, session)) continue;
+      if (taken !== i) {
+        this.#operations[taken] = operation;
+        this.#sessions[taken] = session;
+      }
+      taken++;
     }
+    return taken;
   }
 
   #runJobs(count: number): void {
-    for (let k = 0; k < this.#uncoveredCount; k++) {
-      const operation = this.#operations[this.#uncovered[k]!]!;
-      if (operation.isExecuted) copyAround(operation);
-    }
+    if (count === 0) return;
+    for (let k = 0; k < this.#uncoveredCount; k++) copyAround(this.#operations[this.#uncovered[k]!]!);
     if (!this.#manager.run(count)) {
       this.#fail(count);
       return;
@@ -267,7 +279,6 @@ export class BurstRunner {
     for (let k = 0; k < this.#unfinishedCount; k++) {
       const i = this.#unfinished[k]!;
       const operation = this.#operations[i]!;
-      if (!operation.isExecuted) continue;
       if (this.#sessions[i]!.form === AEAD) this.#compareTag(i, operation);
       else scatterFrom(operation.segments, this.#tagsU64[i]!, operation.result);
     }

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { CCM_TAG_LENGTHS, GCM_TAG_LENGTHS } from "./aead.ts";
 import * as wire from "../wire/virtio_crypto.ts";
 import {
   AES_DEC_KEYS,
@@ -91,9 +92,8 @@ export interface BurstAead extends BurstAlgorithm {
   /** Bytes of IV, at least and at most. */
   readonly ivLenMin: number;
   readonly ivLenMax: number;
-  /** Bytes of tag, at least; a multiple of the other. At most 16. */
-  readonly tagLenMin: number;
-  readonly tagLenStep: number;
+  /** Lengths of tag in bytes, a bit each. */
+  readonly tagLens: number;
   /** Bytes of a message and of additional data, at most. */
   readonly bytesMax: number;
   readonly aadBytesMax: number;
@@ -326,8 +326,7 @@ export const BURST_AEADS: ReadonlyMap<number, BurstAead> = new Map<number, Burst
     // Of another length, IVs are another matter: here an IV of 16 bytes is a counter block.
     ivLenMin: 12,
     ivLenMax: 12,
-    tagLenMin: 4,
-    tagLenStep: 1,
+    tagLens: GCM_TAG_LENGTHS,
     bytesMax: MESSAGE_BYTES_MAX,
     aadBytesMax: MESSAGE_BYTES_MAX,
     setKey: (template, to, key, keyLen, { functions }) => {
@@ -342,8 +341,7 @@ export const BURST_AEADS: ReadonlyMap<number, BurstAead> = new Map<number, Burst
     hashesPlaintext: true,
     ivLenMin: 7,
     ivLenMax: 13,
-    tagLenMin: 4,
-    tagLenStep: 2,
+    tagLens: CCM_TAG_LENGTHS,
     bytesMax: 65000, // With the blocks in front of it, 16 bits.
     aadBytesMax: 46,
     setKey: (template, to, key, keyLen) => keyLen !== 24 && setAes(template, to, key, keyLen),
@@ -356,8 +354,7 @@ export const BURST_AEADS: ReadonlyMap<number, BurstAead> = new Map<number, Burst
     hashesPlaintext: false,
     ivLenMin: 12,
     ivLenMax: 12,
-    tagLenMin: 16,
-    tagLenStep: 1,
+    tagLens: 1 << 16,
     bytesMax: MESSAGE_BYTES_MAX,
     aadBytesMax: MESSAGE_BYTES_MAX,
     setKey: setCopy,

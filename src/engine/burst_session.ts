@@ -69,8 +69,11 @@ export class BurstKind {
   }
 }
 
-/** The kind of a name, whose parts are the names of its algorithms; null: there are no bursts of it. */
-export type KindFinder = (name: string, parts: readonly string[]) => BurstKind | null;
+/**
+ * The kind of a name, whose parts are the names of its algorithms, and whether its results are as long as its messages;
+ * null: there are no bursts of it.
+ */
+export type KindFinder = (name: string, parts: readonly string[], returnsData: boolean) => BurstKind | null;
 
 /** What a session needs to be served in bursts. */
 export class BurstSession {
@@ -85,8 +88,7 @@ export class BurstSession {
   readonly blockBytes: number;
   readonly bytesMax: number;
   readonly aadBytesMax: number;
-  readonly tagLenMin: number;
-  readonly tagLenStep: number;
+  readonly tagLens: number;
   readonly digestBytes: number;
   readonly headBytes: number;
   readonly counts: boolean;
@@ -107,8 +109,7 @@ export class BurstSession {
     this.blockBytes = cipher?.blockBytes ?? 1;
     this.bytesMax = Math.min(aead?.bytesMax ?? Infinity, cipher?.bytesMax ?? Infinity, digest?.bytesMax ?? Infinity);
     this.aadBytesMax = aead?.aadBytesMax ?? 0;
-    this.tagLenMin = aead?.tagLenMin ?? 0;
-    this.tagLenStep = aead?.tagLenStep ?? 1;
+    this.tagLens = aead?.tagLens ?? 0;
     this.digestBytes = digest?.digestBytes ?? 0;
     this.headBytes = digest?.headBytes ?? 0;
     this.counts = cipher?.counts ?? false;
@@ -195,7 +196,7 @@ export function makeBurstSession(
   const parts = partsOf(parameters);
   if (parts === null || strays(parts, manager.variant.name)) return null;
   const names = namesOf(parts, parameters);
-  const kind = find(names.join("+"), names);
+  const kind = find(names.join("+"), names, parts.cipher !== undefined || parts.aead !== undefined);
   if (kind === null) return null;
   const session = new BurstSession(parameters, parts, kind);
   if (session.setKeys(parameters, manager)) return session;
