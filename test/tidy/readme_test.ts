@@ -48,6 +48,7 @@ const KNOWN: Readonly<Record<string, RanBy | string>> = {
   "systemctl start vhost-user-crypto@web1.socket": "no systemd runs where tests do; its units are verified",
   "curl --unix-socket PATH http://localhost/metrics": ["test/statistics/server_test.ts", "GET /metrics"],
   "vhost-user-crypto stats --stats-socket=PATH --watch": ["test/cli/stats_test.ts", '"--watch"'],
+  "vhost-user-crypto calibrate [--output=FILE]": ["test/cli/bursts_test.ts", '"calibrate"'],
   "kill -USR2 PID": ["test/cli/stats_test.ts", 'kill("SIGUSR2")'],
   "cloud-hypervisor … ": "no package of Debian's or npm's has it",
   "gcc -static -o showcase_tool test/vm/guest/showcase_tool.c": ["test/vm/guest_program.ts", '"showcase_tool.c"'],
