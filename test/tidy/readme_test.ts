@@ -43,6 +43,7 @@ const KNOWN: Readonly<Record<string, RanBy | string>> = {
   "scripts/install": ["test/cli/install_test.ts", "scripts/install"],
   "scripts/compile --test": ["scripts/test", "scripts/compile --test"],
   "scripts/demo --device=PROGRAM": ["test/binary/check.ts", "`--device=${program}`"],
+  "scripts/charts [--record=sizes,depths,guest]": ["test/bench/charts_test.ts", "drawAll"],
   "scripts/bench --break-even": ["test/bench/break_even_test.ts", '"--break-even"'],
   "scripts/vm --showcase": ["scripts/test", "--showcase"],
   "systemctl start vhost-user-crypto@web1.socket": "no systemd runs where tests do; its units are verified",
