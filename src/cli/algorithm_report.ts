@@ -24,7 +24,8 @@ function lengthsText({ keyBytes, keyBits, curves, digestBytes }: ListedAlgorithm
 
 function libraryText({ library, bursts, reason }: ListedAlgorithm): string {
   if (library === undefined) return `not served: ${reason}`;
-  return bursts === undefined ? library : `${library}; ${bursts} in bursts`;
+  if (bursts === undefined) return library;
+  return bursts === library ? `${library}, also in bursts` : `${library}; ${bursts} in bursts`;
 }
 
 /** Puts each text at its column, with a space at least in front. */

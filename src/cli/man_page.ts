@@ -91,6 +91,7 @@ const SANDBOX = [
 
 const SIGNALS: readonly (readonly [string, string])[] = [
   ["SIGTERM, SIGINT", "Requests under way are completed, sockets of its own are removed, and the program ends with 0."],
+  ["SIGUSR2", "A page of what has been counted goes to standard error: sessions, queues, requests and their rates."],
 ];
 
 const ENVIRONMENT: readonly (readonly [string, string])[] = [

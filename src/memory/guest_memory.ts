@@ -152,8 +152,8 @@ export class GuestMemory {
       }
     }
     this.#windows = this.regions.flatMap(windowsOf);
-    // No address has this upper half: until the first one is looked up, all are elsewhere.
-    this.window[WINDOW_HIGH] = 0xffff_ffff;
+    // Until the first address is looked up, all are elsewhere: this window ends before it begins.
+    this.window[WINDOW_FIRST] = 1;
   }
 
   /** The region that holds guest address `address`, or undefined. */

@@ -69,7 +69,9 @@ Deno.test("a buffer across regions becomes a segment in each, and one that leave
       [0x2fff, 2],
       [0x8_0000_0fff, 2],
       [0x1ff0, 0x2000],
+      [0, 1],
       [2 ** 53, 1],
+      [2 ** 64 - 2 ** 32, 1],
       [2 ** 64 - 4096, 16],
     ] as const
   ) {
@@ -77,6 +79,55 @@ Deno.test("a buffer across regions becomes a segment in each, and one that leave
     assertEquals(batch.unmapped[0], 1, `${address}`);
     assertEquals(segments.at(-1)![0], 0, "the part outside has no address");
     assertEquals(segments.reduce((sum, segment) => sum + segment[1]!, 0), length, "and is counted all the same");
+  }
+});
+
+Deno.test("regions across multiples of 4 GiB, and far above where they are mapped, are translated to the byte", () => {
+  const guest = new GuestMemory([
+    { guestAddress: 0xffff_f000, sizeBytes: 0x1_0000_2000, userAddress: 0, hostAddress: 0x7000_0000_0000 },
+    { guestAddress: 2 ** 52 - 0x1000, sizeBytes: 0x2000, userAddress: 0, hostAddress: 0x1_0000 },
+  ]);
+  const host = (address: number) =>
+    address < 2 ** 40 ? address - 0xffff_f000 + 0x7000_0000_0000 : address - (2 ** 52 - 0x1000) + 0x1_0000;
+  const places = [
+    0xffff_f000,
+    0xffff_fff0,
+    2 ** 32 - 1,
+    2 ** 32,
+    2 ** 33 - 16,
+    2 ** 33,
+    2 ** 33 + 0xff0,
+    2 ** 52 - 8,
+    2 ** 52,
+  ];
+  for (const first of places) {
+    for (const second of places) {
+      const batch = new ChainBatch();
+      batch.beginChain();
+      assertEquals(walk(batch, [[first, 16], [second, 1, true]], guest), ADDED);
+      batch.endChain(0, 1);
+      assertEquals(
+        [batch.segments.addressOf(0), batch.segments.length[0]],
+        [host(first), 16],
+        `0x${first.toString(16)}`,
+      );
+      assertEquals([batch.segments.addressOf(1), batch.segments.u64[1]], [host(second), BigInt(host(second))]);
+      assertEquals([batch.segments.count, batch.unmapped[0]], [2, 0]);
+    }
+  }
+});
+
+Deno.test("before any address was looked up, and without any memory, no address is in a window", () => {
+  for (const regions of [[], memory.regions]) {
+    for (const address of [0, 1, 2 ** 32 - 1, 2 ** 32, 2 ** 64 - 2 ** 32, 2 ** 64 - 2 ** 11]) {
+      const fresh = new GuestMemory(regions);
+      const batch = new ChainBatch();
+      batch.beginChain();
+      assertEquals(walk(batch, [[address, 1]], fresh), ADDED);
+      batch.endChain(0, 1);
+      assertEquals(batch.unmapped[0], 1, `0x${address.toString(16)}`);
+      assertEquals(fresh.isInWindow(Math.floor(address / 2 ** 32), address >>> 0, 1), false);
+    }
   }
 });
 
