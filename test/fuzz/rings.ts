@@ -224,7 +224,8 @@ export const rings: Target = {
       for (let i = 0; i < CASES_PER_BURST; i++) {
         const size = pick(random, packed ? PACKED_SIZES : SPLIT_SIZES);
         ground.fillReadZone(random);
-        const mayMeetItself = packed && random(8) === 0;
+        // With a record of requests under way, the device begins where that says, and may go around the base.
+        const mayMeetItself = packed && (records !== undefined || random(8) === 0);
         const base = writeRing(ground, tables, size, packed, mayMeetItself, random);
         records?.spoil(size, packed, random);
         const before = snapshotOf(ground, packed);
