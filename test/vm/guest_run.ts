@@ -39,17 +39,22 @@ export interface GuestRun {
   readonly timeMs: number;
 }
 
+/** Where the files of a guest are; what it says of its work goes to the one called `results`. */
+export function guestFiles({ scratch, kernelDirectory }: GuestParts, results: string): GuestFiles {
+  return {
+    vmlinux: `${kernelDirectory}/vmlinux`,
+    initramfs: `${scratch}/initramfs.cpio`,
+    console: `${scratch}/console.log`,
+    results: `${scratch}/${results}`,
+    socket: `${scratch}/device.sock`,
+  };
+}
+
 /** Runs a guest through its door. */
 export async function runGuest(guest: Guest, options: Options, parts: GuestParts): Promise<GuestRun> {
   const start = performance.now();
   const file = (name: string) => `${parts.scratch}/${name}`;
-  const files: GuestFiles = {
-    vmlinux: `${parts.kernelDirectory}/vmlinux`,
-    initramfs: file("initramfs.cpio"),
-    console: file("console.log"),
-    results: file("results.txt"),
-    socket: file("device.sock"),
-  };
+  const files = guestFiles(parts, "results.txt");
   await writeInitramfs(files.initramfs, parts.kernelDirectory, {
     init: "init",
     programs: { "af_alg_check": parts.program },

@@ -6,11 +6,11 @@
  */
 import { DRIVER, finishDevice, QEMU_STOP_MS, startDevice, tail } from "./guest_run.ts";
 import { isComplaint, one, type Verdict } from "./guest_report.ts";
-import type { GuestParts, GuestRun } from "./guest_run.ts";
+import { guestFiles, type GuestParts, type GuestRun } from "./guest_run.ts";
 import { writeInitramfs } from "./initramfs.ts";
 import type { Guest, Options } from "./options.ts";
 import { BackgroundProcess, sleep } from "./process.ts";
-import { guestArguments, type GuestFiles } from "./qemu.ts";
+import { guestArguments } from "./qemu.ts";
 
 /** The text that the guest encrypts, and the sectors it does that in. */
 const TEXT = "A guest that has something to hide.\n";
@@ -171,13 +171,7 @@ export async function runShowcase(
 ): Promise<GuestRun> {
   const start = performance.now();
   const file = (name: string) => `${parts.scratch}/${name}`;
-  const files: GuestFiles = {
-    vmlinux: `${parts.kernelDirectory}/vmlinux`,
-    initramfs: file("initramfs.cpio"),
-    console: file("console.log"),
-    results: file("dialogue.sock"),
-    socket: file("device.sock"),
-  };
+  const files = guestFiles(parts, "dialogue.sock");
   await writeInitramfs(files.initramfs, parts.kernelDirectory, {
     init: "showcase",
     programs: { "tools/showcase_tool": parts.program },
