@@ -6,7 +6,7 @@
  * @module
  */
 import { copyBytes, fillBytes } from "../memory/native.ts";
-import { scatterFrom, type Span } from "../memory/segments.ts";
+import { OVERLAPPING, relate, scatterFrom } from "../memory/segments.ts";
 import { mapSecret } from "../os/memory_map.ts";
 import {
   BURST_JOBS_MAX,
@@ -140,104 +140,110 @@ export class BurstRunner {
 
   /** Fills job `i`; false if the operation is none for bursts. */
   #fillCipher(i: number, operation: Operation, session: BurstSession): boolean {
-    const { src, dst, ivSpan } = operation;
+    const { segments, src, dst, ivSpan } = operation;
     const { ivLenMin, blockBytes, bytesMax } = session;
     const { length } = src;
-    if (src.address === 0 || dst.address === 0 || length > bytesMax || length % blockBytes !== 0) return false;
-    if (operation.ivLen !== ivLenMin || (ivLenMin !== 0 && ivSpan.address === 0)) return false;
-    if (overlap(src, dst)) return false;
-    const iv = session.counts ? this.#counterPlace(i, ivSpan, length) : ivSpan.address;
-    if (iv < 0) return false;
+    if (!src.isContiguous || !dst.isContiguous || length > bytesMax || length % blockBytes !== 0) return false;
+    if (operation.ivLen !== ivLenMin || (ivLenMin !== 0 && !ivSpan.isContiguous)) return false;
+    if (relate(segments, src, dst) === OVERLAPPING) return false;
+    if (session.counts && this.#carries(i, operation, length)) return false;
     const manager = this.#manager;
     const job = manager.begin(i, session.template);
-    manager.set(job + JOB_SRC, src.address);
-    manager.set(job + JOB_DST, dst.address);
-    manager.set(job + JOB_IV, iv);
+    manager.setPlace(job + JOB_SRC, segments, src, 0);
+    manager.setPlace(job + JOB_DST, segments, dst, 0);
+    this.#setIv(i, job, operation, session);
     manager.setLength(job + JOB_CIPHER_LENGTH, session.cipherUnit * length);
     return true;
   }
 
   #fillDigest(i: number, operation: Operation, session: BurstSession): boolean {
-    const { src, result } = operation;
+    const { segments, src, result } = operation;
     const { digestBytes, headBytes, bytesMax } = session;
     const length = src.length - headBytes;
-    if (src.address === 0 || length <= 0 || length > bytesMax) return false;
+    if (!src.isContiguous || length <= 0 || length > bytesMax) return false;
     if (result.length === 0 || result.length > digestBytes) return false;
     const manager = this.#manager;
     const job = manager.begin(i, session.template);
-    manager.set(job + JOB_SRC, src.address + headBytes);
-    if (headBytes > 0) manager.set(job + JOB_EXTRA + 2, src.address);
+    manager.setPlace(job + JOB_SRC, segments, src, headBytes);
+    if (headBytes > 0) manager.setPlace(job + JOB_EXTRA + 2, segments, src, 0);
     manager.setLength(job + JOB_HASH_LENGTH, session.hashUnit * length);
-    manager.set(job + JOB_TAG, this.#digestPlace(i, result, digestBytes));
+    this.#setDigestPlace(i, job, operation, digestBytes);
     return true;
   }
 
   #fillChain(i: number, operation: Operation, session: BurstSession): boolean {
-    const { src, dst, ivSpan, aad, result, cipherStart, cipherLen, hashStart, hashLen } = operation;
+    const { segments, src, dst, ivSpan, aad, result, cipherStart, cipherLen, hashStart, hashLen } = operation;
     const { digestBytes } = session;
-    if (src.address === 0 || dst.address === 0 || src.length > session.bytesMax || aad.length > 0) return false;
-    if (operation.ivLen !== session.ivLenMin || ivSpan.address === 0) return false;
+    if (!src.isContiguous || !dst.isContiguous || src.length > session.bytesMax || aad.length > 0) return false;
+    if (operation.ivLen !== session.ivLenMin || !ivSpan.isContiguous) return false;
     if (cipherLen === 0 || cipherLen % session.blockBytes !== 0 || hashLen === 0) return false;
     if (result.length === 0 || result.length > digestBytes) return false;
-    if (overlap(src, dst)) return false;
-    const iv = session.counts ? this.#counterPlace(i, ivSpan, cipherLen) : ivSpan.address;
-    if (iv < 0) return false;
+    if (relate(segments, src, dst) === OVERLAPPING) return false;
+    if (session.counts && this.#carries(i, operation, cipherLen)) return false;
     const manager = this.#manager;
     const job = manager.begin(i, session.template);
     // There is one source for both, and a distance to where the cipher starts.
-    const hashed = (session.hashFirst ? src : dst).address + hashStart;
-    manager.set(job + JOB_SRC, hashed);
-    manager.setDistance(job + JOB_CIPHER_OFFSET, src.address + cipherStart - hashed);
-    manager.set(job + JOB_DST, dst.address + cipherStart);
-    manager.set(job + JOB_IV, iv);
+    const hashed = session.hashFirst ? src : dst;
+    const distance = hashed === src ? 0 : segments.startOf(src) - segments.startOf(dst);
+    manager.setPlace(job + JOB_SRC, segments, hashed, hashStart);
+    manager.setDistance(job + JOB_CIPHER_OFFSET, distance + cipherStart - hashStart);
+    manager.setPlace(job + JOB_DST, segments, dst, cipherStart);
+    this.#setIv(i, job, operation, session);
     manager.setLength(job + JOB_CIPHER_LENGTH, cipherLen);
     manager.setLength(job + JOB_HASH_LENGTH, hashLen);
-    manager.set(job + JOB_TAG, this.#digestPlace(i, result, digestBytes));
+    this.#setDigestPlace(i, job, operation, digestBytes);
     if (cipherLen !== src.length) this.#uncovered[this.#uncoveredCount++] = i;
     return true;
   }
 
   #fillAead(i: number, operation: Operation, session: BurstSession): boolean {
-    const { src, dst, ivSpan, ivLen, aad, tagLen } = operation;
+    const { segments, src, dst, ivSpan, ivLen, aad, tagLen } = operation;
     const { encrypt } = session;
-    if (src.address === 0 || dst.address === 0 || ivSpan.address === 0) return false;
+    if (!src.isContiguous || !dst.isContiguous || !ivSpan.isContiguous) return false;
     if (ivLen < session.ivLenMin || ivLen > session.ivLenMax) return false;
     if (tagLen > 16 || (session.tagLens >>> tagLen & 1) === 0) return false;
-    if (aad.length > session.aadBytesMax || (aad.length > 0 && aad.address === 0)) return false;
+    if (aad.length > session.aadBytesMax || (aad.length > 0 && !aad.isContiguous)) return false;
     const length = encrypt ? src.length : dst.length;
-    if (length <= 0 || length > session.bytesMax || overlap(src, dst)) return false;
+    if (length <= 0 || length > session.bytesMax) return false;
+    if (relate(segments, src, dst) === OVERLAPPING) return false;
     const manager = this.#manager;
     const job = manager.begin(i, session.template);
-    manager.set(job + JOB_SRC, src.address);
-    manager.set(job + JOB_DST, dst.address);
-    manager.set(job + JOB_IV, ivSpan.address);
+    manager.setPlace(job + JOB_SRC, segments, src, 0);
+    manager.setPlace(job + JOB_DST, segments, dst, 0);
+    manager.setPlace(job + JOB_IV, segments, ivSpan, 0);
     manager.setLength(job + JOB_IV_BYTES, ivLen);
     manager.setLength(job + JOB_CIPHER_LENGTH, length);
     manager.setLength(job + JOB_HASH_LENGTH, length);
-    manager.set(job + JOB_EXTRA, aad.address);
+    if (aad.length > 0) manager.setPlace(job + JOB_EXTRA, segments, aad, 0);
     manager.setLength(job + JOB_EXTRA + 2, aad.length);
-    manager.set(job + JOB_TAG, encrypt ? dst.address + length : this.#tags + TAG_BYTES_MAX * i);
+    if (encrypt) manager.setPlace(job + JOB_TAG, segments, dst, length);
+    else manager.set(job + JOB_TAG, this.#tags + TAG_BYTES_MAX * i);
     manager.setLength(job + JOB_TAG_BYTES, tagLen);
     if (!encrypt) this.#unfinished[this.#unfinishedCount++] = i;
     return true;
   }
 
-  /**
-   * Copies counter block `i` out of the guest's reach and returns where it is; -1 if `length` bytes would carry beyond
-   * its last 32 bits.
-   */
-  #counterPlace(i: number, ivSpan: Span, length: number): number {
-    const place = this.#counters + COUNTER_BYTES * i;
-    copyBytes(place, ivSpan.address, COUNTER_BYTES);
+  /** Copies counter block `i` out of the guest's reach; true if `length` bytes carry beyond its last 32 bits. */
+  #carries(i: number, { segments, ivSpan }: Operation, length: number): boolean {
+    copyBytes(this.#counters + COUNTER_BYTES * i, segments.startOf(ivSpan), COUNTER_BYTES);
     const last = this.#counterBytes.getUint32(COUNTER_BYTES * i + 12);
-    return last + Math.ceil(length / COUNTER_BYTES) <= 2 ** 32 ? place : -1;
+    return last + Math.ceil(length / COUNTER_BYTES) > 2 ** 32;
+  }
+
+  /** Where job `i` finds its IV: with the guest, unless it is a counter that has been looked at. */
+  #setIv(i: number, job: number, { segments, ivSpan }: Operation, session: BurstSession): void {
+    if (session.counts) this.#manager.set(job + JOB_IV, this.#counters + COUNTER_BYTES * i);
+    else if (session.ivLenMin > 0) this.#manager.setPlace(job + JOB_IV, segments, ivSpan, 0);
   }
 
   /** Where the library leaves digest `i`: with the guest if all of it is wanted, in one piece. */
-  #digestPlace(i: number, result: Span, digestBytes: number): number {
-    if (result.address !== 0 && result.length === digestBytes) return result.address;
-    this.#unfinished[this.#unfinishedCount++] = i;
-    return this.#tags + TAG_BYTES_MAX * i;
+  #setDigestPlace(i: number, job: number, { segments, result }: Operation, digestBytes: number): void {
+    if (result.isContiguous && result.length === digestBytes) {
+      this.#manager.setPlace(job + JOB_TAG, segments, result, 0);
+    } else {
+      this.#manager.set(job + JOB_TAG, this.#tags + TAG_BYTES_MAX * i);
+      this.#unfinished[this.#unfinishedCount++] = i;
+    }
   }
 
   /** Executes what has been added, as far as it makes bursts, and forgets it. */
@@ -295,15 +301,10 @@ export class BurstRunner {
   }
 
   #compareTag(i: number, operation: Operation): void {
-    const { src, dst, tagLen } = operation;
-    if (equalSecrets(this.#tags + TAG_BYTES_MAX * i, src.address + dst.length, tagLen)) return;
-    fillBytes(dst.address, 0, dst.length);
+    const { segments, src, dst, tagLen } = operation;
+    if (equalSecrets(this.#tags + TAG_BYTES_MAX * i, segments.startOf(src) + dst.length, tagLen)) return;
+    fillBytes(segments.startOf(dst), 0, dst.length);
     operation.outcome = TAG_MISMATCH;
     operation.written = 0;
   }
-}
-
-/** True if two spans, both in one piece, share bytes, unless they start at the same one. */
-function overlap(a: Span, b: Span): boolean {
-  return a.address !== b.address && a.address < b.address + b.length && b.address < a.address + a.length;
 }

@@ -124,7 +124,7 @@ class Bench {
     span.clear();
     if (length === 0) return;
     this.#segments.add(this.#next, length);
-    span.set(this.#segments.count - 1, 0, length, this.#next);
+    span.set(this.#segments.count - 1, 0, length);
     this.#next += Math.ceil(length / 64) * 64;
   }
 

@@ -16,6 +16,7 @@ import {
   submitBurstAddress,
 } from "../../ffi/ipsec_mb_bursts.ts";
 import { NativeArgs } from "../memory/native.ts";
+import type { SegmentTable, Span } from "../memory/segments.ts";
 import { type Mapping, mapSecret } from "../os/memory_map.ts";
 import { ipsecMbProblem } from "./ipsec_mb.ts";
 
@@ -125,6 +126,11 @@ export class BurstManager {
   set(word: number, value: number): void {
     this.#jobs[word] = value >>> 0;
     this.#jobs[word + 1] = (value * TWO_TO_MINUS_32) >>> 0;
+  }
+
+  /** Sets the pointer at `word` to byte `offset` of `span`, which is contiguous. */
+  setPlace(word: number, segments: SegmentTable, span: Span, offset: number): void {
+    segments.storeAddress(this.#jobs, word, span.segment, span.offset + offset);
   }
 
   /** Sets the distance at `word`, which may be negative, or the length below 2^32 there. */

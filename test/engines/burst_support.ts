@@ -227,7 +227,7 @@ export class Layout {
     this.#next += gap;
     const address = this.#address + this.#next;
     this.segments.add(address, length);
-    span.set(this.segments.count - 1, 0, length, address);
+    span.set(this.segments.count - 1, 0, length);
     this.#next += length;
   }
 
@@ -237,17 +237,20 @@ export class Layout {
     layOut(operation, session, bytesMax, random, (span, length) => this.#put(span, length, random(0, 20)));
     // Now and then the destination starts within the source.
     const { src, dst } = operation;
-    if (random(0, 9) !== 0 || dst.length < 2 || src.length < 2 || src.address === dst.address) return;
-    const address = src.address + random(1, Math.min(src.length, dst.length) - 1);
+    if (random(0, 9) !== 0 || dst.length < 2 || src.length < 2 || src.segment === dst.segment) return;
+    const address = this.segments.startOf(src) + random(1, Math.min(src.length, dst.length) - 1);
     const { length } = dst;
     this.segments.add(address, length);
-    dst.set(this.segments.count - 1, 0, length, address);
+    dst.set(this.segments.count - 1, 0, length);
   }
 
   /** The operations that byte `at` belongs to. */
   owners(at: number): number[] {
     const address = this.#address + at;
-    const has = (span: Span) => span.address <= address && address < span.address + span.length;
+    const has = (span: Span) => {
+      const start = this.segments.startOf(span);
+      return start <= address && address < start + span.length;
+    };
     return [...this.operations.keys()].filter((i) => {
       const { ivSpan, aad, src, dst, result } = this.operations[i]!;
       return [ivSpan, aad, src, dst, result].some(has);

@@ -134,7 +134,7 @@ Deno.test({
           if (length === 0) return;
           const address = room.place(length, random(0, 1) === 0);
           segments.add(address, length);
-          span.set(segments.count - 1, 0, length, address);
+          span.set(segments.count - 1, 0, length);
         };
         for (const [i, operation] of operations.entries()) {
           next = 5 * i;
