@@ -5,6 +5,8 @@
  * @module
  */
 import { libc } from "../../ffi/libc.ts";
+import { VIEW_BYTES, VIEW_HIGH, VIEW_LOW } from "./host_view.ts";
+import type { GuestMemory } from "./guest_memory.ts";
 import { copyBytes } from "./native.ts";
 
 const { memcpy } = libc;
@@ -69,6 +71,35 @@ export class SegmentTable {
     words[at + 1] = this.#halves[2 * i + 1]! + (sum < low ? 1 : 0);
   }
 
+  /**
+   * Where `length` bytes from byte `offset` of segment `i` on are in the view of `memory`, moved there if need be; -1 if
+   * they are in none.
+   */
+  offsetInView(memory: GuestMemory, i: number, offset: number, length: number): number {
+    const segmentLow = this.#halves[2 * i]!;
+    const low = (segmentLow + offset) >>> 0;
+    const high = this.#halves[2 * i + 1]! + (low < segmentLow ? 1 : 0);
+    let { place } = memory.view;
+    for (let moved = false;; moved = true) {
+      const start = place[VIEW_LOW]!;
+      const at = (low - start) >>> 0;
+      const bytes = place[VIEW_BYTES]!;
+      if (high - (low < start ? 1 : 0) === place[VIEW_HIGH]! && at < bytes) return at + length <= bytes ? at : -1;
+      if (moved || !memory.moveView(high, low)) return -1;
+      place = memory.view.place;
+    }
+  }
+
+  /**
+   * True if two contiguous spans share bytes but do not start at the same one. Spans are shorter than 2^31, so most
+   * pairs are told apart by the lower halves of their addresses.
+   */
+  overlap(a: Span, b: Span): boolean {
+    const distance = ((this.#halves[2 * b.segment]! + b.offset) - (this.#halves[2 * a.segment]! + a.offset)) | 0;
+    if (distance === 0 || distance >= a.length || -distance >= b.length) return false;
+    return relate(this, a, b) === OVERLAPPING;
+  }
+
   /** The host address of the first byte of `span` as a number; of no use for one that is empty. */
   startOf(span: Span): number {
     return this.addressOf(span.segment) + span.offset;
@@ -94,6 +125,13 @@ export class Span {
     this.offset = 0;
     this.length = 0;
     this.isContiguous = false;
+  }
+
+  /** Makes this span as long as `other`, from the same offset on; in which segment is another matter. */
+  resemble(other: Span): void {
+    this.offset = other.offset;
+    this.length = other.length;
+    this.isContiguous = other.isContiguous;
   }
 
   /** Makes this span `length` bytes, at least one, of segment `segment` from `offset` on. */
