@@ -6,7 +6,7 @@
  * @module
  */
 import { copyBytes, fillBytes } from "../memory/native.ts";
-import { OVERLAPPING, relate, scatterFrom } from "../memory/segments.ts";
+import { scatterFrom } from "../memory/segments.ts";
 import { mapSecret } from "../os/memory_map.ts";
 import {
   BURST_JOBS_MAX,
@@ -38,10 +38,16 @@ export class BurstRunner {
   readonly #manager: BurstManager;
   readonly #policy: BurstPolicy;
   readonly #kinds = new Map<string, BurstKind>();
-  /** Jobs of the burst: what they are for. */
+  /** What has been added. */
   readonly #operations: Operation[] = [];
   readonly #sessions: BurstSession[] = [];
   #count = 0;
+  /** Jobs of the burst: which of those they are for. */
+  readonly #jobs = new Uint8Array(BURST_JOBS_MAX);
+  #jobCount = 0;
+  /** By job, the likeness of the operation that it was made for last: for such a one, only addresses are to be set. */
+  readonly #likenesses = new Int32Array(BURST_JOBS_MAX);
+  #likenessLast = 0;
   /** Kinds that the batch has operations of. */
   readonly #met: BurstKind[] = [];
   #metCount = 0;
@@ -103,7 +109,10 @@ export class BurstRunner {
     return count >= this.#countMin && bytes - OVERHEAD_BYTES * count >= this.#bytesMin;
   }
 
-  /** Considers `operation` for a burst. A batch has at most BURST_JOBS_MAX. */
+  /**
+   * Considers `operation` for a burst. A batch has at most BURST_JOBS_MAX. What was worth it in the batch before mostly
+   * is again, and to make its job right away, while the operation is at hand, is cheaper.
+   */
   add(operation: Operation, session: BurstSession): void {
     const i = this.#count++;
     // They are mostly the same as last time, and to compare is cheaper than to store a reference.
@@ -112,23 +121,43 @@ export class BurstRunner {
     const { kind } = session;
     if (kind.count === 0) this.#met[this.#metCount++] = kind;
     kind.add(operation.src.length);
+    if (kind.isWorthIt) this.#makeJob(i);
+  }
+
+  /** Makes a job of what has been added as number `i`, if it can be one. */
+  #makeJob(i: number): void {
+    const job = this.#jobCount;
+    const operation = this.#operations[i]!;
+    const { likeness } = operation;
+    const isKnown = likeness !== 0 && this.#likenesses[job] === likeness;
+    if (!this.#take(job, operation, this.#sessions[i]!, isKnown)) return;
+    if (!isKnown) this.#know(job, likeness);
+    this.#jobs[job] = i;
+    this.#jobCount = job + 1;
+  }
+
+  #know(job: number, likeness: number): void {
+    // Likenesses grow until they begin anew, and then what is known must not be taken for something else.
+    if (likeness > 0 && likeness < this.#likenessLast) this.#likenesses.fill(0);
+    if (likeness > 0) this.#likenessLast = likeness;
+    this.#likenesses[job] = likeness;
   }
 
   /**
    * Makes job `i` of `operation` if it is one for bursts, and says of it what will be true when the job is done; false
-   * if it is none.
+   * if it is none. If it `isKnown`, the job was made for a like operation before, and lacks addresses alone.
    */
-  #take(i: number, operation: Operation, session: BurstSession): boolean {
+  #take(i: number, operation: Operation, session: BurstSession, isKnown: boolean): boolean {
     const { form } = session;
     let taken: boolean;
     let written = operation.dst.length;
-    if (form === CIPHER) taken = this.#fillCipher(i, operation, session);
-    else if (form === AEAD) taken = this.#fillAead(i, operation, session);
+    if (form === CIPHER) taken = this.#fillCipher(i, operation, session, isKnown);
+    else if (form === AEAD) taken = this.#fillAead(i, operation, session, isKnown);
     else if (form === CHAIN) {
-      taken = this.#fillChain(i, operation, session);
+      taken = this.#fillChain(i, operation, session, isKnown);
       if (operation.gapLen === 0) written += operation.result.length;
     } else {
-      taken = this.#fillDigest(i, operation, session);
+      taken = this.#fillDigest(i, operation, session, isKnown);
       written = operation.result.length;
     }
     if (!taken) return false;
@@ -139,49 +168,49 @@ export class BurstRunner {
   }
 
   /** Fills job `i`; false if the operation is none for bursts. */
-  #fillCipher(i: number, operation: Operation, session: BurstSession): boolean {
+  #fillCipher(i: number, operation: Operation, session: BurstSession, isKnown: boolean): boolean {
     const { segments, src, dst, ivSpan } = operation;
-    const { ivLenMin, blockBytes, bytesMax } = session;
     const { length } = src;
-    if (!src.isContiguous || !dst.isContiguous || length > bytesMax || length % blockBytes !== 0) return false;
-    if (operation.ivLen !== ivLenMin || (ivLenMin !== 0 && !ivSpan.isContiguous)) return false;
-    if (relate(segments, src, dst) === OVERLAPPING) return false;
+    if (!isKnown) {
+      const { ivLenMin, blockBytes, bytesMax } = session;
+      if (!src.isContiguous || !dst.isContiguous || length > bytesMax || length % blockBytes !== 0) return false;
+      if (operation.ivLen !== ivLenMin || (ivLenMin !== 0 && !ivSpan.isContiguous)) return false;
+    }
+    if (segments.overlap(src, dst)) return false;
     if (session.counts && this.#carries(i, operation, length)) return false;
     const manager = this.#manager;
-    const job = manager.begin(i, session.template);
+    const job = isKnown ? manager.again(i) : manager.begin(i, session.template);
     manager.setPlace(job + JOB_SRC, segments, src, 0);
     manager.setPlace(job + JOB_DST, segments, dst, 0);
     this.#setIv(i, job, operation, session);
-    manager.setLength(job + JOB_CIPHER_LENGTH, session.cipherUnit * length);
+    if (!isKnown) manager.setLength(job + JOB_CIPHER_LENGTH, session.cipherUnit * length);
     return true;
   }
 
-  #fillDigest(i: number, operation: Operation, session: BurstSession): boolean {
+  #fillDigest(i: number, operation: Operation, session: BurstSession, isKnown: boolean): boolean {
     const { segments, src, result } = operation;
-    const { digestBytes, headBytes, bytesMax } = session;
+    const { digestBytes, headBytes } = session;
     const length = src.length - headBytes;
-    if (!src.isContiguous || length <= 0 || length > bytesMax) return false;
-    if (result.length === 0 || result.length > digestBytes) return false;
+    if (!isKnown) {
+      if (!src.isContiguous || length <= 0 || length > session.bytesMax) return false;
+      if (result.length === 0 || result.length > digestBytes) return false;
+    }
     const manager = this.#manager;
-    const job = manager.begin(i, session.template);
+    const job = isKnown ? manager.again(i) : manager.begin(i, session.template);
     manager.setPlace(job + JOB_SRC, segments, src, headBytes);
     if (headBytes > 0) manager.setPlace(job + JOB_EXTRA + 2, segments, src, 0);
-    manager.setLength(job + JOB_HASH_LENGTH, session.hashUnit * length);
+    if (!isKnown) manager.setLength(job + JOB_HASH_LENGTH, session.hashUnit * length);
     this.#setDigestPlace(i, job, operation, digestBytes);
     return true;
   }
 
-  #fillChain(i: number, operation: Operation, session: BurstSession): boolean {
-    const { segments, src, dst, ivSpan, aad, result, cipherStart, cipherLen, hashStart, hashLen } = operation;
-    const { digestBytes } = session;
-    if (!src.isContiguous || !dst.isContiguous || src.length > session.bytesMax || aad.length > 0) return false;
-    if (operation.ivLen !== session.ivLenMin || !ivSpan.isContiguous) return false;
-    if (cipherLen === 0 || cipherLen % session.blockBytes !== 0 || hashLen === 0) return false;
-    if (result.length === 0 || result.length > digestBytes) return false;
-    if (relate(segments, src, dst) === OVERLAPPING) return false;
+  #fillChain(i: number, operation: Operation, session: BurstSession, isKnown: boolean): boolean {
+    const { segments, src, dst, cipherStart, cipherLen, hashStart, hashLen } = operation;
+    if (!isKnown && !fitsChain(operation, session)) return false;
+    if (segments.overlap(src, dst)) return false;
     if (session.counts && this.#carries(i, operation, cipherLen)) return false;
     const manager = this.#manager;
-    const job = manager.begin(i, session.template);
+    const job = isKnown ? manager.again(i) : manager.begin(i, session.template);
     // There is one source for both, and a distance to where the cipher starts.
     const hashed = session.hashFirst ? src : dst;
     const distance = hashed === src ? 0 : segments.startOf(src) - segments.startOf(dst);
@@ -189,36 +218,36 @@ export class BurstRunner {
     manager.setDistance(job + JOB_CIPHER_OFFSET, distance + cipherStart - hashStart);
     manager.setPlace(job + JOB_DST, segments, dst, cipherStart);
     this.#setIv(i, job, operation, session);
-    manager.setLength(job + JOB_CIPHER_LENGTH, cipherLen);
-    manager.setLength(job + JOB_HASH_LENGTH, hashLen);
-    this.#setDigestPlace(i, job, operation, digestBytes);
+    if (!isKnown) {
+      manager.setLength(job + JOB_CIPHER_LENGTH, cipherLen);
+      manager.setLength(job + JOB_HASH_LENGTH, hashLen);
+    }
+    this.#setDigestPlace(i, job, operation, session.digestBytes);
     if (cipherLen !== src.length) this.#uncovered[this.#uncoveredCount++] = i;
     return true;
   }
 
-  #fillAead(i: number, operation: Operation, session: BurstSession): boolean {
-    const { segments, src, dst, ivSpan, ivLen, aad, tagLen } = operation;
+  #fillAead(i: number, operation: Operation, session: BurstSession, isKnown: boolean): boolean {
+    const { segments, src, dst, ivSpan, aad } = operation;
     const { encrypt } = session;
-    if (!src.isContiguous || !dst.isContiguous || !ivSpan.isContiguous) return false;
-    if (ivLen < session.ivLenMin || ivLen > session.ivLenMax) return false;
-    if (tagLen > 16 || (session.tagLens >>> tagLen & 1) === 0) return false;
-    if (aad.length > session.aadBytesMax || (aad.length > 0 && !aad.isContiguous)) return false;
     const length = encrypt ? src.length : dst.length;
-    if (length <= 0 || length > session.bytesMax) return false;
-    if (relate(segments, src, dst) === OVERLAPPING) return false;
+    if (!isKnown && !fitsAead(operation, session, length)) return false;
+    if (segments.overlap(src, dst)) return false;
     const manager = this.#manager;
-    const job = manager.begin(i, session.template);
+    const job = isKnown ? manager.again(i) : manager.begin(i, session.template);
     manager.setPlace(job + JOB_SRC, segments, src, 0);
     manager.setPlace(job + JOB_DST, segments, dst, 0);
     manager.setPlace(job + JOB_IV, segments, ivSpan, 0);
-    manager.setLength(job + JOB_IV_BYTES, ivLen);
-    manager.setLength(job + JOB_CIPHER_LENGTH, length);
-    manager.setLength(job + JOB_HASH_LENGTH, length);
     if (aad.length > 0) manager.setPlace(job + JOB_EXTRA, segments, aad, 0);
-    manager.setLength(job + JOB_EXTRA + 2, aad.length);
     if (encrypt) manager.setPlace(job + JOB_TAG, segments, dst, length);
     else manager.set(job + JOB_TAG, this.#tags + TAG_BYTES_MAX * i);
-    manager.setLength(job + JOB_TAG_BYTES, tagLen);
+    if (!isKnown) {
+      manager.setLength(job + JOB_IV_BYTES, operation.ivLen);
+      manager.setLength(job + JOB_CIPHER_LENGTH, length);
+      manager.setLength(job + JOB_HASH_LENGTH, length);
+      manager.setLength(job + JOB_EXTRA + 2, aad.length);
+      manager.setLength(job + JOB_TAG_BYTES, operation.tagLen);
+    }
     if (!encrypt) this.#unfinished[this.#unfinishedCount++] = i;
     return true;
   }
@@ -249,52 +278,57 @@ export class BurstRunner {
   /** Executes what has been added, as far as it makes bursts, and forgets it. */
   run(): void {
     const metCount = this.#metCount;
-    let worthIt = 0;
-    for (let k = 0; k < metCount; k++) if (this.#met[k]!.decide()) worthIt++;
-    if (worthIt > 0) this.#runJobs(this.#takeAll());
-    for (let k = 0; k < metCount; k++) this.#met[k]!.clear();
+    let isAsBefore = true;
+    for (let k = 0; k < metCount; k++) if (!this.#met[k]!.decide()) isAsBefore = false;
+    if (!isAsBefore) this.#makeJobsAgain();
+    if (this.#jobCount > 0) this.#runJobs();
+    this.forget();
+  }
+
+  /** Forgets what has been added. */
+  forget(): void {
+    for (let k = 0; k < this.#metCount; k++) this.#met[k]!.clear();
     this.#metCount = 0;
     this.#count = 0;
-  }
-
-  /** Makes jobs of all operations that are worth it, which move together; returns how many. */
-  #takeAll(): number {
+    this.#jobCount = 0;
     this.#uncoveredCount = 0;
     this.#unfinishedCount = 0;
-    let taken = 0;
-    for (let i = 0; i < this.#count; i++) {
-      const operation = this.#operations[i]!;
-      const session = this.#sessions[i]!;
-      if (!session.kind.isWorthIt || !this.#take(taken, operation, session)) continue;
-      if (taken !== i) {
-        this.#operations[taken] = operation;
-        this.#sessions[taken] = session;
-      }
-      taken++;
-    }
-    return taken;
   }
 
-  #runJobs(count: number): void {
-    if (count === 0) return;
-    for (let k = 0; k < this.#uncoveredCount; k++) copyAround(this.#operations[this.#uncovered[k]!]!);
-    if (!this.#manager.run(count)) {
-      this.#fail(count);
+  /** Some kind has become worth it, or is not any more. */
+  #makeJobsAgain(): void {
+    this.#jobCount = 0;
+    this.#uncoveredCount = 0;
+    this.#unfinishedCount = 0;
+    for (let i = 0; i < this.#count; i++) {
+      this.#operations[i]!.isExecuted = false;
+      if (this.#sessions[i]!.kind.isWorthIt) this.#makeJob(i);
+    }
+  }
+
+  #runJobs(): void {
+    for (let k = 0; k < this.#uncoveredCount; k++) copyAround(this.#operationOf(this.#uncovered[k]!));
+    if (!this.#manager.run(this.#jobCount)) {
+      this.#fail();
       return;
     }
     for (let k = 0; k < this.#unfinishedCount; k++) {
-      const i = this.#unfinished[k]!;
-      const operation = this.#operations[i]!;
-      if (this.#sessions[i]!.form === AEAD) this.#compareTag(i, operation);
-      else scatterFrom(operation.segments, this.#tagsU64[i]!, operation.result);
+      const job = this.#unfinished[k]!;
+      const operation = this.#operationOf(job);
+      if (this.#sessions[this.#jobs[job]!]!.form === AEAD) this.#compareTag(job, operation);
+      else scatterFrom(operation.segments, this.#tagsU64[job]!, operation.result);
     }
   }
 
+  #operationOf(job: number): Operation {
+    return this.#operations[this.#jobs[job]!]!;
+  }
+
   /** A manager that has lost a job is not to be trusted again, and nobody knows what it has done. */
-  #fail(count: number): void {
+  #fail(): void {
     this.#countMin = Infinity;
-    for (let i = 0; i < count; i++) {
-      const operation = this.#operations[i]!;
+    for (let job = 0; job < this.#jobCount; job++) {
+      const operation = this.#operationOf(job);
       operation.outcome = FAILED;
       operation.written = 0;
     }
@@ -307,4 +341,23 @@ export class BurstRunner {
     operation.outcome = TAG_MISMATCH;
     operation.written = 0;
   }
+}
+
+/** True if a chain's lengths are those of a job. */
+function fitsChain(operation: Operation, session: BurstSession): boolean {
+  const { src, dst, ivSpan, ivLen, aad, result, cipherLen, hashLen } = operation;
+  if (!src.isContiguous || !dst.isContiguous || src.length > session.bytesMax || aad.length > 0) return false;
+  if (ivLen !== session.ivLenMin || !ivSpan.isContiguous) return false;
+  if (cipherLen === 0 || cipherLen % session.blockBytes !== 0 || hashLen === 0) return false;
+  return result.length > 0 && result.length <= session.digestBytes;
+}
+
+/** True if an AEAD operation's lengths, `length` of the message among them, are those of a job. */
+function fitsAead(operation: Operation, session: BurstSession, length: number): boolean {
+  const { src, dst, ivSpan, ivLen, aad, tagLen } = operation;
+  if (!src.isContiguous || !dst.isContiguous || !ivSpan.isContiguous) return false;
+  if (ivLen < session.ivLenMin || ivLen > session.ivLenMax) return false;
+  if (tagLen > 16 || (session.tagLens >>> tagLen & 1) === 0) return false;
+  if (aad.length > session.aadBytesMax || (aad.length > 0 && !aad.isContiguous)) return false;
+  return length > 0 && length <= session.bytesMax;
 }

@@ -55,10 +55,12 @@ export class BurstKind {
     if (bytes > this.#bytesMax) this.#bytesMax = bytes;
   }
 
-  /** Decides whether the batch has enough of them. */
+  /** Decides whether the batch has enough of them; false if the one before was another case. */
   decide(): boolean {
     const bytes = this.#bytes;
-    return this.isWorthIt = bytes >= this.#lanesMin * this.#bytesMax && bytes >= this.#bytesMin;
+    const before = this.isWorthIt;
+    this.isWorthIt = bytes >= this.#lanesMin * this.#bytesMax && bytes >= this.#bytesMin;
+    return this.isWorthIt === before;
   }
 
   /** Begins the next batch. */
