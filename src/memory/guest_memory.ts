@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { HostView, NO_VIEW, viewBounds } from "./host_view.ts";
+import { HostView, NO_VIEW, VIEW_BYTES, VIEW_HIGH, VIEW_LOW, viewBounds } from "./host_view.ts";
 import { DirtyLog, type DirtyLogLocation } from "./dirty_log.ts";
 import { fileSize, type Mapping, mapShared, sealAgainstShrinking, unmap } from "../os/memory_map.ts";
 
@@ -169,6 +169,22 @@ export class GuestMemory {
     if (region === undefined) return false;
     const bounds = viewBounds(address, region);
     return bounds !== undefined && bounds.start === address && bounds.end === address + bytes.length;
+  }
+
+  /**
+   * Where the `length` bytes at host address `high`‖`low` are in {@linkcode view}, which is moved there if need be; -1 if
+   * they are in none.
+   */
+  offsetInView(high: number, low: number, length: number): number {
+    let { place } = this.view;
+    for (let moved = false;; moved = true) {
+      const start = place[VIEW_LOW]!;
+      const at = (low - start) >>> 0;
+      const bytes = place[VIEW_BYTES]!;
+      if (high - (low < start ? 1 : 0) === place[VIEW_HIGH]! && at < bytes) return at + length <= bytes ? at : -1;
+      if (moved || !this.moveView(high, low)) return -1;
+      place = this.view.place;
+    }
   }
 
   /** Moves {@linkcode view} to where the host address `high`‖`low` is; false if that is nowhere. */

@@ -5,7 +5,6 @@
  * @module
  */
 import { libc } from "../../ffi/libc.ts";
-import { VIEW_BYTES, VIEW_HIGH, VIEW_LOW } from "./host_view.ts";
 import type { GuestMemory } from "./guest_memory.ts";
 import { copyBytes } from "./native.ts";
 
@@ -78,16 +77,7 @@ export class SegmentTable {
   offsetInView(memory: GuestMemory, i: number, offset: number, length: number): number {
     const segmentLow = this.#halves[2 * i]!;
     const low = (segmentLow + offset) >>> 0;
-    const high = this.#halves[2 * i + 1]! + (low < segmentLow ? 1 : 0);
-    let { place } = memory.view;
-    for (let moved = false;; moved = true) {
-      const start = place[VIEW_LOW]!;
-      const at = (low - start) >>> 0;
-      const bytes = place[VIEW_BYTES]!;
-      if (high - (low < start ? 1 : 0) === place[VIEW_HIGH]! && at < bytes) return at + length <= bytes ? at : -1;
-      if (moved || !memory.moveView(high, low)) return -1;
-      place = memory.view.place;
-    }
+    return memory.offsetInView(this.#halves[2 * i + 1]! + (low < segmentLow ? 1 : 0), low, length);
   }
 
   /**

@@ -123,8 +123,8 @@ export class ChainBatch {
   }
 
   /**
-   * Adds the buffers of descriptors to the chain, from entry `index` of `words` on, which has `entries` of four words
-   * each. Next comes the one that a descriptor names, if they are `linked` as in split rings and their tables, else the
+   * Adds the buffers of descriptors to the chain, from entry `index` on of a table with `entries` of four words each,
+   * which begins at word `start` of `words`. Next comes the one that a descriptor names, if they are `linked` as in split rings and their tables, else the
    * one behind, around the end: as long as descriptors say so in a packed ring, to the end in a table of one, `listed`,
    * where WRITE is the only flag that counts (Virtio, Packed: Indirect Flag). `word` is the first one's flags with next
    * or id, which is not read again. Sees `stepsMax` descriptors at most. Returns ADDED or why not. What changes from
@@ -133,6 +133,7 @@ export class ChainBatch {
   walk(
     memory: GuestMemory,
     words: Uint32Array,
+    start: number,
     entries: number,
     index: number,
     word: number,
@@ -154,9 +155,10 @@ export class ChainBatch {
     let steps = 1;
     let flags = linked ? word : listed ? listedFlags(word, index, entries) : word >>> 16;
     for (;; steps++) {
-      const low = words[index << 2]!;
-      const high = words[(index << 2) + 1]!;
-      const length = words[(index << 2) + 2]!;
+      const at = start + (index << 2);
+      const low = words[at]!;
+      const high = words[at + 1]!;
+      const length = words[at + 2]!;
       if ((flags & INDIRECT) !== 0) {
         this.#meet(low, high, length);
         break;
@@ -189,7 +191,7 @@ export class ChainBatch {
       if (steps === stepsMax) return CHAIN_ENDLESS;
       index = linked ? word >>> 16 : index + 1 === entries ? 0 : index + 1;
       if (linked && index >= entries) return INDEX_INVALID;
-      word = words[(index << 2) + 3]!;
+      word = words[start + (index << 2) + 3]!;
       flags = linked ? word : listed ? listedFlags(word, index, entries) : word >>> 16;
     }
     segments.count = count;

@@ -20,7 +20,7 @@ import {
   RING_EVENT_FLAGS_ENABLE,
 } from "../wire/vring.ts";
 import { ADDED, CHAIN_INVALID, type ChainBatch, TABLE_FULL, TABLE_MET } from "./chain.ts";
-import { copyIndirectTable, indirectWords } from "./indirect.ts";
+import { indirectTable as table } from "./indirect.ts";
 import { PackedInflight } from "./inflight.ts";
 import { slotPassed } from "./notify.ts";
 import { type Ring, RING_BAD_CHAIN, RING_BAD_TABLE, RING_OK, type RingFeatures, type RingLayout } from "./ring.ts";
@@ -188,7 +188,7 @@ export class PackedRing implements Ring {
   /** {@linkcode #take} for the recorded descriptors `words`. */
   #retake(batch: ChainBatch, words: Uint32Array): number {
     const slots = words.length / 4;
-    let outcome = batch.walk(this.#memory, words, slots, 0, words[3]!, false, false, slots);
+    let outcome = batch.walk(this.#memory, words, 0, slots, 0, words[3]!, false, false, slots);
     if (outcome === TABLE_MET) outcome = this.#walkTable(batch);
     if (outcome !== ADDED) return outcome;
     batch.endChain(words[words.length - 1]! & 0xffff, slots);
@@ -204,7 +204,7 @@ export class PackedRing implements Ring {
   #take(batch: ChainBatch, word: number): number {
     const size = this.#size;
     const head = this.#availSlot;
-    let outcome = batch.walk(this.#memory, this.#words, size, head, word, false, false, size - this.#slotsTaken);
+    let outcome = batch.walk(this.#memory, this.#words, 0, size, head, word, false, false, size - this.#slotsTaken);
     if (outcome === TABLE_MET) outcome = this.#walkTable(batch);
     if (outcome !== ADDED) return outcome;
     const { steps, lastWord } = batch;
@@ -228,12 +228,13 @@ export class PackedRing implements Ring {
   #walkTable(batch: ChainBatch): number {
     const { met, steps, lastWord } = batch;
     if (steps > 1 || (lastWord >>> 16 & DESC_F_NEXT) !== 0) return CHAIN_INVALID;
-    const entries = copyIndirectTable(this.#memory, met[0]!, met[1]!, met[2]!);
+    const entries = table.find(this.#memory, met[0]!, met[1]!, met[2]!);
     if (entries === 0) {
       this.fault = RING_BAD_TABLE;
       return CHAIN_INVALID;
     }
-    const outcome = batch.walk(this.#memory, indirectWords, entries, 0, indirectWords[3]!, false, true, entries);
+    const { words, start } = table;
+    const outcome = batch.walk(this.#memory, words, start, entries, 0, words[start + 3]!, false, true, entries);
     // For the ring, the table is one descriptor.
     batch.steps = steps;
     batch.lastWord = lastWord;

@@ -12,12 +12,13 @@ import {
   AVAIL_F_NO_INTERRUPT,
   availBytes,
   DESC_BYTES,
+  DESC_F_INDIRECT,
   DESC_F_NEXT,
   USED_F_NO_NOTIFY,
   usedBytes,
 } from "../wire/vring.ts";
 import { ADDED, type ChainBatch, INDEX_INVALID, TABLE_FULL, TABLE_MET } from "./chain.ts";
-import { copyIndirectTable, indirectWords } from "./indirect.ts";
+import { indirectTable as table } from "./indirect.ts";
 import { SplitInflight } from "./inflight.ts";
 import { eventPassed } from "./notify.ts";
 import {
@@ -147,20 +148,28 @@ export class SplitRing implements Ring {
       this.fault = RING_BAD_INDEX;
       return INDEX_INVALID;
     }
-    const outcome = batch.walk(this.#memory, desc, size, index, desc[4 * index + 3]!, true, false, size);
-    if (outcome === TABLE_MET) return this.#walkTable(batch);
+    const word = desc[4 * index + 3]!;
+    // Most chains are a table and nothing else.
+    if ((word & (DESC_F_INDIRECT | DESC_F_NEXT)) === DESC_F_INDIRECT) {
+      return this.#walkTable(batch, desc[4 * index]!, desc[4 * index + 1]!, desc[4 * index + 2]!);
+    }
+    const outcome = batch.walk(this.#memory, desc, 0, size, index, word, true, false, size);
+    if (outcome === TABLE_MET && (batch.lastWord & DESC_F_NEXT) === 0) {
+      const { met } = batch;
+      return this.#walkTable(batch, met[0]!, met[1]!, met[2]!);
+    }
     if (outcome === INDEX_INVALID) this.fault = RING_BAD_INDEX;
+    if (outcome === TABLE_MET) this.fault = RING_BAD_TABLE;
     return outcome;
   }
 
   /** A descriptor that refers to a table ends its chain; the table holds the rest, and refers to no other. */
-  #walkTable(batch: ChainBatch): number {
-    const { met } = batch;
-    const mixed = (batch.lastWord & DESC_F_NEXT) !== 0;
-    const entries = mixed ? 0 : copyIndirectTable(this.#memory, met[0]!, met[1]!, met[2]!);
+  #walkTable(batch: ChainBatch, addressLow: number, addressHigh: number, length: number): number {
+    const entries = table.find(this.#memory, addressLow, addressHigh, length);
+    const { words, start } = table;
     const outcome = entries === 0
       ? TABLE_MET
-      : batch.walk(this.#memory, indirectWords, entries, 0, indirectWords[3]!, true, false, entries);
+      : batch.walk(this.#memory, words, start, entries, 0, words[start + 3]!, true, false, entries);
     if (outcome >= INDEX_INVALID) this.fault = RING_BAD_TABLE;
     return outcome;
   }
