@@ -208,6 +208,7 @@ export class QueueServer {
     if (this.#ring !== null) {
       this.#stoppedAt = this.#ring.base();
       this.counters.stopped(this.#stoppedAt);
+      this.#ring.close();
     }
     this.#memory = NO_MEMORY;
     this.#layout = null;
