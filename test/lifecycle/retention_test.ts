@@ -5,11 +5,16 @@
  */
 import { assert, assertEquals, assertLess } from "@std/assert";
 import { resetParameters } from "../../src/device/control_queue.ts";
+import { createCounterMemory, QueueCounters } from "../../src/device/counters.ts";
+import { JobPool, JobPoolMemory, PostedJobs } from "../../src/device/jobs.ts";
 import { QueueServer } from "../../src/device/queue_server.ts";
 import { SessionTable } from "../../src/device/sessions.ts";
 import { AKCIPHER_KEY_BYTES_MAX } from "../../src/engine/asymmetric/limits.ts";
+import { AsymmetricJob, DIALECT_AKCIPHER } from "../../src/engine/asymmetric/job.ts";
 import { KIND_AKCIPHER, KIND_CIPHER, Parameters } from "../../src/engine/operation.ts";
 import { GuestMemory } from "../../src/memory/guest_memory.ts";
+import { fillBytes } from "../../src/memory/native.ts";
+import { closeFd, createEventFd } from "../../src/os/event_fd.ts";
 import { mapAnonymous, PAGE_BYTES, unmap } from "../../src/os/memory_map.ts";
 import { ChainBatch } from "../../src/virtqueue/chain.ts";
 import { forgetInflight, inflightBytes } from "../../src/virtqueue/inflight.ts";
@@ -47,6 +52,47 @@ Deno.test("packed rings that start and stop, with records good and bad, leave no
   assertLess(Deno.memoryUsage().external - external, 8 * MIB);
   unmap(record);
   unmap(region);
+});
+
+Deno.test("an asymmetric job keeps of its request what its answer can reach", () => {
+  const postedFd = createEventFd();
+  const memory = new JobPoolMemory(postedFd);
+  const pool = new JobPool(memory.location);
+  const posted = new PostedJobs(memory.location);
+  const result = mapAnonymous(PAGE_BYTES);
+  const pieces = 60_000;
+  const batch = new ChainBatch();
+  batch.beginChain();
+  // Pieces of 8 bytes, all of them in the same place but the last, which is to have the status.
+  for (let i = 0; i < pieces; i++) batch.segments.add(result.address + (i === pieces - 1 ? 100 : 8 * (i % 4)), 8);
+  batch.endChain(7, 1);
+  batch.firstWritable[0] = 0;
+  const answers = new ChainBatch();
+  const counters = new QueueCounters(createCounterMemory());
+  const job = new AsymmetricJob();
+  const before = Deno.memoryUsage().external;
+  for (const outputCapacity of [0, 1, 8, 9, 24]) {
+    const bytes = new Uint8Array(result.buffer).fill(0xff);
+    for (let i = 0; i < 30; i++) {
+      pool.post(pool.begin(DIALECT_AKCIPHER, 0, 0), batch, 0, 0, 0, outputCapacity);
+    }
+    assertLess(Deno.memoryUsage().external - before, MIB);
+    for (let i = 0; i < 30; i++) {
+      const slot = posted.next();
+      posted.read(slot, job);
+      fillBytes(job.output, 1, outputCapacity);
+      job.status = 5;
+      job.written = outputCapacity;
+      posted.finish(slot, job);
+    }
+    assertEquals(pool.collect(answers, counters, new GuestMemory([])), 30);
+    assertEquals(answers.usedLen[29], outputCapacity + 1);
+    assertEquals(bytes.findIndex((byte) => byte === 0xff), outputCapacity, "the result, and no more");
+    assertEquals([...bytes.subarray(100, 109)], [255, 255, 255, 255, 255, 255, 255, 5, 255]);
+  }
+  unmap(result);
+  memory.release();
+  closeFd(postedFd);
 });
 
 Deno.test("sessions that have gone leave no pages behind, whichever slots they had", () => {
