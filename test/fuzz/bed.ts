@@ -34,8 +34,8 @@ export interface BedOptions {
 export const PATIENT_MS = 60_000;
 
 /**
- * The device may grow by this much over its first burst. In five minutes of all targets it came to 6 MiB without a
- * worker and to 12 with one, most of it in the first half minute, after which it stood still: code compiled late, heaps
+ * The device may grow by this much over its first burst. In five minutes of all targets it came to 8 MiB without a
+ * worker and to 14 with one, most of it in the first half minute, after which it stood still: code compiled late, heaps
  * that breathe, and what memory allocators keep of the most that was in use at once, such as a hundred public-key
  * operations; for moments it was 10 more. A leak of anything goes on, and is found by then.
  */
