@@ -62,6 +62,8 @@ const symbols = {
   madvise: { parameters: ["u64", "usize", "i32"], result: "i32" },
   // int mlock2(const void *addr, size_t len, unsigned int flags)
   mlock2: { parameters: ["u64", "usize", "u32"], result: "i32" },
+  // int munlock(const void *addr, size_t len)
+  munlock: { parameters: ["u64", "usize"], result: "i32" },
   // int memfd_create(const char *name, unsigned int flags)
   memfd_create: { parameters: ["buffer", "u32"], result: "i32" },
   // void *memcpy(void *dest, const void *src, size_t n)
@@ -73,6 +75,9 @@ const symbols = {
 
   // void explicit_bzero(void *s, size_t n)
   explicit_bzero: { parameters: ["u64", "usize"], result: "void" },
+
+  // int mallopt(int param, int value); glibc has it, others do not
+  mallopt: { parameters: ["i32", "i32"], result: "i32", optional: true },
 
   // int clock_gettime(clockid_t clock, struct timespec *time)
   clock_gettime: { parameters: ["i32", "u64"], result: "i32" },

@@ -72,7 +72,10 @@ export const DATA_PATH: Readonly<Record<string, Readonly<Record<string, string>>
     "#kindOf": "runs for a session's first request in an isolate",
   },
   "src/engine/burst_manager.ts": { createManager: "runs once for an isolate" },
-  "src/device/jobs.ts": { post: "keeps where the result goes; what follows takes microseconds at the least" },
+  "src/device/jobs.ts": {
+    post: "keeps where the result goes; what follows takes microseconds at the least",
+    reachOf: "the same",
+  },
   "src/device/contexts.ts": { "#load": "runs for a session's first request in an isolate" },
   "src/device/data_request.ts": {},
   "src/device/counters.ts": { createCounterMemory: "runs once for a queue" },

@@ -93,6 +93,8 @@ async function untilFinished({ device, log }: Running): Promise<boolean> {
 /** Serves until SIGTERM or SIGINT, or until there is nothing left to serve; true if every device ended well. */
 export async function serveDevices(options: Options): Promise<boolean> {
   const log = createLog(options.log);
+  const { keepHeapSmall } = await import("../os/native_heap.ts");
+  keepHeapSmall();
   const manager = new ServiceManager(processEnvironment, log);
   const devices = await startDevices(options);
   const insight = await startInsight(devices, options);

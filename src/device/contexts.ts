@@ -36,15 +36,19 @@ export class SessionContexts extends BySession {
 
   #load(slot: number, id: number): void {
     this.drop(slot);
-    const parameters = this.#parameters[slot] ??= new Parameters();
+    const parameters = this.#parameters[slot] = new Parameters();
     this.table.read(slot, parameters);
     parameters.series = seriesOf(parameters);
     // The control path may destroy the session at any moment, and give its slot to another: parameters read meanwhile
     // may be of both, and keys half wiped. Neither serves anybody.
     if (this.table.idAt(slot) !== id) return;
-    this.#prepared[slot] = this.#engine.prepare(parameters);
-    if (this.table.idAt(slot) === id) this.ids[slot] = id;
-    else this.drop(slot);
+    const prepared = this.#engine.prepare(parameters);
+    if (this.table.idAt(slot) === id) {
+      this.#prepared[slot] = prepared;
+      this.ids[slot] = id;
+    } else if (prepared) {
+      this.#engine.release(prepared);
+    }
   }
 
   protected override drop(slot: number): void {
@@ -52,6 +56,7 @@ export class SessionContexts extends BySession {
     if (prepared) this.#engine.release(prepared);
     this.dropCount++;
     this.#prepared[slot] = null;
+    this.#parameters[slot] = null;
     this.ids[slot] = 0;
   }
 

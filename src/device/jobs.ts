@@ -121,9 +121,29 @@ class JobPoolView {
 interface OpenRequest {
   id: number;
   slots: number;
-  /** Host address and length of each writable segment, in turn. */
+  /** Host address and length of each writable segment that the answer can reach, in turn; the last has the status. */
   writable: Float64Array;
   postedNs: number;
+}
+
+/** In place of a request that has been answered, so that nothing keeps what belonged to it. */
+const ANSWERED: OpenRequest = { id: 0, slots: 0, writable: new Float64Array(0), postedNs: 0 };
+
+/** What an answer of at most `bytes` bytes to chain `i` of `batch` can reach. A chain may have many times as much. */
+function reachOf(batch: ChainBatch, i: number, bytes: number): Float64Array {
+  const { segments } = batch;
+  const first = batch.firstWritable[i]!;
+  const last = batch.end[i]! - 1;
+  if (last < first) return ANSWERED.writable;
+  let end = first;
+  for (let rest = bytes; end < last && rest > 0; end++) rest -= segments.length[end]!;
+  const reach = new Float64Array(2 * (end - first + 1));
+  for (let n = 0; n < reach.length; n += 2) {
+    const segment = n + 2 < reach.length ? first + n / 2 : last;
+    reach[n] = segments.addressOf(segment);
+    reach[n + 1] = segments.length[segment]!;
+  }
+  return reach;
 }
 
 /** A queue's side of its pool. */
@@ -188,12 +208,7 @@ export class JobPool extends JobPoolView {
     this.words[word + INPUT_LEN] = inputLen;
     this.words[word + DIGEST_LEN] = digestLen;
     this.words[word + OUTPUT_CAPACITY] = outputCapacity;
-    const first = batch.firstWritable[i]!;
-    const writable = new Float64Array(2 * (batch.end[i]! - first));
-    for (let n = 0; n < writable.length; n += 2) {
-      writable[n] = batch.segments.addressOf(first + n / 2);
-      writable[n + 1] = batch.segments.length[first + n / 2]!;
-    }
+    const writable = reachOf(batch, i, outputCapacity);
     this.#requests[slot] = { id: batch.id[i]!, slots: batch.slots[i]!, writable, postedNs: monotonicNs() };
     this.push(POSTED_RING, POSTED_TAIL, slot);
     this.#posted++;
@@ -221,6 +236,7 @@ export class JobPool extends JobPoolView {
       const slot = this.pop(DONE_RING, DONE_TAIL, DONE_HEAD);
       if (slot < 0) break;
       const request = this.#requests[slot]!;
+      this.#requests[slot] = ANSWERED;
       const count = batch.count;
       batch.id[count] = request.id;
       batch.slots[count] = request.slots;

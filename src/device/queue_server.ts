@@ -208,6 +208,7 @@ export class QueueServer {
     if (this.#ring !== null) {
       this.#stoppedAt = this.#ring.base();
       this.counters.stopped(this.#stoppedAt);
+      this.#ring.close();
     }
     const { batch } = this.#processor;
     if (batch.memory === this.#memory) batch.memory = NO_MEMORY;

@@ -7,7 +7,7 @@
 import { AKCIPHER_KEY_BYTES_MAX } from "../engine/asymmetric/limits.ts";
 import { AUTH_KEY_BYTES_MAX, CIPHER_KEY_BYTES_MAX, KIND_AKCIPHER, type Parameters } from "../engine/operation.ts";
 import { cleanseBytes, copyBytes } from "../memory/native.ts";
-import { type Mapping, mapSecret, unmap, viewOf } from "../os/memory_map.ts";
+import { giveBackSecret, type Mapping, mapSecret, PAGE_BYTES, unmap, viewOf } from "../os/memory_map.ts";
 
 /** Bytes before the first slot: the count of destroyed sessions. */
 const HEADER_BYTES = 64;
@@ -233,11 +233,16 @@ export class SessionTable extends SessionTableView {
     this.count--;
   }
 
-  /** Destroys all sessions. */
+  /** Destroys all sessions, and gives back the memory that they, and those before them, had. */
   clear(): void {
     for (let slot = 0; slot < this.slots && this.count > 0; slot++) {
       if (this.idAt(slot) !== 0) this.#destroySlot(slot);
     }
+    // Slots take turns, so in time every page of the table would be there for good. Every id in it is 0 already; the
+    // first page, with the count of destroyed sessions, stays.
+    const { address, sizeBytes } = this.#mapping;
+    if (sizeBytes > PAGE_BYTES) giveBackSecret(address + PAGE_BYTES, sizeBytes - PAGE_BYTES);
+    if (this.#longKeys !== undefined) giveBackSecret(this.#longKeys.address, this.#longKeys.sizeBytes);
   }
 
   /** Gives the memory back. No isolate may look at the table any more. */

@@ -12,7 +12,10 @@ const MAP_SHARED = 1;
 const MAP_PRIVATE_ANONYMOUS = 0x22;
 const MAP_NORESERVE = 0x4000;
 const MAP_FAILED = 0xffff_ffff_ffff_ffffn;
+const MADV_DONTNEED = 4;
 const MADV_DONTDUMP = 16;
+/** The same for memory that is locked, too; Linux 5.18 and later. */
+const MADV_DONTNEED_LOCKED = 24;
 const MLOCK_ONFAULT = 1;
 const MFD_CLOEXEC_ALLOW_SEALING = 3;
 const F_ADD_SEALS = 1033;
@@ -20,7 +23,8 @@ const F_GET_SEALS = 1034;
 const F_SEAL_SHRINK = 2;
 const STAT_SIZE_OFFSET = 48;
 const STAT_BLKSIZE_OFFSET = 56;
-const PAGE_BYTES = 4096;
+/** Bytes of a page, and of the steps in which memory is mapped. */
+export const PAGE_BYTES = 4096;
 
 /** Native memory: an address for native code, an `ArrayBuffer` for typed arrays, the same bytes. */
 export interface Mapping {
@@ -58,6 +62,18 @@ export function mapSecret(sizeBytes: number): Mapping {
   libc.madvise(BigInt(mapping.address), BigInt(mapping.sizeBytes), MADV_DONTDUMP);
   libc.mlock2(BigInt(mapping.address), BigInt(mapping.sizeBytes), MLOCK_ONFAULT);
   return mapping;
+}
+
+/**
+ * Gives pages of a {@linkcode mapSecret} from `address` on, a page's start, back to the system: they are zeros again,
+ * and take no memory until they are used.
+ */
+export function giveBackSecret(address: number, sizeBytes: number): void {
+  const [start, length] = [BigInt(address), BigInt(sizeBytes)];
+  if (libc.madvise(start, length, MADV_DONTNEED_LOCKED) === 0) return;
+  libc.munlock(start, length);
+  libc.madvise(start, length, MADV_DONTNEED);
+  libc.mlock2(start, length, MLOCK_ONFAULT);
 }
 
 /** Maps `sizeBytes` bytes of `fd` from `offsetBytes` (a page's start) on, shared. Throws {@linkcode SystemError}. */

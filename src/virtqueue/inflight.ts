@@ -42,7 +42,8 @@ const PACKED_ID_OFFSET = 16;
 const PACKED_LEN_OFFSET = 20;
 const PACKED_ADDR_OFFSET = 24;
 
-const NONE = -1;
+/** No entry: a ring has fewer. */
+const NONE = 0xffff;
 const TWO_32 = 2 ** 32;
 
 /** Bytes to set aside for the record of a ring of `size` entries, whichever format it will have. */
@@ -183,6 +184,12 @@ export interface UsedPosition {
 }
 
 /**
+ * Tables of heads that no ring has at the moment, all NONE. A driver may choose any of 65536 ids, whatever its ring's
+ * size: such a table is too large to be made, and left to the garbage, whenever a ring starts.
+ */
+const spareHeads: Uint16Array[] = [];
+
+/**
  * The record of a packed ring. Its descriptors are copied, as the ring's own are overwritten by used ones. The free list
  * is kept privately and only written to the region.
  */
@@ -195,7 +202,7 @@ export class PackedInflight extends Region {
   readonly used: UsedPosition;
   readonly #next: Int32Array;
   /** Head entry by buffer id. */
-  readonly #headOf = new Int32Array(0x10000).fill(NONE);
+  readonly #headOf = spareHeads.pop() ?? new Uint16Array(0x10000).fill(NONE);
   readonly #num: Uint16Array;
   #freeHead = 0;
   #freeCount: number;
@@ -209,12 +216,22 @@ export class PackedInflight extends Region {
     this.#next = Int32Array.from({ length: size }, (_, i) => i + 1);
     this.#num = new Uint16Array(size);
     this.#freeCount = size;
-    this.isRecovered = this.isRecoverable;
-    this.used = this.isRecovered ? this.#recoverPosition(desc) : start;
-    this.resubmissions = this.isRecovered ? this.#recoverChains() : [];
+    try {
+      this.isRecovered = this.isRecoverable;
+      this.used = this.isRecovered ? this.#recoverPosition(desc) : start;
+      this.resubmissions = this.isRecovered ? this.#recoverChains() : [];
+    } catch (error) {
+      this.close();
+      throw error;
+    }
     if (this.resubmissions.length === 0) this.begin();
     this.#writeList();
     this.#writePosition(this.used);
+  }
+
+  /** Gives up what the record holds of this process's memory. It is not used again. */
+  close(): void {
+    spareHeads.push(this.#headOf.fill(NONE));
   }
 
   #entry(index: number): number {

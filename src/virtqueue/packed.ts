@@ -137,6 +137,10 @@ export class PackedRing implements Ring {
     return (this.#usedPosition() << 16 | this.#availPosition()) >>> 0;
   }
 
+  close(): void {
+    this.#inflight?.close();
+  }
+
   #availPosition(): number {
     return this.#availSlot | (this.#availFlags === DESC_F_AVAIL ? 1 << WRAP_SHIFT : 0);
   }

@@ -65,4 +65,6 @@ export interface Ring {
   move(memory: GuestMemory, layout: RingLayout): void;
   /** Where to go on, as GET_VRING_BASE words it. */
   base(): number;
+  /** Gives up what the ring holds besides the guest's memory. It is not used again. */
+  close(): void;
 }

@@ -94,6 +94,8 @@ export class SplitRing implements Ring {
     return this.#lastAvailIdx;
   }
 
+  close(): void {}
+
   fetch(batch: ChainBatch): number {
     if (this.fault !== RING_OK) return 0;
     if (this.isRecovering) return this.#retake(batch);

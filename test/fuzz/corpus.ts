@@ -19,11 +19,12 @@ import type { CanaryMemory } from "./canary_memory.ts";
 import { messages, replayConversation, type StoredStep } from "./messages.ts";
 import { FEATURES, requests } from "./requests.ts";
 import { rewriting } from "./rewriting.ts";
+import { rfc3 } from "./rfc3.ts";
 import { rings } from "./rings.ts";
 import type { Target } from "./target.ts";
 
 /** Every kind of hostility. */
-export const TARGETS: readonly Target[] = [rings, requests, asymmetric, messages, rewriting];
+export const TARGETS: readonly Target[] = [rings, requests, asymmetric, messages, rewriting, rfc3];
 
 interface Kept {
   /** What is interesting about it. */
@@ -151,12 +152,18 @@ async function replayChain(driver: CryptoDriver, stored: StoredChain): Promise<v
   });
 }
 
+/** The target whose burst `stored` is, if it is one. */
+export function targetOf(stored: Stored): Target | undefined {
+  if (stored.kind !== "burst") return undefined;
+  const target = TARGETS.find(({ name }) => name === stored.target);
+  if (target === undefined) throw new Error(`there is no target ${stored.target}`);
+  return target;
+}
+
 /** Replays `stored` against the device of `bed`, which must then be right and keep nothing; throws otherwise. */
 export async function replay(bed: Bed, stored: Stored): Promise<void> {
   if (stored.kind === "burst") {
-    const target = TARGETS.find(({ name }) => name === stored.target);
-    if (target === undefined) throw new Error(`there is no target ${stored.target}`);
-    await target.run({ bed, packed: stored.packed, random: makeRandom(stored.seed) });
+    await targetOf(stored)!.run({ bed, packed: stored.packed, random: makeRandom(stored.seed) });
   } else if (stored.kind === "conversation") {
     assertEquals(await replayConversation(bed.path, stored.steps), stored.hangsUp, `${stored.why}: it hangs up`);
   } else {

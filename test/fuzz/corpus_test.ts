@@ -5,6 +5,7 @@
  */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { ROOT, withDirectory } from "../cli/programs.ts";
+import { PATIENT_MS } from "./bed.ts";
 import { readCorpus, type StoredBurst, TARGETS } from "./corpus.ts";
 import { fuzz, replayAll } from "./fuzzer.ts";
 
@@ -27,7 +28,7 @@ Deno.test("the corpus has every kind of input and every target, each with a reas
 
 for (const workers of [0, 1]) {
   Deno.test(`everything in the corpus is survived and answered as it was when it was kept (${workers} workers)`, async () => {
-    await replayAll(corpus, { workers: [workers] });
+    await replayAll(corpus, { workers: [workers], device: { timeoutMs: PATIENT_MS } });
   });
 }
 

@@ -7,11 +7,13 @@
 import { assert, assertGreater, assertRejects } from "@std/assert";
 import { ROOT } from "../cli/programs.ts";
 import { asymmetric } from "./asymmetric.ts";
+import { PATIENT_MS } from "./bed.ts";
 import { TARGETS } from "./corpus.ts";
 import { fuzz } from "./fuzzer.ts";
 import type { Target } from "./target.ts";
 import { requests } from "./requests.ts";
 import { messages } from "./messages.ts";
+import { rfc3 } from "./rfc3.ts";
 
 const SECONDS = Number(Deno.env.get("VUC_FUZZ_SECONDS") ?? "16");
 
@@ -23,6 +25,7 @@ Deno.test("hostile rings, requests, messages and rewriters, with a fresh seed: n
     seed,
     workers: [0, 1],
     targets: TARGETS,
+    device: { timeoutMs: PATIENT_MS },
     say: (line) => lines.push(line),
   });
   console.log(`fuzz: ${totals.cases} cases; ${lines.join("; ")}`);
@@ -36,6 +39,7 @@ const FAULTS: readonly [fault: string, target: Target, finding: string][] = [
   ["hang", requests, "not done within"],
   ["lost-request", requests, "not done within"],
   ["wrong-operation", asymmetric, "the result is wrong"],
+  ["wrong-operation", rfc3, "instead of"],
   ["leaked-descriptor", messages, "the device keeps"],
 ];
 

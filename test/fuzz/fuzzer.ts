@@ -7,7 +7,7 @@
 import { makeRandom } from "../../src/driver/random.ts";
 import { startOperations } from "./asymmetric.ts";
 import { Bed, type BedOptions } from "./bed.ts";
-import { keep, replay, type Stored, type StoredBurst } from "./corpus.ts";
+import { keep, replay, type Stored, type StoredBurst, targetOf } from "./corpus.ts";
 import type { Target } from "./target.ts";
 
 /** What to do. */
@@ -31,6 +31,53 @@ export interface FuzzTotals {
   bursts: number;
 }
 
+const USUAL: NonNullable<Target["device"]> = { args: [], start: startOperations };
+
+/** Devices with as many workers: one for all targets, and one for each that wants options of its own. */
+class Beds {
+  readonly #options: BedOptions;
+  readonly #beds = new Map<string, Bed>();
+
+  constructor(options: BedOptions) {
+    this.#options = options;
+  }
+
+  /** The device for `target`, started if it has not been yet. */
+  async bedFor(target: Target | undefined): Promise<Bed> {
+    const { args, start } = target?.device ?? USUAL;
+    const key = args.join(" ");
+    let bed = this.#beds.get(key);
+    if (bed !== undefined) return bed;
+    bed = await Bed.start({ ...this.#options, args: [...this.#options.args ?? [], ...args] });
+    this.#beds.set(key, bed);
+    // The first connections make the heap what it is; what is kept is measured from there.
+    for (const packed of [false, true]) await bed.assertCorrect(packed);
+    await start(bed.path);
+    await bed.assertNothingKept();
+    return bed;
+  }
+
+  /** The most memory that each held between bursts. */
+  get rssBytesMax(): number[] {
+    return [...this.#beds.values()].map((bed) => bed.rssBytesMax);
+  }
+
+  /** What the device for `target` has said. */
+  saidFor(target: Target | undefined): string {
+    return this.#beds.get((target?.device ?? USUAL).args.join(" "))?.said.slice(-2000) ?? "";
+  }
+
+  /** Ends all; throws if that did not go in order. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#beds.values()].map((bed) => bed.close()));
+  }
+
+  /** Ends all, whatever they say to that. */
+  async kill(): Promise<void> {
+    await Promise.all([...this.#beds.values()].map((bed) => bed.kill()));
+  }
+}
+
 /** One burst and the questions behind it. */
 async function burst(bed: Bed, target: Target, packed: boolean, seed: number): Promise<number> {
   const cases = await target.run({ bed, packed, random: makeRandom(seed) });
@@ -45,22 +92,20 @@ export async function replayAll(
   { workers, device }: Pick<FuzzOptions, "workers" | "device">,
 ): Promise<void> {
   for (const count of workers) {
-    const bed = await Bed.start({ ...device, workers: count });
+    const beds = new Beds({ ...device, workers: count });
     try {
-      for (const packed of [false, true]) await bed.assertCorrect(packed);
-      await startOperations(bed.path);
-      await bed.assertNothingKept();
       for (const [name, stored] of kept) {
-        await replay(bed, stored).catch((error) => {
-          const message = `${name}, ${count} workers: ${(error as Error).message}\n${bed.said.slice(-2000)}`;
+        const target = targetOf(stored);
+        await beds.bedFor(target).then((bed) => replay(bed, stored)).catch((error) => {
+          const message = `${name}, ${count} workers: ${(error as Error).message}\n${beds.saidFor(target)}`;
           throw new Error(message, { cause: error });
         });
       }
     } catch (error) {
-      await bed.kill();
+      await beds.kill();
       throw error;
     }
-    await bed.close();
+    await beds.close();
   }
 }
 
@@ -70,19 +115,16 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzTotals> {
   const totals: FuzzTotals = { cases: 0, bursts: 0 };
   say(`seed ${seed}`);
   for (const [turn, count] of workers.entries()) {
-    const bed = await Bed.start({ ...device, workers: count });
+    const beds = new Beds({ ...device, workers: count });
     const byTarget = new Map<string, number>();
     try {
-      // The first connections make the heap what it is; what is kept is measured from there.
-      for (const packed of [false, true]) await bed.assertCorrect(packed);
-      await startOperations(bed.path);
-      await bed.assertNothingKept();
       const deadline = performance.now() + 1000 * seconds / workers.length;
       for (let round = 0; performance.now() < deadline; round++) {
         const target = targets[round % targets.length]!;
         const packed = Math.floor(round / targets.length) % 2 === 1;
         const burstSeed = (seed + 1_000_003 * turn + 7919 * round) >>> 0;
         const name = `${target.name}, ${packed ? "packed" : "split"} rings, ${count} workers, round ${round}`;
+        const bed = await beds.bedFor(target);
         const cases = await burst(bed, target, packed, burstSeed).catch((error) => {
           if (options.keepIn !== undefined) {
             const why = `${(error as Error).message.split("\n")[0]} (${count} workers)`;
@@ -98,12 +140,13 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzTotals> {
         totals.bursts++;
       }
     } catch (error) {
-      await bed.kill();
+      await beds.kill();
       throw error;
     }
-    await bed.close();
+    await beds.close();
     const counts = [...byTarget].map(([name, cases]) => `${name} ${cases}`).join(", ");
-    say(`${count} workers: ${counts}; at most ${Math.round(bed.rssBytesMax / 2 ** 20)} MiB resident`);
+    const most = beds.rssBytesMax.map((bytes) => Math.round(bytes / 2 ** 20)).join(" and ");
+    say(`${count} workers: ${counts}; at most ${most} MiB resident`);
   }
   return totals;
 }

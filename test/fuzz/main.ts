@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { PATIENT_MS } from "./bed.ts";
 import { FOLDER, TARGETS } from "./corpus.ts";
 import { fuzz, replayAll } from "./fuzzer.ts";
 
@@ -25,9 +26,10 @@ if (unknown !== undefined) {
 const workers = option("workers", "");
 const target = option("target", "");
 const isolates = workers === "" ? [0, 1] : [Number(workers)];
+const device = { timeoutMs: PATIENT_MS };
 const file = option("replay", "");
 if (file !== "") {
-  await replayAll([[file, JSON.parse(await Deno.readTextFile(file))]], { workers: isolates });
+  await replayAll([[file, JSON.parse(await Deno.readTextFile(file))]], { workers: isolates, device });
   console.log("replayed, nothing amiss");
   Deno.exit(0);
 }
@@ -35,6 +37,7 @@ const totals = await fuzz({
   seconds: Number(option("seconds", "60")),
   seed: Number(option("seed", String(crypto.getRandomValues(new Uint32Array(1))[0]))),
   workers: isolates,
+  device,
   keepIn: FOLDER,
   targets: TARGETS.filter(({ name }) => target === "" || name === target),
   say: (line) => console.log(line),

@@ -22,6 +22,8 @@ import { type Burst, hostileWord, pick, type Target } from "./target.ts";
 const CASES_PER_BURST = 400;
 const SPLIT_SIZES = [1, 2, 4, 8, 64, 256];
 const PACKED_SIZES = [1, 2, 3, 7, 8, 64, 100];
+/** Entries of a record of requests under way. */
+const RECORD_ENTRIES = 256;
 const ZONE_BYTES = 64 * 1024;
 const OUTSIDE = [0n, 4096n, 5n << 20n, 2n ** 32n - 8n, 2n ** 40n, 2n ** 53n - 1n, 2n ** 53n, 2n ** 64n - 1n];
 
@@ -126,32 +128,51 @@ function scatter(
   }
 }
 
+/** Where a packed ring begins: a slot, and the wrap counter there. */
+interface Position {
+  readonly slot: number;
+  readonly wrap: 0 | 1;
+}
+
+/** The base that says so, as SET_VRING_BASE words it: nothing is under way. */
+function baseOf({ slot, wrap }: Position): number {
+  return (slot | wrap << 15 | slot << 16 | wrap << 31) >>> 0;
+}
+
+function anyPosition(size: number, random: Random): Position {
+  return { slot: random(size), wrap: random(2) as 0 | 1 };
+}
+
+/** The descriptor and avail areas of a ring, and indirect tables with descriptors in the format of `packed`. */
+function areasOf(ground: Ground, tables: Block, packed: boolean, random: Random): { desc: DataView; avail: DataView } {
+  const viewOf = ({ bytes, sizeBytes }: Block) => new DataView(bytes.buffer, bytes.byteOffset, sizeBytes);
+  scatter(viewOf(tables), 128, ground, tables, random, packed ? "table" : "split");
+  return { desc: viewOf(ground.desc), avail: viewOf(ground.avail) };
+}
+
 /**
- * Fills the ring's driver area and descriptors; returns the base to start from. If a packed ring `mayMeetItself`, chains
- * go around and run into used descriptors.
+ * Fills a packed ring in which the device begins at `start`. If it `mayMeetItself`, chains go around and run into used
+ * descriptors.
  */
-function writeRing(
+function writePackedRing(
   ground: Ground,
   tables: Block,
   size: number,
-  packed: boolean,
+  { slot, wrap }: Position,
   mayMeetItself: boolean,
   random: Random,
-): number {
-  const desc = new DataView(ground.desc.bytes.buffer, ground.desc.bytes.byteOffset, ground.desc.sizeBytes);
-  const avail = new DataView(ground.avail.bytes.buffer, ground.avail.bytes.byteOffset, ground.avail.sizeBytes);
-  const table = new DataView(tables.bytes.buffer, tables.bytes.byteOffset, tables.sizeBytes);
-  scatter(table, 128, ground, tables, random, packed ? "table" : "split");
-  if (packed) {
-    const wrap = random(2) as 0 | 1;
-    const slot = random(size);
-    scatter(desc, size, ground, tables, random, wrap);
-    // A chain that goes around meets what the device has written, in which what it may only read is marked writable.
-    const flagsAt = 16 * ((slot + size - 1) % size) + 14;
-    if (!mayMeetItself) desc.setUint16(flagsAt, desc.getUint16(flagsAt, true) & ~vring.DESC_F_NEXT, true);
-    avail.setUint32(0, hostileWord(random), true);
-    return (slot | wrap << 15 | slot << 16 | wrap << 31) >>> 0;
-  }
+): void {
+  const { desc, avail } = areasOf(ground, tables, true, random);
+  scatter(desc, size, ground, tables, random, wrap);
+  // A chain that goes around meets what the device has written, in which what it may only read is marked writable.
+  const flagsAt = 16 * ((slot + size - 1) % size) + 14;
+  if (!mayMeetItself) desc.setUint16(flagsAt, desc.getUint16(flagsAt, true) & ~vring.DESC_F_NEXT, true);
+  avail.setUint32(0, hostileWord(random), true);
+}
+
+/** Fills a split ring; returns the base to start from. */
+function writeSplitRing(ground: Ground, tables: Block, size: number, random: Random): number {
+  const { desc, avail } = areasOf(ground, tables, false, random);
   scatter(desc, size, ground, tables, random, "split");
   const base = random(4) === 0 ? 0xffff - random(4) : random(0x10000);
   const posted = random(12) === 0 ? hostileWord(random) : random(size + 1);
@@ -187,12 +208,39 @@ class Records {
     this.#view = new DataView(this.#mapping.buffer);
   }
 
-  /** What a crash may leave, or a liar. Of packed rings, no descriptors: they would make anything writable. */
-  spoil(size: number, packed: boolean, random: Random): void {
-    this.#view.setUint16(8, random(4) === 0 ? hostileWord(random) & 0xffff : 1, true);
-    this.#view.setUint16(10, random(8) === 0 ? random(0x10000) : size, true);
-    for (let i = 2; i < 6 && !packed; i++) this.#view.setUint16(4 + 4 * i, random(size + 2), true);
-    for (let n = packed ? 0 : random(40); n > 0; n--) this.#view.setUint8(16 + random(16 * size), random(3));
+  /** A version and a number of entries, mostly the right ones; true if they are. */
+  #begin(size: number, random: Random): boolean {
+    const version = random(4) === 0 ? hostileWord(random) & 0xffff : 1;
+    const entries = random(8) === 0 ? random(0x10000) : size;
+    this.#view.setUint16(8, version, true);
+    this.#view.setUint16(10, entries, true);
+    return version === 1 && entries === size;
+  }
+
+  /** What a crash may leave, or a liar. */
+  spoilSplit(size: number, random: Random): void {
+    this.#begin(size, random);
+    for (let i = 2; i < 6; i++) this.#view.setUint16(4 + 4 * i, random(size + 2), true);
+    for (let n = random(40); n > 0; n--) this.#view.setUint8(16 + random(16 * size), random(3));
+  }
+
+  /**
+   * The same for a ring whose base is `told`; no descriptors, which would make anything writable. Returns where the
+   * device will begin, which the record says if it makes sense; null if a completion was under way, after which only
+   * the ring's descriptors tell.
+   */
+  spoilPacked(size: number, told: Position, random: Random): Position | null {
+    const view = this.#view;
+    const isGood = this.#begin(size, random);
+    for (let i = 0; i < RECORD_ENTRIES; i++) view.setUint8(32 + 32 * i, 0);
+    const recorded = random(2) === 0 ? told : anyPosition(size, random);
+    for (const at of [16, 18]) view.setUint16(at, recorded.slot, true);
+    for (const at of [20, 21]) view.setUint8(at, recorded.wrap);
+    if (!isGood) return told;
+    if (random(4) > 0) return recorded;
+    view.setUint16(pick(random, [16, 18]), random(size + 2), true);
+    view.setUint8(pick(random, [20, 21]), random(3));
+    return null;
   }
 
   close(): void {
@@ -202,7 +250,7 @@ class Records {
 
 async function recordsOf(driver: CryptoDriver, random: Random): Promise<Records | undefined> {
   if (random(2) === 0) return undefined;
-  const region = await driver.frontend.getInflightFd(3, 256);
+  const region = await driver.frontend.getInflightFd(3, RECORD_ENTRIES);
   await driver.frontend.setInflightFd(region, region.fd);
   const records = new Records(region.fd, region.mmapSize);
   closeFd(region.fd);
@@ -224,10 +272,18 @@ export const rings: Target = {
       for (let i = 0; i < CASES_PER_BURST; i++) {
         const size = pick(random, packed ? PACKED_SIZES : SPLIT_SIZES);
         ground.fillReadZone(random);
-        // With a record of requests under way, the device begins where that says, and may go around the base.
-        const mayMeetItself = packed && (records !== undefined || random(8) === 0);
-        const base = writeRing(ground, tables, size, packed, mayMeetItself, random);
-        records?.spoil(size, packed, random);
+        let base: number;
+        let mayMeetItself = false;
+        if (packed) {
+          const told = anyPosition(size, random);
+          const start = records === undefined ? told : records.spoilPacked(size, told, random);
+          mayMeetItself = start === null || random(8) === 0;
+          writePackedRing(ground, tables, size, start ?? told, mayMeetItself, random);
+          base = baseOf(told);
+        } else {
+          base = writeSplitRing(ground, tables, size, random);
+          records?.spoilSplit(size, random);
+        }
         const before = snapshotOf(ground, packed);
         const ring = {
           size,

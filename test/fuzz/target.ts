@@ -17,6 +17,13 @@ export interface Burst {
 /** A kind of hostility. */
 export interface Target {
   readonly name: string;
+  /** The device that it wants, if that is one of its own. */
+  readonly device?: {
+    /** Further options. */
+    readonly args: readonly string[];
+    /** Has the device at `path` start what it starts when it is first asked to. */
+    readonly start: (path: string) => Promise<void>;
+  };
   /** One burst; returns how many cases it had. Throws if the device did what it must not. */
   run(burst: Burst): Promise<number>;
 }
