@@ -1,13 +1,14 @@
 /**
  * Execution in bursts: much of what is served is serial inside a message, or takes longer to start than to do, so
- * libIPSec_MB is handed the messages of a batch together. Takes operations whose data is contiguous, from the counts
- * and sizes on at which that is faster; all others are left for the engine to execute one by one.
+ * libIPSec_MB is handed the messages of a batch together. Takes operations from the counts and sizes on at which that is
+ * faster; all others are left for the engine to execute one by one.
  *
  * @module
  */
 import { copyBytes, fillBytes } from "../memory/native.ts";
 import { scatterFrom, type Span } from "../memory/segments.ts";
 import { mapSecret } from "../os/memory_map.ts";
+import { BurstBounce } from "./burst_bounce.ts";
 import {
   BURST_JOBS_MAX,
   type BurstManager,
@@ -22,7 +23,7 @@ import {
   JOB_TAG,
   JOB_TAG_BYTES,
 } from "./burst_manager.ts";
-import type { BurstPolicy } from "./burst_policy.ts";
+import { BOUNCED, type BurstPolicy } from "./burst_policy.ts";
 import { AEAD, BurstKind, type BurstSession, CHAIN, CIPHER, makeBurstSession } from "./burst_session.ts";
 import { copyAround } from "./chain.ts";
 import { equalSecrets } from "./openssl.ts";
@@ -56,6 +57,8 @@ export class BurstRunner {
   #uncoveredCount = 0;
   readonly #unfinished = new Uint8Array(BURST_JOBS_MAX);
   #unfinishedCount = 0;
+  /** What stands in for operations whose data is not contiguous. */
+  readonly #bounce = new BurstBounce();
   readonly #counters: number;
   readonly #counterBytes: DataView;
   /** The lowest thresholds of all sessions so far: a smaller batch has nothing for bursts. */
@@ -81,19 +84,21 @@ export class BurstRunner {
     return makeBurstSession(
       parameters,
       this.#manager,
-      (name, parts, returnsData) => this.#kindOf(name, parts, returnsData),
+      (name, parts, returnsData, strays) => this.#kindOf(name, parts, returnsData, strays),
     );
   }
 
-  #kindOf(name: string, parts: readonly string[], returnsData: boolean): BurstKind | null {
+  #kindOf(name: string, parts: readonly string[], returnsData: boolean, strays: boolean): BurstKind | null {
     let kind = this.#kinds.get(name);
     if (kind === undefined) {
-      const threshold = this.#policy(name, parts);
+      // The library cannot be given any message of a kind that strays where the guest has it.
+      const bounced = this.#policy(name + BOUNCED, parts.map((part) => part + BOUNCED));
+      const threshold = strays ? bounced : this.#policy(name, parts);
       if (threshold === null) return null;
       this.#countMin = Math.min(this.#countMin, threshold[0]);
       // A batch counts what is written, too.
       this.#bytesMin = Math.min(this.#bytesMin, returnsData ? 2 * threshold[1] : threshold[1]);
-      this.#kinds.set(name, kind = new BurstKind(threshold));
+      this.#kinds.set(name, kind = new BurstKind(threshold, bounced));
     }
     return kind;
   }
@@ -257,25 +262,40 @@ export class BurstRunner {
     this.#unfinishedCount = 0;
     let taken = 0;
     for (let i = 0; i < this.#count; i++) {
-      const operation = this.#operations[i]!;
+      let operation = this.#operations[i]!;
       const session = this.#sessions[i]!;
-      if (!session.kind.isWorthIt || !this.#take(taken, operation, session)) continue;
-      if (taken !== i) {
-        this.#operations[taken] = operation;
-        this.#sessions[taken] = session;
+      if (!session.kind.isWorthIt) continue;
+      if (session.strays || !this.#take(taken, operation, session)) {
+        const standIn = this.#takeBounced(taken, operation, session);
+        if (standIn === null) continue;
+        operation = standIn;
       }
+      if (this.#operations[taken] !== operation) this.#operations[taken] = operation;
+      if (taken !== i) this.#sessions[taken] = session;
       taken++;
     }
     return taken;
   }
 
+  /** Makes job `i` of a stand-in for `operation` and returns it; null if there is none for bursts. */
+  #takeBounced(i: number, operation: Operation, session: BurstSession): Operation | null {
+    if (!session.kind.isWorthBouncing) return null;
+    const standIn = this.#bounce.offer(operation, session);
+    if (standIn === null || !this.#take(i, standIn, session)) return null;
+    this.#bounce.fetch();
+    return standIn;
+  }
+
   #runJobs(count: number): void {
     if (count === 0) return;
     for (let k = 0; k < this.#uncoveredCount; k++) copyAround(this.#operations[this.#uncovered[k]!]!);
-    if (!this.#manager.run(count)) {
-      this.#fail(count);
-      return;
-    }
+    if (this.#manager.run(count)) this.#finish();
+    else this.#fail(count);
+    this.#bounce.deliver();
+  }
+
+  /** Does what is left to do after jobs have been done. */
+  #finish(): void {
     for (let k = 0; k < this.#unfinishedCount; k++) {
       const i = this.#unfinished[k]!;
       const operation = this.#operations[i]!;

@@ -34,8 +34,8 @@ const ZUC_BYTES_MAX = 8188;
 /** What all algorithms have in common. */
 interface BurstAlgorithm {
   /**
-   * Instruction sets, by the beginnings of their names, in which version 1.3 touches bytes behind the end of a buffer.
-   * That may be the end of the guest's memory.
+   * Instruction sets, by the beginnings of their names, in which version 1.3 reads bytes behind the end of a buffer.
+   * That may be the end of the guest's memory, so such messages go through private memory.
    */
   readonly straysIn?: readonly string[];
 }

@@ -35,6 +35,8 @@ export const CHAIN = 4;
 export class BurstKind {
   readonly #lanesMin: number;
   readonly #bytesMin: number;
+  readonly #bouncedLanesMin: number;
+  readonly #bouncedBytesMin: number;
   /** Operations of a batch so far, the bytes of their messages together, and of the longest. */
   count = 0;
   #bytes = 0;
@@ -42,10 +44,12 @@ export class BurstKind {
   /** What {@linkcode decide} has decided. */
   isWorthIt = false;
 
-  /** Worth it where there is work for so many lanes to the end, and so many bytes together. */
-  constructor([lanesMin, bytesMin]: BurstThreshold) {
+  /** Worth it where there is work for so many lanes to the end, and so many bytes together; null: never. */
+  constructor([lanesMin, bytesMin]: BurstThreshold, bounced: BurstThreshold | null) {
     this.#lanesMin = lanesMin;
     this.#bytesMin = bytesMin;
+    this.#bouncedLanesMin = bounced?.[0] ?? Infinity;
+    this.#bouncedBytesMin = bounced?.[1] ?? Infinity;
   }
 
   /** Counts a message of `bytes` bytes in. */
@@ -61,6 +65,11 @@ export class BurstKind {
     return this.isWorthIt = bytes >= this.#lanesMin * this.#bytesMax && bytes >= this.#bytesMin;
   }
 
+  /** Whether the batch has enough of them for those, too, whose data goes through private memory. */
+  get isWorthBouncing(): boolean {
+    return this.#bytes >= this.#bouncedLanesMin * this.#bytesMax && this.#bytes >= this.#bouncedBytesMin;
+  }
+
   /** Begins the next batch. */
   clear(): void {
     this.count = 0;
@@ -70,10 +79,15 @@ export class BurstKind {
 }
 
 /**
- * The kind of a name, whose parts are the names of its algorithms, and whether its results are as long as its messages;
- * null: there are no bursts of it.
+ * The kind of a name, whose parts are the names of its algorithms, whether its results are as long as its messages, and
+ * whether it strays; null: there are no bursts of it.
  */
-export type KindFinder = (name: string, parts: readonly string[], returnsData: boolean) => BurstKind | null;
+export type KindFinder = (
+  name: string,
+  parts: readonly string[],
+  returnsData: boolean,
+  strays: boolean,
+) => BurstKind | null;
 
 /** What a session needs to be served in bursts. */
 export class BurstSession {
@@ -82,6 +96,8 @@ export class BurstSession {
   readonly kind: BurstKind;
   readonly encrypt: boolean;
   readonly hashFirst: boolean;
+  /** The library may touch what is behind the end of its data, which then has to be in private memory. */
+  readonly strays: boolean;
   /** What {@linkcode BurstCipher}, {@linkcode BurstDigest} and {@linkcode BurstAead} say: those differ in their shape. */
   readonly ivLenMin: number;
   readonly ivLenMax: number;
@@ -99,11 +115,12 @@ export class BurstSession {
   readonly #keys: number[] = [];
 
   /** For `parts` of a session with `parameters`; {@linkcode makeBurstSession} gives it its keys. */
-  constructor(parameters: Parameters, parts: BurstParts, kind: BurstKind) {
+  constructor(parameters: Parameters, parts: BurstParts, kind: BurstKind, strays: boolean) {
     const { cipher, digest, aead } = parts;
     const { encrypt, authKeyLen } = parameters;
     this.#parts = parts;
     this.kind = kind;
+    this.strays = strays;
     this.ivLenMin = aead?.ivLenMin ?? cipher?.ivLen ?? 0;
     this.ivLenMax = aead?.ivLenMax ?? cipher?.ivLen ?? 0;
     this.blockBytes = cipher?.blockBytes ?? 1;
@@ -194,11 +211,12 @@ export function makeBurstSession(
   find: KindFinder,
 ): BurstSession | null {
   const parts = partsOf(parameters);
-  if (parts === null || strays(parts, manager.variant.name)) return null;
+  if (parts === null) return null;
   const names = namesOf(parts, parameters);
-  const kind = find(names.join("+"), names, parts.cipher !== undefined || parts.aead !== undefined);
+  const mayStray = strays(parts, manager.variant.name);
+  const kind = find(names.join("+"), names, parts.cipher !== undefined || parts.aead !== undefined, mayStray);
   if (kind === null) return null;
-  const session = new BurstSession(parameters, parts, kind);
+  const session = new BurstSession(parameters, parts, kind, mayStray);
   if (session.setKeys(parameters, manager)) return session;
   session.free();
   return null;
