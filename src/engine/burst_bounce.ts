@@ -20,8 +20,8 @@ const POOL_BYTES = 1 << 20;
 /** Places begin where a line of the processor's caches does. */
 const LINE_BYTES = 64;
 /**
- * Bytes behind a place that belong to nobody: some algorithms read behind the end of their data, and places of a page
- * each would all be in the same few lines of the nearest cache.
+ * Bytes behind a place that belong to nobody: some algorithms read up to 15 bytes behind the end of their data, and
+ * places of a page each would all be in the same few lines of the nearest cache.
  */
 const SLACK_BYTES = 64;
 /** Spans that a stand-in has. */
@@ -77,9 +77,9 @@ export class BurstBounce {
     if (src.length === 0 || (form === CHAIN && aad.length > 0)) return null;
     const isApart = src.address !== 0 && (!hasDst || dst.address === 0 || relate(segments, src, dst) !== OVERLAPPING);
     const movesSrc = strays || !isApart;
-    const movesDst = hasDst && (strays || dst.address === 0);
-    const movesAad = form === AEAD && aad.length > 0 && (strays || aad.address === 0);
-    const movesResult = hasResult && (strays || result.address === 0);
+    const movesDst = hasDst && dst.address === 0;
+    const movesAad = form === AEAD && aad.length > 0 && aad.address === 0;
+    const movesResult = hasResult && result.address === 0;
     const textBytes = Math.max(movesSrc ? src.length : 0, movesDst ? dst.length : 0);
     const aadPlace = this.#used + placeBytes(textBytes);
     const resultPlace = aadPlace + (movesAad ? placeBytes(aad.length) : 0);
@@ -97,7 +97,7 @@ export class BurstBounce {
     if (hasDst) this.#lay(stand.dst, dst, standIn.dst);
     if (hasResult) this.#lay(stand.result, result, standIn.result);
     if (form === AEAD) this.#lay(stand.aad, aad, standIn.aad);
-    if (hasDst && (strays || ivSpan.address === 0)) {
+    if (hasDst && ivSpan.address === 0) {
       operation.copyIv();
       this.#set(stand.ivSpan, operation.iv, ivSpan.length);
     } else if (hasDst) this.#lay(stand.ivSpan, ivSpan, NOWHERE);

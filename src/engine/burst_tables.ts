@@ -12,7 +12,10 @@
  */
 export type BurstThreshold = readonly [lanesMin: number, bytesMin: number];
 
-/** Thresholds by the name of a kind, as in "AES-128-CBC-encrypt" or "AES-128-CBC-encrypt+HMAC-SHA-1". */
+/**
+ * Thresholds by the name of a kind, as in "AES-128-CBC-encrypt" or "AES-128-CBC-encrypt+HMAC-SHA-1", for operations whose
+ * data is contiguous; with ", bounced" behind it, for those whose data has to be in private memory.
+ */
 export type BurstTable = Readonly<Record<string, BurstThreshold>>;
 
 /** By instruction set. The tables of lesser sets than the processor's best have a third added, for those who have no better. */
