@@ -8,7 +8,7 @@
 import { copyBytes, fillBytes } from "../memory/native.ts";
 import { scatterFrom, type Span } from "../memory/segments.ts";
 import { mapSecret } from "../os/memory_map.ts";
-import { BurstBounce } from "./burst_bounce.ts";
+import { BOUNCE_BYTES, BurstBounce } from "./burst_bounce.ts";
 import {
   BURST_JOBS_MAX,
   type BurstManager,
@@ -58,7 +58,7 @@ export class BurstRunner {
   readonly #unfinished = new Uint8Array(BURST_JOBS_MAX);
   #unfinishedCount = 0;
   /** What stands in for operations whose data is not contiguous. */
-  readonly #bounce = new BurstBounce();
+  readonly #bounce = new BurstBounce(mapSecret(BOUNCE_BYTES));
   readonly #counters: number;
   readonly #counterBytes: DataView;
   /** The lowest thresholds of all sessions so far: a smaller batch has nothing for bursts. */

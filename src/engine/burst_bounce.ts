@@ -8,15 +8,15 @@
 import { libc } from "../../ffi/libc.ts";
 import { cleanseBytes } from "../memory/native.ts";
 import { OVERLAPPING, relate, SegmentTable, type Span } from "../memory/segments.ts";
-import { mapSecret } from "../os/memory_map.ts";
+import type { Mapping } from "../os/memory_map.ts";
 import { BURST_JOBS_MAX } from "./burst_manager.ts";
 import { AEAD, type BurstSession, CHAIN, DIGEST } from "./burst_session.ts";
 import { FAILED, Operation } from "./operation.ts";
 
 const { memcpy } = libc;
 
-/** Bytes of private memory: about what a batch has to read, and what it writes takes the place of that. */
-const POOL_BYTES = 1 << 20;
+/** Bytes of private memory for an isolate: what a batch has to read, and what it writes takes the place of that. */
+export const BOUNCE_BYTES = 1 << 20;
 /** Places begin where a line of the processor's caches does. */
 const LINE_BYTES = 64;
 /**
@@ -49,6 +49,7 @@ class StandIn {
 export class BurstBounce {
   readonly #address: number;
   readonly #u64: bigint;
+  readonly #sizeBytes: number;
   readonly #segments = new SegmentTable(SPANS * BURST_JOBS_MAX);
   readonly #standIns: readonly StandIn[];
   /** Stand-ins that are in the burst, and the bytes that they use. */
@@ -57,10 +58,11 @@ export class BurstBounce {
   /** Bytes in use if the next one is in it, too. */
   #end = 0;
 
-  /** Private memory takes up no room until it is used. */
-  constructor() {
-    this.#address = mapSecret(POOL_BYTES).address;
-    this.#u64 = BigInt(this.#address);
+  /** With private memory of its own, where nothing is touched that is not needed. */
+  constructor({ address, sizeBytes }: Mapping) {
+    this.#address = address;
+    this.#sizeBytes = sizeBytes;
+    this.#u64 = BigInt(address);
     this.#standIns = Array.from({ length: BURST_JOBS_MAX }, () => new StandIn(this.#segments));
   }
 
@@ -84,7 +86,7 @@ export class BurstBounce {
     const aadPlace = this.#used + placeBytes(textBytes);
     const resultPlace = aadPlace + (movesAad ? placeBytes(aad.length) : 0);
     this.#end = resultPlace + (movesResult ? placeBytes(result.length) : 0);
-    if (this.#end > POOL_BYTES) return null;
+    if (this.#end > this.#sizeBytes) return null;
     const standIn = this.#standIns[this.#count]!;
     if (standIn.original !== operation) standIn.original = operation;
     standIn.src = movesSrc ? this.#used : NOWHERE;
