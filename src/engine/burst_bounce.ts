@@ -99,6 +99,7 @@ export class BurstBounce {
     if (hasDst) this.#lay(stand.dst, dst, standIn.dst);
     if (hasResult) this.#lay(stand.result, result, standIn.result);
     if (form === AEAD) this.#lay(stand.aad, aad, standIn.aad);
+    else stand.aad.clear();
     if (hasDst && ivSpan.address === 0) {
       operation.copyIv();
       this.#set(stand.ivSpan, operation.iv, ivSpan.length);
