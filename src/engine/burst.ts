@@ -57,6 +57,9 @@ export class BurstRunner {
   #uncoveredCount = 0;
   readonly #unfinished = new Uint8Array(BURST_JOBS_MAX);
   #unfinishedCount = 0;
+  /** Jobs of messages that are longer than the library counts: the first piece of them. */
+  readonly #long = new Uint8Array(BURST_JOBS_MAX);
+  #longCount = 0;
   /** What stands in for operations whose data is not contiguous. */
   readonly #bounce = new BurstBounce(mapSecret(BOUNCE_BYTES));
   readonly #counters: number;
@@ -148,7 +151,9 @@ export class BurstRunner {
     const { src, dst, ivSpan } = operation;
     const { ivLenMin, blockBytes, bytesMax } = session;
     const { length } = src;
-    if (src.address === 0 || dst.address === 0 || length > bytesMax || length % blockBytes !== 0) return false;
+    const isLong = length > bytesMax;
+    if (src.address === 0 || dst.address === 0 || length % blockBytes !== 0) return false;
+    if (isLong && !session.continues) return false;
     if (operation.ivLen !== ivLenMin || (ivLenMin !== 0 && ivSpan.address === 0)) return false;
     if (overlap(src, dst)) return false;
     const iv = session.counts ? this.#counterPlace(i, ivSpan, length) : ivSpan.address;
@@ -158,7 +163,8 @@ export class BurstRunner {
     manager.set(job + JOB_SRC, src.address);
     manager.set(job + JOB_DST, dst.address);
     manager.set(job + JOB_IV, iv);
-    manager.setLength(job + JOB_CIPHER_LENGTH, session.cipherUnit * length);
+    manager.setLength(job + JOB_CIPHER_LENGTH, session.cipherUnit * (isLong ? bytesMax : length));
+    if (isLong) this.#long[this.#longCount++] = i;
     return true;
   }
 
@@ -260,6 +266,7 @@ export class BurstRunner {
   #takeAll(): number {
     this.#uncoveredCount = 0;
     this.#unfinishedCount = 0;
+    this.#longCount = 0;
     let taken = 0;
     for (let i = 0; i < this.#count; i++) {
       let operation = this.#operations[i]!;
@@ -289,9 +296,36 @@ export class BurstRunner {
   #runJobs(count: number): void {
     if (count === 0) return;
     for (let k = 0; k < this.#uncoveredCount; k++) copyAround(this.#operations[this.#uncovered[k]!]!);
-    if (this.#manager.run(count)) this.#finish();
+    if (this.#manager.run(count) && this.#continue()) this.#finish();
     else this.#fail(count);
     this.#bounce.deliver();
+  }
+
+  /**
+   * Does the rest of long messages, a piece of each in every round. The IV of a piece is the end of the one before, which
+   * the guest may have: should it write there, it changes what it would get by an IV of its choice.
+   */
+  #continue(): boolean {
+    const manager = this.#manager;
+    for (let round = 1; this.#longCount > 0; round++) {
+      const count = this.#longCount;
+      this.#longCount = 0;
+      for (let k = 0; k < count; k++) {
+        const i = this.#long[k]!;
+        const { src, dst } = this.#operations[i]!;
+        const { bytesMax, ivLenMin, template } = this.#sessions[i]!;
+        const done = round * bytesMax;
+        const rest = src.length - done;
+        const job = manager.begin(k, template);
+        manager.set(job + JOB_SRC, src.address + done);
+        manager.set(job + JOB_DST, dst.address + done);
+        manager.set(job + JOB_IV, dst.address + done - ivLenMin);
+        manager.setLength(job + JOB_CIPHER_LENGTH, Math.min(rest, bytesMax));
+        if (rest > bytesMax) this.#long[this.#longCount++] = i;
+      }
+      if (!manager.run(count)) return false;
+    }
+    return true;
   }
 
   /** Does what is left to do after jobs have been done. */

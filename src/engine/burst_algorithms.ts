@@ -26,7 +26,7 @@ import {
 } from "./burst_keys.ts";
 import { type BurstManager, JOB_DEC_KEYS, JOB_ENC_KEYS, JOB_EXTRA, type JobTemplate } from "./burst_manager.ts";
 
-/** Bytes of a message, at most: where jobs wait for each other, the library counts in 16 bits. */
+/** Bytes of a job, at most: where jobs wait for each other, the library counts in 16 bits. A multiple of any block. */
 const MESSAGE_BYTES_MAX = 65520;
 /** The library does nothing with longer messages of ZUC. */
 const ZUC_BYTES_MAX = 8188;

@@ -108,6 +108,8 @@ export class BurstSession {
   readonly digestBytes: number;
   readonly headBytes: number;
   readonly counts: boolean;
+  /** A message can be cut: in CBC, what follows a block depends on nothing but that block's ciphertext. */
+  readonly continues: boolean;
   /** What a byte counts in the lengths of cipher and hash: 8 if they are told in bits. */
   readonly cipherUnit: number;
   readonly hashUnit: number;
@@ -134,6 +136,7 @@ export class BurstSession {
     this.hashUnit = digest?.inBits ? 8 : 1;
     this.encrypt = encrypt;
     this.form = aead ? AEAD : cipher ? digest ? CHAIN : CIPHER : DIGEST;
+    this.continues = this.form === CIPHER && encrypt && cipher!.ivLen === cipher!.blockBytes;
     this.hashFirst = this.form === CHAIN && parameters.hashFirst;
     const mode = aead?.mode ?? cipher?.mode ?? CIPHER_NULL;
     const hash = aead?.hash ?? digest?.hash(authKeyLen) ?? HASH_NULL;
