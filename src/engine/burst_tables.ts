@@ -26,7 +26,7 @@ export const BURST_TABLES: Readonly<Record<string, BurstTable>> = {
     "3DES-CBC-encrypt": [7, 384],
     "3DES-CBC-encrypt, bounced": [7, 448],
     "AES-128-CBC-decrypt": [12, 1536],
-    "AES-128-CBC-encrypt": [5, 1280],
+    "AES-128-CBC-encrypt": [4, 1280],
     "AES-128-CBC-encrypt, bounced": [6, 3072],
     "AES-128-CCM-decrypt": [2, 128],
     "AES-128-CCM-decrypt, bounced": [2, 128],
