@@ -87,7 +87,7 @@ export function engineVariant(workload: Workload, sizeBytes: number): Variant {
   const put = (span: Span, length: number) => {
     if (length === 0) return;
     segments.add(next, length);
-    span.set(segments.count - 1, 0, length, next);
+    span.set(segments.count - 1, 0, length);
     next += Math.ceil(length / 64) * 64;
   };
   const isDigest = parameters.kind === KIND_HASH || parameters.kind === KIND_MAC;

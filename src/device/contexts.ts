@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { BurstSession } from "../engine/burst_session.ts";
 import type { Engine, Prepared } from "../engine/engine.ts";
 import { Parameters } from "../engine/operation.ts";
 import { BySession } from "./by_session.ts";
@@ -15,6 +16,8 @@ export class SessionContexts extends BySession {
   readonly #engine: Engine;
   readonly #prepared: (Prepared | null)[];
   readonly #parameters: (Parameters | null)[];
+  /** Contexts dropped so far. */
+  dropCount = 0;
 
   /** No contexts yet, for sessions of `table`. */
   constructor(table: SessionTableView, engine: Engine) {
@@ -47,6 +50,7 @@ export class SessionContexts extends BySession {
   protected override drop(slot: number): void {
     const prepared = this.#prepared[slot];
     if (prepared) this.#engine.release(prepared);
+    this.dropCount++;
     this.#prepared[slot] = null;
     this.ids[slot] = 0;
   }
@@ -54,6 +58,12 @@ export class SessionContexts extends BySession {
   /** The context of session `id` in `slot`; null if there is none to be had, or the slot is another's by now. */
   prepared(slot: number, id: number): Prepared | null {
     return this.ids[slot] === id ? this.#prepared[slot]! : null;
+  }
+
+  /** What session `id` in `slot` needs for bursts; null if there is none of that. */
+  burst(slot: number, id: number): BurstSession | null {
+    const prepared = this.prepared(slot, id);
+    return prepared === null ? null : prepared.burst;
   }
 
   /** The parameters of the session in `slot`, which {@linkcode find} has returned. */

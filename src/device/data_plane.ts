@@ -82,7 +82,7 @@ export class LocalPlane implements DataPlane {
 
   async setMemory(regions: readonly MemoryRegion[], log: DirtyLogLocation | null): Promise<void> {
     for (const queue of this.#queues.values()) await queue.drain();
-    this.#memory = new GuestMemory(regions, log);
+    this.#memory = new GuestMemory(regions, log, this.#memory);
     for (const [index, queue] of this.#queues) {
       if (!queue.tryMove(this.#memory)) this.#detach(index);
     }

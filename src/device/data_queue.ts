@@ -3,6 +3,8 @@
  *
  * @module
  */
+import type { BurstRunner } from "../engine/burst.ts";
+import type { BurstSession } from "../engine/burst_session.ts";
 import { Engine } from "../engine/engine.ts";
 import {
   AUTH_KEY_BYTES_MAX,
@@ -64,11 +66,9 @@ export class DataPath {
     const { batch } = this;
     const statuses = this.#statuses;
     this.sweep();
+    this.#decoder.begin();
     const together = this.#mayBurst();
-    if (together) {
-      for (let i = 0; i < batch.count; i++) statuses[i] = this.#decoder.decode(i, this.#operations[i]!, jobs);
-      this.#executeBursts();
-    }
+    if (together) this.#processBursts(jobs);
     let deferred = 0;
     for (let i = 0; i < batch.count; i++) {
       // One by one, all requests have the same operation, which then stays in the processor's nearest cache.
@@ -112,17 +112,38 @@ export class DataPath {
     return bursts !== null && bursts.mayServe(this.batch.count, this.batch.bytes);
   }
 
-  /** Executes like operations together, where that is faster. */
-  #executeBursts(): void {
+  /** Decodes the whole batch, and executes like operations together, where that is faster. */
+  #processBursts(jobs: JobPool | null): void {
     const bursts = this.#engine.bursts!;
     const { count } = this.batch;
+    const { dropCount } = this.#contexts;
+    let likeness = 0;
+    let session: BurstSession | null = null;
     for (let i = 0; i < count; i++) {
       const operation = this.#operations[i]!;
-      if (this.#statuses[i] !== wire.STATUS_OK || operation.sessionSlot < 0) continue;
-      const session = this.#contexts.prepared(operation.sessionSlot, operation.sessionId)?.burst;
-      if (session) bursts.add(operation, session);
+      const status = this.#decoder.decode(i, operation, jobs);
+      this.#statuses[i] = status;
+      if (status !== wire.STATUS_OK || operation.sessionSlot < 0) continue;
+      if (likeness === 0 || likeness !== operation.likeness) {
+        likeness = operation.likeness;
+        session = this.#contexts.burst(operation.sessionSlot, operation.sessionId);
+      }
+      if (session !== null) bursts.add(operation, session);
     }
+    if (this.#contexts.dropCount !== dropCount) this.#addAgain(bursts);
     bursts.run();
+  }
+
+  /** The slot of a session was wanted for another while the batch was decoded: its keys are gone from under the jobs. */
+  #addAgain(bursts: BurstRunner): void {
+    bursts.forget();
+    for (let i = 0; i < this.batch.count; i++) {
+      const operation = this.#operations[i]!;
+      operation.isExecuted = false;
+      if (this.#statuses[i] !== wire.STATUS_OK || operation.sessionSlot < 0) continue;
+      const session = this.#contexts.burst(operation.sessionSlot, operation.sessionId);
+      if (session !== null) bursts.add(operation, session);
+    }
   }
 
   #execute(operation: Operation): number {

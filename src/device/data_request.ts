@@ -31,6 +31,7 @@ import type { SessionContexts } from "./contexts.ts";
 import type { Dialect } from "./dialect.ts";
 import type { JobPool } from "./jobs.ts";
 import { REQUEST_BYTES_MAX } from "./limits.ts";
+import { Repetition } from "./repetition.ts";
 import { SERIES_UNKNOWN, seriesOf, seriesOfService } from "./series.ts";
 import type { SessionTableView } from "./sessions.ts";
 
@@ -49,6 +50,9 @@ export class DataRequestDecoder {
   readonly #words: Uint32Array;
   readonly #fixedAddress: bigint;
   readonly #catalogue = loadCatalogue();
+  readonly #repetition: Repetition;
+  /** The dialect's count of changes when the request was decoded that others may repeat. */
+  #dialectChanges = 0;
   readonly #asymmetric: AsymmetricDecoder;
 
   /** Decodes chains of `batch` by the rules of `dialect`. */
@@ -59,9 +63,19 @@ export class DataRequestDecoder {
     this.#batch = batch;
     this.#dialect = dialect;
     this.#contexts = contexts;
+    this.#repetition = new Repetition(batch, this.#words);
     this.#readable = new SegmentCursor(batch.segments);
     this.#writable = new SegmentCursor(batch.segments);
     this.#asymmetric = new AsymmetricDecoder(table, batch, this.#readable, this.#writable, this.#words);
+  }
+
+  /** Begins a batch: since the one before, the session that requests repeat may have gone, and the rules changed. */
+  begin(): void {
+    const { model } = this.#repetition;
+    if (model === null) return;
+    // Ids have 64 bits, of which the device gives out 32: one that was good has no upper half.
+    const isStillThere = this.#contexts.find(model.sessionId, 0) === model.sessionSlot;
+    if (!isStillThere || this.#dialectChanges !== this.#dialect.changes) this.#repetition.forget();
   }
 
   /**
@@ -69,7 +83,17 @@ export class DataRequestDecoder {
    * status to answer with at once.
    */
   decode(i: number, operation: Operation, jobs: JobPool | null): number {
+    if (this.#repetition.isRepeatedBy(i)) {
+      this.#repetition.repeat(i, operation);
+      return wire.STATUS_OK;
+    }
+    return this.#decodeAnew(i, operation, jobs);
+  }
+
+  #decodeAnew(i: number, operation: Operation, jobs: JobPool | null): number {
     const batch = this.#batch;
+    this.#repetition.forget();
+    operation.likeness = 0;
     operation.written = 0;
     operation.isExecuted = false;
     operation.sessionSlot = -1;
@@ -94,13 +118,14 @@ export class DataRequestDecoder {
     const encrypt = op === 0;
     if (!mux) {
       if (!atOnce && !this.#fetchPara(wire.DATA_PARA_BYTES_FIXED)) return wire.STATUS_ERR;
-      return this.#decodeSession(operation, service, encrypt);
+      return this.#decodeSession(i, operation, service, encrypt, wire.DATA_PARA_BYTES_FIXED);
     }
     const flag = this.#words[wire.DATA_FLAG_OFFSET >>> 2]!;
     const stateless = (this.#dialect.statelessServices >>> service & 1) !== 0;
     if (flag === wire.FLAG_SESSION_MODE || (flag === 0 && !stateless)) {
-      if (!this.#fetchPara(sessionParaBytes(service))) return wire.STATUS_ERR;
-      return this.#decodeSession(operation, service, encrypt);
+      const paraBytes = sessionParaBytes(service);
+      if (!this.#fetchPara(paraBytes)) return wire.STATUS_ERR;
+      return this.#decodeSession(i, operation, service, encrypt, paraBytes);
     }
     if (flag > wire.FLAG_STATELESS_MODE_V15) return wire.STATUS_ERR;
     if (!stateless) return wire.STATUS_NOTSUPP;
@@ -142,7 +167,16 @@ export class DataRequestDecoder {
     return this.#words[(wire.DATA_HEADER_BYTES + offset) >>> 2]!;
   }
 
-  #decodeSession(operation: Operation, service: number, encrypt: boolean): number {
+  #decodeSession(i: number, operation: Operation, service: number, encrypt: boolean, paraBytes: number): number {
+    const status = this.#decodeSessionRequest(operation, service, encrypt);
+    if (status === wire.STATUS_OK) {
+      this.#dialectChanges = this.#dialect.changes;
+      this.#repetition.remember(i, (wire.DATA_HEADER_BYTES + paraBytes) >>> 2, operation);
+    }
+    return status;
+  }
+
+  #decodeSessionRequest(operation: Operation, service: number, encrypt: boolean): number {
     let kind = KIND_OF_SERVICE[service]!;
     if (kind === KIND_CIPHER) {
       const opType = this.#para(wire.SYM_PARA_OP_TYPE_OFFSET);

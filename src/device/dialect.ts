@@ -17,6 +17,8 @@ export type AsymmetricDialect = "akcipher" | "rfc3" | "off";
 export class Dialect {
   /** VIRTIO_CRYPTO_F_MUX_MODE: structures have their own sizes, and `flag` counts. */
   mux = false;
+  /** How often the rules have changed. */
+  changes = 0;
   /** Services that may be used without a session: bit n for service n. */
   statelessServices = 0;
   /** Services on offer at all: bit n for service n. */
@@ -32,6 +34,7 @@ export class Dialect {
 
   /** Takes over what the driver acknowledged. */
   set(acknowledged: bigint): void {
+    this.changes++;
     this.mux = hasBit(acknowledged, wire.F_MUX_MODE);
     this.statelessServices = Number(acknowledged >> 1n & 0x1fn);
   }

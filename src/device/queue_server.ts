@@ -209,6 +209,8 @@ export class QueueServer {
       this.#stoppedAt = this.#ring.base();
       this.counters.stopped(this.#stoppedAt);
     }
+    const { batch } = this.#processor;
+    if (batch.memory === this.#memory) batch.memory = NO_MEMORY;
     this.#memory = NO_MEMORY;
     this.#layout = null;
     this.#ring = null;
@@ -274,6 +276,7 @@ export class QueueServer {
     if (ring === null || this.#drains || this.#isSaturated()) return 0;
     const { batch } = this.#processor;
     batch.clear();
+    batch.memory = this.#memory;
     const count = ring.fetch(batch);
     if (count === 0) {
       if (ring.fault !== RING_OK) this.#reportFault(ring.fault);

@@ -186,7 +186,7 @@ export class EvpAead implements AeadTransform {
       wipeBounce(text.length);
       return ok;
     }
-    if (text.address !== 0 && result.address !== 0) {
+    if (text.isContiguous && result.isContiguous) {
       return updateText(this.#context, segments);
     }
     const { length } = segments;
@@ -296,7 +296,7 @@ export class CcmAead implements AeadTransform {
   #authenticate(segments: SegmentTable, aad: Span): boolean {
     if (!update(this.#context, 0, 0, text.length)) return false;
     if (aad.length === 0) return true;
-    if (aad.address !== 0) return authenticateSegment(this.#context, segments, aad.segment, aad.offset, aad.length);
+    if (aad.isContiguous) return authenticateSegment(this.#context, segments, aad.segment, aad.offset, aad.length);
     if (aad.length > DATA_BYTES_MAX) return false;
     gather(segments, aad, bounceAadAddress);
     return update(this.#context, 0, bounceAadAddress, aad.length);
@@ -305,7 +305,7 @@ export class CcmAead implements AeadTransform {
   #crypt(segments: SegmentTable): boolean {
     // Of no data there is still a tag to make or check, and OpenSSL does it when it is given some.
     if (text.length === 0) return update(this.#context, bounceAddress, bounceAddress, 0);
-    if (text.address !== 0 && result.address !== 0 && relate(segments, text, result) !== OVERLAPPING) {
+    if (text.isContiguous && result.isContiguous && relate(segments, text, result) !== OVERLAPPING) {
       return updateText(this.#context, segments);
     }
     gather(segments, text, bounceAddress);

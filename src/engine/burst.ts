@@ -6,7 +6,7 @@
  * @module
  */
 import { copyBytes, fillBytes } from "../memory/native.ts";
-import { scatterFrom, type Span } from "../memory/segments.ts";
+import { scatterFrom } from "../memory/segments.ts";
 import { mapSecret } from "../os/memory_map.ts";
 import { BOUNCE_BYTES, BurstBounce } from "./burst_bounce.ts";
 import {
@@ -39,10 +39,16 @@ export class BurstRunner {
   readonly #manager: BurstManager;
   readonly #policy: BurstPolicy;
   readonly #kinds = new Map<string, BurstKind>();
-  /** Jobs of the burst: what they are for. */
+  /** What has been added. */
   readonly #operations: Operation[] = [];
   readonly #sessions: BurstSession[] = [];
   #count = 0;
+  /** Jobs of the burst: which of those they are for. */
+  readonly #jobs = new Uint8Array(BURST_JOBS_MAX);
+  #jobCount = 0;
+  /** By job, the likeness of the operation that it was made for last: for such a one, only addresses are to be set. */
+  readonly #likenesses = new Int32Array(BURST_JOBS_MAX);
+  #likenessLast = 0;
   /** Kinds that the batch has operations of. */
   readonly #met: BurstKind[] = [];
   #metCount = 0;
@@ -111,7 +117,10 @@ export class BurstRunner {
     return count >= this.#countMin && bytes - OVERHEAD_BYTES * count >= this.#bytesMin;
   }
 
-  /** Considers `operation` for a burst. A batch has at most BURST_JOBS_MAX. */
+  /**
+   * Considers `operation` for a burst. A batch has at most BURST_JOBS_MAX. What was worth it in the batch before mostly
+   * is again, and to make its job right away, while the operation is at hand, is cheaper.
+   */
   add(operation: Operation, session: BurstSession): void {
     const i = this.#count++;
     // They are mostly the same as last time, and to compare is cheaper than to store a reference.
@@ -120,23 +129,58 @@ export class BurstRunner {
     const { kind } = session;
     if (kind.count === 0) this.#met[this.#metCount++] = kind;
     kind.add(operation.src.length);
+    if (kind.isWorthIt) this.#makeJob(i);
+  }
+
+  /** Makes a job of what has been added as number `i`, if it can be one. */
+  #makeJob(i: number): void {
+    const job = this.#jobCount;
+    const operation = this.#operations[i]!;
+    const session = this.#sessions[i]!;
+    const { likeness } = operation;
+    const isKnown = likeness !== 0 && this.#likenesses[job] === likeness;
+    if (session.strays || !this.#take(job, operation, session, isKnown)) {
+      if (!this.#takeBounced(job, i)) return;
+    } else if (!isKnown) this.#know(job, likeness);
+    this.#jobs[job] = i;
+    this.#jobCount = job + 1;
+  }
+
+  /** Makes job `job` of a stand-in for what has been added as number `i`; false if there is none for bursts. */
+  #takeBounced(job: number, i: number): boolean {
+    const session = this.#sessions[i]!;
+    session.kind.bounces = true;
+    if (!session.kind.isWorthBouncing) return false;
+    const standIn = this.#bounce.offer(i, this.#operations[i]!, session);
+    if (standIn === null || !this.#take(job, standIn, session, false)) return false;
+    this.#bounce.fetch();
+    this.#operations[i] = standIn;
+    this.#know(job, 0);
+    return true;
+  }
+
+  #know(job: number, likeness: number): void {
+    // Likenesses grow until they begin anew, and then what is known must not be taken for something else.
+    if (likeness > 0 && likeness < this.#likenessLast) this.#likenesses.fill(0);
+    if (likeness > 0) this.#likenessLast = likeness;
+    this.#likenesses[job] = likeness;
   }
 
   /**
    * Makes job `i` of `operation` if it is one for bursts, and says of it what will be true when the job is done; false
-   * if it is none.
+   * if it is none. If it `isKnown`, the job was made for a like operation before, and lacks addresses alone.
    */
-  #take(i: number, operation: Operation, session: BurstSession): boolean {
+  #take(i: number, operation: Operation, session: BurstSession, isKnown: boolean): boolean {
     const { form } = session;
     let taken: boolean;
     let written = operation.dst.length;
-    if (form === CIPHER) taken = this.#fillCipher(i, operation, session);
-    else if (form === AEAD) taken = this.#fillAead(i, operation, session);
+    if (form === CIPHER) taken = this.#fillCipher(i, operation, session, isKnown);
+    else if (form === AEAD) taken = this.#fillAead(i, operation, session, isKnown);
     else if (form === CHAIN) {
-      taken = this.#fillChain(i, operation, session);
+      taken = this.#fillChain(i, operation, session, isKnown);
       if (operation.gapLen === 0) written += operation.result.length;
     } else {
-      taken = this.#fillDigest(i, operation, session);
+      taken = this.#fillDigest(i, operation, session, isKnown);
       written = operation.result.length;
     }
     if (!taken) return false;
@@ -147,157 +191,156 @@ export class BurstRunner {
   }
 
   /** Fills job `i`; false if the operation is none for bursts. */
-  #fillCipher(i: number, operation: Operation, session: BurstSession): boolean {
-    const { src, dst, ivSpan } = operation;
-    const { ivLenMin, blockBytes, bytesMax } = session;
+  #fillCipher(i: number, operation: Operation, session: BurstSession, isKnown: boolean): boolean {
+    const { segments, src, dst, ivSpan } = operation;
     const { length } = src;
+    const { bytesMax } = session;
     const isLong = length > bytesMax;
-    if (src.address === 0 || dst.address === 0 || length % blockBytes !== 0) return false;
-    if (isLong && !session.continues) return false;
-    if (operation.ivLen !== ivLenMin || (ivLenMin !== 0 && ivSpan.address === 0)) return false;
-    if (overlap(src, dst)) return false;
-    const iv = session.counts ? this.#counterPlace(i, ivSpan, length) : ivSpan.address;
-    if (iv < 0) return false;
+    if (!isKnown) {
+      const { ivLenMin, blockBytes } = session;
+      if (!src.isContiguous || !dst.isContiguous || length % blockBytes !== 0) return false;
+      if (isLong && !session.continues) return false;
+      if (operation.ivLen !== ivLenMin || (ivLenMin !== 0 && !ivSpan.isContiguous)) return false;
+    }
+    if (segments.overlap(src, dst)) return false;
+    if (session.counts && this.#carries(i, operation, length)) return false;
     const manager = this.#manager;
-    const job = manager.begin(i, session.template);
-    manager.set(job + JOB_SRC, src.address);
-    manager.set(job + JOB_DST, dst.address);
-    manager.set(job + JOB_IV, iv);
-    manager.setLength(job + JOB_CIPHER_LENGTH, session.cipherUnit * (isLong ? bytesMax : length));
+    const job = isKnown ? manager.again(i) : manager.begin(i, session.template);
+    manager.setPlace(job + JOB_SRC, segments, src, 0);
+    manager.setPlace(job + JOB_DST, segments, dst, 0);
+    this.#setIv(i, job, operation, session);
+    if (!isKnown) manager.setLength(job + JOB_CIPHER_LENGTH, session.cipherUnit * (isLong ? bytesMax : length));
     if (isLong) this.#long[this.#longCount++] = i;
     return true;
   }
 
-  #fillDigest(i: number, operation: Operation, session: BurstSession): boolean {
-    const { src, result } = operation;
-    const { digestBytes, headBytes, bytesMax } = session;
+  #fillDigest(i: number, operation: Operation, session: BurstSession, isKnown: boolean): boolean {
+    const { segments, src, result } = operation;
+    const { digestBytes, headBytes } = session;
     const length = src.length - headBytes;
-    if (src.address === 0 || length <= 0 || length > bytesMax) return false;
-    if (result.length === 0 || result.length > digestBytes) return false;
+    if (!isKnown) {
+      if (!src.isContiguous || length <= 0 || length > session.bytesMax) return false;
+      if (result.length === 0 || result.length > digestBytes) return false;
+    }
     const manager = this.#manager;
-    const job = manager.begin(i, session.template);
-    manager.set(job + JOB_SRC, src.address + headBytes);
-    if (headBytes > 0) manager.set(job + JOB_EXTRA + 2, src.address);
-    manager.setLength(job + JOB_HASH_LENGTH, session.hashUnit * length);
-    manager.set(job + JOB_TAG, this.#digestPlace(i, result, digestBytes));
+    const job = isKnown ? manager.again(i) : manager.begin(i, session.template);
+    manager.setPlace(job + JOB_SRC, segments, src, headBytes);
+    if (headBytes > 0) manager.setPlace(job + JOB_EXTRA + 2, segments, src, 0);
+    if (!isKnown) manager.setLength(job + JOB_HASH_LENGTH, session.hashUnit * length);
+    this.#setDigestPlace(i, job, operation, digestBytes);
     return true;
   }
 
-  #fillChain(i: number, operation: Operation, session: BurstSession): boolean {
-    const { src, dst, ivSpan, aad, result, cipherStart, cipherLen, hashStart, hashLen } = operation;
-    const { digestBytes } = session;
-    if (src.address === 0 || dst.address === 0 || src.length > session.bytesMax || aad.length > 0) return false;
-    if (operation.ivLen !== session.ivLenMin || ivSpan.address === 0) return false;
-    if (cipherLen === 0 || cipherLen % session.blockBytes !== 0 || hashLen === 0) return false;
-    if (result.length === 0 || result.length > digestBytes) return false;
-    if (overlap(src, dst)) return false;
-    const iv = session.counts ? this.#counterPlace(i, ivSpan, cipherLen) : ivSpan.address;
-    if (iv < 0) return false;
+  #fillChain(i: number, operation: Operation, session: BurstSession, isKnown: boolean): boolean {
+    const { segments, src, dst, cipherStart, cipherLen, hashStart, hashLen } = operation;
+    if (!isKnown && !fitsChain(operation, session)) return false;
+    if (segments.overlap(src, dst)) return false;
+    if (session.counts && this.#carries(i, operation, cipherLen)) return false;
     const manager = this.#manager;
-    const job = manager.begin(i, session.template);
+    const job = isKnown ? manager.again(i) : manager.begin(i, session.template);
     // There is one source for both, and a distance to where the cipher starts.
-    const hashed = (session.hashFirst ? src : dst).address + hashStart;
-    manager.set(job + JOB_SRC, hashed);
-    manager.setDistance(job + JOB_CIPHER_OFFSET, src.address + cipherStart - hashed);
-    manager.set(job + JOB_DST, dst.address + cipherStart);
-    manager.set(job + JOB_IV, iv);
-    manager.setLength(job + JOB_CIPHER_LENGTH, cipherLen);
-    manager.setLength(job + JOB_HASH_LENGTH, hashLen);
-    manager.set(job + JOB_TAG, this.#digestPlace(i, result, digestBytes));
+    const hashed = session.hashFirst ? src : dst;
+    const distance = hashed === src ? 0 : segments.startOf(src) - segments.startOf(dst);
+    manager.setPlace(job + JOB_SRC, segments, hashed, hashStart);
+    manager.setDistance(job + JOB_CIPHER_OFFSET, distance + cipherStart - hashStart);
+    manager.setPlace(job + JOB_DST, segments, dst, cipherStart);
+    this.#setIv(i, job, operation, session);
+    if (!isKnown) {
+      manager.setLength(job + JOB_CIPHER_LENGTH, cipherLen);
+      manager.setLength(job + JOB_HASH_LENGTH, hashLen);
+    }
+    this.#setDigestPlace(i, job, operation, session.digestBytes);
     if (cipherLen !== src.length) this.#uncovered[this.#uncoveredCount++] = i;
     return true;
   }
 
-  #fillAead(i: number, operation: Operation, session: BurstSession): boolean {
-    const { src, dst, ivSpan, ivLen, aad, tagLen } = operation;
+  #fillAead(i: number, operation: Operation, session: BurstSession, isKnown: boolean): boolean {
+    const { segments, src, dst, ivSpan, aad } = operation;
     const { encrypt } = session;
-    if (src.address === 0 || dst.address === 0 || ivSpan.address === 0) return false;
-    if (ivLen < session.ivLenMin || ivLen > session.ivLenMax) return false;
-    if (tagLen > 16 || (session.tagLens >>> tagLen & 1) === 0) return false;
-    if (aad.length > session.aadBytesMax || (aad.length > 0 && aad.address === 0)) return false;
     const length = encrypt ? src.length : dst.length;
-    if (length <= 0 || length > session.bytesMax || overlap(src, dst)) return false;
+    if (!isKnown && !fitsAead(operation, session, length)) return false;
+    if (segments.overlap(src, dst)) return false;
     const manager = this.#manager;
-    const job = manager.begin(i, session.template);
-    manager.set(job + JOB_SRC, src.address);
-    manager.set(job + JOB_DST, dst.address);
-    manager.set(job + JOB_IV, ivSpan.address);
-    manager.setLength(job + JOB_IV_BYTES, ivLen);
-    manager.setLength(job + JOB_CIPHER_LENGTH, length);
-    manager.setLength(job + JOB_HASH_LENGTH, length);
-    manager.set(job + JOB_EXTRA, aad.address);
-    manager.setLength(job + JOB_EXTRA + 2, aad.length);
-    manager.set(job + JOB_TAG, encrypt ? dst.address + length : this.#tags + TAG_BYTES_MAX * i);
-    manager.setLength(job + JOB_TAG_BYTES, tagLen);
+    const job = isKnown ? manager.again(i) : manager.begin(i, session.template);
+    manager.setPlace(job + JOB_SRC, segments, src, 0);
+    manager.setPlace(job + JOB_DST, segments, dst, 0);
+    manager.setPlace(job + JOB_IV, segments, ivSpan, 0);
+    if (aad.length > 0) manager.setPlace(job + JOB_EXTRA, segments, aad, 0);
+    if (encrypt) manager.setPlace(job + JOB_TAG, segments, dst, length);
+    else manager.set(job + JOB_TAG, this.#tags + TAG_BYTES_MAX * i);
+    if (!isKnown) {
+      manager.setLength(job + JOB_IV_BYTES, operation.ivLen);
+      manager.setLength(job + JOB_CIPHER_LENGTH, length);
+      manager.setLength(job + JOB_HASH_LENGTH, length);
+      manager.setLength(job + JOB_EXTRA + 2, aad.length);
+      manager.setLength(job + JOB_TAG_BYTES, operation.tagLen);
+    }
     if (!encrypt) this.#unfinished[this.#unfinishedCount++] = i;
     return true;
   }
 
-  /**
-   * Copies counter block `i` out of the guest's reach and returns where it is; -1 if `length` bytes would carry beyond
-   * its last 32 bits.
-   */
-  #counterPlace(i: number, ivSpan: Span, length: number): number {
-    const place = this.#counters + COUNTER_BYTES * i;
-    copyBytes(place, ivSpan.address, COUNTER_BYTES);
+  /** Copies counter block `i` out of the guest's reach; true if `length` bytes carry beyond its last 32 bits. */
+  #carries(i: number, { segments, ivSpan }: Operation, length: number): boolean {
+    copyBytes(this.#counters + COUNTER_BYTES * i, segments.startOf(ivSpan), COUNTER_BYTES);
     const last = this.#counterBytes.getUint32(COUNTER_BYTES * i + 12);
-    return last + Math.ceil(length / COUNTER_BYTES) <= 2 ** 32 ? place : -1;
+    return last + Math.ceil(length / COUNTER_BYTES) > 2 ** 32;
+  }
+
+  /** Where job `i` finds its IV: with the guest, unless it is a counter that has been looked at. */
+  #setIv(i: number, job: number, { segments, ivSpan }: Operation, session: BurstSession): void {
+    if (session.counts) this.#manager.set(job + JOB_IV, this.#counters + COUNTER_BYTES * i);
+    else if (session.ivLenMin > 0) this.#manager.setPlace(job + JOB_IV, segments, ivSpan, 0);
   }
 
   /** Where the library leaves digest `i`: with the guest if all of it is wanted, in one piece. */
-  #digestPlace(i: number, result: Span, digestBytes: number): number {
-    if (result.address !== 0 && result.length === digestBytes) return result.address;
-    this.#unfinished[this.#unfinishedCount++] = i;
-    return this.#tags + TAG_BYTES_MAX * i;
+  #setDigestPlace(i: number, job: number, { segments, result }: Operation, digestBytes: number): void {
+    if (result.isContiguous && result.length === digestBytes) {
+      this.#manager.setPlace(job + JOB_TAG, segments, result, 0);
+    } else {
+      this.#manager.set(job + JOB_TAG, this.#tags + TAG_BYTES_MAX * i);
+      this.#unfinished[this.#unfinishedCount++] = i;
+    }
   }
 
   /** Executes what has been added, as far as it makes bursts, and forgets it. */
   run(): void {
     const metCount = this.#metCount;
-    let worthIt = 0;
-    for (let k = 0; k < metCount; k++) if (this.#met[k]!.decide()) worthIt++;
-    if (worthIt > 0) this.#runJobs(this.#takeAll());
-    for (let k = 0; k < metCount; k++) this.#met[k]!.clear();
-    this.#metCount = 0;
-    this.#count = 0;
+    let isAsBefore = true;
+    for (let k = 0; k < metCount; k++) if (!this.#met[k]!.decide()) isAsBefore = false;
+    if (!isAsBefore) this.#makeJobsAgain();
+    if (this.#jobCount > 0) this.#runJobs();
+    this.forget();
   }
 
-  /** Makes jobs of all operations that are worth it, which move together; returns how many. */
-  #takeAll(): number {
+  /** Forgets what has been added. */
+  forget(): void {
+    this.#bounce.drop(this.#operations);
+    for (let k = 0; k < this.#metCount; k++) this.#met[k]!.clear();
+    this.#metCount = 0;
+    this.#count = 0;
+    this.#jobCount = 0;
     this.#uncoveredCount = 0;
     this.#unfinishedCount = 0;
     this.#longCount = 0;
-    let taken = 0;
+  }
+
+  /** Some kind has become worth it, or is not any more. */
+  #makeJobsAgain(): void {
+    this.#bounce.drop(this.#operations);
+    this.#longCount = 0;
+    this.#jobCount = 0;
+    this.#uncoveredCount = 0;
+    this.#unfinishedCount = 0;
     for (let i = 0; i < this.#count; i++) {
-      let operation = this.#operations[i]!;
-      const session = this.#sessions[i]!;
-      if (!session.kind.isWorthIt) continue;
-      if (session.strays || !this.#take(taken, operation, session)) {
-        const standIn = this.#takeBounced(taken, operation, session);
-        if (standIn === null) continue;
-        operation = standIn;
-      }
-      if (this.#operations[taken] !== operation) this.#operations[taken] = operation;
-      if (taken !== i) this.#sessions[taken] = session;
-      taken++;
+      this.#operations[i]!.isExecuted = false;
+      if (this.#sessions[i]!.kind.isWorthIt) this.#makeJob(i);
     }
-    return taken;
   }
 
-  /** Makes job `i` of a stand-in for `operation` and returns it; null if there is none for bursts. */
-  #takeBounced(i: number, operation: Operation, session: BurstSession): Operation | null {
-    if (!session.kind.isWorthBouncing) return null;
-    const standIn = this.#bounce.offer(operation, session);
-    if (standIn === null || !this.#take(i, standIn, session)) return null;
-    this.#bounce.fetch();
-    return standIn;
-  }
-
-  #runJobs(count: number): void {
-    if (count === 0) return;
-    for (let k = 0; k < this.#uncoveredCount; k++) copyAround(this.#operations[this.#uncovered[k]!]!);
-    if (this.#manager.run(count) && this.#continue()) this.#finish();
-    else this.#fail(count);
+  #runJobs(): void {
+    for (let k = 0; k < this.#uncoveredCount; k++) copyAround(this.#operationOf(this.#uncovered[k]!));
+    if (this.#manager.run(this.#jobCount) && this.#continue()) this.#finish();
+    else this.#fail();
     this.#bounce.deliver();
   }
 
@@ -312,14 +355,15 @@ export class BurstRunner {
       this.#longCount = 0;
       for (let k = 0; k < count; k++) {
         const i = this.#long[k]!;
-        const { src, dst } = this.#operations[i]!;
-        const { bytesMax, ivLenMin, template } = this.#sessions[i]!;
+        const { segments, src, dst } = this.#operationOf(i);
+        const { bytesMax, ivLenMin, template } = this.#sessions[this.#jobs[i]!]!;
         const done = round * bytesMax;
         const rest = src.length - done;
         const job = manager.begin(k, template);
-        manager.set(job + JOB_SRC, src.address + done);
-        manager.set(job + JOB_DST, dst.address + done);
-        manager.set(job + JOB_IV, dst.address + done - ivLenMin);
+        this.#likenesses[k] = 0;
+        manager.setPlace(job + JOB_SRC, segments, src, done);
+        manager.setPlace(job + JOB_DST, segments, dst, done);
+        manager.setPlace(job + JOB_IV, segments, dst, done - ivLenMin);
         manager.setLength(job + JOB_CIPHER_LENGTH, Math.min(rest, bytesMax));
         if (rest > bytesMax) this.#long[this.#longCount++] = i;
       }
@@ -331,33 +375,51 @@ export class BurstRunner {
   /** Does what is left to do after jobs have been done. */
   #finish(): void {
     for (let k = 0; k < this.#unfinishedCount; k++) {
-      const i = this.#unfinished[k]!;
-      const operation = this.#operations[i]!;
-      if (this.#sessions[i]!.form === AEAD) this.#compareTag(i, operation);
-      else scatterFrom(operation.segments, this.#tagsU64[i]!, operation.result);
+      const job = this.#unfinished[k]!;
+      const operation = this.#operationOf(job);
+      if (this.#sessions[this.#jobs[job]!]!.form === AEAD) this.#compareTag(job, operation);
+      else scatterFrom(operation.segments, this.#tagsU64[job]!, operation.result);
     }
   }
 
+  #operationOf(job: number): Operation {
+    return this.#operations[this.#jobs[job]!]!;
+  }
+
   /** A manager that has lost a job is not to be trusted again, and nobody knows what it has done. */
-  #fail(count: number): void {
+  #fail(): void {
     this.#countMin = Infinity;
-    for (let i = 0; i < count; i++) {
-      const operation = this.#operations[i]!;
+    for (let job = 0; job < this.#jobCount; job++) {
+      const operation = this.#operationOf(job);
       operation.outcome = FAILED;
       operation.written = 0;
     }
   }
 
   #compareTag(i: number, operation: Operation): void {
-    const { src, dst, tagLen } = operation;
-    if (equalSecrets(this.#tags + TAG_BYTES_MAX * i, src.address + dst.length, tagLen)) return;
-    fillBytes(dst.address, 0, dst.length);
+    const { segments, src, dst, tagLen } = operation;
+    if (equalSecrets(this.#tags + TAG_BYTES_MAX * i, segments.startOf(src) + dst.length, tagLen)) return;
+    fillBytes(segments.startOf(dst), 0, dst.length);
     operation.outcome = TAG_MISMATCH;
     operation.written = 0;
   }
 }
 
-/** True if two spans, both in one piece, share bytes, unless they start at the same one. */
-function overlap(a: Span, b: Span): boolean {
-  return a.address !== b.address && a.address < b.address + b.length && b.address < a.address + a.length;
+/** True if a chain's lengths are those of a job. */
+function fitsChain(operation: Operation, session: BurstSession): boolean {
+  const { src, dst, ivSpan, ivLen, aad, result, cipherLen, hashLen } = operation;
+  if (!src.isContiguous || !dst.isContiguous || src.length > session.bytesMax || aad.length > 0) return false;
+  if (ivLen !== session.ivLenMin || !ivSpan.isContiguous) return false;
+  if (cipherLen === 0 || cipherLen % session.blockBytes !== 0 || hashLen === 0) return false;
+  return result.length > 0 && result.length <= session.digestBytes;
+}
+
+/** True if an AEAD operation's lengths, `length` of the message among them, are those of a job. */
+function fitsAead(operation: Operation, session: BurstSession, length: number): boolean {
+  const { src, dst, ivSpan, ivLen, aad, tagLen } = operation;
+  if (!src.isContiguous || !dst.isContiguous || !ivSpan.isContiguous) return false;
+  if (ivLen < session.ivLenMin || ivLen > session.ivLenMax) return false;
+  if (tagLen > 16 || (session.tagLens >>> tagLen & 1) === 0) return false;
+  if (aad.length > session.aadBytesMax || (aad.length > 0 && !aad.isContiguous)) return false;
+  return length > 0 && length <= session.bytesMax;
 }

@@ -7,13 +7,16 @@
  */
 import { libc } from "../../ffi/libc.ts";
 import { cleanseBytes } from "../memory/native.ts";
-import { OVERLAPPING, relate, SegmentTable, type Span } from "../memory/segments.ts";
+import { SegmentTable, type Span } from "../memory/segments.ts";
 import type { Mapping } from "../os/memory_map.ts";
 import { BURST_JOBS_MAX } from "./burst_manager.ts";
 import { AEAD, type BurstSession, CHAIN, DIGEST } from "./burst_session.ts";
 import { FAILED, Operation } from "./operation.ts";
 
 const { memcpy } = libc;
+
+/** The segment of the stand-ins' table that is all of private memory. */
+const PRIVATE = 0;
 
 /** Bytes of private memory for an isolate: what a batch has to read, and what it writes takes the place of that. */
 export const BOUNCE_BYTES = 1 << 20;
@@ -33,8 +36,9 @@ const NOWHERE = -1;
 class StandIn {
   /** The one for the burst: all of its spans are contiguous. It has no memory of its own, and no keys. */
   readonly operation: Operation;
-  /** The one that it stands in for. */
+  /** The one that it stands in for, and its number in the batch. */
   original: Operation;
+  index = 0;
   src = NOWHERE;
   dst = NOWHERE;
   aad = NOWHERE;
@@ -50,7 +54,7 @@ export class BurstBounce {
   readonly #address: number;
   readonly #u64: bigint;
   readonly #sizeBytes: number;
-  readonly #segments = new SegmentTable(SPANS * BURST_JOBS_MAX);
+  readonly #segments = new SegmentTable(1 + SPANS * BURST_JOBS_MAX);
   readonly #standIns: readonly StandIn[];
   /** Stand-ins that are in the burst, and the bytes that they use. */
   #count = 0;
@@ -63,25 +67,26 @@ export class BurstBounce {
     this.#address = address;
     this.#sizeBytes = sizeBytes;
     this.#u64 = BigInt(address);
+    this.#segments.add(address, sizeBytes);
     this.#standIns = Array.from({ length: BURST_JOBS_MAX }, () => new StandIn(this.#segments));
   }
 
   /**
-   * The stand-in for `operation`; null if there is no room for it. It is in the burst once it is {@linkcode fetch}ed;
+   * The stand-in for `operation`, number `index` of the batch; null if there is no room for it. It is in the burst once it is {@linkcode fetch}ed;
    * its source is not there before.
    */
-  offer(operation: Operation, session: BurstSession): Operation | null {
+  offer(index: number, operation: Operation, session: BurstSession): Operation | null {
     const { form, strays } = session;
     const { segments, src, dst, aad, result, ivSpan } = operation;
     // Spans that a form does not have are left from other requests.
     const hasDst = form !== DIGEST;
     const hasResult = form === DIGEST || form === CHAIN;
     if (src.length === 0 || (form === CHAIN && aad.length > 0)) return null;
-    const isApart = src.address !== 0 && (!hasDst || dst.address === 0 || relate(segments, src, dst) !== OVERLAPPING);
-    const movesSrc = strays || !isApart;
-    const movesDst = hasDst && dst.address === 0;
-    const movesAad = form === AEAD && aad.length > 0 && aad.address === 0;
-    const movesResult = hasResult && result.address === 0;
+    const overlaps = hasDst && src.isContiguous && dst.isContiguous && segments.overlap(src, dst);
+    const movesSrc = strays || overlaps || !src.isContiguous;
+    const movesDst = hasDst && !dst.isContiguous;
+    const movesAad = form === AEAD && aad.length > 0 && !aad.isContiguous;
+    const movesResult = hasResult && !result.isContiguous;
     const textBytes = Math.max(movesSrc ? src.length : 0, movesDst ? dst.length : 0);
     const aadPlace = this.#used + placeBytes(textBytes);
     const resultPlace = aadPlace + (movesAad ? placeBytes(aad.length) : 0);
@@ -89,35 +94,38 @@ export class BurstBounce {
     if (this.#end > this.#sizeBytes) return null;
     const standIn = this.#standIns[this.#count]!;
     if (standIn.original !== operation) standIn.original = operation;
+    standIn.index = index;
     standIn.src = movesSrc ? this.#used : NOWHERE;
     standIn.dst = movesDst ? this.#used : NOWHERE;
     standIn.aad = movesAad ? aadPlace : NOWHERE;
     standIn.result = movesResult ? resultPlace : NOWHERE;
     const stand = standIn.operation;
-    this.#segments.count = SPANS * this.#count;
-    this.#lay(stand.src, src, standIn.src);
-    if (hasDst) this.#lay(stand.dst, dst, standIn.dst);
-    if (hasResult) this.#lay(stand.result, result, standIn.result);
-    if (form === AEAD) this.#lay(stand.aad, aad, standIn.aad);
+    this.#segments.count = 1 + SPANS * this.#count;
+    this.#lay(stand.src, segments, src, standIn.src);
+    if (hasDst) this.#lay(stand.dst, segments, dst, standIn.dst);
+    if (hasResult) this.#lay(stand.result, segments, result, standIn.result);
+    if (form === AEAD) this.#lay(stand.aad, segments, aad, standIn.aad);
     else stand.aad.clear();
-    if (hasDst && ivSpan.address === 0) {
+    if (hasDst && !ivSpan.isContiguous) {
       operation.copyIv();
       this.#set(stand.ivSpan, operation.iv, ivSpan.length);
-    } else if (hasDst) this.#lay(stand.ivSpan, ivSpan, NOWHERE);
+    } else if (hasDst) this.#lay(stand.ivSpan, segments, ivSpan, NOWHERE);
     copyNumbers(stand, operation);
     return stand;
   }
 
-  /** Makes `span` what `original` is: where that has it, or, in one piece, at `place` of private memory. */
-  #lay(span: Span, original: Span, place: number): void {
-    this.#set(span, place === NOWHERE ? original.address : this.#address + place, original.length);
+  /** Makes `span` what `original`, of `segments`, is: where that has it, or, in one piece, at `place` of private memory. */
+  #lay(span: Span, segments: SegmentTable, original: Span, place: number): void {
+    const { length } = original;
+    if (place !== NOWHERE && length > 0) span.set(PRIVATE, place, length);
+    else this.#set(span, segments.startOf(original), length);
   }
 
   #set(span: Span, address: number, length: number): void {
     span.clear();
     if (length === 0) return;
     this.#segments.add(address, length);
-    span.set(this.#segments.count - 1, 0, length, address);
+    span.set(this.#segments.count - 1, 0, length);
   }
 
   /** Takes the last one offered in, and copies its source out of the guest's reach. */
@@ -139,6 +147,19 @@ export class BurstBounce {
       if (dst !== NOWHERE) this.#scatter(original.segments, original.dst, dst);
       if (result !== NOWHERE) this.#scatter(original.segments, original.result, result);
     }
+    this.#wipe();
+  }
+
+  /** Takes everything out of the burst again, whose jobs will not run, and puts originals back among `operations`. */
+  drop(operations: Operation[]): void {
+    for (let i = 0; i < this.#count; i++) {
+      const { original, index } = this.#standIns[i]!;
+      operations[index] = original;
+    }
+    this.#wipe();
+  }
+
+  #wipe(): void {
     if (this.#used > 0) cleanseBytes(this.#address, this.#used);
     this.#count = 0;
     this.#used = 0;

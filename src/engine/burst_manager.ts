@@ -16,6 +16,7 @@ import {
   submitBurstAddress,
 } from "../../ffi/ipsec_mb_bursts.ts";
 import { NativeArgs } from "../memory/native.ts";
+import type { SegmentTable, Span } from "../memory/segments.ts";
 import { type Mapping, mapSecret } from "../os/memory_map.ts";
 import { ipsecMbProblem } from "./ipsec_mb.ts";
 
@@ -121,10 +122,20 @@ export class BurstManager {
     return job;
   }
 
+  /** Where the words of job `i` are, which stays as it was made. */
+  again(i: number): number {
+    return i * JOB_WORDS;
+  }
+
   /** Sets the pointer or length at `word`. */
   set(word: number, value: number): void {
     this.#jobs[word] = value >>> 0;
     this.#jobs[word + 1] = (value * TWO_TO_MINUS_32) >>> 0;
+  }
+
+  /** Sets the pointer at `word` to byte `offset` of `span`, which is contiguous. */
+  setPlace(word: number, segments: SegmentTable, span: Span, offset: number): void {
+    segments.storeAddress(this.#jobs, word, span.segment, span.offset + offset);
   }
 
   /** Sets the distance at `word`, which may be negative, or the length below 2^32 there. */

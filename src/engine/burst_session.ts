@@ -43,6 +43,9 @@ export class BurstKind {
   #bytesMax = 0;
   /** What {@linkcode decide} has decided. */
   isWorthIt = false;
+  /** The same for those whose data has to go through private memory, and whether the batch has such. */
+  isWorthBouncing = false;
+  bounces = false;
 
   /** Worth it where there is work for so many lanes to the end, and so many bytes together; null: never. */
   constructor([lanesMin, bytesMin]: BurstThreshold, bounced: BurstThreshold | null) {
@@ -59,15 +62,13 @@ export class BurstKind {
     if (bytes > this.#bytesMax) this.#bytesMax = bytes;
   }
 
-  /** Decides whether the batch has enough of them. */
+  /** Decides whether the batch has enough of them; false if the one before was another case. */
   decide(): boolean {
     const bytes = this.#bytes;
-    return this.isWorthIt = bytes >= this.#lanesMin * this.#bytesMax && bytes >= this.#bytesMin;
-  }
-
-  /** Whether the batch has enough of them for those, too, whose data goes through private memory. */
-  get isWorthBouncing(): boolean {
-    return this.#bytes >= this.#bouncedLanesMin * this.#bytesMax && this.#bytes >= this.#bouncedBytesMin;
+    const { isWorthIt, isWorthBouncing } = this;
+    this.isWorthIt = bytes >= this.#lanesMin * this.#bytesMax && bytes >= this.#bytesMin;
+    this.isWorthBouncing = bytes >= this.#bouncedLanesMin * this.#bytesMax && bytes >= this.#bouncedBytesMin;
+    return this.isWorthIt === isWorthIt && (this.isWorthBouncing === isWorthBouncing || !this.bounces);
   }
 
   /** Begins the next batch. */
@@ -75,6 +76,7 @@ export class BurstKind {
     this.count = 0;
     this.#bytes = 0;
     this.#bytesMax = 0;
+    this.bounces = false;
   }
 }
 

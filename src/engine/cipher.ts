@@ -105,7 +105,7 @@ export class EvpCipher implements CipherTransform {
     const { segments } = operation;
     const relation = relate(segments, src, dst);
     let ok: boolean;
-    if (src.address !== 0 && dst.address !== 0 && relation !== OVERLAPPING) {
+    if (src.isContiguous && dst.isContiguous && relation !== OVERLAPPING) {
       ok = updateSegments(this.#context, segments, dst.segment, dst.offset, src.segment, src.offset, length);
     } else if (relation === OVERLAPPING || spec.cut === CUT_WHOLE) {
       ok = this.#runBounced(segments, src, dst);

@@ -119,8 +119,8 @@ abstract class StreamCipher implements CipherTransform {
     if (operation.ivLen !== this.#ivLen || length > this.#dataBytesMax) return false;
     if (length === 0) return true;
     operation.copyIv();
-    if (src.address !== 0 && dst.address !== 0 && relate(segments, src, dst) !== OVERLAPPING) {
-      this.crypt(iv, src.address, dst.address, length);
+    if (src.isContiguous && dst.isContiguous && relate(segments, src, dst) !== OVERLAPPING) {
+      this.crypt(iv, segments.startOf(src), segments.startOf(dst), length);
     } else {
       gather(segments, src, bounceAddress);
       this.crypt(iv, bounceAddress, bounceAddress, length);
@@ -240,8 +240,8 @@ abstract class WirelessMac implements DigestTransform {
   run(segments: SegmentTable, head: Span, body: Span): number {
     const length = head.length + body.length;
     if (length <= this.#ivBytes || length > this.#dataBytesMax) return 0;
-    if (head.length === 0 && body.address !== 0) {
-      this.digest(body.address, length);
+    if (head.length === 0 && body.isContiguous) {
+      this.digest(segments.startOf(body), length);
     } else {
       input.read(segments, head, body, 0, length, bounceAddress);
       this.digest(bounceAddress, length);

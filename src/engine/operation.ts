@@ -118,6 +118,9 @@ export class Operation {
   /** Chains: bytes between the destination and the digest that nobody writes. */
   gapLen = 0;
 
+  /** Operations with the same number, unless it is 0, differ in their data alone: see {@linkcode resemble}. */
+  likeness = 0;
+
   /** True once a burst has executed it. */
   isExecuted = false;
   /** DONE, FAILED, TAG_MISMATCH or UNSUPPORTED. */
@@ -139,6 +142,27 @@ export class Operation {
     this.#ivAddress = BigInt(this.iv);
     this.ownCipherKey = scratch + CIPHER_KEY_OFFSET;
     this.ownAuthKey = scratch + AUTH_KEY_OFFSET;
+  }
+
+  /** Makes this what `other` is, an operation of a session, except for the segments that its data lies in. */
+  resemble(other: Operation): void {
+    this.likeness = other.likeness;
+    this.parameters = other.parameters;
+    this.sessionSlot = other.sessionSlot;
+    this.sessionId = other.sessionId;
+    this.series = other.series;
+    this.ivLen = other.ivLen;
+    this.tagLen = other.tagLen;
+    this.cipherStart = other.cipherStart;
+    this.cipherLen = other.cipherLen;
+    this.hashStart = other.hashStart;
+    this.hashLen = other.hashLen;
+    this.gapLen = other.gapLen;
+    this.ivSpan.resemble(other.ivSpan);
+    this.src.resemble(other.src);
+    this.dst.resemble(other.dst);
+    this.aad.resemble(other.aad);
+    this.result.resemble(other.result);
   }
 
   /** Copies the IV out of the guest's reach, to {@linkcode iv}. */

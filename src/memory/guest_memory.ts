@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { HostView, NO_VIEW, viewBounds } from "./host_view.ts";
 import { DirtyLog, type DirtyLogLocation } from "./dirty_log.ts";
 import { fileSize, type Mapping, mapShared, sealAgainstShrinking, unmap } from "../os/memory_map.ts";
 
@@ -127,12 +128,15 @@ export class GuestMemory {
   readonly #windows: readonly Uint32Array[];
   /** Where writes are noted; null: nowhere. */
   readonly log: DirtyLog | null;
+  /** The view looked for last. */
+  view: HostView = NO_VIEW;
+  #views: HostView[];
 
   /**
-   * Writes are noted at `log`, if there is one. Throws {@linkcode GuestMemoryError} if there are too many regions or two
-   * of them overlap.
+   * Writes are noted at `log`, if there is one. Views of what is still there are taken over from the table `before`.
+   * Throws {@linkcode GuestMemoryError} if there are too many regions or two of them overlap.
    */
-  constructor(regions: readonly MemoryRegion[], log: DirtyLogLocation | null = null) {
+  constructor(regions: readonly MemoryRegion[], log: DirtyLogLocation | null = null, before?: GuestMemory) {
     this.log = log === null ? null : new DirtyLog(log);
     if (regions.length > REGIONS_MAX) {
       throw new GuestMemoryError(
@@ -154,6 +158,40 @@ export class GuestMemory {
     this.#windows = this.regions.flatMap(windowsOf);
     // Until the first address is looked up, all are elsewhere: this window ends before it begins.
     this.window[WINDOW_FIRST] = 1;
+    this.#views = before === undefined ? [] : before.#views.filter((view) => this.#isWhole(view));
+  }
+
+  /** True if `view` is what this table would make in its place. */
+  #isWhole({ address, bytes }: HostView): boolean {
+    const region = this.regions.find(({ hostAddress, sizeBytes }) =>
+      address >= hostAddress && address < hostAddress + sizeBytes
+    );
+    if (region === undefined) return false;
+    const bounds = viewBounds(address, region);
+    return bounds !== undefined && bounds.start === address && bounds.end === address + bytes.length;
+  }
+
+  /** Moves {@linkcode view} to where the host address `high`‖`low` is; false if that is nowhere. */
+  moveView(high: number, low: number): boolean {
+    const address = high * TWO_TO_32 + low;
+    for (let i = 0; i < this.#views.length; i++) {
+      const view = this.#views[i]!;
+      if (address < view.address || address >= view.address + view.bytes.length) continue;
+      this.view = view;
+      return true;
+    }
+    return this.#makeView(address);
+  }
+
+  #makeView(address: number): boolean {
+    for (const region of this.regions) {
+      if (address < region.hostAddress || address >= region.hostAddress + region.sizeBytes) continue;
+      const bounds = viewBounds(address, region);
+      if (bounds === undefined) return false;
+      this.#views.push(this.view = new HostView(bounds.start, bounds.end - bounds.start));
+      return true;
+    }
+    return false;
   }
 
   /** The region that holds guest address `address`, or undefined. */

@@ -5,6 +5,8 @@
  * @module
  */
 import { libc } from "../../ffi/libc.ts";
+import { VIEW_BYTES, VIEW_HIGH, VIEW_LOW } from "./host_view.ts";
+import type { GuestMemory } from "./guest_memory.ts";
 import { copyBytes } from "./native.ts";
 
 const { memcpy } = libc;
@@ -60,6 +62,48 @@ export class SegmentTable {
   addressOf(i: number): number {
     return this.#halves[2 * i + 1]! * TWO_TO_32 + this.#halves[2 * i]!;
   }
+
+  /** Stores the host address of byte `offset` of segment `i` as `words[at]`, its lower half, and the one behind. */
+  storeAddress(words: Uint32Array, at: number, i: number, offset: number): void {
+    const low = this.#halves[2 * i]!;
+    const sum = (low + offset) >>> 0;
+    words[at] = sum;
+    words[at + 1] = this.#halves[2 * i + 1]! + (sum < low ? 1 : 0);
+  }
+
+  /**
+   * Where `length` bytes from byte `offset` of segment `i` on are in the view of `memory`, moved there if need be; -1 if
+   * they are in none.
+   */
+  offsetInView(memory: GuestMemory, i: number, offset: number, length: number): number {
+    const segmentLow = this.#halves[2 * i]!;
+    const low = (segmentLow + offset) >>> 0;
+    const high = this.#halves[2 * i + 1]! + (low < segmentLow ? 1 : 0);
+    let { place } = memory.view;
+    for (let moved = false;; moved = true) {
+      const start = place[VIEW_LOW]!;
+      const at = (low - start) >>> 0;
+      const bytes = place[VIEW_BYTES]!;
+      if (high - (low < start ? 1 : 0) === place[VIEW_HIGH]! && at < bytes) return at + length <= bytes ? at : -1;
+      if (moved || !memory.moveView(high, low)) return -1;
+      place = memory.view.place;
+    }
+  }
+
+  /**
+   * True if two contiguous spans share bytes but do not start at the same one. Spans are shorter than 2^31, so most
+   * pairs are told apart by the lower halves of their addresses.
+   */
+  overlap(a: Span, b: Span): boolean {
+    const distance = ((this.#halves[2 * b.segment]! + b.offset) - (this.#halves[2 * a.segment]! + a.offset)) | 0;
+    if (distance === 0 || distance >= a.length || -distance >= b.length) return false;
+    return relate(this, a, b) === OVERLAPPING;
+  }
+
+  /** The host address of the first byte of `span` as a number; of no use for one that is empty. */
+  startOf(span: Span): number {
+    return this.addressOf(span.segment) + span.offset;
+  }
 }
 
 const TWO_TO_32 = 2 ** 32;
@@ -72,23 +116,30 @@ export class Span {
   offset = 0;
   /** Bytes. */
   length = 0;
-  /** The host address if all bytes are contiguous there, else 0. An empty span counts as scattered. */
-  address = 0;
+  /** True if all bytes are in that segment. An empty span counts as scattered. */
+  isContiguous = false;
 
   /** Makes this span empty. */
   clear(): void {
     this.segment = 0;
     this.offset = 0;
     this.length = 0;
-    this.address = 0;
+    this.isContiguous = false;
   }
 
-  /** Makes this span the contiguous `length` bytes of segment `segment`, all of it. */
-  set(segment: number, offset: number, length: number, address: number): void {
+  /** Makes this span as long as `other`, from the same offset on; in which segment is another matter. */
+  resemble(other: Span): void {
+    this.offset = other.offset;
+    this.length = other.length;
+    this.isContiguous = other.isContiguous;
+  }
+
+  /** Makes this span `length` bytes, at least one, of segment `segment` from `offset` on. */
+  set(segment: number, offset: number, length: number): void {
     this.segment = segment;
     this.offset = offset;
     this.length = length;
-    this.address = address;
+    this.isContiguous = true;
   }
 }
 
@@ -129,11 +180,11 @@ export class SegmentCursor {
     span.offset = offset;
     span.length = length;
     if (offset + length <= lengths[segment]!) {
-      span.address = this.#table.addressOf(segment) + offset;
+      span.isContiguous = true;
       this.#segment = segment;
       this.#offset = offset + length;
     } else {
-      span.address = 0;
+      span.isContiguous = false;
       let rest = length - (lengths[segment]! - offset);
       segment++;
       while (rest > lengths[segment]!) rest -= lengths[segment++]!;
@@ -151,10 +202,10 @@ export function sliceSpan(table: SegmentTable, part: Span, whole: Span, start: n
     return;
   }
   part.length = length;
-  if (whole.address !== 0) {
+  if (whole.isContiguous) {
     part.segment = whole.segment;
     part.offset = whole.offset + start;
-    part.address = whole.address + start;
+    part.isContiguous = true;
     return;
   }
   const lengths = table.length;
@@ -163,13 +214,13 @@ export function sliceSpan(table: SegmentTable, part: Span, whole: Span, start: n
   while (offset >= lengths[segment]!) offset -= lengths[segment++]!;
   part.segment = segment;
   part.offset = offset;
-  part.address = offset + length <= lengths[segment]! ? table.addressOf(segment) + offset : 0;
+  part.isContiguous = offset + length <= lengths[segment]!;
 }
 
 /** Copies the bytes of `span` to contiguous memory at `to`. */
 export function gather(table: SegmentTable, span: Span, to: number): void {
-  if (span.address !== 0) {
-    copyBytes(to, span.address, span.length);
+  if (span.isContiguous) {
+    copyBytes(to, table.startOf(span), span.length);
     return;
   }
   let segment = span.segment;
@@ -187,7 +238,7 @@ export function gather(table: SegmentTable, span: Span, to: number): void {
 
 /** {@linkcode gather} for the data path: private memory is given as an address that is kept, and an offset from it. */
 export function gatherTo(table: SegmentTable, span: Span, to: bigint, toOffset: number): void {
-  if (span.address === 0) {
+  if (!span.isContiguous) {
     if (span.length > 0) gather(table, span, Number(to) + toOffset);
     return;
   }
@@ -200,7 +251,7 @@ export function gatherTo(table: SegmentTable, span: Span, to: bigint, toOffset: 
 
 /** {@linkcode scatter} for the data path. */
 export function scatterFrom(table: SegmentTable, from: bigint, span: Span): void {
-  if (span.address === 0) {
+  if (!span.isContiguous) {
     if (span.length > 0) scatter(table, Number(from), span);
     return;
   }
@@ -213,8 +264,8 @@ export function scatterFrom(table: SegmentTable, from: bigint, span: Span): void
 
 /** Copies contiguous memory at `from` over the bytes of `span`. */
 export function scatter(table: SegmentTable, from: number, span: Span): void {
-  if (span.address !== 0) {
-    copyBytes(span.address, from, span.length);
+  if (span.isContiguous) {
+    copyBytes(table.startOf(span), from, span.length);
     return;
   }
   let segment = span.segment;
@@ -242,9 +293,11 @@ const PAIRS_MAX = 1024;
 
 /** Tells how `a` and `b`, both not empty, lie to each other. */
 export function relate(table: SegmentTable, a: Span, b: Span): number {
-  if (a.address !== 0 && b.address !== 0) {
-    if (a.address === b.address) return ALIASED;
-    return a.address + a.length <= b.address || b.address + b.length <= a.address ? DISJOINT : OVERLAPPING;
+  if (a.isContiguous && b.isContiguous) {
+    const startA = table.startOf(a);
+    const startB = table.startOf(b);
+    if (startA === startB) return ALIASED;
+    return startA + a.length <= startB || startB + b.length <= startA ? DISJOINT : OVERLAPPING;
   }
   return relateScattered(table, a, b);
 }

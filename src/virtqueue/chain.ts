@@ -6,7 +6,7 @@
  */
 import { libc } from "../../ffi/libc.ts";
 import {
-  type GuestMemory,
+  GuestMemory,
   WINDOW_BASE_HIGH,
   WINDOW_BASE_LOW,
   WINDOW_FIRST,
@@ -59,6 +59,8 @@ function listedFlags(word: number, index: number, entries: number): number {
   return (word >>> 16 & WRITE) | (index + 1 < entries ? NEXT : 0);
 }
 
+const NO_MEMORY = new GuestMemory([]);
+
 /** Flattened chains; chain `i` is described by element `i` of each array. */
 export class ChainBatch {
   /** The pieces of all chains, readable ones of a chain before its writable ones. */
@@ -80,6 +82,8 @@ export class ChainBatch {
   readonly unmapped: Uint8Array = new Uint8Array(BATCH_CHAINS_MAX);
   /** Bytes to tell in the used entry, set before completion. */
   readonly usedLen: Int32Array = new Int32Array(BATCH_CHAINS_MAX);
+  /** The memory that the segments lie in: set by who fetches. */
+  memory: GuestMemory = NO_MEMORY;
   /** Chains in the batch. */
   count = 0;
   /** Bytes of all chains so far. */
@@ -256,8 +260,15 @@ export class ChainBatch {
   /** Writes `value` to the last writable byte of chain `i`; false if it has none, or none in guest memory. */
   putLastByte(i: number, value: number): boolean {
     const last = this.end[i]! - 1;
-    const { u64, length } = this.segments;
-    if (last < this.firstWritable[i]! || this.segments.isUnmapped(last)) return false;
+    if (last < this.firstWritable[i]!) return false;
+    const { segments, memory } = this;
+    const { u64, length } = segments;
+    const at = segments.offsetInView(memory, last, length[last]! - 1, 1);
+    if (at >= 0) {
+      memory.view.bytes[at] = value;
+      return true;
+    }
+    if (segments.isUnmapped(last)) return false;
     memset(BigInt.asUintN(64, u64[last]! + BigInt((length[last]! - 1) >>> 0)), value, BigInt.asUintN(64, 1n));
     return true;
   }

@@ -153,7 +153,7 @@ class DataIsolate {
     switch (command.kind) {
       case "memory":
         for (const queue of this.#list) await queue.drain();
-        this.#memory = new GuestMemory(command.regions, command.log);
+        this.#memory = new GuestMemory(command.regions, command.log, this.#memory);
         for (const [index, queue] of this.#queues) if (!queue.tryMove(this.#memory)) this.#unwatch(index);
         return 0;
       case "start": {

@@ -84,16 +84,17 @@ Deno.test({
     const memory = mapAnonymous(4096);
     const bytes = new Uint8Array(memory.buffer);
     const bounce = new BurstBounce(memory);
-    const standIns = [first, second].map((operation) => {
-      const standIn = bounce.offer(operation, session)!;
+    const offsetOf = ({ segments, src }: Operation) => segments.startOf(src) - memory.address;
+    const standIns = [first, second].map((operation, i) => {
+      const standIn = bounce.offer(i, operation, session)!;
       bounce.fetch();
-      assert(standIn.src.address >= memory.address && standIn.src.address < memory.address + 4096);
-      assertEquals([standIn.src.address, standIn.src.length], [standIn.dst.address, 256]);
+      assert(offsetOf(standIn) >= 0 && offsetOf(standIn) <= 4096 - 256);
+      assertEquals([standIn.dst.offset, standIn.dst.length], [standIn.src.offset, 256]);
       return standIn;
     });
     assertEquals(bytes.filter((byte) => byte === SECRET).length, 512);
     // The job of the first has been done, that of the second has come to nothing.
-    bytes.fill(7, standIns[0]!.dst.address - memory.address, standIns[0]!.dst.address - memory.address + 256);
+    bytes.fill(7, offsetOf(standIns[0]!), offsetOf(standIns[0]!) + 256);
     Object.assign(standIns[0]!, { outcome: DONE, written: 256 });
     Object.assign(standIns[1]!, { outcome: FAILED, written: 0 });
     bounce.deliver();
@@ -104,6 +105,13 @@ Deno.test({
     assertEquals(messages.dst(0), new Uint8Array(256).fill(7));
     assertEquals(messages.dst(1), new Uint8Array(256).fill(UNWRITTEN));
     assert(bytes.every((byte) => byte === 0), "wiped");
+    // A burst that does not run leaves nothing either, and has its operations back.
+    const operations = [second, bounce.offer(1, first, session)!];
+    bounce.fetch();
+    assert(bytes.includes(SECRET));
+    bounce.drop(operations);
+    assert(operations[0] === second && operations[1] === first);
+    assert(bytes.every((byte) => byte === 0), "wiped again");
   },
 });
 

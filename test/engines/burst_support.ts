@@ -246,11 +246,11 @@ export class Layout {
     if (random(0, 9) !== 0 || dst.length < 2 || src.length < 2 || src.segment === dst.segment) return;
     const at = random(1, Math.min(src.length, dst.length) - 1);
     const { length } = dst;
-    if (random(0, 1) === 0 && src.address !== 0 && dst.address !== 0) {
-      this.segments.add(src.address + at, length);
-      dst.set(this.segments.count - 1, 0, length, src.address + at);
+    if (random(0, 1) === 0 && src.isContiguous && dst.isContiguous) {
+      this.segments.add(this.segments.startOf(src) + at, length);
+      dst.set(this.segments.count - 1, 0, length);
     } else {
-      const both = Object.assign(new Span(), src, { address: 0, length: src.length + length });
+      const both = Object.assign(new Span(), src, { isContiguous: false, length: src.length + length });
       sliceSpan(this.segments, dst, both, at, length);
     }
   }
@@ -258,7 +258,7 @@ export class Layout {
   /** True if some of the data of operation `i`, of `session`, is in pieces. */
   isScattered(i: number, { ivLen, parameters: { kind } }: Session): boolean {
     const { src, dst, ivSpan } = this.operations[i]!;
-    const pieced = (span: Span) => span.length > 0 && span.address === 0;
+    const pieced = (span: Span) => span.length > 0 && !span.isContiguous;
     return pieced(src) || (kind !== KIND_HASH && kind !== KIND_MAC && (pieced(dst) || (ivLen > 0 && pieced(ivSpan))));
   }
 

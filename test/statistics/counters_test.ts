@@ -40,7 +40,7 @@ function operations(
   return createOperations(new SegmentTable(1), made.length).map((operation, i) => {
     const { series, source, written, burst = false } = made[i]!;
     operation.series = series;
-    operation.src.set(0, 0, source, 1);
+    operation.src.set(0, 0, source);
     operation.written = written;
     operation.isExecuted = burst;
     return operation;

@@ -97,7 +97,7 @@ function silence(outcome: unknown): void {
 
 /** True if `a` and `b` can be worked on where they are: contiguous, and the same or apart. */
 function areDirect(segments: SegmentTable, a: Span, b: Span): boolean {
-  return a.address !== 0 && b.address !== 0 && relate(segments, a, b) !== OVERLAPPING;
+  return a.isContiguous && b.isContiguous && relate(segments, a, b) !== OVERLAPPING;
 }
 
 /** A cipher of an engine module. */
@@ -126,7 +126,7 @@ export class ModuleCipher implements CipherTransform {
     if (length === 0) return true;
     gatherTo(segments, ivSpan, IV_U64, 0);
     if (this.#row.direct === true && areDirect(segments, src, dst)) {
-      return this.#call(directRequest, src.address, dst.address, length, ivLen);
+      return this.#call(directRequest, segments.startOf(src), segments.startOf(dst), length, ivLen);
     }
     gather(segments, src, bounceAddress);
     const request = this.#row.direct === true ? directRequest : privateRequest;
@@ -168,13 +168,13 @@ export class ModuleDigest implements DigestTransform {
     const length = head.length + body.length;
     const digestLen = this.digestBytes === 0 ? resultLen : this.digestBytes;
     if (length > DATA_BYTES_MAX || digestLen > DATA_BYTES_MAX) return 0;
-    const isDirect = this.#direct && head.length === 0 && body.address !== 0;
+    const isDirect = this.#direct && head.length === 0 && body.isContiguous;
     if (!isDirect) {
       gather(segments, head, bounceAddress);
       gather(segments, body, bounceAddress + head.length);
     }
     const request = this.#direct ? directRequest : privateDigest;
-    request.set(isDirect ? body.address : bounceAddress, length, bounceAadAddress, digestLen);
+    request.set(isDirect ? segments.startOf(body) : bounceAddress, length, bounceAadAddress, digestLen);
     const ok = this.#guarded.run(request) === "done";
     if (!isDirect) wipeBounce(length);
     return ok ? bounceAadAddress : 0;
@@ -215,11 +215,12 @@ export class ModuleAead implements AeadTransform {
     const isDirect = direct === true && text.length > 0 && areDirect(segments, text, result);
     const { length } = text;
     if (!isDirect) gather(segments, text, bounceAddress);
-    const isAadDirect = direct === true && aad.address !== 0;
+    const isAadDirect = direct === true && aad.isContiguous;
     if (!isAadDirect) gather(segments, aad, bounceAadAddress);
-    request.set(isDirect ? text.address : bounceAddress, length, isDirect ? result.address : bounceAddress, length);
+    if (isDirect) request.set(segments.startOf(text), length, segments.startOf(result), length);
+    else request.set(bounceAddress, length, bounceAddress, length);
     request.iv.set(ivAddress, ivLen);
-    request.aad.set(isAadDirect ? aad.address : bounceAadAddress, aad.length);
+    request.aad.set(isAadDirect ? segments.startOf(aad) : bounceAadAddress, aad.length);
     request.tag.set(tagAddress, tagLen);
     const outcome = outcomeOf(this.#guarded.run(request), this.#encrypt);
     if (outcome === DONE) {

@@ -1,0 +1,192 @@
+/**
+ * A request like the one before it is not decoded again. Batches of requests that differ in a word of their header, in
+ * how they are cut, in their session or in nothing have to be answered as each of them is when it comes alone.
+ */
+import { assert, assertEquals } from "@std/assert";
+import { DataPath } from "../../src/device/data_queue.ts";
+import { servicesOf } from "../../src/device/config.ts";
+import { Dialect } from "../../src/device/dialect.ts";
+import { QueueServer } from "../../src/device/queue_server.ts";
+import { SessionTable } from "../../src/device/sessions.ts";
+import type { EncodedRequest } from "../../src/driver/fields.ts";
+import { DriverMemory } from "../../src/driver/guest_memory.ts";
+import { place, type Split } from "../../src/driver/layout.ts";
+import { type AeadRequest, type DataRequest, encodeData, type RequestMode } from "../../src/driver/requests.ts";
+import { SplitQueue } from "../../src/driver/split_queue.ts";
+import { loadCatalogue } from "../../src/engine/algorithms.ts";
+import { setBurstPolicy } from "../../src/engine/burst_policy.ts";
+import { ENGINES } from "../../src/engine/engines.ts";
+import { GuestMemory } from "../../src/memory/guest_memory.ts";
+import { createEventFd } from "../../src/os/event_fd.ts";
+import { OP_DECRYPT } from "../../src/wire/virtio_crypto.ts";
+import { FORCED, type Random, randomFrom } from "../engines/burst_support.ts";
+import { sessionRecord } from "../../bench/support/engine_variant.ts";
+import { type Workload, WORKLOADS } from "../../bench/support/workloads.ts";
+
+loadCatalogue(ENGINES);
+
+const BATCH = 24;
+const BATCHES = 60;
+const HEADER_WORDS = 18;
+const SIZE_BYTES = 256;
+
+interface Answer {
+  readonly usedLen: number;
+  readonly written: string;
+}
+
+/** A ring with a data path behind it, in one isolate. */
+class Ring {
+  readonly table = new SessionTable(64);
+  readonly #memory = new DriverMemory([{ guestAddress: 0, sizeBytes: 16 << 20 }]);
+  readonly #queue: SplitQueue;
+  readonly #server: QueueServer;
+
+  constructor(mux: boolean) {
+    this.#queue = new SplitQueue(this.#memory, {
+      size: 1024,
+      kickFd: createEventFd(),
+      callFd: createEventFd(),
+      indirect: true,
+      eventIdx: true,
+    });
+    const dialect = new Dialect(servicesOf(loadCatalogue()), "off");
+    if (mux) dialect.set(1n);
+    this.#server = new QueueServer("the queue", new DataPath(this.table, dialect), (message) => {
+      throw new Error(message);
+    });
+    const regions = this.#memory.regions.map((region) => ({ ...region, userAddress: region.hostAddress }));
+    const { size, descAddress, driverAddress, deviceAddress, initialBase: base } = this.#queue;
+    const noFds = { kickFd: -1, callFd: -1, errFd: -1 };
+    this.#server.start(
+      { index: 0, size, descAddress, driverAddress, deviceAddress, base, ...noFds },
+      new GuestMemory(regions),
+      { known: true, eventIdx: true, packed: false },
+    );
+    this.#queue.disableCalls();
+  }
+
+  /** Has all `requests` answered in one batch. */
+  ask(requests: readonly { readonly request: EncodedRequest; readonly split: Split }[]): Answer[] {
+    const placements = requests.map(({ request, split }, i) => place(this.#memory, request, { split, seed: i }));
+    for (const [i, { readable, writable }] of placements.entries()) {
+      assert(this.#queue.add(readable, writable, i) >= 0);
+    }
+    while (this.#server.poll() > 0);
+    const answers: Answer[] = new Array(requests.length);
+    for (let token = this.#queue.pollOne(); token >= 0; token = this.#queue.pollOne()) {
+      const names = requests[token]!.request.writable.map(({ name }) => name);
+      const written = names.map((name) => placements[token]!.read(name).toHex()).join(" ");
+      answers[token] = { usedLen: this.#queue.usedLen, written };
+    }
+    for (const placement of placements) {
+      placement.verify();
+      placement.release();
+    }
+    return answers;
+  }
+}
+
+/** A copy of `request` with another word in its header or parameters. */
+function changed(request: EncodedRequest, random: Random): EncodedRequest {
+  let word = random(0, HEADER_WORDS - 1);
+  const value = [0, 1, 16, 2 ** 32 - 1, random(0, 300)][random(0, 4)]!;
+  const readable = request.readable.map(({ name, bytes }) => {
+    const words = bytes.length >>> 2;
+    if (name !== "header" && name !== "para") return { name, bytes };
+    const copy = bytes.slice();
+    if (word >= 0 && word < words) new DataView(copy.buffer).setUint32(4 * word, value, true);
+    word -= words;
+    return { name, bytes: copy };
+  });
+  return { ...request, readable };
+}
+
+/** `request`, and others of its session with as many buffers. */
+function variants(request: DataRequest): DataRequest[] {
+  const aad = request.src.slice(0, 20);
+  if (request.service === "aead") return [request, { ...request, aad }, { ...request, tagLen: 12 }];
+  if (request.service !== "chain") return [request];
+  const longer = { ...request, claims: { dstDataLen: SIZE_BYTES + 32 }, dstBytes: SIZE_BYTES + 32 };
+  const part = { cipherStartSrcOffset: 16, lenToCipher: 64, hashStartSrcOffset: 8, lenToHash: 100 };
+  return [request, { ...request, ...part }, { ...request, aad }, { ...request, hashResultLen: 12 }, longer];
+}
+
+/** Sealed data to be opened, of which one is genuine. */
+function opening(ring: Ring, mode: RequestMode): EncodedRequest[] {
+  const { session, request } = WORKLOADS.find(({ name }) => name === "AES-128-GCM")!;
+  const seal = request(ring.table.create(sessionRecord(session)), SIZE_BYTES) as AeadRequest;
+  const sealed = ring.ask([{ request: encodeData(seal, mode), split: "fields" }])[0]!.written.split(" ")[0]!;
+  const src = Uint8Array.fromHex(sealed);
+  const sessionId = ring.table.create(Object.assign(sessionRecord(session), { encrypt: false }));
+  const open: AeadRequest = { ...seal, op: OP_DECRYPT, sessionId, src };
+  return [open, { ...open, src: src.map((byte, i) => i === 0 ? byte ^ 1 : byte) }].map((each) =>
+    encodeData(each, mode)
+  );
+}
+
+/** `request` with the border between its last two readable buffers elsewhere. */
+function recut(request: EncodedRequest): EncodedRequest {
+  const [before, last] = request.readable.slice(-2);
+  const bytes = new Uint8Array([...before!.bytes, ...last!.bytes]);
+  const border = before!.bytes.length + 16;
+  const again = [{ ...before!, bytes: bytes.slice(0, border) }, { ...last!, bytes: bytes.slice(border) }];
+  return { ...request, readable: [...request.readable.slice(0, -2), ...again] };
+}
+
+/** `request` with its first writable buffer among the readable ones. */
+function turned(request: EncodedRequest): EncodedRequest {
+  const [first, ...others] = request.writable;
+  return {
+    readable: [...request.readable, { name: "turned", bytes: new Uint8Array(first!.sizeBytes) }],
+    writable: others,
+  };
+}
+
+function compareBatches(mode: RequestMode, seed: number): { alike: number } {
+  const random = randomFrom(seed);
+  const ring = new Ring(mode === "mux");
+  const requests = WORKLOADS.filter(({ session }) => session.service !== "akcipher").flatMap((workload: Workload) => {
+    const id = ring.table.create(sessionRecord(workload.session));
+    return variants(workload.request(id, SIZE_BYTES) as DataRequest).map((request) => encodeData(request, mode));
+  });
+  requests.push(...opening(ring, mode));
+  const nonsense = {
+    request: { readable: [{ name: "header", bytes: new Uint8Array(8) }], writable: requests[0]!.writable },
+    split: "fields" as const,
+  };
+  let alike = 0;
+  for (let batch = 0; batch < BATCHES; batch++) {
+    let last = { request: requests[random(0, requests.length - 1)]!, split: "fields" as Split };
+    const asked = Array.from({ length: BATCH }, () => {
+      const what = random(0, 9);
+      if (what < 6) alike++;
+      else if (what === 6) last = { ...last, request: requests[random(0, requests.length - 1)]! };
+      else if (what === 7) last = { ...last, split: (["one", "fields", "random", "linux"] as const)[random(0, 3)]! };
+      else return { ...last, request: [changed, changed, recut, turned][random(0, 3)]!(last.request, random) };
+      return last;
+    });
+    const together = ring.ask(asked);
+    for (const [i, each] of asked.entries()) {
+      // What comes between is like nothing.
+      ring.ask([nonsense]);
+      assertEquals(together[i], ring.ask([each])[0], `seed ${seed}, batch ${batch}, request ${i}`);
+    }
+  }
+  return { alike };
+}
+
+for (const mode of ["fixed", "mux"] as const) {
+  for (const policy of [undefined, FORCED]) {
+    const name = `requests like the one before are answered as alone (${mode}${policy ? ", in bursts" : ""})`;
+    Deno.test(name, () => {
+      setBurstPolicy(policy);
+      try {
+        const { alike } = compareBatches(mode, 7);
+        assert(alike > BATCHES);
+      } finally {
+        setBurstPolicy();
+      }
+    });
+  }
+}
