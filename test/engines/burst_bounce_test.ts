@@ -24,7 +24,7 @@ if (ignore) console.warn("SKIPPED: libIPSec_MB does no bursts here");
 const SECRET = 0x5a;
 const UNWRITTEN = 0xee;
 
-/** Messages of AES-128-CBC, encrypted, whose source and destination are in two pieces each. */
+/** Messages of AES-128-CBC, encrypted, all alike, whose source and destination are in two pieces each, or in one. */
 class Messages {
   readonly prepared: Prepared;
   readonly operations: Operation[];
@@ -36,7 +36,7 @@ class Messages {
   readonly #sizeBytes: number;
   #next = 64;
 
-  constructor(engine: Engine, count: number, sizeBytes: number) {
+  constructor(engine: Engine, count: number, sizeBytes: number, pieces = 2) {
     const { address, buffer } = mapAnonymous(count * (2 * sizeBytes + 256) + 4096);
     this.#address = address;
     this.#memory = new Uint8Array(buffer);
@@ -50,18 +50,19 @@ class Messages {
     for (const [i, operation] of this.operations.entries()) {
       operation.parameters = parameters;
       operation.ivLen = 16;
-      this.#put(operation.ivSpan, 16, i);
-      this.#put(operation.src, sizeBytes, SECRET);
+      this.#put(operation.ivSpan, 16, i, 1);
+      this.#put(operation.src, sizeBytes, SECRET, pieces);
       this.#dst.push(this.#next);
-      this.#put(operation.dst, sizeBytes, UNWRITTEN);
+      this.#put(operation.dst, sizeBytes, UNWRITTEN, pieces);
     }
   }
 
-  #put(span: Span, length: number, content: number): void {
+  #put(span: Span, length: number, content: number, pieces: number): void {
     const first = this.#segments.count;
     this.#memory.fill(content, this.#next, this.#next + length);
-    for (let at = 0; at < length; at += 16 * Math.ceil(length / 32)) {
-      this.#segments.add(this.#address + this.#next + at, Math.min(16 * Math.ceil(length / 32), length - at));
+    const most = 16 * Math.ceil(length / 16 / pieces);
+    for (let at = 0; at < length; at += most) {
+      this.#segments.add(this.#address + this.#next + at, Math.min(most, length - at));
     }
     this.#cursor.start(first, length);
     this.#cursor.take(span, length);
@@ -70,7 +71,7 @@ class Messages {
 
   /** What is in the destination of message `i`. */
   dst(i: number): Uint8Array {
-    return this.#memory.slice(this.#dst[i], this.#dst[i]! + this.#sizeBytes);
+    return this.#memory.subarray(this.#dst[i], this.#dst[i]! + this.#sizeBytes);
   }
 }
 
@@ -157,5 +158,45 @@ Deno.test({
       return operations.filter(({ isExecuted }) => isExecuted).length;
     };
     assertEquals([executed(5, 1024), executed(6, 480), executed(6, 512)], [0, 0, 6]);
+  },
+});
+
+Deno.test({
+  name: "jobs of like operations are not taken for those of others that bounced or were long in between",
+  ignore,
+  fn: () => {
+    const engine = burstingEngine();
+    const shapes: [sizeBytes: number, pieces: number][] = [[512, 1], [512, 2], [200000, 1], [70000, 2], [64, 1], [
+      256,
+      2,
+    ]];
+    const expected = shapes.map(([sizeBytes, pieces]) => {
+      const messages = new Messages(engine, 4, sizeBytes, pieces);
+      for (const operation of messages.operations) engine.execute(operation, messages.prepared);
+      return messages;
+    });
+    const kinds = shapes.map(([sizeBytes, pieces]) => new Messages(engine, 4, sizeBytes, pieces));
+    for (const [kind, { operations }] of kinds.entries()) {
+      for (const operation of operations) operation.likeness = kind + 1;
+    }
+    // Each follows each, itself too.
+    const orders = shapes.flatMap((_, a) => shapes.flatMap((_, b) => [[a], [b], a === b ? [a] : [a, b]]));
+    for (const order of orders) {
+      for (const kind of order) {
+        const { operations, prepared } = kinds[kind]!;
+        for (const [i, operation] of operations.entries()) {
+          operation.isExecuted = false;
+          kinds[kind]!.dst(i).fill(UNWRITTEN);
+          engine.bursts!.add(operation, prepared.burst!);
+        }
+      }
+      engine.bursts!.run();
+      for (const kind of order) {
+        for (const [i, { isExecuted, outcome }] of kinds[kind]!.operations.entries()) {
+          assertEquals([isExecuted, outcome], [true, DONE]);
+          assertEquals(kinds[kind]!.dst(i), expected[kind]!.dst(i), `message ${i} of kind ${kind} among ${order}`);
+        }
+      }
+    }
   },
 });
