@@ -72,8 +72,8 @@ export class BurstBounce {
   }
 
   /**
-   * The stand-in for `operation`, number `index` of the batch; null if there is no room for it. It is in the burst once it is {@linkcode fetch}ed;
-   * its source is not there before.
+   * The stand-in for `operation`, number `index` of the batch; null if there is no room for it. Its source is not there,
+   * and it is not in the burst, before {@linkcode fetch}.
    */
   offer(index: number, operation: Operation, session: BurstSession): Operation | null {
     const { form, strays } = session;
