@@ -71,6 +71,7 @@ export const DATA_PATH: Readonly<Record<string, Readonly<Record<string, string>>
     prepare: "runs for a session's first request in an isolate",
     "#kindOf": "runs for a session's first request in an isolate",
   },
+  "src/engine/burst_bounce.ts": {},
   "src/engine/burst_manager.ts": { createManager: "runs once for an isolate" },
   "src/device/jobs.ts": {
     post: "keeps where the result goes; what follows takes microseconds at the least",

@@ -36,6 +36,8 @@ export interface RigOptions {
   readonly packed?: boolean;
   /** Chains in tables; in the ring if not given. */
   readonly indirect?: boolean;
+  /** Descriptors of source and destination each; 1 if not given. */
+  readonly pieces?: number;
   /** The libraries that may be used; OpenSSL alone if not given. */
   readonly engines?: readonly EngineName[];
 }
@@ -56,7 +58,7 @@ export class RingRig implements Variant {
 
   /** Sets up both sides and a session. */
   constructor(options: RigOptions) {
-    const { sizeBytes, depth = 64, workload = AES_128_CBC, packed = false, indirect = false } = options;
+    const { sizeBytes, depth = 64, workload = AES_128_CBC, packed = false, indirect = false, pieces = 1 } = options;
     this.name = `${packed ? "packed" : "split"}, ${indirect ? "indirect" : "direct"}, depth ${depth}`;
     const memory = new DriverMemory([{ guestAddress: 0, sizeBytes: 64 << 20 }]);
     const queue = this.#queue = makeQueue(memory, packed, indirect);
@@ -86,7 +88,7 @@ export class RingRig implements Variant {
       { known: true, eventIdx: true, packed },
     );
     const request = encodeData(workload.request(id, sizeBytes), "fixed");
-    for (let i = 0; i < depth; i++) this.#chains.push(prepareChain(memory, queue, request, i));
+    for (let i = 0; i < depth; i++) this.#chains.push(prepareChain(memory, queue, request, i, pieces));
     queue.disableCalls();
     this.measure(depth);
     checkStatuses(this.#chains);

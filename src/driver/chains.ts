@@ -7,7 +7,7 @@
  */
 import { DriverError } from "./errors.ts";
 import type { EncodedRequest } from "./fields.ts";
-import type { Block, DriverMemory } from "./guest_memory.ts";
+import type { Block, DriverMemory, Segment } from "./guest_memory.ts";
 import type { DriverQueue } from "./queue.ts";
 
 /** A request in guest memory, prepared on a queue. */
@@ -29,21 +29,40 @@ function lead(request: EncodedRequest): Uint8Array {
   return bytes;
 }
 
-/** Lays out `request` and prepares it on `queue`, to come back as `token`. Throws {@linkcode DriverError}. */
-export function prepareChain(memory: DriverMemory, queue: DriverQueue, request: EncodedRequest, token: number): Chain {
+/** What descriptors say of a block: source and destination are cut into `pieces` pieces, about equally long. */
+function cut(name: string, { guestAddress, sizeBytes }: Block, pieces: number): Segment[] {
+  const length = name === "src" || name === "dst" ? Math.ceil(sizeBytes / pieces) : sizeBytes;
+  const segments: Segment[] = [];
+  for (let at = 0; at < sizeBytes; at += length) {
+    segments.push({ guestAddress: guestAddress + at, sizeBytes: Math.min(length, sizeBytes - at) });
+  }
+  return segments;
+}
+
+/**
+ * Lays out `request` and prepares it on `queue`, to come back as `token`; source and destination have `pieces`
+ * descriptors each. Throws {@linkcode DriverError}.
+ */
+export function prepareChain(
+  memory: DriverMemory,
+  queue: DriverQueue,
+  request: EncodedRequest,
+  token: number,
+  pieces = 1,
+): Chain {
   const blocks = new Map<string, Block>();
-  const put = (name: string, bytes: Uint8Array): Block => {
+  const put = (name: string, bytes: Uint8Array): Segment[] => {
     const block = memory.alloc(bytes.length);
     block.bytes.set(bytes);
     blocks.set(name, block);
-    return block;
+    return cut(name, block, pieces);
   };
-  const readable = [put("header", lead(request))];
+  const readable = put("header", lead(request));
   for (const { name, bytes } of request.readable) {
-    if (name !== "header" && name !== "para" && bytes.length > 0) readable.push(put(name, bytes));
+    if (name !== "header" && name !== "para" && bytes.length > 0) readable.push(...put(name, bytes));
   }
   const writable = request.writable.filter(({ sizeBytes }) => sizeBytes > 0)
-    .map(({ name, sizeBytes }) => put(name, new Uint8Array(sizeBytes)));
+    .flatMap(({ name, sizeBytes }) => put(name, new Uint8Array(sizeBytes)));
   const handle = queue.prepare(readable, writable, token);
   if (handle < 0) throw new DriverError(`a queue of ${queue.size} has no room for ${token + 1} chains`);
   return { handle, blocks };

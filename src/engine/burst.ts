@@ -1,13 +1,14 @@
 /**
  * Execution in bursts: much of what is served is serial inside a message, or takes longer to start than to do, so
- * libIPSec_MB is handed the messages of a batch together. Takes operations whose data is contiguous, from the counts
- * and sizes on at which that is faster; all others are left for the engine to execute one by one.
+ * libIPSec_MB is handed the messages of a batch together. Takes operations from the counts and sizes on at which that is
+ * faster; all others are left for the engine to execute one by one.
  *
  * @module
  */
 import { copyBytes, fillBytes } from "../memory/native.ts";
 import { scatterFrom } from "../memory/segments.ts";
 import { mapSecret } from "../os/memory_map.ts";
+import { BOUNCE_BYTES, BurstBounce } from "./burst_bounce.ts";
 import {
   BURST_JOBS_MAX,
   type BurstManager,
@@ -22,7 +23,7 @@ import {
   JOB_TAG,
   JOB_TAG_BYTES,
 } from "./burst_manager.ts";
-import type { BurstPolicy } from "./burst_policy.ts";
+import { BOUNCED, type BurstPolicy } from "./burst_policy.ts";
 import { AEAD, BurstKind, type BurstSession, CHAIN, CIPHER, makeBurstSession } from "./burst_session.ts";
 import { copyAround } from "./chain.ts";
 import { equalSecrets } from "./openssl.ts";
@@ -62,6 +63,11 @@ export class BurstRunner {
   #uncoveredCount = 0;
   readonly #unfinished = new Uint8Array(BURST_JOBS_MAX);
   #unfinishedCount = 0;
+  /** Jobs of messages that are longer than the library counts: the first piece of them. */
+  readonly #long = new Uint8Array(BURST_JOBS_MAX);
+  #longCount = 0;
+  /** What stands in for operations whose data is not contiguous. */
+  readonly #bounce = new BurstBounce(mapSecret(BOUNCE_BYTES));
   readonly #counters: number;
   readonly #counterBytes: DataView;
   /** The lowest thresholds of all sessions so far: a smaller batch has nothing for bursts. */
@@ -87,19 +93,21 @@ export class BurstRunner {
     return makeBurstSession(
       parameters,
       this.#manager,
-      (name, parts, returnsData) => this.#kindOf(name, parts, returnsData),
+      (name, parts, returnsData, strays) => this.#kindOf(name, parts, returnsData, strays),
     );
   }
 
-  #kindOf(name: string, parts: readonly string[], returnsData: boolean): BurstKind | null {
+  #kindOf(name: string, parts: readonly string[], returnsData: boolean, strays: boolean): BurstKind | null {
     let kind = this.#kinds.get(name);
     if (kind === undefined) {
-      const threshold = this.#policy(name, parts);
+      // The library cannot be given any message of a kind that strays where the guest has it.
+      const bounced = this.#policy(name + BOUNCED, parts.map((part) => part + BOUNCED));
+      const threshold = strays ? bounced : this.#policy(name, parts);
       if (threshold === null) return null;
       this.#countMin = Math.min(this.#countMin, threshold[0]);
       // A batch counts what is written, too.
       this.#bytesMin = Math.min(this.#bytesMin, returnsData ? 2 * threshold[1] : threshold[1]);
-      this.#kinds.set(name, kind = new BurstKind(threshold));
+      this.#kinds.set(name, kind = new BurstKind(threshold, bounced));
     }
     return kind;
   }
@@ -128,12 +136,27 @@ export class BurstRunner {
   #makeJob(i: number): void {
     const job = this.#jobCount;
     const operation = this.#operations[i]!;
+    const session = this.#sessions[i]!;
     const { likeness } = operation;
     const isKnown = likeness !== 0 && this.#likenesses[job] === likeness;
-    if (!this.#take(job, operation, this.#sessions[i]!, isKnown)) return;
-    if (!isKnown) this.#know(job, likeness);
+    if (session.strays || !this.#take(job, operation, session, isKnown)) {
+      if (!this.#takeBounced(job, i)) return;
+    } else if (!isKnown) this.#know(job, likeness);
     this.#jobs[job] = i;
     this.#jobCount = job + 1;
+  }
+
+  /** Makes job `job` of a stand-in for what has been added as number `i`; false if there is none for bursts. */
+  #takeBounced(job: number, i: number): boolean {
+    const session = this.#sessions[i]!;
+    session.kind.bounces = true;
+    if (!session.kind.isWorthBouncing) return false;
+    const standIn = this.#bounce.offer(i, this.#operations[i]!, session);
+    if (standIn === null || !this.#take(job, standIn, session, false)) return false;
+    this.#bounce.fetch();
+    this.#operations[i] = standIn;
+    this.#know(job, 0);
+    return true;
   }
 
   #know(job: number, likeness: number): void {
@@ -171,9 +194,12 @@ export class BurstRunner {
   #fillCipher(i: number, operation: Operation, session: BurstSession, isKnown: boolean): boolean {
     const { segments, src, dst, ivSpan } = operation;
     const { length } = src;
+    const { bytesMax } = session;
+    const isLong = length > bytesMax;
     if (!isKnown) {
-      const { ivLenMin, blockBytes, bytesMax } = session;
-      if (!src.isContiguous || !dst.isContiguous || length > bytesMax || length % blockBytes !== 0) return false;
+      const { ivLenMin, blockBytes } = session;
+      if (!src.isContiguous || !dst.isContiguous || length % blockBytes !== 0) return false;
+      if (isLong && !session.continues) return false;
       if (operation.ivLen !== ivLenMin || (ivLenMin !== 0 && !ivSpan.isContiguous)) return false;
     }
     if (segments.overlap(src, dst)) return false;
@@ -183,7 +209,8 @@ export class BurstRunner {
     manager.setPlace(job + JOB_SRC, segments, src, 0);
     manager.setPlace(job + JOB_DST, segments, dst, 0);
     this.#setIv(i, job, operation, session);
-    if (!isKnown) manager.setLength(job + JOB_CIPHER_LENGTH, session.cipherUnit * length);
+    if (!isKnown) manager.setLength(job + JOB_CIPHER_LENGTH, session.cipherUnit * (isLong ? bytesMax : length));
+    if (isLong) this.#long[this.#longCount++] = i;
     return true;
   }
 
@@ -287,16 +314,20 @@ export class BurstRunner {
 
   /** Forgets what has been added. */
   forget(): void {
+    this.#bounce.drop(this.#operations);
     for (let k = 0; k < this.#metCount; k++) this.#met[k]!.clear();
     this.#metCount = 0;
     this.#count = 0;
     this.#jobCount = 0;
     this.#uncoveredCount = 0;
     this.#unfinishedCount = 0;
+    this.#longCount = 0;
   }
 
   /** Some kind has become worth it, or is not any more. */
   #makeJobsAgain(): void {
+    this.#bounce.drop(this.#operations);
+    this.#longCount = 0;
     this.#jobCount = 0;
     this.#uncoveredCount = 0;
     this.#unfinishedCount = 0;
@@ -308,10 +339,41 @@ export class BurstRunner {
 
   #runJobs(): void {
     for (let k = 0; k < this.#uncoveredCount; k++) copyAround(this.#operationOf(this.#uncovered[k]!));
-    if (!this.#manager.run(this.#jobCount)) {
-      this.#fail();
-      return;
+    if (this.#manager.run(this.#jobCount) && this.#continue()) this.#finish();
+    else this.#fail();
+    this.#bounce.deliver();
+  }
+
+  /**
+   * Does the rest of long messages, a piece of each in every round. The IV of a piece is the end of the one before, which
+   * the guest may have: should it write there, it changes what it would get by an IV of its choice.
+   */
+  #continue(): boolean {
+    const manager = this.#manager;
+    for (let round = 1; this.#longCount > 0; round++) {
+      const count = this.#longCount;
+      this.#longCount = 0;
+      for (let k = 0; k < count; k++) {
+        const i = this.#long[k]!;
+        const { segments, src, dst } = this.#operationOf(i);
+        const { bytesMax, ivLenMin, template } = this.#sessions[this.#jobs[i]!]!;
+        const done = round * bytesMax;
+        const rest = src.length - done;
+        const job = manager.begin(k, template);
+        this.#likenesses[k] = 0;
+        manager.setPlace(job + JOB_SRC, segments, src, done);
+        manager.setPlace(job + JOB_DST, segments, dst, done);
+        manager.setPlace(job + JOB_IV, segments, dst, done - ivLenMin);
+        manager.setLength(job + JOB_CIPHER_LENGTH, Math.min(rest, bytesMax));
+        if (rest > bytesMax) this.#long[this.#longCount++] = i;
+      }
+      if (!manager.run(count)) return false;
     }
+    return true;
+  }
+
+  /** Does what is left to do after jobs have been done. */
+  #finish(): void {
     for (let k = 0; k < this.#unfinishedCount; k++) {
       const job = this.#unfinished[k]!;
       const operation = this.#operationOf(job);

@@ -26,7 +26,7 @@ import {
 } from "./burst_keys.ts";
 import { type BurstManager, JOB_DEC_KEYS, JOB_ENC_KEYS, JOB_EXTRA, type JobTemplate } from "./burst_manager.ts";
 
-/** Bytes of a message, at most: where jobs wait for each other, the library counts in 16 bits. */
+/** Bytes of a job, at most: where jobs wait for each other, the library counts in 16 bits. A multiple of any block. */
 const MESSAGE_BYTES_MAX = 65520;
 /** The library does nothing with longer messages of ZUC. */
 const ZUC_BYTES_MAX = 8188;
@@ -34,8 +34,8 @@ const ZUC_BYTES_MAX = 8188;
 /** What all algorithms have in common. */
 interface BurstAlgorithm {
   /**
-   * Instruction sets, by the beginnings of their names, in which version 1.3 touches bytes behind the end of a buffer.
-   * That may be the end of the guest's memory.
+   * Instruction sets, by the beginnings of their names, in which version 1.3 reads bytes behind the end of a buffer.
+   * That may be the end of the guest's memory, so such messages go through private memory.
    */
   readonly straysIn?: readonly string[];
 }

@@ -9,6 +9,12 @@ import { BURST_TABLES, type BurstTable, type BurstThreshold } from "./burst_tabl
 /** What makes a burst worth it, for a kind of operation and the parts that it consists of; null: nothing does. */
 export type BurstPolicy = (name: string, parts: readonly string[]) => BurstThreshold | null;
 
+/**
+ * What follows a name where data is not contiguous, and in private memory while it is worked on: with two more copies,
+ * a burst is worth it later or never.
+ */
+export const BOUNCED = ", bounced";
+
 const NEVER: BurstThreshold = [Infinity, Infinity];
 
 /** A policy of `table`: a chain that it does not have needs as many as those of its parts that need most. */

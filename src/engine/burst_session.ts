@@ -35,17 +35,24 @@ export const CHAIN = 4;
 export class BurstKind {
   readonly #lanesMin: number;
   readonly #bytesMin: number;
+  readonly #bouncedLanesMin: number;
+  readonly #bouncedBytesMin: number;
   /** Operations of a batch so far, the bytes of their messages together, and of the longest. */
   count = 0;
   #bytes = 0;
   #bytesMax = 0;
   /** What {@linkcode decide} has decided. */
   isWorthIt = false;
+  /** The same for those whose data has to go through private memory, and whether the batch has such. */
+  isWorthBouncing = false;
+  bounces = false;
 
-  /** Worth it where there is work for so many lanes to the end, and so many bytes together. */
-  constructor([lanesMin, bytesMin]: BurstThreshold) {
+  /** Worth it where there is work for so many lanes to the end, and so many bytes together; null: never. */
+  constructor([lanesMin, bytesMin]: BurstThreshold, bounced: BurstThreshold | null) {
     this.#lanesMin = lanesMin;
     this.#bytesMin = bytesMin;
+    this.#bouncedLanesMin = bounced?.[0] ?? Infinity;
+    this.#bouncedBytesMin = bounced?.[1] ?? Infinity;
   }
 
   /** Counts a message of `bytes` bytes in. */
@@ -58,9 +65,10 @@ export class BurstKind {
   /** Decides whether the batch has enough of them; false if the one before was another case. */
   decide(): boolean {
     const bytes = this.#bytes;
-    const before = this.isWorthIt;
+    const { isWorthIt, isWorthBouncing } = this;
     this.isWorthIt = bytes >= this.#lanesMin * this.#bytesMax && bytes >= this.#bytesMin;
-    return this.isWorthIt === before;
+    this.isWorthBouncing = bytes >= this.#bouncedLanesMin * this.#bytesMax && bytes >= this.#bouncedBytesMin;
+    return this.isWorthIt === isWorthIt && (this.isWorthBouncing === isWorthBouncing || !this.bounces);
   }
 
   /** Begins the next batch. */
@@ -68,14 +76,20 @@ export class BurstKind {
     this.count = 0;
     this.#bytes = 0;
     this.#bytesMax = 0;
+    this.bounces = false;
   }
 }
 
 /**
- * The kind of a name, whose parts are the names of its algorithms, and whether its results are as long as its messages;
- * null: there are no bursts of it.
+ * The kind of a name, whose parts are the names of its algorithms, whether its results are as long as its messages, and
+ * whether it strays; null: there are no bursts of it.
  */
-export type KindFinder = (name: string, parts: readonly string[], returnsData: boolean) => BurstKind | null;
+export type KindFinder = (
+  name: string,
+  parts: readonly string[],
+  returnsData: boolean,
+  strays: boolean,
+) => BurstKind | null;
 
 /** What a session needs to be served in bursts. */
 export class BurstSession {
@@ -84,6 +98,8 @@ export class BurstSession {
   readonly kind: BurstKind;
   readonly encrypt: boolean;
   readonly hashFirst: boolean;
+  /** The library may touch what is behind the end of its data, which then has to be in private memory. */
+  readonly strays: boolean;
   /** What {@linkcode BurstCipher}, {@linkcode BurstDigest} and {@linkcode BurstAead} say: those differ in their shape. */
   readonly ivLenMin: number;
   readonly ivLenMax: number;
@@ -94,6 +110,8 @@ export class BurstSession {
   readonly digestBytes: number;
   readonly headBytes: number;
   readonly counts: boolean;
+  /** A message can be cut: in CBC, what follows a block depends on nothing but that block's ciphertext. */
+  readonly continues: boolean;
   /** What a byte counts in the lengths of cipher and hash: 8 if they are told in bits. */
   readonly cipherUnit: number;
   readonly hashUnit: number;
@@ -101,11 +119,12 @@ export class BurstSession {
   readonly #keys: number[] = [];
 
   /** For `parts` of a session with `parameters`; {@linkcode makeBurstSession} gives it its keys. */
-  constructor(parameters: Parameters, parts: BurstParts, kind: BurstKind) {
+  constructor(parameters: Parameters, parts: BurstParts, kind: BurstKind, strays: boolean) {
     const { cipher, digest, aead } = parts;
     const { encrypt, authKeyLen } = parameters;
     this.#parts = parts;
     this.kind = kind;
+    this.strays = strays;
     this.ivLenMin = aead?.ivLenMin ?? cipher?.ivLen ?? 0;
     this.ivLenMax = aead?.ivLenMax ?? cipher?.ivLen ?? 0;
     this.blockBytes = cipher?.blockBytes ?? 1;
@@ -119,6 +138,7 @@ export class BurstSession {
     this.hashUnit = digest?.inBits ? 8 : 1;
     this.encrypt = encrypt;
     this.form = aead ? AEAD : cipher ? digest ? CHAIN : CIPHER : DIGEST;
+    this.continues = this.form === CIPHER && encrypt && cipher!.ivLen === cipher!.blockBytes;
     this.hashFirst = this.form === CHAIN && parameters.hashFirst;
     const mode = aead?.mode ?? cipher?.mode ?? CIPHER_NULL;
     const hash = aead?.hash ?? digest?.hash(authKeyLen) ?? HASH_NULL;
@@ -196,11 +216,12 @@ export function makeBurstSession(
   find: KindFinder,
 ): BurstSession | null {
   const parts = partsOf(parameters);
-  if (parts === null || strays(parts, manager.variant.name)) return null;
+  if (parts === null) return null;
   const names = namesOf(parts, parameters);
-  const kind = find(names.join("+"), names, parts.cipher !== undefined || parts.aead !== undefined);
+  const mayStray = strays(parts, manager.variant.name);
+  const kind = find(names.join("+"), names, parts.cipher !== undefined || parts.aead !== undefined, mayStray);
   if (kind === null) return null;
-  const session = new BurstSession(parameters, parts, kind);
+  const session = new BurstSession(parameters, parts, kind, mayStray);
   if (session.setKeys(parameters, manager)) return session;
   session.free();
   return null;

@@ -19,7 +19,7 @@ import {
   type Operation,
   Parameters,
 } from "../../src/engine/operation.ts";
-import { SegmentTable, sliceSpan, type Span } from "../../src/memory/segments.ts";
+import { SegmentCursor, SegmentTable, sliceSpan, Span } from "../../src/memory/segments.ts";
 import { mapAnonymous, unmap } from "../../src/os/memory_map.ts";
 import * as v from "../../src/wire/virtio_crypto.ts";
 
@@ -199,7 +199,8 @@ export class GuardedRoom {
 /** Operations next to each other in memory. The same `random` gives the same layout. */
 export class Layout {
   readonly #bytes: Uint8Array;
-  readonly segments = new SegmentTable(8 * BATCH);
+  readonly segments = new SegmentTable(64 * BATCH);
+  readonly #cursor = new SegmentCursor(this.segments);
   readonly operations: Operation[] = createOperations(this.segments, BATCH);
   readonly #address: number;
   #next = 0;
@@ -221,35 +222,58 @@ export class Layout {
     this.segments.count = 0;
   }
 
-  #put(span: Span, length: number, gap: number): void {
-    span.clear();
-    if (length === 0) return;
-    this.#next += gap;
-    const address = this.#address + this.#next;
-    this.segments.add(address, length);
-    span.set(this.segments.count - 1, 0, length);
-    this.#next += length;
+  /** Puts `length` bytes somewhere, now and then in pieces, of which some are empty and some are neighbours. */
+  #put(span: Span, length: number, random: Random): void {
+    const first = this.segments.count;
+    const pieces = random(0, 2) === 0 ? random(2, 5) : 1;
+    for (let left = length, piece = 1; left > 0; piece++) {
+      const bytes = piece >= pieces ? left : random(0, left);
+      this.#next += random(0, 1) * random(0, 20);
+      this.segments.add(this.#address + this.#next, bytes);
+      this.#next += bytes;
+      left -= bytes;
+    }
+    this.#cursor.start(first, length);
+    this.#cursor.take(span, length);
   }
 
   /** Lays operation `i` of `session` out. */
   lay(i: number, session: Session, bytesMax: number, random: Random): void {
     const operation = this.operations[i]!;
-    layOut(operation, session, bytesMax, random, (span, length) => this.#put(span, length, random(0, 20)));
-    // Now and then the destination starts within the source.
+    layOut(operation, session, bytesMax, random, (span, length) => this.#put(span, length, random));
+    // Now and then the destination starts within the source, whose segments its own follow.
     const { src, dst } = operation;
     if (random(0, 9) !== 0 || dst.length < 2 || src.length < 2 || src.segment === dst.segment) return;
-    const address = this.segments.startOf(src) + random(1, Math.min(src.length, dst.length) - 1);
+    const at = random(1, Math.min(src.length, dst.length) - 1);
     const { length } = dst;
-    this.segments.add(address, length);
-    dst.set(this.segments.count - 1, 0, length);
+    if (random(0, 1) === 0 && src.isContiguous && dst.isContiguous) {
+      this.segments.add(this.segments.startOf(src) + at, length);
+      dst.set(this.segments.count - 1, 0, length);
+    } else {
+      const both = Object.assign(new Span(), src, { isContiguous: false, length: src.length + length });
+      sliceSpan(this.segments, dst, both, at, length);
+    }
+  }
+
+  /** True if some of the data of operation `i`, of `session`, is in pieces. */
+  isScattered(i: number, { ivLen, parameters: { kind } }: Session): boolean {
+    const { src, dst, ivSpan } = this.operations[i]!;
+    const pieced = (span: Span) => span.length > 0 && !span.isContiguous;
+    return pieced(src) || (kind !== KIND_HASH && kind !== KIND_MAC && (pieced(dst) || (ivLen > 0 && pieced(ivSpan))));
   }
 
   /** The operations that byte `at` belongs to. */
   owners(at: number): number[] {
     const address = this.#address + at;
+    const { segments } = this;
     const has = (span: Span) => {
-      const start = this.segments.startOf(span);
-      return start <= address && address < start + span.length;
+      for (let i = span.segment, offset = span.offset, left = span.length; left > 0; i++, offset = 0) {
+        const piece = Math.min(left, segments.length[i]! - offset);
+        const start = segments.addressOf(i) + offset;
+        if (start <= address && address < start + piece) return true;
+        left -= piece;
+      }
+      return false;
     };
     return [...this.operations.keys()].filter((i) => {
       const { ivSpan, aad, src, dst, result } = this.operations[i]!;
