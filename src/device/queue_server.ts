@@ -277,7 +277,6 @@ export class QueueServer {
     if (ring === null || this.#drains || this.#isSaturated()) return 0;
     const { batch } = this.#processor;
     batch.clear();
-    batch.memory = this.#memory;
     const count = ring.fetch(batch);
     if (count === 0) {
       if (ring.fault !== RING_OK) this.#reportFault(ring.fault);

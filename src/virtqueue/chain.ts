@@ -82,7 +82,7 @@ export class ChainBatch {
   readonly unmapped: Uint8Array = new Uint8Array(BATCH_CHAINS_MAX);
   /** Bytes to tell in the used entry, set before completion. */
   readonly usedLen: Int32Array = new Int32Array(BATCH_CHAINS_MAX);
-  /** The memory that the segments lie in: set by who fetches. */
+  /** The memory that the segments lie in: the ring's that they come from. */
   memory: GuestMemory = NO_MEMORY;
   /** Chains in the batch. */
   count = 0;
@@ -124,14 +124,15 @@ export class ChainBatch {
 
   /**
    * Adds the buffers of descriptors to the chain, from entry `index` on of a table with `entries` of four words each,
-   * which begins at word `start` of `words`. Next comes the one that a descriptor names, if they are `linked` as in split rings and their tables, else the
-   * one behind, around the end: as long as descriptors say so in a packed ring, to the end in a table of one, `listed`,
-   * where WRITE is the only flag that counts (Virtio, Packed: Indirect Flag). `word` is the first one's flags with next
-   * or id, which is not read again. Sees `stepsMax` descriptors at most. Returns ADDED or why not. What changes from
-   * one to the next is in local variables: with windows of guest memory, that halved what a descriptor takes.
+   * which begins at word `start` of `words`. Next comes the one that a descriptor names, if they are `linked` as in
+   * split rings and their tables, else the one behind, around the end: as long as descriptors say so in a packed ring,
+   * to the end in a table of one, `listed`, where WRITE is the only flag that counts (Virtio, Packed: Indirect Flag).
+   * `word` is the first one's flags with next or id, which is not read again. Sees `stepsMax` descriptors at most.
+   * Returns ADDED or why not. What changes from one to the next is in local variables: with windows of guest memory,
+   * that halved what a descriptor takes. An address is looked up without a sum that could wrap: from `low` on, the
+   * window has one byte more than the difference that is compared.
    */
   walk(
-    memory: GuestMemory,
     words: Uint32Array,
     start: number,
     entries: number,
@@ -141,7 +142,7 @@ export class ChainBatch {
     listed: boolean,
     stepsMax: number,
   ): number {
-    const { segments } = this;
+    const { segments, memory } = this;
     const { window } = memory;
     let windowHigh = window[WINDOW_HIGH]!;
     let windowFirst = window[WINDOW_FIRST]!;
@@ -170,7 +171,6 @@ export class ChainBatch {
         if (firstWritable >= 0) return CHAIN_INVALID;
         readable += length;
       }
-      // In 32 bits without a sum that could wrap: from `low` on, the window has one byte more than this difference.
       if (
         high === windowHigh && low >= windowFirst && low <= windowLast &&
         ((length - 1) >>> 0) <= ((windowLast - low) >>> 0) && length !== 0 && count < BATCH_SEGMENTS_MAX

@@ -150,6 +150,7 @@ export class PackedRing implements Ring {
   }
 
   fetch(batch: ChainBatch): number {
+    batch.memory = this.#memory;
     if (this.fault !== RING_OK) return 0;
     if (this.isRecovering) return this.#retakeAll(batch);
     const desc = this.#desc;
@@ -192,7 +193,7 @@ export class PackedRing implements Ring {
   /** {@linkcode #take} for the recorded descriptors `words`. */
   #retake(batch: ChainBatch, words: Uint32Array): number {
     const slots = words.length / 4;
-    let outcome = batch.walk(this.#memory, words, 0, slots, 0, words[3]!, false, false, slots);
+    let outcome = batch.walk(words, 0, slots, 0, words[3]!, false, false, slots);
     if (outcome === TABLE_MET) outcome = this.#walkTable(batch);
     if (outcome !== ADDED) return outcome;
     batch.endChain(words[words.length - 1]! & 0xffff, slots);
@@ -208,7 +209,7 @@ export class PackedRing implements Ring {
   #take(batch: ChainBatch, word: number): number {
     const size = this.#size;
     const head = this.#availSlot;
-    let outcome = batch.walk(this.#memory, this.#words, 0, size, head, word, false, false, size - this.#slotsTaken);
+    let outcome = batch.walk(this.#words, 0, size, head, word, false, false, size - this.#slotsTaken);
     if (outcome === TABLE_MET) outcome = this.#walkTable(batch);
     if (outcome !== ADDED) return outcome;
     const { steps, lastWord } = batch;
@@ -238,7 +239,7 @@ export class PackedRing implements Ring {
       return CHAIN_INVALID;
     }
     const { words, start } = table;
-    const outcome = batch.walk(this.#memory, words, start, entries, 0, words[start + 3]!, false, true, entries);
+    const outcome = batch.walk(words, start, entries, 0, words[start + 3]!, false, true, entries);
     // For the ring, the table is one descriptor.
     batch.steps = steps;
     batch.lastWord = lastWord;

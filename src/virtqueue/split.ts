@@ -97,6 +97,7 @@ export class SplitRing implements Ring {
   close(): void {}
 
   fetch(batch: ChainBatch): number {
+    batch.memory = this.#memory;
     if (this.fault !== RING_OK) return 0;
     if (this.isRecovering) return this.#retake(batch);
     const first = batch.count;
@@ -155,7 +156,7 @@ export class SplitRing implements Ring {
     if ((word & (DESC_F_INDIRECT | DESC_F_NEXT)) === DESC_F_INDIRECT) {
       return this.#walkTable(batch, desc[4 * index]!, desc[4 * index + 1]!, desc[4 * index + 2]!);
     }
-    const outcome = batch.walk(this.#memory, desc, 0, size, index, word, true, false, size);
+    const outcome = batch.walk(desc, 0, size, index, word, true, false, size);
     if (outcome === TABLE_MET && (batch.lastWord & DESC_F_NEXT) === 0) {
       const { met } = batch;
       return this.#walkTable(batch, met[0]!, met[1]!, met[2]!);
@@ -171,7 +172,7 @@ export class SplitRing implements Ring {
     const { words, start } = table;
     const outcome = entries === 0
       ? TABLE_MET
-      : batch.walk(this.#memory, words, start, entries, 0, words[start + 3]!, true, false, entries);
+      : batch.walk(words, start, entries, 0, words[start + 3]!, true, false, entries);
     if (outcome >= INDEX_INVALID) this.fault = RING_BAD_TABLE;
     return outcome;
   }

@@ -60,6 +60,7 @@ Deno.test("segments in a batch: 65535 and 65536 fit, one more does not", () => {
     const { guestAddress } = memory.alloc(16);
     const guest = deviceMemory(memory);
     const batch = new ChainBatch();
+    batch.memory = guest;
     batch.beginChain();
     /** A chain of `count` readable buffers of a byte each. */
     const walk = (count: number) => {
@@ -67,7 +68,7 @@ Deno.test("segments in a batch: 65535 and 65536 fit, one more does not", () => {
       for (let i = 0; i < count; i++) {
         words.set([guestAddress, 0, 1, (i + 1) << 16 | (i + 1 < count ? NEXT : 0)], 4 * i);
       }
-      return batch.walk(guest, words, 0, count, 0, words[3]!, true, false, count);
+      return batch.walk(words, 0, count, 0, words[3]!, true, false, count);
     };
     const half = BATCH_SEGMENTS_MAX / 2;
     assertEquals([walk(half), walk(half - 1), walk(1), walk(1)], [ADDED, ADDED, ADDED, TABLE_FULL]);

@@ -30,7 +30,8 @@ function walk(
     const flags = (writable ? DESC_F_WRITE : 0) | (i + 1 < buffers.length ? DESC_F_NEXT | (i + 1) << 16 : 0);
     return [address >>> 0, Math.floor(address / 2 ** 32), length, flags >>> 0];
   }));
-  return batch.walk(guest, words, 0, buffers.length, 0, words[3]!, true, false, buffers.length);
+  batch.memory = guest;
+  return batch.walk(words, 0, buffers.length, 0, words[3]!, true, false, buffers.length);
 }
 
 function flatten(buffers: readonly [address: number, length: number, writable?: boolean][]) {
