@@ -177,9 +177,8 @@ function compareBatches(mode: RequestMode, seed: number): { alike: number } {
 }
 
 for (const mode of ["fixed", "mux"] as const) {
-  for (const policy of [undefined, FORCED]) {
-    const name = `requests like the one before are answered as alone (${mode}${policy ? ", in bursts" : ""})`;
-    Deno.test(name, () => {
+  for (const [where, policy] of [["by the usual thresholds", undefined], ["in bursts", FORCED]] as const) {
+    Deno.test(`requests like the one before are answered as alone (${mode}, ${where})`, () => {
       setBurstPolicy(policy);
       try {
         const { alike } = compareBatches(mode, 7);
