@@ -144,18 +144,20 @@ export class QueueCounters {
    * and shared memory is far.
    */
   request(operation: Operation, status: number): void {
-    if (status !== STATUS_OK) {
-      this.#count(operation.series, status, 1, 0, 0);
-      return;
-    }
+    if (status === STATUS_OK) this.requests(operation, 1);
+    else this.#count(operation.series, status, 1, 0, 0);
+  }
+
+  /** `times` requests, all like `operation`, have been answered with STATUS_OK. */
+  requests(operation: Operation, times: number): void {
     if (operation.series !== this.#series) {
       this.sumUp();
       this.#series = operation.series;
     }
-    this.#run++;
-    this.#sourceBytes += operation.src.length;
-    this.#writtenBytes += operation.written;
-    if (operation.isExecuted) this.#inBursts++;
+    this.#run += times;
+    this.#sourceBytes += times * operation.src.length;
+    this.#writtenBytes += times * operation.written;
+    if (operation.isExecuted) this.#inBursts += times;
   }
 
   /** Counts in what {@linkcode request} has summed up: at the end of a batch. */

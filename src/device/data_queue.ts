@@ -63,32 +63,40 @@ export class DataPath {
    * become one of `jobs` leave the batch; they are answered, and counted, when their job is done.
    */
   process(jobs: JobPool | null, counters: QueueCounters): void {
-    const { batch } = this;
-    const statuses = this.#statuses;
     this.sweep();
     this.#decoder.begin();
-    const together = this.#mayBurst();
-    if (together) this.#processBursts(jobs);
-    let deferred = 0;
-    for (let i = 0; i < batch.count; i++) {
-      // One by one, all requests have the same operation, which then stays in the processor's nearest cache.
-      const operation = this.#operations[together ? i : 0]!;
-      let status = together ? statuses[i]! : this.#decoder.decode(i, operation, jobs);
-      if (status === wire.STATUS_OK) status = this.#execute(operation);
-      if (operation.hasOwnKeys) wipeOwnKeys(operation);
-      statuses[i] = status;
-      if (status === STATUS_DEFERRED) {
-        deferred++;
-        continue;
-      }
-      // The status is the last writable byte; where there is none, the used entry says 0 bytes.
-      if (batch.putLastByte(i, status)) batch.usedLen[i] = usedLen(batch, i, operation.written);
-      counters.request(operation, status);
-    }
+    const { bursts } = this.#engine;
+    const together = bursts !== null && bursts.mayServe(this.batch.count, this.batch.bytes);
+    const deferred = together ? this.#serveBursts(bursts, jobs, counters) : this.#serveOneByOne(jobs, counters);
     counters.sumUp();
     if (deferred === 0) return;
     counters.jobsPosted(deferred);
     this.#dropDeferred();
+  }
+
+  /** One by one, all requests have the same operation, which then stays in the processor's nearest cache. */
+  #serveOneByOne(jobs: JobPool | null, counters: QueueCounters): number {
+    const operation = this.#operations[0]!;
+    const { count } = this.batch;
+    let deferred = 0;
+    for (let i = 0; i < count; i++) {
+      const status = this.#answer(i, operation, this.#decoder.decode(i, operation, jobs), counters);
+      if (status === STATUS_DEFERRED) deferred++;
+    }
+    return deferred;
+  }
+
+  /** Executes what is left of an operation, of which decoding said `decoded`, and answers its request with a status. */
+  #answer(i: number, operation: Operation, decoded: number, counters: QueueCounters): number {
+    const { batch } = this;
+    const status = decoded === wire.STATUS_OK ? this.#execute(operation) : decoded;
+    if (operation.hasOwnKeys) wipeOwnKeys(operation);
+    this.#statuses[i] = status;
+    if (status === STATUS_DEFERRED) return status;
+    // The status is the last writable byte; where there is none, the used entry says 0 bytes.
+    if (batch.putLastByte(i, status)) batch.usedLen[i] = usedLen(batch, i, operation.written);
+    counters.request(operation, status);
+    return status;
   }
 
   /** Moves the answered chains of the batch together, for completion. */
@@ -107,14 +115,38 @@ export class DataPath {
     batch.count = kept;
   }
 
-  #mayBurst(): boolean {
-    const { bursts } = this.#engine;
-    return bursts !== null && bursts.mayServe(this.batch.count, this.batch.bytes);
+  /** Decodes the whole batch and executes like operations together, as far as that is faster; the others one by one. */
+  #serveBursts(bursts: BurstRunner, jobs: JobPool | null, counters: QueueCounters): number {
+    this.#decodeForBursts(bursts, jobs);
+    bursts.run();
+    const { batch } = this;
+    const { count } = batch;
+    let deferred = 0;
+    // The request before, if it was a good one of a burst: what is like it differs in nothing that is told.
+    let model: Operation | null = null;
+    let likeness = 0;
+    let written = 0;
+    let times = 0;
+    for (let i = 0; i < count; i++) {
+      const operation = this.#operations[i]!;
+      if (operation.likeness === likeness && likeness !== 0 && operation.isExecuted && operation.outcome === DONE) {
+        if (batch.putLastByte(i, wire.STATUS_OK)) batch.usedLen[i] = written;
+        times++;
+        continue;
+      }
+      if (times > 0) counters.requests(model!, times);
+      times = 0;
+      const status = this.#answer(i, operation, this.#statuses[i]!, counters);
+      if (status === STATUS_DEFERRED) deferred++;
+      likeness = status === wire.STATUS_OK && operation.isExecuted ? operation.likeness : 0;
+      model = operation;
+      written = batch.usedLen[i]!;
+    }
+    if (times > 0) counters.requests(model!, times);
+    return deferred;
   }
 
-  /** Decodes the whole batch, and executes like operations together, where that is faster. */
-  #processBursts(jobs: JobPool | null): void {
-    const bursts = this.#engine.bursts!;
+  #decodeForBursts(bursts: BurstRunner, jobs: JobPool | null): void {
     const { count } = this.batch;
     const { dropCount } = this.#contexts;
     let likeness = 0;
@@ -131,7 +163,6 @@ export class DataPath {
       if (session !== null) bursts.add(operation, session);
     }
     if (this.#contexts.dropCount !== dropCount) this.#addAgain(bursts);
-    bursts.run();
   }
 
   /** The slot of a session was wanted for another while the batch was decoded: its keys are gone from under the jobs. */
