@@ -31,10 +31,11 @@ const KNOWN: Readonly<Record<string, RanBy | string>> = {
   "scripts/bench --figures": ["scripts/check-goals", "--figures"],
   "scripts/ab-bench A B": "comparing two commits takes half an hour, and a machine that does nothing else",
   "scripts/compile": ["scripts/check", "scripts/compile --check"],
-  "scripts/fuzz [--seconds=N] [--seed=S] [--workers=0|1] [--target=rings|requests|asymmetric|messages|rewriting|rfc3]": [
-    "test/fuzz/fuzz_test.ts",
-    "await fuzz(",
-  ],
+  "scripts/fuzz [--seconds=N] [--seed=S] [--workers=0|1] [--target=rings|requests|asymmetric|messages|rewriting|rfc3]":
+    [
+      "test/fuzz/fuzz_test.ts",
+      "await fuzz(",
+    ],
   "scripts/soak --minutes=N [--workers=N] [--queues=N] [--seed=S] [--svg=FILE] [--json]": [
     "test/soak/soak_test.ts",
     "await soak(",
