@@ -130,7 +130,7 @@ export class DataPath {
     for (let i = 0; i < count; i++) {
       const operation = this.#operations[i]!;
       if (operation.likeness === likeness && likeness !== 0 && operation.isExecuted && operation.outcome === DONE) {
-        if (batch.putLastByte(i, wire.STATUS_OK)) batch.usedLen[i] = written;
+        batch.usedLen[i] = written;
         times++;
         continue;
       }
@@ -146,8 +146,13 @@ export class DataPath {
     return deferred;
   }
 
+  /**
+   * Good requests have their status written before they are executed, and another one afterwards should they fail: the
+   * driver has looked at that byte last, so the processor has to fetch it from far, which it does while others are decoded.
+   */
   #decodeForBursts(bursts: BurstRunner, jobs: JobPool | null): void {
-    const { count } = this.batch;
+    const { batch } = this;
+    const { count } = batch;
     const { dropCount } = this.#contexts;
     let likeness = 0;
     let session: BurstSession | null = null;
@@ -156,6 +161,7 @@ export class DataPath {
       const status = this.#decoder.decode(i, operation, jobs);
       this.#statuses[i] = status;
       if (status !== wire.STATUS_OK || operation.sessionSlot < 0) continue;
+      batch.putLastByte(i, wire.STATUS_OK);
       if (likeness === 0 || likeness !== operation.likeness) {
         likeness = operation.likeness;
         session = this.#contexts.burst(operation.sessionSlot, operation.sessionId);
