@@ -5,7 +5,6 @@
  * @module
  */
 import {
-  DESC_BYTES,
   DESC_F_AVAIL,
   DESC_F_INDIRECT,
   DESC_F_NEXT,
@@ -31,19 +30,19 @@ interface Chain {
   readonly writableBytes: number;
   readonly isKept: boolean;
   readonly table: Block | undefined;
-  readonly addresses: Float64Array;
-  readonly lengths: Float64Array;
-  /** NEXT, WRITE and INDIRECT; AVAIL and USED depend on where the chain comes to lie. */
-  readonly flags: Uint16Array;
+  /** Descriptors in the ring. */
+  readonly count: number;
+  /** Four words each, without AVAIL and USED, which depend on where the chain comes to lie. */
+  readonly words: Uint32Array;
   isInFlight: boolean;
 }
 
-/** Writes a descriptor at `offset`, all but its flags. */
-function putDescriptor(view: DataView, offset: number, address: number, length: number, id: number): void {
-  view.setUint32(offset, address >>> 0, true);
-  view.setUint32(offset + 4, Math.floor(address / 2 ** 32), true);
-  view.setUint32(offset + 8, length, true);
-  view.setUint16(offset + 12, id, true);
+/** Sets the four words of descriptor `i` of `words`. */
+function setDescriptor(words: Uint32Array, i: number, { guestAddress, sizeBytes }: Segment, id: number, flags: number) {
+  words[4 * i] = guestAddress >>> 0;
+  words[4 * i + 1] = Math.floor(guestAddress / 2 ** 32);
+  words[4 * i + 2] = sizeBytes;
+  words[4 * i + 3] = flags << 16 | id;
 }
 
 /** The driver's side of a packed virtqueue. A chain's handle is its buffer id. */
@@ -56,8 +55,8 @@ export class PackedQueue extends RingQueue {
   /** Device event suppression. */
   readonly deviceEventView: DataView;
 
-  /** The ring and the event suppression structures as 16-bit words. */
-  readonly #desc: Uint16Array<ArrayBuffer>;
+  /** The ring, and the event suppression structures as 16-bit words. */
+  readonly #desc: Uint32Array<ArrayBuffer>;
   readonly #driverEvent: Uint16Array<ArrayBuffer>;
   readonly #deviceEvent: Uint16Array<ArrayBuffer>;
   readonly #chains: (Chain | undefined)[];
@@ -78,7 +77,7 @@ export class PackedQueue extends RingQueue {
     this.descView = viewOf(desc);
     this.driverEventView = viewOf(driver);
     this.deviceEventView = viewOf(device);
-    this.#desc = wordsOf(desc);
+    this.#desc = new Uint32Array(desc.bytes.buffer, desc.bytes.byteOffset, desc.sizeBytes / 4);
     this.#driverEvent = wordsOf(driver);
     this.#deviceEvent = wordsOf(device);
     this.#chains = new Array(size).fill(undefined);
@@ -140,23 +139,16 @@ export class PackedQueue extends RingQueue {
     const id = this.#freeIds.pop();
     if (id === undefined) return NONE;
     const table = isIndirect ? this.#buildTable(segments, readable.length) : undefined;
-    const inRing: readonly Segment[] = table === undefined ? segments : [table];
-    this.#chains[id] = {
-      token,
-      writableBytes: totalBytes(writable),
-      isKept,
-      table,
-      addresses: Float64Array.from(inRing, (segment) => segment.guestAddress),
-      lengths: Float64Array.from(inRing, (segment) => segment.sizeBytes),
-      flags: Uint16Array.from(
-        inRing,
-        (_, i) =>
-          table !== undefined
-            ? DESC_F_INDIRECT
-            : (i >= readable.length ? DESC_F_WRITE : 0) | (i + 1 < count ? DESC_F_NEXT : 0),
-      ),
-      isInFlight: false,
-    };
+    const words = new Uint32Array(4 * count);
+    if (table !== undefined) setDescriptor(words, 0, table, id, DESC_F_INDIRECT);
+    else {
+      for (const [i, segment] of segments.entries()) {
+        const flags = (i >= readable.length ? DESC_F_WRITE : 0) | (i + 1 < count ? DESC_F_NEXT : 0);
+        setDescriptor(words, i, segment, i + 1 === count ? id : NO_ID, flags);
+      }
+    }
+    const writableBytes = totalBytes(writable);
+    this.#chains[id] = { token, writableBytes, isKept, table, count, words, isInFlight: false };
     return id;
   }
 
@@ -165,43 +157,39 @@ export class PackedQueue extends RingQueue {
    * only flag that counts (Virtio 1.x, Packed: Indirect Flag).
    */
   #buildTable(segments: readonly Segment[], readableCount: number): Block {
-    return buildTable(this.memory, segments, (view, offset, { guestAddress, sizeBytes }, i) => {
-      putDescriptor(view, offset, guestAddress, sizeBytes, NO_ID);
-      view.setUint16(offset + 14, i >= readableCount ? DESC_F_WRITE : 0, true);
+    return buildTable(this.memory, segments, (view, offset, segment, i) => {
+      const words = new Uint32Array(view.buffer, view.byteOffset + offset, 4);
+      setDescriptor(words, 0, segment, NO_ID, i >= readableCount ? DESC_F_WRITE : 0);
     });
   }
 
   override submit(handle: number): boolean {
     const chain = this.#chains[handle];
     if (chain === undefined || chain.isInFlight) throw new DriverError(`chain ${handle} is not there to be submitted`);
-    const count = chain.addresses.length;
+    const { count, words } = chain;
     if (count > this.#freeSlots) return false;
+    const desc = this.#desc;
     const head = this.#availSlot;
-    let headFlags = 0;
+    let slot = head;
+    let owner = (this.#availWrap === 1 ? DESC_F_AVAIL : DESC_F_USED) << 16;
+    const headWord = words[3]! | owner;
     for (let i = 0; i < count; i++) {
-      const slot = this.#availSlot;
-      const flags = chain.flags[i]! | (this.#availWrap === 1 ? DESC_F_AVAIL : DESC_F_USED);
-      putDescriptor(
-        this.descView,
-        slot * DESC_BYTES,
-        chain.addresses[i]!,
-        chain.lengths[i]!,
-        i + 1 === count ? handle : NO_ID,
-      );
-      if (i === 0) headFlags = flags;
-      else this.#desc[8 * slot + 7] = flags;
-      this.#availSlot = slot + 1;
-      if (this.#availSlot === this.size) {
-        this.#availSlot = 0;
-        this.#availWrap ^= 1;
-      }
+      desc[4 * slot] = words[4 * i]!;
+      desc[4 * slot + 1] = words[4 * i + 1]!;
+      desc[4 * slot + 2] = words[4 * i + 2]!;
+      if (i > 0) desc[4 * slot + 3] = words[4 * i + 3]! | owner;
+      if (++slot < this.size) continue;
+      slot = 0;
+      this.#availWrap ^= 1;
+      owner ^= (DESC_F_AVAIL | DESC_F_USED) << 16;
     }
+    this.#availSlot = slot;
     chain.isInFlight = true;
     this.inFlight++;
     this.#freeSlots -= count;
     this.#addedSlots += count;
     // The head's flags make all of it available, so they come last.
-    Atomics.store(this.#desc, 8 * head + 7, headFlags);
+    Atomics.store(this.#desc, 4 * head + 3, headWord);
     return true;
   }
 
@@ -231,29 +219,32 @@ export class PackedQueue extends RingQueue {
 
   /** True if there is a used descriptor to be polled. */
   get hasUsed(): boolean {
-    const flags = Atomics.load(this.#desc, 8 * this.#usedSlot + 7);
+    return this.#isUsed(Atomics.load(this.#desc, 4 * this.#usedSlot + 3) >>> 16);
+  }
+
+  #isUsed(flags: number): boolean {
     const isUsed = (flags & DESC_F_USED) !== 0 ? 1 : 0;
     return isUsed === ((flags & DESC_F_AVAIL) !== 0 ? 1 : 0) && isUsed === this.#usedWrap;
   }
 
   override pollOne(): number {
-    if (!this.hasUsed) return NONE;
-    const offset = this.#usedSlot * DESC_BYTES;
-    const id = this.descView.getUint16(offset + 12, true);
-    const flags = this.descView.getUint16(offset + 14, true);
+    const word = Atomics.load(this.#desc, 4 * this.#usedSlot + 3);
+    const flags = word >>> 16;
+    if (!this.#isUsed(flags)) return NONE;
+    const id = word & 0xffff;
     // Without WRITE the length means nothing (Virtio 1.x, Packed: Used Ring Element).
-    const length = (flags & DESC_F_WRITE) !== 0 ? this.descView.getUint32(offset + 8, true) : 0;
+    const length = (flags & DESC_F_WRITE) !== 0 ? this.#desc[4 * this.#usedSlot + 2]! : 0;
     const chain = this.#chains[id];
     if (chain === undefined || !chain.isInFlight) {
       throw new DeviceViolationError(`the device gave back buffer ${id}, which it did not have`);
     }
     if (length > chain.writableBytes) throw overlong(length, chain.writableBytes);
-    this.#usedSlot += chain.addresses.length;
+    this.#usedSlot += chain.count;
     if (this.#usedSlot >= this.size) {
       this.#usedSlot -= this.size;
       this.#usedWrap ^= 1;
     }
-    this.#freeSlots += chain.addresses.length;
+    this.#freeSlots += chain.count;
     this.inFlight--;
     chain.isInFlight = false;
     this.usedLen = length;
