@@ -51,8 +51,9 @@ export class DataRequestDecoder {
   readonly #fixedAddress: bigint;
   readonly #catalogue = loadCatalogue();
   readonly #repetition: Repetition;
-  /** The dialect's count of changes when the request was decoded that others may repeat. */
+  /** How often the dialect had changed, and contexts been dropped, when the request was decoded that others may repeat. */
   #dialectChanges = 0;
+  #dropCount = 0;
   readonly #asymmetric: AsymmetricDecoder;
 
   /** Decodes chains of `batch` by the rules of `dialect`. */
@@ -74,7 +75,8 @@ export class DataRequestDecoder {
     const { model } = this.#repetition;
     if (model === null) return;
     // Ids have 64 bits, of which the device gives out 32: one that was good has no upper half.
-    const isStillThere = this.#contexts.find(model.sessionId, 0) === model.sessionSlot;
+    const isStillThere = this.#contexts.find(model.sessionId, 0) === model.sessionSlot &&
+      this.#dropCount === this.#contexts.dropCount;
     if (!isStillThere || this.#dialectChanges !== this.#dialect.changes) this.#repetition.forget();
   }
 
@@ -171,6 +173,7 @@ export class DataRequestDecoder {
     const status = this.#decodeSessionRequest(operation, service, encrypt);
     if (status === wire.STATUS_OK) {
       this.#dialectChanges = this.#dialect.changes;
+      this.#dropCount = this.#contexts.dropCount;
       this.#repetition.remember(i, (wire.DATA_HEADER_BYTES + paraBytes) >>> 2, operation);
     }
     return status;
