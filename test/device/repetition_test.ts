@@ -18,7 +18,7 @@ import { setBurstPolicy } from "../../src/engine/burst_policy.ts";
 import { ENGINES } from "../../src/engine/engines.ts";
 import { GuestMemory } from "../../src/memory/guest_memory.ts";
 import { createEventFd } from "../../src/os/event_fd.ts";
-import { OP_DECRYPT } from "../../src/wire/virtio_crypto.ts";
+import { DATA_SESSION_ID_OFFSET, OP_DECRYPT, STATUS_ERR, STATUS_INVSESS } from "../../src/wire/virtio_crypto.ts";
 import { FORCED, type Random, randomFrom } from "../engines/burst_support.ts";
 import { sessionRecord } from "../../bench/support/engine_variant.ts";
 import { type Workload, WORKLOADS } from "../../bench/support/workloads.ts";
@@ -35,14 +35,26 @@ interface Answer {
   readonly written: string;
 }
 
+/** A table in which something happens when a session has been found. */
+class WatchedTable extends SessionTable {
+  found: (id: number) => void = () => {};
+
+  override find(id: number, idHigh: number): number {
+    const slot = super.find(id, idHigh);
+    if (slot >= 0) this.found(id);
+    return slot;
+  }
+}
+
 /** A ring with a data path behind it, in one isolate. */
 class Ring {
-  readonly table = new SessionTable(64);
+  readonly table: WatchedTable;
   readonly #memory = new DriverMemory([{ guestAddress: 0, sizeBytes: 16 << 20 }]);
   readonly #queue: SplitQueue;
   readonly #server: QueueServer;
 
-  constructor(mux: boolean) {
+  constructor(mux: boolean, slots = 64) {
+    this.table = new WatchedTable(slots);
     this.#queue = new SplitQueue(this.#memory, {
       size: 1024,
       kickFd: createEventFd(),
@@ -66,12 +78,18 @@ class Ring {
     this.#queue.disableCalls();
   }
 
-  /** Has all `requests` answered in one batch. */
-  ask(requests: readonly { readonly request: EncodedRequest; readonly split: Split }[]): Answer[] {
-    const placements = requests.map(({ request, split }, i) => place(this.#memory, request, { split, seed: i }));
+  /** Has all `requests` answered in one batch; `placed` may write to the first buffers once they are there. */
+  ask(
+    requests: readonly { readonly request: EncodedRequest; readonly split: Split }[],
+    placed?: (writeTo: (i: number, offset: number, bytes: Uint8Array) => void) => void,
+  ): Answer[] {
+    const placements = requests.map(({ request, split }, i) =>
+      place(this.#memory, request, { split, seed: i, guards: placed === undefined })
+    );
     for (const [i, { readable, writable }] of placements.entries()) {
       assert(this.#queue.add(readable, writable, i) >= 0);
     }
+    placed?.((i, offset, bytes) => this.#memory.write(placements[i]!.readable[0]!.guestAddress + offset, bytes));
     while (this.#server.poll() > 0);
     const answers: Answer[] = new Array(requests.length);
     for (let token = this.#queue.pollOne(); token >= 0; token = this.#queue.pollOne()) {
@@ -189,3 +207,49 @@ for (const mode of ["fixed", "mux"] as const) {
     });
   }
 }
+
+Deno.test("keys of a session whose slot another takes while a batch is decoded serve nobody", () => {
+  setBurstPolicy(FORCED);
+  try {
+    const ring = new Ring(false, 1);
+    const workload = WORKLOADS.find(({ name }) => name === "AES-128-CBC")!;
+    const [first, second] = [1, 2].map((byte) => {
+      return sessionRecord({ ...workload.session, key: new Uint8Array(16).fill(byte) } as Workload["session"]);
+    });
+    const asking = (id: number) => ({
+      request: encodeData(workload.request(id, SIZE_BYTES) as DataRequest, "fixed"),
+      split: "fields" as const,
+    });
+    const firstId = ring.table.create(first!);
+    const firstAnswer = ring.ask([asking(firstId)])[0]!;
+    // By now the kind is known as one for bursts: jobs are made as soon as a request is decoded.
+    assertEquals(ring.ask([asking(firstId)])[0], firstAnswer);
+    let secondId = 0;
+    let writeTo: (i: number, offset: number, bytes: Uint8Array) => void;
+    // The control path does this in another isolate, at any moment; here at the second request.
+    let founds = 0;
+    ring.table.found = (id) => {
+      if (id !== firstId || ++founds !== 2) return;
+      ring.table.destroy(firstId, 0);
+      secondId = ring.table.create(second!);
+      for (const i of [2, 3]) writeTo(i, DATA_SESSION_ID_OFFSET, new Uint8Array(Uint32Array.of(secondId).buffer));
+    };
+    const other = asking(firstId);
+    // Cut otherwise, so that it is decoded.
+    const answers = ring.ask(
+      [asking(firstId), { ...other, split: "linux" }, asking(firstId), asking(firstId)],
+      (write) => void (writeTo = write),
+    );
+    assert(secondId !== 0);
+    ring.table.found = () => {};
+    const secondAnswer = ring.ask([asking(secondId)])[0]!;
+    assert(secondAnswer.written !== firstAnswer.written);
+    assertEquals(answers.slice(2), [secondAnswer, secondAnswer]);
+    // The first had its job already; for the second the session may have gone by the time it was decoded.
+    const untouched = "ee".repeat(SIZE_BYTES);
+    assertEquals(answers[0]!.written, `${untouched} 0${STATUS_ERR}`);
+    assert([STATUS_ERR, STATUS_INVSESS].some((status) => answers[1]!.written === `${untouched} 0${status}`));
+  } finally {
+    setBurstPolicy();
+  }
+});
