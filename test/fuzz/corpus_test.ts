@@ -41,6 +41,10 @@ Deno.test("what the fuzzer finds is kept, and found again by a replay, as long a
     await assertRejects(() => fuzz({ seconds: 20, seed: 1, workers, targets, device, say, keepIn: directory }), Error);
     const found = readCorpus(directory);
     assertEquals(found.map(([, kept]) => [kept.kind, (kept as StoredBurst).target]), [["burst", "requests"]]);
-    await assertRejects(() => replayAll(found, { workers, device }), Error, found[0]![0]);
+    // The device is wrong once in fifty batches, and now and then that meets a request whose answer nobody knows.
+    const again = async () => {
+      for (let attempt = 0; attempt < 5; attempt++) await replayAll(found, { workers, device });
+    };
+    await assertRejects(again, Error, found[0]![0]);
     await replayAll(found, { workers });
   }));
