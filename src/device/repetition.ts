@@ -30,7 +30,7 @@ const LIKENESS_MAX = 2 ** 30;
 /** The request decoded last, if it was one of a session and good. */
 export class Repetition {
   readonly #batch: ChainBatch;
-  /** Header and parameters as decoding has seen them. */
+  /** Header and parameters as decoding has seen them, and how many words they are. */
   readonly #words: Uint32Array;
   #wordCount = 0;
   /** How many of the parameters count, and whether op_type does. */
@@ -60,7 +60,7 @@ export class Repetition {
     this.#segmentCount = 0;
   }
 
-  /** What came of the request, at least its session; null: there is none to compare with. */
+  /** What came of the request; null: there is none to compare with. */
   get model(): Operation | null {
     return this.#segmentCount === 0 ? null : this.#model;
   }
@@ -70,7 +70,8 @@ export class Repetition {
     const { first, end, firstWritable, segments } = this.#batch;
     const start = first[i]!;
     const count = end[i]! - start;
-    if (count > SEGMENTS_MAX) return;
+    // Compared is what stands in the first segment: parameters in another one are not there.
+    if (count > SEGMENTS_MAX || segments.length[start]! < wordCount << 2) return;
     for (let k = 0; k < count; k++) this.#lengths[k] = segments.length[start + k]!;
     this.#segmentCount = count;
     this.#readableCount = firstWritable[i]! - start;
@@ -93,8 +94,8 @@ export class Repetition {
     const count = this.#segmentCount;
     const { first, end, firstWritable, unmapped, segments, memory } = this.#batch;
     const start = first[i]!;
-    if (end[i]! - start !== count || firstWritable[i]! - start !== this.#readableCount || count === 0) return false;
-    if (unmapped[i] !== 0) return false;
+    if (count === 0 || end[i]! - start !== count || unmapped[i] !== 0) return false;
+    if (firstWritable[i]! - start !== this.#readableCount) return false;
     const lengths = this.#lengths;
     for (let k = 0; k < count; k++) if (segments.length[start + k] !== lengths[k]) return false;
     const at = segments.offsetInView(memory, start, 0, this.#wordCount << 2);

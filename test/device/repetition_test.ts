@@ -9,7 +9,7 @@ import { Dialect } from "../../src/device/dialect.ts";
 import { QueueServer } from "../../src/device/queue_server.ts";
 import { SessionTable } from "../../src/device/sessions.ts";
 import type { EncodedRequest } from "../../src/driver/fields.ts";
-import { DriverMemory } from "../../src/driver/guest_memory.ts";
+import { type Block, DriverMemory, type Segment } from "../../src/driver/guest_memory.ts";
 import { place, type Split } from "../../src/driver/layout.ts";
 import { type AeadRequest, type DataRequest, encodeData, type RequestMode } from "../../src/driver/requests.ts";
 import { SplitQueue } from "../../src/driver/split_queue.ts";
@@ -18,7 +18,13 @@ import { setBurstPolicy } from "../../src/engine/burst_policy.ts";
 import { ENGINES } from "../../src/engine/engines.ts";
 import { GuestMemory } from "../../src/memory/guest_memory.ts";
 import { createEventFd } from "../../src/os/event_fd.ts";
-import { DATA_SESSION_ID_OFFSET, OP_DECRYPT, STATUS_ERR, STATUS_INVSESS } from "../../src/wire/virtio_crypto.ts";
+import {
+  DATA_HEADER_BYTES,
+  DATA_SESSION_ID_OFFSET,
+  OP_DECRYPT,
+  STATUS_ERR,
+  STATUS_INVSESS,
+} from "../../src/wire/virtio_crypto.ts";
 import { FORCED, type Random, randomFrom } from "../engines/burst_support.ts";
 import { sessionRecord } from "../../bench/support/engine_variant.ts";
 import { type Workload, WORKLOADS } from "../../bench/support/workloads.ts";
@@ -76,6 +82,28 @@ class Ring {
       { known: true, eventIdx: true, packed: false },
     );
     this.#queue.disableCalls();
+  }
+
+  /** A block of guest memory with `bytes` in it. */
+  put(bytes: Uint8Array): Block {
+    const block = this.#memory.alloc(bytes.length);
+    block.bytes.set(bytes);
+    return block;
+  }
+
+  /** Has chains of blocks that {@linkcode put} has made answered in one batch; returns used lengths, by chain. */
+  askRaw(
+    chains: readonly { readonly readable: readonly Segment[]; readonly writable: readonly Segment[] }[],
+  ): number[] {
+    for (const [i, { readable, writable }] of chains.entries()) {
+      assert(this.#queue.add(readable, writable, i) >= 0);
+    }
+    while (this.#server.poll() > 0);
+    const usedLens: number[] = [];
+    for (let token = this.#queue.pollOne(); token >= 0; token = this.#queue.pollOne()) {
+      usedLens[token] = this.#queue.usedLen;
+    }
+    return usedLens;
   }
 
   /** Has all `requests` answered in one batch; `placed` may write to the first buffers once they are there. */
@@ -252,4 +280,23 @@ Deno.test("keys of a session whose slot another takes while a batch is decoded s
   } finally {
     setBurstPolicy();
   }
+});
+
+Deno.test("what stands behind the first buffer is not the request's, however much it looks like the one before", () => {
+  const ring = new Ring(false);
+  const workload = WORKLOADS.find(({ name }) => name === "AES-128-CBC")!;
+  const id = ring.table.create(sessionRecord(workload.session));
+  /** A request for `sizeBytes` of 64 bytes, its parameters apart; behind its header stands `decoy`. */
+  const chainOf = (sizeBytes: number, decoy?: Uint8Array) => {
+    const { readable } = encodeData(workload.request(id, sizeBytes) as DataRequest, "fixed");
+    const whole = new Uint8Array(readable.slice(0, -2).flatMap(({ bytes }) => [...bytes]));
+    const para = whole.slice(DATA_HEADER_BYTES);
+    const { guestAddress } = ring.put(new Uint8Array([...whole.slice(0, DATA_HEADER_BYTES), ...decoy ?? para]));
+    const header = { guestAddress, sizeBytes: DATA_HEADER_BYTES };
+    const [iv, src, dst] = [16, 64, 65].map((length) => ring.put(new Uint8Array(length)));
+    return { para, chain: { readable: [header, ring.put(para), iv!, src!], writable: [dst!] } };
+  };
+  const whole = chainOf(64);
+  const part = chainOf(32, whole.para);
+  assertEquals(ring.askRaw([whole.chain, part.chain]), [65, 32]);
 });
