@@ -4,7 +4,7 @@
  * @module
  */
 import type { DirtyLogLocation } from "../memory/dirty_log.ts";
-import { GuestMemory, type MemoryRegion } from "../memory/guest_memory.ts";
+import { GuestMemory, type MemoryRegion, NO_MEMORY } from "../memory/guest_memory.ts";
 import { takeSignals } from "../os/event_fd.ts";
 import type { EventLoop } from "../os/event_loop.ts";
 import type { RingSetup } from "./backend.ts";
@@ -55,7 +55,7 @@ export class LocalPlane implements DataPlane {
   readonly #setups = new Map<number, RingSetup>();
   readonly #pollers = new Map<number, ReturnType<typeof setInterval>>();
   readonly #scheduled = new Set<number>();
-  #memory = new GuestMemory([]);
+  #memory = NO_MEMORY;
 
   /** Serves `queues`, by index, on `loop`; `onRules` hears what was acknowledged before a ring starts by it. */
   constructor(

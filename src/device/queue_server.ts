@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { GuestMemory } from "../memory/guest_memory.ts";
+import { type GuestMemory, NO_MEMORY } from "../memory/guest_memory.ts";
 import { signalEventFd } from "../os/event_fd.ts";
 import type { ChainBatch } from "../virtqueue/chain.ts";
 import { forgetInflight, InflightError } from "../virtqueue/inflight.ts";
@@ -28,10 +28,9 @@ export interface BatchProcessor {
   process(jobs: JobPool | null, counters: QueueCounters): void;
 }
 
-const NO_MEMORY = new GuestMemory([]);
-
-/** Looks at a ring before its queue rests: some five microseconds. */
+/** Looks at a ring, at most, before its queue rests. */
 const LOOKS_MAX = 256;
+/** In one turn of so many, looking is tried anew where it has not been worth it. */
 const TURNS_PER_TRIAL = 16;
 
 /** One queue: stopped, or with a ring that it serves. */

@@ -205,7 +205,7 @@ export class BurstRunner {
     if (segments.overlap(src, dst)) return false;
     if (session.counts && this.#carries(i, operation, length)) return false;
     const manager = this.#manager;
-    const job = isKnown ? manager.again(i) : manager.begin(i, session.template);
+    const job = manager.begin(i, session.template);
     manager.setPlace(job + JOB_SRC, segments, src, 0);
     manager.setPlace(job + JOB_DST, segments, dst, 0);
     this.#setIv(i, job, operation, session);
@@ -223,7 +223,7 @@ export class BurstRunner {
       if (result.length === 0 || result.length > digestBytes) return false;
     }
     const manager = this.#manager;
-    const job = isKnown ? manager.again(i) : manager.begin(i, session.template);
+    const job = manager.begin(i, session.template);
     manager.setPlace(job + JOB_SRC, segments, src, headBytes);
     if (headBytes > 0) manager.setPlace(job + JOB_EXTRA + 2, segments, src, 0);
     if (!isKnown) manager.setLength(job + JOB_HASH_LENGTH, session.hashUnit * length);
@@ -237,7 +237,7 @@ export class BurstRunner {
     if (segments.overlap(src, dst)) return false;
     if (session.counts && this.#carries(i, operation, cipherLen)) return false;
     const manager = this.#manager;
-    const job = isKnown ? manager.again(i) : manager.begin(i, session.template);
+    const job = manager.begin(i, session.template);
     // There is one source for both, and a distance to where the cipher starts.
     const hashed = session.hashFirst ? src : dst;
     const distance = hashed === src ? 0 : segments.startOf(src) - segments.startOf(dst);
@@ -261,7 +261,7 @@ export class BurstRunner {
     if (!isKnown && !fitsAead(operation, session, length)) return false;
     if (segments.overlap(src, dst)) return false;
     const manager = this.#manager;
-    const job = isKnown ? manager.again(i) : manager.begin(i, session.template);
+    const job = manager.begin(i, session.template);
     manager.setPlace(job + JOB_SRC, segments, src, 0);
     manager.setPlace(job + JOB_DST, segments, dst, 0);
     manager.setPlace(job + JOB_IV, segments, ivSpan, 0);
@@ -314,10 +314,14 @@ export class BurstRunner {
 
   /** Forgets what has been added. */
   forget(): void {
-    this.#bounce.drop(this.#operations);
+    this.#forgetJobs();
     for (let k = 0; k < this.#metCount; k++) this.#met[k]!.clear();
     this.#metCount = 0;
     this.#count = 0;
+  }
+
+  #forgetJobs(): void {
+    this.#bounce.drop(this.#operations);
     this.#jobCount = 0;
     this.#uncoveredCount = 0;
     this.#unfinishedCount = 0;
@@ -326,11 +330,7 @@ export class BurstRunner {
 
   /** Some kind has become worth it, or is not any more. */
   #makeJobsAgain(): void {
-    this.#bounce.drop(this.#operations);
-    this.#longCount = 0;
-    this.#jobCount = 0;
-    this.#uncoveredCount = 0;
-    this.#unfinishedCount = 0;
+    this.#forgetJobs();
     for (let i = 0; i < this.#count; i++) {
       this.#operations[i]!.isExecuted = false;
       if (this.#sessions[i]!.kind.isWorthIt) this.#makeJob(i);

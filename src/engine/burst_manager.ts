@@ -122,11 +122,6 @@ export class BurstManager {
     return job;
   }
 
-  /** Where the words of job `i` are, which stays as it was made. */
-  again(i: number): number {
-    return i * JOB_WORDS;
-  }
-
   /** Sets the pointer or length at `word`. */
   set(word: number, value: number): void {
     this.#jobs[word] = value >>> 0;

@@ -92,7 +92,7 @@ export const WINDOW_BASE_HIGH = 1;
 export const WINDOW_HIGH = 2;
 export const WINDOW_FIRST = 3;
 export const WINDOW_LAST = 4;
-const WINDOW_WORDS = 6;
+const WINDOW_WORDS = 5;
 
 const TWO_TO_32 = 2 ** 32;
 
@@ -105,7 +105,7 @@ function windowsOf({ guestAddress, sizeBytes, hostAddress }: MemoryRegion): Uint
     const first = Math.max(guestAddress - start, 0);
     const last = Math.min(end - start, TWO_TO_32) - 1;
     const base = BigInt(hostAddress - guestAddress + start);
-    windows.push(Uint32Array.of(Number(base & 0xffff_ffffn), Number(base >> 32n & 0xffff_ffffn), high, first, last, 0));
+    windows.push(Uint32Array.of(Number(base & 0xffff_ffffn), Number(base >> 32n & 0xffff_ffffn), high, first, last));
   }
   return windows;
 }
@@ -122,8 +122,6 @@ export class GuestMemory {
    * its guest addresses, and the lower halves of the first and the last.
    */
   readonly window: Uint32Array = new Uint32Array(WINDOW_WORDS);
-  /** The base as the one element of this. */
-  readonly windowBase: BigUint64Array = new BigUint64Array(this.window.buffer, 0, 1);
   /** All windows, by ascending guest address. */
   readonly #windows: readonly Uint32Array[];
   /** Where writes are noted; null: nowhere. */
@@ -176,19 +174,14 @@ export class GuestMemory {
    * they are in none.
    */
   offsetInView(high: number, low: number, length: number): number {
-    let { place } = this.view;
-    for (let moved = false;; moved = true) {
-      const start = place[VIEW_LOW]!;
-      const at = (low - start) >>> 0;
-      const bytes = place[VIEW_BYTES]!;
-      if (high - (low < start ? 1 : 0) === place[VIEW_HIGH]! && at < bytes) return at + length <= bytes ? at : -1;
-      if (moved || !this.moveView(high, low)) return -1;
-      place = this.view.place;
-    }
+    if (!isIn(this.view, high, low) && !this.#moveView(high, low)) return -1;
+    const { place } = this.view;
+    const at = (low - place[VIEW_LOW]!) >>> 0;
+    return at + length <= place[VIEW_BYTES]! ? at : -1;
   }
 
   /** Moves {@linkcode view} to where the host address `high`‖`low` is; false if that is nowhere. */
-  moveView(high: number, low: number): boolean {
+  #moveView(high: number, low: number): boolean {
     const address = high * TWO_TO_32 + low;
     for (let i = 0; i < this.#views.length; i++) {
       const view = this.#views[i]!;
@@ -279,4 +272,13 @@ export class GuestMemory {
     }
     return 0;
   }
+}
+
+/** A table of nothing. */
+export const NO_MEMORY: GuestMemory = new GuestMemory([]);
+
+/** True if the byte at host address `high`‖`low` is in a view. */
+function isIn({ place }: HostView, high: number, low: number): boolean {
+  const start = place[VIEW_LOW]!;
+  return high - (low < start ? 1 : 0) === place[VIEW_HIGH]! && (low - start) >>> 0 < place[VIEW_BYTES]!;
 }

@@ -6,7 +6,8 @@
  */
 import { libc } from "../../ffi/libc.ts";
 import {
-  GuestMemory,
+  type GuestMemory,
+  NO_MEMORY,
   WINDOW_BASE_HIGH,
   WINDOW_BASE_LOW,
   WINDOW_FIRST,
@@ -58,8 +59,6 @@ export const TABLE_MET = 5;
 function listedFlags(word: number, index: number, entries: number): number {
   return (word >>> 16 & WRITE) | (index + 1 < entries ? NEXT : 0);
 }
-
-const NO_MEMORY = new GuestMemory([]);
 
 /** Flattened chains; chain `i` is described by element `i` of each array. */
 export class ChainBatch {

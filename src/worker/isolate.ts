@@ -12,7 +12,7 @@ import { QueueServer } from "../device/queue_server.ts";
 import { SessionTableView } from "../device/sessions.ts";
 import { loadCatalogue, type ModuleRows } from "../engine/algorithms.ts";
 import { chooseBursts } from "../engine/burst_policy.ts";
-import { GuestMemory } from "../memory/guest_memory.ts";
+import { GuestMemory, NO_MEMORY } from "../memory/guest_memory.ts";
 import { pinThread } from "../os/affinity.ts";
 import { drainEventFd, takeSignals } from "../os/event_fd.ts";
 import { Poller } from "../os/poller.ts";
@@ -59,7 +59,7 @@ class DataIsolate {
   readonly #kickFds = new Map<number, number>();
   readonly #spin: SpinBudget;
   readonly #report: (report: Report) => void;
-  #memory = new GuestMemory([]);
+  #memory = NO_MEMORY;
   #handled = 0;
   #unkicked = 0;
   #closed = false;

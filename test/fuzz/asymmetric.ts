@@ -6,16 +6,15 @@
  * @module
  */
 import { CryptoDriver } from "../../src/driver/crypto_driver.ts";
-import { DriverError } from "../../src/driver/errors.ts";
 import type { EncodedRequest } from "../../src/driver/fields.ts";
 import { makeRandom, type Random } from "../../src/driver/random.ts";
 import { type DataRequest, encodeData, type RequestMode } from "../../src/driver/requests.ts";
 import { encodeCreateSession } from "../../src/driver/sessions.ts";
 import * as w from "../../src/wire/virtio_crypto.ts";
 import { type Ask, makersFor, type Subject } from "../soak/subjects.ts";
-import type { CanaryMemory } from "./canary_memory.ts";
 import { mutated } from "./requests.ts";
 import { type Burst, pick, type Target } from "./target.ts";
+import { askInUpheaval } from "./upheaval.ts";
 
 const ROUNDS = 8;
 const UNDER_WAY = 32;
@@ -106,24 +105,7 @@ export const asymmetric: Target = {
         const subject = maker(random, 64);
         held.push({ subject, sessionId: await driver.createSession(subject.session) });
       }
-      for (let round = 0; round < ROUNDS; round++) {
-        const batch = Promise.all(batchOf(driver, mode, held, random));
-        // Whichever is awaited first, the other's failure is not to go unheard.
-        batch.catch(() => {});
-        if (random(2) === 0) await driver.frontend.setMemTable(driver.memory.regions);
-        if (random(2) === 0) {
-          await driver.stop();
-          await driver.start();
-        }
-        await batch;
-      }
-      (driver.memory as CanaryMemory).verifyCanaries();
-      // The frontend leaves in the middle of it.
-      const left = Promise.allSettled(batchOf(driver, mode, held, random));
-      await driver.abandon();
-      for (const outcome of await left) {
-        if (outcome.status === "rejected" && !(outcome.reason instanceof DriverError)) throw outcome.reason;
-      }
+      await askInUpheaval(driver, ROUNDS, () => batchOf(driver, mode, held, random), random);
     } finally {
       await driver.abandon();
     }

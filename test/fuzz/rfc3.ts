@@ -7,7 +7,6 @@
  */
 import { createECDH, sign } from "node:crypto";
 import { CryptoDriver } from "../../src/driver/crypto_driver.ts";
-import { DriverError } from "../../src/driver/errors.ts";
 import { type EncodedRequest, le32s } from "../../src/driver/fields.ts";
 import type { Random } from "../../src/driver/random.ts";
 import * as rfc from "../../src/wire/asym_rfc3.ts";
@@ -16,9 +15,9 @@ import { ecPair, rsaNumbers, rsaPair } from "../asymmetric/keys.ts";
 import * as request from "../asymmetric/rfc3_requests.ts";
 import { concat } from "../bytes.ts";
 import { PATIENT_MS } from "./bed.ts";
-import type { CanaryMemory } from "./canary_memory.ts";
 import { mutated } from "./requests.ts";
 import { type Burst, pick, type Target } from "./target.ts";
+import { askInUpheaval } from "./upheaval.ts";
 
 const ROUNDS = 6;
 const UNDER_WAY = 24;
@@ -212,24 +211,7 @@ export const rfc3: Target = {
     // Lengths of chance may ask for keys that take long to make, one after the other.
     const driver = await bed.connect(packed, BigInt(random(2)), { timeoutMs: PATIENT_MS });
     try {
-      for (let round = 0; round < ROUNDS; round++) {
-        const batch = Promise.all(batchOf(driver, random));
-        // Whichever is awaited first, the other's failure is not to go unheard.
-        batch.catch(() => {});
-        if (random(2) === 0) await driver.frontend.setMemTable(driver.memory.regions);
-        if (random(2) === 0) {
-          await driver.stop();
-          await driver.start();
-        }
-        await batch;
-      }
-      (driver.memory as CanaryMemory).verifyCanaries();
-      // The frontend leaves in the middle of it.
-      const left = Promise.allSettled(batchOf(driver, random));
-      await driver.abandon();
-      for (const outcome of await left) {
-        if (outcome.status === "rejected" && !(outcome.reason instanceof DriverError)) throw outcome.reason;
-      }
+      await askInUpheaval(driver, ROUNDS, () => batchOf(driver, random), random);
     } finally {
       await driver.abandon();
     }
