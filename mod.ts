@@ -133,7 +133,7 @@ export type {
   SessionStatistics,
 } from "./src/device/statistics.ts";
 export type { DeviceSnapshot } from "./src/statistics/snapshot.ts";
-export type { AsymmetricDialect } from "./src/device/dialect.ts";
+export type { AsymmetricDialect } from "./src/device/negotiated_features.ts";
 export {
   type EngineAead,
   type EngineAlgorithm,
@@ -147,11 +147,11 @@ export {
   type EngineRequest,
   type EngineTransform,
 } from "./src/engine/modules/description.ts";
-export type { BurstChoice } from "./src/engine/burst_policy.ts";
-export type { BurstTable, BurstThreshold } from "./src/engine/burst_tables.ts";
-export type { EngineName } from "./src/engine/engines.ts";
+export type { BurstChoice } from "./src/engine/multibuffer/policy.ts";
+export type { BurstTable, BurstThreshold } from "./src/engine/multibuffer/thresholds.ts";
+export type { EngineName } from "./src/engine/libraries.ts";
 export { SystemError } from "./src/os/errno.ts";
-export type { Log, LogLevel } from "./src/vhost_user/log.ts";
+export type { Log, LogLevel } from "./src/os/log.ts";
 export { ServerError } from "./src/os/listening_socket.ts";
 
 export {
@@ -196,7 +196,7 @@ export type {
   RequestCommon,
   RequestMode,
 } from "./src/driver/requests.ts";
-export type { SessionMessageLayout } from "./src/driver/session_message.ts";
+export type { SessionMessageLayout } from "./src/driver/session_payload.ts";
 export type {
   AeadSession,
   AkcipherSession,

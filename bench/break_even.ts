@@ -9,8 +9,8 @@
  * @module
  */
 import { parseArgs } from "@std/cli/parse-args";
-import { ecdsaSubject, rsaSubject, type Subject } from "../src/driver/benchmark/subjects.ts";
-import { drawCharts, shortBytes } from "../src/driver/chart.ts";
+import { ecdsaSubject, rsaSubject, type Subject } from "../src/tools/benchmark/subjects.ts";
+import { drawCharts, shortBytes } from "../src/tools/chart.ts";
 import { someOf } from "./support/brief.ts";
 import { runArguments } from "./support/command.ts";
 import { machine } from "./support/machine.ts";

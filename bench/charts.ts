@@ -6,7 +6,7 @@
  * @module
  */
 import { parseArgs } from "@std/cli/parse-args";
-import { type Chart, drawCharts, type Series, shortBytes } from "../src/driver/chart.ts";
+import { type Chart, drawCharts, type Series, shortBytes } from "../src/tools/chart.ts";
 import { machine } from "./support/machine.ts";
 import {
   measureOffload,

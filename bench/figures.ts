@@ -9,7 +9,7 @@
  */
 import { parseArgs } from "@std/cli/parse-args";
 import { loadCatalogue } from "../src/engine/algorithms.ts";
-import { loadBurstManager } from "../src/engine/burst_manager.ts";
+import { loadBurstManager } from "../src/engine/multibuffer/manager.ts";
 import * as far from "./figures/far.ts";
 import { type Figure, line } from "./figures/figure.ts";
 import * as near from "./figures/near.ts";

@@ -19,18 +19,19 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   engine: ["memory", "os", "wire", "ffi"],
   device: ["virtqueue", "engine", "memory", "os", "wire"],
   // Of the device, the socket knows the interface it speaks to; of the rings, how large their records are.
-  vhost_user: ["src/device/backend.ts", "src/virtqueue/inflight.ts", "memory", "os", "wire"],
+  vhost_user: ["src/device/backend.ts", "src/virtqueue/inflight_state.ts", "memory", "os", "wire"],
   worker: ["device", "virtqueue", "engine", "memory", "os", "wire"],
   statistics: ["device", "os"],
   cli: ["statistics", "vhost_user", "worker", "device", "engine", "os", "wire", ""],
   // The other side knows nothing of this one.
   driver: ["wire", "os", "ffi"],
+  tools: ["driver", "wire", "os", "ffi"],
 };
 
 /** Rooms that a file may load when they are asked for, and not before. */
 export const DYNAMIC_IMPORTS: Readonly<Record<string, string>> = {
-  "src/cli/bench_command.ts": "driver",
-  "src/cli/driver_commands.ts": "driver",
+  "src/cli/bench_command.ts": "tools",
+  "src/cli/driver_commands.ts": "tools",
 };
 
 /** Folders that are not the project's own text. */
@@ -74,12 +75,12 @@ export const DATA_PATH: Readonly<Record<string, Readonly<Record<string, string>>
     silence: "the same",
   },
   "src/engine/engine.ts": { createBursts: "runs once for an isolate" },
-  "src/engine/burst.ts": {
+  "src/engine/multibuffer/runner.ts": {
     prepare: "runs for a session's first request in an isolate",
     "#kindOf": "runs for a session's first request in an isolate",
   },
-  "src/engine/burst_bounce.ts": {},
-  "src/engine/burst_manager.ts": { createManager: "runs once for an isolate" },
+  "src/engine/multibuffer/bounced_jobs.ts": {},
+  "src/engine/multibuffer/manager.ts": { createManager: "runs once for an isolate" },
   "src/device/jobs.ts": {
     post: "keeps where the result goes; what follows takes microseconds at the least",
     reachOf: "the same",
@@ -88,9 +89,9 @@ export const DATA_PATH: Readonly<Record<string, Readonly<Record<string, string>>
   "src/device/data_request.ts": {},
   "src/device/repetition.ts": {},
   "src/device/counters.ts": { createCounterMemory: "runs once for a queue" },
-  "src/device/series.ts": {},
+  "src/device/metric_labels.ts": {},
   "src/os/clock.ts": {},
-  "src/device/data_queue.ts": {},
+  "src/device/data_path.ts": {},
   "src/device/asymmetric_request.ts": {},
 };
 

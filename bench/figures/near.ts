@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { ENGINES } from "../../src/engine/engines.ts";
+import { ENGINES } from "../../src/engine/libraries.ts";
 import { bare } from "../support/bare.ts";
 import { EFFORT, someOf } from "../support/brief.ts";
 import { engineVariant } from "../support/engine_variant.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { bareCalls } from "../../src/driver/benchmark/bare.ts";
+import { bareCalls } from "../../src/tools/benchmark/bare.ts";
 import { timed, type Variant } from "./ratio.ts";
 import type { Workload } from "./workloads.ts";
 

@@ -5,10 +5,10 @@
  *
  * @module
  */
-import { bareCalls } from "../../src/driver/benchmark/bare.ts";
-import { Load, type LoadOptions } from "../../src/driver/benchmark/load.ts";
-import { expectedOf } from "../../src/driver/benchmark/reference.ts";
-import type { Subject } from "../../src/driver/benchmark/subjects.ts";
+import { bareCalls } from "../../src/tools/benchmark/bare.ts";
+import { Load, type LoadOptions } from "../../src/tools/benchmark/load.ts";
+import { expectedOf } from "../../src/tools/benchmark/reference.ts";
+import type { Subject } from "../../src/tools/benchmark/subjects.ts";
 import type { CryptoDriver } from "../../src/driver/crypto_driver.ts";
 import type { DataRequest } from "../../src/driver/requests.ts";
 import { pinThread } from "../../src/os/affinity.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Axis, type Chart, shortBytes } from "../../src/driver/chart.ts";
+import { type Axis, type Chart, shortBytes } from "../../src/tools/chart.ts";
 import type { Manner, OffloadTable } from "./offload.ts";
 
 /** The axis of sizes. */

@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { DataPath } from "../../src/device/data_queue.ts";
-import { Dialect } from "../../src/device/dialect.ts";
+import { DataPath } from "../../src/device/data_path.ts";
+import { Dialect } from "../../src/device/negotiated_features.ts";
 import { QueueServer } from "../../src/device/queue_server.ts";
 import { SessionTable } from "../../src/device/sessions.ts";
 import { DriverMemory } from "../../src/driver/guest_memory.ts";
@@ -14,7 +14,7 @@ import type { DriverQueue } from "../../src/driver/queue.ts";
 import { encodeData } from "../../src/driver/requests.ts";
 import { SplitQueue } from "../../src/driver/split_queue.ts";
 import { loadCatalogue } from "../../src/engine/algorithms.ts";
-import type { EngineName } from "../../src/engine/engines.ts";
+import type { EngineName } from "../../src/engine/libraries.ts";
 import { servicesOf } from "../../src/device/config.ts";
 import { GuestMemory } from "../../src/memory/guest_memory.ts";
 import { createEventFd } from "../../src/os/event_fd.ts";

@@ -4,15 +4,15 @@
  *
  * @module
  */
-import type { AsymmetricDialect } from "../device/dialect.ts";
+import type { AsymmetricDialect } from "../device/negotiated_features.ts";
 import { AEADS, type Catalogue, CIPHERS, HASHES, loadCatalogue, MACS } from "../engine/algorithms.ts";
 import { AKCIPHER_ALGO_MASK } from "../engine/asymmetric/akcipher.ts";
 import * as limits from "../engine/asymmetric/limits.ts";
-import { asymAlgoMask } from "../engine/asymmetric/rfc3.ts";
-import { burstNames } from "../engine/burst_algorithms.ts";
-import { loadBurstManager } from "../engine/burst_manager.ts";
-import { burstPolicy } from "../engine/burst_policy.ts";
-import { type EngineName, ENGINES } from "../engine/engines.ts";
+import { asymAlgoMask } from "../engine/asymmetric/rfc3/service.ts";
+import { burstNames } from "../engine/multibuffer/kinds.ts";
+import { loadBurstManager } from "../engine/multibuffer/manager.ts";
+import { burstPolicy } from "../engine/multibuffer/policy.ts";
+import { type EngineName, ENGINES } from "../engine/libraries.ts";
 import { gcryptProblem, gcryptVersion } from "../engine/gcrypt.ts";
 import { ipsecMbProblem, ipsecMbVersion } from "../engine/ipsec_mb.ts";
 import { opensslVersion } from "../engine/openssl.ts";

@@ -8,7 +8,7 @@ import { choice, integer, splitCommandLine, UsageError } from "./command_line.ts
 import { commandHelpText } from "./help.ts";
 import { BENCH, BENCH_MODES } from "./bench_options.ts";
 
-type Benchmark = typeof import("../driver/benchmark/benchmark.ts");
+type Benchmark = typeof import("../tools/benchmark/benchmark.ts");
 type BenchmarkOptions = Parameters<Benchmark["benchmark"]>[1];
 type Row = Awaited<ReturnType<Benchmark["benchmark"]>>[number];
 
@@ -101,8 +101,8 @@ export async function benchCommand(commandLine: string[]): Promise<number> {
     return 0;
   }
   const [{ benchmark, memoryBytes, MEMORY_BYTES_MAX }, report] = await Promise.all([
-    import("../driver/benchmark/benchmark.ts"),
-    import("../driver/benchmark/report.ts"),
+    import("../tools/benchmark/benchmark.ts"),
+    import("../tools/benchmark/report.ts"),
   ]);
   const { socketPath, json, svgPath } = options;
   if (memoryBytes(options.benchmark) > MEMORY_BYTES_MAX) {

@@ -35,8 +35,8 @@ export async function probeCommand(commandLine: string[]): Promise<number> {
     return 0;
   }
   const [{ probe }, { probeJson, probeText }] = await Promise.all([
-    import("../driver/probe.ts"),
-    import("../driver/probe_report.ts"),
+    import("../tools/probe.ts"),
+    import("../tools/probe_report.ts"),
   ]);
   const report = await probe(options.socketPath, options);
   console.log(options.json ? probeJson(report) : probeText(report));

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Log, LogLevel } from "../vhost_user/log.ts";
+import type { Log, LogLevel } from "../os/log.ts";
 
 /** `text`: level and message. `json`: an object with time (RFC 3339), level, message, and the socket if it is about one. */
 export type LogFormat = "text" | "json";

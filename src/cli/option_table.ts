@@ -5,9 +5,9 @@
  * @module
  */
 import { DATA_QUEUES_MAX, POLL_US_DEFAULT, SESSIONS_DEFAULT, SESSIONS_MAX, SOCKETS_MAX } from "../device/limits.ts";
-import type { AsymmetricDialect } from "../device/dialect.ts";
-import { ENGINES } from "../engine/engines.ts";
-import type { LogLevel } from "../vhost_user/log.ts";
+import type { AsymmetricDialect } from "../device/negotiated_features.ts";
+import { ENGINES } from "../engine/libraries.ts";
+import type { LogLevel } from "../os/log.ts";
 import { BENCH } from "./bench_options.ts";
 import type { OptionRow } from "./command_line.ts";
 import { LOG_VARIABLE } from "./environment.ts";

@@ -3,11 +3,11 @@
  *
  * @module
  */
-import type { AsymmetricDialect } from "../device/dialect.ts";
+import type { AsymmetricDialect } from "../device/negotiated_features.ts";
 import { DATA_QUEUES_MAX, POLL_US_DEFAULT, SESSIONS_DEFAULT, SESSIONS_MAX, SOCKETS_MAX } from "../device/limits.ts";
-import type { BurstChoice } from "../engine/burst_policy.ts";
-import { burstChoice } from "./burst_file.ts";
-import { type EngineName, ENGINES } from "../engine/engines.ts";
+import type { BurstChoice } from "../engine/multibuffer/policy.ts";
+import { burstChoice } from "./multibuffer_file.ts";
+import { type EngineName, ENGINES } from "../engine/libraries.ts";
 import { choice, type CommandLine, integer, splitCommandLine, UsageError } from "./command_line.ts";
 import { type Environment, LOG_VARIABLE, processEnvironment } from "./environment.ts";
 import type { LogOptions } from "./log.ts";

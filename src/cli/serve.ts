@@ -6,11 +6,11 @@
  * @module
  */
 import type { DataPlaneFactory, DeviceOptions, EngineModules } from "../device/device.ts";
-import type { AsymmetricDialect } from "../device/dialect.ts";
-import type { JobRunnerFactory } from "../device/job_runner.ts";
-import type { BurstChoice } from "../engine/burst_policy.ts";
-import type { EngineName } from "../engine/engines.ts";
-import type { Log } from "../vhost_user/log.ts";
+import type { AsymmetricDialect } from "../device/negotiated_features.ts";
+import type { JobRunnerFactory } from "../device/asymmetric_service.ts";
+import type { BurstChoice } from "../engine/multibuffer/policy.ts";
+import type { EngineName } from "../engine/libraries.ts";
+import type { Log } from "../os/log.ts";
 import type { DeviceSnapshot } from "../statistics/snapshot.ts";
 import type { VhostUserServer } from "../vhost_user/server.ts";
 
@@ -163,7 +163,7 @@ export async function serve(options: ServeOptions): Promise<ServedDevice> {
       import("../vhost_user/server.ts"),
       import("../engine/openssl.ts"),
       import("../engine/versions.ts"),
-      import("../worker/job_runner.ts"),
+      import("../worker/asymmetric_worker.ts"),
     ]);
   const log = options.log ?? (() => {});
   const modules = await engineModules(options, log);

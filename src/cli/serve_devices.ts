@@ -3,9 +3,9 @@
  *
  * @module
  */
-import type { Log } from "../vhost_user/log.ts";
+import type { Log } from "../os/log.ts";
 import { processEnvironment } from "./environment.ts";
-import { Insight } from "./insight.ts";
+import { Insight } from "./statistics_output.ts";
 import { createLog } from "./log.ts";
 import type { Options } from "./options.ts";
 import { type Place, placeName } from "./places.ts";

@@ -6,7 +6,7 @@
  */
 import { SystemError } from "../os/errno.ts";
 import { connectUnixDatagrams, FdSocket } from "../os/unix_socket.ts";
-import type { Log } from "../vhost_user/log.ts";
+import type { Log } from "../os/log.ts";
 import type { Environment } from "./environment.ts";
 
 const MESSAGE_BYTES_MAX = 1024;

@@ -5,11 +5,11 @@
  */
 import type { Catalogue } from "../engine/algorithms.ts";
 import { AKCIPHER_ALGO_MASK } from "../engine/asymmetric/akcipher.ts";
-import { asymAlgoMask, rsaPaddingMask } from "../engine/asymmetric/rfc3.ts";
+import { asymAlgoMask, rsaPaddingMask } from "../engine/asymmetric/rfc3/service.ts";
 import { AUTH_KEY_BYTES_MAX, CIPHER_KEY_BYTES_MAX } from "../engine/operation.ts";
 import { insertMasks } from "../wire/asym_rfc3.ts";
 import * as wire from "../wire/virtio_crypto.ts";
-import { type AsymmetricDialect, maskOf } from "./dialect.ts";
+import { type AsymmetricDialect, maskOf } from "./negotiated_features.ts";
 import { REQUEST_BYTES_MAX } from "./limits.ts";
 
 /** The services that `catalogue` has algorithms for: bit n for service n. */

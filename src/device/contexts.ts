@@ -4,11 +4,11 @@
  *
  * @module
  */
-import type { BurstSession } from "../engine/burst_session.ts";
+import type { BurstSession } from "../engine/multibuffer/session.ts";
 import type { Engine, Prepared } from "../engine/engine.ts";
 import { Parameters } from "../engine/operation.ts";
 import { BySession } from "./by_session.ts";
-import { seriesOf } from "./series.ts";
+import { seriesOf } from "./metric_labels.ts";
 import type { SessionTableView } from "./sessions.ts";
 
 /** Contexts by slot. */

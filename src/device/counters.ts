@@ -8,7 +8,7 @@
 import type { Operation } from "../engine/operation.ts";
 import { monotonicNs } from "../os/clock.ts";
 import { STATUS_OK } from "../wire/virtio_crypto.ts";
-import { SERIES_COUNT } from "./series.ts";
+import { SERIES_COUNT } from "./metric_labels.ts";
 
 /** Statuses that are counted on their own: 0 to 6; all others are counted together, as number 7. */
 export const STATUSES = 8;

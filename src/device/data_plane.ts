@@ -8,7 +8,7 @@ import { GuestMemory, type MemoryRegion, NO_MEMORY } from "../memory/guest_memor
 import { takeSignals } from "../os/event_fd.ts";
 import type { EventLoop } from "../os/event_loop.ts";
 import type { RingSetup } from "./backend.ts";
-import { ringFeatures } from "./dialect.ts";
+import { ringFeatures } from "./negotiated_features.ts";
 import type { JobPool } from "./jobs.ts";
 import type { QueueServer } from "./queue_server.ts";
 

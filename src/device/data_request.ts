@@ -28,11 +28,11 @@ import * as wire from "../wire/virtio_crypto.ts";
 import { AKCIPHER_PARA_BYTES, STATELESS_AKCIPHER_BYTES } from "../wire/akcipher.ts";
 import { AsymmetricDecoder } from "./asymmetric_request.ts";
 import type { SessionContexts } from "./contexts.ts";
-import type { Dialect } from "./dialect.ts";
+import type { Dialect } from "./negotiated_features.ts";
 import type { JobPool } from "./jobs.ts";
 import { REQUEST_BYTES_MAX } from "./limits.ts";
 import { Repetition } from "./repetition.ts";
-import { SERIES_UNKNOWN, seriesOf, seriesOfService } from "./series.ts";
+import { SERIES_UNKNOWN, seriesOf, seriesOfService } from "./metric_labels.ts";
 import type { SessionTableView } from "./sessions.ts";
 
 /** Kind of session that a service's requests need; a symmetric request's op_type decides between two. */

@@ -5,8 +5,8 @@
  */
 import { type Catalogue, loadCatalogue, type ModuleRows } from "../engine/algorithms.ts";
 import { checkKeys, checkParameters } from "../engine/engine.ts";
-import { type BurstChoice, chooseBursts } from "../engine/burst_policy.ts";
-import { type EngineName, ENGINES } from "../engine/engines.ts";
+import { type BurstChoice, chooseBursts } from "../engine/multibuffer/policy.ts";
+import { type EngineName, ENGINES } from "../engine/libraries.ts";
 import { DONE, KIND_AKCIPHER, KIND_CHAIN, KIND_CIPHER, Parameters, UNSUPPORTED } from "../engine/operation.ts";
 import type { GuestMemory } from "../memory/guest_memory.ts";
 import { cleanseBytes } from "../memory/native.ts";
@@ -16,13 +16,13 @@ import * as wire from "../wire/virtio_crypto.ts";
 import * as vring from "../wire/vring.ts";
 import type { BackendDevice, RingSetup, SessionMessage } from "./backend.ts";
 import { encodeConfig, servicesOf } from "./config.ts";
-import { checkAsymmetricKey, ControlPath, resetParameters, setDirection } from "./control_queue.ts";
+import { checkAsymmetricKey, ControlPath, resetParameters, setDirection } from "./control_path.ts";
 import { type CounterMemory, createCounterMemory } from "./counters.ts";
 import { type DataPlane, LocalPlane } from "./data_plane.ts";
-import { DataPath } from "./data_queue.ts";
+import { DataPath } from "./data_path.ts";
 import { checkChain } from "./data_request.ts";
-import { type AsymmetricDialect, checkFeatures, Dialect, hasBit, maskOf } from "./dialect.ts";
-import type { JobRunner, JobRunnerFactory } from "./job_runner.ts";
+import { type AsymmetricDialect, checkFeatures, Dialect, hasBit, maskOf } from "./negotiated_features.ts";
+import type { JobRunner, JobRunnerFactory } from "./asymmetric_service.ts";
 import { JobPool, type JobPoolLocation } from "./jobs.ts";
 import { AUTH_KEY_BYTES_MAX, CIPHER_KEY_BYTES_MAX, SESSIONS_DEFAULT } from "./limits.ts";
 import { QueueServer } from "./queue_server.ts";

@@ -15,7 +15,7 @@ import { type Mapping, mapSecret, unmap, viewOf } from "../os/memory_map.ts";
 import { BATCH_CHAINS_MAX, type ChainBatch } from "../virtqueue/chain.ts";
 import type { QueueCounters } from "./counters.ts";
 import { JOB_INPUT_BYTES_MAX, JOB_OUTPUT_BYTES_MAX, JOBS_PER_QUEUE_MAX } from "./limits.ts";
-import { seriesOfJob } from "./series.ts";
+import { seriesOfJob } from "./metric_labels.ts";
 
 /** Words of the pool's header: how far the two queues of slot numbers have been written and read. */
 const POSTED_TAIL = 0;

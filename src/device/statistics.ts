@@ -45,7 +45,7 @@ import {
   SERIES_MAC,
   SERIES_OTHER_CONTROL,
   SERIES_RFC3,
-} from "./series.ts";
+} from "./metric_labels.ts";
 import type { SessionTable } from "./sessions.ts";
 
 /** Names of statuses in snapshots, by number; the last stands for all others. */

@@ -16,7 +16,7 @@ import { DriverMemory, type RegionSpec, type Segment } from "./guest_memory.ts";
 import { type Completion, Pipeline, type PipelineOptions } from "./pipeline.ts";
 import type { ChainLayout, DriverQueue } from "./queue.ts";
 import * as requests from "./requests.ts";
-import type { SessionMessageLayout } from "./session_message.ts";
+import type { SessionMessageLayout } from "./session_payload.ts";
 import { type ControlOptions, encodeCreateSession, encodeDestroySession, type SessionParameters } from "./sessions.ts";
 import type { EncodedRequest } from "./fields.ts";
 

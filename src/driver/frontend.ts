@@ -8,7 +8,7 @@ import { connectUnix } from "../os/unix_socket.ts";
 import * as w from "../wire/vhost_user.ts";
 import type { DriverRegion } from "./guest_memory.ts";
 import { FrontendConnection, type FrontendOptions } from "./frontend_connection.ts";
-import { encodeSessionMessage, sessionIdOf, type SessionMessageLayout } from "./session_message.ts";
+import { encodeSessionMessage, sessionIdOf, type SessionMessageLayout } from "./session_payload.ts";
 import type { SessionParameters } from "./sessions.ts";
 import { RefusedError } from "./errors.ts";
 

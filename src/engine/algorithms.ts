@@ -12,7 +12,7 @@ import { type CipherSpec, type CipherTransform, CUT_BLOCKS, CUT_STREAM, CUT_WHOL
 import { AesF8, TripleDesCtr } from "./composed_cipher.ts";
 import { CbcMacAes, GmacAes, XcbcAes } from "./composed_mac.ts";
 import { type DigestTransform, EvpHash, EvpMac } from "./digest.ts";
-import { type EngineName, ENGINES } from "./engines.ts";
+import { type EngineName, ENGINES } from "./libraries.ts";
 import { gcryptProblem, GmacTwofish } from "./gcrypt.ts";
 import { ipsecMbProblem, KasumiF8, KasumiF9, Snow3gUea2, Snow3gUia2, ZucEea3, ZucEia3 } from "./ipsec_mb.ts";
 import { AUTH_KEY_BYTES_MAX } from "./operation.ts";

@@ -8,11 +8,11 @@ import { gather, OVERLAPPING, relate, scatter, scatterFrom, sliceSpan, Span } fr
 import type { AeadTransform } from "./aead.ts";
 import { type Catalogue, loadCatalogue } from "./algorithms.ts";
 import { bounceAddress, DATA_BYTES_MAX, wipeBounce } from "./bounce.ts";
-import { BurstRunner } from "./burst.ts";
-import { loadBurstManager } from "./burst_manager.ts";
-import { burstPolicy } from "./burst_policy.ts";
-import type { BurstSession } from "./burst_session.ts";
-import { bytesWritten, copyAround } from "./chain.ts";
+import { BurstRunner } from "./multibuffer/runner.ts";
+import { loadBurstManager } from "./multibuffer/manager.ts";
+import { burstPolicy } from "./multibuffer/policy.ts";
+import type { BurstSession } from "./multibuffer/session.ts";
+import { bytesWritten, copyAround } from "./chained.ts";
 import type { CipherTransform } from "./cipher.ts";
 import { digestAddress, type DigestTransform } from "./digest.ts";
 import { equalSecrets } from "./openssl.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 import { loadCatalogue } from "./algorithms.ts";
-import type { EngineName } from "./engines.ts";
+import type { EngineName } from "./libraries.ts";
 import { gcryptVersion } from "./gcrypt.ts";
 import { ipsecMbVersion } from "./ipsec_mb.ts";
 import { opensslVersion } from "./openssl.ts";

@@ -12,13 +12,13 @@ import { closeFd } from "../os/event_fd.ts";
 import { FdSocket } from "../os/unix_socket.ts";
 import * as wire from "../wire/vhost_user.ts";
 import { encodeReply, type Message, MessageReader, ProtocolError } from "./framing.ts";
-import { createInflight, InflightRegion } from "./inflight.ts";
-import type { Log } from "./log.ts";
+import { createInflight, InflightRegion } from "./inflight_region.ts";
+import type { Log } from "../os/log.ts";
 import { LogRegion } from "./log_region.ts";
 import { MemoryTable } from "./memory_table.ts";
 import { checkMessage, MESSAGE_RULES, readU64, RequestError, u64Payload } from "./messages.ts";
 import { Rings } from "./rings.ts";
-import { createSession } from "./session_message.ts";
+import { createSession } from "./crypto_session.ts";
 
 const PROTOCOL_FEATURES_BIT = 1n << BigInt(wire.F_PROTOCOL_FEATURES);
 const LOG_ALL_BIT = 1n << BigInt(wire.F_LOG_ALL);

@@ -9,8 +9,8 @@
 import { type BackendDevice, RingSetupError } from "../device/backend.ts";
 import { closeFd, setNonBlocking, signalEventFd } from "../os/event_fd.ts";
 import { QUEUE_SIZE_MAX } from "../wire/vring.ts";
-import type { Log } from "./log.ts";
-import type { InflightRegion } from "./inflight.ts";
+import type { Log } from "../os/log.ts";
+import type { InflightRegion } from "./inflight_region.ts";
 import { NO_FD_REMEDY, RequestError } from "./messages.ts";
 
 /** Where the frontend has placed a ring, in its own addresses. */

@@ -11,7 +11,7 @@ import type { EventLoop } from "../os/event_loop.ts";
 import { ListeningSocket, ServerError, type SocketPath } from "../os/listening_socket.ts";
 import { acceptUnix, isListening, isSocket } from "../os/unix_socket.ts";
 import { Connection } from "./connection.ts";
-import type { Log } from "./log.ts";
+import type { Log } from "../os/log.ts";
 
 /** What a {@linkcode VhostUserServer} serves, and where. */
 export interface ServerOptions {

@@ -21,7 +21,7 @@ import {
 } from "../wire/vring.ts";
 import { ADDED, CHAIN_INVALID, type ChainBatch, TABLE_FULL, TABLE_MET } from "./chain.ts";
 import { indirectTable as table } from "./indirect.ts";
-import { PackedInflight } from "./inflight.ts";
+import { PackedInflight } from "./inflight_state.ts";
 import { slotPassed } from "./notify.ts";
 import { type Ring, RING_BAD_CHAIN, RING_BAD_TABLE, RING_OK, type RingFeatures, type RingLayout } from "./ring.ts";
 

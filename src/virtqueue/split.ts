@@ -19,7 +19,7 @@ import {
 } from "../wire/vring.ts";
 import { ADDED, type ChainBatch, INDEX_INVALID, TABLE_FULL, TABLE_MET } from "./chain.ts";
 import { indirectTable as table } from "./indirect.ts";
-import { SplitInflight } from "./inflight.ts";
+import { SplitInflight } from "./inflight_state.ts";
 import { eventPassed } from "./notify.ts";
 import {
   type Ring,

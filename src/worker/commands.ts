@@ -6,11 +6,11 @@
  */
 import type { RingSetup } from "../device/backend.ts";
 import type { CounterMemory } from "../device/counters.ts";
-import type { AsymmetricDialect } from "../device/dialect.ts";
+import type { AsymmetricDialect } from "../device/negotiated_features.ts";
 import type { JobPoolLocation } from "../device/jobs.ts";
 import type { SessionTableLocation } from "../device/sessions.ts";
-import type { BurstChoice } from "../engine/burst_policy.ts";
-import type { EngineName } from "../engine/engines.ts";
+import type { BurstChoice } from "../engine/multibuffer/policy.ts";
+import type { EngineName } from "../engine/libraries.ts";
 import type { DirtyLogLocation } from "../memory/dirty_log.ts";
 import type { MemoryRegion } from "../memory/guest_memory.ts";
 

@@ -42,7 +42,7 @@ class IsolateHandle {
     onFault: (message: string) => void,
     after: Promise<void>,
   ) {
-    this.#worker = new Worker(new URL("./isolate.ts", import.meta.url), {
+    this.#worker = new Worker(new URL("./data_main.ts", import.meta.url), {
       type: "module",
       name: `data ${setup.number}`,
     });

@@ -5,7 +5,7 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { constants, createDiffieHellman, createECDH, createPublicKey, sign, verify } from "node:crypto";
-import { asymAlgoMask, rsaPaddingMask } from "../../src/engine/asymmetric/rfc3.ts";
+import { asymAlgoMask, rsaPaddingMask } from "../../src/engine/asymmetric/rfc3/service.ts";
 import { setGenerationBudget } from "../../src/engine/asymmetric/generation.ts";
 import { insertMasks } from "../../src/wire/asym_rfc3.ts";
 import { concat } from "../bytes.ts";

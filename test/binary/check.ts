@@ -4,8 +4,8 @@
  * @module
  */
 import { CryptoDriver } from "../../mod.ts";
-import { checkAnswer } from "../../src/driver/checks.ts";
-import { KNOWN_ANSWERS } from "../../src/driver/known_answers.ts";
+import { checkAnswer } from "../../src/tools/checks.ts";
+import { KNOWN_ANSWERS } from "../../src/tools/known_answers.ts";
 import { PROGRAM, ROOT, run, withDeviceProcess } from "../cli/programs.ts";
 
 /** Starts whose quickest counts. */

@@ -9,10 +9,10 @@ import { calibrateCommand } from "../../src/cli/calibrate_command.ts";
 import { UsageError } from "../../src/cli/command_line.ts";
 import { readOptions } from "../../src/cli/options.ts";
 import { loadCatalogue } from "../../src/engine/algorithms.ts";
-import { loadBurstManager } from "../../src/engine/burst_manager.ts";
-import { burstPolicy, chooseBursts } from "../../src/engine/burst_policy.ts";
-import { BURST_TABLES } from "../../src/engine/burst_tables.ts";
-import { ENGINES } from "../../src/engine/engines.ts";
+import { loadBurstManager } from "../../src/engine/multibuffer/manager.ts";
+import { burstPolicy, chooseBursts } from "../../src/engine/multibuffer/policy.ts";
+import { BURST_TABLES } from "../../src/engine/multibuffer/thresholds.ts";
+import { ENGINES } from "../../src/engine/libraries.ts";
 
 const SERVING = ["--socket-path=/nowhere/crypto.sock"];
 

@@ -27,7 +27,7 @@ Deno.test("a demo whose device does not start says so and exits with 1", async (
   await withDirectory(async (directory) => {
     const device = `${directory}/device`;
     await Deno.writeTextFile(device, "#!/bin/sh\nexit 3\n", { mode: 0o755 });
-    const { code, stderr } = await run(`${ROOT}scripts/deno`, ["run", "-A", `${ROOT}src/driver/demo.ts`, device]);
+    const { code, stderr } = await run(`${ROOT}scripts/deno`, ["run", "-A", `${ROOT}src/tools/demo.ts`, device]);
     assertEquals([code, stderr], [1, "demo: error: the device ended at once with exit code 3\n"]);
   });
 });

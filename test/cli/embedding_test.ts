@@ -46,7 +46,7 @@ Deno.test("a program that serves does not load the driver", async () => {
   const graph = await run(`${ROOT}scripts/deno`, ["info", "--json", `${ROOT}src/cli/main.ts`]);
   const modules: { specifier: string; dependencies?: { specifier: string; isDynamic?: boolean }[] }[] =
     JSON.parse(graph.stdout).modules;
-  const isDriver = (specifier: string) => specifier.includes("/src/driver/");
+  const isDriver = (specifier: string) => /\/src\/(driver|tools)\//.test(specifier);
   for (const { specifier, dependencies = [] } of modules) {
     if (isDriver(specifier)) continue;
     for (const dependency of dependencies) {

@@ -2,12 +2,12 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { Buffer } from "node:buffer";
 import { createPrivateKey, createPublicKey } from "node:crypto";
 import { CryptoDevice } from "../../src/device/device.ts";
-import { checkAnswer } from "../../src/driver/checks.ts";
+import { checkAnswer } from "../../src/tools/checks.ts";
 import type { CryptoDriver } from "../../src/driver/crypto_driver.ts";
-import { AKCIPHER_ANSWERS, type AkcipherAnswer } from "../../src/driver/known_akcipher_answers.ts";
-import { CHAIN_ANSWER, CHAIN_PARTS, KNOWN_ANSWERS, type KnownAnswer } from "../../src/driver/known_answers.ts";
+import { AKCIPHER_ANSWERS, type AkcipherAnswer } from "../../src/tools/known_akcipher_answers.ts";
+import { CHAIN_ANSWER, CHAIN_PARTS, KNOWN_ANSWERS, type KnownAnswer } from "../../src/tools/known_answers.ts";
 import { ALGORITHM_NAMES } from "../../src/driver/names.ts";
-import { featuresFor, MODES } from "../../src/driver/probe.ts";
+import { featuresFor, MODES } from "../../src/tools/probe.ts";
 import { AEADS, CIPHERS, HASHES, loadCatalogue, MACS } from "../../src/engine/algorithms.ts";
 import { EventLoop } from "../../src/os/event_loop.ts";
 import { VhostUserServer } from "../../src/vhost_user/server.ts";

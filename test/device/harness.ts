@@ -7,7 +7,7 @@ import { CryptoDevice, type DeviceOptions } from "../../src/device/device.ts";
 import { CryptoDriver, type CryptoDriverOptions } from "../../src/driver/crypto_driver.ts";
 import { EventLoop } from "../../src/os/event_loop.ts";
 import { VhostUserServer } from "../../src/vhost_user/server.ts";
-import { workerJobRunner } from "../../src/worker/job_runner.ts";
+import { workerJobRunner } from "../../src/worker/asymmetric_worker.ts";
 import { workerPlane } from "../../src/worker/plane.ts";
 
 /** A device that serves, and what to do with it. */

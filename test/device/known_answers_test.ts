@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { loadCatalogue } from "../../src/engine/algorithms.ts";
-import { ENGINES } from "../../src/engine/engines.ts";
+import { ENGINES } from "../../src/engine/libraries.ts";
 import type { CryptoDriverOptions } from "../../src/driver/crypto_driver.ts";
 import { FEATURES_USUAL } from "../../src/driver/bring_up.ts";
 import type { LayoutOptions } from "../../src/driver/layout.ts";

@@ -10,7 +10,7 @@ import { place } from "../../src/driver/layout.ts";
 import { kickAnyway } from "../../src/driver/queue.ts";
 import { encodeData } from "../../src/driver/requests.ts";
 import { AsymmetricJob } from "../../src/engine/asymmetric/job.ts";
-import { DataPath } from "../../src/device/data_queue.ts";
+import { DataPath } from "../../src/device/data_path.ts";
 import { JobPool, JobPoolMemory, PostedJobs } from "../../src/device/jobs.ts";
 import * as limits from "../../src/device/limits.ts";
 import { QueueServer } from "../../src/device/queue_server.ts";

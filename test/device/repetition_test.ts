@@ -3,9 +3,9 @@
  * how they are cut, in their session or in nothing have to be answered as each of them is when it comes alone.
  */
 import { assert, assertEquals } from "@std/assert";
-import { DataPath } from "../../src/device/data_queue.ts";
+import { DataPath } from "../../src/device/data_path.ts";
 import { servicesOf } from "../../src/device/config.ts";
-import { Dialect } from "../../src/device/dialect.ts";
+import { Dialect } from "../../src/device/negotiated_features.ts";
 import { QueueServer } from "../../src/device/queue_server.ts";
 import { SessionTable } from "../../src/device/sessions.ts";
 import type { EncodedRequest } from "../../src/driver/fields.ts";
@@ -14,8 +14,8 @@ import { place, type Split } from "../../src/driver/layout.ts";
 import { type AeadRequest, type DataRequest, encodeData, type RequestMode } from "../../src/driver/requests.ts";
 import { SplitQueue } from "../../src/driver/split_queue.ts";
 import { loadCatalogue } from "../../src/engine/algorithms.ts";
-import { setBurstPolicy } from "../../src/engine/burst_policy.ts";
-import { ENGINES } from "../../src/engine/engines.ts";
+import { setBurstPolicy } from "../../src/engine/multibuffer/policy.ts";
+import { ENGINES } from "../../src/engine/libraries.ts";
 import { GuestMemory } from "../../src/memory/guest_memory.ts";
 import { createEventFd } from "../../src/os/event_fd.ts";
 import {

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { DeviceViolationError, DisconnectedError, DriverTimeoutError, RefusedError } from "../../src/driver/errors.ts";
 import { Frontend } from "../../src/driver/frontend.ts";
 import { DriverMemory } from "../../src/driver/guest_memory.ts";
-import { encodeSessionMessage } from "../../src/driver/session_message.ts";
+import { encodeSessionMessage } from "../../src/driver/session_payload.ts";
 import { frame, type FrontendOptions } from "../../src/driver/frontend_connection.ts";
 import { closeFd, createEventFd } from "../../src/os/event_fd.ts";
 import { FdSocket, unixSocketPair } from "../../src/os/unix_socket.ts";

@@ -7,8 +7,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { type CryptoDriver, type LayoutOptions, virtioCrypto as v } from "../../mod.ts";
 import { FEATURES_USUAL, maskOf } from "../../src/driver/bring_up.ts";
-import { CHAIN_ANSWER, CHAIN_PARTS, KNOWN_ANSWERS } from "../../src/driver/known_answers.ts";
-import { checkAnswer } from "../../src/driver/checks.ts";
+import { CHAIN_ANSWER, CHAIN_PARTS, KNOWN_ANSWERS } from "../../src/tools/known_answers.ts";
+import { checkAnswer } from "../../src/tools/checks.ts";
 import type { ModuleRows } from "../../src/engine/algorithms.ts";
 import { loadEngineModules } from "../../src/engine/modules/load.ts";
 import { createOperations, type Operation } from "../../src/engine/operation.ts";

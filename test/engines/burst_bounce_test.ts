@@ -6,11 +6,11 @@
  */
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { loadCatalogue } from "../../src/engine/algorithms.ts";
-import { BOUNCE_BYTES, BurstBounce } from "../../src/engine/burst_bounce.ts";
-import { loadBurstManager } from "../../src/engine/burst_manager.ts";
-import { BOUNCED, setBurstPolicy } from "../../src/engine/burst_policy.ts";
+import { BOUNCE_BYTES, BurstBounce } from "../../src/engine/multibuffer/bounced_jobs.ts";
+import { loadBurstManager } from "../../src/engine/multibuffer/manager.ts";
+import { BOUNCED, setBurstPolicy } from "../../src/engine/multibuffer/policy.ts";
 import { Engine, type Prepared } from "../../src/engine/engine.ts";
-import { ENGINES } from "../../src/engine/engines.ts";
+import { ENGINES } from "../../src/engine/libraries.ts";
 import { createOperations, DONE, FAILED, KIND_CIPHER, type Operation, Parameters } from "../../src/engine/operation.ts";
 import { SegmentCursor, SegmentTable, type Span } from "../../src/memory/segments.ts";
 import { mapAnonymous } from "../../src/os/memory_map.ts";

@@ -5,9 +5,9 @@
  */
 import { assert } from "@std/assert";
 import { loadCatalogue } from "../../src/engine/algorithms.ts";
-import { BURST_AEADS, BURST_CIPHERS, BURST_HASHES, BURST_MACS } from "../../src/engine/burst_algorithms.ts";
-import { setBurstPolicy } from "../../src/engine/burst_policy.ts";
-import { AEAD, kindName } from "../../src/engine/burst_session.ts";
+import { BURST_AEADS, BURST_CIPHERS, BURST_HASHES, BURST_MACS } from "../../src/engine/multibuffer/kinds.ts";
+import { setBurstPolicy } from "../../src/engine/multibuffer/policy.ts";
+import { AEAD, kindName } from "../../src/engine/multibuffer/session.ts";
 import { Engine, type Prepared } from "../../src/engine/engine.ts";
 import {
   createOperations,

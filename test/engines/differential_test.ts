@@ -6,7 +6,7 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { type CipherRow, type DigestRow, loadCatalogue } from "../../src/engine/algorithms.ts";
-import { ENGINES } from "../../src/engine/engines.ts";
+import { ENGINES } from "../../src/engine/libraries.ts";
 import { viewOf } from "../../src/os/memory_map.ts";
 import { makeRandom } from "../../src/driver/random.ts";
 import * as v from "../../src/wire/virtio_crypto.ts";

@@ -5,7 +5,7 @@
  * @module
  */
 import { main } from "../../src/cli/main.ts";
-import { DataPath } from "../../src/device/data_queue.ts";
+import { DataPath } from "../../src/device/data_path.ts";
 import { JobPool } from "../../src/device/jobs.ts";
 import { closeFd, createEventFd } from "../../src/os/event_fd.ts";
 import { viewOf } from "../../src/os/memory_map.ts";

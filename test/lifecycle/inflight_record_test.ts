@@ -14,7 +14,7 @@ import {
   InflightError,
   PackedInflight,
   SplitInflight,
-} from "../../src/virtqueue/inflight.ts";
+} from "../../src/virtqueue/inflight_state.ts";
 import { ask, assertAnswer, cipherSample } from "../conformance/support.ts";
 import { withDevice } from "../device/harness.ts";
 import { createMemfd, mapShared } from "../../src/os/memory_map.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 import { assert, assertEquals, assertLess } from "@std/assert";
-import { resetParameters } from "../../src/device/control_queue.ts";
+import { resetParameters } from "../../src/device/control_path.ts";
 import { createCounterMemory, QueueCounters } from "../../src/device/counters.ts";
 import { JobPool, JobPoolMemory, PostedJobs } from "../../src/device/jobs.ts";
 import { QueueServer } from "../../src/device/queue_server.ts";
@@ -17,7 +17,7 @@ import { fillBytes } from "../../src/memory/native.ts";
 import { closeFd, createEventFd } from "../../src/os/event_fd.ts";
 import { mapAnonymous, PAGE_BYTES, unmap } from "../../src/os/memory_map.ts";
 import { ChainBatch } from "../../src/virtqueue/chain.ts";
-import { forgetInflight, inflightBytes } from "../../src/virtqueue/inflight.ts";
+import { forgetInflight, inflightBytes } from "../../src/virtqueue/inflight_state.ts";
 
 const MIB = 2 ** 20;
 

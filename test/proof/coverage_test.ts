@@ -28,7 +28,7 @@ Deno.test("coverage: lines by room, of all isolates together", () => {
   const reached = coverageOf(files, "/r/", ["src/wire", "src/wireless", "src/none"]);
   assertEquals(reached.map(({ lines, hit }) => [lines, hit]), [[4, 3], [1, 0], [0, 0]]);
   assertEquals(reached.map(percentOf), [75, 0, 0]);
-  const byHost = parseLcov("SF:/r/src/engine/burst.ts\nDA:1,0\nSF:/r/src/engine/aead.ts\nDA:1,1\n");
+  const byHost = parseLcov("SF:/r/src/engine/multibuffer/runner.ts\nDA:1,0\nSF:/r/src/engine/aead.ts\nDA:1,1\n");
   assertEquals(coverageOf(byHost, "/r/", ["src/engine"])[0]!.lines, 1, "what only some hosts can run is not counted");
   assertEquals(percentOf({ lines: 3, hit: 2 }), 66.6, "rounded down");
 });

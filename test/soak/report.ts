@@ -4,7 +4,7 @@
  * @module
  */
 import type { Figure } from "../../bench/figures/figure.ts";
-import { drawCharts } from "../../src/driver/chart.ts";
+import { drawCharts } from "../../src/tools/chart.ts";
 import { checkGoals, type Goal } from "../../bench/goals.ts";
 import { quantile } from "../../bench/support/ratio.ts";
 import type { Sample, SoakResult } from "./soak.ts";

@@ -6,7 +6,13 @@ import {
   DURATION_UNIT_NS,
   QueueCounters,
 } from "../../src/device/counters.ts";
-import { SERIES_CREATE, SERIES_UNKNOWN, seriesOf, seriesOfControl, seriesOfJob } from "../../src/device/series.ts";
+import {
+  SERIES_CREATE,
+  SERIES_UNKNOWN,
+  seriesOf,
+  seriesOfControl,
+  seriesOfJob,
+} from "../../src/device/metric_labels.ts";
 import { SessionTable } from "../../src/device/sessions.ts";
 import { DeviceCounters, type QueueStatistics } from "../../src/device/statistics.ts";
 import { AEADS, CIPHERS, HASHES, MACS } from "../../src/engine/algorithms.ts";

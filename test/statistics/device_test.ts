@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { serve, type ServedDevice, type ServeOptions } from "../../src/cli/serve.ts";
-import { maskOf } from "../../src/device/dialect.ts";
+import { maskOf } from "../../src/device/negotiated_features.ts";
 import type { QueueStatistics } from "../../src/device/statistics.ts";
 import { FEATURES_USUAL } from "../../src/driver/bring_up.ts";
 import { CryptoDriver } from "../../src/driver/crypto_driver.ts";

@@ -34,9 +34,9 @@ Deno.test("tidy: a room imports what stands below it and nothing else", () => {
 
 Deno.test("tidy: the driver is loaded by its own command, when it is asked for", () => {
   const command = "src/cli/driver_commands.ts";
-  assertEquals(found(command, `const { probe } = await import("../driver/probe.ts");\n`), []);
-  assertEquals(found(command, `import { probe } from "../driver/probe.ts";\n`).length, 1);
-  assertEquals(found("src/cli/main.ts", `const { probe } = await import("../driver/probe.ts");\n`).length, 1);
+  assertEquals(found(command, `const { probe } = await import("../tools/probe.ts");\n`), []);
+  assertEquals(found(command, `import { probe } from "../tools/probe.ts";\n`).length, 1);
+  assertEquals(found("src/cli/main.ts", `const { probe } = await import("../tools/probe.ts");\n`).length, 1);
 });
 
 Deno.test("tidy: libraries are opened in ffi/", () => {

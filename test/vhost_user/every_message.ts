@@ -6,7 +6,7 @@
  */
 import { closeFd, createEventFd } from "../../src/os/event_fd.ts";
 import { createMemfd } from "../../src/os/memory_map.ts";
-import { inflightBytes } from "../../src/virtqueue/inflight.ts";
+import { inflightBytes } from "../../src/virtqueue/inflight_state.ts";
 import * as wire from "../../src/wire/vhost_user.ts";
 import { concat, Harness, MEMORY_NAME, memTable, region, u32s, u64s, vringAddr } from "./harness.ts";
 

@@ -8,7 +8,7 @@ import { closeFd, createEventFd } from "../../src/os/event_fd.ts";
 import { createMemfd } from "../../src/os/memory_map.ts";
 import { FdSocket, unixSocketPair } from "../../src/os/unix_socket.ts";
 import { Connection } from "../../src/vhost_user/connection.ts";
-import type { Log } from "../../src/vhost_user/log.ts";
+import type { Log } from "../../src/os/log.ts";
 import * as wire from "../../src/wire/vhost_user.ts";
 import { FakeDevice } from "./fake_device.ts";
 

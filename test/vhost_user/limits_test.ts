@@ -10,7 +10,7 @@ import { createMemfd } from "../../src/os/memory_map.ts";
 import { connectUnix, FdSocket } from "../../src/os/unix_socket.ts";
 import { CONFIG_BYTES_MAX, FDS_MAX, PAYLOAD_BYTES_MAX } from "../../src/wire/vhost_user.ts";
 import * as wire from "../../src/wire/vhost_user.ts";
-import { inflightBytes } from "../../src/virtqueue/inflight.ts";
+import { inflightBytes } from "../../src/virtqueue/inflight_state.ts";
 import { QUEUE_SIZE_MAX } from "../../src/wire/vring.ts";
 import { ask as askDevice, assertAnswer, cipherSample } from "../conformance/support.ts";
 import { withDevice } from "../device/harness.ts";

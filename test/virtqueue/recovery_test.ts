@@ -7,7 +7,7 @@
 import { assertEquals } from "@std/assert";
 import { mapAnonymous, unmap } from "../../src/os/memory_map.ts";
 import { BATCH_CHAINS_MAX, ChainBatch } from "../../src/virtqueue/chain.ts";
-import { inflightBytes } from "../../src/virtqueue/inflight.ts";
+import { inflightBytes } from "../../src/virtqueue/inflight_state.ts";
 import { PackedRing } from "../../src/virtqueue/packed.ts";
 import { type Ring, RING_OK } from "../../src/virtqueue/ring.ts";
 import { SplitRing } from "../../src/virtqueue/split.ts";

@@ -9,7 +9,7 @@ import { cleanseBytes } from "../../memory/native.ts";
 import { STATUS_NOTSUPP } from "../../wire/virtio_crypto.ts";
 import { fetchDigest } from "../openssl.ts";
 import { bignumAt } from "./bignums.ts";
-import { type Bytes, putBignum } from "./rfc3_stream.ts";
+import { type Bytes, putBignum } from "./rfc3/stream.ts";
 import { digestAt, LENGTH_AT, putLength, result, SCRATCH_BYTES, takenLength } from "./scratch.ts";
 
 /** RSA's paddings as OpenSSL numbers them. */

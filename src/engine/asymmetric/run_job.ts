@@ -5,7 +5,7 @@
  */
 import { runAkcipher } from "./akcipher.ts";
 import { type AsymmetricJob, DIALECT_AKCIPHER } from "./job.ts";
-import { runRfc3 } from "./rfc3.ts";
+import { runRfc3 } from "./rfc3/service.ts";
 
 /** Runs `job`; its status and the length of its output are left in it. Never throws. */
 export function runJob(job: AsymmetricJob): void {

@@ -4,7 +4,7 @@
  * @module
  */
 import { pkeys } from "../../../ffi/libcrypto_pkey.ts";
-import { type Bytes, putBignum } from "./rfc3_stream.ts";
+import { type Bytes, putBignum } from "./rfc3/stream.ts";
 import { padded, POINTER_AT, putPointer, result, SCRATCH_BYTES } from "./scratch.ts";
 
 /** The DER of (r, s); null if it is absurdly long. */

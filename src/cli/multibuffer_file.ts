@@ -1,0 +1,44 @@
+/**
+ * Files with thresholds of bursts: JSON objects that have, for each instruction set of libIPSec_MB, an object with the
+ * numbers of requests and of bytes for each kind, as in {"avx512_t2": {"AES-128-CBC-encrypt": [3, 512]}}.
+ *
+ * @module
+ */
+import type { BurstChoice } from "../engine/multibuffer/policy.ts";
+import type { BurstTable } from "../engine/multibuffer/thresholds.ts";
+import { UsageError } from "./command_line.ts";
+
+/** What a kind may need at most: a batch has no more requests. */
+const LANES_MAX = 128;
+
+function isTable(value: unknown): value is BurstTable {
+  return typeof value === "object" && value !== null && !Array.isArray(value) &&
+    Object.values(value).every((threshold: unknown) =>
+      Array.isArray(threshold) && threshold.length === 2 && threshold.every(Number.isInteger) &&
+      threshold[0] >= 2 && threshold[0] <= LANES_MAX && threshold[1] >= 0
+    );
+}
+
+function readFile(path: string): BurstChoice {
+  let found: unknown;
+  try {
+    found = JSON.parse(Deno.readTextFileSync(path));
+  } catch (error) {
+    throw new UsageError(
+      `--bursts takes auto, off or a file that calibrate has made, not "${path}": ${(error as Error).message}`,
+    );
+  }
+  if (typeof found === "object" && found !== null && !Array.isArray(found)) {
+    const tables = Object.values(found);
+    if (tables.length > 0 && tables.every(isTable)) return found as Readonly<Record<string, BurstTable>>;
+  }
+  throw new UsageError(
+    `--bursts: "${path}" is not a file that calibrate has made, which has a number of requests from 2 to ${LANES_MAX} and one of bytes for each kind`,
+  );
+}
+
+/** What --bursts says; throws {@linkcode UsageError}. */
+export function burstChoice(text: string | undefined): BurstChoice {
+  if (text === undefined || text === "auto") return "auto";
+  return text === "off" ? "off" : readFile(text);
+}

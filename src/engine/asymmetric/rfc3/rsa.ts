@@ -1,0 +1,183 @@
+/**
+ * RSA in the RFC's dialect: sign, verify, encrypt, decrypt. The RFC's request to verify has no place for the
+ * signature; it is taken where the requests of the other algorithms have it, in front of the message, as long as the
+ * modulus.
+ *
+ * @module
+ */
+import { pkeys } from "../../../../ffi/libcrypto_pkey.ts";
+import { cleanseBytes, copyBytes, fillBytes } from "../../../memory/native.ts";
+import * as wire from "../../../wire/asym_rfc3.ts";
+import { HASH_SHA1, STATUS_BADMSG, STATUS_ERR, STATUS_NOTSUPP, STATUS_OK } from "../../../wire/virtio_crypto.ts";
+import {
+  cryptWith,
+  digestFor,
+  digestOf,
+  NO_PADDING,
+  OAEP_PADDING,
+  PKCS1_PADDING,
+  PSS_PADDING,
+  type RsaUse,
+  signWith,
+  verifyWith,
+  X931_PADDING,
+} from "../key_operations.ts";
+import { makePublicKey, PrivateKeyLengths, takePrivateKey } from "./rsa_key.ts";
+import {
+  type Bytes,
+  field,
+  isGood,
+  peekFixed,
+  putPadded,
+  remaining,
+  takeBytes,
+  takeFixed,
+  takeNumber,
+} from "./stream.ts";
+import { padded, result, SCRATCH_BYTES } from "../scratch.ts";
+
+const SIGNATURE_PADDINGS: ReadonlyMap<number, number> = new Map([
+  [wire.RSA_NO_PADDING, NO_PADDING],
+  [wire.RSA_PKCS1_PADDING, PKCS1_PADDING],
+  [wire.RSA_X931_PADDING, X931_PADDING],
+  [wire.RSA_PKCS1_PSS_PADDING, PSS_PADDING],
+]);
+
+const ENCRYPTION_PADDINGS: ReadonlyMap<number, number> = new Map([
+  [wire.RSA_NO_PADDING, NO_PADDING],
+  [wire.RSA_PKCS1_PADDING, PKCS1_PADDING],
+  [wire.RSA_PKCS1_OAEP_PADDING, OAEP_PADDING],
+]);
+
+/** How to use the key for signatures; PSS without a hash is PSS with SHA-1 over a digest that comes ready. */
+function signatureUse(padding: number, hashAlgo: number): RsaUse {
+  const hash = hashAlgo === 0 && padding === PSS_PADDING ? HASH_SHA1 : hashAlgo;
+  return { padding, digest: padding === NO_PADDING || hash === 0 ? 0n : digestFor(hash) };
+}
+
+/** Puts zeros in front of `number` to make it as long as the modulus; null if it is longer. */
+function padToModulus(number: Bytes, modulusBytes: number): Bytes | null {
+  const zeros = modulusBytes - number.length;
+  if (zeros < 0) return null;
+  fillBytes(padded, 0, zeros);
+  if (number.length > 0) copyBytes(padded + zeros, number.address, number.length);
+  return { address: padded, length: modulusBytes };
+}
+
+const lengths = new PrivateKeyLengths();
+
+/**
+ * Takes the fixed part of a request with a private key at `keyOffset` and `tailBytes` behind it. The first
+ * representation needs less room than the union it stands in; a request is taken without the rest of the union if
+ * exactly that makes its length come out right. Returns the offset behind the key, or -1.
+ */
+function takeKeyRequest(keyOffset: number, tailBytes: number): number {
+  const short = keyOffset + wire.RSA_PRIV_KEY_BYTES_REP1;
+  const long = keyOffset + wire.RSA_PRIV_KEY_BYTES;
+  if (!peekFixed(short + tailBytes)) return -1;
+  const total = remaining();
+  const repType = field(keyOffset + wire.RSA_PRIV_KEY_REP_TYPE_OFFSET);
+  const keyBytes = field(keyOffset + wire.RSA_PRIV_KEY_UNION_OFFSET) +
+    field(keyOffset + wire.RSA_PRIV_KEY_UNION_OFFSET + 4);
+  const shortFits = repType === wire.RSA_PRIV_KEY_REPTYPE1 && total === short + tailBytes + keyBytes + field(short);
+  const behind = shortFits ? short : long;
+  if (!takeFixed(behind + tailBytes)) return -1;
+  lengths.read(keyOffset);
+  return behind;
+}
+
+/** Signs (RFC, RSA signature operation). */
+export function signRsa(): number {
+  const behind = takeKeyRequest(wire.RSA_SIGN_PRIV_KEY_OFFSET, wire.RSA_SIGN_BYTES_BEHIND_KEY);
+  if (behind < 0) return STATUS_ERR;
+  const hashAlgo = field(wire.RSA_SIGN_HASH_ALGO_OFFSET);
+  const padding = SIGNATURE_PADDINGS.get(field(wire.RSA_SIGN_PADDING_MODE_OFFSET));
+  const messageLen = field(behind);
+  const signatureLen = field(behind + 4);
+  if (padding === undefined) return STATUS_NOTSUPP;
+  const key = takePrivateKey(lengths);
+  if (typeof key === "number") return key;
+  const status = signMessage(key, takeBytes(messageLen), hashAlgo, padding, signatureLen);
+  pkeys.EVP_PKEY_free(key);
+  return status;
+}
+
+function signMessage(key: bigint, message: Bytes, hashAlgo: number, padding: number, signatureLen: number): number {
+  if (!isGood()) return STATUS_ERR;
+  const digest = digestOf(hashAlgo, message);
+  if (typeof digest === "number") return digest;
+  const input = padding === NO_PADDING ? padToModulus(digest, pkeys.EVP_PKEY_get_size(key)) : digest;
+  if (input === null) return STATUS_ERR;
+  const length = signWith(key, input, signatureUse(padding, hashAlgo));
+  if (length < 0) return STATUS_ERR;
+  putPadded(result, length, signatureLen);
+  return STATUS_OK;
+}
+
+/** Verifies (RFC, RSA verification operation): OK, or BADMSG for a signature that is none. */
+export function verifyRsa(): number {
+  if (!takeFixed(wire.RSA_VERIFY_BYTES)) return STATUS_ERR;
+  const hashAlgo = field(wire.RSA_VERIFY_HASH_ALGO_OFFSET);
+  const padding = SIGNATURE_PADDINGS.get(field(wire.RSA_VERIFY_PADDING_MODE_OFFSET));
+  const messageLen = field(wire.RSA_VERIFY_MSG_LEN_OFFSET);
+  const eLen = field(wire.RSA_VERIFY_E_LEN_OFFSET);
+  if (padding === undefined) return STATUS_NOTSUPP;
+  const n = takeNumber(field(wire.RSA_VERIFY_N_LEN_OFFSET));
+  const key = makePublicKey(n, takeNumber(eLen));
+  if (key === 0n) return STATUS_ERR;
+  const status = verifyMessage(key, messageLen, hashAlgo, padding);
+  pkeys.EVP_PKEY_free(key);
+  return status;
+}
+
+function verifyMessage(key: bigint, messageLen: number, hashAlgo: number, padding: number): number {
+  const modulusBytes = pkeys.EVP_PKEY_get_size(key);
+  if (remaining() !== modulusBytes + messageLen) return remaining() < messageLen ? STATUS_ERR : STATUS_NOTSUPP;
+  const signature = takeBytes(modulusBytes);
+  const digest = digestOf(hashAlgo, takeBytes(messageLen));
+  if (typeof digest === "number") return digest;
+  const input = padding === NO_PADDING ? padToModulus(digest, modulusBytes) : digest;
+  if (input === null) return STATUS_ERR;
+  return verifyWith(key, signature, input, signatureUse(padding, hashAlgo)) ? STATUS_OK : STATUS_BADMSG;
+}
+
+function crypt(key: bigint, encrypt: boolean, message: Bytes, padding: number): number {
+  const modulusBytes = pkeys.EVP_PKEY_get_size(key);
+  // A ciphertext is a number, and so is a plaintext without padding.
+  const input = encrypt && padding !== NO_PADDING ? message : padToModulus(message, modulusBytes);
+  if (!isGood() || input === null) return STATUS_ERR;
+  const length = cryptWith(key, encrypt, input, padding);
+  if (length >= 0) putPadded(result, length, length);
+  cleanseBytes(result, SCRATCH_BYTES);
+  cleanseBytes(padded, SCRATCH_BYTES);
+  return length < 0 ? STATUS_ERR : STATUS_OK;
+}
+
+/** Encrypts (RFC, RSA encryption operation); the result is as long as the modulus, whatever the RFC says. */
+export function encryptRsa(): number {
+  if (!takeFixed(wire.RSA_ENC_BYTES)) return STATUS_ERR;
+  const padding = ENCRYPTION_PADDINGS.get(field(wire.RSA_ENC_PADDING_MODE_OFFSET));
+  const eLen = field(wire.RSA_ENC_E_LEN_OFFSET);
+  const messageLen = field(wire.RSA_ENC_MSG_LEN_OFFSET);
+  if (padding === undefined) return STATUS_NOTSUPP;
+  const n = takeNumber(field(wire.RSA_ENC_N_LEN_OFFSET));
+  const key = makePublicKey(n, takeNumber(eLen));
+  if (key === 0n) return STATUS_ERR;
+  const status = crypt(key, true, takeBytes(messageLen), padding);
+  pkeys.EVP_PKEY_free(key);
+  return status;
+}
+
+/** Decrypts (RFC, RSA decryption operation); the used length tells how long the message is. */
+export function decryptRsa(): number {
+  const behind = takeKeyRequest(wire.RSA_DEC_PRIV_KEY_OFFSET, wire.RSA_DEC_BYTES_BEHIND_KEY);
+  if (behind < 0) return STATUS_ERR;
+  const padding = ENCRYPTION_PADDINGS.get(field(wire.RSA_DEC_PADDING_MODE_OFFSET));
+  const messageLen = field(behind);
+  if (padding === undefined) return STATUS_NOTSUPP;
+  const key = takePrivateKey(lengths);
+  if (typeof key === "number") return key;
+  const status = crypt(key, false, takeBytes(messageLen), padding);
+  pkeys.EVP_PKEY_free(key);
+  return status;
+}

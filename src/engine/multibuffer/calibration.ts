@@ -1,0 +1,262 @@
+/**
+ * Measures on this host from how many messages on a burst is faster than one message after the other, kind by kind: a
+ * table of thresholds.
+ *
+ * @module
+ */
+import { SegmentCursor, SegmentTable, type Span } from "../../memory/segments.ts";
+import { mapAnonymous, type Mapping, unmap } from "../../os/memory_map.ts";
+import * as wire from "../../wire/virtio_crypto.ts";
+import { type Catalogue, loadCatalogue } from "../algorithms.ts";
+import { BURST_AEADS, BURST_CIPHERS, BURST_HASHES, BURST_MACS } from "./kinds.ts";
+import { BOUNCED, setBurstPolicy } from "./policy.ts";
+import type { BurstTable, BurstThreshold } from "./thresholds.ts";
+import { AEAD, DIGEST, kindName } from "./session.ts";
+import { Engine, type Prepared } from "../engine.ts";
+import {
+  createOperations,
+  KIND_AEAD,
+  KIND_CHAIN,
+  KIND_CIPHER,
+  KIND_HASH,
+  KIND_MAC,
+  type Operation,
+  Parameters,
+} from "../operation.ts";
+
+/** Numbers of messages that are tried. */
+const COUNTS = [2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 32];
+const COUNT_MAX = 32;
+/** Bytes of messages where calls are what matters, and of those where it is lanes. */
+const SMALL = 64;
+const LARGE = [512, 4096];
+/** Pieces of source and destination where data is scattered; with more of them, one by one takes longer. */
+const PIECES = 2;
+/** A burst must take less than this share of the time of one by one: what is in doubt stays as it is. */
+const SHARE = 0.9;
+/**
+ * Microseconds that a burst takes longer in a device than here, where the library's code and tables are always at hand:
+ * about what a ring with a burst of 4 to 8 small messages showed.
+ */
+const COLD_US = 0.5;
+const ROUNDS = 5;
+const WARM_UP_ROUNDS = 2;
+/**
+ * What seems slower is measured again, each time four times as long: whatever else runs here makes it seem so, too, and
+ * code that is compiled just then.
+ */
+const ATTEMPTS = 3;
+/** No disturbance makes it seem so many times slower than it may be. */
+const HOPELESS = 4;
+const TURN_MS = 0.1;
+
+/** What AES-CBC is chained with. */
+const CHAINED_MACS = [wire.MAC_HMAC_SHA1, wire.MAC_HMAC_SHA_256, wire.MAC_HMAC_SHA_384, wire.MAC_HMAC_SHA_512];
+
+/** Kinds that are measured, as parameters without keys; one of each name. */
+function* kindsOf({ ciphers, hashes, macs, aeads }: Catalogue): Iterable<Partial<Parameters>> {
+  const directions = [true, false];
+  for (const algo of BURST_CIPHERS.keys()) {
+    for (const keyLen of ciphers.get(algo)?.keyLens ?? []) {
+      for (const encrypt of directions) yield { kind: KIND_CIPHER, algo, keyLen, encrypt };
+    }
+  }
+  for (const algo of BURST_AEADS.keys()) {
+    for (const keyLen of aeads.get(algo)?.keyLens ?? []) {
+      for (const encrypt of directions) yield { kind: KIND_AEAD, algo, keyLen, encrypt };
+    }
+  }
+  for (const hashAlgo of BURST_HASHES.keys()) if (hashes.has(hashAlgo)) yield { kind: KIND_HASH, hashAlgo };
+  for (const hashAlgo of BURST_MACS.keys()) {
+    const keyLens = macs.get(hashAlgo)?.keyLens;
+    for (const authKeyLen of [16, 32]) if (keyLens?.has(authKeyLen)) yield { kind: KIND_MAC, hashAlgo, authKeyLen };
+  }
+  const authenticated = true;
+  // Other chains need as many as those of their parts that need most.
+  for (const keyLen of ciphers.get(wire.CIPHER_AES_CBC)?.keyLens ?? []) {
+    for (const hashAlgo of CHAINED_MACS) {
+      if (!macs.has(hashAlgo)) continue;
+      const kind = { kind: KIND_CHAIN, algo: wire.CIPHER_AES_CBC, keyLen, hashAlgo, authKeyLen: 16, authenticated };
+      for (const encrypt of directions) yield { ...kind, encrypt };
+    }
+  }
+}
+
+/** Operations of one kind on memory of their own. */
+class Bench {
+  readonly #engine: Engine;
+  readonly #prepared: Prepared;
+  readonly #operations: Operation[];
+  readonly #segments: SegmentTable;
+  readonly #cursor: SegmentCursor;
+  readonly #parameters: Parameters;
+  #memory: Mapping | undefined;
+  #next = 0;
+
+  constructor(engine: Engine, parameters: Parameters, operations: Operation[], segments: SegmentTable) {
+    this.#engine = engine;
+    this.#parameters = parameters;
+    this.#operations = operations;
+    this.#segments = segments;
+    this.#cursor = new SegmentCursor(segments);
+    this.#prepared = engine.prepare(parameters)!;
+  }
+
+  /** True if there are bursts of this kind. */
+  get isForBursts(): boolean {
+    return this.#prepared.burst !== null;
+  }
+
+  /** True if messages of this kind are bounced, wherever they are. */
+  get strays(): boolean {
+    return this.#prepared.burst!.strays;
+  }
+
+  /** Lays messages of `sizeBytes` bytes out, each in `pieces` pieces. */
+  lay(sizeBytes: number, pieces: number): void {
+    if (this.#memory !== undefined) unmap(this.#memory);
+    this.#memory = mapAnonymous(COUNT_MAX * (2 * sizeBytes + 512));
+    new Uint8Array(this.#memory.buffer).fill(1);
+    this.#next = this.#memory.address;
+    this.#segments.count = 0;
+    const { form, ivLenMin, headBytes, digestBytes } = this.#prepared.burst!;
+    const { encrypt } = this.#parameters;
+    const tagLen = form === AEAD ? 16 : 0;
+    for (const operation of this.#operations) {
+      operation.parameters = this.#parameters;
+      operation.tagLen = tagLen;
+      operation.ivLen = form === AEAD ? 12 : ivLenMin;
+      operation.cipherLen = operation.hashLen = sizeBytes;
+      this.#put(operation.ivSpan, operation.ivLen, 1);
+      this.#put(operation.src, sizeBytes + (encrypt ? 0 : tagLen) + headBytes, pieces);
+      this.#put(operation.dst, form === DIGEST ? 0 : sizeBytes + (encrypt ? tagLen : 0), pieces);
+      this.#put(operation.result, digestBytes, 1);
+    }
+  }
+
+  #put(span: Span, length: number, pieces: number): void {
+    const first = this.#segments.count;
+    // Blocks stay whole, as they do where data is cut at pages.
+    const most = Math.ceil(length / pieces / 16) * 16;
+    for (let at = 0; at < length; at += most) this.#segments.add(this.#next + at, Math.min(most, length - at));
+    this.#cursor.start(first, length);
+    this.#cursor.take(span, length);
+    this.#next += Math.ceil(length / 64) * 64;
+  }
+
+  /** Executes the first `count` operations one by one. */
+  oneByOne(count: number): void {
+    for (let i = 0; i < count; i++) this.#engine.execute(this.#operations[i]!, this.#prepared);
+  }
+
+  /** Executes them in a burst. */
+  burst(count: number): void {
+    const bursts = this.#engine.bursts!;
+    for (let i = 0; i < count; i++) bursts.add(this.#operations[i]!, this.#prepared.burst!);
+    bursts.run();
+  }
+
+  free(): void {
+    this.#engine.release(this.#prepared);
+    if (this.#memory !== undefined) unmap(this.#memory);
+  }
+}
+
+/** The microseconds that `work` takes at best: of many short turns, because others use the processor too. */
+function timeOf(rounds: number, work: () => void): number {
+  let best = Infinity;
+  for (let round = 0; round < rounds; round++) {
+    const start = performance.now();
+    let times = 0;
+    let took: number;
+    do {
+      work();
+      times++;
+      took = performance.now() - start;
+    } while (took < TURN_MS);
+    best = Math.min(best, took / times);
+  }
+  return best * 1000;
+}
+
+/** True if bursts of `count` are faster than operations that take `singleUs` each. */
+function isFaster(bench: Bench, rounds: number, count: number, singleUs: number): boolean {
+  const limitUs = SHARE * singleUs * count;
+  let us = 0;
+  for (let attempt = 0; attempt < ATTEMPTS && us < HOPELESS * limitUs; attempt++) {
+    us = timeOf(rounds * 4 ** attempt, () => bench.burst(count)) + COLD_US;
+    if (us < limitUs) return true;
+  }
+  return false;
+}
+
+/** The least of COUNTS at and above which bursts of such messages in `pieces` pieces are faster; undefined: none. */
+function countMinOf(bench: Bench, rounds: number, sizeBytes: number, pieces: number): number | undefined {
+  bench.lay(sizeBytes, pieces);
+  bench.burst(COUNT_MAX);
+  const singleUs = timeOf(4 * rounds, () => bench.oneByOne(4)) / 4;
+  let found: number | undefined;
+  for (const count of COUNTS.toReversed()) {
+    if (!isFaster(bench, rounds, count, singleUs)) break;
+    found = count;
+  }
+  return found;
+}
+
+function thresholdOf(bench: Bench, rounds: number, pieces: number): BurstThreshold | undefined {
+  const large = LARGE.map((sizeBytes) => countMinOf(bench, rounds, sizeBytes, pieces) ?? Infinity);
+  const lanesMin = Math.max(...large);
+  if (!Number.isFinite(lanesMin)) return undefined;
+  const small = countMinOf(bench, rounds, SMALL, pieces);
+  // Where small messages are never faster, none of them are enough.
+  return [lanesMin, small === undefined ? LARGE[0]! * large[0]! : SMALL * small];
+}
+
+/** Hears of what has been measured; undefined: bursts of this kind are never faster. */
+type Tell = (name: string, threshold: BurstThreshold | undefined) => void;
+
+/**
+ * Measures all kinds, which takes some seconds, and returns what makes a burst of each worth it, by the instruction set that was used; kinds that are never worth it are missing. Undefined if there are no bursts on this
+ * host. `tell` is given every name.
+ */
+export function calibrateBursts(
+  tell: Tell,
+): Readonly<Record<string, BurstTable>> | undefined {
+  setBurstPolicy(() => [1, 1]);
+  const engine = new Engine();
+  setBurstPolicy();
+  if (engine.bursts === null) return undefined;
+  // The first time over, code is slow that has yet to be compiled.
+  measureAll(engine, WARM_UP_ROUNDS, () => {});
+  return { [engine.bursts.variant]: measureAll(engine, ROUNDS, tell) };
+}
+
+function measureAll(engine: Engine, rounds: number, tell: Tell): BurstTable {
+  const keys = mapAnonymous(4096);
+  new Uint8Array(keys.buffer).forEach((_, i, bytes) => bytes[i] = i * 7 % 251);
+  const segments = new SegmentTable(2 * (PIECES + 1) * COUNT_MAX);
+  const operations = createOperations(segments, COUNT_MAX);
+  const table: Record<string, BurstThreshold> = {};
+  const met = new Set<string>();
+  for (const given of kindsOf(loadCatalogue())) {
+    const parameters = Object.assign(new Parameters(), given);
+    parameters.cipherKey = keys.address;
+    parameters.authKey = keys.address + 1024;
+    const name = kindName(parameters);
+    if (met.has(name)) continue;
+    met.add(name);
+    const bench = new Bench(engine, parameters, operations, segments);
+    const measure = (name: string, pieces: number) => {
+      const threshold = thresholdOf(bench, rounds, pieces);
+      if (threshold !== undefined) table[name] = threshold;
+      tell(name, threshold);
+      return threshold;
+    };
+    // What bounces does more than what does not, and need not be tried where even that is never faster.
+    if (bench.isForBursts && bench.strays) measure(name + BOUNCED, 1);
+    else if (bench.isForBursts && measure(name, 1) !== undefined) measure(name + BOUNCED, PIECES);
+    bench.free();
+  }
+  unmap(keys);
+  return table;
+}

@@ -1,0 +1,133 @@
+/**
+ * Keys as libIPSec_MB's jobs take them: schedules, subkeys, and the states of a hash after HMAC's two pads. They are
+ * made once for a session, in memory for keys, and wiped with it.
+ *
+ * @module
+ */
+import { type BurstKeyMaker, type Bursts, openBurstManager } from "../../../ffi/ipsec_mb_bursts.ts";
+import { cleanseBytes, copyBytes } from "../../memory/native.ts";
+import { mapSecret, viewOf } from "../../os/memory_map.ts";
+
+let library: BurstKeyMaker | undefined;
+
+function keyMaker(): BurstKeyMaker {
+  return library ??= openBurstManager();
+}
+
+/** Room for the largest keys, those of GCM, and for all others, which take a piece for cipher and digest each. */
+const PIECE_BYTES = 1024;
+const GROW_PIECES = 64;
+const free: number[] = [];
+
+/** Memory for one key; {@linkcode giveKeyMemory} wipes it. */
+export function takeKeyMemory(): number {
+  if (free.length === 0) {
+    const { address } = mapSecret(GROW_PIECES * PIECE_BYTES);
+    for (let i = GROW_PIECES - 1; i >= 0; i--) free.push(address + i * PIECE_BYTES);
+  }
+  return free.pop()!;
+}
+
+/** Wipes and gives up memory of {@linkcode takeKeyMemory}. */
+export function giveKeyMemory(address: number): void {
+  cleanseBytes(address, PIECE_BYTES);
+  free.push(address);
+}
+
+/** An AES schedule is of 15 blocks at most; the one for decryption follows that for encryption. */
+export const AES_DEC_KEYS = 256;
+/** Where the two subkeys of CMAC and XCBC are. */
+export const SUBKEY_1 = 512;
+export const SUBKEY_2 = 528;
+/** Where the state of a hash after HMAC's outer pad is; that after the inner pad is at the start. */
+export const OUTER_STATE = 64;
+/** Bytes of a DES schedule, and where the list of a 3DES key's three is. */
+const DES_BYTES = 128;
+export const DES_LIST = 3 * DES_BYTES;
+
+/** Expands the AES key of `keyLen` bytes at `key` for both directions. */
+export function makeAesKeys(to: number, key: number, keyLen: number): void {
+  const { aes_keyexp_128_sse, aes_keyexp_192_sse, aes_keyexp_256_sse } = keyMaker();
+  const expand = keyLen === 16 ? aes_keyexp_128_sse : keyLen === 24 ? aes_keyexp_192_sse : aes_keyexp_256_sse;
+  expand(BigInt(key), BigInt(to), BigInt(to + AES_DEC_KEYS));
+}
+
+/** Expands the key at `key` for GCM. */
+export function makeGcmKey(to: number, key: number, keyLen: number, functions: Bursts): void {
+  const { gcmKey128, gcmKey192, gcmKey256 } = functions;
+  const expand = keyLen === 16 ? gcmKey128 : keyLen === 24 ? gcmKey192 : gcmKey256;
+  expand(BigInt(key), BigInt(to));
+}
+
+/** Copies the key, which is all that some algorithms want of it. */
+export function copyKey(to: number, key: number, keyLen: number): void {
+  copyBytes(to, key, keyLen);
+}
+
+/** Expands a DES key. */
+export function makeDesKey(to: number, key: number): void {
+  keyMaker().des_key_schedule(BigInt(to), BigInt(key));
+}
+
+/** Expands the two or three DES keys of 3DES, and lists them. */
+export function makeTripleDesKeys(to: number, key: number, keyLen: number): void {
+  const list = new BigUint64Array(viewOf(to + DES_LIST, 24));
+  for (let i = 0; i < 3; i++) {
+    makeDesKey(to + i * DES_BYTES, key + (8 * i) % keyLen);
+    list[i] = BigInt(to + i * DES_BYTES);
+  }
+}
+
+/** Makes the schedule of SNOW 3G. */
+export function makeSnow3gKey(to: number, key: number): void {
+  keyMaker().snow3g_init_key_sched_sse(BigInt(key), BigInt(to));
+}
+
+/** Expands the key of AES-CMAC and makes its two subkeys. */
+export function makeCmacKeys(to: number, key: number, keyLen: number): void {
+  makeAesKeys(to, key, keyLen);
+  const { aes_cmac_subkey_gen_sse, aes_cmac_256_subkey_gen_sse } = keyMaker();
+  const generate = keyLen === 16 ? aes_cmac_subkey_gen_sse : aes_cmac_256_subkey_gen_sse;
+  generate(BigInt(to), BigInt(to + SUBKEY_1), BigInt(to + SUBKEY_2));
+}
+
+/** Makes the three keys of AES-XCBC, the first of them expanded. */
+export function makeXcbcKeys(to: number, key: number): void {
+  keyMaker().aes_xcbc_expand_key_sse(BigInt(key), BigInt(to), BigInt(to + SUBKEY_1), BigInt(to + SUBKEY_2));
+}
+
+/** How keys for HMAC are made: from the state of the hash after one block, and the digest of a key that is too long. */
+export interface HmacHash {
+  /** Bytes of a block. */
+  readonly blockBytes: number;
+  /** The library's function: the state after one block. */
+  readonly oneBlock: (maker: BurstKeyMaker) => BurstKeyMaker["sha1_one_block_sse"];
+  /** The digest of a whole message; the library has none for MD5. */
+  readonly digest?: (maker: BurstKeyMaker) => BurstKeyMaker["sha1_sse"];
+}
+
+const INNER_PAD = 0x36;
+const OUTER_PAD = 0x5c;
+/** A key block, and the same with a pad. */
+const BLOCK_BYTES_MAX = 128;
+let scratch: { readonly address: number; readonly bytes: Uint8Array } | undefined;
+
+/** Makes the states of the hash after the inner and the outer pad (FIPS 198-1, 4); false if the key is too long. */
+export function makeHmacKeys(to: number, key: number, keyLen: number, hash: HmacHash): boolean {
+  const { blockBytes } = hash;
+  if (keyLen > blockBytes && hash.digest === undefined) return false;
+  const maker = keyMaker();
+  if (scratch === undefined) {
+    const { address, buffer } = mapSecret(2 * BLOCK_BYTES_MAX);
+    scratch = { address, bytes: new Uint8Array(buffer) };
+  }
+  const { address, bytes } = scratch;
+  if (keyLen > blockBytes) hash.digest!(maker)(BigInt(key), BigInt(keyLen), BigInt(address));
+  else if (keyLen > 0) copyBytes(address, key, keyLen);
+  for (const [pad, state] of [[INNER_PAD, to], [OUTER_PAD, to + OUTER_STATE]] as const) {
+    for (let i = 0; i < blockBytes; i++) bytes[BLOCK_BYTES_MAX + i] = bytes[i]! ^ pad;
+    hash.oneBlock(maker)(BigInt(address + BLOCK_BYTES_MAX), BigInt(state));
+  }
+  cleanseBytes(address, 2 * BLOCK_BYTES_MAX);
+  return true;
+}

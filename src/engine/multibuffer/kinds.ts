@@ -1,0 +1,377 @@
+/**
+ * What libIPSec_MB's jobs can do of what the device serves: a table of ciphers, one of digests and one of AEADs, with
+ * the library's numbers, the lengths it takes, and how its keys are made. The library checks nothing, so the lengths
+ * here are the only guard there is.
+ *
+ * @module
+ */
+import { CCM_TAG_LENGTHS, GCM_TAG_LENGTHS } from "../aead.ts";
+import * as wire from "../../wire/virtio_crypto.ts";
+import {
+  AES_DEC_KEYS,
+  copyKey,
+  DES_LIST,
+  type HmacHash,
+  makeAesKeys,
+  makeCmacKeys,
+  makeDesKey,
+  makeGcmKey,
+  makeHmacKeys,
+  makeSnow3gKey,
+  makeTripleDesKeys,
+  makeXcbcKeys,
+  OUTER_STATE,
+  SUBKEY_1,
+  SUBKEY_2,
+} from "./key_schedules.ts";
+import { type BurstManager, JOB_DEC_KEYS, JOB_ENC_KEYS, JOB_EXTRA, type JobTemplate } from "./manager.ts";
+
+/** Bytes of a job, at most: where jobs wait for each other, the library counts in 16 bits. A multiple of any block. */
+const MESSAGE_BYTES_MAX = 65520;
+/** The library does nothing with longer messages of ZUC. */
+const ZUC_BYTES_MAX = 8188;
+
+/** What all algorithms have in common. */
+interface BurstAlgorithm {
+  /**
+   * Instruction sets, by the beginnings of their names, in which version 1.3 reads bytes behind the end of a buffer.
+   * That may be the end of the guest's memory, so such messages go through private memory.
+   */
+  readonly straysIn?: readonly string[];
+}
+
+/** A cipher in bursts. */
+export interface BurstCipher extends BurstAlgorithm {
+  /** Its name in tables of thresholds, before the direction. */
+  name(keyLen: number): string;
+  /** The library's number of it. */
+  readonly mode: number;
+  /** Bytes of IV, exactly. */
+  readonly ivLen: number;
+  /** Messages are a multiple of this many bytes. */
+  readonly blockBytes: number;
+  /** Bytes of a message, at most. */
+  readonly bytesMax: number;
+  /** The library counts the message in bits. */
+  readonly inBits: boolean;
+  /** The IV is a counter, of which the library counts the last 32 bits only. */
+  readonly counts: boolean;
+  /** Can be part of a chain. */
+  readonly chains: boolean;
+  /** Makes the keys at `to` and tells `template`; false if it does not do keys of this length. */
+  setKey(template: JobTemplate, to: number, key: number, keyLen: number): boolean;
+}
+
+/** A hash or MAC in bursts. */
+export interface BurstDigest extends BurstAlgorithm {
+  /** Its name in tables of thresholds. */
+  name(keyLen: number): string;
+  /** The library's number of it, for keys of `keyLen` bytes. */
+  hash(keyLen: number): number;
+  /** Bytes of a full digest. */
+  readonly digestBytes: number;
+  /** Bytes of IV in front of the message. */
+  readonly headBytes: number;
+  /** Bytes of a message, at most, without that. */
+  readonly bytesMax: number;
+  /** The library counts the message in bits. */
+  readonly inBits: boolean;
+  /** Makes the keys at `to` and tells `template`; false if it does not do keys of this length. */
+  setKey(template: JobTemplate, to: number, key: number, keyLen: number): boolean;
+}
+
+/** An AEAD in bursts. */
+export interface BurstAead extends BurstAlgorithm {
+  /** Its name in tables of thresholds, before the direction. */
+  name(keyLen: number): string;
+  /** The library's numbers of its two halves. */
+  readonly mode: number;
+  readonly hash: number;
+  /** The MAC is made of the plaintext: first when encrypting, last when decrypting. */
+  readonly hashesPlaintext: boolean;
+  /** Bytes of IV, at least and at most. */
+  readonly ivLenMin: number;
+  readonly ivLenMax: number;
+  /** Lengths of tag in bytes, a bit each. */
+  readonly tagLens: number;
+  /** Bytes of a message and of additional data, at most. */
+  readonly bytesMax: number;
+  readonly aadBytesMax: number;
+  /** Makes the keys at `to` and tells `template`; false if it does not do keys of this length. */
+  setKey(template: JobTemplate, to: number, key: number, keyLen: number, manager: BurstManager): boolean;
+}
+
+function setBoth(template: JobTemplate, encKeys: number, decKeys: number): true {
+  template.set(JOB_ENC_KEYS, encKeys);
+  template.set(JOB_DEC_KEYS, decKeys);
+  return true;
+}
+
+function setAes(template: JobTemplate, to: number, key: number, keyLen: number): true {
+  makeAesKeys(to, key, keyLen);
+  return setBoth(template, to, to + AES_DEC_KEYS);
+}
+
+function setCopy(template: JobTemplate, to: number, key: number, keyLen: number): true {
+  copyKey(to, key, keyLen);
+  return setBoth(template, to, to);
+}
+
+function aes(mode: number, suffix: string, ivLen: number, blockBytes: number): BurstCipher {
+  return {
+    name: (keyLen) => `AES-${8 * keyLen}-${suffix}`,
+    mode,
+    ivLen,
+    blockBytes,
+    bytesMax: MESSAGE_BYTES_MAX,
+    inBits: false,
+    counts: mode === 2,
+    chains: ivLen > 0,
+    setKey: setAes,
+  };
+}
+
+/** The ciphers, by number. */
+export const BURST_CIPHERS: ReadonlyMap<number, BurstCipher> = new Map<number, BurstCipher>([
+  [wire.CIPHER_AES_CBC, aes(1, "CBC", 16, 16)],
+  [wire.CIPHER_AES_CTR, aes(2, "CTR", 16, 1)],
+  [wire.CIPHER_AES_ECB, aes(12, "ECB", 0, 16)],
+  [wire.CIPHER_DES_CBC, {
+    name: () => "DES-CBC",
+    mode: 7,
+    ivLen: 8,
+    blockBytes: 8,
+    bytesMax: MESSAGE_BYTES_MAX,
+    inBits: false,
+    counts: false,
+    chains: true,
+    setKey: (template, to, key) => {
+      makeDesKey(to, key);
+      return setBoth(template, to, to);
+    },
+  }],
+  [wire.CIPHER_3DES_CBC, {
+    name: () => "3DES-CBC",
+    mode: 10,
+    ivLen: 8,
+    blockBytes: 8,
+    bytesMax: MESSAGE_BYTES_MAX,
+    inBits: false,
+    counts: false,
+    chains: true,
+    setKey: (template, to, key, keyLen) => {
+      makeTripleDesKeys(to, key, keyLen);
+      return setBoth(template, to + DES_LIST, to + DES_LIST);
+    },
+  }],
+  [wire.CIPHER_SNOW3G_UEA2, {
+    name: () => "SNOW3G-UEA2",
+    mode: 15,
+    ivLen: 16,
+    blockBytes: 1,
+    bytesMax: MESSAGE_BYTES_MAX,
+    inBits: true,
+    counts: false,
+    chains: false,
+    setKey: (template, to, key) => {
+      makeSnow3gKey(to, key);
+      return setBoth(template, to, to);
+    },
+  }],
+  [wire.CIPHER_ZUC_EEA3, {
+    name: () => "ZUC-EEA3",
+    straysIn: ["avx_"],
+    mode: 14,
+    ivLen: 16,
+    blockBytes: 1,
+    bytesMax: ZUC_BYTES_MAX,
+    inBits: false,
+    counts: false,
+    chains: false,
+    setKey: setCopy,
+  }],
+]);
+
+function plain(number: number, name: string, digestBytes: number): BurstDigest {
+  return {
+    name: () => name,
+    hash: () => number,
+    digestBytes,
+    headBytes: 0,
+    bytesMax: MESSAGE_BYTES_MAX,
+    inBits: false,
+    setKey: () => true,
+  };
+}
+
+function hmac(number: number, name: string, digestBytes: number, hash: HmacHash): BurstDigest {
+  return {
+    ...plain(number, `HMAC-${name}`, digestBytes),
+    setKey: (template, to, key, keyLen) => {
+      template.set(JOB_EXTRA, to);
+      template.set(JOB_EXTRA + 2, to + OUTER_STATE);
+      return makeHmacKeys(to, key, keyLen, hash);
+    },
+  };
+}
+
+/** The hashes, by number. */
+export const BURST_HASHES: ReadonlyMap<number, BurstDigest> = new Map<number, BurstDigest>([
+  [wire.HASH_SHA1, plain(13, "SHA-1", 20)],
+  [wire.HASH_SHA_224, plain(14, "SHA-224", 28)],
+  [wire.HASH_SHA_256, plain(15, "SHA-256", 32)],
+  [wire.HASH_SHA_384, plain(16, "SHA-384", 48)],
+  [wire.HASH_SHA_512, plain(17, "SHA-512", 64)],
+]);
+
+/** A MAC of 3GPP: its IV of 16 bytes leads the message. */
+function wireless(number: number, name: string, bytesMax: number, setKey: BurstDigest["setKey"]): BurstDigest {
+  return { ...plain(number, name, 4), headBytes: 16, bytesMax, inBits: true, setKey };
+}
+
+/** The MACs, by number. */
+export const BURST_MACS: ReadonlyMap<number, BurstDigest> = new Map<number, BurstDigest>([
+  [wire.MAC_HMAC_MD5, hmac(7, "MD5", 16, { blockBytes: 64, oneBlock: (maker) => maker.md5_one_block_sse })],
+  [
+    wire.MAC_HMAC_SHA1,
+    hmac(1, "SHA-1", 20, {
+      blockBytes: 64,
+      oneBlock: (maker) => maker.sha1_one_block_sse,
+      digest: (maker) => maker.sha1_sse,
+    }),
+  ],
+  [
+    wire.MAC_HMAC_SHA_224,
+    hmac(2, "SHA-224", 28, {
+      blockBytes: 64,
+      oneBlock: (maker) => maker.sha224_one_block_sse,
+      digest: (maker) => maker.sha224_sse,
+    }),
+  ],
+  [
+    wire.MAC_HMAC_SHA_256,
+    hmac(3, "SHA-256", 32, {
+      blockBytes: 64,
+      oneBlock: (maker) => maker.sha256_one_block_sse,
+      digest: (maker) => maker.sha256_sse,
+    }),
+  ],
+  [
+    wire.MAC_HMAC_SHA_384,
+    hmac(4, "SHA-384", 48, {
+      blockBytes: 128,
+      oneBlock: (maker) => maker.sha384_one_block_sse,
+      digest: (maker) => maker.sha384_sse,
+    }),
+  ],
+  [
+    wire.MAC_HMAC_SHA_512,
+    hmac(5, "SHA-512", 64, {
+      blockBytes: 128,
+      oneBlock: (maker) => maker.sha512_one_block_sse,
+      digest: (maker) => maker.sha512_sse,
+    }),
+  ],
+  [wire.MAC_CMAC_AES, {
+    ...plain(12, "", 16),
+    name: (keyLen) => `CMAC-AES-${8 * keyLen}`,
+    straysIn: ["avx512_t2"],
+    hash: (keyLen) => keyLen === 16 ? 12 : 27,
+    setKey: (template, to, key, keyLen) => {
+      if (keyLen === 24) return false;
+      makeCmacKeys(to, key, keyLen);
+      return setThree(template, to);
+    },
+  }],
+  [wire.MAC_XCBC_AES, {
+    // The library gives what IPsec takes of the digest's 16 bytes (RFC 3566, 4.3).
+    ...plain(6, "XCBC-AES", 12),
+    setKey: (template, to, key) => {
+      makeXcbcKeys(to, key);
+      return setThree(template, to);
+    },
+  }],
+  [
+    wire.MAC_SNOW3G_UIA2,
+    wireless(22, "SNOW3G-UIA2", MESSAGE_BYTES_MAX, (template, to, key) => {
+      makeSnow3gKey(to, key);
+      template.set(JOB_EXTRA, to);
+      return true;
+    }),
+  ],
+  [
+    wire.MAC_ZUC_EIA3,
+    wireless(20, "ZUC-EIA3", ZUC_BYTES_MAX, (template, to, key, keyLen) => {
+      copyKey(to, key, keyLen);
+      template.set(JOB_EXTRA, to);
+      return true;
+    }),
+  ],
+]);
+
+function setThree(template: JobTemplate, to: number): true {
+  template.set(JOB_EXTRA, to);
+  template.set(JOB_EXTRA + 2, to + SUBKEY_1);
+  template.set(JOB_EXTRA + 4, to + SUBKEY_2);
+  return true;
+}
+
+/** The AEADs, by number. */
+export const BURST_AEADS: ReadonlyMap<number, BurstAead> = new Map<number, BurstAead>([
+  [wire.AEAD_GCM, {
+    name: (keyLen) => `AES-${8 * keyLen}-GCM`,
+    mode: 5,
+    hash: 9,
+    hashesPlaintext: false,
+    // Of another length, IVs are another matter: here an IV of 16 bytes is a counter block.
+    ivLenMin: 12,
+    ivLenMax: 12,
+    tagLens: GCM_TAG_LENGTHS,
+    bytesMax: MESSAGE_BYTES_MAX,
+    aadBytesMax: MESSAGE_BYTES_MAX,
+    setKey: (template, to, key, keyLen, { functions }) => {
+      makeGcmKey(to, key, keyLen, functions);
+      return setBoth(template, to, to);
+    },
+  }],
+  [wire.AEAD_CCM, {
+    name: (keyLen) => `AES-${8 * keyLen}-CCM`,
+    mode: 9,
+    hash: 11,
+    hashesPlaintext: true,
+    ivLenMin: 7,
+    ivLenMax: 13,
+    tagLens: CCM_TAG_LENGTHS,
+    bytesMax: 65000, // With the blocks in front of it, 16 bits.
+    aadBytesMax: 46,
+    setKey: (template, to, key, keyLen) => keyLen !== 24 && setAes(template, to, key, keyLen),
+  }],
+  [wire.AEAD_CHACHA20_POLY1305, {
+    name: () => "ChaCha20-Poly1305",
+    straysIn: ["sse_"],
+    mode: 19,
+    hash: 29,
+    hashesPlaintext: false,
+    ivLenMin: 12,
+    ivLenMax: 12,
+    tagLens: 1 << 16,
+    bytesMax: MESSAGE_BYTES_MAX,
+    aadBytesMax: MESSAGE_BYTES_MAX,
+    setKey: setCopy,
+  }],
+]);
+
+/** The names that kinds of algorithm `algo` have in tables of thresholds; none if bursts do not know it. */
+export function burstNames(service: "cipher" | "hash" | "mac" | "aead" | "akcipher", algo: number): readonly string[] {
+  const directed = service === "cipher"
+    ? BURST_CIPHERS.get(algo)
+    : service === "aead"
+    ? BURST_AEADS.get(algo)
+    : undefined;
+  const digest = service === "hash" ? BURST_HASHES.get(algo) : service === "mac" ? BURST_MACS.get(algo) : undefined;
+  const names = [16, 24, 32].flatMap((keyLen) => [
+    ...(directed ? [`${directed.name(keyLen)}-encrypt`, `${directed.name(keyLen)}-decrypt`] : []),
+    ...(digest ? [digest.name(keyLen)] : []),
+  ]);
+  return [...new Set(names)];
+}

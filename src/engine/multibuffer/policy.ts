@@ -1,0 +1,53 @@
+/**
+ * From when on operations are executed in bursts. A lane of a burst is slower than OpenSSL is with the same message
+ * alone, so a burst is worth it from some number of lanes on.
+ *
+ * @module
+ */
+import { BURST_TABLES, type BurstTable, type BurstThreshold } from "./thresholds.ts";
+
+/** What makes a burst worth it, for a kind of operation and the parts that it consists of; null: nothing does. */
+export type BurstPolicy = (name: string, parts: readonly string[]) => BurstThreshold | null;
+
+/**
+ * What follows a name where data is not contiguous, and in private memory while it is worked on: with two more copies,
+ * a burst is worth it later or never.
+ */
+export const BOUNCED = ", bounced";
+
+const NEVER: BurstThreshold = [Infinity, Infinity];
+
+/** A policy of `table`: a chain that it does not have needs as many as those of its parts that need most. */
+function policyOf(table: BurstTable): BurstPolicy {
+  return (name, parts) => {
+    const ofParts = parts.map((part) => table[part] ?? NEVER);
+    const [lanesMin, bytesMin] = table[name] ?? [0, 1].map((i) => Math.max(...ofParts.map((part) => part[i]!)));
+    return Number.isFinite(lanesMin) ? [lanesMin!, bytesMin!] : null;
+  };
+}
+
+/**
+ * Where thresholds come from: the built-in tables, or others that go before them, by instruction set of libIPSec_MB;
+ * "off" is no bursts at all.
+ */
+export type BurstChoice = "auto" | "off" | Readonly<Record<string, BurstTable>>;
+
+let choice: BurstChoice = "auto";
+let policy: BurstPolicy | undefined;
+
+/** Says where engines made from now on, in this isolate, have their thresholds from. */
+export function chooseBursts(chosen: BurstChoice): void {
+  choice = chosen;
+}
+
+/** The policy of engines made from now on, whose bursts are of the instruction set `variant`. */
+export function burstPolicy(variant: string): BurstPolicy {
+  if (policy !== undefined) return policy;
+  if (choice === "off") return () => null;
+  return policyOf((choice === "auto" ? undefined : choice[variant]) ?? BURST_TABLES[variant] ?? {});
+}
+
+/** Sets a policy that goes before any choice; none: the choice counts again. */
+export function setBurstPolicy(other?: BurstPolicy): void {
+  policy = other;
+}

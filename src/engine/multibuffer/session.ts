@@ -1,0 +1,228 @@
+/**
+ * What a session needs to be served in bursts: the template of its jobs, its keys, and the kind that it is counted as.
+ *
+ * @module
+ */
+import {
+  BURST_AEADS,
+  BURST_CIPHERS,
+  BURST_HASHES,
+  BURST_MACS,
+  type BurstAead,
+  type BurstCipher,
+  type BurstDigest,
+} from "./kinds.ts";
+import { giveKeyMemory, takeKeyMemory } from "./key_schedules.ts";
+import {
+  type BurstManager,
+  CIPHER_NULL,
+  HASH_NULL,
+  JOB_IV_BYTES,
+  JOB_KEY_BYTES,
+  JOB_TAG_BYTES,
+  JobTemplate,
+} from "./manager.ts";
+import type { BurstThreshold } from "./thresholds.ts";
+import { isKeyed, KIND_AEAD, KIND_CHAIN, KIND_CIPHER, KIND_HASH, KIND_MAC, type Parameters } from "../operation.ts";
+
+/** Forms of a job. */
+export const CIPHER = 1;
+export const DIGEST = 2;
+export const AEAD = 3;
+export const CHAIN = 4;
+
+/** Operations that share lanes, or cost the same: the same algorithms, key length and direction. */
+export class BurstKind {
+  readonly #lanesMin: number;
+  readonly #bytesMin: number;
+  readonly #bouncedLanesMin: number;
+  readonly #bouncedBytesMin: number;
+  /** Operations of a batch so far, the bytes of their messages together, and of the longest. */
+  count = 0;
+  #bytes = 0;
+  #bytesMax = 0;
+  /** What {@linkcode decide} has decided. */
+  isWorthIt = false;
+  /** The same for those whose data has to go through private memory, and whether the batch has such. */
+  isWorthBouncing = false;
+  bounces = false;
+
+  /** Worth it where there is work for so many lanes to the end, and so many bytes together; null: never. */
+  constructor([lanesMin, bytesMin]: BurstThreshold, bounced: BurstThreshold | null) {
+    this.#lanesMin = lanesMin;
+    this.#bytesMin = bytesMin;
+    this.#bouncedLanesMin = bounced?.[0] ?? Infinity;
+    this.#bouncedBytesMin = bounced?.[1] ?? Infinity;
+  }
+
+  /** Counts a message of `bytes` bytes in. */
+  add(bytes: number): void {
+    this.count++;
+    this.#bytes += bytes;
+    if (bytes > this.#bytesMax) this.#bytesMax = bytes;
+  }
+
+  /** Decides whether the batch has enough of them; false if the one before was another case. */
+  decide(): boolean {
+    const bytes = this.#bytes;
+    const { isWorthIt, isWorthBouncing } = this;
+    this.isWorthIt = bytes >= this.#lanesMin * this.#bytesMax && bytes >= this.#bytesMin;
+    this.isWorthBouncing = bytes >= this.#bouncedLanesMin * this.#bytesMax && bytes >= this.#bouncedBytesMin;
+    return this.isWorthIt === isWorthIt && (this.isWorthBouncing === isWorthBouncing || !this.bounces);
+  }
+
+  /** Begins the next batch. */
+  clear(): void {
+    this.count = 0;
+    this.#bytes = 0;
+    this.#bytesMax = 0;
+    this.bounces = false;
+  }
+}
+
+/**
+ * The kind of a name, whose parts are the names of its algorithms, whether its results are as long as its messages, and
+ * whether it strays; null: there are no bursts of it.
+ */
+export type KindFinder = (
+  name: string,
+  parts: readonly string[],
+  returnsData: boolean,
+  strays: boolean,
+) => BurstKind | null;
+
+/** What a session needs to be served in bursts. */
+export class BurstSession {
+  readonly template: JobTemplate;
+  readonly form: number;
+  readonly kind: BurstKind;
+  readonly encrypt: boolean;
+  readonly hashFirst: boolean;
+  /** The library may touch what is behind the end of its data, which then has to be in private memory. */
+  readonly strays: boolean;
+  /** What {@linkcode BurstCipher}, {@linkcode BurstDigest} and {@linkcode BurstAead} say: those differ in their shape. */
+  readonly ivLenMin: number;
+  readonly ivLenMax: number;
+  readonly blockBytes: number;
+  readonly bytesMax: number;
+  readonly aadBytesMax: number;
+  readonly tagLens: number;
+  readonly digestBytes: number;
+  readonly headBytes: number;
+  readonly counts: boolean;
+  /** A message can be cut: in CBC, what follows a block depends on nothing but that block's ciphertext. */
+  readonly continues: boolean;
+  /** What a byte counts in the lengths of cipher and hash: 8 if they are told in bits. */
+  readonly cipherUnit: number;
+  readonly hashUnit: number;
+  readonly #parts: BurstParts;
+  readonly #keys: number[] = [];
+
+  /** For `parts` of a session with `parameters`; {@linkcode makeBurstSession} gives it its keys. */
+  constructor(parameters: Parameters, parts: BurstParts, kind: BurstKind, strays: boolean) {
+    const { cipher, digest, aead } = parts;
+    const { encrypt, authKeyLen } = parameters;
+    this.#parts = parts;
+    this.kind = kind;
+    this.strays = strays;
+    this.ivLenMin = aead?.ivLenMin ?? cipher?.ivLen ?? 0;
+    this.ivLenMax = aead?.ivLenMax ?? cipher?.ivLen ?? 0;
+    this.blockBytes = cipher?.blockBytes ?? 1;
+    this.bytesMax = Math.min(aead?.bytesMax ?? Infinity, cipher?.bytesMax ?? Infinity, digest?.bytesMax ?? Infinity);
+    this.aadBytesMax = aead?.aadBytesMax ?? 0;
+    this.tagLens = aead?.tagLens ?? 0;
+    this.digestBytes = digest?.digestBytes ?? 0;
+    this.headBytes = digest?.headBytes ?? 0;
+    this.counts = cipher?.counts ?? false;
+    this.cipherUnit = cipher?.inBits ? 8 : 1;
+    this.hashUnit = digest?.inBits ? 8 : 1;
+    this.encrypt = encrypt;
+    this.form = aead ? AEAD : cipher ? digest ? CHAIN : CIPHER : DIGEST;
+    this.continues = this.form === CIPHER && encrypt && cipher!.ivLen === cipher!.blockBytes;
+    this.hashFirst = this.form === CHAIN && parameters.hashFirst;
+    const mode = aead?.mode ?? cipher?.mode ?? CIPHER_NULL;
+    const hash = aead?.hash ?? digest?.hash(authKeyLen) ?? HASH_NULL;
+    // Where only one of the two does something, it is the first one.
+    const hashFirst = aead ? aead.hashesPlaintext === encrypt : !cipher || this.hashFirst;
+    this.template = new JobTemplate(mode, hash, !cipher && !aead || encrypt, hashFirst);
+    if (cipher) this.template.set(JOB_IV_BYTES, cipher.ivLen);
+    if (digest) this.template.set(JOB_TAG_BYTES, digest.digestBytes);
+  }
+
+  /** Makes the keys; false if the library does not do keys of such a length. */
+  setKeys({ cipherKey, keyLen, authKey, authKeyLen }: Parameters, manager: BurstManager): boolean {
+    const { template } = this;
+    const { cipher, digest, aead } = this.#parts;
+    const place = () => this.#keys[this.#keys.push(takeKeyMemory()) - 1]!;
+    // To the library a key of two parts is one of three, and a cipher that has the length in its name wants none.
+    if (cipher || aead) template.set(JOB_KEY_BYTES, cipher?.name(keyLen) === "3DES-CBC" ? 24 : keyLen);
+    if (cipher && !cipher.setKey(template, place(), cipherKey, keyLen)) return false;
+    if (aead && !aead.setKey(template, place(), cipherKey, keyLen, manager)) return false;
+    return digest === undefined || digest.setKey(template, place(), authKey, authKeyLen);
+  }
+
+  /** Wipes the keys and gives up their memory. */
+  free(): void {
+    for (const address of this.#keys) giveKeyMemory(address);
+    this.#keys.length = 0;
+  }
+}
+
+/** The algorithms of a session, as bursts know them. */
+interface BurstParts {
+  readonly cipher?: BurstCipher;
+  readonly digest?: BurstDigest;
+  readonly aead?: BurstAead;
+}
+
+/** The algorithms of a session with `parameters`; null if one of them is not known to bursts. */
+function partsOf(parameters: Parameters): BurstParts | null {
+  const { kind, algo, hashAlgo } = parameters;
+  if (kind === KIND_AEAD) {
+    const aead = BURST_AEADS.get(algo);
+    return aead ? { aead } : null;
+  }
+  const withCipher = kind === KIND_CIPHER || kind === KIND_CHAIN;
+  const cipher = withCipher ? BURST_CIPHERS.get(algo) : undefined;
+  if (kind === KIND_CIPHER) return cipher ? { cipher } : null;
+  const digest = (isKeyed(parameters) ? BURST_MACS : BURST_HASHES).get(hashAlgo);
+  if (digest === undefined) return null;
+  if (kind === KIND_HASH || kind === KIND_MAC) return { digest };
+  return kind === KIND_CHAIN && cipher?.chains && digest.headBytes === 0 ? { cipher, digest } : null;
+}
+
+/** The names of the algorithms of `parts`, with direction where it matters. */
+function namesOf({ cipher, digest, aead }: BurstParts, { keyLen, authKeyLen, encrypt }: Parameters): string[] {
+  const names: string[] = [];
+  const first = cipher ?? aead;
+  if (first) names.push(`${first.name(keyLen)}-${encrypt ? "encrypt" : "decrypt"}`);
+  if (digest) names.push(digest.name(authKeyLen));
+  return names;
+}
+
+/** The name of the kind of a session with `parameters`, whose algorithms bursts know. */
+export function kindName(parameters: Parameters): string {
+  return namesOf(partsOf(parameters)!, parameters).join("+");
+}
+
+function strays({ cipher, digest, aead }: BurstParts, variant: string): boolean {
+  return [cipher, digest, aead].some((part) => part?.straysIn?.some((start) => variant.startsWith(start)));
+}
+
+/** Prepares a session with `parameters` for bursts of `manager`; null if it is none for bursts. */
+export function makeBurstSession(
+  parameters: Parameters,
+  manager: BurstManager,
+  find: KindFinder,
+): BurstSession | null {
+  const parts = partsOf(parameters);
+  if (parts === null) return null;
+  const names = namesOf(parts, parameters);
+  const mayStray = strays(parts, manager.variant.name);
+  const kind = find(names.join("+"), names, parts.cipher !== undefined || parts.aead !== undefined, mayStray);
+  if (kind === null) return null;
+  const session = new BurstSession(parameters, parts, kind, mayStray);
+  if (session.setKeys(parameters, manager)) return session;
+  session.free();
+  return null;
+}

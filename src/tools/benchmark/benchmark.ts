@@ -1,0 +1,300 @@
+/**
+ * The benchmark of any vhost-user crypto device: every algorithm by every size and depth, each for a while, with the
+ * answers looked at in between, and bare OpenSSL on this machine next to it. Prints nothing.
+ *
+ * @module
+ */
+import { F_RING_PACKED } from "../../wire/vring.ts";
+import { F_AKCIPHER_STATELESS_MODE, F_MUX_MODE, SERVICE_AKCIPHER } from "../../wire/virtio_crypto.ts";
+import { checkAnswer } from "../checks.ts";
+import { offers } from "../../driver/config.ts";
+import { CryptoDriver } from "../../driver/crypto_driver.ts";
+import { DriverError, RefusedError } from "../../driver/errors.ts";
+import { maskOf } from "../../driver/bring_up.ts";
+import { nameOf, STATUS_NAMES } from "../../driver/names.ts";
+import { advertisedAnswers, algorithmName, connectionError, featuresFor } from "../probe.ts";
+import type { RequestMode } from "../../driver/requests.ts";
+import { type BareCalls, bareCalls } from "./bare.ts";
+import { Load } from "./load.ts";
+import { ecdsaSubject, rsaSubject, type Subject, symmetricSubject } from "./subjects.ts";
+
+/** What to measure, and how. */
+export interface BenchmarkOptions {
+  /** Algorithms by name; the usual ones as far as they are offered if not given; `all`: all offered. */
+  readonly algorithms?: readonly string[] | "all";
+  /** Bytes of source data. */
+  readonly sizes: readonly number[];
+  /** Requests under way on each queue. */
+  readonly depths: readonly number[];
+  /** Data queues to use. */
+  readonly queues: number;
+  /** How long each combination is measured. */
+  readonly seconds: number;
+  /** Form of the requests. */
+  readonly mode: RequestMode;
+  /** Packed rings. */
+  readonly packed: boolean;
+  /** The driver spins instead of sleeping. */
+  readonly polls: boolean;
+}
+
+/** One combination, measured. */
+export interface Row {
+  readonly algorithm: string;
+  readonly sizeBytes: number;
+  readonly depth: number;
+  /** `measured`, `wrong`: there were wrong answers; `refused`: the device would not. */
+  readonly outcome: "measured" | "wrong" | "refused";
+  /** What was wrong, or the status that it was refused with. */
+  readonly detail?: string;
+  /** Nothing but `refused` is without these. */
+  readonly figures?: Figures;
+}
+
+/** What was measured of a combination. */
+export interface Figures {
+  readonly requestsPerSecond: number;
+  readonly mibPerSecond: number;
+  /** Times that the driver woke the device, and the device the driver, by request. */
+  readonly kicksPerRequest: number;
+  readonly callsPerRequest: number;
+  /** From submission to the look that found it answered. */
+  readonly latencyUs: { readonly p50: number; readonly p99: number };
+  /** Processor time of the driver's thread, by request. */
+  readonly driverNsPerRequest: number;
+  /** Bare OpenSSL's requests a second, one by one on one core; undefined: there is nothing to compare with. */
+  readonly bareRequestsPerSecond: number | undefined;
+  /** How often that is. */
+  readonly timesBare: number | undefined;
+  /** Answers compared with an independent computation, and ones that could only be compared with earlier ones. */
+  readonly answersComputed: number;
+  readonly answersRepeated: number;
+}
+
+/** Whom to tell of progress. */
+export interface Listener {
+  /** A combination is next: number `index` of `count`. */
+  begin?(index: number, count: number, what: string): void;
+  /** One is done. */
+  row?(row: Row): void;
+}
+
+/** What is measured unless something else is asked for. */
+const ALGORITHMS_USUAL: readonly string[] = ["AES-CBC", "AES-CBC + HMAC-SHA1", "HMAC-SHA-256", "AES-GCM"];
+
+/** Every combination is measured in so many pieces, between which answers are looked at. */
+const WINDOWS = 5;
+/** Bare OpenSSL has this share of a window's time on top. */
+const BARE_SHARE = 0.2;
+const WARM_UP_SHARE = 0.2;
+const MIB = 1024 * 1024;
+/** What a request takes beside its data, roughly: descriptors, header, IV, digest, and what alignment wastes. */
+const REQUEST_OVERHEAD_BYTES = 4096;
+const RINGS_BYTES = 4 * MIB;
+/** Entries of a queue, at least, and descriptors of a request, at most. */
+const QUEUE_SIZE_MIN = 256;
+const DESCRIPTORS_MAX = 8;
+/** A guest of the benchmark has at most so much memory. */
+export const MEMORY_BYTES_MAX: number = 1024 * MIB;
+
+/** Bytes of guest memory that `options` need. */
+export function memoryBytes({ sizes, depths, queues }: BenchmarkOptions): number {
+  const depth = Math.max(...depths);
+  // The allocator hands out powers of two.
+  const request = 2 * 2 ** Math.ceil(Math.log2(Math.max(...sizes) + 64)) + REQUEST_OVERHEAD_BYTES;
+  return Math.ceil((RINGS_BYTES + queues * depth * request) / MIB) * MIB;
+}
+
+/** Names as people may write them. */
+function plain(name: string): string {
+  return name.toLowerCase().replace(/[^a-z0-9]/g, "");
+}
+
+/** What `driver`'s device offers to be measured. */
+function offered(driver: CryptoDriver): { readonly name: string; readonly make: () => Subject }[] {
+  const { config } = driver;
+  const subjects = advertisedAnswers(config)
+    .map((answer) => ({ name: algorithmName(answer), make: () => symmetricSubject(answer) }));
+  if (config !== undefined && offers(config.cryptoServices, SERVICE_AKCIPHER)) {
+    subjects.push({ name: "RSA-2048 sign", make: rsaSubject }, { name: "ECDSA P-256 sign", make: ecdsaSubject });
+  }
+  return subjects;
+}
+
+function choose(driver: CryptoDriver, wanted: BenchmarkOptions["algorithms"]): Subject[] {
+  const there = offered(driver);
+  if (wanted === "all") return there.map(({ make }) => make());
+  const usual = wanted === undefined;
+  const chosen = (wanted ?? ALGORITHMS_USUAL).flatMap((name) => {
+    const found = there.find((one) => plain(one.name) === plain(name));
+    if (found === undefined && !usual) {
+      const names = there.map((one) => one.name).join(", ");
+      throw new DriverError(`the device does not offer "${name}"; there are ${names}`);
+    }
+    return found === undefined ? [] : [found.make()];
+  });
+  if (chosen.length === 0) throw new DriverError("the device offers none of the usual algorithms: name others");
+  return chosen;
+}
+
+/** Requests a second of bare OpenSSL, and the time that it took. */
+function measureBare(bare: BareCalls, durationMs: number): { count: number; ms: number } {
+  const start = performance.now();
+  let count = 0;
+  let now = start;
+  for (let step = 16; now - start < durationMs; now = performance.now()) {
+    bare.run(step);
+    count += step;
+    if (performance.now() - now < durationMs / 20) step *= 2;
+  }
+  return { count, ms: now - start };
+}
+
+function figuresOf(
+  load: Load,
+  sizeBytes: number,
+  bare: { count: number; ms: number },
+  checked: [number, number],
+): Figures {
+  const { answered, elapsedMs, kicks, calls, cpuNs } = load.counts;
+  const requestsPerSecond = answered / elapsedMs * 1000;
+  const bareRequestsPerSecond = bare.count === 0 ? undefined : bare.count / bare.ms * 1000;
+  return {
+    requestsPerSecond,
+    mibPerSecond: requestsPerSecond * sizeBytes / MIB,
+    kicksPerRequest: kicks / answered,
+    callsPerRequest: calls / answered,
+    latencyUs: { p50: load.latency.quantile(0.5) / 1000, p99: load.latency.quantile(0.99) / 1000 },
+    driverNsPerRequest: cpuNs / answered,
+    bareRequestsPerSecond,
+    timesBare: bareRequestsPerSecond === undefined ? undefined : requestsPerSecond / bareRequestsPerSecond,
+    answersComputed: checked[0],
+    answersRepeated: checked[1],
+  };
+}
+
+/** Measures one combination on a load that is ready. */
+function measure(
+  load: Load,
+  subject: Subject,
+  sizeBytes: number,
+  seconds: number,
+): Pick<Row, "outcome" | "detail" | "figures"> {
+  const bare = bareCalls(subject.session, sizeBytes);
+  const bareTotal = { count: 0, ms: 0 };
+  const checked: [number, number] = [0, 0];
+  const windowMs = seconds * 1000 / WINDOWS;
+  try {
+    // The first run submits every request once; the second warms both sides up; the rest counts.
+    for (let window = -2; window < WINDOWS; window++) {
+      load.blank();
+      if (window === 0) load.forget();
+      load.run(window === -2 ? 0 : window === -1 ? seconds * 1000 * WARM_UP_SHARE : windowMs);
+      const { badStatus, wrong, right, repeated } = load.inspect();
+      if (badStatus !== undefined) return { outcome: "refused", detail: nameOf(STATUS_NAMES, badStatus) };
+      if (wrong > 0) return { outcome: "wrong", detail: `${wrong} of ${wrong + right + repeated} answers were wrong` };
+      checked[0] += right;
+      checked[1] += repeated;
+      if (bare === undefined || window < -1) continue;
+      const { count, ms } = measureBare(bare, windowMs * BARE_SHARE);
+      if (window >= 0) [bareTotal.count, bareTotal.ms] = [bareTotal.count + count, bareTotal.ms + ms];
+    }
+  } finally {
+    bare?.close();
+  }
+  return { outcome: "measured", figures: figuresOf(load, sizeBytes, bareTotal, checked) };
+}
+
+/** Holds the device to the published answer, if there is one; returns what is wrong. */
+function firstComplaint(driver: CryptoDriver, subject: Subject, mode: RequestMode): Promise<string | undefined> {
+  return subject.answer === undefined
+    ? Promise.resolve(undefined)
+    : checkAnswer(driver, subject.answer, mode, { quick: true });
+}
+
+async function measureSubject(
+  driver: CryptoDriver,
+  subject: Subject,
+  options: BenchmarkOptions,
+  tell: (row: Omit<Row, "algorithm">) => void,
+  next: (what: string) => void,
+): Promise<void> {
+  const complaint = await firstComplaint(driver, subject, options.mode);
+  const sizes = subject.sizeBytes === undefined ? options.sizes : [subject.sizeBytes];
+  for (const sizeBytes of sizes) {
+    for (const depth of options.depths) {
+      next(`${subject.name}, ${sizeBytes} B, depth ${depth}`);
+      if (complaint !== undefined) {
+        const outcome = complaint.includes("NOTSUPP") ? "refused" : "wrong";
+        tell({ sizeBytes, depth, outcome, detail: `the known answer: ${complaint}` });
+        continue;
+      }
+      try {
+        const load = await Load.create(driver, subject, { ...options, sizeBytes, depth });
+        const result = measure(load, subject, sizeBytes, options.seconds);
+        await load.close();
+        tell({ sizeBytes, depth, ...result });
+      } catch (error) {
+        if (!(error instanceof RefusedError)) throw error;
+        tell({ sizeBytes, depth, outcome: "refused", detail: nameOf(STATUS_NAMES, error.code) });
+      }
+    }
+  }
+}
+
+/** Connects as `options` want it. Throws {@linkcode DriverError}. */
+async function connect(socketPath: string, options: BenchmarkOptions): Promise<CryptoDriver> {
+  const { queues, mode, packed, polls, depths } = options;
+  const forMode = featuresFor(mode) | (mode === "stateless" ? maskOf(F_AKCIPHER_STATELESS_MODE) : 0n);
+  let driver: CryptoDriver;
+  try {
+    driver = await CryptoDriver.connect(socketPath, {
+      features: forMode | (packed ? maskOf(F_RING_PACKED) : 0n),
+      polls,
+      dataQueueCount: queues,
+      queueSize: 2 ** Math.ceil(Math.log2(Math.max(QUEUE_SIZE_MIN, DESCRIPTORS_MAX * Math.max(...depths)))),
+      regions: [{ guestAddress: 0, sizeBytes: memoryBytes(options) }],
+    });
+  } catch (error) {
+    throw connectionError(socketPath, error);
+  }
+  const missing = packed && !driver.hasFeature(F_RING_PACKED)
+    ? "packed rings (VIRTIO_F_RING_PACKED): leave --packed out"
+    : mode !== "fixed" && !driver.hasFeature(F_MUX_MODE)
+    ? "the multiplexing mode (VIRTIO_CRYPTO_F_MUX_MODE): measure with --mode=session"
+    : undefined;
+  if (missing === undefined) return driver;
+  await driver.close();
+  throw new DriverError(`the device does not offer ${missing}`);
+}
+
+/** Measures the device that listens at `socketPath`. Throws {@linkcode DriverError}. */
+export async function benchmark(
+  socketPath: string,
+  options: BenchmarkOptions,
+  listener: Listener = {},
+): Promise<Row[]> {
+  const driver = await connect(socketPath, options);
+  const rows: Row[] = [];
+  try {
+    const subjects = choose(driver, options.algorithms);
+    const count = subjects.reduce(
+      (sum, { sizeBytes }) => sum + options.depths.length * (sizeBytes === undefined ? options.sizes.length : 1),
+      0,
+    );
+    let index = 0;
+    for (const subject of subjects) {
+      const tell = (measured: Omit<Row, "algorithm">) => {
+        const row = { algorithm: subject.name, ...measured };
+        rows.push(row);
+        listener.row?.(row);
+      };
+      await measureSubject(driver, subject, options, tell, (what) => listener.begin?.(index++, count, what));
+    }
+    await driver.close();
+  } catch (error) {
+    await driver.abandon();
+    throw error;
+  }
+  return rows;
+}

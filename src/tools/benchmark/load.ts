@@ -1,0 +1,276 @@
+/**
+ * A load: a fixed number of requests under way on each queue, submitted again as soon as they are answered, with the
+ * time of each and the number of times that either side woke the other. The driver sleeps when there is nothing to do,
+ * as a guest does, or spins if it is told to. Knows no algorithm; between runs the answers can be looked at.
+ *
+ * @module
+ */
+import { drainEventFd } from "../../os/event_fd.ts";
+import { Poller } from "../../os/poller.ts";
+import { threadTimeNs } from "../../os/clock.ts";
+import { STATUS_OK } from "../../wire/virtio_crypto.ts";
+import { type Chain, discardChain, prepareChain } from "../../driver/chains.ts";
+import type { CryptoDriver } from "../../driver/crypto_driver.ts";
+import { DisconnectedError, DriverError, DriverTimeoutError } from "../../driver/errors.ts";
+import { UNWRITTEN } from "../../driver/layout.ts";
+import type { DriverQueue } from "../../driver/queue.ts";
+import { type DataRequest, encodeData, type RequestMode } from "../../driver/requests.ts";
+import { Histogram } from "./histogram.ts";
+import type { Subject } from "./subjects.ts";
+
+/** How a load is made. */
+export interface LoadOptions {
+  /** Form of the requests. */
+  readonly mode: RequestMode;
+  /** Bytes of source data. */
+  readonly sizeBytes: number;
+  /** Requests under way on each queue. */
+  readonly depth: number;
+  /** The driver spins instead of sleeping. */
+  readonly polls: boolean;
+}
+
+/** What runs of a load have come to. */
+export interface LoadCounts {
+  /** Requests answered. */
+  readonly answered: number;
+  /** From the first submission of each run to its last answer. */
+  readonly elapsedMs: number;
+  /** Times that the driver woke the device, and the device the driver. */
+  readonly kicks: number;
+  readonly calls: number;
+  /** Processor time of this thread. */
+  readonly cpuNs: number;
+}
+
+/** What came of the answers of a run. */
+export interface Inspection {
+  /** A status that is not OK; undefined: all are. */
+  readonly badStatus: number | undefined;
+  /** Answers that are wrong, that are right, and that nobody could judge but by their being the same again. */
+  readonly wrong: number;
+  readonly right: number;
+  readonly repeated: number;
+}
+
+/** A queue that completes nothing for so long has stopped. */
+const STALL_MS = 5000;
+/** Without an answer, the connection is looked at so often. */
+const LOOK_MS = 100;
+/** Spins between two looks at the clock. */
+const SPINS_PER_LOOK = 4096;
+
+/** Requests of one queue. */
+interface Lane {
+  readonly queue: DriverQueue;
+  readonly chains: readonly Chain[];
+  readonly requests: readonly DataRequest[];
+  /** By token, when it was submitted. */
+  readonly submittedMs: Float64Array;
+  /** Tokens of a batch of answers. */
+  readonly batch: Int32Array;
+  /** By token, the first answer, where nobody can judge it. */
+  readonly first: (Uint8Array | undefined)[];
+}
+
+/** Requests of one kind, on all data queues of a driver. */
+export class Load {
+  /** What requests of all runs took, from submission to the look that found them answered. */
+  readonly latency: Histogram = new Histogram();
+  readonly #driver: CryptoDriver;
+  readonly #subject: Subject;
+  readonly #lanes: readonly Lane[];
+  readonly #polls: boolean;
+  readonly #sessionIds: readonly number[];
+  readonly #poller = new Poller();
+  #answered = 0;
+  #elapsedMs = 0;
+  #calls = 0;
+  #cpuNs = 0;
+  #kicksBefore = 0;
+  /** When answers were found last. */
+  #now = 0;
+
+  private constructor(
+    driver: CryptoDriver,
+    subject: Subject,
+    lanes: readonly Lane[],
+    sessionIds: readonly number[],
+    polls: boolean,
+  ) {
+    this.#driver = driver;
+    this.#subject = subject;
+    this.#lanes = lanes;
+    this.#sessionIds = sessionIds;
+    this.#polls = polls;
+    lanes.forEach(({ queue }, i) => queue.callFd >= 0 && this.#poller.add(queue.callFd, i));
+    this.#poller.add(driver.frontend.socketFd, lanes.length);
+  }
+
+  /** Lays out the requests of `subject`, with a session on each queue. Throws {@linkcode DriverError}. */
+  static async create(driver: CryptoDriver, subject: Subject, options: LoadOptions): Promise<Load> {
+    const { mode, sizeBytes, depth } = options;
+    const lanes: Lane[] = [];
+    const sessionIds: number[] = [];
+    for (const [index, queue] of driver.dataQueues.entries()) {
+      const id = mode === "stateless" ? undefined : await driver.createSession(subject.session);
+      if (id !== undefined) sessionIds.push(id);
+      const bound = id === undefined ? { stateless: subject.session } : { sessionId: id };
+      const requests = Array.from({ length: depth }, (_, i) => subject.request(sizeBytes, index * depth + i));
+      const chains = requests.map((request, token) =>
+        prepareChain(driver.memory, queue, encodeData({ ...request, ...bound } as DataRequest, mode), token)
+      );
+      lanes.push({
+        queue,
+        chains,
+        requests,
+        submittedMs: new Float64Array(depth),
+        batch: new Int32Array(depth),
+        first: new Array(depth).fill(undefined),
+      });
+    }
+    return new Load(driver, subject, lanes, sessionIds, options.polls);
+  }
+
+  /** What all runs since the last {@linkcode forget} have come to. */
+  get counts(): LoadCounts {
+    return {
+      answered: this.#answered,
+      elapsedMs: this.#elapsedMs,
+      kicks: this.#lanes.reduce((sum, { queue }) => sum + queue.kicksSent, 0) - this.#kicksBefore,
+      calls: this.#calls,
+      cpuNs: this.#cpuNs,
+    };
+  }
+
+  /** Forgets what was counted. */
+  forget(): void {
+    this.#answered =
+      this.#elapsedMs =
+      this.#calls =
+      this.#cpuNs =
+        0;
+    this.#kicksBefore = this.#lanes.reduce((sum, { queue }) => sum + queue.kicksSent, 0);
+    this.latency.clear();
+  }
+
+  /**
+   * Keeps all requests under way for `durationMs`, 0: submits each of them once. Throws
+   * {@linkcode DriverTimeoutError}, {@linkcode DisconnectedError} or {@linkcode DeviceViolationError}.
+   */
+  run(durationMs: number): void {
+    const cpuBefore = threadTimeNs();
+    const start = performance.now();
+    const end = start + durationMs;
+    for (const lane of this.#lanes) {
+      for (const [token, { handle }] of lane.chains.entries()) {
+        lane.submittedMs[token] = performance.now();
+        lane.queue.submit(handle);
+      }
+      lane.queue.disableCalls();
+      lane.queue.kick();
+    }
+    let last = start;
+    for (let idle = 0; this.#lanes.some(({ queue }) => queue.inFlight > 0);) {
+      let done = 0;
+      for (const lane of this.#lanes) done += this.#turn(lane, end);
+      if (done > 0) {
+        last = this.#now;
+        idle = 0;
+      } else if (!this.#polls) {
+        this.#sleep(last);
+      } else if (++idle % SPINS_PER_LOOK === 0) {
+        this.#checkStall(last);
+      }
+    }
+    this.#elapsedMs += last - start;
+    this.#cpuNs += threadTimeNs() - cpuBefore;
+  }
+
+  /** Takes what `lane` has answers for and submits it again until `end`; returns how many there were. */
+  #turn({ queue, chains, submittedMs, batch }: Lane, end: number): number {
+    let count = 0;
+    for (let token = queue.pollOne(); token >= 0; token = queue.pollOne()) batch[count++] = token;
+    if (count === 0) return 0;
+    const now = this.#now = performance.now();
+    for (let i = 0; i < count; i++) {
+      const token = batch[i]!;
+      this.latency.record((now - submittedMs[token]!) * 1e6);
+      if (now >= end) continue;
+      submittedMs[token] = now;
+      queue.submit(chains[token]!.handle);
+    }
+    queue.kick();
+    this.#answered += count;
+    return count;
+  }
+
+  #sleep(last: number): void {
+    let isQuiet = true;
+    for (const { queue } of this.#lanes) if (!queue.enableCalls()) isQuiet = false;
+    if (isQuiet) {
+      const count = this.#poller.waitBlocking(LOOK_MS);
+      if (count === 0) this.#checkStall(last);
+      for (let i = 0; i < count; i++) {
+        const lane = this.#lanes[this.#poller.readyTokens[i]!];
+        if (lane === undefined) this.#checkStall(last);
+        else if (drainEventFd(lane.queue.callFd)) this.#calls++;
+      }
+    }
+    for (const { queue } of this.#lanes) queue.disableCalls();
+  }
+
+  #checkStall(last: number): void {
+    const waitedMs = performance.now() - last;
+    if (waitedMs < LOOK_MS) return;
+    if (!this.#driver.frontend.look()) throw new DisconnectedError("the device closed the connection under load");
+    if (waitedMs > STALL_MS) throw new DriverTimeoutError(`nothing was completed for ${STALL_MS} ms`);
+  }
+
+  /** Overwrites all answers, so that the next run's cannot be these. */
+  blank(): void {
+    for (const { chains } of this.#lanes) {
+      for (const { blocks } of chains) {
+        for (const name of ["dst", "result", "status"]) blocks.get(name)?.bytes.fill(UNWRITTEN);
+      }
+    }
+  }
+
+  /** Looks at the last answer of every request. */
+  inspect(): Inspection {
+    let badStatus: number | undefined;
+    let [wrong, right, repeated] = [0, 0, 0];
+    for (const { chains, requests, first } of this.#lanes) {
+      for (const [token, { blocks }] of chains.entries()) {
+        const bytesOf = (name: string) => blocks.get(name)?.bytes ?? new Uint8Array();
+        const status = bytesOf("status")[0]!;
+        if (status !== STATUS_OK) {
+          badStatus ??= status;
+          continue;
+        }
+        let judgement = this.#subject.judge(requests[token]!, bytesOf("dst"), bytesOf("result"));
+        const isJudged = judgement !== undefined;
+        if (!isJudged) {
+          const answer = Uint8Array.of(...bytesOf("dst").subarray(0, 4096), ...bytesOf("result"));
+          const earlier = first[token] ??= answer;
+          judgement = earlier.every((byte, i) => byte === answer[i]);
+        }
+        if (!judgement) wrong++;
+        else if (isJudged) right++;
+        else repeated++;
+      }
+    }
+    return { badStatus, wrong, right, repeated };
+  }
+
+  /** Gives memory, descriptors and sessions back. */
+  async close(): Promise<void> {
+    this.#poller.close();
+    for (const { queue, chains } of this.#lanes) {
+      if (queue.inFlight > 0) throw new DriverError("a load with requests under way cannot be given up");
+      for (const chain of chains) discardChain(this.#driver.memory, queue, chain);
+      if (queue.callFd >= 0) drainEventFd(queue.callFd);
+    }
+    for (const id of this.#sessionIds) await this.#driver.destroySession(this.#subject.session.service, id);
+  }
+}

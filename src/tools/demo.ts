@@ -1,0 +1,151 @@
+/**
+ * The demonstration: starts a device as a process of its own, talks to it over a real socket as a guest would, prints
+ * what came out right and how fast, and leaves nothing behind. Run by `scripts/demo`, which names the device program.
+ *
+ * @module
+ */
+import { Load } from "./benchmark/load.ts";
+import { symmetricSubject } from "./benchmark/subjects.ts";
+import { CryptoDriver } from "../driver/crypto_driver.ts";
+import { nameOf, STATUS_NAMES } from "../driver/names.ts";
+import { advertisedAnswers, algorithmName, featuresFor, probe, type ProbeReport } from "./probe.ts";
+import { complaintsOf, RESULT_HEADING, resultRow } from "./probe_report.ts";
+
+const DEPTH = 32;
+const SIZE_BYTES = 1024;
+const RUN_MS = 100;
+const START_MS = 60_000;
+const SIGNALS: readonly Deno.Signal[] = ["SIGINT", "SIGTERM", "SIGHUP"];
+
+/** The device's process, from its start to its end. */
+class DeviceProcess {
+  readonly socketPath: string;
+  readonly #directory = Deno.makeTempDirSync({ prefix: "vhost-user-crypto-demo-" });
+  readonly #child: Deno.ChildProcess;
+  #exitCode: number | undefined;
+  #isStopped = false;
+
+  constructor(program: string) {
+    this.socketPath = `${this.#directory}/device.sock`;
+    this.#child = new Deno.Command(program, {
+      args: [`--socket-path=${this.socketPath}`, "--log-level=warn"],
+      stdin: "null",
+    }).spawn();
+    this.#child.status.then(({ code }) => this.#exitCode = code);
+  }
+
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  /** Waits until it listens. */
+  async ready(): Promise<void> {
+    const deadline = performance.now() + START_MS;
+    while (!await exists(this.socketPath)) {
+      if (this.#exitCode !== undefined) throw new Error(`the device ended at once with exit code ${this.#exitCode}`);
+      if (performance.now() > deadline) throw new Error(`the device did not listen within ${START_MS / 1000} s`);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+
+  /** Ends it and removes what it used, from within a signal handler, too. */
+  stop(): void {
+    if (this.#isStopped) return;
+    this.#isStopped = true;
+    if (this.#exitCode === undefined) this.#child.kill("SIGTERM");
+    Deno.removeSync(this.#directory, { recursive: true });
+  }
+
+  /** The same, and true if it ended as it should. */
+  async end(): Promise<boolean> {
+    if (this.#exitCode === undefined) this.#child.kill("SIGTERM");
+    const { code } = await this.#child.status;
+    this.stop();
+    return code === 0;
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await Deno.lstat(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Requests a second by algorithm name, in fixed form. */
+async function measureAll(socketPath: string, report: ProbeReport): Promise<Map<string, number>> {
+  const rates = new Map<string, number>();
+  const driver = await CryptoDriver.connect(socketPath, { features: featuresFor("fixed"), polls: true });
+  try {
+    for (const answer of advertisedAnswers(report.offer.config)) {
+      const options = { mode: "fixed", sizeBytes: SIZE_BYTES, depth: DEPTH, polls: true } as const;
+      const load = await Load.create(driver, symmetricSubject(answer), options);
+      load.run(RUN_MS);
+      const { badStatus, wrong } = load.inspect();
+      if (badStatus !== undefined) {
+        throw new Error(`a request of the run got status ${nameOf(STATUS_NAMES, badStatus)}`);
+      }
+      if (wrong > 0) throw new Error(`${wrong} requests of the run were answered wrongly`);
+      const { answered, elapsedMs } = load.counts;
+      rates.set(algorithmName(answer), answered / elapsedMs * 1000);
+      await load.close();
+    }
+  } finally {
+    await driver.close();
+  }
+  return rates;
+}
+
+function printTable(report: ProbeReport, rates: ReadonlyMap<string, number>): void {
+  console.log(`${RESULT_HEADING}${"requests/s".padStart(10)}`);
+  for (const result of report.results) {
+    const rate = rates.get(result.name);
+    console.log(`${resultRow(result)}${(rate === undefined ? "-" : rate.toFixed(0)).padStart(10)}`);
+    for (const complaint of complaintsOf(result)) console.log(complaint);
+  }
+}
+
+/** Shows the device `program`; returns the exit code. */
+async function demonstrate(program: string): Promise<number> {
+  const device = new DeviceProcess(program);
+  for (const signal of SIGNALS) {
+    Deno.addSignalListener(signal, () => {
+      device.stop();
+      Deno.exit(130);
+    });
+  }
+  try {
+    await device.ready();
+    console.log(`device: process ${device.pid}; driver: process ${Deno.pid}; between them ${device.socketPath}`);
+    console.log("Each algorithm is held to a published known answer in each form of request, both ways where there");
+    console.log(
+      `are two; then ${DEPTH} requests of ${SIZE_BYTES} bytes in fixed form stay under way for ${RUN_MS} ms.\n`,
+    );
+    const report = await probe(device.socketPath);
+    const rates = await measureAll(device.socketPath, report);
+    printTable(report, rates);
+    const endedWell = await device.end();
+    const { passed, failed, unavailable } = report;
+    console.log(`\n${passed} passed, ${failed} failed, ${unavailable} not available`);
+    if (!endedWell) console.error("demo: error: the device did not end in order");
+    return failed === 0 && unavailable === 0 && passed > 0 && endedWell ? 0 : 1;
+  } finally {
+    device.stop();
+  }
+}
+
+if (import.meta.main) {
+  const [program] = Deno.args;
+  if (program === undefined) {
+    console.error("demo: error: name the device program, as scripts/demo does");
+    Deno.exit(2);
+  }
+  try {
+    Deno.exit(await demonstrate(program));
+  } catch (error) {
+    console.error(`demo: error: ${error instanceof Error ? error.message : error}`);
+    Deno.exit(1);
+  }
+}

@@ -1,0 +1,260 @@
+/**
+ * Probing a backend: what it offers, and whether it keeps its word, algorithm by algorithm and mode by mode. Works
+ * against any vhost-user crypto backend that presents the whole device. Gathers; prints nothing.
+ *
+ * @module
+ */
+import { SystemError } from "../os/errno.ts";
+import * as vu from "../wire/vhost_user.ts";
+import * as w from "../wire/virtio_crypto.ts";
+import { FEATURES_USUAL, maskOf } from "../driver/bring_up.ts";
+import { type Answer, checkAnswer, type CheckOptions } from "./checks.ts";
+import { type CryptoConfig, offers, parseConfig } from "../driver/config.ts";
+import { CryptoDriver } from "../driver/crypto_driver.ts";
+import { DriverError } from "../driver/errors.ts";
+import { Frontend } from "../driver/frontend.ts";
+import { AKCIPHER_ANSWERS, type AkcipherAnswer } from "./known_akcipher_answers.ts";
+import { CHAIN_ANSWER, CHAIN_PARTS, KNOWN_ANSWERS, type KnownAnswer } from "./known_answers.ts";
+import { AKCIPHER_NAMES, ALGORITHM_NAMES, bitNumbers, nameOf, SERVICE_NAMES } from "../driver/names.ts";
+import type { RequestMode } from "../driver/requests.ts";
+
+/** All forms of a request, the one that everybody deploys first. */
+export const MODES: readonly RequestMode[] = ["fixed", "mux", "stateless"];
+
+/** What a backend says of itself. */
+export interface Offer {
+  /** Virtio feature bits. */
+  readonly features: bigint;
+  /** Protocol feature bits. */
+  readonly protocolFeatures: bigint;
+  /** Rings it can serve, and memory regions it can take; undefined where it has no message to ask. */
+  readonly queueCount: number | undefined;
+  readonly memSlots: number | undefined;
+  /** The configuration space; undefined where it cannot be read. */
+  readonly config: CryptoConfig | undefined;
+}
+
+/** What came of one mode: `passed`, `failed` with what was wrong, or `unavailable` as it cannot be negotiated. */
+export interface ModeResult {
+  readonly outcome: "passed" | "failed" | "unavailable";
+  /** What was wrong, or missing. */
+  readonly detail?: string;
+}
+
+/** What came of one algorithm. */
+export interface AlgorithmResult {
+  /** `cipher`, `hash`, `mac`, `aead`, `chain` or `akcipher`. */
+  readonly service: string;
+  readonly algo: number;
+  readonly name: string;
+  /** The document that the known answer is from; undefined: there is none here, and nothing was asked. */
+  readonly source: string | undefined;
+  /** By mode; empty where nothing was asked. */
+  readonly modes: Partial<Record<RequestMode, ModeResult>>;
+}
+
+/** All that was found out. */
+export interface ProbeReport {
+  readonly offer: Offer;
+  readonly results: readonly AlgorithmResult[];
+  /** Algorithms × modes that passed, failed, and could not be asked about. */
+  readonly passed: number;
+  readonly failed: number;
+  readonly unavailable: number;
+}
+
+const SERVICE_NUMBERS = { cipher: 0, hash: 1, mac: 2, aead: 3, chain: 0, akcipher: w.SERVICE_AKCIPHER } as const;
+
+/** What `error`, which came of connecting to `socketPath`, means to people. */
+export function connectionError(socketPath: string, error: unknown): unknown {
+  if (!(error instanceof SystemError)) return error;
+  return new DriverError(`no device can be reached at ${socketPath} (${error.message}): start it with that path`);
+}
+
+function connect(socketPath: string): Frontend {
+  try {
+    return Frontend.connect(socketPath);
+  } catch (error) {
+    throw connectionError(socketPath, error);
+  }
+}
+
+/** Asks what there is, on a connection of its own. Throws {@linkcode DriverError} if there is nobody to ask. */
+async function readOffer(socketPath: string): Promise<Offer> {
+  const frontend = connect(socketPath);
+  try {
+    const features = await frontend.getFeatures();
+    const hasProtocol = offers(features, vu.F_PROTOCOL_FEATURES);
+    const protocolFeatures = hasProtocol ? await frontend.getProtocolFeatures() : 0n;
+    const wanted = maskOf(vu.PROTOCOL_F_MQ, vu.PROTOCOL_F_CONFIG, vu.PROTOCOL_F_CONFIGURE_MEM_SLOTS);
+    if (hasProtocol) await frontend.setProtocolFeatures(protocolFeatures & wanted);
+    const has = (bit: number) => offers(protocolFeatures, bit);
+    return {
+      features,
+      protocolFeatures,
+      queueCount: has(vu.PROTOCOL_F_MQ) ? await frontend.getQueueNum() : undefined,
+      memSlots: has(vu.PROTOCOL_F_CONFIGURE_MEM_SLOTS) ? await frontend.getMaxMemSlots() : undefined,
+      config: has(vu.PROTOCOL_F_CONFIG) ? parseConfig(await frontend.getConfig(0, w.CONFIG_BYTES)) : undefined,
+    };
+  } finally {
+    await frontend.close();
+  }
+}
+
+/** Which feature is missing for `mode` in service number `service`; undefined: none. */
+function missingFeature(features: bigint, mode: RequestMode, service: number): string | undefined {
+  if (mode === "fixed") return undefined;
+  if (!offers(features, w.F_MUX_MODE)) return "VIRTIO_CRYPTO_F_MUX_MODE is not offered";
+  const bit = w.F_CIPHER_STATELESS_MODE + service;
+  if (mode === "mux" || offers(features, bit)) return undefined;
+  return `VIRTIO_CRYPTO_F_${SERVICE_NAMES[service]}_STATELESS_MODE is not offered`;
+}
+
+/** The virtio feature bits that a driver acknowledges to speak `mode`. */
+export function featuresFor(mode: RequestMode): bigint {
+  if (mode === "fixed") return FEATURES_USUAL;
+  if (mode === "mux") return FEATURES_USUAL | maskOf(w.F_MUX_MODE);
+  return FEATURES_USUAL | maskOf(
+    w.F_MUX_MODE,
+    w.F_CIPHER_STATELESS_MODE,
+    w.F_HASH_STATELESS_MODE,
+    w.F_MAC_STATELESS_MODE,
+    w.F_AEAD_STATELESS_MODE,
+    w.F_AKCIPHER_STATELESS_MODE,
+  );
+}
+
+function algorithmMask(config: CryptoConfig, service: keyof typeof ALGORITHM_NAMES): number | bigint {
+  if (!offers(config.cryptoServices, SERVICE_NUMBERS[service])) return 0;
+  return {
+    cipher: config.cipherAlgo,
+    hash: config.hashAlgo,
+    mac: config.macAlgo,
+    aead: config.aeadAlgo,
+  }[service];
+}
+
+/** The known symmetric answers for what `config` advertises: all of them if there is no configuration to read. */
+export function advertisedAnswers(config: CryptoConfig | undefined): KnownAnswer[] {
+  const isOffered = (service: keyof typeof ALGORITHM_NAMES, algo: number) =>
+    config === undefined || offers(algorithmMask(config, service), algo);
+  const answers = KNOWN_ANSWERS.filter(({ service, algo }) => service !== "chain" && isOffered(service, algo));
+  const chains = isOffered("cipher", CHAIN_ANSWER.algo) && isOffered("mac", CHAIN_PARTS.hashAlgo);
+  return chains ? [...answers, CHAIN_ANSWER] : answers;
+}
+
+/** The known asymmetric answers, likewise. */
+function advertisedAkcipher(config: CryptoConfig | undefined): readonly AkcipherAnswer[] {
+  if (config === undefined) return AKCIPHER_ANSWERS;
+  if (!offers(config.cryptoServices, w.SERVICE_AKCIPHER)) return [];
+  return AKCIPHER_ANSWERS.filter(({ algo }) => offers(config.akcipherAlgo, algo));
+}
+
+/** What is advertised and has no known answer here. */
+function unanswered(config: CryptoConfig | undefined): AlgorithmResult[] {
+  if (config === undefined) return [];
+  const results: AlgorithmResult[] = [];
+  const note = (service: string, algo: number, name: string) =>
+    results.push({ service, algo, name, source: undefined, modes: {} });
+  for (const service of ["cipher", "hash", "mac", "aead"] as const) {
+    for (const algo of bitNumbers(algorithmMask(config, service))) {
+      if (KNOWN_ANSWERS.some((answer) => answer.service === service && answer.algo === algo)) continue;
+      note(service, algo, nameOf(ALGORITHM_NAMES[service], algo));
+    }
+  }
+  if (offers(config.cryptoServices, w.SERVICE_AKCIPHER)) {
+    for (const algo of bitNumbers(config.akcipherAlgo)) {
+      if (AKCIPHER_ANSWERS.some((answer) => answer.algo === algo)) continue;
+      note("akcipher", algo, nameOf(AKCIPHER_NAMES, algo));
+    }
+  }
+  return results;
+}
+
+/** What people call `answer`'s algorithm. */
+export function algorithmName(answer: Answer): string {
+  const { service, algo } = answer;
+  if (service === "akcipher") return answer.name;
+  return service === "chain" ? "AES-CBC + HMAC-SHA1" : nameOf(ALGORITHM_NAMES[service], algo);
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** Asks about all `answers` in `mode` over one connection. What ends the connection fails the rest of them. */
+async function probeMode(
+  socketPath: string,
+  answers: readonly Answer[],
+  mode: RequestMode,
+  options: CheckOptions,
+): Promise<Map<Answer, ModeResult>> {
+  const results = new Map<Answer, ModeResult>();
+  let driver: CryptoDriver | undefined;
+  try {
+    driver = await CryptoDriver.connect(socketPath, {
+      features: featuresFor(mode),
+      dataQueueCount: (options.queue ?? 0) + 1,
+    });
+    for (const answer of answers) {
+      const detail = await checkAnswer(driver, answer, mode, options);
+      results.set(answer, detail === undefined ? { outcome: "passed" } : { outcome: "failed", detail });
+    }
+    await driver.close();
+  } catch (error) {
+    const detail = messageOf(error);
+    for (const answer of answers) {
+      if (!results.has(answer)) results.set(answer, { outcome: "failed", detail });
+    }
+    await driver?.abandon();
+  }
+  return results;
+}
+
+/**
+ * A refusal that is no fault: nothing advertises chains, paddings and curves, and without a configuration space nothing
+ * advertises anything.
+ */
+function excuse(answer: Answer, config: CryptoConfig | undefined, result: ModeResult): ModeResult {
+  if (result.outcome !== "failed" || !result.detail?.includes("NOTSUPP")) return result;
+  const isAdvertised = answer.service !== "chain" && answer.service !== "akcipher" && config !== undefined;
+  if (isAdvertised) return result;
+  return { outcome: "unavailable", detail: "the device does not support it" };
+}
+
+/** Probes the backend that listens at `socketPath`. Throws {@linkcode DriverError} if there is nothing to talk to. */
+export async function probe(socketPath: string, options: CheckOptions = {}): Promise<ProbeReport> {
+  const offer = await readOffer(socketPath);
+  const dataQueues = offer.config?.maxDataqueues ?? Infinity;
+  const { queue = 0 } = options;
+  if (queue >= dataQueues) throw new DriverError(`the device has no data queue ${queue}, only 0 to ${dataQueues - 1}`);
+  const answers: Answer[] = [...advertisedAnswers(offer.config), ...advertisedAkcipher(offer.config)];
+  const found = new Map<Answer, Partial<Record<RequestMode, ModeResult>>>(answers.map((answer) => [answer, {}]));
+  for (const mode of MODES) {
+    const askable = answers.filter((answer) => {
+      const detail = missingFeature(offer.features, mode, SERVICE_NUMBERS[answer.service]);
+      if (detail !== undefined) found.get(answer)![mode] = { outcome: "unavailable", detail };
+      return detail === undefined;
+    });
+    if (askable.length === 0) continue;
+    for (const [answer, result] of await probeMode(socketPath, askable, mode, options)) {
+      found.get(answer)![mode] = excuse(answer, offer.config, result);
+    }
+  }
+  const results = answers.map((answer) => ({
+    service: answer.service,
+    algo: answer.algo,
+    name: algorithmName(answer),
+    source: answer.source,
+    modes: found.get(answer)!,
+  }));
+  const outcomes = results.flatMap(({ modes }) => Object.values(modes)).map(({ outcome }) => outcome);
+  const count = (wanted: ModeResult["outcome"]) => outcomes.filter((outcome) => outcome === wanted).length;
+  return {
+    offer,
+    results: [...results, ...unanswered(offer.config)],
+    passed: count("passed"),
+    failed: count("failed"),
+    unavailable: count("unavailable"),
+  };
+}

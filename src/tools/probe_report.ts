@@ -1,0 +1,146 @@
+/**
+ * A probe's findings for people and for programs. Pure functions from a report to text.
+ *
+ * @module
+ */
+import type { CryptoConfig } from "../driver/config.ts";
+import * as names from "../driver/names.ts";
+import { type AlgorithmResult, MODES, type ProbeReport } from "./probe.ts";
+
+function row(label: string, text: string): string {
+  return `${label.padEnd(18)}${text}`;
+}
+
+function listed(items: readonly string[]): string {
+  return items.length === 0 ? "none" : items.join(", ");
+}
+
+function configRows(config: CryptoConfig): string[] {
+  return [
+    row("status", (config.status & 1) === 1 ? "ready" : "not ready"),
+    row("data queues", String(config.maxDataqueues)),
+    row("services", listed(names.namesOf(names.SERVICE_NAMES, config.cryptoServices))),
+    row("ciphers", listed(names.namesOf(names.CIPHER_NAMES, config.cipherAlgo))),
+    row("hashes", listed(names.namesOf(names.HASH_NAMES, config.hashAlgo))),
+    row("MACs", listed(names.namesOf(names.MAC_NAMES, config.macAlgo))),
+    row("AEADs", listed(names.namesOf(names.AEAD_NAMES, config.aeadAlgo))),
+    row("asymmetric", listed(names.namesOf(names.AKCIPHER_NAMES, config.akcipherAlgo))),
+    row("limits", limitsText(config)),
+  ];
+}
+
+function limitsText(config: CryptoConfig): string {
+  return `cipher key ${config.maxCipherKeyLen} bytes, authentication key ${config.maxAuthKeyLen} bytes, ` +
+    `request ${config.maxSize} bytes`;
+}
+
+function cell(result: AlgorithmResult, mode: (typeof MODES)[number]): string {
+  const outcome = result.modes[mode]?.outcome;
+  return outcome === "passed" ? "pass" : outcome === "failed" ? "FAIL" : "-";
+}
+
+/** The heading of {@linkcode resultRow}. */
+export const RESULT_HEADING: string = `${"service".padEnd(9)}${"algorithm".padEnd(21)}` +
+  MODES.map((mode) => mode.padEnd(11)).join("");
+
+/** One algorithm's line, without what went wrong. */
+export function resultRow(result: AlgorithmResult): string {
+  const cells = result.source === undefined
+    ? "no known answer here: not checked"
+    : MODES.map((mode) => cell(result, mode).padEnd(11)).join("");
+  return `${result.service.padEnd(9)}${result.name.padEnd(21)}${cells}`;
+}
+
+/** What went wrong with an algorithm, a line each, without what is in `known`. */
+export function complaintsOf(result: AlgorithmResult, known: ReadonlySet<string> = new Set()): string[] {
+  return MODES.flatMap((mode) => {
+    const { outcome, detail } = result.modes[mode] ?? {};
+    if (outcome !== "failed" || known.has(`${mode}: ${detail}`)) return [];
+    return [`  ${result.name}, ${mode}: ${detail}`];
+  });
+}
+
+/** What went wrong with every algorithm of a mode in the same way: a mode that does not work at all. */
+function commonComplaints({ results }: ProbeReport): Set<string> {
+  const complaints = new Set<string>();
+  for (const mode of MODES) {
+    const asked = results.flatMap(({ modes }) => modes[mode] ?? []).filter(({ outcome }) => outcome !== "unavailable");
+    const [first] = asked;
+    const isCommon = asked.every(({ outcome, detail }) => outcome === "failed" && detail === first!.detail);
+    if (first !== undefined && isCommon) complaints.add(`${mode}: ${first.detail}`);
+  }
+  return complaints;
+}
+
+/** Why modes could not be negotiated, each reason once. */
+function reasonsOf({ results }: ProbeReport): string[] {
+  const reasons = new Set<string>();
+  for (const { modes, service } of results) {
+    for (const mode of MODES) {
+      const { outcome, detail } = modes[mode] ?? {};
+      if (outcome === "unavailable") reasons.add(`${mode} (${service}): ${detail}`);
+    }
+  }
+  return [...reasons];
+}
+
+/** A report for people. */
+export function probeText(report: ProbeReport): string {
+  const { offer, results, passed, failed, unavailable } = report;
+  const common = commonComplaints(report);
+  const lines = [
+    row("protocol features", listed(names.namesOf(names.PROTOCOL_FEATURE_NAMES, offer.protocolFeatures))),
+    row("features", listed(names.namesOf(names.FEATURE_NAMES, offer.features))),
+    row("queues", offer.queueCount === undefined ? "unknown: MQ is not offered" : String(offer.queueCount)),
+    row("memory regions", offer.memSlots === undefined ? "8" : String(offer.memSlots)),
+    ...(offer.config === undefined
+      ? [row("configuration", "cannot be read: CONFIG is not offered, so every algorithm is tried")]
+      : configRows(offer.config)),
+    "",
+    RESULT_HEADING,
+    ...results.flatMap((result) => [resultRow(result), ...complaintsOf(result, common)]),
+    "",
+  ];
+  if (common.size > 0) lines.push("FAIL of a whole mode", ...[...common].map((complaint) => `  ${complaint}`), "");
+  const reasons = reasonsOf(report);
+  if (reasons.length > 0) lines.push("-: not to be had", ...reasons.map((reason) => `  ${reason}`), "");
+  lines.push(`${passed} passed, ${failed} failed, ${unavailable} not available`);
+  return lines.join("\n");
+}
+
+/** A report for programs. Masks are hexadecimal and `maxSize` is decimal text, as both may exceed 2^53. */
+export function probeJson(report: ProbeReport): string {
+  const { offer } = report;
+  const { config } = offer;
+  const maskAnd = (table: Readonly<Record<number, string>>, mask: number | bigint) => ({
+    mask: `0x${mask.toString(16)}`,
+    names: names.namesOf(table, mask),
+  });
+  return JSON.stringify(
+    {
+      protocolFeatures: maskAnd(names.PROTOCOL_FEATURE_NAMES, offer.protocolFeatures),
+      features: maskAnd(names.FEATURE_NAMES, offer.features),
+      queueCount: offer.queueCount ?? null,
+      memSlots: offer.memSlots ?? null,
+      config: config === undefined ? null : {
+        status: config.status,
+        maxDataqueues: config.maxDataqueues,
+        services: maskAnd(names.SERVICE_NAMES, config.cryptoServices),
+        cipher: maskAnd(names.CIPHER_NAMES, config.cipherAlgo),
+        hash: maskAnd(names.HASH_NAMES, config.hashAlgo),
+        mac: maskAnd(names.MAC_NAMES, config.macAlgo),
+        aead: maskAnd(names.AEAD_NAMES, config.aeadAlgo),
+        akcipher: maskAnd(names.AKCIPHER_NAMES, config.akcipherAlgo),
+        maxCipherKeyLen: config.maxCipherKeyLen,
+        maxAuthKeyLen: config.maxAuthKeyLen,
+        maxSize: String(config.maxSize),
+      },
+      results: report.results.map((result) => ({ ...result, source: result.source ?? null })),
+      passed: report.passed,
+      failed: report.failed,
+      unavailable: report.unavailable,
+    },
+    null,
+    2,
+  );
+}

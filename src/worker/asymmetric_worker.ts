@@ -1,0 +1,72 @@
+/**
+ * The main isolate's handle on the one that runs asymmetric operations. That isolate is started when the first job may
+ * come: most guests have none.
+ *
+ * @module
+ */
+import { type JobPoolLocation, JobPoolMemory } from "../device/jobs.ts";
+import type { JobRunner, JobRunnerFactory } from "../device/asymmetric_service.ts";
+import type { SessionTableLocation } from "../device/sessions.ts";
+import { closeFd, createEventFd, signalEventFd } from "../os/event_fd.ts";
+
+/** What the job isolate is started with. */
+export interface JobRunnerSetup {
+  /** The pools of all queues. */
+  readonly pools: readonly JobPoolLocation[];
+  /** Where the sessions are. */
+  readonly sessions: SessionTableLocation;
+  /** Signalled when there is something to do. */
+  readonly postedFd: number;
+  /** Word 0: 1 when it is to close. */
+  readonly shared: Int32Array<SharedArrayBuffer>;
+}
+
+/** Runs jobs in a worker isolate. */
+class WorkerJobRunner implements JobRunner {
+  readonly pools: readonly JobPoolLocation[];
+  readonly #memories: JobPoolMemory[];
+  readonly #sessions: SessionTableLocation;
+  readonly #postedFd = createEventFd();
+  readonly #shared = new Int32Array(new SharedArrayBuffer(64));
+  #worker: Worker | undefined;
+
+  /** Makes the pools of `dataQueues` queues; the isolate is not started yet. */
+  constructor(dataQueues: number, sessions: SessionTableLocation) {
+    this.#sessions = sessions;
+    this.#memories = Array.from({ length: dataQueues }, () => new JobPoolMemory(this.#postedFd));
+    this.pools = this.#memories.map((memory) => memory.location);
+  }
+
+  start(): void {
+    if (this.#worker !== undefined) return;
+    this.#worker = new Worker(new URL("./asymmetric_main.ts", import.meta.url), { type: "module", name: "jobs" });
+    const setup: JobRunnerSetup = {
+      pools: this.pools,
+      sessions: this.#sessions,
+      postedFd: this.#postedFd,
+      shared: this.#shared,
+    };
+    this.#worker.postMessage(setup);
+  }
+
+  sweep(): void {
+    if (this.#worker !== undefined) signalEventFd(this.#postedFd);
+  }
+
+  async close(): Promise<void> {
+    if (this.#worker !== undefined) {
+      // Memory and descriptors are given up only when nobody looks at them any more.
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#worker.onmessage = () => resolve();
+      Atomics.store(this.#shared, 0, 1);
+      signalEventFd(this.#postedFd);
+      await promise;
+      this.#worker.terminate();
+    }
+    for (const memory of this.#memories) memory.release();
+    closeFd(this.#postedFd);
+  }
+}
+
+/** Makes runners that work in an isolate of their own. */
+export const workerJobRunner: JobRunnerFactory = (dataQueues, sessions) => new WorkerJobRunner(dataQueues, sessions);
