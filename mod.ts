@@ -133,7 +133,7 @@ export type {
   SessionStatistics,
 } from "./src/device/statistics.ts";
 export type { DeviceSnapshot } from "./src/statistics/snapshot.ts";
-export type { AsymmetricDialect } from "./src/device/negotiated_features.ts";
+export type { AsymmetricForm } from "./src/device/negotiated_features.ts";
 export {
   type EngineAead,
   type EngineAlgorithm,
@@ -147,8 +147,8 @@ export {
   type EngineRequest,
   type EngineTransform,
 } from "./src/engine/modules/description.ts";
-export type { BurstChoice } from "./src/engine/multibuffer/policy.ts";
-export type { BurstTable, BurstThreshold } from "./src/engine/multibuffer/thresholds.ts";
+export type { MultiBufferChoice } from "./src/engine/multibuffer/policy.ts";
+export type { MultiBufferTable, MultiBufferThreshold } from "./src/engine/multibuffer/thresholds.ts";
 export type { EngineName } from "./src/engine/libraries.ts";
 export { SystemError } from "./src/os/errno.ts";
 export type { Log, LogLevel } from "./src/os/log.ts";
@@ -162,7 +162,7 @@ export {
   type DataResult,
   type SubmitOptions,
 } from "./src/driver/crypto_driver.ts";
-export type { BringUpOptions, Door } from "./src/driver/bring_up.ts";
+export type { BringUpOptions, DeviceModel } from "./src/driver/bring_up.ts";
 export type { CryptoConfig } from "./src/driver/config.ts";
 export {
   DeviceViolationError,

@@ -9,7 +9,7 @@
  */
 import { parseArgs } from "@std/cli/parse-args";
 import { loadCatalogue } from "../src/engine/algorithms.ts";
-import { loadBurstManager } from "../src/engine/multibuffer/manager.ts";
+import { loadMultiBufferManager } from "../src/engine/multibuffer/manager.ts";
 import * as far from "./figures/far.ts";
 import { type Figure, line } from "./figures/figure.ts";
 import * as near from "./figures/near.ts";
@@ -87,7 +87,7 @@ const ATTEMPTS = 3;
 async function measureGoals(all: readonly Goal[]): Promise<number> {
   let missed = 0;
   loadCatalogue();
-  const variant = loadBurstManager()?.variant.name ?? "no bursts";
+  const variant = loadMultiBufferManager()?.variant.name ?? "no bursts";
   const goals = all.filter(({ id, needs }) => {
     if (needs === undefined || variant === BURST_GOALS_VARIANT) return true;
     console.log(`SKIPPED  ${id}: it is a goal for libIPSec_MB with ${BURST_GOALS_VARIANT}, and here is ${variant}`);

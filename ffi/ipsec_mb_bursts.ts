@@ -17,7 +17,7 @@ const spec: LibrarySpec = {
 };
 
 /** An instruction set of the library: how the names of its functions end. */
-export interface BurstVariant {
+export interface MultiBufferVariant {
   /** The manager's functions. */
   readonly name: string;
   /** The function that makes a manager for this set or a lesser one: init_mb_mgr_*. */
@@ -33,7 +33,7 @@ const SHANI_OFF = 1n;
 const GFNI_OFF = 4n;
 
 /** All of version 1.3, the best first. */
-export const BURST_VARIANTS: readonly BurstVariant[] = [
+export const BURST_VARIANTS: readonly MultiBufferVariant[] = [
   { name: "avx512_t2", init: "avx512", flags: 0n, gcm: "vaes_avx512" },
   { name: "avx512_t1", init: "avx512", flags: GFNI_OFF, gcm: "avx512" },
   { name: "avx2_t2", init: "avx2", flags: 0n, gcm: "avx_gen4" },
@@ -91,7 +91,7 @@ const managerSymbols = {
   sha512_sse: digest,
 } as const satisfies Deno.ForeignLibraryInterface;
 
-function burstSymbols({ name, gcm }: BurstVariant) {
+function burstSymbols({ name, gcm }: MultiBufferVariant) {
   // void aes_gcm_pre_N(const void *key, struct gcm_key_data *key_data)
   const gcmKey = { parameters: ["u64", "u64"], result: "void" } as const;
   return {
@@ -106,22 +106,22 @@ function burstSymbols({ name, gcm }: BurstVariant) {
 }
 
 /** Managers, key schedules and the first blocks of hashes. */
-export type BurstKeyMaker = Deno.DynamicLibrary<typeof managerSymbols>["symbols"];
+export type MultiBufferKeyMaker = Deno.DynamicLibrary<typeof managerSymbols>["symbols"];
 /** A manager's burst functions in one instruction set, which check nothing, and its keys for GCM. */
 export type Bursts = Deno.DynamicLibrary<ReturnType<typeof burstSymbols>>["symbols"];
 
 /** Opens what makes managers and keys; throws LibraryMissingError. */
-export function openBurstManager(): BurstKeyMaker {
+export function openMultiBufferManager(): MultiBufferKeyMaker {
   return openLibrary(spec, managerSymbols).symbols;
 }
 
 /** Opens the functions of `variant`, one of BURST_VARIANTS; throws LibraryMissingError. */
-export function openBursts(variant: BurstVariant): Bursts {
+export function openMultiBuffers(variant: MultiBufferVariant): Bursts {
   return openLibrary(spec, burstSymbols(variant)).symbols;
 }
 
 /** The address of the function that submits bursts in `variant`, to compare with a manager's; throws as the others. */
-export function submitBurstAddress({ name }: BurstVariant): bigint {
+export function submitBurstAddress({ name }: MultiBufferVariant): bigint {
   const symbol = { name: `submit_burst_nocheck_${name}`, type: "pointer" } as const;
   return Deno.UnsafePointer.value(openLibrary(spec, { address: symbol }).symbols.address);
 }

@@ -151,7 +151,7 @@ function check(load: Load, subject: Subject): void {
 /** One turn of a load. */
 function turn(load: Load, subject: Subject): Measured {
   load.blank();
-  load.forget();
+  load.clear();
   load.run(TURN_MS);
   check(load, subject);
   const { answered, elapsedMs, cpuNs, kicks, calls } = load.counts;

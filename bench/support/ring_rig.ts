@@ -5,7 +5,7 @@
  * @module
  */
 import { DataPath } from "../../src/device/data_path.ts";
-import { Dialect } from "../../src/device/negotiated_features.ts";
+import { NegotiatedFeatures } from "../../src/device/negotiated_features.ts";
 import { QueueServer } from "../../src/device/queue_server.ts";
 import { SessionTable } from "../../src/device/sessions.ts";
 import { DriverMemory } from "../../src/driver/guest_memory.ts";
@@ -64,7 +64,10 @@ export class RingRig implements Variant {
     const queue = this.#queue = makeQueue(memory, packed, indirect);
     const table = new SessionTable(64);
     const id = table.create(sessionRecord(workload.session));
-    const dataPath = new DataPath(table, new Dialect(servicesOf(loadCatalogue(options.engines ?? ["openssl"])), "off"));
+    const dataPath = new DataPath(
+      table,
+      new NegotiatedFeatures(servicesOf(loadCatalogue(options.engines ?? ["openssl"])), "off"),
+    );
     this.#server = new QueueServer("the benchmark's queue", dataPath, (message) => {
       throw new Error(message);
     });

@@ -4,13 +4,13 @@
  *
  * @module
  */
-import type { AsymmetricDialect } from "../device/negotiated_features.ts";
+import type { AsymmetricForm } from "../device/negotiated_features.ts";
 import { AEADS, type Catalogue, CIPHERS, HASHES, loadCatalogue, MACS } from "../engine/algorithms.ts";
 import { AKCIPHER_ALGO_MASK } from "../engine/asymmetric/akcipher.ts";
 import * as limits from "../engine/asymmetric/limits.ts";
 import { asymAlgoMask } from "../engine/asymmetric/rfc3/service.ts";
 import { burstNames } from "../engine/multibuffer/kinds.ts";
-import { loadBurstManager } from "../engine/multibuffer/manager.ts";
+import { loadMultiBufferManager } from "../engine/multibuffer/manager.ts";
 import { burstPolicy } from "../engine/multibuffer/policy.ts";
 import { type EngineName, ENGINES } from "../engine/libraries.ts";
 import { gcryptProblem, gcryptVersion } from "../engine/gcrypt.ts";
@@ -64,7 +64,7 @@ export interface ListedLibrary {
 export interface AlgorithmList {
   readonly libraries: readonly ListedLibrary[];
   /** The form of the asymmetric service that is listed. */
-  readonly asymmetric: AsymmetricDialect;
+  readonly asymmetric: AsymmetricForm;
   readonly algorithms: readonly ListedAlgorithm[];
 }
 
@@ -102,7 +102,7 @@ function libraries(chosen: ReadonlySet<EngineName>): ListedLibrary[] {
 }
 
 function burstsOf(service: ServiceName, algo: number, catalogue: Catalogue): EngineName | undefined {
-  const manager = catalogue.engines.has("ipsec-mb") ? loadBurstManager() : null;
+  const manager = catalogue.engines.has("ipsec-mb") ? loadMultiBufferManager() : null;
   if (manager === null) return undefined;
   const policy = burstPolicy(manager.variant.name);
   return burstNames(service, algo).some((name) => policy(name, [name]) !== null) ? "ipsec-mb" : undefined;
@@ -154,11 +154,11 @@ const RFC3_ROWS: readonly AsymmetricRow[] = [
   { number: rfc3.ASYM_ECDH, name: "ECDH", curves: ANY_CURVE },
 ];
 
-function asymmetricRows(dialect: AsymmetricDialect, chosen: ReadonlySet<EngineName>): ListedAlgorithm[] {
-  const mask = dialect === "rfc3" ? asymAlgoMask() : AKCIPHER_ALGO_MASK;
-  return (dialect === "rfc3" ? RFC3_ROWS : AKCIPHER_ROWS).map((row) => {
+function asymmetricRows(negotiated: AsymmetricForm, chosen: ReadonlySet<EngineName>): ListedAlgorithm[] {
+  const mask = negotiated === "rfc3" ? asymAlgoMask() : AKCIPHER_ALGO_MASK;
+  return (negotiated === "rfc3" ? RFC3_ROWS : AKCIPHER_ROWS).map((row) => {
     const listed = { service: "akcipher" as const, ...row };
-    if (dialect === "off") return { ...listed, reason: "left out by --asymmetric=off" };
+    if (negotiated === "off") return { ...listed, reason: "left out by --asymmetric=off" };
     if (!chosen.has("openssl")) return { ...listed, reason: "left out by --engines" };
     if ((mask >> row.number & 1) === 0) return { ...listed, reason: "this host's OpenSSL does not have it" };
     return { ...listed, library: "openssl" };
@@ -166,7 +166,7 @@ function asymmetricRows(dialect: AsymmetricDialect, chosen: ReadonlySet<EngineNa
 }
 
 /** Asks this host's libraries. Throws LibraryMissingError without OpenSSL. */
-export function listAlgorithms(engines: readonly EngineName[], asymmetric: AsymmetricDialect): AlgorithmList {
+export function listAlgorithms(engines: readonly EngineName[], asymmetric: AsymmetricForm): AlgorithmList {
   const catalogue = loadCatalogue(engines);
   const chosen = new Set(engines);
   const found = libraries(chosen);

@@ -14,8 +14,8 @@ export async function calibrateCommand(commandLine: string[]): Promise<number> {
     console.log(commandHelpText(CALIBRATE));
     return 0;
   }
-  const { calibrateBursts } = await import("../engine/multibuffer/calibration.ts");
-  const measured = calibrateBursts((name, threshold) => {
+  const { calibrateMultiBuffers } = await import("../engine/multibuffer/calibration.ts");
+  const measured = calibrateMultiBuffers((name, threshold) => {
     const when = threshold && `faster in bursts from ${threshold[0]} requests and ${threshold[1]} bytes on`;
     console.error(`${name}: ${when ?? "never faster in bursts"}`);
   });

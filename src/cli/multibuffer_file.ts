@@ -4,14 +4,14 @@
  *
  * @module
  */
-import type { BurstChoice } from "../engine/multibuffer/policy.ts";
-import type { BurstTable } from "../engine/multibuffer/thresholds.ts";
+import type { MultiBufferChoice } from "../engine/multibuffer/policy.ts";
+import type { MultiBufferTable } from "../engine/multibuffer/thresholds.ts";
 import { UsageError } from "./command_line.ts";
 
 /** What a kind may need at most: a batch has no more requests. */
 const LANES_MAX = 128;
 
-function isTable(value: unknown): value is BurstTable {
+function isTable(value: unknown): value is MultiBufferTable {
   return typeof value === "object" && value !== null && !Array.isArray(value) &&
     Object.values(value).every((threshold: unknown) =>
       Array.isArray(threshold) && threshold.length === 2 && threshold.every(Number.isInteger) &&
@@ -19,7 +19,7 @@ function isTable(value: unknown): value is BurstTable {
     );
 }
 
-function readFile(path: string): BurstChoice {
+function readFile(path: string): MultiBufferChoice {
   let found: unknown;
   try {
     found = JSON.parse(Deno.readTextFileSync(path));
@@ -30,7 +30,7 @@ function readFile(path: string): BurstChoice {
   }
   if (typeof found === "object" && found !== null && !Array.isArray(found)) {
     const tables = Object.values(found);
-    if (tables.length > 0 && tables.every(isTable)) return found as Readonly<Record<string, BurstTable>>;
+    if (tables.length > 0 && tables.every(isTable)) return found as Readonly<Record<string, MultiBufferTable>>;
   }
   throw new UsageError(
     `--bursts: "${path}" is not a file that calibrate has made, which has a number of requests from 2 to ${LANES_MAX} and one of bytes for each kind`,
@@ -38,7 +38,7 @@ function readFile(path: string): BurstChoice {
 }
 
 /** What --bursts says; throws {@linkcode UsageError}. */
-export function burstChoice(text: string | undefined): BurstChoice {
+export function burstChoice(text: string | undefined): MultiBufferChoice {
   if (text === undefined || text === "auto") return "auto";
   return text === "off" ? "off" : readFile(text);
 }

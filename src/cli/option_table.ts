@@ -5,7 +5,7 @@
  * @module
  */
 import { DATA_QUEUES_MAX, POLL_US_DEFAULT, SESSIONS_DEFAULT, SESSIONS_MAX, SOCKETS_MAX } from "../device/limits.ts";
-import type { AsymmetricDialect } from "../device/negotiated_features.ts";
+import type { AsymmetricForm } from "../device/negotiated_features.ts";
 import { ENGINES } from "../engine/libraries.ts";
 import type { LogLevel } from "../os/log.ts";
 import { BENCH } from "./bench_options.ts";
@@ -20,7 +20,7 @@ export const LOG_LEVELS: readonly LogLevel[] = ["error", "warn", "info", "debug"
 /** Forms of the log's lines. */
 export const LOG_FORMATS: readonly LogFormat[] = ["text", "json"];
 /** Forms of the asymmetric service. */
-export const ASYMMETRIC_FORMS: readonly AsymmetricDialect[] = ["akcipher", "rfc3", "off"];
+export const ASYMMETRIC_FORMS: readonly AsymmetricForm[] = ["akcipher", "rfc3", "off"];
 /** A shell that completions can be had for. */
 export type Shell = "bash" | "zsh" | "fish";
 /** All of them. */

@@ -3,9 +3,9 @@
  *
  * @module
  */
-import type { AsymmetricDialect } from "../device/negotiated_features.ts";
+import type { AsymmetricForm } from "../device/negotiated_features.ts";
 import { DATA_QUEUES_MAX, POLL_US_DEFAULT, SESSIONS_DEFAULT, SESSIONS_MAX, SOCKETS_MAX } from "../device/limits.ts";
-import type { BurstChoice } from "../engine/multibuffer/policy.ts";
+import type { MultiBufferChoice } from "../engine/multibuffer/policy.ts";
 import { burstChoice } from "./multibuffer_file.ts";
 import { type EngineName, ENGINES } from "../engine/libraries.ts";
 import { choice, type CommandLine, integer, splitCommandLine, UsageError } from "./command_line.ts";
@@ -45,8 +45,8 @@ export interface Options {
   readonly engines: readonly EngineName[];
   /** Paths. */
   readonly engineModules: readonly string[];
-  readonly bursts: BurstChoice;
-  readonly asymmetric: AsymmetricDialect;
+  readonly bursts: MultiBufferChoice;
+  readonly asymmetric: AsymmetricForm;
   readonly socketMode: number | undefined;
   /** Group id. */
   readonly socketGroup: number | undefined;

@@ -6,9 +6,9 @@
  * @module
  */
 import type { DataPlaneFactory, DeviceOptions, EngineModules } from "../device/device.ts";
-import type { AsymmetricDialect } from "../device/negotiated_features.ts";
+import type { AsymmetricForm } from "../device/negotiated_features.ts";
 import type { JobRunnerFactory } from "../device/asymmetric_service.ts";
-import type { BurstChoice } from "../engine/multibuffer/policy.ts";
+import type { MultiBufferChoice } from "../engine/multibuffer/policy.ts";
 import type { EngineName } from "../engine/libraries.ts";
 import type { Log } from "../os/log.ts";
 import type { DeviceSnapshot } from "../statistics/snapshot.ts";
@@ -36,7 +36,7 @@ export interface ServeOptions {
    * Which form of the asymmetric service is offered: `akcipher` (the ratified one, also if not given), `rfc3` (the
    * older RFC), or `off`.
    */
-  readonly asymmetric?: AsymmetricDialect;
+  readonly asymmetric?: AsymmetricForm;
   /** Libraries that algorithms may come from: all if not given. A missing one is told to `log`, OpenSSL apart. */
   readonly engines?: readonly EngineName[];
   /**
@@ -48,7 +48,7 @@ export interface ServeOptions {
    * From how many requests on libIPSec_MB works on them side by side: `auto` (as measured on another host, also if not
    * given), `off` (never), or tables by instruction set, as `vhost-user-crypto calibrate` makes them.
    */
-  readonly bursts?: BurstChoice;
+  readonly bursts?: MultiBufferChoice;
   /** Worker isolates that serve the data queues; 0, the event loop of this isolate, if not given. */
   readonly workers?: number;
   /** Microseconds that a worker looks at its rings before it sleeps, at most; 50 if not given. */

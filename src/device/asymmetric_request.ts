@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { DIALECT_AKCIPHER, DIALECT_RFC3 } from "../engine/asymmetric/job.ts";
+import { FORM_AKCIPHER, FORM_RFC3 } from "../engine/asymmetric/job.ts";
 import { AKCIPHER_KEY_BYTES_MAX } from "../engine/asymmetric/limits.ts";
 import { KIND_AKCIPHER } from "../engine/operation.ts";
 import { type SegmentCursor, Span } from "../memory/segments.ts";
@@ -59,7 +59,7 @@ export class AsymmetricDecoder {
     const srcDataLen = this.#para(akcipher.AKCIPHER_PARA_SRC_DATA_LEN_OFFSET);
     const dstDataLen = this.#para(akcipher.AKCIPHER_PARA_DST_DATA_LEN_OFFSET);
     if (!this.#fits(opcode, 0, srcDataLen, dstDataLen)) return wire.STATUS_ERR;
-    const job = jobs.begin(DIALECT_AKCIPHER, opcode, 0);
+    const job = jobs.begin(FORM_AKCIPHER, opcode, 0);
     jobs.useSession(job, slot, sessionId, this.#table.algoOf(slot));
     return this.#post(i, opcode, jobs, job, 0, srcDataLen, dstDataLen);
   }
@@ -70,7 +70,7 @@ export class AsymmetricDecoder {
     const srcDataLen = this.#para(akcipher.STATELESS_AKCIPHER_SRC_DATA_LEN_OFFSET);
     const dstDataLen = this.#para(akcipher.STATELESS_AKCIPHER_DST_DATA_LEN_OFFSET);
     if (keyLen > AKCIPHER_KEY_BYTES_MAX || !this.#fits(opcode, keyLen, srcDataLen, dstDataLen)) return wire.STATUS_ERR;
-    const job = jobs.begin(DIALECT_AKCIPHER, opcode, 0);
+    const job = jobs.begin(FORM_AKCIPHER, opcode, 0);
     jobs.useOwnKey(
       job,
       this.#para(akcipher.STATELESS_AKCIPHER_ALGO_OFFSET),
@@ -115,7 +115,7 @@ export class AsymmetricDecoder {
   decodeRfc(i: number, opcode: number, jobs: JobPool): number {
     const algo = this.#words[wire.DATA_ALGO_OFFSET >>> 2]!;
     const length = Math.min(this.#readable.remaining, JOB_INPUT_BYTES_MAX);
-    const job = jobs.begin(DIALECT_RFC3, opcode, algo);
+    const job = jobs.begin(FORM_RFC3, opcode, algo);
     this.#readable.take(this.#part, length);
     jobs.putInput(job, this.#batch.segments, this.#part, 0);
     jobs.post(job, this.#batch, i, length, 0, Math.min(this.#batch.writableBytes[i]!, JOB_OUTPUT_BYTES_MAX));

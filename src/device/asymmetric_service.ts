@@ -13,7 +13,7 @@ export interface JobRunner {
   /** Makes sure that somebody looks at the pools. */
   start(): void;
   /** Sessions have been destroyed: their keys are to go. */
-  sweep(): void;
+  evict(): void;
   /** Gives everything up; no queue has a job under way. */
   close(): Promise<void>;
 }

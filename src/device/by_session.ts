@@ -24,7 +24,7 @@ export abstract class BySession {
   protected abstract drop(slot: number): void;
 
   /** Drops what belongs to sessions destroyed since the last call. Costs next to nothing if none was. */
-  sweep(): void {
+  evict(): void {
     const destroyed = this.table.destroyedCount;
     if (destroyed === this.#destroyedSeen) return;
     this.#destroyedSeen = destroyed;

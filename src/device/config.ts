@@ -9,7 +9,7 @@ import { asymAlgoMask, rsaPaddingMask } from "../engine/asymmetric/rfc3/service.
 import { AUTH_KEY_BYTES_MAX, CIPHER_KEY_BYTES_MAX } from "../engine/operation.ts";
 import { insertMasks } from "../wire/asym_rfc3.ts";
 import * as wire from "../wire/virtio_crypto.ts";
-import { type AsymmetricDialect, maskOf } from "./negotiated_features.ts";
+import { type AsymmetricForm, maskOf } from "./negotiated_features.ts";
 import { REQUEST_BYTES_MAX } from "./limits.ts";
 
 /** The services that `catalogue` has algorithms for: bit n for service n. */
@@ -24,7 +24,7 @@ export function servicesOf(catalogue: Catalogue): number {
  * `struct virtio_crypto_config` of a device with `dataQueues` data queues and the given asymmetric service. Where v19
  * has a reserved field, the ratified text has the algorithms of AKCIPHER; the RFC has two fields more, and 64 bytes.
  */
-export function encodeConfig(catalogue: Catalogue, dataQueues: number, asymmetric: AsymmetricDialect): Uint8Array {
+export function encodeConfig(catalogue: Catalogue, dataQueues: number, asymmetric: AsymmetricForm): Uint8Array {
   const bytes = new Uint8Array(wire.CONFIG_BYTES);
   const view = new DataView(bytes.buffer);
   const put = (offset: number, value: number) => view.setUint32(offset, value, true);

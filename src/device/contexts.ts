@@ -4,11 +4,11 @@
  *
  * @module
  */
-import type { BurstSession } from "../engine/multibuffer/session.ts";
+import type { MultiBufferSession } from "../engine/multibuffer/session.ts";
 import type { Engine, Prepared } from "../engine/engine.ts";
 import { Parameters } from "../engine/operation.ts";
 import { BySession } from "./by_session.ts";
-import { seriesOf } from "./metric_labels.ts";
+import { labelsOf } from "./metric_labels.ts";
 import type { SessionTableView } from "./sessions.ts";
 
 /** Contexts by slot. */
@@ -38,7 +38,7 @@ export class SessionContexts extends BySession {
     this.drop(slot);
     const parameters = this.#parameters[slot] = new Parameters();
     this.table.read(slot, parameters);
-    parameters.series = seriesOf(parameters);
+    parameters.labels = labelsOf(parameters);
     // The control path may destroy the session at any moment, and give its slot to another: parameters read meanwhile
     // may be of both, and keys half wiped. Neither serves anybody.
     if (this.table.idAt(slot) !== id) return;
@@ -66,7 +66,7 @@ export class SessionContexts extends BySession {
   }
 
   /** What session `id` in `slot` needs for bursts; null if there is none of that. */
-  burst(slot: number, id: number): BurstSession | null {
+  burst(slot: number, id: number): MultiBufferSession | null {
     const prepared = this.prepared(slot, id);
     return prepared === null ? null : prepared.burst;
   }

@@ -30,9 +30,9 @@ import * as akcipher from "../wire/akcipher.ts";
 import * as wire from "../wire/virtio_crypto.ts";
 import type { QueueCounters } from "./counters.ts";
 import { checkChain } from "./data_request.ts";
-import type { Dialect } from "./negotiated_features.ts";
+import type { NegotiatedFeatures } from "./negotiated_features.ts";
 import type { JobPool } from "./jobs.ts";
-import { SERIES_CREATE, SERIES_DESTROY, SERIES_OTHER_CONTROL, seriesOfControl, SERVICES } from "./metric_labels.ts";
+import { LABELS_CREATE, LABELS_DESTROY, LABELS_OTHER_CONTROL, labelsOfControl, SERVICES } from "./metric_labels.ts";
 import type { SessionTable } from "./sessions.ts";
 
 /** Places in the private memory: request, keys, answer. */
@@ -56,7 +56,7 @@ export class ControlPath {
   /** The batch that the control queue fetches into. */
   readonly batch: ChainBatch = new ChainBatch();
   readonly #table: SessionTable;
-  readonly #dialect: Dialect;
+  readonly #negotiated: NegotiatedFeatures;
   readonly #listener: ControlListener;
   readonly #readable = new SegmentCursor(this.batch.segments);
   readonly #writable = new SegmentCursor(this.batch.segments);
@@ -66,13 +66,13 @@ export class ControlPath {
   readonly #parameters = new Parameters();
   readonly #catalogue = loadCatalogue();
   /** What the request under way is counted as, and its answer. */
-  #series = 0;
+  #labels = 0;
   #status = 0;
 
   /** Creates sessions in `table` by the rules of `dialect`. */
-  constructor(table: SessionTable, dialect: Dialect, listener: ControlListener) {
+  constructor(table: SessionTable, negotiated: NegotiatedFeatures, listener: ControlListener) {
     this.#table = table;
-    this.#dialect = dialect;
+    this.#negotiated = negotiated;
     this.#listener = listener;
   }
 
@@ -80,10 +80,10 @@ export class ControlPath {
   process(_jobs: JobPool | null, counters: QueueCounters): void {
     const destroyedBefore = this.#table.destroyedCount;
     for (let i = 0; i < this.batch.count; i++) {
-      this.#series = seriesOfControl(SERIES_OTHER_CONTROL, SERVICES);
+      this.#labels = labelsOfControl(LABELS_OTHER_CONTROL, SERVICES);
       this.#status = wire.STATUS_ERR;
       this.batch.usedLen[i] = this.#answer(i);
-      counters.control(this.#series, this.#status);
+      counters.control(this.#labels, this.#status);
     }
     if (this.#table.destroyedCount !== destroyedBefore) this.#listener.onDestroyed();
   }
@@ -99,8 +99,10 @@ export class ControlPath {
     const opcode = this.#words[wire.CTRL_OPCODE_OFFSET >>> 2]!;
     const service = wire.serviceOf(opcode);
     const op = opcode & 0xff;
-    this.#series = seriesOfControl(firstSeriesOf(service, op), service);
-    if (service === wire.SERVICE_AKCIPHER && this.#dialect.asymmetric === "akcipher") return this.#answerAsymmetric(op);
+    this.#labels = labelsOfControl(firstSeriesOf(service, op), service);
+    if (service === wire.SERVICE_AKCIPHER && this.#negotiated.asymmetric === "akcipher") {
+      return this.#answerAsymmetric(op);
+    }
     if (op === wire.OP_DESTROY_SESSION && service <= wire.SERVICE_AEAD) return this.#destroy();
     if (op !== wire.OP_CREATE_SESSION || service > wire.SERVICE_AEAD) {
       return this.#answerCreate(wire.STATUS_NOTSUPP, 0);
@@ -138,7 +140,7 @@ export class ControlPath {
   }
 
   #destroy(): number {
-    const length = this.#dialect.mux ? wire.CTRL_DESTROY_BYTES : wire.CTRL_BODY_BYTES_FIXED;
+    const length = this.#negotiated.mux ? wire.CTRL_DESTROY_BYTES : wire.CTRL_BODY_BYTES_FIXED;
     let status = wire.STATUS_ERR;
     if (this.#fetch(wire.CTRL_HEADER_BYTES, length) && this.#table.destroy(this.#body(0), this.#body(4))) {
       status = wire.STATUS_OK;
@@ -177,8 +179,10 @@ export class ControlPath {
   }
 
   #create(service: number): number {
-    if ((this.#dialect.services >>> service & 1) === 0) return wire.STATUS_NOTSUPP;
-    if (!this.#fetch(wire.CTRL_HEADER_BYTES, this.#dialect.mux ? muxBodyBytes(service) : wire.CTRL_BODY_BYTES_FIXED)) {
+    if ((this.#negotiated.services >>> service & 1) === 0) return wire.STATUS_NOTSUPP;
+    if (
+      !this.#fetch(wire.CTRL_HEADER_BYTES, this.#negotiated.mux ? muxBodyBytes(service) : wire.CTRL_BODY_BYTES_FIXED)
+    ) {
       return wire.STATUS_ERR;
     }
     const parameters = this.#parameters;
@@ -233,7 +237,7 @@ export class ControlPath {
 
   /** v19 has NOSPC only under MUX_MODE; before it, a full table is an error like any other. */
   #noFreeId(): number {
-    return this.#dialect.mux ? wire.STATUS_NOSPC : wire.STATUS_ERR;
+    return this.#negotiated.mux ? wire.STATUS_NOSPC : wire.STATUS_ERR;
   }
 
   #readBody(service: number, parameters: Parameters): number {
@@ -291,9 +295,9 @@ export class ControlPath {
 /** The series of control requests with operation `op` of a service, whether it is on offer or not. */
 function firstSeriesOf(service: number, op: number): number {
   const isAsymmetric = service === wire.SERVICE_AKCIPHER;
-  if (op === (isAsymmetric ? wire.OP_AKCIPHER_CREATE_SESSION : wire.OP_CREATE_SESSION)) return SERIES_CREATE;
-  if (op === (isAsymmetric ? wire.OP_AKCIPHER_DESTROY_SESSION : wire.OP_DESTROY_SESSION)) return SERIES_DESTROY;
-  return SERIES_OTHER_CONTROL;
+  if (op === (isAsymmetric ? wire.OP_AKCIPHER_CREATE_SESSION : wire.OP_CREATE_SESSION)) return LABELS_CREATE;
+  if (op === (isAsymmetric ? wire.OP_AKCIPHER_DESTROY_SESSION : wire.OP_DESTROY_SESSION)) return LABELS_DESTROY;
+  return LABELS_OTHER_CONTROL;
 }
 
 function muxBodyBytes(service: number): number {

@@ -8,7 +8,7 @@
 import type { Operation } from "../engine/operation.ts";
 import { monotonicNs } from "../os/clock.ts";
 import { STATUS_OK } from "../wire/virtio_crypto.ts";
-import { SERIES_COUNT } from "./metric_labels.ts";
+import { LABELS_COUNT } from "./metric_labels.ts";
 
 /** Statuses that are counted on their own: 0 to 6; all others are counted together, as number 7. */
 export const STATUSES = 8;
@@ -16,7 +16,7 @@ const STATUS_OTHER = 7;
 /** A series has a count for each status, then the bytes of source data and of results of its good requests. */
 export const SOURCE_BYTES: number = STATUSES;
 export const WRITTEN_BYTES: number = STATUSES + 1;
-export const SERIES_NUMBERS: number = STATUSES + 2;
+export const LABELS_NUMBERS: number = STATUSES + 2;
 
 /** Numbers before the series: first the state of the ring, set by {@linkcode QueueCounters.started} and the like. */
 export const STARTED = 0;
@@ -54,7 +54,7 @@ export type CounterMemory = Float64Array<SharedArrayBuffer>;
 
 /** Makes the numbers of a queue, all 0. */
 export function createCounterMemory(): CounterMemory {
-  return new Float64Array(new SharedArrayBuffer(8 * (FIRST_SERIES + SERIES_NUMBERS * SERIES_COUNT)));
+  return new Float64Array(new SharedArrayBuffer(8 * (FIRST_SERIES + LABELS_NUMBERS * LABELS_COUNT)));
 }
 
 /** The smallest n with 2^n at least `value`; 0 for 1 and less. */
@@ -75,7 +75,7 @@ export class QueueCounters {
   #isMeasured = false;
   #takenNs = 0;
   /** What the good requests of one series have come to since the last time they were counted in. */
-  #series = 0;
+  #labels = 0;
   #run = 0;
   #sourceBytes = 0;
   #writtenBytes = 0;
@@ -145,14 +145,14 @@ export class QueueCounters {
    */
   request(operation: Operation, status: number): void {
     if (status === STATUS_OK) this.requests(operation, 1);
-    else this.#count(operation.series, status, 1, 0, 0);
+    else this.#count(operation.labels, status, 1, 0, 0);
   }
 
   /** `times` requests, all like `operation`, have been answered with STATUS_OK. */
   requests(operation: Operation, times: number): void {
-    if (operation.series !== this.#series) {
+    if (operation.labels !== this.#labels) {
       this.sumUp();
-      this.#series = operation.series;
+      this.#labels = operation.labels;
     }
     this.#run += times;
     this.#sourceBytes += times * operation.src.length;
@@ -162,7 +162,7 @@ export class QueueCounters {
 
   /** Counts in what {@linkcode request} has summed up: at the end of a batch. */
   sumUp(): void {
-    if (this.#run > 0) this.#count(this.#series, STATUS_OK, this.#run, this.#sourceBytes, this.#writtenBytes);
+    if (this.#run > 0) this.#count(this.#labels, STATUS_OK, this.#run, this.#sourceBytes, this.#writtenBytes);
     if (this.#inBursts > 0) this.#numbers[BURST_REQUESTS]! += this.#inBursts;
     this.#run = 0;
     this.#sourceBytes = 0;
@@ -171,25 +171,25 @@ export class QueueCounters {
   }
 
   /** A control request has been answered. */
-  control(series: number, status: number): void {
-    this.#count(series, status, 1, 0, 0);
+  control(labels: number, status: number): void {
+    this.#count(labels, status, 1, 0, 0);
   }
 
   /** So many requests have become jobs. */
-  jobsPosted(count: number): void {
+  jobsSubmitted(count: number): void {
     this.#numbers[POSTED_JOBS]! += count;
   }
 
   /** A request that had become a job has been answered after `ns`. */
-  jobDone(series: number, status: number, sourceBytes: number, writtenBytes: number, ns: number): void {
-    this.#count(series, status, 1, sourceBytes, writtenBytes);
+  jobDone(labels: number, status: number, sourceBytes: number, writtenBytes: number, ns: number): void {
+    this.#count(labels, status, 1, sourceBytes, writtenBytes);
     this.#numbers[JOB_DURATIONS + durationBucketOf(ns)]! += 1;
     this.#numbers[JOB_NS]! += ns;
   }
 
-  #count(series: number, status: number, times: number, sourceBytes: number, writtenBytes: number): void {
+  #count(labels: number, status: number, times: number, sourceBytes: number, writtenBytes: number): void {
     const numbers = this.#numbers;
-    const at = FIRST_SERIES + SERIES_NUMBERS * series;
+    const at = FIRST_SERIES + LABELS_NUMBERS * labels;
     numbers[at + (status < STATUS_OTHER ? status : STATUS_OTHER)]! += times;
     if (status !== STATUS_OK) return;
     numbers[at + SOURCE_BYTES]! += sourceBytes;

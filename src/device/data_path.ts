@@ -3,8 +3,8 @@
  *
  * @module
  */
-import type { BurstRunner } from "../engine/multibuffer/runner.ts";
-import type { BurstSession } from "../engine/multibuffer/session.ts";
+import type { MultiBufferRunner } from "../engine/multibuffer/runner.ts";
+import type { MultiBufferSession } from "../engine/multibuffer/session.ts";
 import { Engine } from "../engine/engine.ts";
 import {
   AUTH_KEY_BYTES_MAX,
@@ -23,7 +23,7 @@ import { STATUS_DEFERRED } from "./asymmetric_request.ts";
 import { SessionContexts } from "./contexts.ts";
 import type { QueueCounters } from "./counters.ts";
 import { DataRequestDecoder } from "./data_request.ts";
-import type { Dialect } from "./negotiated_features.ts";
+import type { NegotiatedFeatures } from "./negotiated_features.ts";
 import type { JobPool } from "./jobs.ts";
 import type { SessionTableView } from "./sessions.ts";
 
@@ -52,9 +52,9 @@ export class DataPath {
   readonly #statuses = new Uint8Array(BATCH_CHAINS_MAX);
 
   /** With sessions of `table` and the rules of `dialect`. */
-  constructor(table: SessionTableView, dialect: Dialect) {
+  constructor(table: SessionTableView, negotiated: NegotiatedFeatures) {
     this.#contexts = new SessionContexts(table, this.#engine);
-    this.#decoder = new DataRequestDecoder(this.batch, dialect, this.#contexts, table);
+    this.#decoder = new DataRequestDecoder(this.batch, negotiated, this.#contexts, table);
     this.#operations = createOperations(this.batch.segments, BATCH_CHAINS_MAX);
   }
 
@@ -63,14 +63,14 @@ export class DataPath {
    * become one of `jobs` leave the batch; they are answered, and counted, when their job is done.
    */
   process(jobs: JobPool | null, counters: QueueCounters): void {
-    this.sweep();
+    this.evict();
     this.#decoder.begin();
     const { bursts } = this.#engine;
     const together = bursts !== null && bursts.mayServe(this.batch.count, this.batch.bytes);
     const deferred = together ? this.#serveBursts(bursts, jobs, counters) : this.#serveOneByOne(jobs, counters);
     counters.sumUp();
     if (deferred === 0) return;
-    counters.jobsPosted(deferred);
+    counters.jobsSubmitted(deferred);
     this.#dropDeferred();
   }
 
@@ -116,7 +116,7 @@ export class DataPath {
   }
 
   /** Decodes the whole batch and executes like operations together, as far as that is faster; the others one by one. */
-  #serveBursts(bursts: BurstRunner, jobs: JobPool | null, counters: QueueCounters): number {
+  #serveBursts(bursts: MultiBufferRunner, jobs: JobPool | null, counters: QueueCounters): number {
     this.#decodeForBursts(bursts, jobs);
     bursts.run();
     const { batch } = this;
@@ -150,12 +150,12 @@ export class DataPath {
    * Good requests have their status written before they are executed, and another one afterwards should they fail: the
    * driver has looked at that byte last, so the processor has to fetch it from far, which it does while others are decoded.
    */
-  #decodeForBursts(bursts: BurstRunner, jobs: JobPool | null): void {
+  #decodeForBursts(bursts: MultiBufferRunner, jobs: JobPool | null): void {
     const { batch } = this;
     const { count } = batch;
     const { dropCount } = this.#contexts;
     let likeness = 0;
-    let session: BurstSession | null = null;
+    let session: MultiBufferSession | null = null;
     for (let i = 0; i < count; i++) {
       const operation = this.#operations[i]!;
       const status = this.#decoder.decode(i, operation, jobs);
@@ -172,8 +172,8 @@ export class DataPath {
   }
 
   /** The slot of a session was wanted for another while the batch was decoded: its keys are gone from under the jobs. */
-  #addAgain(bursts: BurstRunner): void {
-    bursts.forget();
+  #addAgain(bursts: MultiBufferRunner): void {
+    bursts.clear();
     for (let i = 0; i < this.batch.count; i++) {
       const operation = this.#operations[i]!;
       operation.isExecuted = false;
@@ -196,14 +196,14 @@ export class DataPath {
   }
 
   /** Drops native contexts of destroyed sessions. */
-  sweep(): void {
-    this.#contexts.sweep();
+  evict(): void {
+    this.#contexts.evict();
   }
 
   /** Drops every key: the frontend has left. All sessions of the table have been destroyed. */
-  forget(): void {
-    this.#contexts.sweep();
-    this.#engine.forget();
+  clear(): void {
+    this.#contexts.evict();
+    this.#engine.clear();
   }
 }
 

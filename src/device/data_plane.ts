@@ -27,9 +27,9 @@ export interface DataPlane {
   /** See {@linkcode BackendDevice}. */
   setRingErr(index: number, errFd: number): Promise<void>;
   /** Sessions have been destroyed: their native contexts are to go soon. */
-  sweep(): void;
+  evict(): void;
   /** The frontend has left: every key is to go. */
-  forget(): Promise<void>;
+  clear(): Promise<void>;
   /** Gives everything up. */
   close(): Promise<void>;
 }
@@ -40,9 +40,9 @@ const POLL_INTERVAL_MS = 1;
 /** What keys and contexts a local plane has to look after besides its queues. */
 export interface LocalKeys {
   /** Drops native contexts of destroyed sessions. */
-  sweep(): void;
+  evict(): void;
   /** Drops every key. */
-  forget(): void;
+  clear(): void;
 }
 
 /** Queues served on an event loop, one turn after the other. */
@@ -143,12 +143,12 @@ export class LocalPlane implements DataPlane {
     return Promise.resolve();
   }
 
-  sweep(): void {
-    this.#keys.sweep();
+  evict(): void {
+    this.#keys.evict();
   }
 
-  forget(): Promise<void> {
-    this.#keys.forget();
+  clear(): Promise<void> {
+    this.#keys.clear();
     return Promise.resolve();
   }
 

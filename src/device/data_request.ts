@@ -28,11 +28,11 @@ import * as wire from "../wire/virtio_crypto.ts";
 import { AKCIPHER_PARA_BYTES, STATELESS_AKCIPHER_BYTES } from "../wire/akcipher.ts";
 import { AsymmetricDecoder } from "./asymmetric_request.ts";
 import type { SessionContexts } from "./contexts.ts";
-import type { Dialect } from "./negotiated_features.ts";
+import type { NegotiatedFeatures } from "./negotiated_features.ts";
 import type { JobPool } from "./jobs.ts";
 import { REQUEST_BYTES_MAX } from "./limits.ts";
 import { Repetition } from "./repetition.ts";
-import { SERIES_UNKNOWN, seriesOf, seriesOfService } from "./metric_labels.ts";
+import { LABELS_UNKNOWN, labelsOf, labelsOfService } from "./metric_labels.ts";
 import type { SessionTableView } from "./sessions.ts";
 
 /** Kind of session that a service's requests need; a symmetric request's op_type decides between two. */
@@ -40,7 +40,7 @@ const KIND_OF_SERVICE: readonly number[] = [KIND_CIPHER, KIND_HASH, KIND_MAC, KI
 
 /** Decodes the data requests of an isolate, one after the other. */
 export class DataRequestDecoder {
-  readonly #dialect: Dialect;
+  readonly #negotiated: NegotiatedFeatures;
   readonly #contexts: SessionContexts;
   readonly #batch: ChainBatch;
   readonly #readable: SegmentCursor;
@@ -52,17 +52,17 @@ export class DataRequestDecoder {
   readonly #catalogue = loadCatalogue();
   readonly #repetition: Repetition;
   /** How often the dialect had changed, and contexts been dropped, when the request was decoded that others may repeat. */
-  #dialectChanges = 0;
+  #negotiationChanges = 0;
   #dropCount = 0;
   readonly #asymmetric: AsymmetricDecoder;
 
   /** Decodes chains of `batch` by the rules of `dialect`. */
-  constructor(batch: ChainBatch, dialect: Dialect, contexts: SessionContexts, table: SessionTableView) {
+  constructor(batch: ChainBatch, negotiated: NegotiatedFeatures, contexts: SessionContexts, table: SessionTableView) {
     const memory = mapSecret(4096);
     this.#words = new Uint32Array(memory.buffer);
     this.#fixedAddress = BigInt(memory.address);
     this.#batch = batch;
-    this.#dialect = dialect;
+    this.#negotiated = negotiated;
     this.#contexts = contexts;
     this.#repetition = new Repetition(batch, this.#words);
     this.#readable = new SegmentCursor(batch.segments);
@@ -77,7 +77,7 @@ export class DataRequestDecoder {
     // Ids have 64 bits, of which the device gives out 32: one that was good has no upper half.
     const isStillThere = this.#contexts.find(model.sessionId, 0) === model.sessionSlot &&
       this.#dropCount === this.#contexts.dropCount;
-    if (!isStillThere || this.#dialectChanges !== this.#dialect.changes) this.#repetition.forget();
+    if (!isStillThere || this.#negotiationChanges !== this.#negotiated.changes) this.#repetition.clear();
   }
 
   /**
@@ -94,36 +94,36 @@ export class DataRequestDecoder {
 
   #decodeAnew(i: number, operation: Operation, jobs: JobPool | null): number {
     const batch = this.#batch;
-    this.#repetition.forget();
+    this.#repetition.clear();
     operation.likeness = 0;
     operation.written = 0;
     operation.isExecuted = false;
     operation.sessionSlot = -1;
-    operation.series = SERIES_UNKNOWN;
+    operation.labels = LABELS_UNKNOWN;
     const writableBytes = batch.writableBytes[i]!;
     if (batch.unmapped[i] !== 0 || writableBytes === 0) return wire.STATUS_ERR;
     this.#readable.start(batch.first[i]!, batch.readableBytes[i]!);
     this.#writable.start(batch.firstWritable[i]!, writableBytes - 1); // The last byte is the status.
-    const { mux, asymmetric } = this.#dialect;
+    const { mux, asymmetric } = this.#negotiated;
     // The fixed-size form is fetched at once; requests of the asymmetric RFC have no such form.
     const atOnce = !mux && asymmetric !== "rfc3";
     const fixedBytes = wire.DATA_HEADER_BYTES + (atOnce ? wire.DATA_PARA_BYTES_FIXED : 0);
     if (!this.#fetchFixed(0, fixedBytes)) return wire.STATUS_ERR;
     const opcode = this.#words[wire.DATA_OPCODE_OFFSET >>> 2]!;
     const service = wire.serviceOf(opcode);
-    operation.series = seriesOfService(service);
+    operation.labels = labelsOfService(service);
     if (service === wire.SERVICE_AKCIPHER) return this.#decodeAsymmetric(i, opcode, jobs);
     const op = opcode & 0xff;
     const operations = service === wire.SERVICE_CIPHER || service === wire.SERVICE_AEAD ? 2 : 1;
     if (service > wire.SERVICE_AEAD || op >= operations) return wire.STATUS_NOTSUPP;
-    if ((this.#dialect.services >>> service & 1) === 0) return wire.STATUS_NOTSUPP;
+    if ((this.#negotiated.services >>> service & 1) === 0) return wire.STATUS_NOTSUPP;
     const encrypt = op === 0;
     if (!mux) {
       if (!atOnce && !this.#fetchPara(wire.DATA_PARA_BYTES_FIXED)) return wire.STATUS_ERR;
       return this.#decodeSession(i, operation, service, encrypt, wire.DATA_PARA_BYTES_FIXED);
     }
     const flag = this.#words[wire.DATA_FLAG_OFFSET >>> 2]!;
-    const stateless = (this.#dialect.statelessServices >>> service & 1) !== 0;
+    const stateless = (this.#negotiated.statelessServices >>> service & 1) !== 0;
     if (flag === wire.FLAG_SESSION_MODE || (flag === 0 && !stateless)) {
       const paraBytes = sessionParaBytes(service);
       if (!this.#fetchPara(paraBytes)) return wire.STATUS_ERR;
@@ -135,7 +135,7 @@ export class DataRequestDecoder {
   }
 
   #decodeAsymmetric(i: number, opcode: number, jobs: JobPool | null): number {
-    const { asymmetric, mux, statelessServices } = this.#dialect;
+    const { asymmetric, mux, statelessServices } = this.#negotiated;
     if (asymmetric === "off" || jobs === null) return wire.STATUS_NOTSUPP;
     if (asymmetric === "rfc3") return this.#asymmetric.decodeRfc(i, opcode, jobs);
     if (opcode > wire.AKCIPHER_VERIFY) return wire.STATUS_NOTSUPP;
@@ -172,7 +172,7 @@ export class DataRequestDecoder {
   #decodeSession(i: number, operation: Operation, service: number, encrypt: boolean, paraBytes: number): number {
     const status = this.#decodeSessionRequest(operation, service, encrypt);
     if (status === wire.STATUS_OK) {
-      this.#dialectChanges = this.#dialect.changes;
+      this.#negotiationChanges = this.#negotiated.changes;
       this.#dropCount = this.#contexts.dropCount;
       this.#repetition.remember(i, (wire.DATA_HEADER_BYTES + paraBytes) >>> 2, operation);
     }
@@ -194,7 +194,7 @@ export class DataRequestDecoder {
     if (parameters.kind !== kind) return wire.STATUS_ERR;
     operation.sessionSlot = slot;
     operation.sessionId = sessionId;
-    operation.series = parameters.series;
+    operation.labels = parameters.labels;
     operation.parameters = parameters;
     switch (kind) {
       case KIND_CIPHER:
@@ -207,7 +207,7 @@ export class DataRequestDecoder {
         );
       case KIND_CHAIN:
         if (parameters.encrypt !== encrypt) return wire.STATUS_ERR;
-        return this.#takeChain(operation, 0, !this.#dialect.mux);
+        return this.#takeChain(operation, 0, !this.#negotiated.mux);
       case KIND_AEAD: {
         if (parameters.encrypt !== encrypt) return wire.STATUS_ERR;
         const tagLen = this.#para(wire.AEAD_PARA_TAG_LEN_OFFSET);
@@ -352,7 +352,7 @@ export class DataRequestDecoder {
   #takeKeys(operation: Operation, keyLen: number, authKeyLen: number): number {
     const outcome = checkParameters(operation.parameters, this.#catalogue);
     if (outcome === UNSUPPORTED) return wire.STATUS_NOTSUPP;
-    operation.series = seriesOf(operation.parameters);
+    operation.labels = labelsOf(operation.parameters);
     if (outcome === FAILED || keyLen > CIPHER_KEY_BYTES_MAX || authKeyLen > AUTH_KEY_BYTES_MAX) return wire.STATUS_ERR;
     if (this.#readable.remaining < keyLen + authKeyLen) return wire.STATUS_ERR;
     operation.hasOwnKeys = true;

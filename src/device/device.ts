@@ -5,7 +5,7 @@
  */
 import { type Catalogue, loadCatalogue, type ModuleRows } from "../engine/algorithms.ts";
 import { checkKeys, checkParameters } from "../engine/engine.ts";
-import { type BurstChoice, chooseBursts } from "../engine/multibuffer/policy.ts";
+import { chooseBursts, type MultiBufferChoice } from "../engine/multibuffer/policy.ts";
 import { type EngineName, ENGINES } from "../engine/libraries.ts";
 import { DONE, KIND_AKCIPHER, KIND_CHAIN, KIND_CIPHER, Parameters, UNSUPPORTED } from "../engine/operation.ts";
 import type { GuestMemory } from "../memory/guest_memory.ts";
@@ -21,7 +21,7 @@ import { type CounterMemory, createCounterMemory } from "./counters.ts";
 import { type DataPlane, LocalPlane } from "./data_plane.ts";
 import { DataPath } from "./data_path.ts";
 import { checkChain } from "./data_request.ts";
-import { type AsymmetricDialect, checkFeatures, Dialect, hasBit, maskOf } from "./negotiated_features.ts";
+import { type AsymmetricForm, checkFeatures, hasBit, maskOf, NegotiatedFeatures } from "./negotiated_features.ts";
 import type { JobRunner, JobRunnerFactory } from "./asymmetric_service.ts";
 import { JobPool, type JobPoolLocation } from "./jobs.ts";
 import { AUTH_KEY_BYTES_MAX, CIPHER_KEY_BYTES_MAX, SESSIONS_DEFAULT } from "./limits.ts";
@@ -54,9 +54,9 @@ export interface DeviceOptions {
   /** Algorithms from elsewhere, as loaded into this isolate, and the URLs that other isolates load them from. */
   readonly modules?: EngineModules;
   /** From how many requests on they are executed in bursts: built-in thresholds ("auto") by default. */
-  readonly bursts?: BurstChoice;
+  readonly bursts?: MultiBufferChoice;
   /** Which form of the asymmetric service to offer; off if not given, without a `jobRunner` and without OpenSSL. */
-  readonly asymmetric?: AsymmetricDialect;
+  readonly asymmetric?: AsymmetricForm;
   /** Makes who runs asymmetric operations. */
   readonly jobRunner?: JobRunnerFactory;
   /** Hears, in words, of rings that a guest has broken. */
@@ -82,13 +82,13 @@ export interface DataPlaneContext {
   /** Algorithms from elsewhere. */
   readonly modules: EngineModules;
   /** From how many requests on they are executed in bursts. */
-  readonly bursts: BurstChoice;
+  readonly bursts: MultiBufferChoice;
   /** Where each queue's asymmetric operations go; empty: there are none. */
   readonly pools: readonly JobPoolLocation[];
   /** What each queue counts. */
   readonly counters: readonly CounterMemory[];
   /** What opcodes of the asymmetric service mean. */
-  readonly asymmetric: AsymmetricDialect;
+  readonly asymmetric: AsymmetricForm;
   /** Hears of broken rings. */
   readonly onFault: (message: string) => void;
   /** The event loop of this isolate. */
@@ -100,9 +100,9 @@ export type DataPlaneFactory = (context: DataPlaneContext) => DataPlane;
 
 function createLocalPlane(context: DataPlaneContext): DataPlane {
   const { dataQueues, sessions, engines, modules, bursts, pools, counters, asymmetric, onFault, loop } = context;
-  const dialect = new Dialect(servicesOf(loadCatalogue(engines, modules.rows)), asymmetric);
+  const negotiated = new NegotiatedFeatures(servicesOf(loadCatalogue(engines, modules.rows)), asymmetric);
   chooseBursts(bursts);
-  const dataPath = new DataPath(new SessionTableView(sessions), dialect);
+  const dataPath = new DataPath(new SessionTableView(sessions), negotiated);
   const queues = new Map(
     Array.from({ length: dataQueues }, (_, i) => {
       const pool = pools[i];
@@ -110,7 +110,7 @@ function createLocalPlane(context: DataPlaneContext): DataPlane {
       return [i, new QueueServer(`data queue ${i}`, dataPath, onFault, jobs, counters[i])];
     }),
   );
-  return new LocalPlane(loop, queues, dataPath, (acknowledged) => dialect.set(acknowledged));
+  return new LocalPlane(loop, queues, dataPath, (acknowledged) => negotiated.set(acknowledged));
 }
 
 /** The device. Its control path is here; its data path is wherever the data plane is. */
@@ -123,7 +123,7 @@ export class CryptoDevice implements BackendDevice {
   readonly #controlPlane: DataPlane;
   readonly #dataPlane: DataPlane;
   readonly #keys = mapSecret(CIPHER_KEY_BYTES_MAX + AUTH_KEY_BYTES_MAX);
-  readonly #asymmetric: AsymmetricDialect;
+  readonly #asymmetric: AsymmetricForm;
   readonly #jobs: JobRunner | undefined;
   readonly #counters: DeviceCounters;
   #acknowledged = 0n;
@@ -156,16 +156,16 @@ export class CryptoDevice implements BackendDevice {
     this.#counters = new DeviceCounters(counters, controlCounters, this.#sessions);
     const plane = { dataQueues, sessions, engines, modules, bursts, pools, counters, asymmetric, onFault, loop };
     this.#dataPlane = createDataPlane(plane);
-    const dialect = new Dialect(servicesOf(this.#catalogue), asymmetric);
-    const controlPath = new ControlPath(this.#sessions, dialect, {
-      onDestroyed: () => this.#sweep(),
+    const negotiated = new NegotiatedFeatures(servicesOf(this.#catalogue), asymmetric);
+    const controlPath = new ControlPath(this.#sessions, negotiated, {
+      onDestroyed: () => this.#evict(),
       onAsymmetric: () => this.#jobs?.start(),
     });
     this.#controlPlane = new LocalPlane(
       loop,
       new Map([[dataQueues, new QueueServer("the control queue", controlPath, onFault, null, controlCounters)]]),
-      { sweep() {}, forget() {} },
-      (acknowledged) => dialect.set(acknowledged),
+      { evict() {}, clear() {} },
+      (acknowledged) => negotiated.set(acknowledged),
     );
   }
 
@@ -223,9 +223,9 @@ export class CryptoDevice implements BackendDevice {
   }
 
   /** Sessions have been destroyed: whoever holds native contexts of theirs lets go. */
-  #sweep(): void {
-    this.#dataPlane.sweep();
-    this.#jobs?.sweep();
+  #evict(): void {
+    this.#dataPlane.evict();
+    this.#jobs?.evict();
   }
 
   /** What has happened so far. */
@@ -302,14 +302,14 @@ export class CryptoDevice implements BackendDevice {
   }
 
   closeSession(id: number): void {
-    if (this.#sessions.destroy(id % 2 ** 32, Math.floor(id / 2 ** 32))) this.#sweep();
+    if (this.#sessions.destroy(id % 2 ** 32, Math.floor(id / 2 ** 32))) this.#evict();
   }
 
   async reset(): Promise<void> {
     this.#sessions.clear();
-    this.#jobs?.sweep();
+    this.#jobs?.evict();
     this.#acknowledged = 0n;
-    await this.#everywhere((plane) => plane.forget());
+    await this.#everywhere((plane) => plane.clear());
   }
 
   /** Gives everything up. All rings are stopped and the loop no longer runs. */

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { type AsymmetricJob, DIALECT_AKCIPHER } from "../engine/asymmetric/job.ts";
+import { type AsymmetricJob, FORM_AKCIPHER } from "../engine/asymmetric/job.ts";
 import type { GuestMemory } from "../memory/guest_memory.ts";
 import { cleanseBytes, copyBytes, fillBytes } from "../memory/native.ts";
 import { gather, type SegmentTable, type Span } from "../memory/segments.ts";
@@ -15,7 +15,7 @@ import { type Mapping, mapSecret, unmap, viewOf } from "../os/memory_map.ts";
 import { BATCH_CHAINS_MAX, type ChainBatch } from "../virtqueue/chain.ts";
 import type { QueueCounters } from "./counters.ts";
 import { JOB_INPUT_BYTES_MAX, JOB_OUTPUT_BYTES_MAX, JOBS_PER_QUEUE_MAX } from "./limits.ts";
-import { seriesOfJob } from "./metric_labels.ts";
+import { labelsOfJob } from "./metric_labels.ts";
 
 /** Words of the pool's header: how far the two queues of slot numbers have been written and read. */
 const POSTED_TAIL = 0;
@@ -53,7 +53,7 @@ export interface JobPoolLocation {
   /** Address of its memory. */
   readonly address: number;
   /** Signalled when jobs have been posted; shared by all pools. */
-  readonly postedFd: number;
+  readonly submittedFd: number;
   /** Signalled when jobs are done. */
   readonly doneFd: number;
 }
@@ -65,9 +65,9 @@ export class JobPoolMemory {
   readonly #mapping: Mapping;
 
   /** Makes room for a queue's jobs. */
-  constructor(postedFd: number) {
+  constructor(submittedFd: number) {
     this.#mapping = mapSecret(HEADER_BYTES + SLOT_BYTES * JOBS_PER_QUEUE_MAX);
-    this.location = { address: this.#mapping.address, postedFd, doneFd: createEventFd() };
+    this.location = { address: this.#mapping.address, submittedFd, doneFd: createEventFd() };
   }
 
   /** Gives it back. Nobody may use the pool any more. */
@@ -151,7 +151,7 @@ export class JobPool extends JobPoolView {
   readonly #free: number[] = Array.from({ length: JOBS_PER_QUEUE_MAX }, (_, i) => i);
   readonly #requests: OpenRequest[] = [];
   #announced = 0;
-  #posted = 0;
+  #submitted = 0;
 
   /** Jobs under way. */
   get openCount(): number {
@@ -169,11 +169,11 @@ export class JobPool extends JobPoolView {
   }
 
   /** Begins a job; there is a slot as long as the pool is not saturated. Returns it. */
-  begin(dialect: number, opcode: number, algo: number): number {
+  begin(negotiated: number, opcode: number, algo: number): number {
     const slot = this.#free.pop()!;
     const word = this.slotWord(slot);
     this.words.fill(0, word, word + (SLOT_HEADER_BYTES >>> 2));
-    this.words[word + DIALECT] = dialect;
+    this.words[word + DIALECT] = negotiated;
     this.words[word + OPCODE] = opcode;
     this.words[word + ALGO] = algo;
     this.words[word + SESSION_SLOT] = NO_SESSION | 0;
@@ -211,14 +211,14 @@ export class JobPool extends JobPoolView {
     const writable = reachOf(batch, i, outputCapacity);
     this.#requests[slot] = { id: batch.id[i]!, slots: batch.slots[i]!, writable, postedNs: monotonicNs() };
     this.push(POSTED_RING, POSTED_TAIL, slot);
-    this.#posted++;
+    this.#submitted++;
   }
 
   /** Wakes the isolate that runs jobs, if any have been posted since the last call. */
   announce(): void {
-    if (this.#announced === this.#posted) return;
-    this.#announced = this.#posted;
-    signalEventFd(this.location.postedFd);
+    if (this.#announced === this.#submitted) return;
+    this.#announced = this.#submitted;
+    signalEventFd(this.location.submittedFd);
   }
 
   /** Forgets that `doneFd` was signalled, before done jobs are collected. */
@@ -251,10 +251,10 @@ export class JobPool extends JobPoolView {
   #count(slot: number, { postedNs }: OpenRequest, counters: QueueCounters): void {
     const { words } = this;
     const word = this.slotWord(slot);
-    const isRfc3 = words[word + DIALECT] !== DIALECT_AKCIPHER;
-    const series = seriesOfJob(isRfc3, words[word + (isRfc3 ? ALGO : KEY_ALGO)]!);
+    const isRfc3 = words[word + DIALECT] !== FORM_AKCIPHER;
+    const labels = labelsOfJob(isRfc3, words[word + (isRfc3 ? ALGO : KEY_ALGO)]!);
     const sourceBytes = words[word + INPUT_LEN]!;
-    counters.jobDone(series, words[word + STATUS]!, sourceBytes, words[word + WRITTEN]!, monotonicNs() - postedNs);
+    counters.jobDone(labels, words[word + STATUS]!, sourceBytes, words[word + WRITTEN]!, monotonicNs() - postedNs);
   }
 
   /** Copies result and status to the guest and wipes the job; returns the bytes written. */
@@ -272,7 +272,7 @@ export class JobPool extends JobPoolView {
     }
     cleanseBytes(this.inputAddress(slot), this.words[word + KEY_LEN]! + this.words[word + INPUT_LEN]!);
     cleanseBytes(this.outputAddress(slot), written);
-    if (this.words[word + DIALECT] !== DIALECT_AKCIPHER) return written; // Its status stands in front, in the result.
+    if (this.words[word + DIALECT] !== FORM_AKCIPHER) return written; // Its status stands in front, in the result.
     const last = writable.length - 2;
     const statusAt = writable[last]! + writable[last + 1]! - 1;
     fillBytes(statusAt, this.words[word + STATUS]!, 1);
@@ -282,7 +282,7 @@ export class JobPool extends JobPoolView {
 }
 
 /** The running side of a pool. */
-export class PostedJobs extends JobPoolView {
+export class SubmittedJobs extends JobPoolView {
   /** The next posted job's slot, or -1. */
   next(): number {
     return this.pop(POSTED_RING, POSTED_TAIL, POSTED_HEAD);
@@ -303,7 +303,7 @@ export class PostedJobs extends JobPoolView {
     const word = this.slotWord(slot);
     const { words } = this;
     const keyLen = words[word + KEY_LEN]!;
-    job.dialect = words[word + DIALECT]!;
+    job.negotiated = words[word + DIALECT]!;
     job.opcode = words[word + OPCODE]!;
     job.algo = words[word + ALGO]! >>> 0;
     job.key = null;

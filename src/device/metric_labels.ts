@@ -27,23 +27,23 @@ const AKCIPHERS_END = 4;
 const RFC3_END = 8;
 
 /** First series of each service; the number of the algorithm is added. */
-export const SERIES_UNKNOWN = 0;
-export const SERIES_CIPHER = 1;
-export const SERIES_HASH: number = SERIES_CIPHER + CIPHERS_END;
-export const SERIES_MAC: number = SERIES_HASH + HASHES_END;
-export const SERIES_AEAD: number = SERIES_MAC + MACS_END;
-export const SERIES_AKCIPHER: number = SERIES_AEAD + AEADS_END;
-export const SERIES_RFC3: number = SERIES_AKCIPHER + AKCIPHERS_END;
+export const LABELS_UNKNOWN = 0;
+export const LABELS_CIPHER = 1;
+export const LABELS_HASH: number = LABELS_CIPHER + CIPHERS_END;
+export const LABELS_MAC: number = LABELS_HASH + HASHES_END;
+export const LABELS_AEAD: number = LABELS_MAC + MACS_END;
+export const LABELS_AKCIPHER: number = LABELS_AEAD + AEADS_END;
+export const LABELS_RFC3: number = LABELS_AKCIPHER + AKCIPHERS_END;
 /** Chains: a row of digests, hashes before MACs, for each cipher. */
-export const SERIES_CHAIN: number = SERIES_RFC3 + RFC3_END;
+export const LABELS_CHAIN: number = LABELS_RFC3 + RFC3_END;
 export const CHAIN_DIGESTS: number = HASHES_END + MACS_END;
 /** Control requests: a service, or {@linkcode SERVICES} for an unknown one, is added. */
 export const SERVICES = 5;
-export const SERIES_CREATE: number = SERIES_CHAIN + CIPHERS_END * CHAIN_DIGESTS;
-export const SERIES_DESTROY: number = SERIES_CREATE + SERVICES + 1;
-export const SERIES_OTHER_CONTROL: number = SERIES_DESTROY + SERVICES + 1;
+export const LABELS_CREATE: number = LABELS_CHAIN + CIPHERS_END * CHAIN_DIGESTS;
+export const LABELS_DESTROY: number = LABELS_CREATE + SERVICES + 1;
+export const LABELS_OTHER_CONTROL: number = LABELS_DESTROY + SERVICES + 1;
 /** Series altogether. */
-export const SERIES_COUNT: number = SERIES_OTHER_CONTROL + SERVICES + 1;
+export const LABELS_COUNT: number = LABELS_OTHER_CONTROL + SERVICES + 1;
 
 /** `algo`, or 0 if it is not below `end`. */
 function known(algo: number, end: number): number {
@@ -51,52 +51,52 @@ function known(algo: number, end: number): number {
 }
 
 /** The series of requests with `parameters`. */
-export function seriesOf(parameters: Parameters): number {
+export function labelsOf(parameters: Parameters): number {
   const { algo, hashAlgo } = parameters;
   switch (parameters.kind) {
     case KIND_CIPHER:
-      return SERIES_CIPHER + known(algo, CIPHERS_END);
+      return LABELS_CIPHER + known(algo, CIPHERS_END);
     case KIND_HASH:
-      return SERIES_HASH + known(hashAlgo, HASHES_END);
+      return LABELS_HASH + known(hashAlgo, HASHES_END);
     case KIND_MAC:
-      return SERIES_MAC + known(hashAlgo, MACS_END);
+      return LABELS_MAC + known(hashAlgo, MACS_END);
     case KIND_AEAD:
-      return SERIES_AEAD + known(algo, AEADS_END);
+      return LABELS_AEAD + known(algo, AEADS_END);
     case KIND_AKCIPHER:
-      return SERIES_AKCIPHER + known(algo, AKCIPHERS_END);
+      return LABELS_AKCIPHER + known(algo, AKCIPHERS_END);
     case KIND_CHAIN: {
       const digest = isKeyed(parameters) ? HASHES_END + known(hashAlgo, MACS_END) : known(hashAlgo, HASHES_END);
-      return SERIES_CHAIN + known(algo, CIPHERS_END) * CHAIN_DIGESTS + digest;
+      return LABELS_CHAIN + known(algo, CIPHERS_END) * CHAIN_DIGESTS + digest;
     }
     default:
-      return SERIES_UNKNOWN;
+      return LABELS_UNKNOWN;
   }
 }
 
 /** The series of data requests of `service` whose algorithm is not known (yet). */
-export function seriesOfService(service: number): number {
+export function labelsOfService(service: number): number {
   switch (service) {
     case SERVICE_CIPHER:
-      return SERIES_CIPHER;
+      return LABELS_CIPHER;
     case SERVICE_HASH:
-      return SERIES_HASH;
+      return LABELS_HASH;
     case SERVICE_MAC:
-      return SERIES_MAC;
+      return LABELS_MAC;
     case SERVICE_AEAD:
-      return SERIES_AEAD;
+      return LABELS_AEAD;
     case SERVICE_AKCIPHER:
-      return SERIES_AKCIPHER;
+      return LABELS_AKCIPHER;
     default:
-      return SERIES_UNKNOWN;
+      return LABELS_UNKNOWN;
   }
 }
 
 /** The series of asymmetric jobs with algorithm `algo`, of the asymmetric RFC or of the ratified service. */
-export function seriesOfJob(isRfc3: boolean, algo: number): number {
-  return isRfc3 ? SERIES_RFC3 + known(algo >>> 0, RFC3_END) : SERIES_AKCIPHER + known(algo >>> 0, AKCIPHERS_END);
+export function labelsOfJob(isRfc3: boolean, algo: number): number {
+  return isRfc3 ? LABELS_RFC3 + known(algo >>> 0, RFC3_END) : LABELS_AKCIPHER + known(algo >>> 0, AKCIPHERS_END);
 }
 
-/** The series of control requests that create (`SERIES_CREATE`, …) something of `service`. */
-export function seriesOfControl(first: number, service: number): number {
+/** The series of control requests that create (`LABELS_CREATE`, …) something of `service`. */
+export function labelsOfControl(first: number, service: number): number {
   return first + (service < SERVICES ? service : SERVICES);
 }

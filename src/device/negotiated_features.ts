@@ -11,10 +11,10 @@ import type { RingFeatures } from "../virtqueue/ring.ts";
  * The asymmetric service exists in two forms that share their numbers: the ratified AKCIPHER and the older RFC. A
  * device speaks one of them, or none.
  */
-export type AsymmetricDialect = "akcipher" | "rfc3" | "off";
+export type AsymmetricForm = "akcipher" | "rfc3" | "off";
 
 /** The negotiated rules, one mutable record that all queues of an isolate look at. */
-export class Dialect {
+export class NegotiatedFeatures {
   /** VIRTIO_CRYPTO_F_MUX_MODE: structures have their own sizes, and `flag` counts. */
   mux = false;
   /** How often the rules have changed. */
@@ -24,10 +24,10 @@ export class Dialect {
   /** Services on offer at all: bit n for service n. */
   readonly services: number;
   /** What opcodes of service 4 mean. */
-  readonly asymmetric: AsymmetricDialect;
+  readonly asymmetric: AsymmetricForm;
 
   /** Nothing negotiated, with `services` on offer. */
-  constructor(services: number, asymmetric: AsymmetricDialect) {
+  constructor(services: number, asymmetric: AsymmetricForm) {
     this.services = services;
     this.asymmetric = asymmetric;
   }

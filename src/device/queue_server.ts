@@ -7,7 +7,7 @@
 import { type GuestMemory, NO_MEMORY } from "../memory/guest_memory.ts";
 import { signalEventFd } from "../os/event_fd.ts";
 import type { ChainBatch } from "../virtqueue/chain.ts";
-import { forgetInflight, InflightError } from "../virtqueue/inflight_state.ts";
+import { clearInflight, InflightError } from "../virtqueue/inflight_state.ts";
 import { PackedRing, parsePackedBase } from "../virtqueue/packed.ts";
 import { type Ring, RING_FAULTS, RING_OK, type RingFeatures, type RingLayout } from "../virtqueue/ring.ts";
 import { SplitRing } from "../virtqueue/split.ts";
@@ -110,7 +110,7 @@ export class QueueServer {
       this.#onFault(
         `${this.#name} has a record of requests under way that cannot be: ${error.message}; they are not done again`,
       );
-      forgetInflight(inflightAddress);
+      clearInflight(inflightAddress);
       return new Format(layout, memory, features, inflightAddress);
     }
   }

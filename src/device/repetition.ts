@@ -56,7 +56,7 @@ export class Repetition {
   }
 
   /** Nothing is to be like what was decoded so far. */
-  forget(): void {
+  clear(): void {
     this.#segmentCount = 0;
   }
 

@@ -21,11 +21,11 @@ import {
   JOB_DURATIONS,
   JOB_NS,
   KICKS,
+  LABELS_NUMBERS,
   PACKED,
   POSITION,
   POSTED_JOBS,
   RING_SIZE,
-  SERIES_NUMBERS,
   SOURCE_BYTES,
   STARTED,
   STATUSES,
@@ -34,17 +34,17 @@ import {
 import {
   CHAIN_DIGESTS,
   HASHES_END,
-  SERIES_AEAD,
-  SERIES_AKCIPHER,
-  SERIES_CHAIN,
-  SERIES_CIPHER,
-  SERIES_COUNT,
-  SERIES_CREATE,
-  SERIES_DESTROY,
-  SERIES_HASH,
-  SERIES_MAC,
-  SERIES_OTHER_CONTROL,
-  SERIES_RFC3,
+  LABELS_AEAD,
+  LABELS_AKCIPHER,
+  LABELS_CHAIN,
+  LABELS_CIPHER,
+  LABELS_COUNT,
+  LABELS_CREATE,
+  LABELS_DESTROY,
+  LABELS_HASH,
+  LABELS_MAC,
+  LABELS_OTHER_CONTROL,
+  LABELS_RFC3,
 } from "./metric_labels.ts";
 import type { SessionTable } from "./sessions.ts";
 
@@ -161,7 +161,7 @@ export interface DeviceStatistics {
 }
 
 /** What a series is called. */
-type SeriesName = readonly [service: string, algorithm: string];
+type LabelSet = readonly [service: string, algorithm: string];
 
 function named(
   names: string[],
@@ -173,43 +173,43 @@ function named(
 
 /** Algorithm names by series; series without one are unknown algorithms. */
 function algorithmNames(): string[] {
-  const names: string[] = new Array(SERIES_COUNT).fill(UNKNOWN);
-  named(names, SERIES_CIPHER, CIPHERS);
-  named(names, SERIES_HASH, HASHES);
-  named(names, SERIES_MAC, MACS);
-  named(names, SERIES_AEAD, AEADS);
-  for (const [first, list] of [[SERIES_AKCIPHER, AKCIPHER_NAMES], [SERIES_RFC3, RFC3_NAMES]] as const) {
+  const names: string[] = new Array(LABELS_COUNT).fill(UNKNOWN);
+  named(names, LABELS_CIPHER, CIPHERS);
+  named(names, LABELS_HASH, HASHES);
+  named(names, LABELS_MAC, MACS);
+  named(names, LABELS_AEAD, AEADS);
+  for (const [first, list] of [[LABELS_AKCIPHER, AKCIPHER_NAMES], [LABELS_RFC3, RFC3_NAMES]] as const) {
     for (let algo = 1; algo < list.length; algo++) names[first + algo] = list[algo]!;
   }
   for (const cipher of CIPHERS) {
-    const first = SERIES_CHAIN + cipher.algo * CHAIN_DIGESTS;
+    const first = LABELS_CHAIN + cipher.algo * CHAIN_DIGESTS;
     for (const { algo, name } of HASHES) names[first + algo] = `${cipher.name}+${name}`;
     for (const { algo, name } of MACS) names[first + HASHES_END + algo] = `${cipher.name}+${name}`;
   }
   return names;
 }
 
-function serviceOf(series: number): string {
-  if (series < SERIES_CIPHER) return UNKNOWN;
-  if (series < SERIES_HASH) return "cipher";
-  if (series < SERIES_MAC) return "hash";
-  if (series < SERIES_AEAD) return "mac";
-  if (series < SERIES_AKCIPHER) return "aead";
-  return series < SERIES_CHAIN ? "akcipher" : "chain";
+function serviceOf(labels: number): string {
+  if (labels < LABELS_CIPHER) return UNKNOWN;
+  if (labels < LABELS_HASH) return "cipher";
+  if (labels < LABELS_MAC) return "hash";
+  if (labels < LABELS_AEAD) return "mac";
+  if (labels < LABELS_AKCIPHER) return "aead";
+  return labels < LABELS_CHAIN ? "akcipher" : "chain";
 }
 
-let names: readonly SeriesName[] | undefined;
+let names: readonly LabelSet[] | undefined;
 
 /** The names of data requests' series, made when they are first needed. */
-function seriesNames(): readonly SeriesName[] {
-  return names ??= algorithmNames().slice(0, SERIES_CREATE).map((name, i) => [serviceOf(i), name]);
+function seriesNames(): readonly LabelSet[] {
+  return names ??= algorithmNames().slice(0, LABELS_CREATE).map((name, i) => [serviceOf(i), name]);
 }
 
-function controlName(series: number): SeriesName {
-  if (series >= SERIES_OTHER_CONTROL) return [SERVICE_NAMES[series - SERIES_OTHER_CONTROL]!, UNKNOWN];
-  return series >= SERIES_DESTROY
-    ? [SERVICE_NAMES[series - SERIES_DESTROY]!, "destroy"]
-    : [SERVICE_NAMES[series - SERIES_CREATE]!, "create"];
+function controlName(labels: number): LabelSet {
+  if (labels >= LABELS_OTHER_CONTROL) return [SERVICE_NAMES[labels - LABELS_OTHER_CONTROL]!, UNKNOWN];
+  return labels >= LABELS_DESTROY
+    ? [SERVICE_NAMES[labels - LABELS_DESTROY]!, "destroy"]
+    : [SERVICE_NAMES[labels - LABELS_CREATE]!, "create"];
 }
 
 /** Counts by status, or undefined if there are none. */
@@ -225,11 +225,11 @@ function statusesAt(numbers: CounterMemory, at: number): Record<string, number> 
 function readRequests(numbers: CounterMemory): RequestCounts[] {
   // Two numbers that mean the same algorithm, or an asymmetric service in two dialects, are one to people.
   const requests = new Map<string, RequestCounts>();
-  for (let series = 0; series < SERIES_CREATE; series++) {
-    const at = FIRST_SERIES + SERIES_NUMBERS * series;
+  for (let labels = 0; labels < LABELS_CREATE; labels++) {
+    const at = FIRST_SERIES + LABELS_NUMBERS * labels;
     const statuses = statusesAt(numbers, at);
     if (statuses === undefined) continue;
-    const [service, algorithm] = seriesNames()[series]!;
+    const [service, algorithm] = seriesNames()[labels]!;
     const key = `${service} ${algorithm}`;
     const other = requests.get(key);
     requests.set(key, {
@@ -252,10 +252,10 @@ function addCounts(a: Readonly<Record<string, number>>, b: Readonly<Record<strin
 
 function readControl(numbers: CounterMemory): ControlCounts[] {
   const requests: ControlCounts[] = [];
-  for (let series = SERIES_CREATE; series < SERIES_COUNT; series++) {
-    const statuses = statusesAt(numbers, FIRST_SERIES + SERIES_NUMBERS * series);
+  for (let labels = LABELS_CREATE; labels < LABELS_COUNT; labels++) {
+    const statuses = statusesAt(numbers, FIRST_SERIES + LABELS_NUMBERS * labels);
     if (statuses === undefined) continue;
-    const [service, operation] = controlName(series);
+    const [service, operation] = controlName(labels);
     requests.push({ operation, service, statuses });
   }
   return requests;

@@ -19,12 +19,12 @@ import { SplitQueue } from "./split_queue.ts";
  * What the device is to this driver: `device`, all of it, as to QEMU's generic vhost-user device; or `messages`, data
  * queue 0 and session messages, as to QEMU's `cryptodev-vhost-user`, which acknowledges no feature that it uses.
  */
-export type Door = "device" | "messages";
+export type DeviceModel = "device" | "messages";
 
 /** How queues are brought up. */
 export interface BringUpOptions {
   /** `device` if not given. */
-  readonly door?: Door;
+  readonly deviceModel?: DeviceModel;
   /** Virtio feature bits to acknowledge where they are offered; {@linkcode FEATURES_USUAL} if not given. */
   readonly features?: bigint;
   /** Protocol features not to acknowledge. */
@@ -112,7 +112,7 @@ export async function setUpRing(
   queue: DriverQueue,
   errFd: number,
   base: number,
-  door: Door,
+  deviceModel: DeviceModel,
 ): Promise<void> {
   await frontend.setVringErr(index, errFd);
   await frontend.setVringNum(index, queue.size);
@@ -120,12 +120,12 @@ export async function setUpRing(
   await frontend.setVringAddr(index, queue);
   await frontend.setVringKick(index, queue.kickFd);
   await frontend.setVringCall(index, queue.callFd);
-  if (door === "device") await frontend.setVringEnable(index, true);
+  if (deviceModel === "device") await frontend.setVringEnable(index, true);
 }
 
 /** Stops ring `index`; returns where it would go on. */
-export async function tearDownRing(frontend: Frontend, index: number, door: Door): Promise<number> {
-  if (door === "device") await frontend.setVringEnable(index, false);
+export async function tearDownRing(frontend: Frontend, index: number, deviceModel: DeviceModel): Promise<number> {
+  if (deviceModel === "device") await frontend.setVringEnable(index, false);
   return await frontend.getVringBase(index);
 }
 
@@ -142,7 +142,7 @@ interface Greeting {
 }
 
 async function greet(frontend: Frontend, options: BringUpOptions): Promise<Greeting> {
-  const isWhole = (options.door ?? "device") === "device";
+  const isWhole = (options.deviceModel ?? "device") === "device";
   const offered = await frontend.getFeatures();
   if (!has(offered, vu.F_PROTOCOL_FEATURES)) throw new DriverError("the backend does not offer protocol features");
   let wanted = PROTOCOL_FEATURES & ~(options.protocolFeaturesUnwanted ?? 0n);
@@ -161,7 +161,7 @@ async function greet(frontend: Frontend, options: BringUpOptions): Promise<Greet
 /** Which rings there are: the data queues used and, for a whole device, the control queue behind all data queues. */
 function ringIndexes(greeting: Greeting, options: BringUpOptions): { data: number[]; control: number } {
   const dataCount = options.dataQueueCount ?? 1;
-  const isWhole = (options.door ?? "device") === "device";
+  const isWhole = (options.deviceModel ?? "device") === "device";
   const dataMax = greeting.config?.maxDataqueues ?? Math.max(1, greeting.queueNum - 1);
   if (dataCount > dataMax) throw new DriverError(`the device has ${dataMax} data queues, not ${dataCount}`);
   return { data: Array.from({ length: dataCount }, (_, i) => i), control: isWhole ? dataMax : -1 };
@@ -169,25 +169,25 @@ function ringIndexes(greeting: Greeting, options: BringUpOptions): { data: numbe
 
 /** Negotiates, hands over the memory and starts the rings. Leaves no descriptor behind when it throws. */
 export async function bringUp(frontend: Frontend, memory: DriverMemory, options: BringUpOptions): Promise<Device> {
-  const door = options.door ?? "device";
+  const deviceModel = options.deviceModel ?? "device";
   const greeting = await greet(frontend, options);
   const { data, control } = ringIndexes(greeting, options);
   const protocolBit = maskOf(vu.F_PROTOCOL_FEATURES);
   // QEMU's cryptodev tells the backend nothing of what the guest negotiated, and the guest uses it all the same.
-  const features = door === "device" ? greeting.offered & (options.features ?? FEATURES_USUAL) : FEATURES_USUAL;
+  const features = deviceModel === "device" ? greeting.offered & (options.features ?? FEATURES_USUAL) : FEATURES_USUAL;
   const rings = new Map<number, Ring>();
   try {
     for (const index of control < 0 ? data : [...data, control]) {
       rings.set(index, makeRing(memory, features, options));
     }
     for (const [index, ring] of rings) await frontend.setVringCall(index, ring.queue.callFd);
-    await frontend.setFeatures(door === "device" ? features | protocolBit : protocolBit);
+    await frontend.setFeatures(deviceModel === "device" ? features | protocolBit : protocolBit);
     if (has(frontend.protocolFeatures, vu.PROTOCOL_F_STATUS)) {
       await frontend.setStatus(STATUS_ACKNOWLEDGED_TO_FEATURES_OK);
     }
     await sendMemory(frontend, memory, options.memSlots ?? false);
     for (const [index, { queue, errFd }] of rings) {
-      await setUpRing(frontend, index, queue, errFd, queue.initialBase, door);
+      await setUpRing(frontend, index, queue, errFd, queue.initialBase, deviceModel);
     }
   } catch (error) {
     for (const { queue, errFd } of rings.values()) [queue.kickFd, queue.callFd, errFd].forEach(closeFd);

@@ -7,7 +7,7 @@
 import { closeFd } from "../os/event_fd.ts";
 import { connectUnix } from "../os/unix_socket.ts";
 import { F_MUX_MODE, FLAG_SESSION_MODE, STATUS_OK } from "../wire/virtio_crypto.ts";
-import { bringUp, type BringUpOptions, type Door, setUpRing, tearDownRing } from "./bring_up.ts";
+import { bringUp, type BringUpOptions, type DeviceModel, setUpRing, tearDownRing } from "./bring_up.ts";
 import type { CryptoConfig } from "./config.ts";
 import { DriverError, RefusedError } from "./errors.ts";
 import { Frontend } from "./frontend.ts";
@@ -26,7 +26,7 @@ export interface CryptoDriverOptions extends FrontendOptions, BringUpOptions {
   readonly regions?: readonly RegionSpec[];
   /** Guest memory of the caller's making instead, which becomes the driver's. */
   readonly memory?: DriverMemory;
-  /** Layout of session messages, where {@linkcode Door} is `messages`; `qemu-8.1` if not given. */
+  /** Layout of session messages, where {@linkcode DeviceModel} is `messages`; `qemu-8.1` if not given. */
   readonly sessionLayout?: SessionMessageLayout;
 }
 
@@ -81,7 +81,7 @@ export class CryptoDriver {
   readonly offeredFeatures: bigint;
   /** The configuration space; undefined where it is not to be had. */
   readonly config: CryptoConfig | undefined;
-  readonly #door: Door;
+  readonly #deviceModel: DeviceModel;
   readonly #controlIndex: number;
   readonly #rings: ReadonlyMap<number, { readonly queue: DriverQueue; readonly errFd: number }>;
   readonly #pipeline: Pipeline;
@@ -102,7 +102,7 @@ export class CryptoDriver {
     this.config = device.config;
     this.dataQueues = device.dataQueues;
     this.controlQueue = device.rings.get(device.controlIndex)?.queue;
-    this.#door = options.door ?? "device";
+    this.#deviceModel = options.deviceModel ?? "device";
     this.#controlIndex = device.controlIndex;
     this.#rings = device.rings;
     this.#sessionLayout = options.sessionLayout ?? "qemu-8.1";
@@ -149,7 +149,7 @@ export class CryptoDriver {
     session: SessionParameters,
     options: ControlOptions & PipelineOptions = {},
   ): Promise<CreateResult> {
-    if (this.#door === "messages") {
+    if (this.#deviceModel === "messages") {
       const id = Number(await this.frontend.createCryptoSession(this.#sessionLayout, session));
       return { status: id < 0 ? -id : STATUS_OK, sessionId: id, usedLen: 0 };
     }
@@ -165,7 +165,7 @@ export class CryptoDriver {
     sessionId: number | bigint,
     options: ControlOptions & PipelineOptions & { readonly inputBytes?: number } = {},
   ): Promise<number> {
-    if (this.#door === "messages") {
+    if (this.#deviceModel === "messages") {
       await this.frontend.closeCryptoSession(sessionId);
       return STATUS_OK;
     }
@@ -245,7 +245,7 @@ export class CryptoDriver {
   /** Stops all queues, as on a guest's pause: everything taken is done, sessions live on. */
   async stop(): Promise<void> {
     for (const [index, { queue }] of this.#rings) {
-      this.#bases.set(index, await tearDownRing(this.frontend, index, this.#door));
+      this.#bases.set(index, await tearDownRing(this.frontend, index, this.#deviceModel));
       if (queue.inFlight > 0) this.#pipeline.poll();
     }
   }
@@ -253,7 +253,14 @@ export class CryptoDriver {
   /** Starts all queues where {@linkcode stop} left them. */
   async start(): Promise<void> {
     for (const [index, { queue, errFd }] of this.#rings) {
-      await setUpRing(this.frontend, index, queue, errFd, this.#bases.get(index) ?? queue.initialBase, this.#door);
+      await setUpRing(
+        this.frontend,
+        index,
+        queue,
+        errFd,
+        this.#bases.get(index) ?? queue.initialBase,
+        this.#deviceModel,
+      );
     }
   }
 

@@ -8,10 +8,10 @@ import { gather, OVERLAPPING, relate, scatter, scatterFrom, sliceSpan, Span } fr
 import type { AeadTransform } from "./aead.ts";
 import { type Catalogue, loadCatalogue } from "./algorithms.ts";
 import { bounceAddress, DATA_BYTES_MAX, wipeBounce } from "./bounce.ts";
-import { BurstRunner } from "./multibuffer/runner.ts";
-import { loadBurstManager } from "./multibuffer/manager.ts";
+import { MultiBufferRunner } from "./multibuffer/runner.ts";
+import { loadMultiBufferManager } from "./multibuffer/manager.ts";
 import { burstPolicy } from "./multibuffer/policy.ts";
-import type { BurstSession } from "./multibuffer/session.ts";
+import type { MultiBufferSession } from "./multibuffer/session.ts";
 import { bytesWritten, copyAround } from "./chained.ts";
 import type { CipherTransform } from "./cipher.ts";
 import { digestAddress, type DigestTransform } from "./digest.ts";
@@ -36,7 +36,7 @@ export interface Prepared {
   readonly digest: DigestTransform | null;
   readonly aead: AeadTransform | null;
   /** What bursts need, if the session can be served in them. */
-  readonly burst: BurstSession | null;
+  readonly burst: MultiBufferSession | null;
 }
 
 /** Says whether an operation with `parameters` could be served: DONE, FAILED (a wrong length) or UNSUPPORTED. */
@@ -76,9 +76,9 @@ function createAead(catalogue: Catalogue, parameters: Parameters): AeadTransform
   return catalogue.aeads.get(parameters.algo)!.create(parameters.keyLen, parameters.encrypt);
 }
 
-function createBursts(catalogue: Catalogue): BurstRunner | null {
-  const manager = catalogue.engines.has("ipsec-mb") ? loadBurstManager() : null;
-  return manager === null ? null : new BurstRunner(manager, burstPolicy(manager.variant.name));
+function createBursts(catalogue: Catalogue): MultiBufferRunner | null {
+  const manager = catalogue.engines.has("ipsec-mb") ? loadMultiBufferManager() : null;
+  return manager === null ? null : new MultiBufferRunner(manager, burstPolicy(manager.variant.name));
 }
 
 function createDigest(catalogue: Catalogue, parameters: Parameters, keyed: boolean): DigestTransform {
@@ -104,7 +104,7 @@ export class Engine {
   readonly #digests = new Map<number, DigestTransform>();
   readonly #aeads = new Map<number, AeadTransform>();
   /** Executes many operations at once, where there is something to do so with. */
-  readonly bursts: BurstRunner | null = createBursts(this.#catalogue);
+  readonly bursts: MultiBufferRunner | null = createBursts(this.#catalogue);
 
   /**
    * Makes the contexts of a session whose parameters {@linkcode checkParameters} found good, keys included.
@@ -147,7 +147,7 @@ export class Engine {
   }
 
   /** Wipes what requests with keys of their own have left in the contexts kept for them. */
-  forget(): void {
+  clear(): void {
     for (const map of [this.#ciphers, this.#digests, this.#aeads]) {
       for (const transform of map.values()) transform.free();
       map.clear();

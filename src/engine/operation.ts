@@ -60,7 +60,7 @@ export class Parameters {
   para0 = 0;
   para1 = 0;
   /** What its requests are counted as; the engine does not look at it. */
-  series = 0;
+  labels = 0;
   /** Host addresses of the keys, in memory that outlives the operation. */
   cipherKey = 0;
   authKey = 0;
@@ -90,7 +90,7 @@ export class Operation {
   /** The session's id: by the time of execution the slot may be another session's. */
   sessionId = 0;
   /** What the request is counted as; the engine does not look at it. */
-  series = 0;
+  labels = 0;
 
   /** The IV, where the guest has it. Whoever needs it reads it once: into its own place, or by {@linkcode copyIv}. */
   readonly ivSpan: Span = new Span();
@@ -150,7 +150,7 @@ export class Operation {
     this.parameters = other.parameters;
     this.sessionSlot = other.sessionSlot;
     this.sessionId = other.sessionId;
-    this.series = other.series;
+    this.labels = other.labels;
     this.ivLen = other.ivLen;
     this.tagLen = other.tagLen;
     this.cipherStart = other.cipherStart;

@@ -6,7 +6,7 @@
  */
 import { closeFd } from "../os/event_fd.ts";
 import { createMemfd, fileSize, type Mapping, mapShared, sealAgainstShrinking, unmap } from "../os/memory_map.ts";
-import { forgetInflight, inflightBytes } from "../virtqueue/inflight_state.ts";
+import { clearInflight, inflightBytes } from "../virtqueue/inflight_state.ts";
 import {
   INFLIGHT_MMAP_OFFSET_OFFSET,
   INFLIGHT_MMAP_SIZE_OFFSET,
@@ -86,8 +86,8 @@ export class InflightRegion {
   }
 
   /** Ring `index` has nothing under way, and the frontend is told where it stands. */
-  forget(index: number): void {
-    if (index < this.#description.queueCount) forgetInflight(this.addressOf(index, 0));
+  clear(index: number): void {
+    if (index < this.#description.queueCount) clearInflight(this.addressOf(index, 0));
   }
 
   /** Unmaps the region. No ring may use it any more. */

@@ -157,7 +157,7 @@ export class Rings {
     await this.#pause(ring);
     ring.closeKick();
     // Everything is completed, and the frontend is about to know how far: a record has nothing to add.
-    if (wasRunning) this.#inflight?.forget(index);
+    if (wasRunning) this.#inflight?.clear(index);
     return ring.base;
   }
 

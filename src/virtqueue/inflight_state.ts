@@ -383,6 +383,6 @@ export class PackedInflight extends Region {
  * Makes the record at `address` one that was never used: nothing is under way and the frontend is told where the ring
  * stands, or the record contradicts itself.
  */
-export function forgetInflight(address: number): void {
+export function clearInflight(address: number): void {
   new DataView(viewOf(address, SPLIT_ENTRIES_OFFSET)).setUint16(VERSION_OFFSET, 0, true);
 }

@@ -5,11 +5,11 @@
  * @module
  */
 import { prepareAkcipherKey } from "../engine/asymmetric/akcipher.ts";
-import { AkcipherKeySpec, AsymmetricJob, DIALECT_AKCIPHER, type PreparedKey } from "../engine/asymmetric/job.ts";
+import { AkcipherKeySpec, AsymmetricJob, FORM_AKCIPHER, type PreparedKey } from "../engine/asymmetric/job.ts";
 import { runJob } from "../engine/asymmetric/run_job.ts";
 import { Parameters } from "../engine/operation.ts";
 import { BySession } from "../device/by_session.ts";
-import { NO_SESSION, PostedJobs } from "../device/jobs.ts";
+import { NO_SESSION, SubmittedJobs } from "../device/jobs.ts";
 import { SessionTableView } from "../device/sessions.ts";
 import { drainEventFd } from "../os/event_fd.ts";
 import { Poller } from "../os/poller.ts";
@@ -55,33 +55,33 @@ class PreparedKeys extends BySession {
 }
 
 /** Runs jobs until told to close. */
-function run({ pools, sessions, postedFd, shared }: JobRunnerSetup): void {
-  const queues = pools.map((location) => new PostedJobs(location));
+function run({ pools, sessions, submittedFd, shared }: JobRunnerSetup): void {
+  const queues = pools.map((location) => new SubmittedJobs(location));
   const keys = new PreparedKeys(new SessionTableView(sessions));
   const job = new AsymmetricJob();
   const poller = new Poller();
-  poller.add(postedFd, 0);
+  poller.add(submittedFd, 0);
   while (Atomics.load(shared, 0) === 0) {
-    keys.sweep();
+    keys.evict();
     let ran = 0;
     for (const queue of queues) ran += runNext(queue, keys, job);
     if (ran > 0) continue;
     poller.waitBlocking(-1);
-    drainEventFd(postedFd);
+    drainEventFd(submittedFd);
   }
   poller.close();
 }
 
 /** Runs the next job of `queue`; returns how many it ran, 0 or 1. */
-function runNext(queue: PostedJobs, keys: PreparedKeys, job: AsymmetricJob): number {
+function runNext(queue: SubmittedJobs, keys: PreparedKeys, job: AsymmetricJob): number {
   const slot = queue.next();
   if (slot < 0) return 0;
   queue.read(slot, job);
   const sessionSlot = queue.sessionSlot(slot);
-  if (job.dialect === DIALECT_AKCIPHER && sessionSlot !== NO_SESSION) {
+  if (job.negotiated === FORM_AKCIPHER && sessionSlot !== NO_SESSION) {
     job.key = keys.find(sessionSlot, queue.sessionId(slot));
   }
-  if (job.dialect === DIALECT_AKCIPHER && sessionSlot !== NO_SESSION && job.key === null) {
+  if (job.negotiated === FORM_AKCIPHER && sessionSlot !== NO_SESSION && job.key === null) {
     job.status = STATUS_INVSESS;
     job.written = 0;
   } else {

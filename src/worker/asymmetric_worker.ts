@@ -16,7 +16,7 @@ export interface JobRunnerSetup {
   /** Where the sessions are. */
   readonly sessions: SessionTableLocation;
   /** Signalled when there is something to do. */
-  readonly postedFd: number;
+  readonly submittedFd: number;
   /** Word 0: 1 when it is to close. */
   readonly shared: Int32Array<SharedArrayBuffer>;
 }
@@ -26,14 +26,14 @@ class WorkerJobRunner implements JobRunner {
   readonly pools: readonly JobPoolLocation[];
   readonly #memories: JobPoolMemory[];
   readonly #sessions: SessionTableLocation;
-  readonly #postedFd = createEventFd();
+  readonly #submittedFd = createEventFd();
   readonly #shared = new Int32Array(new SharedArrayBuffer(64));
   #worker: Worker | undefined;
 
   /** Makes the pools of `dataQueues` queues; the isolate is not started yet. */
   constructor(dataQueues: number, sessions: SessionTableLocation) {
     this.#sessions = sessions;
-    this.#memories = Array.from({ length: dataQueues }, () => new JobPoolMemory(this.#postedFd));
+    this.#memories = Array.from({ length: dataQueues }, () => new JobPoolMemory(this.#submittedFd));
     this.pools = this.#memories.map((memory) => memory.location);
   }
 
@@ -43,14 +43,14 @@ class WorkerJobRunner implements JobRunner {
     const setup: JobRunnerSetup = {
       pools: this.pools,
       sessions: this.#sessions,
-      postedFd: this.#postedFd,
+      submittedFd: this.#submittedFd,
       shared: this.#shared,
     };
     this.#worker.postMessage(setup);
   }
 
-  sweep(): void {
-    if (this.#worker !== undefined) signalEventFd(this.#postedFd);
+  evict(): void {
+    if (this.#worker !== undefined) signalEventFd(this.#submittedFd);
   }
 
   async close(): Promise<void> {
@@ -59,12 +59,12 @@ class WorkerJobRunner implements JobRunner {
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#worker.onmessage = () => resolve();
       Atomics.store(this.#shared, 0, 1);
-      signalEventFd(this.#postedFd);
+      signalEventFd(this.#submittedFd);
       await promise;
       this.#worker.terminate();
     }
     for (const memory of this.#memories) memory.release();
-    closeFd(this.#postedFd);
+    closeFd(this.#submittedFd);
   }
 }
 

@@ -6,10 +6,10 @@
  */
 import type { RingSetup } from "../device/backend.ts";
 import type { CounterMemory } from "../device/counters.ts";
-import type { AsymmetricDialect } from "../device/negotiated_features.ts";
+import type { AsymmetricForm } from "../device/negotiated_features.ts";
 import type { JobPoolLocation } from "../device/jobs.ts";
 import type { SessionTableLocation } from "../device/sessions.ts";
-import type { BurstChoice } from "../engine/multibuffer/policy.ts";
+import type { MultiBufferChoice } from "../engine/multibuffer/policy.ts";
 import type { EngineName } from "../engine/libraries.ts";
 import type { DirtyLogLocation } from "../memory/dirty_log.ts";
 import type { MemoryRegion } from "../memory/guest_memory.ts";
@@ -27,17 +27,17 @@ export interface IsolateSetup {
   /** What each queue counts, by the queue's index. */
   readonly counters: readonly CounterMemory[];
   /** What opcodes of the asymmetric service mean. */
-  readonly asymmetric: AsymmetricDialect;
+  readonly asymmetric: AsymmetricForm;
   /** Libraries that algorithms may come from. */
   readonly engines: readonly EngineName[];
   /** Where engine modules are loaded from. */
   readonly moduleUrls: readonly string[];
   /** From how many requests on they are executed in bursts. */
-  readonly bursts: BurstChoice;
+  readonly bursts: MultiBufferChoice;
   /** Signalled after each command. */
   readonly doorbellFd: number;
   /** Signalled when sessions have been destroyed. */
-  readonly sweepFd: number;
+  readonly evictFd: number;
   /** Word 0: commands posted so far. */
   readonly shared: Int32Array<SharedArrayBuffer>;
   /** Microseconds to look at rings before going to sleep, at most. */
@@ -47,7 +47,7 @@ export interface IsolateSetup {
 }
 
 /** The shared word that counts commands. */
-export const POSTED = 0;
+export const SUBMITTED = 0;
 
 /** A command, and its reply's `value` where it has one. */
 export type Command =
@@ -56,7 +56,7 @@ export type Command =
   | { readonly kind: "stop"; readonly index: number }
   | { readonly kind: "call"; readonly index: number; readonly fd: number }
   | { readonly kind: "err"; readonly index: number; readonly fd: number }
-  | { readonly kind: "forget" }
+  | { readonly kind: "clear" }
   | { readonly kind: "close" };
 
 /** What a data isolate says. */

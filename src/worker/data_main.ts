@@ -6,7 +6,7 @@
  */
 import { servicesOf } from "../device/config.ts";
 import { DataPath } from "../device/data_path.ts";
-import { Dialect, ringFeatures } from "../device/negotiated_features.ts";
+import { NegotiatedFeatures, ringFeatures } from "../device/negotiated_features.ts";
 import { JobPool } from "../device/jobs.ts";
 import { QueueServer } from "../device/queue_server.ts";
 import { SessionTableView } from "../device/sessions.ts";
@@ -16,7 +16,7 @@ import { GuestMemory, NO_MEMORY } from "../memory/guest_memory.ts";
 import { pinThread } from "../os/affinity.ts";
 import { drainEventFd, takeSignals } from "../os/event_fd.ts";
 import { Poller } from "../os/poller.ts";
-import { type Command, type IsolateSetup, POSTED, type Report } from "./commands.ts";
+import { type Command, type IsolateSetup, type Report, SUBMITTED } from "./commands.ts";
 import { SpinBudget } from "./spin.ts";
 
 /** Tokens of the poller; a queue's kick descriptor has its index behind these. */
@@ -52,7 +52,7 @@ class DataIsolate {
   readonly inbox = new Inbox();
   readonly #setup: IsolateSetup;
   readonly #poller = new Poller();
-  readonly #dialect: Dialect;
+  readonly #negotiated: NegotiatedFeatures;
   readonly #dataPath: DataPath;
   readonly #queues = new Map<number, QueueServer>();
   readonly #list: QueueServer[];
@@ -68,9 +68,9 @@ class DataIsolate {
     this.#setup = setup;
     this.#report = report;
     this.#spin = new SpinBudget(setup.pollUs);
-    this.#dialect = new Dialect(servicesOf(loadCatalogue(setup.engines, modules)), setup.asymmetric);
+    this.#negotiated = new NegotiatedFeatures(servicesOf(loadCatalogue(setup.engines, modules)), setup.asymmetric);
     chooseBursts(setup.bursts);
-    this.#dataPath = new DataPath(new SessionTableView(setup.sessions), this.#dialect);
+    this.#dataPath = new DataPath(new SessionTableView(setup.sessions), this.#negotiated);
     const onFault = (message: string) => report({ kind: "fault", message });
     for (const index of setup.queues) {
       const location = setup.pools[index];
@@ -81,16 +81,16 @@ class DataIsolate {
     }
     this.#list = [...this.#queues.values()];
     this.#poller.add(setup.doorbellFd, DOORBELL);
-    this.#poller.add(setup.sweepFd, SWEEP);
+    this.#poller.add(setup.evictFd, SWEEP);
     if (setup.cpu >= 0) pinThread(setup.cpu);
   }
 
   /** Serves and obeys until told to close. */
   async run(): Promise<void> {
     while (!this.#closed) {
-      const posted = this.#serveUntilCommanded();
+      const submitted = this.#serveUntilCommanded();
       // Each command is on its way or here: it was sent before it was counted.
-      while (this.#handled !== posted) {
+      while (this.#handled !== submitted) {
         const report = await this.#obey(await this.inbox.next());
         // After the last report everything of this isolate's is given up: whoever waits for it may reuse descriptors.
         if (this.#closed) this.#poller.close();
@@ -106,8 +106,8 @@ class DataIsolate {
     const { shared } = this.#setup;
     for (const queue of queues) queue.disarm();
     for (;;) {
-      const posted = Atomics.load(shared, POSTED);
-      if (posted !== this.#handled) return posted;
+      const submitted = Atomics.load(shared, SUBMITTED);
+      if (submitted !== this.#handled) return submitted;
       let served = 0;
       for (let i = 0; i < queues.length; i++) served += queues[i]!.collect() + queues[i]!.poll();
       if (served > 0) this.#spin.restart();
@@ -120,7 +120,7 @@ class DataIsolate {
     const queues = this.#list;
     let ready = false;
     for (let i = 0; i < queues.length; i++) if (queues[i]!.arm()) ready = true;
-    this.#dataPath.sweep();
+    this.#dataPath.evict();
     if (!ready) {
       this.#spin.fallAsleep();
       const count = this.#poller.waitBlocking(this.#unkicked > 0 ? POLL_INTERVAL_MS : -1);
@@ -132,7 +132,7 @@ class DataIsolate {
 
   #drain(token: number): void {
     if (token === DOORBELL) drainEventFd(this.#setup.doorbellFd);
-    else if (token === SWEEP) drainEventFd(this.#setup.sweepFd);
+    else if (token === SWEEP) drainEventFd(this.#setup.evictFd);
     else if (token >= FIRST_POOL) this.#queue(token - FIRST_POOL).jobs!.drain();
     else this.#takeKicks(token - FIRST_QUEUE);
   }
@@ -159,7 +159,7 @@ class DataIsolate {
       case "start": {
         const { index, kickFd } = command.ring;
         this.#unwatch(index);
-        this.#dialect.set(command.acknowledged);
+        this.#negotiated.set(command.acknowledged);
         this.#queue(index).start(command.ring, this.#memory, ringFeatures(command.acknowledged));
         this.#kickFds.set(index, kickFd);
         if (kickFd >= 0) this.#poller.add(kickFd, FIRST_QUEUE + index);
@@ -176,11 +176,11 @@ class DataIsolate {
       case "err":
         this.#queue(command.index).errFd = command.fd;
         return 0;
-      case "forget":
-        this.#dataPath.forget();
+      case "clear":
+        this.#dataPath.clear();
         return 0;
       case "close":
-        this.#dataPath.forget();
+        this.#dataPath.clear();
         this.#closed = true;
         return 0;
     }

@@ -11,7 +11,7 @@ import { EngineModuleError } from "../engine/modules/description.ts";
 import type { DirtyLogLocation } from "../memory/dirty_log.ts";
 import type { MemoryRegion } from "../memory/guest_memory.ts";
 import { closeFd, createEventFd, signalEventFd } from "../os/event_fd.ts";
-import { type Command, type IsolateSetup, POSTED, type Report } from "./commands.ts";
+import { type Command, type IsolateSetup, type Report, SUBMITTED } from "./commands.ts";
 
 /** How data isolates run. */
 export interface WorkerOptions {
@@ -33,12 +33,12 @@ class IsolateHandle {
   readonly #worker: Worker;
   readonly #ready: Promise<void>;
   readonly #doorbellFd = createEventFd();
-  readonly #sweepFd = createEventFd();
+  readonly #evictFd = createEventFd();
   readonly #shared = new Int32Array(new SharedArrayBuffer(64));
   readonly #waiting: Waiting[] = [];
 
   constructor(
-    setup: Omit<IsolateSetup, "doorbellFd" | "sweepFd" | "shared">,
+    setup: Omit<IsolateSetup, "doorbellFd" | "evictFd" | "shared">,
     onFault: (message: string) => void,
     after: Promise<void>,
   ) {
@@ -59,7 +59,7 @@ class IsolateHandle {
     const complete: IsolateSetup = {
       ...setup,
       doorbellFd: this.#doorbellFd,
-      sweepFd: this.#sweepFd,
+      evictFd: this.#evictFd,
       shared: this.#shared,
     };
     const begin = () => this.#worker.postMessage(complete);
@@ -77,19 +77,19 @@ class IsolateHandle {
     return await new Promise((resolve, reject) => {
       this.#waiting.push({ resolve, reject });
       this.#worker.postMessage(command);
-      Atomics.add(this.#shared, POSTED, 1);
+      Atomics.add(this.#shared, SUBMITTED, 1);
       signalEventFd(this.#doorbellFd);
     });
   }
 
   /** Wakes the isolate so that it drops contexts of destroyed sessions. */
-  sweep(): void {
-    signalEventFd(this.#sweepFd);
+  evict(): void {
+    signalEventFd(this.#evictFd);
   }
 
   /** Has the isolate drop every key. One that never began has none. */
-  async forget(): Promise<void> {
-    await this.#ready.then(() => this.call({ kind: "forget" }), () => {});
+  async clear(): Promise<void> {
+    await this.#ready.then(() => this.call({ kind: "clear" }), () => {});
   }
 
   /** Ends the isolate, whether it ever began or not. */
@@ -97,7 +97,7 @@ class IsolateHandle {
     await this.#ready.then(() => this.call({ kind: "close" }), () => {});
     this.#worker.terminate();
     closeFd(this.#doorbellFd);
-    closeFd(this.#sweepFd);
+    closeFd(this.#evictFd);
   }
 }
 
@@ -165,12 +165,12 @@ class WorkerPlane implements DataPlane {
     await this.#isolateOf(index).call({ kind: "err", index, fd });
   }
 
-  sweep(): void {
-    for (const isolate of this.#isolates) isolate.sweep();
+  evict(): void {
+    for (const isolate of this.#isolates) isolate.evict();
   }
 
-  async forget(): Promise<void> {
-    await Promise.all(this.#isolates.map((isolate) => isolate.forget()));
+  async clear(): Promise<void> {
+    await Promise.all(this.#isolates.map((isolate) => isolate.clear()));
   }
 
   async close(): Promise<void> {

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { AsymmetricJob, DIALECT_RFC3 } from "../../src/engine/asymmetric/job.ts";
+import { AsymmetricJob, FORM_RFC3 } from "../../src/engine/asymmetric/job.ts";
 import { concat } from "../bytes.ts";
 import { CURVES } from "./curves.ts";
 import { type Outcome, runRequest } from "./support.ts";
@@ -186,7 +186,7 @@ const job = new AsymmetricJob();
 
 /** Runs a request; throws if the job's status is not the one that the result starts with. */
 export function run(opcode: number, algo: number, request: Bytes, capacity = 8192): Result {
-  job.dialect = DIALECT_RFC3;
+  job.negotiated = FORM_RFC3;
   job.opcode = opcode;
   job.algo = algo;
   const outcome: Outcome = runRequest(job, request, capacity);

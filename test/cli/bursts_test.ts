@@ -9,7 +9,7 @@ import { calibrateCommand } from "../../src/cli/calibrate_command.ts";
 import { UsageError } from "../../src/cli/command_line.ts";
 import { readOptions } from "../../src/cli/options.ts";
 import { loadCatalogue } from "../../src/engine/algorithms.ts";
-import { loadBurstManager } from "../../src/engine/multibuffer/manager.ts";
+import { loadMultiBufferManager } from "../../src/engine/multibuffer/manager.ts";
 import { burstPolicy, chooseBursts } from "../../src/engine/multibuffer/policy.ts";
 import { BURST_TABLES } from "../../src/engine/multibuffer/thresholds.ts";
 import { ENGINES } from "../../src/engine/libraries.ts";
@@ -74,7 +74,7 @@ Deno.test("a choice of thresholds counts before the built-in ones, for its instr
 });
 
 loadCatalogue(ENGINES);
-const ignore = loadBurstManager() === null;
+const ignore = loadMultiBufferManager() === null;
 if (ignore) console.warn("SKIPPED: libIPSec_MB does no bursts here");
 
 Deno.test({
@@ -86,7 +86,7 @@ Deno.test({
       assertEquals(await calibrateCommand([`--output=${path}`]), 0);
       const bursts = readOptions([...SERVING, `--bursts=${path}`]).bursts as Record<string, Record<string, unknown>>;
       const [variant, ...others] = Object.keys(bursts);
-      assertEquals(variant, loadBurstManager()!.variant.name);
+      assertEquals(variant, loadMultiBufferManager()!.variant.name);
       assertEquals(others, []);
       // Something is faster in bursts wherever there are bursts, even where the machine has other things to do.
       assert(Object.keys(bursts[variant!]!).length > 5);

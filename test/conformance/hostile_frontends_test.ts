@@ -174,7 +174,7 @@ Deno.test("SPDK #2228, #378: 1000 frontends that leave half-way through their st
 
 /** A driver whose control queue stays in the VMM, as with QEMU's `cryptodev-vhost-user`. */
 function connectByMessages(device: TestDevice): Promise<CryptoDriver> {
-  return device.connect({ door: "messages" });
+  return device.connect({ deviceModel: "messages" });
 }
 
 Deno.test("QEMU's 256 sessions: a frontend that creates them by message gets as many as there are, and then a refusal", () =>

@@ -11,7 +11,7 @@ import { kickAnyway } from "../../src/driver/queue.ts";
 import { encodeData } from "../../src/driver/requests.ts";
 import { AsymmetricJob } from "../../src/engine/asymmetric/job.ts";
 import { DataPath } from "../../src/device/data_path.ts";
-import { JobPool, JobPoolMemory, PostedJobs } from "../../src/device/jobs.ts";
+import { JobPool, JobPoolMemory, SubmittedJobs } from "../../src/device/jobs.ts";
 import * as limits from "../../src/device/limits.ts";
 import { QueueServer } from "../../src/device/queue_server.ts";
 import { Span } from "../../src/memory/segments.ts";
@@ -103,8 +103,8 @@ Deno.test("batches in a turn: 7 and 8 are served in it, a ninth waits for the ne
 });
 
 Deno.test("jobs of a queue: it rests as soon as a whole batch of jobs might not fit any more, at 127, 128 and 129 of them", () => {
-  const postedFd = createEventFd();
-  const memory = new JobPoolMemory(postedFd);
+  const submittedFd = createEventFd();
+  const memory = new JobPoolMemory(submittedFd);
   const pool = new JobPool(memory.location);
   const isSaturatedAt = (count: number): boolean => {
     while (pool.openCount < count) pool.begin(0, 0, 0);
@@ -118,14 +118,14 @@ Deno.test("jobs of a queue: it rests as soon as a whole batch of jobs might not 
   assertEquals(slots.size, BATCH_CHAINS_MAX - 1);
   assert([...slots].every((slot) => slot >= 0 && slot < JOBS_PER_QUEUE_MAX));
   memory.release();
-  closeFd(postedFd);
+  closeFd(submittedFd);
 });
 
 Deno.test("jobs: input and output of a slot are as long as they may be, and do not touch the next slot's", () => {
-  const postedFd = createEventFd();
-  const memory = new JobPoolMemory(postedFd);
+  const submittedFd = createEventFd();
+  const memory = new JobPoolMemory(submittedFd);
   const pool = new JobPool(memory.location);
-  const posted = new PostedJobs(memory.location);
+  const submitted = new SubmittedJobs(memory.location);
   const batch = new ChainBatch();
   batch.beginChain();
   batch.endChain(0, 1);
@@ -135,13 +135,13 @@ Deno.test("jobs: input and output of a slot are as long as they may be, and do n
     pool.putInput(slot, batch.segments, new Span(), 0);
     pool.post(slot, batch, 0, limits.JOB_INPUT_BYTES_MAX, 0, limits.JOB_OUTPUT_BYTES_MAX);
     const job = new AsymmetricJob();
-    posted.read(posted.next(), job);
+    submitted.read(submitted.next(), job);
     places.push([job.input, job.input + limits.JOB_INPUT_BYTES_MAX], [job.output, job.output + job.outputCapacity]);
   }
   places.sort(([a], [b]) => a - b);
   for (let i = 1; i < places.length; i++) assertLessOrEqual(places[i - 1]![1], places[i]![0]);
   memory.release();
-  closeFd(postedFd);
+  closeFd(submittedFd);
 });
 
 Deno.test("microseconds that a worker looks at its rings: the bound that it was given, never more, down to nothing", () => {

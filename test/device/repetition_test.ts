@@ -5,7 +5,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { DataPath } from "../../src/device/data_path.ts";
 import { servicesOf } from "../../src/device/config.ts";
-import { Dialect } from "../../src/device/negotiated_features.ts";
+import { NegotiatedFeatures } from "../../src/device/negotiated_features.ts";
 import { QueueServer } from "../../src/device/queue_server.ts";
 import { SessionTable } from "../../src/device/sessions.ts";
 import type { EncodedRequest } from "../../src/driver/fields.ts";
@@ -68,9 +68,9 @@ class Ring {
       indirect: true,
       eventIdx: true,
     });
-    const dialect = new Dialect(servicesOf(loadCatalogue()), "off");
-    if (mux) dialect.set(1n);
-    this.#server = new QueueServer("the queue", new DataPath(this.table, dialect), (message) => {
+    const negotiated = new NegotiatedFeatures(servicesOf(loadCatalogue()), "off");
+    if (mux) negotiated.set(1n);
+    this.#server = new QueueServer("the queue", new DataPath(this.table, negotiated), (message) => {
       throw new Error(message);
     });
     const regions = this.#memory.regions.map((region) => ({ ...region, userAddress: region.hostAddress }));

@@ -55,7 +55,7 @@ Deno.test("the messages of QEMU's generic device, in its order", () =>
   }));
 
 Deno.test("the messages of QEMU's cryptodev: one queue, no ENABLE, no config, no features", () =>
-  withDriver({ door: "messages" }, async (driver, backend) => {
+  withDriver({ deviceModel: "messages" }, async (driver, backend) => {
     assertEquals(backend.requests, [1, 15, 16, 17, 36, 3, 13, 2, 5, 14, 8, 10, 9, 12, 13]);
     assertEquals(backend.acknowledged, 0x4000_0000n);
     assertEquals([driver.config, driver.controlQueue], [undefined, undefined]);

@@ -6,8 +6,8 @@
  */
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { loadCatalogue } from "../../src/engine/algorithms.ts";
-import { BOUNCE_BYTES, BurstBounce } from "../../src/engine/multibuffer/bounced_jobs.ts";
-import { loadBurstManager } from "../../src/engine/multibuffer/manager.ts";
+import { BOUNCE_BYTES, MultiBufferBounce } from "../../src/engine/multibuffer/bounced_jobs.ts";
+import { loadMultiBufferManager } from "../../src/engine/multibuffer/manager.ts";
 import { BOUNCED, setBurstPolicy } from "../../src/engine/multibuffer/policy.ts";
 import { Engine, type Prepared } from "../../src/engine/engine.ts";
 import { ENGINES } from "../../src/engine/libraries.ts";
@@ -18,7 +18,7 @@ import * as v from "../../src/wire/virtio_crypto.ts";
 import { burstingEngine } from "./burst_support.ts";
 
 loadCatalogue(ENGINES);
-const ignore = loadBurstManager() === null;
+const ignore = loadMultiBufferManager() === null;
 if (ignore) console.warn("SKIPPED: libIPSec_MB does no bursts here");
 
 const SECRET = 0x5a;
@@ -84,7 +84,7 @@ Deno.test({
     const session = messages.prepared.burst!;
     const memory = mapAnonymous(4096);
     const bytes = new Uint8Array(memory.buffer);
-    const bounce = new BurstBounce(memory);
+    const bounce = new MultiBufferBounce(memory);
     const offsetOf = ({ segments, src }: Operation) => segments.startOf(src) - memory.address;
     const standIns = [first, second].map((operation, i) => {
       const standIn = bounce.offer(i, operation, session)!;

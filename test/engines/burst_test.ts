@@ -9,7 +9,12 @@ import { BURST_VARIANTS } from "../../ffi/ipsec_mb_bursts.ts";
 import { FEATURES_USUAL } from "../../src/driver/bring_up.ts";
 import { loadCatalogue } from "../../src/engine/algorithms.ts";
 import { burstNames } from "../../src/engine/multibuffer/kinds.ts";
-import { forceBurstVariant, JOB_ENC_KEYS, JOB_EXTRA, loadBurstManager } from "../../src/engine/multibuffer/manager.ts";
+import {
+  forceMultiBufferVariant,
+  JOB_ENC_KEYS,
+  JOB_EXTRA,
+  loadMultiBufferManager,
+} from "../../src/engine/multibuffer/manager.ts";
 import { setBurstPolicy } from "../../src/engine/multibuffer/policy.ts";
 import { ENGINES } from "../../src/engine/libraries.ts";
 import { createOperations, DONE, KIND_CHAIN, Parameters } from "../../src/engine/operation.ts";
@@ -32,7 +37,7 @@ import {
 } from "./burst_support.ts";
 
 loadCatalogue(ENGINES);
-const ignore = loadBurstManager() === null;
+const ignore = loadMultiBufferManager() === null;
 if (ignore) console.warn("SKIPPED: libIPSec_MB does no bursts here");
 
 const layouts: Layout[] = [];
@@ -110,11 +115,11 @@ function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
 function inEachVariant(work: (name: string, isBest: boolean) => void): void {
   try {
     for (const [i, variant] of [...BURST_VARIANTS.entries()].reverse()) {
-      if (forceBurstVariant(variant)) work(variant.name, i === 0);
+      if (forceMultiBufferVariant(variant)) work(variant.name, i === 0);
       else console.log(`${variant.name}: not on this processor`);
     }
   } finally {
-    forceBurstVariant();
+    forceMultiBufferVariant();
   }
 }
 

@@ -32,7 +32,7 @@ interface Kept {
 }
 
 /** A burst, by its seed. */
-export interface StoredBurst extends Kept {
+export interface StoredMultiBuffer extends Kept {
   readonly kind: "burst";
   readonly target: string;
   readonly packed: boolean;
@@ -73,7 +73,7 @@ export interface StoredConversation extends Kept {
 }
 
 /** Any of them. */
-export type Stored = StoredBurst | StoredRequest | StoredChain | StoredConversation;
+export type Stored = StoredMultiBuffer | StoredRequest | StoredChain | StoredConversation;
 
 /** Where the corpus is. */
 export const FOLDER: string = new URL("./corpus/", import.meta.url).pathname;

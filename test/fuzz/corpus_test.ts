@@ -6,7 +6,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { ROOT, withDirectory } from "../cli/programs.ts";
 import { PATIENT_MS } from "./bed.ts";
-import { readCorpus, type StoredBurst, TARGETS } from "./corpus.ts";
+import { readCorpus, type StoredMultiBuffer, TARGETS } from "./corpus.ts";
 import { fuzz, replayAll } from "./fuzzer.ts";
 
 const corpus = readCorpus();
@@ -40,7 +40,7 @@ Deno.test("what the fuzzer finds is kept, and found again by a replay, as long a
     const [workers, say] = [[0], () => {}];
     await assertRejects(() => fuzz({ seconds: 20, seed: 1, workers, targets, device, say, keepIn: directory }), Error);
     const found = readCorpus(directory);
-    assertEquals(found.map(([, kept]) => [kept.kind, (kept as StoredBurst).target]), [["burst", "requests"]]);
+    assertEquals(found.map(([, kept]) => [kept.kind, (kept as StoredMultiBuffer).target]), [["burst", "requests"]]);
     // The device is wrong once in fifty batches, and now and then that meets a request whose answer nobody knows.
     const again = async () => {
       for (let attempt = 0; attempt < 5; attempt++) await replayAll(found, { workers, device });

@@ -7,7 +7,7 @@
 import { makeRandom } from "../../src/driver/random.ts";
 import { startOperations } from "./asymmetric.ts";
 import { Bed, type BedOptions } from "./bed.ts";
-import { keep, replay, type Stored, type StoredBurst, targetOf } from "./corpus.ts";
+import { keep, replay, type Stored, type StoredMultiBuffer, targetOf } from "./corpus.ts";
 import type { Target } from "./target.ts";
 
 /** What to do. */
@@ -128,7 +128,7 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzTotals> {
         const cases = await burst(bed, target, packed, burstSeed).catch((error) => {
           if (options.keepIn !== undefined) {
             const why = `${(error as Error).message.split("\n")[0]} (${count} workers)`;
-            const found: StoredBurst = { kind: "burst", why, target: target.name, packed, seed: burstSeed };
+            const found: StoredMultiBuffer = { kind: "burst", why, target: target.name, packed, seed: burstSeed };
             say(`kept as ${keep(`found-${target.name}-${burstSeed}`, found, options.keepIn)}`);
           }
           throw new Error(`seed ${seed}: ${name}: ${(error as Error).message}\n${bed.said.slice(-2000)}`, {

@@ -175,9 +175,9 @@ function writeSplitRing(ground: Ground, tables: Block, size: number, random: Ran
   const { desc, avail } = areasOf(ground, tables, false, random);
   scatter(desc, size, ground, tables, random, "split");
   const base = random(4) === 0 ? 0xffff - random(4) : random(0x10000);
-  const posted = random(12) === 0 ? hostileWord(random) : random(size + 1);
+  const submitted = random(12) === 0 ? hostileWord(random) : random(size + 1);
   avail.setUint16(0, random(4), true);
-  avail.setUint16(2, base + posted, true);
+  avail.setUint16(2, base + submitted, true);
   for (let i = 0; i <= size; i++) {
     avail.setUint16(4 + 2 * i, random(12) === 0 ? random(0x10000) : random(size), true);
   }

@@ -9,7 +9,7 @@ import { makeRandom } from "../../src/driver/random.ts";
 import { mapAnonymous, type Mapping, unmap } from "../../src/os/memory_map.ts";
 import { ChainBatch } from "../../src/virtqueue/chain.ts";
 import {
-  forgetInflight,
+  clearInflight,
   inflightBytes,
   InflightError,
   PackedInflight,
@@ -54,7 +54,7 @@ Deno.test("split: what was taken and not given back is done again, in its order"
     assertEquals(new SplitInflight(address, SIZE, 1).resubmissions, [7, 9, 1]);
     // A process that recovers and dies before it has done anything leaves the same behind.
     assertEquals(new SplitInflight(address, SIZE, 1).resubmissions, [7, 9, 1]);
-    forgetInflight(address);
+    clearInflight(address);
     assertEquals(new SplitInflight(address, SIZE, 1).isRecovered, false);
   }));
 
@@ -152,7 +152,7 @@ Deno.test("vu_check_queue_inflights: a record with a wrong size, a list out of b
         undefined,
         what,
       );
-      forgetInflight(address);
+      clearInflight(address);
       new SplitInflight(address, SIZE, 0);
     });
   }

@@ -6,18 +6,18 @@
 import { assert, assertEquals, assertLess } from "@std/assert";
 import { resetParameters } from "../../src/device/control_path.ts";
 import { createCounterMemory, QueueCounters } from "../../src/device/counters.ts";
-import { JobPool, JobPoolMemory, PostedJobs } from "../../src/device/jobs.ts";
+import { JobPool, JobPoolMemory, SubmittedJobs } from "../../src/device/jobs.ts";
 import { QueueServer } from "../../src/device/queue_server.ts";
 import { SessionTable } from "../../src/device/sessions.ts";
 import { AKCIPHER_KEY_BYTES_MAX } from "../../src/engine/asymmetric/limits.ts";
-import { AsymmetricJob, DIALECT_AKCIPHER } from "../../src/engine/asymmetric/job.ts";
+import { AsymmetricJob, FORM_AKCIPHER } from "../../src/engine/asymmetric/job.ts";
 import { KIND_AKCIPHER, KIND_CIPHER, Parameters } from "../../src/engine/operation.ts";
 import { GuestMemory } from "../../src/memory/guest_memory.ts";
 import { fillBytes } from "../../src/memory/native.ts";
 import { closeFd, createEventFd } from "../../src/os/event_fd.ts";
 import { mapAnonymous, PAGE_BYTES, unmap } from "../../src/os/memory_map.ts";
 import { ChainBatch } from "../../src/virtqueue/chain.ts";
-import { forgetInflight, inflightBytes } from "../../src/virtqueue/inflight_state.ts";
+import { clearInflight, inflightBytes } from "../../src/virtqueue/inflight_state.ts";
 
 const MIB = 2 ** 20;
 
@@ -43,7 +43,7 @@ Deno.test("packed rings that start and stop, with records good and bad, leave no
     new DataView(record.buffer).setUint16(8, version, true);
     queue.start({ ...ring, ...places }, memory, { known: true, packed: true, eventIdx: false });
     queue.stop();
-    forgetInflight(record.address);
+    clearInflight(record.address);
   };
   cycle(0);
   // What waits for the collector counts too: the device would have it until then.
@@ -55,10 +55,10 @@ Deno.test("packed rings that start and stop, with records good and bad, leave no
 });
 
 Deno.test("an asymmetric job keeps of its request what its answer can reach", () => {
-  const postedFd = createEventFd();
-  const memory = new JobPoolMemory(postedFd);
+  const submittedFd = createEventFd();
+  const memory = new JobPoolMemory(submittedFd);
   const pool = new JobPool(memory.location);
-  const posted = new PostedJobs(memory.location);
+  const submitted = new SubmittedJobs(memory.location);
   const result = mapAnonymous(PAGE_BYTES);
   const pieces = 60_000;
   const batch = new ChainBatch();
@@ -74,16 +74,16 @@ Deno.test("an asymmetric job keeps of its request what its answer can reach", ()
   for (const outputCapacity of [0, 1, 8, 9, 24]) {
     const bytes = new Uint8Array(result.buffer).fill(0xff);
     for (let i = 0; i < 30; i++) {
-      pool.post(pool.begin(DIALECT_AKCIPHER, 0, 0), batch, 0, 0, 0, outputCapacity);
+      pool.post(pool.begin(FORM_AKCIPHER, 0, 0), batch, 0, 0, 0, outputCapacity);
     }
     assertLess(Deno.memoryUsage().external - before, MIB);
     for (let i = 0; i < 30; i++) {
-      const slot = posted.next();
-      posted.read(slot, job);
+      const slot = submitted.next();
+      submitted.read(slot, job);
       fillBytes(job.output, 1, outputCapacity);
       job.status = 5;
       job.written = outputCapacity;
-      posted.finish(slot, job);
+      submitted.finish(slot, job);
     }
     assertEquals(pool.collect(answers, counters, new GuestMemory([])), 30);
     assertEquals(answers.usedLen[29], outputCapacity + 1);
@@ -92,7 +92,7 @@ Deno.test("an asymmetric job keeps of its request what its answer can reach", ()
   }
   unmap(result);
   memory.release();
-  closeFd(postedFd);
+  closeFd(submittedFd);
 });
 
 Deno.test("sessions that have gone leave no pages behind, whichever slots they had", () => {

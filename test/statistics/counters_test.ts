@@ -7,11 +7,11 @@ import {
   QueueCounters,
 } from "../../src/device/counters.ts";
 import {
-  SERIES_CREATE,
-  SERIES_UNKNOWN,
-  seriesOf,
-  seriesOfControl,
-  seriesOfJob,
+  LABELS_CREATE,
+  LABELS_UNKNOWN,
+  labelsOf,
+  labelsOfControl,
+  labelsOfJob,
 } from "../../src/device/metric_labels.ts";
 import { SessionTable } from "../../src/device/sessions.ts";
 import { DeviceCounters, type QueueStatistics } from "../../src/device/statistics.ts";
@@ -41,11 +41,11 @@ function counting(): { counters: QueueCounters; read: () => QueueStatistics } {
 
 /** Operations that have been executed: a series and lengths each. */
 function operations(
-  ...made: readonly { series: number; source: number; written: number; burst?: boolean }[]
+  ...made: readonly { labels: number; source: number; written: number; burst?: boolean }[]
 ): Operation[] {
   return createOperations(new SegmentTable(1), made.length).map((operation, i) => {
-    const { series, source, written, burst = false } = made[i]!;
-    operation.series = series;
+    const { labels, source, written, burst = false } = made[i]!;
+    operation.labels = labels;
     operation.src.set(0, 0, source);
     operation.written = written;
     operation.isExecuted = burst;
@@ -81,7 +81,7 @@ Deno.test("every algorithm has a series and a name of its own", () => {
   ];
   const { counters, read } = counting();
   wanted.forEach(([parameters], i) => {
-    answer(counters, operations({ series: seriesOf(parameters), source: i, written: 0 }), Uint8Array.of(0), 1);
+    answer(counters, operations({ labels: labelsOf(parameters), source: i, written: 0 }), Uint8Array.of(0), 1);
   });
   const { requests } = read();
   assertEquals(requests.length, wanted.length);
@@ -95,11 +95,11 @@ Deno.test("numbers that nobody serves are unknown algorithms, whatever they are"
   const { counters, read } = counting();
   for (const algo of [0, 15, 16, 1000, 2 ** 31, 2 ** 32 - 1]) {
     for (const kind of [KIND_CIPHER, KIND_HASH, KIND_MAC, KIND_AEAD, KIND_CHAIN, 7]) {
-      const series = seriesOf(parametersOf(kind, algo, algo, true));
-      answer(counters, operations({ series, source: 0, written: 0 }), Uint8Array.of(w.STATUS_NOTSUPP), 1);
+      const labels = labelsOf(parametersOf(kind, algo, algo, true));
+      answer(counters, operations({ labels, source: 0, written: 0 }), Uint8Array.of(w.STATUS_NOTSUPP), 1);
     }
-    counters.control(seriesOfControl(SERIES_CREATE, algo + 5), w.STATUS_NOTSUPP);
-    for (const isRfc3 of [false, true]) counters.jobDone(seriesOfJob(isRfc3, algo | 0), w.STATUS_ERR, 0, 0, 1);
+    counters.control(labelsOfControl(LABELS_CREATE, algo + 5), w.STATUS_NOTSUPP);
+    for (const isRfc3 of [false, true]) counters.jobDone(labelsOfJob(isRfc3, algo | 0), w.STATUS_ERR, 0, 0, 1);
   }
   const { requests, controlRequests } = read();
   for (const { algorithm } of requests) assertEquals(algorithm, "unknown");
@@ -111,23 +111,23 @@ Deno.test("numbers that nobody serves are unknown algorithms, whatever they are"
 
 Deno.test("a batch of several series and statuses; deferred requests are counted when they are done", () => {
   const { counters, read } = counting();
-  const cbc = seriesOf(parametersOf(KIND_CIPHER, w.CIPHER_AES_CBC));
-  const sha = seriesOf(parametersOf(KIND_HASH, 0, w.HASH_SHA1));
+  const cbc = labelsOf(parametersOf(KIND_CIPHER, w.CIPHER_AES_CBC));
+  const sha = labelsOf(parametersOf(KIND_HASH, 0, w.HASH_SHA1));
   const batch = operations(
-    { series: cbc, source: 16, written: 16, burst: true },
-    { series: cbc, source: 32, written: 32, burst: true },
-    { series: sha, source: 3, written: 20 },
-    { series: cbc, source: 64, written: 64 },
-    { series: cbc, source: 999, written: 0 },
-    { series: SERIES_UNKNOWN, source: 999, written: 0 },
-    { series: seriesOfJob(false, 1), source: 999, written: 0 },
-    { series: cbc, source: 999, written: 999, burst: true },
+    { labels: cbc, source: 16, written: 16, burst: true },
+    { labels: cbc, source: 32, written: 32, burst: true },
+    { labels: sha, source: 3, written: 20 },
+    { labels: cbc, source: 64, written: 64 },
+    { labels: cbc, source: 999, written: 0 },
+    { labels: LABELS_UNKNOWN, source: 999, written: 0 },
+    { labels: labelsOfJob(false, 1), source: 999, written: 0 },
+    { labels: cbc, source: 999, written: 999, burst: true },
   );
   const statuses = Uint8Array.of(0, 0, 0, 0, w.STATUS_ERR, w.STATUS_NOTSUPP, STATUS_DEFERRED, 0);
   answer(counters, batch, statuses, 7); // What is behind the seventh is of an earlier batch.
-  counters.jobsPosted(1);
+  counters.jobsSubmitted(1);
   assertEquals(read().jobsOpen, 1);
-  counters.jobDone(seriesOfJob(false, 1), w.STATUS_KEY_REJECTED, 100, 0, 3_000_000);
+  counters.jobDone(labelsOfJob(false, 1), w.STATUS_KEY_REJECTED, 100, 0, 3_000_000);
   const { requests, burstRequests, jobsOpen, jobSeconds } = read();
   const brief = requests.map(({ service, algorithm, statuses, sourceBytes, resultBytes }) =>
     [service, algorithm, statuses, sourceBytes, resultBytes] as const
@@ -156,7 +156,7 @@ Deno.test("durations fall at or below their bucket's bound, from nothing to hour
   const unit = DURATION_UNIT_NS;
   for (const ns of [0, 1, unit - 1, unit, unit + 1, 2 * unit, 2 * unit + 1, 12_345_678, 8e9, 9e9, 1e13, 1e18]) {
     const { counters, read } = counting();
-    counters.jobDone(seriesOfJob(false, 1), 0, 0, 0, ns);
+    counters.jobDone(labelsOfJob(false, 1), 0, 0, 0, ns);
     const { counts, bounds } = read().jobSeconds;
     const bucket = counts.indexOf(1);
     assertEquals(counts.length, DURATION_BUCKETS);

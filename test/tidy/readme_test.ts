@@ -181,8 +181,8 @@ function valuesOf(words: readonly string[]): string[] {
   return values.map((value) => value.replace(/size=\d+[MG]/, "size=…").replace(/path=[^,]+/, "path=…"));
 }
 
-function harnessValues(door: string, qemu: string): string[] {
-  const options = readOptions([`--door=${door}`, `--qemu=${qemu}`])!;
+function harnessValues(deviceModel: string, qemu: string): string[] {
+  const options = readOptions([`--device-model=${deviceModel}`, `--qemu=${qemu}`])!;
   const files = { vmlinux: "v", initramfs: "i", console: "c", results: "r", socket: "/s" };
   return valuesOf(guestArguments(options.guests[0]!, options, files));
 }

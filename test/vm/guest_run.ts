@@ -50,7 +50,7 @@ export function guestFiles({ scratch, kernelDirectory }: GuestParts, results: st
   };
 }
 
-/** Runs a guest through its door. */
+/** Runs a guest through its device model. */
 export async function runGuest(guest: Guest, options: Options, parts: GuestParts): Promise<GuestRun> {
   const start = performance.now();
   const file = (name: string) => `${parts.scratch}/${name}`;
@@ -69,7 +69,7 @@ export async function runGuest(guest: Guest, options: Options, parts: GuestParts
   let device: BackgroundProcess | undefined;
   let qemu: BackgroundProcess | undefined;
   try {
-    if (guest.door !== "builtin") {
+    if (guest.deviceModel !== "builtin") {
       device = await startDevice(options.device, files.socket, file("device.log"), verdicts);
     }
     if (verdicts.length === 0) {
@@ -82,7 +82,9 @@ export async function runGuest(guest: Guest, options: Options, parts: GuestParts
     verdicts.push(...await finishDevice(device, verdicts));
   }
   const report = parseGuestReport(await readIfThere(files.results));
-  if (qemu !== undefined) verdicts.unshift(...judge(report, DRIVER, guest.door === "builtin" ? "cipher" : "all"));
+  if (qemu !== undefined) {
+    verdicts.unshift(...judge(report, DRIVER, guest.deviceModel === "builtin" ? "cipher" : "all"));
+  }
   const details = [...report.failures, ...report.complaints];
   for (const [name, lines] of [["device.log", 40], ["qemu.log", 12], ["console.log", 12]] as const) {
     details.push(...await tail(file(name), name, lines));
@@ -96,7 +98,7 @@ export async function runGuest(guest: Guest, options: Options, parts: GuestParts
  * breaks at more than 1024 descriptors and at an empty one, so it is spared both.
  */
 function checkArguments(guest: Guest, options: Options): string[] {
-  const shape = guest.door === "builtin"
+  const shape = guest.deviceModel === "builtin"
     ? ["--max=49152", "--pieces=12", "--parts=0"]
     : ["--max=131072", "--pieces=40", "--parts=1"];
   return [...shape, `--threads=${options.threads}`, `--seed=${options.seed}`, `--corrupt=${options.corrupt}`];

@@ -14,7 +14,7 @@ import { runShowcase } from "./showcase.ts";
 const ROOT = new URL("../../", import.meta.url).pathname;
 const CACHE = `${ROOT}.cache/vm`;
 
-/** The result of one door, as the last lines count it. */
+/** The result of one device model, as the last lines count it. */
 interface Result {
   readonly passed: number;
   readonly failed: number;
@@ -79,13 +79,13 @@ async function runAll(options: Options, scratch: string): Promise<Result[]> {
   };
   const results: Result[] = [];
   for (const [i, guest] of options.guests.entries()) {
-    const about = options.showcase ? `showcase, door ${guest.door}` : `door ${guest.door}`;
+    const about = options.showcase ? `showcase, deviceModel ${guest.deviceModel}` : `deviceModel ${guest.deviceModel}`;
     try {
       const kernel = await once(`kernel ${guest.kernel}`, () => bundles.kernel(guest.kernel, options.refresh));
       const qemuBundle = await once(`qemu ${guest.qemu}`, () => bundles.qemu(guest.qemu, options.refresh));
       const program = await buildProgram(CACHE, options.showcase ? "showcase_tool" : "af_alg_check");
       const qemu = await openQemu(qemuBundle.directory);
-      const own = `${scratch}/${i}-${guest.door}`;
+      const own = `${scratch}/${i}-${guest.deviceModel}`;
       await Deno.mkdir(own);
       const parts = { qemu, kernelDirectory: kernel.directory, program, scratch: own };
       const run = options.showcase
@@ -110,7 +110,9 @@ async function runAll(options: Options, scratch: string): Promise<Result[]> {
 
 function printRun(guest: Guest, qemuVersion: string, run: GuestRun, options: Options): void {
   const processors = `${options.smp} processor${options.smp === 1 ? "" : "s"}`;
-  console.log(`door ${guest.door}: QEMU ${qemuVersion}, Linux ${run.kernel}, ${options.accel}, ${processors}`);
+  console.log(
+    `deviceModel ${guest.deviceModel}: QEMU ${qemuVersion}, Linux ${run.kernel}, ${options.accel}, ${processors}`,
+  );
   for (const phase of run.phases) console.log(`  ${phase}`);
   for (const { failed, text } of run.verdicts) {
     // The showcase has told as it went what is well.

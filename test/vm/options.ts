@@ -5,11 +5,11 @@ import { parseArgs } from "@std/cli/parse-args";
 import { KERNEL_SUITES, QEMU_SUITES } from "./bundle.ts";
 
 /** A way from the guest's driver to a device. */
-export type Door = "cryptodev" | "generic" | "builtin";
+export type DeviceModel = "cryptodev" | "generic" | "builtin";
 
 /** One guest to run. */
 export interface Guest {
-  readonly door: Door;
+  readonly deviceModel: DeviceModel;
   readonly qemu: string;
   readonly kernel: string;
 }
@@ -53,7 +53,7 @@ Doors, the ways from the guest's driver to a device:
   builtin    QEMU's own cryptodev-backend-builtin: no device of ours, the peer that the checks are tried on
 
 Options:
-  --door=NAME[,NAME...]  doors to go through (default: cryptodev,generic; showcase: generic)
+  --deviceModel=NAME[,NAME...]  deviceModels to go through (default: cryptodev,generic; showcase: generic)
   --kernel=VERSION       ${Object.keys(KERNEL_SUITES).join(", ")} (default: 6.1; generic, showcase: 6.12);
                          5.4 is Ubuntu's, the last here whose dm-crypt takes the device
   --qemu=VERSION         ${Object.keys(QEMU_SUITES).join(", ")} (default: 7.2; generic: 11.1 and nothing else)
@@ -79,7 +79,7 @@ missing. Exit code: 0 all passed, 1 something failed, 2 wrong command line.
 `;
 
 const STRINGS = [
-  "door",
+  "device-model",
   "kernel",
   "qemu",
   "accel",
@@ -111,13 +111,13 @@ export function readOptions(args: string[]): Options | undefined {
   if (!device.includes("{socket}")) throw new UsageError("--device must hold {socket} where the socket's path goes");
   const showcase = given["showcase"] === true;
   const guests = showcase
-    ? readGuests(text("door") ?? "generic", text("qemu"), text("kernel") ?? "6.12")
-    : readGuests(text("door") ?? "cryptodev,generic", text("qemu"), text("kernel"));
+    ? readGuests(text("device-model") ?? "generic", text("qemu"), text("kernel") ?? "6.12")
+    : readGuests(text("device-model") ?? "cryptodev,generic", text("qemu"), text("kernel"));
   if (showcase && guests.some(({ kernel }) => kernel === "6.1")) {
     throw new UsageError("--showcase asks for random numbers, at which Linux 6.1 fails in QEMU: give --kernel=6.12");
   }
-  if (showcase && guests.some(({ door }) => door === "builtin")) {
-    throw new UsageError("--showcase shows this device: give --door=cryptodev or --door=generic");
+  if (showcase && guests.some(({ deviceModel }) => deviceModel === "builtin")) {
+    throw new UsageError("--showcase shows this device: give --device-model=cryptodev or --device-model=generic");
   }
   return {
     guests,
@@ -139,16 +139,18 @@ export function readOptions(args: string[]): Options | undefined {
   };
 }
 
-function readGuests(doors: string, qemu: string | undefined, kernel: string | undefined): Guest[] {
-  return doors.split(",").map((name) => {
-    const door = oneOf("door", name, ["cryptodev", "generic", "builtin"] as const);
+function readGuests(deviceModels: string, qemu: string | undefined, kernel: string | undefined): Guest[] {
+  return deviceModels.split(",").map((name) => {
+    const deviceModel = oneOf("device-model", name, ["cryptodev", "generic", "builtin"] as const);
     const guest = {
-      door,
-      qemu: oneOf("qemu", qemu ?? (door === "generic" ? "11.1" : "7.2"), Object.keys(QEMU_SUITES)),
-      kernel: oneOf("kernel", kernel ?? (door === "generic" ? "6.12" : "6.1"), Object.keys(KERNEL_SUITES)),
+      deviceModel,
+      qemu: oneOf("qemu", qemu ?? (deviceModel === "generic" ? "11.1" : "7.2"), Object.keys(QEMU_SUITES)),
+      kernel: oneOf("kernel", kernel ?? (deviceModel === "generic" ? "6.12" : "6.1"), Object.keys(KERNEL_SUITES)),
     };
-    if (door === "generic" && guest.qemu !== "11.1") {
-      throw new UsageError(`QEMU ${guest.qemu} has no generic vhost-user device: give --door=cryptodev or --qemu=11.1`);
+    if (deviceModel === "generic" && guest.qemu !== "11.1") {
+      throw new UsageError(
+        `QEMU ${guest.qemu} has no generic vhost-user device: give --deviceModel=cryptodev or --qemu=11.1`,
+      );
     }
     return guest;
   });

@@ -1,5 +1,5 @@
 /**
- * QEMU's command line, door by door. An unpacked QEMU runs with the dynamic linker and the libraries that came with
+ * QEMU's command line, by device model. An unpacked QEMU runs with the dynamic linker and the libraries that came with
  * it, so it needs nothing of the machine.
  */
 import type { Guest, Options } from "./options.ts";
@@ -80,14 +80,14 @@ export function guestArguments(
       : ["-chardev", `socket,id=words,path=${files.results},server=on,wait=off`, "-serial", "chardev:words"],
     ["-kernel", files.vmlinux, "-initrd", files.initramfs],
     ["-append", `console=ttyS0 loglevel=5 panic=-1 mitigations=off ${options.append}`.trim()],
-    doorArguments(guest, options.properties, files.socket),
+    deviceModelArguments(guest, options.properties, files.socket),
   ].flat();
 }
 
-function doorArguments(guest: Guest, properties: string, socket: string): string[] {
+function deviceModelArguments(guest: Guest, properties: string, socket: string): string[] {
   const more = properties === "" ? "" : `,${properties}`;
   const chardev = ["-chardev", `socket,id=crypto,path=${socket}`];
-  if (guest.door === "generic") {
+  if (guest.deviceModel === "generic") {
     // One data queue and the control queue; 56 bytes of configuration space are all that the specification defines.
     const device = "vhost-user-test-device-pci,chardev=crypto,virtio-id=20,num_vqs=2,vq_size=1024,config_size=56";
     return [...chardev, "-device", device + more];
@@ -95,6 +95,6 @@ function doorArguments(guest: Guest, properties: string, socket: string): string
   // QEMU 7.2 without KVM crashes when a guest masks an MSI-X vector of a vhost-user device: interrupts by INTx there.
   const vectors = guest.qemu === "7.2" ? ",vectors=0" : "";
   const device = ["-device", `virtio-crypto-pci,cryptodev=cd${vectors}${more}`];
-  if (guest.door === "builtin") return ["-object", "cryptodev-backend-builtin,id=cd", ...device];
+  if (guest.deviceModel === "builtin") return ["-object", "cryptodev-backend-builtin,id=cd", ...device];
   return [...chardev, "-object", "cryptodev-vhost-user,id=cd,chardev=crypto", ...device];
 }

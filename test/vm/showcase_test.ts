@@ -67,11 +67,11 @@ Deno.test("showcase: a guest's verdicts, its failures and its kernel's complaint
 });
 
 Deno.test("showcase: its options, and Ubuntu's mirror", () => {
-  assertEquals(readOptions(["--showcase"])!.guests, [{ door: "generic", qemu: "11.1", kernel: "6.12" }]);
-  assertEquals(readOptions(["--showcase", "--door=cryptodev", "--kernel=5.4"])!.guests, [
-    { door: "cryptodev", qemu: "7.2", kernel: "5.4" },
+  assertEquals(readOptions(["--showcase"])!.guests, [{ deviceModel: "generic", qemu: "11.1", kernel: "6.12" }]);
+  assertEquals(readOptions(["--showcase", "--device-model=cryptodev", "--kernel=5.4"])!.guests, [
+    { deviceModel: "cryptodev", qemu: "7.2", kernel: "5.4" },
   ]);
-  assertThrows(() => readOptions(["--showcase", "--door=builtin"]), UsageError, "give --door");
+  assertThrows(() => readOptions(["--showcase", "--device-model=builtin"]), UsageError, "give --device-model");
   assertThrows(() => readOptions(["--showcase", "--kernel=6.1"]), UsageError, "random numbers");
   const sources = "http://a.example/debian bookworm\nhttp://b.example/ubuntu/ noble\n";
   assertEquals(chooseUbuntuMirror(sources), "http://b.example/ubuntu/");

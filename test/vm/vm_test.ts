@@ -141,20 +141,22 @@ Deno.test("complaints are told from what a healthy kernel says", () => {
 Deno.test("the command line is read or refused", () => {
   const options = readOptions([])!;
   assertEquals(options.guests, [
-    { door: "cryptodev", qemu: "7.2", kernel: "6.1" },
-    { door: "generic", qemu: "11.1", kernel: "6.12" },
+    { deviceModel: "cryptodev", qemu: "7.2", kernel: "6.1" },
+    { deviceModel: "generic", qemu: "11.1", kernel: "6.12" },
   ]);
-  assertEquals(readOptions(["--door=builtin", "--qemu=10.0", "--kernel=6.12"])!.guests, [
-    { door: "builtin", qemu: "10.0", kernel: "6.12" },
+  assertEquals(readOptions(["--device-model=builtin", "--qemu=10.0", "--kernel=6.12"])!.guests, [
+    { deviceModel: "builtin", qemu: "10.0", kernel: "6.12" },
   ]);
   assertEquals(readOptions(["--help"]), undefined);
-  for (const wrong of ["--nonsense", "stray", "--smp=0", "--smp=x", "--door=side", "--kernel=5.5", "--device=x"]) {
+  for (
+    const wrong of ["--nonsense", "stray", "--smp=0", "--smp=x", "--device-model=side", "--kernel=5.5", "--device=x"]
+  ) {
     assertThrows(() => readOptions([wrong]), UsageError);
   }
-  assertThrows(() => readOptions(["--door=generic", "--qemu=7.2"]), UsageError, "no generic vhost-user device");
+  assertThrows(() => readOptions(["--device-model=generic", "--qemu=7.2"]), UsageError, "no generic vhost-user device");
 });
 
-Deno.test("each door has its device", () => {
+Deno.test("each device model has its device", () => {
   const files = { vmlinux: "k", initramfs: "i", console: "c", results: "r", socket: "/s" };
   const device = (...args: string[]) => {
     const options = readOptions(args)!;
@@ -162,13 +164,16 @@ Deno.test("each door has its device", () => {
     return words.filter((_, i) => ["-device", "-chardev"].includes(words[i - 1]!)).join(" ");
   };
   assertEquals(
-    device("--door=cryptodev", "--properties=event_idx=off"),
+    device("--device-model=cryptodev", "--properties=event_idx=off"),
     "socket,id=crypto,path=/s virtio-crypto-pci,cryptodev=cd,vectors=0,event_idx=off",
   );
-  assertEquals(device("--door=cryptodev", "--qemu=10.0"), "socket,id=crypto,path=/s virtio-crypto-pci,cryptodev=cd");
   assertEquals(
-    device("--door=generic"),
+    device("--device-model=cryptodev", "--qemu=10.0"),
+    "socket,id=crypto,path=/s virtio-crypto-pci,cryptodev=cd",
+  );
+  assertEquals(
+    device("--device-model=generic"),
     "socket,id=crypto,path=/s vhost-user-test-device-pci,chardev=crypto,virtio-id=20,num_vqs=2,vq_size=1024,config_size=56",
   );
-  assertEquals(device("--door=builtin"), "virtio-crypto-pci,cryptodev=cd,vectors=0");
+  assertEquals(device("--device-model=builtin"), "virtio-crypto-pci,cryptodev=cd,vectors=0");
 });

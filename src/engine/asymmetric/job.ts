@@ -8,8 +8,8 @@ import { STATUS_OK } from "../../wire/virtio_crypto.ts";
 import type { Parameters } from "../operation.ts";
 
 /** Which service the numbers of a job belong to: the ratified AKCIPHER, or that of the asymmetric RFC. */
-export const DIALECT_AKCIPHER = 0;
-export const DIALECT_RFC3 = 1;
+export const FORM_AKCIPHER = 0;
+export const FORM_RFC3 = 1;
 
 /** What an AKCIPHER key is made of. */
 export class AkcipherKeySpec {
@@ -46,7 +46,7 @@ export interface PreparedKey {
 /** One operation: filled by the device, executed by `runJob`. */
 export class AsymmetricJob {
   /** DIALECT_*. */
-  dialect = DIALECT_AKCIPHER;
+  negotiated = FORM_AKCIPHER;
   /** The opcode of the request's header. */
   opcode = 0;
   /** RFC: the algorithm of the request's header. */

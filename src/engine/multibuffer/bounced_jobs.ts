@@ -10,7 +10,7 @@ import { cleanseBytes } from "../../memory/native.ts";
 import { SegmentTable, type Span } from "../../memory/segments.ts";
 import type { Mapping } from "../../os/memory_map.ts";
 import { BURST_JOBS_MAX } from "./manager.ts";
-import { AEAD, type BurstSession, CHAIN, DIGEST } from "./session.ts";
+import { AEAD, CHAIN, DIGEST, type MultiBufferSession } from "./session.ts";
 import { FAILED, Operation } from "../operation.ts";
 
 const { memcpy } = libc;
@@ -50,7 +50,7 @@ class StandIn {
 }
 
 /** The stand-ins of a burst, and the private memory that they share. */
-export class BurstBounce {
+export class MultiBufferBounce {
   readonly #address: number;
   readonly #u64: bigint;
   readonly #sizeBytes: number;
@@ -75,7 +75,7 @@ export class BurstBounce {
    * The stand-in for `operation`, number `index` of the batch; null if there is no room for it. Its source is not there,
    * and it is not in the burst, before {@linkcode fetch}.
    */
-  offer(index: number, operation: Operation, session: BurstSession): Operation | null {
+  offer(index: number, operation: Operation, session: MultiBufferSession): Operation | null {
     const { form, strays } = session;
     const { segments, src, dst, aad, result, ivSpan } = operation;
     // Spans that a form does not have are left from other requests.

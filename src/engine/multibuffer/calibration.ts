@@ -10,7 +10,7 @@ import * as wire from "../../wire/virtio_crypto.ts";
 import { type Catalogue, loadCatalogue } from "../algorithms.ts";
 import { BURST_AEADS, BURST_CIPHERS, BURST_HASHES, BURST_MACS } from "./kinds.ts";
 import { BOUNCED, setBurstPolicy } from "./policy.ts";
-import type { BurstTable, BurstThreshold } from "./thresholds.ts";
+import type { MultiBufferTable, MultiBufferThreshold } from "./thresholds.ts";
 import { AEAD, DIGEST, kindName } from "./session.ts";
 import { Engine, type Prepared } from "../engine.ts";
 import {
@@ -203,7 +203,7 @@ function countMinOf(bench: Bench, rounds: number, sizeBytes: number, pieces: num
   return found;
 }
 
-function thresholdOf(bench: Bench, rounds: number, pieces: number): BurstThreshold | undefined {
+function thresholdOf(bench: Bench, rounds: number, pieces: number): MultiBufferThreshold | undefined {
   const large = LARGE.map((sizeBytes) => countMinOf(bench, rounds, sizeBytes, pieces) ?? Infinity);
   const lanesMin = Math.max(...large);
   if (!Number.isFinite(lanesMin)) return undefined;
@@ -213,15 +213,15 @@ function thresholdOf(bench: Bench, rounds: number, pieces: number): BurstThresho
 }
 
 /** Hears of what has been measured; undefined: bursts of this kind are never faster. */
-type Tell = (name: string, threshold: BurstThreshold | undefined) => void;
+type Tell = (name: string, threshold: MultiBufferThreshold | undefined) => void;
 
 /**
  * Measures all kinds, which takes some seconds, and returns what makes a burst of each worth it, by the instruction set that was used; kinds that are never worth it are missing. Undefined if there are no bursts on this
  * host. `tell` is given every name.
  */
-export function calibrateBursts(
+export function calibrateMultiBuffers(
   tell: Tell,
-): Readonly<Record<string, BurstTable>> | undefined {
+): Readonly<Record<string, MultiBufferTable>> | undefined {
   setBurstPolicy(() => [1, 1]);
   const engine = new Engine();
   setBurstPolicy();
@@ -231,12 +231,12 @@ export function calibrateBursts(
   return { [engine.bursts.variant]: measureAll(engine, ROUNDS, tell) };
 }
 
-function measureAll(engine: Engine, rounds: number, tell: Tell): BurstTable {
+function measureAll(engine: Engine, rounds: number, tell: Tell): MultiBufferTable {
   const keys = mapAnonymous(4096);
   new Uint8Array(keys.buffer).forEach((_, i, bytes) => bytes[i] = i * 7 % 251);
   const segments = new SegmentTable(2 * (PIECES + 1) * COUNT_MAX);
   const operations = createOperations(segments, COUNT_MAX);
-  const table: Record<string, BurstThreshold> = {};
+  const table: Record<string, MultiBufferThreshold> = {};
   const met = new Set<string>();
   for (const given of kindsOf(loadCatalogue())) {
     const parameters = Object.assign(new Parameters(), given);

@@ -4,14 +4,14 @@
  *
  * @module
  */
-import { type BurstKeyMaker, type Bursts, openBurstManager } from "../../../ffi/ipsec_mb_bursts.ts";
+import { type Bursts, type MultiBufferKeyMaker, openMultiBufferManager } from "../../../ffi/ipsec_mb_bursts.ts";
 import { cleanseBytes, copyBytes } from "../../memory/native.ts";
 import { mapSecret, viewOf } from "../../os/memory_map.ts";
 
-let library: BurstKeyMaker | undefined;
+let library: MultiBufferKeyMaker | undefined;
 
-function keyMaker(): BurstKeyMaker {
-  return library ??= openBurstManager();
+function keyMaker(): MultiBufferKeyMaker {
+  return library ??= openMultiBufferManager();
 }
 
 /** Room for the largest keys, those of GCM, and for all others, which take a piece for cipher and digest each. */
@@ -101,9 +101,9 @@ export interface HmacHash {
   /** Bytes of a block. */
   readonly blockBytes: number;
   /** The library's function: the state after one block. */
-  readonly oneBlock: (maker: BurstKeyMaker) => BurstKeyMaker["sha1_one_block_sse"];
+  readonly oneBlock: (maker: MultiBufferKeyMaker) => MultiBufferKeyMaker["sha1_one_block_sse"];
   /** The digest of a whole message; the library has none for MD5. */
-  readonly digest?: (maker: BurstKeyMaker) => BurstKeyMaker["sha1_sse"];
+  readonly digest?: (maker: MultiBufferKeyMaker) => MultiBufferKeyMaker["sha1_sse"];
 }
 
 const INNER_PAD = 0x36;

@@ -24,7 +24,7 @@ import {
   SUBKEY_1,
   SUBKEY_2,
 } from "./key_schedules.ts";
-import { type BurstManager, JOB_DEC_KEYS, JOB_ENC_KEYS, JOB_EXTRA, type JobTemplate } from "./manager.ts";
+import { JOB_DEC_KEYS, JOB_ENC_KEYS, JOB_EXTRA, type JobTemplate, type MultiBufferManager } from "./manager.ts";
 
 /** Bytes of a job, at most: where jobs wait for each other, the library counts in 16 bits. A multiple of any block. */
 const MESSAGE_BYTES_MAX = 65520;
@@ -32,7 +32,7 @@ const MESSAGE_BYTES_MAX = 65520;
 const ZUC_BYTES_MAX = 8188;
 
 /** What all algorithms have in common. */
-interface BurstAlgorithm {
+interface MultiBufferAlgorithm {
   /**
    * Instruction sets, by the beginnings of their names, in which version 1.3 reads bytes behind the end of a buffer.
    * That may be the end of the guest's memory, so such messages go through private memory.
@@ -41,7 +41,7 @@ interface BurstAlgorithm {
 }
 
 /** A cipher in bursts. */
-export interface BurstCipher extends BurstAlgorithm {
+export interface MultiBufferCipher extends MultiBufferAlgorithm {
   /** Its name in tables of thresholds, before the direction. */
   name(keyLen: number): string;
   /** The library's number of it. */
@@ -63,7 +63,7 @@ export interface BurstCipher extends BurstAlgorithm {
 }
 
 /** A hash or MAC in bursts. */
-export interface BurstDigest extends BurstAlgorithm {
+export interface MultiBufferDigest extends MultiBufferAlgorithm {
   /** Its name in tables of thresholds. */
   name(keyLen: number): string;
   /** The library's number of it, for keys of `keyLen` bytes. */
@@ -81,7 +81,7 @@ export interface BurstDigest extends BurstAlgorithm {
 }
 
 /** An AEAD in bursts. */
-export interface BurstAead extends BurstAlgorithm {
+export interface MultiBufferAead extends MultiBufferAlgorithm {
   /** Its name in tables of thresholds, before the direction. */
   name(keyLen: number): string;
   /** The library's numbers of its two halves. */
@@ -98,7 +98,7 @@ export interface BurstAead extends BurstAlgorithm {
   readonly bytesMax: number;
   readonly aadBytesMax: number;
   /** Makes the keys at `to` and tells `template`; false if it does not do keys of this length. */
-  setKey(template: JobTemplate, to: number, key: number, keyLen: number, manager: BurstManager): boolean;
+  setKey(template: JobTemplate, to: number, key: number, keyLen: number, manager: MultiBufferManager): boolean;
 }
 
 function setBoth(template: JobTemplate, encKeys: number, decKeys: number): true {
@@ -117,7 +117,7 @@ function setCopy(template: JobTemplate, to: number, key: number, keyLen: number)
   return setBoth(template, to, to);
 }
 
-function aes(mode: number, suffix: string, ivLen: number, blockBytes: number): BurstCipher {
+function aes(mode: number, suffix: string, ivLen: number, blockBytes: number): MultiBufferCipher {
   return {
     name: (keyLen) => `AES-${8 * keyLen}-${suffix}`,
     mode,
@@ -132,7 +132,7 @@ function aes(mode: number, suffix: string, ivLen: number, blockBytes: number): B
 }
 
 /** The ciphers, by number. */
-export const BURST_CIPHERS: ReadonlyMap<number, BurstCipher> = new Map<number, BurstCipher>([
+export const BURST_CIPHERS: ReadonlyMap<number, MultiBufferCipher> = new Map<number, MultiBufferCipher>([
   [wire.CIPHER_AES_CBC, aes(1, "CBC", 16, 16)],
   [wire.CIPHER_AES_CTR, aes(2, "CTR", 16, 1)],
   [wire.CIPHER_AES_ECB, aes(12, "ECB", 0, 16)],
@@ -192,7 +192,7 @@ export const BURST_CIPHERS: ReadonlyMap<number, BurstCipher> = new Map<number, B
   }],
 ]);
 
-function plain(number: number, name: string, digestBytes: number): BurstDigest {
+function plain(number: number, name: string, digestBytes: number): MultiBufferDigest {
   return {
     name: () => name,
     hash: () => number,
@@ -204,7 +204,7 @@ function plain(number: number, name: string, digestBytes: number): BurstDigest {
   };
 }
 
-function hmac(number: number, name: string, digestBytes: number, hash: HmacHash): BurstDigest {
+function hmac(number: number, name: string, digestBytes: number, hash: HmacHash): MultiBufferDigest {
   return {
     ...plain(number, `HMAC-${name}`, digestBytes),
     setKey: (template, to, key, keyLen) => {
@@ -216,7 +216,7 @@ function hmac(number: number, name: string, digestBytes: number, hash: HmacHash)
 }
 
 /** The hashes, by number. */
-export const BURST_HASHES: ReadonlyMap<number, BurstDigest> = new Map<number, BurstDigest>([
+export const BURST_HASHES: ReadonlyMap<number, MultiBufferDigest> = new Map<number, MultiBufferDigest>([
   [wire.HASH_SHA1, plain(13, "SHA-1", 20)],
   [wire.HASH_SHA_224, plain(14, "SHA-224", 28)],
   [wire.HASH_SHA_256, plain(15, "SHA-256", 32)],
@@ -225,12 +225,17 @@ export const BURST_HASHES: ReadonlyMap<number, BurstDigest> = new Map<number, Bu
 ]);
 
 /** A MAC of 3GPP: its IV of 16 bytes leads the message. */
-function wireless(number: number, name: string, bytesMax: number, setKey: BurstDigest["setKey"]): BurstDigest {
+function wireless(
+  number: number,
+  name: string,
+  bytesMax: number,
+  setKey: MultiBufferDigest["setKey"],
+): MultiBufferDigest {
   return { ...plain(number, name, 4), headBytes: 16, bytesMax, inBits: true, setKey };
 }
 
 /** The MACs, by number. */
-export const BURST_MACS: ReadonlyMap<number, BurstDigest> = new Map<number, BurstDigest>([
+export const BURST_MACS: ReadonlyMap<number, MultiBufferDigest> = new Map<number, MultiBufferDigest>([
   [wire.MAC_HMAC_MD5, hmac(7, "MD5", 16, { blockBytes: 64, oneBlock: (maker) => maker.md5_one_block_sse })],
   [
     wire.MAC_HMAC_SHA1,
@@ -317,7 +322,7 @@ function setThree(template: JobTemplate, to: number): true {
 }
 
 /** The AEADs, by number. */
-export const BURST_AEADS: ReadonlyMap<number, BurstAead> = new Map<number, BurstAead>([
+export const BURST_AEADS: ReadonlyMap<number, MultiBufferAead> = new Map<number, MultiBufferAead>([
   [wire.AEAD_GCM, {
     name: (keyLen) => `AES-${8 * keyLen}-GCM`,
     mode: 5,

@@ -10,9 +10,9 @@
 import {
   BURST_VARIANTS,
   type Bursts,
-  type BurstVariant,
-  openBurstManager,
-  openBursts,
+  type MultiBufferVariant,
+  openMultiBufferManager,
+  openMultiBuffers,
   submitBurstAddress,
 } from "../../../ffi/ipsec_mb_bursts.ts";
 import { NativeArgs } from "../../memory/native.ts";
@@ -83,8 +83,8 @@ export class JobTemplate {
 }
 
 /** A manager and its jobs. */
-export class BurstManager {
-  readonly variant: BurstVariant;
+export class MultiBufferManager {
+  readonly variant: MultiBufferVariant;
   /** The functions in the manager's instruction set. */
   readonly functions: Bursts;
   readonly #jobs: Uint32Array;
@@ -96,9 +96,9 @@ export class BurstManager {
   readonly #list: number;
 
   /** A manager at the start of `memory`, which has been initialised. */
-  constructor(variant: BurstVariant, memory: Mapping) {
+  constructor(variant: MultiBufferVariant, memory: Mapping) {
     this.variant = variant;
-    this.functions = openBursts(variant);
+    this.functions = openMultiBuffers(variant);
     this.#jobs = new Uint32Array(memory.buffer, MANAGER_JOBS, JOB_WORDS * BURST_JOBS_MAX);
     this.#queue = new Int32Array(memory.buffer, MANAGER_QUEUE, 2);
     // The library tests itself when it is initialised, and leaves its queue empty but somewhere in its middle.
@@ -169,9 +169,9 @@ export class BurstManager {
 }
 
 /** Makes a manager, all of it in memory for keys; undefined if the library does not do bursts on this host. */
-function createManager(wanted?: BurstVariant): BurstManager | undefined {
+function createManager(wanted?: MultiBufferVariant): MultiBufferManager | undefined {
   if (ipsecMbProblem() !== undefined) return undefined;
-  const library = openBurstManager();
+  const library = openMultiBufferManager();
   const sizeBytes = Number(library.imb_get_mb_mgr_size());
   const memory = mapSecret(sizeBytes + 64);
   const address = BigInt(memory.address);
@@ -181,13 +181,13 @@ function createManager(wanted?: BurstVariant): BurstManager | undefined {
   if ((new BigUint64Array(memory.buffer, MANAGER_FEATURES, 1)[0]! & FEATURE_SAFE_DATA) === 0n) return undefined;
   const chosen = new BigUint64Array(memory.buffer, MANAGER_SUBMIT_BURST, 1)[0]!;
   const variant = BURST_VARIANTS.find((candidate) => submitBurstAddress(candidate) === chosen);
-  return variant === undefined ? undefined : new BurstManager(variant, memory);
+  return variant === undefined ? undefined : new MultiBufferManager(variant, memory);
 }
 
-let manager: BurstManager | null | undefined;
+let manager: MultiBufferManager | null | undefined;
 
 /** The manager of this isolate; null if there is none to be had. */
-export function loadBurstManager(): BurstManager | null {
+export function loadMultiBufferManager(): MultiBufferManager | null {
   if (manager === undefined) manager = createManager() ?? null;
   return manager;
 }
@@ -196,7 +196,7 @@ export function loadBurstManager(): BurstManager | null {
  * Has engines made from now on use `variant`, which is not the best one for this processor; none: the best one. False
  * if the processor has not got it.
  */
-export function forceBurstVariant(variant?: BurstVariant): boolean {
+export function forceMultiBufferVariant(variant?: MultiBufferVariant): boolean {
   const made = createManager(variant);
   manager = made ?? null;
   return made !== undefined && (variant === undefined || made.variant === variant);

@@ -4,10 +4,10 @@
  *
  * @module
  */
-import { BURST_TABLES, type BurstTable, type BurstThreshold } from "./thresholds.ts";
+import { BURST_TABLES, type MultiBufferTable, type MultiBufferThreshold } from "./thresholds.ts";
 
 /** What makes a burst worth it, for a kind of operation and the parts that it consists of; null: nothing does. */
-export type BurstPolicy = (name: string, parts: readonly string[]) => BurstThreshold | null;
+export type MultiBufferPolicy = (name: string, parts: readonly string[]) => MultiBufferThreshold | null;
 
 /**
  * What follows a name where data is not contiguous, and in private memory while it is worked on: with two more copies,
@@ -15,10 +15,10 @@ export type BurstPolicy = (name: string, parts: readonly string[]) => BurstThres
  */
 export const BOUNCED = ", bounced";
 
-const NEVER: BurstThreshold = [Infinity, Infinity];
+const NEVER: MultiBufferThreshold = [Infinity, Infinity];
 
 /** A policy of `table`: a chain that it does not have needs as many as those of its parts that need most. */
-function policyOf(table: BurstTable): BurstPolicy {
+function policyOf(table: MultiBufferTable): MultiBufferPolicy {
   return (name, parts) => {
     const ofParts = parts.map((part) => table[part] ?? NEVER);
     const [lanesMin, bytesMin] = table[name] ?? [0, 1].map((i) => Math.max(...ofParts.map((part) => part[i]!)));
@@ -30,24 +30,24 @@ function policyOf(table: BurstTable): BurstPolicy {
  * Where thresholds come from: the built-in tables, or others that go before them, by instruction set of libIPSec_MB;
  * "off" is no bursts at all.
  */
-export type BurstChoice = "auto" | "off" | Readonly<Record<string, BurstTable>>;
+export type MultiBufferChoice = "auto" | "off" | Readonly<Record<string, MultiBufferTable>>;
 
-let choice: BurstChoice = "auto";
-let policy: BurstPolicy | undefined;
+let choice: MultiBufferChoice = "auto";
+let policy: MultiBufferPolicy | undefined;
 
 /** Says where engines made from now on, in this isolate, have their thresholds from. */
-export function chooseBursts(chosen: BurstChoice): void {
+export function chooseBursts(chosen: MultiBufferChoice): void {
   choice = chosen;
 }
 
 /** The policy of engines made from now on, whose bursts are of the instruction set `variant`. */
-export function burstPolicy(variant: string): BurstPolicy {
+export function burstPolicy(variant: string): MultiBufferPolicy {
   if (policy !== undefined) return policy;
   if (choice === "off") return () => null;
   return policyOf((choice === "auto" ? undefined : choice[variant]) ?? BURST_TABLES[variant] ?? {});
 }
 
 /** Sets a policy that goes before any choice; none: the choice counts again. */
-export function setBurstPolicy(other?: BurstPolicy): void {
+export function setBurstPolicy(other?: MultiBufferPolicy): void {
   policy = other;
 }

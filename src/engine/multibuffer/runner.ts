@@ -8,10 +8,9 @@
 import { copyBytes, fillBytes } from "../../memory/native.ts";
 import { scatterFrom } from "../../memory/segments.ts";
 import { mapSecret } from "../../os/memory_map.ts";
-import { BOUNCE_BYTES, BurstBounce } from "./bounced_jobs.ts";
+import { BOUNCE_BYTES, MultiBufferBounce } from "./bounced_jobs.ts";
 import {
   BURST_JOBS_MAX,
-  type BurstManager,
   JOB_CIPHER_LENGTH,
   JOB_CIPHER_OFFSET,
   JOB_DST,
@@ -22,9 +21,10 @@ import {
   JOB_SRC,
   JOB_TAG,
   JOB_TAG_BYTES,
+  type MultiBufferManager,
 } from "./manager.ts";
-import { BOUNCED, type BurstPolicy } from "./policy.ts";
-import { AEAD, BurstKind, type BurstSession, CHAIN, CIPHER, makeBurstSession } from "./session.ts";
+import { BOUNCED, type MultiBufferPolicy } from "./policy.ts";
+import { AEAD, CHAIN, CIPHER, makeMultiBufferSession, MultiBufferKind, type MultiBufferSession } from "./session.ts";
 import { copyAround } from "../chained.ts";
 import { equalSecrets } from "../openssl.ts";
 import { DONE, FAILED, type Operation, type Parameters, TAG_MISMATCH } from "../operation.ts";
@@ -35,13 +35,13 @@ const COUNTER_BYTES = 16;
 const OVERHEAD_BYTES = 73;
 
 /** Takes the operations of a batch, then executes those that there are enough of. */
-export class BurstRunner {
-  readonly #manager: BurstManager;
-  readonly #policy: BurstPolicy;
-  readonly #kinds = new Map<string, BurstKind>();
+export class MultiBufferRunner {
+  readonly #manager: MultiBufferManager;
+  readonly #policy: MultiBufferPolicy;
+  readonly #kinds = new Map<string, MultiBufferKind>();
   /** What has been added. */
   readonly #operations: Operation[] = [];
-  readonly #sessions: BurstSession[] = [];
+  readonly #sessions: MultiBufferSession[] = [];
   #count = 0;
   /** Jobs of the burst: which of those they are for. */
   readonly #jobs = new Uint8Array(BURST_JOBS_MAX);
@@ -50,7 +50,7 @@ export class BurstRunner {
   readonly #likenesses = new Int32Array(BURST_JOBS_MAX);
   #likenessLast = 0;
   /** Kinds that the batch has operations of. */
-  readonly #met: BurstKind[] = [];
+  readonly #met: MultiBufferKind[] = [];
   #metCount = 0;
   /** Digests that cannot go straight to the guest, and tags to compare. */
   readonly #tags: number = mapSecret(TAG_BYTES_MAX * BURST_JOBS_MAX).address;
@@ -67,7 +67,7 @@ export class BurstRunner {
   readonly #long = new Uint8Array(BURST_JOBS_MAX);
   #longCount = 0;
   /** What stands in for operations whose data is not contiguous. */
-  readonly #bounce = new BurstBounce(mapSecret(BOUNCE_BYTES));
+  readonly #bounce = new MultiBufferBounce(mapSecret(BOUNCE_BYTES));
   readonly #counters: number;
   readonly #counterBytes: DataView;
   /** The lowest thresholds of all sessions so far: a smaller batch has nothing for bursts. */
@@ -75,7 +75,7 @@ export class BurstRunner {
   #bytesMin = Infinity;
 
   /** Executes with `manager` what `policy` finds worth it. */
-  constructor(manager: BurstManager, policy: BurstPolicy) {
+  constructor(manager: MultiBufferManager, policy: MultiBufferPolicy) {
     this.#manager = manager;
     this.#policy = policy;
     const { address, buffer } = mapSecret(COUNTER_BYTES * BURST_JOBS_MAX);
@@ -89,15 +89,15 @@ export class BurstRunner {
   }
 
   /** Prepares for a session; null if its algorithms are none of those done in bursts. */
-  prepare(parameters: Parameters): BurstSession | null {
-    return makeBurstSession(
+  prepare(parameters: Parameters): MultiBufferSession | null {
+    return makeMultiBufferSession(
       parameters,
       this.#manager,
       (name, parts, returnsData, strays) => this.#kindOf(name, parts, returnsData, strays),
     );
   }
 
-  #kindOf(name: string, parts: readonly string[], returnsData: boolean, strays: boolean): BurstKind | null {
+  #kindOf(name: string, parts: readonly string[], returnsData: boolean, strays: boolean): MultiBufferKind | null {
     let kind = this.#kinds.get(name);
     if (kind === undefined) {
       // The library cannot be given any message of a kind that strays where the guest has it.
@@ -107,7 +107,7 @@ export class BurstRunner {
       this.#countMin = Math.min(this.#countMin, threshold[0]);
       // A batch counts what is written, too.
       this.#bytesMin = Math.min(this.#bytesMin, returnsData ? 2 * threshold[1] : threshold[1]);
-      this.#kinds.set(name, kind = new BurstKind(threshold, bounced));
+      this.#kinds.set(name, kind = new MultiBufferKind(threshold, bounced));
     }
     return kind;
   }
@@ -121,7 +121,7 @@ export class BurstRunner {
    * Considers `operation` for a burst. A batch has at most BURST_JOBS_MAX. What was worth it in the batch before mostly
    * is again, and to make its job right away, while the operation is at hand, is cheaper.
    */
-  add(operation: Operation, session: BurstSession): void {
+  add(operation: Operation, session: MultiBufferSession): void {
     const i = this.#count++;
     // They are mostly the same as last time, and to compare is cheaper than to store a reference.
     if (this.#operations[i] !== operation) this.#operations[i] = operation;
@@ -170,7 +170,7 @@ export class BurstRunner {
    * Makes job `i` of `operation` if it is one for bursts, and says of it what will be true when the job is done; false
    * if it is none. If it `isKnown`, the job was made for a like operation before, and lacks addresses alone.
    */
-  #take(i: number, operation: Operation, session: BurstSession, isKnown: boolean): boolean {
+  #take(i: number, operation: Operation, session: MultiBufferSession, isKnown: boolean): boolean {
     const { form } = session;
     let taken: boolean;
     let written = operation.dst.length;
@@ -191,7 +191,7 @@ export class BurstRunner {
   }
 
   /** Fills job `i`; false if the operation is none for bursts. */
-  #fillCipher(i: number, operation: Operation, session: BurstSession, isKnown: boolean): boolean {
+  #fillCipher(i: number, operation: Operation, session: MultiBufferSession, isKnown: boolean): boolean {
     const { segments, src, dst, ivSpan } = operation;
     const { length } = src;
     const { bytesMax } = session;
@@ -214,7 +214,7 @@ export class BurstRunner {
     return true;
   }
 
-  #fillDigest(i: number, operation: Operation, session: BurstSession, isKnown: boolean): boolean {
+  #fillDigest(i: number, operation: Operation, session: MultiBufferSession, isKnown: boolean): boolean {
     const { segments, src, result } = operation;
     const { digestBytes, headBytes } = session;
     const length = src.length - headBytes;
@@ -231,7 +231,7 @@ export class BurstRunner {
     return true;
   }
 
-  #fillChain(i: number, operation: Operation, session: BurstSession, isKnown: boolean): boolean {
+  #fillChain(i: number, operation: Operation, session: MultiBufferSession, isKnown: boolean): boolean {
     const { segments, src, dst, cipherStart, cipherLen, hashStart, hashLen } = operation;
     if (!isKnown && !fitsChain(operation, session)) return false;
     if (segments.overlap(src, dst)) return false;
@@ -254,7 +254,7 @@ export class BurstRunner {
     return true;
   }
 
-  #fillAead(i: number, operation: Operation, session: BurstSession, isKnown: boolean): boolean {
+  #fillAead(i: number, operation: Operation, session: MultiBufferSession, isKnown: boolean): boolean {
     const { segments, src, dst, ivSpan, aad } = operation;
     const { encrypt } = session;
     const length = encrypt ? src.length : dst.length;
@@ -287,7 +287,7 @@ export class BurstRunner {
   }
 
   /** Where job `i` finds its IV: with the guest, unless it is a counter that has been looked at. */
-  #setIv(i: number, job: number, { segments, ivSpan }: Operation, session: BurstSession): void {
+  #setIv(i: number, job: number, { segments, ivSpan }: Operation, session: MultiBufferSession): void {
     if (session.counts) this.#manager.set(job + JOB_IV, this.#counters + COUNTER_BYTES * i);
     else if (session.ivLenMin > 0) this.#manager.setPlace(job + JOB_IV, segments, ivSpan, 0);
   }
@@ -309,18 +309,18 @@ export class BurstRunner {
     for (let k = 0; k < metCount; k++) if (!this.#met[k]!.decide()) isAsBefore = false;
     if (!isAsBefore) this.#makeJobsAgain();
     if (this.#jobCount > 0) this.#runJobs();
-    this.forget();
+    this.clear();
   }
 
   /** Forgets what has been added. */
-  forget(): void {
-    this.#forgetJobs();
+  clear(): void {
+    this.#clearJobs();
     for (let k = 0; k < this.#metCount; k++) this.#met[k]!.clear();
     this.#metCount = 0;
     this.#count = 0;
   }
 
-  #forgetJobs(): void {
+  #clearJobs(): void {
     this.#bounce.drop(this.#operations);
     this.#jobCount = 0;
     this.#uncoveredCount = 0;
@@ -330,7 +330,7 @@ export class BurstRunner {
 
   /** Some kind has become worth it, or is not any more. */
   #makeJobsAgain(): void {
-    this.#forgetJobs();
+    this.#clearJobs();
     for (let i = 0; i < this.#count; i++) {
       this.#operations[i]!.isExecuted = false;
       if (this.#sessions[i]!.kind.isWorthIt) this.#makeJob(i);
@@ -406,7 +406,7 @@ export class BurstRunner {
 }
 
 /** True if a chain's lengths are those of a job. */
-function fitsChain(operation: Operation, session: BurstSession): boolean {
+function fitsChain(operation: Operation, session: MultiBufferSession): boolean {
   const { src, dst, ivSpan, ivLen, aad, result, cipherLen, hashLen } = operation;
   if (!src.isContiguous || !dst.isContiguous || src.length > session.bytesMax || aad.length > 0) return false;
   if (ivLen !== session.ivLenMin || !ivSpan.isContiguous) return false;
@@ -415,7 +415,7 @@ function fitsChain(operation: Operation, session: BurstSession): boolean {
 }
 
 /** True if an AEAD operation's lengths, `length` of the message among them, are those of a job. */
-function fitsAead(operation: Operation, session: BurstSession, length: number): boolean {
+function fitsAead(operation: Operation, session: MultiBufferSession, length: number): boolean {
   const { src, dst, ivSpan, ivLen, aad, tagLen } = operation;
   if (!src.isContiguous || !dst.isContiguous || !ivSpan.isContiguous) return false;
   if (ivLen < session.ivLenMin || ivLen > session.ivLenMax) return false;

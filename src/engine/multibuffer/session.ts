@@ -8,21 +8,21 @@ import {
   BURST_CIPHERS,
   BURST_HASHES,
   BURST_MACS,
-  type BurstAead,
-  type BurstCipher,
-  type BurstDigest,
+  type MultiBufferAead,
+  type MultiBufferCipher,
+  type MultiBufferDigest,
 } from "./kinds.ts";
 import { giveKeyMemory, takeKeyMemory } from "./key_schedules.ts";
 import {
-  type BurstManager,
   CIPHER_NULL,
   HASH_NULL,
   JOB_IV_BYTES,
   JOB_KEY_BYTES,
   JOB_TAG_BYTES,
   JobTemplate,
+  type MultiBufferManager,
 } from "./manager.ts";
-import type { BurstThreshold } from "./thresholds.ts";
+import type { MultiBufferThreshold } from "./thresholds.ts";
 import { isKeyed, KIND_AEAD, KIND_CHAIN, KIND_CIPHER, KIND_HASH, KIND_MAC, type Parameters } from "../operation.ts";
 
 /** Forms of a job. */
@@ -32,7 +32,7 @@ export const AEAD = 3;
 export const CHAIN = 4;
 
 /** Operations that share lanes, or cost the same: the same algorithms, key length and direction. */
-export class BurstKind {
+export class MultiBufferKind {
   readonly #lanesMin: number;
   readonly #bytesMin: number;
   readonly #bouncedLanesMin: number;
@@ -48,7 +48,7 @@ export class BurstKind {
   bounces = false;
 
   /** Worth it where there is work for so many lanes to the end, and so many bytes together; null: never. */
-  constructor([lanesMin, bytesMin]: BurstThreshold, bounced: BurstThreshold | null) {
+  constructor([lanesMin, bytesMin]: MultiBufferThreshold, bounced: MultiBufferThreshold | null) {
     this.#lanesMin = lanesMin;
     this.#bytesMin = bytesMin;
     this.#bouncedLanesMin = bounced?.[0] ?? Infinity;
@@ -89,18 +89,18 @@ export type KindFinder = (
   parts: readonly string[],
   returnsData: boolean,
   strays: boolean,
-) => BurstKind | null;
+) => MultiBufferKind | null;
 
 /** What a session needs to be served in bursts. */
-export class BurstSession {
+export class MultiBufferSession {
   readonly template: JobTemplate;
   readonly form: number;
-  readonly kind: BurstKind;
+  readonly kind: MultiBufferKind;
   readonly encrypt: boolean;
   readonly hashFirst: boolean;
   /** The library may touch what is behind the end of its data, which then has to be in private memory. */
   readonly strays: boolean;
-  /** What {@linkcode BurstCipher}, {@linkcode BurstDigest} and {@linkcode BurstAead} say: those differ in their shape. */
+  /** What {@linkcode MultiBufferCipher}, {@linkcode MultiBufferDigest} and {@linkcode MultiBufferAead} say: those differ in their shape. */
   readonly ivLenMin: number;
   readonly ivLenMax: number;
   readonly blockBytes: number;
@@ -115,11 +115,11 @@ export class BurstSession {
   /** What a byte counts in the lengths of cipher and hash: 8 if they are told in bits. */
   readonly cipherUnit: number;
   readonly hashUnit: number;
-  readonly #parts: BurstParts;
+  readonly #parts: MultiBufferParts;
   readonly #keys: number[] = [];
 
-  /** For `parts` of a session with `parameters`; {@linkcode makeBurstSession} gives it its keys. */
-  constructor(parameters: Parameters, parts: BurstParts, kind: BurstKind, strays: boolean) {
+  /** For `parts` of a session with `parameters`; {@linkcode makeMultiBufferSession} gives it its keys. */
+  constructor(parameters: Parameters, parts: MultiBufferParts, kind: MultiBufferKind, strays: boolean) {
     const { cipher, digest, aead } = parts;
     const { encrypt, authKeyLen } = parameters;
     this.#parts = parts;
@@ -150,7 +150,7 @@ export class BurstSession {
   }
 
   /** Makes the keys; false if the library does not do keys of such a length. */
-  setKeys({ cipherKey, keyLen, authKey, authKeyLen }: Parameters, manager: BurstManager): boolean {
+  setKeys({ cipherKey, keyLen, authKey, authKeyLen }: Parameters, manager: MultiBufferManager): boolean {
     const { template } = this;
     const { cipher, digest, aead } = this.#parts;
     const place = () => this.#keys[this.#keys.push(takeKeyMemory()) - 1]!;
@@ -169,14 +169,14 @@ export class BurstSession {
 }
 
 /** The algorithms of a session, as bursts know them. */
-interface BurstParts {
-  readonly cipher?: BurstCipher;
-  readonly digest?: BurstDigest;
-  readonly aead?: BurstAead;
+interface MultiBufferParts {
+  readonly cipher?: MultiBufferCipher;
+  readonly digest?: MultiBufferDigest;
+  readonly aead?: MultiBufferAead;
 }
 
 /** The algorithms of a session with `parameters`; null if one of them is not known to bursts. */
-function partsOf(parameters: Parameters): BurstParts | null {
+function partsOf(parameters: Parameters): MultiBufferParts | null {
   const { kind, algo, hashAlgo } = parameters;
   if (kind === KIND_AEAD) {
     const aead = BURST_AEADS.get(algo);
@@ -192,7 +192,7 @@ function partsOf(parameters: Parameters): BurstParts | null {
 }
 
 /** The names of the algorithms of `parts`, with direction where it matters. */
-function namesOf({ cipher, digest, aead }: BurstParts, { keyLen, authKeyLen, encrypt }: Parameters): string[] {
+function namesOf({ cipher, digest, aead }: MultiBufferParts, { keyLen, authKeyLen, encrypt }: Parameters): string[] {
   const names: string[] = [];
   const first = cipher ?? aead;
   if (first) names.push(`${first.name(keyLen)}-${encrypt ? "encrypt" : "decrypt"}`);
@@ -205,23 +205,23 @@ export function kindName(parameters: Parameters): string {
   return namesOf(partsOf(parameters)!, parameters).join("+");
 }
 
-function strays({ cipher, digest, aead }: BurstParts, variant: string): boolean {
+function strays({ cipher, digest, aead }: MultiBufferParts, variant: string): boolean {
   return [cipher, digest, aead].some((part) => part?.straysIn?.some((start) => variant.startsWith(start)));
 }
 
 /** Prepares a session with `parameters` for bursts of `manager`; null if it is none for bursts. */
-export function makeBurstSession(
+export function makeMultiBufferSession(
   parameters: Parameters,
-  manager: BurstManager,
+  manager: MultiBufferManager,
   find: KindFinder,
-): BurstSession | null {
+): MultiBufferSession | null {
   const parts = partsOf(parameters);
   if (parts === null) return null;
   const names = namesOf(parts, parameters);
   const mayStray = strays(parts, manager.variant.name);
   const kind = find(names.join("+"), names, parts.cipher !== undefined || parts.aead !== undefined, mayStray);
   if (kind === null) return null;
-  const session = new BurstSession(parameters, parts, kind, mayStray);
+  const session = new MultiBufferSession(parameters, parts, kind, mayStray);
   if (session.setKeys(parameters, manager)) return session;
   session.free();
   return null;

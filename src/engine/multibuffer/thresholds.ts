@@ -10,16 +10,16 @@
  * What makes a burst worth it: bytes of all messages together divided by those of the longest one, which are lanes that
  * have work to the end; and bytes of all messages together, below which the way through the library costs too much.
  */
-export type BurstThreshold = readonly [lanesMin: number, bytesMin: number];
+export type MultiBufferThreshold = readonly [lanesMin: number, bytesMin: number];
 
 /**
  * Thresholds by the name of a kind, as in "AES-128-CBC-encrypt" or "AES-128-CBC-encrypt+HMAC-SHA-1", for operations whose
  * data is contiguous; with ", bounced" behind it, for those whose data has to be in private memory.
  */
-export type BurstTable = Readonly<Record<string, BurstThreshold>>;
+export type MultiBufferTable = Readonly<Record<string, MultiBufferThreshold>>;
 
 /** By instruction set. The tables of lesser sets than the processor's best have a third added, for those who have no better. */
-export const BURST_TABLES: Readonly<Record<string, BurstTable>> = {
+export const BURST_TABLES: Readonly<Record<string, MultiBufferTable>> = {
   avx512_t2: {
     "3DES-CBC-decrypt": [6, 384],
     "3DES-CBC-decrypt, bounced": [6, 448],

@@ -188,7 +188,7 @@ function measure(
     // The first run submits every request once; the second warms both sides up; the rest counts.
     for (let window = -2; window < WINDOWS; window++) {
       load.blank();
-      if (window === 0) load.forget();
+      if (window === 0) load.clear();
       load.run(window === -2 ? 0 : window === -1 ? seconds * 1000 * WARM_UP_SHARE : windowMs);
       const { badStatus, wrong, right, repeated } = load.inspect();
       if (badStatus !== undefined) return { outcome: "refused", detail: nameOf(STATUS_NAMES, badStatus) };

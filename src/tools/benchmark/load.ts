@@ -144,7 +144,7 @@ export class Load {
   }
 
   /** Forgets what was counted. */
-  forget(): void {
+  clear(): void {
     this.#answered =
       this.#elapsedMs =
       this.#calls =

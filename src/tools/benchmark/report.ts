@@ -78,7 +78,7 @@ export function benchmarkJson(options: BenchmarkOptions, machine: string, rows: 
 }
 
 /** The lines of one chart: a line for each algorithm, its points those of the rows that `of` has something to say of. */
-function seriesOf(
+function labelsOf(
   rows: readonly Row[],
   x: (row: Row) => number,
   y: (figures: Figures) => number | undefined,
@@ -103,10 +103,10 @@ export function benchmarkSvg(options: BenchmarkOptions, machine: string, rows: r
   const charts: Chart[] = [];
   if (sizes.length > 1 || depths.length === 1) {
     const own = rows.filter(({ depth }) => depth === deepest);
-    const series = seriesOf(own, ({ sizeBytes }) => sizeBytes, ({ mibPerSecond }) => mibPerSecond);
+    const series = labelsOf(own, ({ sizeBytes }) => sizeBytes, ({ mibPerSecond }) => mibPerSecond);
     const title = `Throughput by size, ${deepest} under way`;
     charts.push({ title, subtitle: how, x: bySize, y: { title: "MiB/s", scale: "log10" }, series });
-    const compared = seriesOf(own, ({ sizeBytes }) => sizeBytes, ({ timesBare }) => timesBare);
+    const compared = labelsOf(own, ({ sizeBytes }) => sizeBytes, ({ timesBare }) => timesBare);
     if (compared.length > 0) {
       const reference: Series = { label: "bare OpenSSL", points: sizes.map((size) => [size, 1]), isReference: true };
       const y: Axis = { title: "times bare OpenSSL", scale: "log10" };
@@ -115,7 +115,7 @@ export function benchmarkSvg(options: BenchmarkOptions, machine: string, rows: r
   }
   if (depths.length > 1) {
     const own = rows.filter(({ sizeBytes }) => sizeBytes === largest || !sizes.includes(sizeBytes));
-    const series = seriesOf(own, ({ depth }) => depth, ({ requestsPerSecond }) => requestsPerSecond);
+    const series = labelsOf(own, ({ depth }) => depth, ({ requestsPerSecond }) => requestsPerSecond);
     charts.push({
       title: `Requests a second by depth, ${shortBytes(largest)}`,
       subtitle: how,
@@ -126,7 +126,7 @@ export function benchmarkSvg(options: BenchmarkOptions, machine: string, rows: r
   }
   if (sizes.length > 1) {
     const own = rows.filter(({ depth }) => depth === shallowest);
-    const series = seriesOf(own, ({ sizeBytes }) => sizeBytes, ({ latencyUs }) => latencyUs.p50);
+    const series = labelsOf(own, ({ sizeBytes }) => sizeBytes, ({ latencyUs }) => latencyUs.p50);
     const title = `Latency by size, median, ${shallowest} under way`;
     charts.push({ title, subtitle: how, x: bySize, y: { title: "microseconds", scale: "log10" }, series });
   }
