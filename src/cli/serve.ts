@@ -5,7 +5,8 @@
  *
  * @module
  */
-import type { DataPlaneFactory, DeviceOptions, EngineModules } from "../device/device.ts";
+import type { DataPlaneFactory } from "../device/data_plane.ts";
+import type { DeviceOptions, EngineModules } from "../device/device.ts";
 import type { AsymmetricForm } from "../device/negotiated_features.ts";
 import type { JobRunnerFactory } from "../device/asymmetric_service.ts";
 import type { MultiBufferChoice } from "../engine/multibuffer/policy.ts";

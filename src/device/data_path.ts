@@ -25,6 +25,8 @@ import type { QueueCounters } from "./counters.ts";
 import { DataRequestDecoder } from "./data_request.ts";
 import type { NegotiatedFeatures } from "./negotiated_features.ts";
 import type { JobPool } from "./jobs.ts";
+import type { KeyHolder } from "./queue_group.ts";
+import type { BatchProcessor } from "./queue_server.ts";
 import type { SessionTableView } from "./sessions.ts";
 
 /** The status for an engine's outcome. */
@@ -42,7 +44,7 @@ function statusOf(outcome: number): number {
 }
 
 /** Serves batches of data requests, of whatever queue they come from. */
-export class DataPath {
+export class DataPath implements BatchProcessor, KeyHolder {
   /** The batch that a queue fetches into before {@linkcode process}. */
   readonly batch: ChainBatch = new ChainBatch();
   readonly #engine = new Engine();
@@ -51,7 +53,7 @@ export class DataPath {
   readonly #operations: Operation[];
   readonly #statuses = new Uint8Array(BATCH_CHAINS_MAX);
 
-  /** With sessions of `table` and the rules of `dialect`. */
+  /** With sessions of `table` and the rules of `negotiated`. */
   constructor(table: SessionTableView, negotiated: NegotiatedFeatures) {
     this.#contexts = new SessionContexts(table, this.#engine);
     this.#decoder = new DataRequestDecoder(this.batch, negotiated, this.#contexts, table);
@@ -195,12 +197,11 @@ export class DataPath {
     return statusOf(operation.outcome);
   }
 
-  /** Drops native contexts of destroyed sessions. */
   evict(): void {
     this.#contexts.evict();
   }
 
-  /** Drops every key: the frontend has left. All sessions of the table have been destroyed. */
+  /** Drops every key. All sessions of the table have been destroyed. */
   clear(): void {
     this.#contexts.evict();
     this.#engine.clear();

@@ -5,7 +5,7 @@
  */
 import { type Catalogue, loadCatalogue, type ModuleRows } from "../engine/algorithms.ts";
 import { checkKeys, checkParameters } from "../engine/engine.ts";
-import { chooseBursts, type MultiBufferChoice } from "../engine/multibuffer/policy.ts";
+import type { MultiBufferChoice } from "../engine/multibuffer/policy.ts";
 import { type EngineName, ENGINES } from "../engine/libraries.ts";
 import { DONE, KIND_AKCIPHER, KIND_CHAIN, KIND_CIPHER, Parameters, UNSUPPORTED } from "../engine/operation.ts";
 import type { GuestMemory } from "../memory/guest_memory.ts";
@@ -17,17 +17,16 @@ import * as vring from "../wire/vring.ts";
 import type { BackendDevice, RingSetup, SessionMessage } from "./backend.ts";
 import { encodeConfig, servicesOf } from "./config.ts";
 import { checkAsymmetricKey, ControlPath, resetParameters, setDirection } from "./control_path.ts";
-import { type CounterMemory, createCounterMemory } from "./counters.ts";
-import { type DataPlane, LocalPlane } from "./data_plane.ts";
-import { DataPath } from "./data_path.ts";
+import { createCounterMemory } from "./counters.ts";
+import { type DataPlane, type DataPlaneFactory, LocalPlane, localPlane } from "./data_plane.ts";
 import { checkChain } from "./data_request.ts";
 import { type AsymmetricForm, checkFeatures, hasBit, maskOf, NegotiatedFeatures } from "./negotiated_features.ts";
 import type { JobRunner, JobRunnerFactory } from "./asymmetric_service.ts";
-import { JobPool, type JobPoolLocation } from "./jobs.ts";
 import { AUTH_KEY_BYTES_MAX, CIPHER_KEY_BYTES_MAX, SESSIONS_DEFAULT } from "./limits.ts";
+import { type QueueCommand, QueueGroup } from "./queue_group.ts";
 import { QueueServer } from "./queue_server.ts";
 import { DeviceCounters, type DeviceStatistics } from "./statistics.ts";
-import { SessionTable, type SessionTableLocation, SessionTableView } from "./sessions.ts";
+import { SessionTable } from "./sessions.ts";
 
 /** Engine modules of a device. */
 export interface EngineModules {
@@ -71,48 +70,6 @@ const STATELESS_FEATURES: readonly number[] = [
   wire.F_AKCIPHER_STATELESS_MODE,
 ];
 
-/** What a place that serves data queues is made from. */
-export interface DataPlaneContext {
-  /** Data queues, numbered from 0. */
-  readonly dataQueues: number;
-  /** Where the sessions are. */
-  readonly sessions: SessionTableLocation;
-  /** Libraries that algorithms may come from. */
-  readonly engines: readonly EngineName[];
-  /** Algorithms from elsewhere. */
-  readonly modules: EngineModules;
-  /** From how many requests on they are executed in bursts. */
-  readonly bursts: MultiBufferChoice;
-  /** Where each queue's asymmetric operations go; empty: there are none. */
-  readonly pools: readonly JobPoolLocation[];
-  /** What each queue counts. */
-  readonly counters: readonly CounterMemory[];
-  /** What opcodes of the asymmetric service mean. */
-  readonly asymmetric: AsymmetricForm;
-  /** Hears of broken rings. */
-  readonly onFault: (message: string) => void;
-  /** The event loop of this isolate. */
-  readonly loop: EventLoop;
-}
-
-/** Makes a place that serves data queues. */
-export type DataPlaneFactory = (context: DataPlaneContext) => DataPlane;
-
-function createLocalPlane(context: DataPlaneContext): DataPlane {
-  const { dataQueues, sessions, engines, modules, bursts, pools, counters, asymmetric, onFault, loop } = context;
-  const negotiated = new NegotiatedFeatures(servicesOf(loadCatalogue(engines, modules.rows)), asymmetric);
-  chooseBursts(bursts);
-  const dataPath = new DataPath(new SessionTableView(sessions), negotiated);
-  const queues = new Map(
-    Array.from({ length: dataQueues }, (_, i) => {
-      const pool = pools[i];
-      const jobs = pool === undefined ? null : new JobPool(pool);
-      return [i, new QueueServer(`data queue ${i}`, dataPath, onFault, jobs, counters[i])];
-    }),
-  );
-  return new LocalPlane(loop, queues, dataPath, (acknowledged) => negotiated.set(acknowledged));
-}
-
 /** The device. Its control path is here; its data path is wherever the data plane is. */
 export class CryptoDevice implements BackendDevice {
   readonly queueCount: number;
@@ -129,7 +86,7 @@ export class CryptoDevice implements BackendDevice {
   #acknowledged = 0n;
 
   /** A device whose control queue is served on `loop`, and its data queues too unless `createDataPlane` is given. */
-  constructor(options: DeviceOptions, loop: EventLoop, createDataPlane: DataPlaneFactory = createLocalPlane) {
+  constructor(options: DeviceOptions, loop: EventLoop, createDataPlane: DataPlaneFactory = localPlane) {
     const { dataQueues, maxSessions = SESSIONS_DEFAULT, mux = true, engines = ENGINES, bursts = "auto" } = options;
     const { modules = NO_MODULES } = options;
     this.#catalogue = loadCatalogue(engines, modules.rows);
@@ -154,22 +111,24 @@ export class CryptoDevice implements BackendDevice {
     const counters = Array.from({ length: dataQueues }, createCounterMemory);
     const controlCounters = createCounterMemory();
     this.#counters = new DeviceCounters(counters, controlCounters, this.#sessions);
-    const plane = { dataQueues, sessions, engines, modules, bursts, pools, counters, asymmetric, onFault, loop };
-    this.#dataPlane = createDataPlane(plane);
+    this.#dataPlane = createDataPlane({
+      ...{ dataQueues, sessions, engines, bursts, pools, counters, asymmetric, onFault, loop },
+      ...{ modules: modules.rows, moduleUrls: modules.urls },
+    });
     const negotiated = new NegotiatedFeatures(servicesOf(this.#catalogue), asymmetric);
     const controlPath = new ControlPath(this.#sessions, negotiated, {
       onDestroyed: () => this.#evict(),
       onAsymmetric: () => this.#jobs?.start(),
     });
+    const controlQueue = new QueueServer("the control queue", controlPath, onFault, null, controlCounters);
+    const noKeys = { evict() {}, clear() {} };
     this.#controlPlane = new LocalPlane(
       loop,
-      new Map([[dataQueues, new QueueServer("the control queue", controlPath, onFault, null, controlCounters)]]),
-      { evict() {}, clear() {} },
-      (acknowledged) => negotiated.set(acknowledged),
+      (watch) => new QueueGroup(new Map([[dataQueues, controlQueue]]), negotiated, noKeys, watch),
     );
   }
 
-  /** Resolves when whoever serves the data queues has begun to; rejects if somebody cannot. */
+  /** Resolves when the data queues can be served; rejects if they never can. */
   get ready(): Promise<void> {
     return this.#dataPlane.ready;
   }
@@ -190,8 +149,24 @@ export class CryptoDevice implements BackendDevice {
     return this.#config.slice();
   }
 
-  setMemory(memory: GuestMemory): Promise<void> {
-    return this.#everywhere((plane) => plane.setMemory(memory.regions, memory.log?.location ?? null));
+  async setMemory({ regions, log }: GuestMemory): Promise<void> {
+    await this.#executeAll({ kind: "memory", regions, log: log?.location ?? null });
+  }
+
+  async startRing(ring: RingSetup): Promise<void> {
+    await this.#planeOf(ring.index).execute({ kind: "start", ring, acknowledged: this.#acknowledged });
+  }
+
+  async stopRing(index: number): Promise<number> {
+    return await this.#planeOf(index).execute({ kind: "stop", index });
+  }
+
+  async setRingCall(index: number, fd: number): Promise<void> {
+    await this.#planeOf(index).execute({ kind: "call", index, fd });
+  }
+
+  async setRingErr(index: number, fd: number): Promise<void> {
+    await this.#planeOf(index).execute({ kind: "err", index, fd });
   }
 
   /** The plane that serves queue `index`. */
@@ -202,27 +177,11 @@ export class CryptoDevice implements BackendDevice {
     return index === this.queueCount - 1 ? this.#controlPlane : this.#dataPlane;
   }
 
-  async #everywhere(action: (plane: DataPlane) => Promise<void>): Promise<void> {
-    await Promise.all([action(this.#controlPlane), action(this.#dataPlane)]);
+  async #executeAll(command: QueueCommand): Promise<void> {
+    await Promise.all([this.#controlPlane.execute(command), this.#dataPlane.execute(command)]);
   }
 
-  async startRing(ring: RingSetup): Promise<void> {
-    await this.#planeOf(ring.index).startRing(ring, this.#acknowledged);
-  }
-
-  async stopRing(index: number): Promise<number> {
-    return await this.#planeOf(index).stopRing(index);
-  }
-
-  async setRingCall(index: number, callFd: number): Promise<void> {
-    await this.#planeOf(index).setRingCall(index, callFd);
-  }
-
-  async setRingErr(index: number, errFd: number): Promise<void> {
-    await this.#planeOf(index).setRingErr(index, errFd);
-  }
-
-  /** Sessions have been destroyed: whoever holds native contexts of theirs lets go. */
+  /** Sessions have been destroyed: their native contexts are evicted wherever they are. */
   #evict(): void {
     this.#dataPlane.evict();
     this.#jobs?.evict();
@@ -309,13 +268,13 @@ export class CryptoDevice implements BackendDevice {
     this.#sessions.clear();
     this.#jobs?.evict();
     this.#acknowledged = 0n;
-    await this.#everywhere((plane) => plane.clear());
+    await this.#executeAll({ kind: "clear" });
   }
 
   /** Gives everything up. All rings are stopped and the loop no longer runs. */
   async close(): Promise<void> {
     await this.reset();
-    await this.#everywhere((plane) => plane.close());
+    await Promise.all([this.#controlPlane.close(), this.#dataPlane.close()]);
     await this.#jobs?.close();
     this.#sessions.close();
   }

@@ -1,17 +1,15 @@
 /**
  * The data plane of worker isolates, as the main isolate drives it: each data queue belongs to one of them, and every
- * call resolves when that isolate has obeyed.
+ * command resolves when that isolate has executed it.
  *
  * @module
  */
-import { type RingSetup, RingSetupError } from "../device/backend.ts";
-import type { DataPlane } from "../device/data_plane.ts";
-import type { DataPlaneContext, DataPlaneFactory } from "../device/device.ts";
+import { RingSetupError } from "../device/backend.ts";
+import type { DataPlane, DataPlaneContext, DataPlaneFactory } from "../device/data_plane.ts";
+import type { QueueCommand } from "../device/queue_group.ts";
 import { EngineModuleError } from "../engine/modules/description.ts";
-import type { DirtyLogLocation } from "../memory/dirty_log.ts";
-import type { MemoryRegion } from "../memory/guest_memory.ts";
 import { closeFd, createEventFd, signalEventFd } from "../os/event_fd.ts";
-import { type Command, type IsolateSetup, type Report, SUBMITTED } from "./commands.ts";
+import { type IsolateSetup, type Report, SUBMITTED } from "./commands.ts";
 
 /** How data isolates run. */
 export interface WorkerOptions {
@@ -71,8 +69,8 @@ class IsolateHandle {
     return this.#ready;
   }
 
-  /** Has the isolate obey `command`; resolves with its value when it has. */
-  async call(command: Command): Promise<number> {
+  /** Has the isolate execute `command`; resolves with its value when it has. */
+  async execute(command: QueueCommand): Promise<number> {
     await this.#ready;
     return await new Promise((resolve, reject) => {
       this.#waiting.push({ resolve, reject });
@@ -82,19 +80,19 @@ class IsolateHandle {
     });
   }
 
-  /** Wakes the isolate so that it drops contexts of destroyed sessions. */
+  /** Wakes the isolate so that it evicts contexts of destroyed sessions. */
   evict(): void {
     signalEventFd(this.#evictFd);
   }
 
   /** Has the isolate drop every key. One that never began has none. */
   async clear(): Promise<void> {
-    await this.#ready.then(() => this.call({ kind: "clear" }), () => {});
+    await this.#ready.then(() => this.execute({ kind: "clear" }), () => {});
   }
 
   /** Ends the isolate, whether it ever began or not. */
   async close(): Promise<void> {
-    await this.#ready.then(() => this.call({ kind: "close" }), () => {});
+    await this.#ready.then(() => this.execute({ kind: "close" }), () => {});
     this.#worker.terminate();
     closeFd(this.#doorbellFd);
     closeFd(this.#evictFd);
@@ -107,8 +105,8 @@ class WorkerPlane implements DataPlane {
 
   /** Starts the isolates, one after the other; calls wait for those that are not ready yet. */
   constructor({ workers, pollUs, cpus }: WorkerOptions, context: DataPlaneContext) {
-    const { dataQueues, onFault, sessions, engines, modules, bursts, pools, counters, asymmetric } = context;
-    const common = { sessions, engines, moduleUrls: modules.urls, bursts, pools, counters, asymmetric, pollUs };
+    const { dataQueues, onFault, sessions, engines, moduleUrls, bursts, pools, counters, asymmetric } = context;
+    const common = { sessions, engines, moduleUrls, bursts, pools, counters, asymmetric, pollUs };
     let after = Promise.resolve();
     for (let number = 0; number < workers; number++) {
       const queues = Array.from({ length: dataQueues }, (_, i) => i).filter((i) => i % workers === number);
@@ -131,46 +129,37 @@ class WorkerPlane implements DataPlane {
     return this.#isolates[queue % this.#isolates.length]!;
   }
 
-  async #everywhere(command: Command): Promise<void> {
-    await Promise.all(this.#isolates.map((isolate) => isolate.call(command)));
+  async execute(command: QueueCommand): Promise<number> {
+    switch (command.kind) {
+      case "memory":
+        await this.#setMemory(command);
+        return 0;
+      case "clear":
+        await Promise.all(this.#isolates.map((isolate) => isolate.clear()));
+        return 0;
+      case "close":
+        await this.close();
+        return 0;
+      case "start":
+        return await this.#isolateOf(command.ring.index).execute(command);
+      default:
+        return await this.#isolateOf(command.index).execute(command);
+    }
   }
 
-  setMemory(regions: readonly MemoryRegion[], log: DirtyLogLocation | null): Promise<void> {
+  async #setMemory(command: QueueCommand & { kind: "memory" }): Promise<void> {
     // A plain copy: a region's own methods stay where its mapping is managed.
-    return this.#everywhere({
-      kind: "memory",
-      log,
-      regions: regions.map(({ guestAddress, sizeBytes, userAddress, hostAddress }) => ({
-        guestAddress,
-        sizeBytes,
-        userAddress,
-        hostAddress,
-      })),
-    });
-  }
-
-  async startRing(ring: RingSetup, acknowledged: bigint): Promise<void> {
-    await this.#isolateOf(ring.index).call({ kind: "start", ring, acknowledged });
-  }
-
-  stopRing(index: number): Promise<number> {
-    return this.#isolateOf(index).call({ kind: "stop", index });
-  }
-
-  async setRingCall(index: number, fd: number): Promise<void> {
-    await this.#isolateOf(index).call({ kind: "call", index, fd });
-  }
-
-  async setRingErr(index: number, fd: number): Promise<void> {
-    await this.#isolateOf(index).call({ kind: "err", index, fd });
+    const regions = command.regions.map(({ guestAddress, sizeBytes, userAddress, hostAddress }) => ({
+      guestAddress,
+      sizeBytes,
+      userAddress,
+      hostAddress,
+    }));
+    await Promise.all(this.#isolates.map((isolate) => isolate.execute({ ...command, regions })));
   }
 
   evict(): void {
     for (const isolate of this.#isolates) isolate.evict();
-  }
-
-  async clear(): Promise<void> {
-    await Promise.all(this.#isolates.map((isolate) => isolate.clear()));
   }
 
   async close(): Promise<void> {

@@ -1,0 +1,177 @@
+/**
+ * The queues that one thread serves: their memory, the negotiated features, their descriptors and the commands that
+ * change any of these. The thread's own loop decides when a queue is served; everything else is here, for the event
+ * loop of the main isolate and for a worker alike.
+ *
+ * @module
+ */
+import type { DirtyLogLocation } from "../memory/dirty_log.ts";
+import { GuestMemory, type MemoryRegion, NO_MEMORY } from "../memory/guest_memory.ts";
+import { takeSignals } from "../os/event_fd.ts";
+import type { RingSetup } from "./backend.ts";
+import { type NegotiatedFeatures, ringFeatures } from "./negotiated_features.ts";
+import type { QueueServer } from "./queue_server.ts";
+
+/** How often to poll a ring whose driver never kicks. */
+export const UNKICKED_POLL_INTERVAL_MS = 1;
+
+/** A change to queues. It has taken full effect when its promise resolves, with a value only where one is named. */
+export type QueueCommand =
+  /** Continues in another memory table and logs writes at `log`; nothing accesses the old ones afterwards. */
+  | { readonly kind: "memory"; readonly regions: readonly MemoryRegion[]; readonly log: DirtyLogLocation | null }
+  /** Starts a ring under the features that the driver acknowledged. Rejects with `RingSetupError`. */
+  | { readonly kind: "start"; readonly ring: RingSetup; readonly acknowledged: bigint }
+  /** Stops a ring; its value is the base to continue from. */
+  | { readonly kind: "stop"; readonly index: number }
+  /** Sets the descriptor that is signalled when requests are done; -1: none. */
+  | { readonly kind: "call"; readonly index: number; readonly fd: number }
+  /** Sets the descriptor that is signalled when the ring is halted; -1: none. */
+  | { readonly kind: "err"; readonly index: number; readonly fd: number }
+  /** The frontend has left: every key is dropped. */
+  | { readonly kind: "clear" }
+  /** Stops watching descriptors and drops every key. No command follows. */
+  | { readonly kind: "close" };
+
+/** Reports readable descriptors: an event loop by calling a handler, a poller by returning from a wait. */
+export interface DescriptorWatch {
+  /** Watches `fd`; when it is readable, `token` is to be passed to {@linkcode QueueGroup.acknowledge}. */
+  add(fd: number, token: number): void;
+  /** Stops watching `fd`, before it is closed. */
+  remove(fd: number): void;
+}
+
+/** Native contexts and keys that the queues' requests use. */
+export interface KeyHolder {
+  /** Evicts native contexts of destroyed sessions. */
+  evict(): void;
+  /** Drops every key. */
+  clear(): void;
+}
+
+/** Distance between the tokens of one queue's two descriptors: kicks, and done jobs. */
+const JOB_TOKENS = 0x1_0000;
+/** Tokens below this number are the owner's. */
+export const QUEUE_TOKENS = 16;
+
+/** The queues of one thread. */
+export class QueueGroup {
+  /** The queues, in the order of their indices. */
+  readonly queues: readonly QueueServer[];
+  readonly #byIndex: ReadonlyMap<number, QueueServer>;
+  readonly #negotiated: NegotiatedFeatures;
+  readonly #keys: KeyHolder;
+  readonly #watch: DescriptorWatch;
+  /** Kick descriptors of started queues; -1: the driver never kicks. */
+  readonly #kickFds = new Map<number, number>();
+  readonly #unkicked = new Set<number>();
+  #memory = NO_MEMORY;
+
+  /** Stopped queues, by index, whose requests are decoded under `negotiated` and use the keys of `keys`. */
+  constructor(
+    queues: ReadonlyMap<number, QueueServer>,
+    negotiated: NegotiatedFeatures,
+    keys: KeyHolder,
+    watch: DescriptorWatch,
+  ) {
+    this.#byIndex = queues;
+    this.queues = [...queues.values()];
+    this.#negotiated = negotiated;
+    this.#keys = keys;
+    this.#watch = watch;
+    for (const [index, { jobs }] of queues) {
+      if (jobs !== null) watch.add(jobs.doneFd, QUEUE_TOKENS + JOB_TOKENS + index);
+    }
+  }
+
+  /** Queues whose driver never kicks: they are to be polled every {@linkcode UNKICKED_POLL_INTERVAL_MS}. */
+  get unkicked(): ReadonlySet<number> {
+    return this.#unkicked;
+  }
+
+  /** The queue with number `index`, one of this group's. */
+  queue(index: number): QueueServer {
+    return this.#byIndex.get(index)!;
+  }
+
+  /** Resets the descriptor of `token`, which is readable; returns the index of the queue that is to be served. */
+  acknowledge(token: number): number {
+    const index = (token - QUEUE_TOKENS) % JOB_TOKENS;
+    const queue = this.queue(index);
+    if (token >= QUEUE_TOKENS + JOB_TOKENS) {
+      queue.jobs!.drain();
+    } else {
+      const kickFd = this.#kickFds.get(index);
+      if (kickFd !== undefined) queue.counters.kicked(takeSignals(kickFd));
+    }
+    return index;
+  }
+
+  /** Executes `command`; resolves, with its value, when it has taken full effect. */
+  async execute(command: QueueCommand): Promise<number> {
+    switch (command.kind) {
+      case "memory":
+        await this.#setMemory(command.regions, command.log);
+        return 0;
+      case "start":
+        this.#start(command.ring, command.acknowledged);
+        return 0;
+      case "stop":
+        this.#unwatch(command.index);
+        // This happens between two batches: what was popped has been completed, except jobs.
+        await this.queue(command.index).drain();
+        return this.queue(command.index).stop();
+      case "call":
+        this.queue(command.index).callFd = command.fd;
+        return 0;
+      case "err":
+        this.queue(command.index).errFd = command.fd;
+        return 0;
+      case "clear":
+        this.#keys.clear();
+        return 0;
+      case "close":
+        this.#close();
+        return 0;
+    }
+  }
+
+  /** Evicts native contexts of destroyed sessions. */
+  evict(): void {
+    this.#keys.evict();
+  }
+
+  async #setMemory(regions: readonly MemoryRegion[], log: DirtyLogLocation | null): Promise<void> {
+    for (const queue of this.queues) await queue.drain();
+    this.#memory = new GuestMemory(regions, log, this.#memory);
+    for (const [index, queue] of this.#byIndex) {
+      if (!queue.tryMove(this.#memory)) this.#unwatch(index);
+    }
+  }
+
+  #start(ring: RingSetup, acknowledged: bigint): void {
+    const { index, kickFd } = ring;
+    this.#unwatch(index);
+    this.#negotiated.set(acknowledged);
+    this.queue(index).start(ring, this.#memory, ringFeatures(acknowledged));
+    this.#kickFds.set(index, kickFd);
+    if (kickFd >= 0) this.#watch.add(kickFd, QUEUE_TOKENS + index);
+    else this.#unkicked.add(index);
+  }
+
+  /** Stops listening for kicks of a queue, if it is started. */
+  #unwatch(index: number): void {
+    const kickFd = this.#kickFds.get(index);
+    if (kickFd === undefined) return;
+    this.#kickFds.delete(index);
+    this.#unkicked.delete(index);
+    if (kickFd >= 0) this.#watch.remove(kickFd);
+  }
+
+  #close(): void {
+    for (const [index, { jobs }] of this.#byIndex) {
+      this.#unwatch(index);
+      if (jobs !== null) this.#watch.remove(jobs.doneFd);
+    }
+    this.#keys.clear();
+  }
+}
