@@ -25,6 +25,8 @@ const symbols = {
   accept4: { parameters: ["i32", "u64", "u64", "i32"], result: "i32" },
   // int connect(int fd, const struct sockaddr *addr, socklen_t len)
   connect: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  // int getpeername(int fd, struct sockaddr *addr, socklen_t *len)
+  getpeername: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
   // int getsockopt(int fd, int level, int name, void *value, socklen_t *len)
   getsockopt: { parameters: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },
   // int setsockopt(int fd, int level, int name, const void *value, socklen_t len)
@@ -39,6 +41,8 @@ const symbols = {
   // ssize_t send(int fd, const void *buf, size_t count, int flags)
   send: { parameters: ["i32", "u64", "usize", "i32"], result: "isize" },
 
+  // int open(const char *path, int flags, ...)
+  open: { parameters: ["buffer", "i32"], result: "i32" },
   // int close(int fd)
   close: { parameters: ["i32"], result: "i32" },
   // ssize_t read(int fd, void *buf, size_t count)

@@ -5,6 +5,7 @@
  * @module
  */
 import { libc } from "../../ffi/libc.ts";
+import { openDirectory } from "./directory.ts";
 import { errno, SystemError } from "./errno.ts";
 import { mapAnonymous, type Mapping, unmap } from "./memory_map.ts";
 import { seccompProgram } from "./seccomp.ts";
@@ -18,14 +19,12 @@ const PR_SET_NO_NEW_PRIVS = 38;
  * threads, and isolates start later; AS and DATA, as V8 reserves more than it ever touches.
  */
 const LIMITS: readonly (readonly [resource: bigint, most: bigint])[] = [[4n, 0n], [7n, 4096n], [12n, 0n]];
-const O_PATH_DIRECTORY_CLOEXEC = 0o10000000n | 0o200000n | 0o2000000n;
-const AT_FDCWD = 0xffff_ffff_ffff_ff9cn;
 const SECCOMP_SET_MODE_FILTER = 1n;
 const SECCOMP_FILTER_FLAG_TSYNC = 1n;
 
 /** System call numbers; Landlock's are the same everywhere. */
-const X86_64 = { prlimit64: 302n, openat: 257n, seccomp: 317n };
-const AARCH64 = { prlimit64: 261n, openat: 56n, seccomp: 277n };
+const X86_64 = { prlimit64: 302n, seccomp: 317n };
+const AARCH64 = { prlimit64: 261n, seccomp: 277n };
 const NUMBERS = Deno.build.arch === "x86_64" ? X86_64 : AARCH64;
 const LANDLOCK_CREATE_RULESET = 444n;
 const LANDLOCK_ADD_RULE = 445n;
@@ -91,9 +90,7 @@ function restrictFiles(directories: readonly string[]): boolean {
 }
 
 function allowRemoval(ruleset: number, directory: string): void {
-  const path = new TextEncoder().encode(directory + "\0");
-  const fd = withBytes(path, (address) => call(NUMBERS.openat, AT_FDCWD, address, O_PATH_DIRECTORY_CLOEXEC, 0n));
-  if (fd < 0) throw new SystemError("open", errno(), directory);
+  const fd = openDirectory(directory);
   // struct landlock_path_beneath_attr is packed: allowed_access u64, parent_fd s32.
   const rule = new Uint8Array(12);
   new DataView(rule.buffer).setBigUint64(0, ACCESS_REMOVE_FILE, true);

@@ -9,12 +9,15 @@ import { closeFd } from "./event_fd.ts";
 import { mapAnonymous, type Mapping, unmap } from "./memory_map.ts";
 
 const AF_UNIX = 1;
+const SOCK_STREAM = 1;
 const SOCK_STREAM_CLOEXEC = 1 | 0o2000000;
 const SOCK_DGRAM_CLOEXEC = 2 | 0o2000000;
 const SOCK_CLOEXEC = 0o2000000;
 const SOCK_NONBLOCK = 0o4000;
 const SOL_SOCKET = 1;
+const SO_TYPE = 3;
 const SO_ACCEPTCONN = 30;
+const SO_DOMAIN = 39;
 const SO_SNDTIMEO = 21;
 const SCM_RIGHTS = 1;
 const MSG_DONTWAIT = 0x40;
@@ -33,13 +36,24 @@ const CMSG_HEADER_BYTES = 16;
 const CONTROL_BYTES = CMSG_HEADER_BYTES + 4 * FDS_PER_MESSAGE_MAX;
 const MSGHDR_BYTES = 56;
 
+/** True if `path` fits the address of a unix socket. */
+export function fitsSocketAddress(path: string): boolean {
+  const { length } = new TextEncoder().encode(path);
+  return length > 0 && length <= SUN_PATH_BYTES_MAX;
+}
+
+/** Throws RangeError unless `path` fits the address of a unix socket. */
+export function checkSocketPath(path: string): void {
+  if (fitsSocketAddress(path)) return;
+  const { length } = new TextEncoder().encode(path);
+  throw new RangeError(
+    `a unix socket path has 1 to ${SUN_PATH_BYTES_MAX} bytes, not ${length}: choose a shorter path than "${path}"`,
+  );
+}
+
 function socketAddress(path: string): Uint8Array<ArrayBuffer> {
+  checkSocketPath(path);
   const bytes = new TextEncoder().encode(path);
-  if (bytes.length === 0 || bytes.length > SUN_PATH_BYTES_MAX) {
-    throw new RangeError(
-      `a unix socket path has 1 to ${SUN_PATH_BYTES_MAX} bytes, not ${bytes.length}: choose a shorter path than "${path}"`,
-    );
-  }
   const address = new Uint8Array(3 + bytes.length);
   new DataView(address.buffer).setUint16(0, AF_UNIX, true);
   address.set(bytes, 2);
@@ -54,17 +68,15 @@ function abstractAddress(name: string): Uint8Array<ArrayBuffer> {
 }
 
 /**
- * Listens on `path`, which must not exist; with `mode` and `group`, nobody gets in whom those permissions keep out.
- * Throws {@linkcode SystemError}.
+ * Listens on `path`, which must not exist; `beforeListening` is called when the socket is there and refuses connections
+ * still. Throws {@linkcode SystemError}.
  */
-export function listenUnix(path: string, backlog = 8, mode?: number, group?: number): number {
+export function listenUnix(path: string, backlog = 8, beforeListening: () => void = () => {}): number {
   const address = socketAddress(path);
   const fd = check(libc.socket(AF_UNIX, SOCK_STREAM_CLOEXEC, 0), "socket");
   try {
     check(libc.bind(fd, address, address.length), "bind", path);
-    // Before it listens, a socket refuses everybody: there is no moment with the wrong permissions.
-    if (group !== undefined) Deno.chownSync(path, null, group);
-    if (mode !== undefined) Deno.chmodSync(path, mode);
+    beforeListening();
     check(libc.listen(fd, backlog), "listen", path);
   } catch (error) {
     closeFd(fd);
@@ -122,15 +134,23 @@ export function unixSocketPair(): [number, number] {
   return [pair[0]!, pair[1]!];
 }
 
-/** True if `fd` is a socket. */
-export function isSocket(fd: number): boolean {
-  return libc.getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, new Int32Array(1), new Uint32Array([4])) === 0;
+/** What a descriptor is, as far as serving it is concerned. */
+export type SocketState = "listening" | "connected" | "unconnected" | "other socket" | "no socket";
+
+/** An option of socket `fd` that is a number; -1 if `fd` is no socket. */
+function socketOption(fd: number, name: number): number {
+  const value = new Int32Array(1);
+  return libc.getsockopt(fd, SOL_SOCKET, name, value, new Uint32Array([4])) === 0 ? value[0]! : -1;
 }
 
-/** True if `fd` is a socket that listens. */
-export function isListening(fd: number): boolean {
-  const value = new Int32Array(1);
-  return libc.getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, value, new Uint32Array([4])) === 0 && value[0] === 1;
+/** What `fd` is: only unix stream sockets are told apart by their state. */
+export function socketState(fd: number): SocketState {
+  const domain = socketOption(fd, SO_DOMAIN);
+  if (domain < 0) return "no socket";
+  if (domain !== AF_UNIX || socketOption(fd, SO_TYPE) !== SOCK_STREAM) return "other socket";
+  if (socketOption(fd, SO_ACCEPTCONN) === 1) return "listening";
+  const isConnected = libc.getpeername(fd, new Uint8Array(2), new Uint32Array([2])) === 0;
+  return isConnected ? "connected" : "unconnected";
 }
 
 /** What {@linkcode FdSocket.receive} found. */

@@ -9,7 +9,7 @@ import { SystemError } from "../os/errno.ts";
 import { closeFd, setNonBlocking } from "../os/event_fd.ts";
 import type { EventLoop } from "../os/event_loop.ts";
 import { ListeningSocket, ServerError, type SocketPath } from "../os/listening_socket.ts";
-import { acceptUnix, isListening, isSocket } from "../os/unix_socket.ts";
+import { acceptUnix, socketState } from "../os/unix_socket.ts";
 import { Connection } from "./connection.ts";
 import type { Log } from "../os/log.ts";
 
@@ -29,6 +29,13 @@ export interface ServerOptions {
   readonly onFinished?: () => void;
 }
 
+/** What cannot be served, in words. */
+const UNSERVABLE = {
+  "unconnected": "a unix stream socket that neither is connected nor listens",
+  "other socket": "not a unix stream socket",
+  "no socket": "not a socket",
+} as const;
+
 /** Serves a device to vhost-user frontends, from construction until {@linkcode close}. */
 export class VhostUserServer {
   readonly #options: ServerOptions;
@@ -40,18 +47,25 @@ export class VhostUserServer {
   constructor(options: ServerOptions) {
     this.#options = options;
     const { socket } = options;
-    if ("path" in socket) {
-      this.#ownSocket = new ListeningSocket(socket);
-      this.#listenFd = this.#ownSocket.fd;
-      this.#awaitConnection();
-    } else if (!isSocket(socket.fd)) {
-      throw new ServerError(`descriptor ${socket.fd} is not a socket: pass a connected or listening unix socket`);
-    } else if (isListening(socket.fd)) {
-      this.#listenFd = socket.fd;
-      this.#awaitConnection();
-    } else {
-      this.#serve(socket.fd);
+    if ("fd" in socket) this.#servePassed(socket.fd);
+    else this.#serveAt(socket);
+  }
+
+  #serveAt(place: SocketPath): void {
+    this.#ownSocket = new ListeningSocket(place);
+    try {
+      this.#listen(this.#ownSocket.fd);
+    } catch (error) {
+      this.#ownSocket.close();
+      throw error;
     }
+  }
+
+  #servePassed(fd: number): void {
+    const state = socketState(fd);
+    if (state === "listening") return this.#listen(fd);
+    if (state === "connected") return this.#serve(fd);
+    throw new ServerError(`descriptor ${fd} is ${UNSERVABLE[state]}: pass a connected or listening unix stream socket`);
   }
 
   /** Frontends that have connected so far. */
@@ -62,8 +76,9 @@ export class VhostUserServer {
     return this.#connection !== undefined;
   }
 
-  #awaitConnection(): void {
-    setNonBlocking(this.#listenFd);
+  #listen(fd: number): void {
+    this.#listenFd = fd;
+    setNonBlocking(fd);
     this.#options.loop.watch(this.#listenFd, () => this.#accept());
   }
 

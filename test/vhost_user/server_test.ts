@@ -1,5 +1,7 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import { closeFd } from "../../src/os/event_fd.ts";
+import { libc } from "../../ffi/libc.ts";
+import { check } from "../../src/os/errno.ts";
+import { closeFd, createEventFd } from "../../src/os/event_fd.ts";
 import { EventLoop } from "../../src/os/event_loop.ts";
 import { ServerError } from "../../src/os/listening_socket.ts";
 import { connectUnix, FdSocket, listenUnix, unixSocketPair } from "../../src/os/unix_socket.ts";
@@ -253,4 +255,69 @@ Deno.test("a descriptor that is no socket is refused", () => {
     "descriptor 9999 is not a socket",
   );
   loop.close();
+});
+
+const AF_INET = 2;
+const [AF_UNIX, SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET] = [1, 1, 2, 5];
+
+function newSocket(domain: number, type: number): number {
+  return check(libc.socket(domain, type, 0), "socket");
+}
+
+function newPair(type: number): number[] {
+  const pair = new Int32Array(2);
+  check(libc.socketpair(AF_UNIX, type, 0, pair), "socketpair");
+  return [...pair];
+}
+
+function listening(domain: number, type: number): number {
+  const fd = newSocket(domain, type);
+  // The family alone: the kernel chooses a name, or a port.
+  const address = new Uint8Array(domain === AF_INET ? 16 : 2);
+  new DataView(address.buffer).setUint16(0, domain, true);
+  check(libc.bind(fd, address, address.length), "bind");
+  check(libc.listen(fd, 1), "listen");
+  return fd;
+}
+
+const UNSERVABLE: readonly [what: string, make: () => number[], words: string][] = [
+  ["a pair of datagram sockets", () => newPair(SOCK_DGRAM), "not a unix stream socket"],
+  ["a pair of seqpacket sockets", () => newPair(SOCK_SEQPACKET), "not a unix stream socket"],
+  ["a datagram socket", () => [newSocket(AF_UNIX, SOCK_DGRAM)], "not a unix stream socket"],
+  ["a seqpacket socket that listens", () => [listening(AF_UNIX, SOCK_SEQPACKET)], "not a unix stream socket"],
+  ["a TCP socket", () => [newSocket(AF_INET, SOCK_STREAM)], "not a unix stream socket"],
+  ["a TCP socket that listens", () => [listening(AF_INET, SOCK_STREAM)], "not a unix stream socket"],
+  ["a UDP socket", () => [newSocket(AF_INET, SOCK_DGRAM)], "not a unix stream socket"],
+  [
+    "a unix stream socket of no use",
+    () => [newSocket(AF_UNIX, SOCK_STREAM)],
+    "a unix stream socket that neither is connected nor listens",
+  ],
+  ["an event descriptor", () => [createEventFd()], "not a socket"],
+];
+
+for (const [what, make, words] of UNSERVABLE) {
+  Deno.test(`a descriptor is refused that is ${what}`, () => {
+    const loop = new EventLoop();
+    const fds = make();
+    const [fd] = fds;
+    assertThrows(
+      () => new VhostUserServer({ loop, device: new FakeDevice(), log: () => {}, socket: { fd: fd! } }),
+      ServerError,
+      `descriptor ${fd} is ${words}`,
+    );
+    fds.forEach(closeFd);
+    loop.close();
+  });
+}
+
+Deno.test("a connected descriptor whose other side has closed is served to its end", () => {
+  let theirs = -1;
+  const socketAt = (): ServerOptions["socket"] => {
+    const [ours, other] = unixSocketPair();
+    closeFd(ours);
+    theirs = other;
+    return { fd: theirs };
+  };
+  return withServer(({ finished }) => until(finished), { socketAt });
 });
