@@ -1,6 +1,6 @@
 /**
  * A batch of descriptor chains, flattened: what both ring formats fill and the device reads. Guest buffers become
- * segments of host memory here, checked once; nobody looks at a descriptor again.
+ * segments of host memory here, checked once; no descriptor is read again.
  *
  * @module
  */
@@ -15,6 +15,8 @@ import {
   WINDOW_LAST,
 } from "../memory/guest_memory.ts";
 import { SegmentTable } from "../memory/segments.ts";
+import { ADDRESS_HIGH_LIMIT, type DescriptorTable } from "./descriptor_table.ts";
+import { indirectTables } from "./indirect.ts";
 import { DESC_F_INDIRECT, DESC_F_NEXT, DESC_F_WRITE } from "../wire/vring.ts";
 
 const { memset } = libc;
@@ -34,28 +36,35 @@ export const BATCH_CHAINS_MAX = 128;
  * the tail of a scatter list for each of its elements, and 128 KiB become more than a thousand descriptors.
  */
 export const BATCH_SEGMENTS_MAX = 65536;
-/** A batch ends after this many bytes, so that nobody waits long for its first answer. */
+/** A batch ends after this many bytes, so that its first request does not wait long for the last. */
 export const BATCH_BYTES_MAX = 1 << 20;
 /** A chain describes at most this many bytes (Virtio, Descriptor Table). */
 export const CHAIN_BYTES_MAX = 2 ** 32;
 
-/** Upper half of a guest address at which they are no longer exact as numbers (2^53); no memory is mapped there. */
-export const ADDRESS_HIGH_LIMIT = 1 << 21;
-
-/** What became of adding a buffer to a chain. */
+/** What comes of adding a chain, or a buffer to it: it was added, or one of the reasons below why it was not. */
 export const ADDED = 0;
 /** The segment table is full. */
-export const TABLE_FULL = 1;
-/** The chain breaks the ring's rules: a readable buffer behind a writable one, or more bytes than allowed. */
-export const CHAIN_INVALID = 2;
-/** A descriptor names a next one that is not there. */
-export const INDEX_INVALID = 3;
-/** The chain goes on behind as many descriptors as there can be: it loops. */
-const CHAIN_ENDLESS = 4;
-/** A descriptor refers to a table, by {@linkcode ChainBatch.met}. */
-export const TABLE_MET = 5;
+export const TABLE_FULL = -1;
+/** The chain breaks the ring's rules: it is out of order, or has more bytes or descriptors than allowed. */
+export const CHAIN_INVALID = -2;
+/** A descriptor of the ring names a next one that is not there, or the head is none. */
+export const INDEX_INVALID = -3;
+/** An indirect table is not in guest memory, has a wrong length or wrong contents, or does not end its chain. */
+export const INDIRECT_INVALID = -4;
+/** The chain goes on behind as many descriptors as there are: it loops. */
+const CHAIN_ENDLESS = -5;
 
-/** Flags of entry `index` of a packed ring's table. */
+/** Formats of a descriptor table: in a split ring and its indirect tables, descriptors are linked by their indices. */
+const LINKED = 0;
+/** In a packed ring, a chain goes on with the next slot as long as descriptors say so; its last one has the buffer id. */
+const PACKED = 1;
+/**
+ * In an indirect table of a packed ring, all entries belong to the chain, and WRITE is the only flag that counts (Virtio,
+ * Packed: Indirect Flag).
+ */
+const LISTED = 2;
+
+/** Flags of entry `index` of a table in LISTED format. */
 function listedFlags(word: number, index: number, entries: number): number {
   return (word >>> 16 & WRITE) | (index + 1 < entries ? NEXT : 0);
 }
@@ -88,16 +97,10 @@ export class ChainBatch {
   /** Bytes of all chains so far. */
   bytes = 0;
 
-  /** What the descriptor that refers to a table says: address low, high, length. Its flags are `lastWord`. */
-  readonly met: Uint32Array = new Uint32Array(3);
-  /** The descriptors that {@linkcode walk} has seen of a chain, and the last one's flags and next or id. */
-  steps = 0;
-  lastWord = 0;
-
   #readable = 0;
   #writable = 0;
   #unmapped = 0;
-  /** The first writable segment of the chain under way, or -1. */
+  /** The first writable segment of the chain that is being added, or -1. */
   #firstWritable = -1;
 
   /** Empties the batch. */
@@ -122,27 +125,80 @@ export class ChainBatch {
   }
 
   /**
-   * Adds the buffers of descriptors to the chain, from entry `index` on of a table with `entries` of four words each,
-   * which begins at word `start` of `words`. Next comes the one that a descriptor names, if they are `linked` as in
-   * split rings and their tables, else the one behind, around the end: as long as descriptors say so in a packed ring,
-   * to the end in a table of one, `listed`, where WRITE is the only flag that counts (Virtio, Packed: Indirect Flag).
-   * `word` is the first one's flags with next or id, which is not read again. Sees `stepsMax` descriptors at most.
-   * Returns ADDED or why not. What changes from one to the next is in local variables: with windows of guest memory,
-   * that halved what a descriptor takes. An address is looked up without a sum that could wrap: from `low` on, the
-   * window has one byte more than the difference that is compared.
+   * Adds the chain of a split ring that starts at descriptor `head`. Returns ADDED or why not; then the batch is as it
+   * was.
    */
-  walk(
-    words: Uint32Array,
-    start: number,
-    entries: number,
-    index: number,
-    word: number,
-    linked: boolean,
-    listed: boolean,
-    stepsMax: number,
-  ): number {
+  addSplitChain(ring: DescriptorTable, head: number): number {
+    if (head >= ring.entries) return INDEX_INVALID;
+    this.beginChain();
+    const word = ring.words[ring.start + 4 * head + 3]!;
+    // Most chains are one indirect table and nothing else.
+    let outcome: number;
+    if ((word & (INDIRECT | NEXT)) === INDIRECT) {
+      outcome = this.#addLinkedTable(ring, head);
+    } else {
+      outcome = this.#walk(ring, LINKED, head, word);
+      if (outcome > ADDED) outcome = this.#addLinkedTable(ring, outcome - 1);
+    }
+    if (outcome !== ADDED) this.dropChain();
+    else this.endChain(head, 1);
+    return outcome;
+  }
+
+  /**
+   * Adds the chain of a packed ring that starts at slot `head`, whose last word is `word` and is not read again. It may
+   * have `slotsMax` slots. Returns ADDED or why not; then the batch is as it was. How many slots it has, and its buffer
+   * id, are then in {@linkcode slots} and {@linkcode id}.
+   */
+  addPackedChain(ring: DescriptorTable, head: number, word: number, slotsMax: number): number {
+    this.beginChain();
+    const i = this.count;
+    let outcome: number;
+    if ((word >>> 16 & INDIRECT) === 0) {
+      outcome = this.#walk(ring, PACKED, head, word);
+      // Chained descriptors and tables do not mix (Virtio, Packed: Driver Requirements: Indirect Descriptors).
+      if (outcome > ADDED || outcome === INDIRECT_INVALID) outcome = CHAIN_INVALID;
+      if (outcome === ADDED && this.slots[i]! > slotsMax) outcome = CHAIN_INVALID;
+    } else {
+      outcome = (word >>> 16 & NEXT) !== 0 ? CHAIN_INVALID : this.#addListedTable(ring, head);
+      // For the ring, the table is one descriptor.
+      this.id[i] = word & 0xffff;
+      this.slots[i] = 1;
+    }
+    if (outcome !== ADDED) this.dropChain();
+    else this.#end(i);
+    return outcome;
+  }
+
+  /** Adds the buffers of the indirect table that entry `index` of a split ring refers to. */
+  #addLinkedTable({ words, start }: DescriptorTable, index: number): number {
+    const at = start + 4 * index;
+    const table = indirectTables.find(this.memory, words[at]!, words[at + 1]!, words[at + 2]!);
+    if (table === null) return INDIRECT_INVALID;
+    const outcome = this.#walk(table, LINKED, 0, table.words[table.start + 3]!);
+    // A table refers to no other table, and ends within itself.
+    return outcome > ADDED || outcome === INDEX_INVALID || outcome === CHAIN_ENDLESS ? INDIRECT_INVALID : outcome;
+  }
+
+  /** {@linkcode #addLinkedTable} for packed rings. */
+  #addListedTable({ words, start }: DescriptorTable, index: number): number {
+    const at = start + 4 * index;
+    const table = indirectTables.find(this.memory, words[at]!, words[at + 1]!, words[at + 2]!);
+    return table === null ? INDIRECT_INVALID : this.#walk(table, LISTED, 0, table.words[table.start + 3]!);
+  }
+
+  /**
+   * Adds the buffers of descriptors of `table`, which has `format`, from entry `index` on, whose last word is `word` and
+   * is not read again. Returns ADDED or why not; 1 + the index of a descriptor that refers to an indirect table and was
+   * not read but for its last word. In a packed ring, notes the buffer id and the slots of the chain. What changes from
+   * one descriptor to the next is in local variables: with windows of guest memory, that halved what a descriptor takes.
+   * An address is looked up without a sum that could wrap: from `low` on, the window has one byte more than the
+   * difference that is compared.
+   */
+  #walk(table: DescriptorTable, format: number, index: number, word: number): number {
     const { segments, memory } = this;
     const { window } = memory;
+    const { words, start, entries } = table;
     let windowHigh = window[WINDOW_HIGH]!;
     let windowFirst = window[WINDOW_FIRST]!;
     let windowLast = window[WINDOW_LAST]!;
@@ -153,16 +209,13 @@ export class ChainBatch {
     let writable = this.#writable;
     let firstWritable = this.#firstWritable;
     let steps = 1;
-    let flags = linked ? word : listed ? listedFlags(word, index, entries) : word >>> 16;
+    let flags = format === LINKED ? word : format === LISTED ? listedFlags(word, index, entries) : word >>> 16;
     for (;; steps++) {
+      if ((flags & INDIRECT) !== 0) break;
       const at = start + (index << 2);
       const low = words[at]!;
       const high = words[at + 1]!;
       const length = words[at + 2]!;
-      if ((flags & INDIRECT) !== 0) {
-        this.#meet(low, high, length);
-        break;
-      }
       if ((flags & WRITE) !== 0) {
         if (firstWritable < 0) firstWritable = count;
         writable += length;
@@ -187,25 +240,23 @@ export class ChainBatch {
         baseHigh = window[WINDOW_BASE_HIGH]!;
       }
       if ((flags & NEXT) === 0) break;
-      if (steps === stepsMax) return CHAIN_ENDLESS;
-      index = linked ? word >>> 16 : index + 1 === entries ? 0 : index + 1;
-      if (linked && index >= entries) return INDEX_INVALID;
+      if (steps === entries) return CHAIN_ENDLESS;
+      index = format === LINKED ? word >>> 16 : index + 1 === entries ? 0 : index + 1;
+      if (format === LINKED && index >= entries) return INDEX_INVALID;
       word = words[start + (index << 2) + 3]!;
-      flags = linked ? word : listed ? listedFlags(word, index, entries) : word >>> 16;
+      flags = format === LINKED ? word : format === LISTED ? listedFlags(word, index, entries) : word >>> 16;
     }
     segments.count = count;
     this.#readable = readable;
     this.#writable = writable;
     this.#firstWritable = firstWritable;
-    this.steps = steps;
-    this.lastWord = word;
-    return readable + writable > CHAIN_BYTES_MAX ? CHAIN_INVALID : (flags & INDIRECT) !== 0 ? TABLE_MET : ADDED;
-  }
-
-  #meet(low: number, high: number, length: number): void {
-    this.met[0] = low;
-    this.met[1] = high;
-    this.met[2] = length;
+    if (readable + writable > CHAIN_BYTES_MAX) return CHAIN_INVALID;
+    if ((flags & INDIRECT) !== 0) return (flags & NEXT) === 0 ? 1 + index : INDIRECT_INVALID;
+    if (format === PACKED) {
+      this.id[this.count] = word & 0xffff;
+      this.slots[this.count] = steps;
+    }
+    return ADDED;
   }
 
   /** Adds a buffer that is not, or not all, in the window of the one before. */
@@ -241,6 +292,10 @@ export class ChainBatch {
     const i = this.count;
     this.id[i] = id;
     this.slots[i] = slots;
+    this.#end(i);
+  }
+
+  #end(i: number): void {
     this.end[i] = this.segments.count;
     this.firstWritable[i] = this.#firstWritable < 0 ? this.segments.count : this.#firstWritable;
     const readable = Math.min(this.#readable, INT32_MAX);
@@ -253,7 +308,7 @@ export class ChainBatch {
     this.count = i + 1;
   }
 
-  /** Takes back what the chain under way has added. */
+  /** Takes back the segments of the chain that is being added. */
   dropChain(): void {
     this.segments.count = this.first[this.count]!;
   }

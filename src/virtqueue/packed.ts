@@ -11,7 +11,6 @@ import { viewOf } from "../os/memory_map.ts";
 import {
   DESC_BYTES,
   DESC_F_AVAIL,
-  DESC_F_NEXT,
   DESC_F_USED,
   DESC_F_WRITE,
   EVENT_SUPPRESSION_BYTES,
@@ -19,11 +18,11 @@ import {
   RING_EVENT_FLAGS_DISABLE,
   RING_EVENT_FLAGS_ENABLE,
 } from "../wire/vring.ts";
-import { ADDED, CHAIN_INVALID, type ChainBatch, TABLE_FULL, TABLE_MET } from "./chain.ts";
-import { indirectTable as table } from "./indirect.ts";
+import { ADDED, type ChainBatch } from "./chain.ts";
+import { DescriptorTable } from "./descriptor_table.ts";
 import { PackedInflight } from "./inflight_state.ts";
 import { slotPassed } from "./notify.ts";
-import { type Ring, RING_BAD_CHAIN, RING_BAD_TABLE, RING_OK, type RingFeatures, type RingLayout } from "./ring.ts";
+import { faultOf, type Ring, RING_OK, type RingFeatures, type RingLayout } from "./ring.ts";
 
 /** The two flags that say whose a descriptor is. */
 const OWNER_FLAGS = DESC_F_AVAIL | DESC_F_USED;
@@ -66,8 +65,9 @@ export class PackedRing implements Ring {
   #memory: GuestMemory;
   /** The descriptor ring, four words a descriptor: address low, high, length, id and flags. */
   #desc: Int32Array;
-  /** The same without signs, as chains are walked. */
-  #words: Uint32Array;
+  /** The same without signs, to pop chains from, and the descriptors of a chain in the inflight region. */
+  readonly #table: DescriptorTable;
+  readonly #record: DescriptorTable;
   /** Event suppression structures: offset and wrap counter in the lower half, flags in the upper. */
   #driverEvent: Int32Array;
   #deviceEvent: Int32Array;
@@ -79,21 +79,22 @@ export class PackedRing implements Ring {
   #usedFlags: number;
   /** Slots of chains that were taken and not completed: where used descriptors may be written. */
   #slotsTaken = 0;
-  /** Where requests under way are recorded; null: nowhere. */
+  /** The inflight region, where requests in flight are recorded; null: there is none. */
   readonly #inflight: PackedInflight | null;
-  /** How many of the record's requests have been taken again. */
+  /** How many of the recorded requests have been popped again. */
   #retaken = 0;
 
   /**
    * Serves the ring at the checked addresses of `layout`, whose base {@linkcode parsePackedBase} has accepted. Requests
-   * under way are recorded at `inflightAddress`, unless that is 0. Throws {@linkcode InflightError}.
+   * in flight are recorded at `inflightAddress`, unless that is 0. Throws {@linkcode InflightError}.
    */
   constructor(layout: RingLayout, memory: GuestMemory, features: RingFeatures, inflightAddress = 0) {
     this.#size = layout.size;
     this.#features = features;
     this.#memory = memory;
     this.#desc = new Int32Array(viewOf(layout.desc, DESC_BYTES * layout.size));
-    this.#words = new Uint32Array(this.#desc.buffer);
+    this.#table = new DescriptorTable(new Uint32Array(this.#desc.buffer), 0, layout.size);
+    this.#record = new DescriptorTable(this.#table.words, 0, 0);
     this.#driverEvent = new Int32Array(viewOf(layout.driver, EVENT_SUPPRESSION_BYTES));
     this.#deviceEvent = new Int32Array(viewOf(layout.device, EVENT_SUPPRESSION_BYTES));
     const base = parsePackedBase(layout.base, layout.size);
@@ -128,7 +129,7 @@ export class PackedRing implements Ring {
   move(memory: GuestMemory, layout: RingLayout): void {
     this.#memory = memory;
     this.#desc = new Int32Array(viewOf(layout.desc, DESC_BYTES * layout.size));
-    this.#words = new Uint32Array(this.#desc.buffer);
+    this.#table.set(new Uint32Array(this.#desc.buffer), 0, layout.size);
     this.#driverEvent = new Int32Array(viewOf(layout.driver, EVENT_SUPPRESSION_BYTES));
     this.#deviceEvent = new Int32Array(viewOf(layout.device, EVENT_SUPPRESSION_BYTES));
   }
@@ -152,7 +153,7 @@ export class PackedRing implements Ring {
   fetch(batch: ChainBatch): number {
     batch.memory = this.#memory;
     if (this.fault !== RING_OK) return 0;
-    if (this.isRecovering) return this.#retakeAll(batch);
+    if (this.isRecovering) return this.#popRecorded(batch);
     const desc = this.#desc;
     let taken = 0;
     // A slot that is taken cannot be available again, whatever its flags say.
@@ -160,90 +161,60 @@ export class PackedRing implements Ring {
       const at = 4 * this.#availSlot + 3;
       const word = LOADS_IN_ORDER && taken > 0 ? desc[at]! : Atomics.load(desc, at);
       if (((word >>> 16) & OWNER_FLAGS) !== this.#availFlags) break;
-      batch.beginChain();
-      if (!this.#isTaken(batch, this.#take(batch, word))) break;
+      if (!this.#pop(batch, word)) break;
       taken++;
     }
     return taken;
   }
 
-  /** False if a chain has to wait for the next batch, or has broken the ring. */
-  #isTaken(batch: ChainBatch, outcome: number): boolean {
-    if (outcome === ADDED) return true;
-    // A chain that the table has no room for stays available and comes first in the next batch.
-    const isLater = outcome === TABLE_FULL && batch.count > 0;
-    if (!isLater && this.fault === RING_OK) this.fault = RING_BAD_CHAIN;
-    batch.dropChain();
-    return false;
-  }
-
-  /** Takes what was taken before a crash: from the record, as used descriptors may stand in the ring by now. */
-  #retakeAll(batch: ChainBatch): number {
+  /** Pops the chains that a process before this one popped: from the record, as the ring may have been written to since. */
+  #popRecorded(batch: ChainBatch): number {
     const chains = this.#inflight!.resubmissions;
-    let taken = 0;
+    let popped = 0;
     while (this.#retaken < chains.length && batch.hasRoom()) {
-      batch.beginChain();
-      if (!this.#isTaken(batch, this.#retake(batch, chains[this.#retaken]!.words))) break;
+      const { words } = chains[this.#retaken]!;
+      const slots = words.length / 4;
+      const i = batch.count;
+      this.#record.set(words, 0, slots);
+      const outcome = batch.addPackedChain(this.#record, 0, words[3]!, slots);
+      if (outcome !== ADDED) {
+        this.fault = faultOf(outcome, batch);
+        break;
+      }
+      // The record, and not a flag of a descriptor in it, says where the chain ends.
+      batch.id[i] = words[words.length - 1]! & 0xffff;
+      batch.slots[i] = slots;
+      this.#slotsTaken += slots;
       this.#retaken++;
-      taken++;
+      popped++;
     }
-    return taken;
-  }
-
-  /** {@linkcode #take} for the recorded descriptors `words`. */
-  #retake(batch: ChainBatch, words: Uint32Array): number {
-    const slots = words.length / 4;
-    let outcome = batch.walk(words, 0, slots, 0, words[3]!, false, false, slots);
-    if (outcome === TABLE_MET) outcome = this.#walkTable(batch);
-    if (outcome !== ADDED) return outcome;
-    batch.endChain(words[words.length - 1]! & 0xffff, slots);
-    this.#slotsTaken += slots;
-    return ADDED;
+    return popped;
   }
 
   /**
-   * Flattens and takes the next chain, whose head has id and flags `word`. Anything but ADDED means it cannot be served.
-   * The head alone says that a chain is available: what AVAIL and USED say further on is not looked at, as drivers
-   * differ in what they write there.
+   * Pops the next chain, whose head has id and flags `word`; false if it has to wait for the next batch, or has broken
+   * the ring. The head alone says that a chain is available: AVAIL and USED of its other descriptors do not count, as
+   * drivers differ in what they write there.
    */
-  #take(batch: ChainBatch, word: number): number {
+  #pop(batch: ChainBatch, word: number): boolean {
     const size = this.#size;
     const head = this.#availSlot;
-    let outcome = batch.walk(this.#words, 0, size, head, word, false, false, size - this.#slotsTaken);
-    if (outcome === TABLE_MET) outcome = this.#walkTable(batch);
-    if (outcome !== ADDED) return outcome;
-    const { steps, lastWord } = batch;
-    const id = lastWord & 0xffff; // The id of a chain is in its last descriptor.
-    batch.endChain(id, steps);
-    if (this.#inflight !== null) this.#inflight.take(this.#desc, head, steps, id);
-    this.#slotsTaken += steps;
-    let next = head + steps;
+    const i = batch.count;
+    const outcome = batch.addPackedChain(this.#table, head, word, size - this.#slotsTaken);
+    if (outcome !== ADDED) {
+      this.fault = faultOf(outcome, batch);
+      return false;
+    }
+    const slots = batch.slots[i]!;
+    if (this.#inflight !== null) this.#inflight.take(this.#desc, head, slots, batch.id[i]!);
+    this.#slotsTaken += slots;
+    let next = head + slots;
     if (next >= size) {
       next -= size;
       this.#availFlags ^= OWNER_FLAGS;
     }
     this.#availSlot = next;
-    return ADDED;
-  }
-
-  /**
-   * Adds what is in a table. Tables and chained descriptors do not mix (Virtio, Packed: Driver Requirements: Indirect
-   * Descriptors).
-   */
-  #walkTable(batch: ChainBatch): number {
-    const { met, steps, lastWord } = batch;
-    if (steps > 1 || (lastWord >>> 16 & DESC_F_NEXT) !== 0) return CHAIN_INVALID;
-    const entries = table.find(this.#memory, met[0]!, met[1]!, met[2]!);
-    if (entries === 0) {
-      this.fault = RING_BAD_TABLE;
-      return CHAIN_INVALID;
-    }
-    const { words, start } = table;
-    const outcome = batch.walk(words, start, entries, 0, words[start + 3]!, false, true, entries);
-    // For the ring, the table is one descriptor.
-    batch.steps = steps;
-    batch.lastWord = lastWord;
-    return outcome;
+    return true;
   }
 
   complete(batch: ChainBatch): boolean {

@@ -4,7 +4,7 @@
  * @module
  */
 import type { GuestMemory } from "../memory/guest_memory.ts";
-import type { ChainBatch } from "./chain.ts";
+import { type ChainBatch, INDEX_INVALID, INDIRECT_INVALID, TABLE_FULL } from "./chain.ts";
 
 /** Ring features as negotiated with the driver. */
 export interface RingFeatures {
@@ -46,6 +46,16 @@ export const RING_FAULTS: readonly string[] = [
   "a descriptor chain loops, is out of order or is too long",
   "an indirect table is empty, misplaced, of an odd length or not in guest memory",
 ];
+
+/**
+ * The fault of a ring whose next chain was not added to `batch`, for the reason `outcome`. RING_OK: the segment table is
+ * full; the chain stays available and comes first in the next batch.
+ */
+export function faultOf(outcome: number, batch: ChainBatch): number {
+  if (outcome === TABLE_FULL && batch.count > 0) return RING_OK;
+  if (outcome === INDEX_INVALID) return RING_BAD_INDEX;
+  return outcome === INDIRECT_INVALID ? RING_BAD_TABLE : RING_BAD_CHAIN;
+}
 
 /** A virtqueue from the device's side. No method throws or allocates. */
 export interface Ring {

@@ -8,33 +8,21 @@
  */
 import type { GuestMemory } from "../memory/guest_memory.ts";
 import { viewOf } from "../os/memory_map.ts";
-import {
-  AVAIL_F_NO_INTERRUPT,
-  availBytes,
-  DESC_BYTES,
-  DESC_F_INDIRECT,
-  DESC_F_NEXT,
-  USED_F_NO_NOTIFY,
-  usedBytes,
-} from "../wire/vring.ts";
-import { ADDED, type ChainBatch, INDEX_INVALID, TABLE_FULL, TABLE_MET } from "./chain.ts";
-import { indirectTable as table } from "./indirect.ts";
+import { AVAIL_F_NO_INTERRUPT, availBytes, DESC_BYTES, USED_F_NO_NOTIFY, usedBytes } from "../wire/vring.ts";
+import { ADDED, type ChainBatch } from "./chain.ts";
+import { DescriptorTable } from "./descriptor_table.ts";
 import { SplitInflight } from "./inflight_state.ts";
 import { eventPassed } from "./notify.ts";
-import {
-  type Ring,
-  RING_BAD_CHAIN,
-  RING_BAD_INDEX,
-  RING_BAD_TABLE,
-  RING_OK,
-  type RingFeatures,
-  type RingLayout,
-} from "./ring.ts";
+import { faultOf, type Ring, RING_BAD_INDEX, RING_OK, type RingFeatures, type RingLayout } from "./ring.ts";
 
 /** Positions in 16-bit units. */
 const FLAGS = 0;
 const IDX = 1;
 const RING = 2;
+
+function descriptorsOf({ desc, size }: RingLayout): Uint32Array {
+  return new Uint32Array(viewOf(desc, DESC_BYTES * size));
+}
 
 /** A split ring being served. */
 export class SplitRing implements Ring {
@@ -42,26 +30,26 @@ export class SplitRing implements Ring {
   readonly #size: number;
   readonly #features: RingFeatures;
   #memory: GuestMemory;
-  #desc: Uint32Array;
+  readonly #desc: DescriptorTable;
   #avail: Uint16Array;
   #used: Uint16Array;
   #usedElems: Uint32Array;
   #lastAvailIdx: number;
   #usedIdx: number;
-  /** Where requests under way are recorded; null: nowhere. */
+  /** The inflight region, where requests in flight are recorded; null: there is none. */
   readonly #inflight: SplitInflight | null;
-  /** How many of the record's requests have been taken again. */
+  /** How many of the recorded requests have been popped again. */
   #retaken = 0;
 
   /**
-   * Serves the ring at the checked addresses of `layout`. The used index goes on from what the ring says. Requests under
-   * way are recorded at `inflightAddress`, unless that is 0. Throws {@linkcode InflightError}.
+   * Serves the ring at the checked addresses of `layout`. The used index goes on from what the ring says. Requests in
+   * flight are recorded at `inflightAddress`, unless that is 0. Throws {@linkcode InflightError}.
    */
   constructor(layout: RingLayout, memory: GuestMemory, features: RingFeatures, inflightAddress = 0) {
     this.#size = layout.size;
     this.#features = features;
     this.#memory = memory;
-    this.#desc = new Uint32Array(viewOf(layout.desc, DESC_BYTES * layout.size));
+    this.#desc = new DescriptorTable(descriptorsOf(layout), 0, layout.size);
     this.#avail = new Uint16Array(viewOf(layout.driver, availBytes(layout.size)));
     const used = viewOf(layout.device, usedBytes(layout.size));
     this.#used = new Uint16Array(used);
@@ -83,7 +71,7 @@ export class SplitRing implements Ring {
 
   move(memory: GuestMemory, layout: RingLayout): void {
     this.#memory = memory;
-    this.#desc = new Uint32Array(viewOf(layout.desc, DESC_BYTES * layout.size));
+    this.#desc.set(descriptorsOf(layout), 0, layout.size);
     this.#avail = new Uint16Array(viewOf(layout.driver, availBytes(layout.size)));
     const used = viewOf(layout.device, usedBytes(layout.size));
     this.#used = new Uint16Array(used);
@@ -99,7 +87,7 @@ export class SplitRing implements Ring {
   fetch(batch: ChainBatch): number {
     batch.memory = this.#memory;
     if (this.fault !== RING_OK) return 0;
-    if (this.isRecovering) return this.#retake(batch);
+    if (this.isRecovering) return this.#popRecorded(batch);
     const first = batch.count;
     const availIdx = Atomics.load(this.#avail, IDX);
     const pending = (availIdx - this.#lastAvailIdx) & 0xffff;
@@ -109,7 +97,7 @@ export class SplitRing implements Ring {
     }
     let taken = 0;
     while (taken < pending && batch.hasRoom()) {
-      if (!this.#take(batch, this.#avail[RING + (this.#lastAvailIdx & (this.#size - 1))]!)) break;
+      if (!this.#pop(batch, this.#avail[RING + (this.#lastAvailIdx & (this.#size - 1))]!)) break;
       this.#lastAvailIdx = (this.#lastAvailIdx + 1) & 0xffff;
       taken++;
     }
@@ -117,64 +105,23 @@ export class SplitRing implements Ring {
     return taken;
   }
 
-  /** The same for requests that were taken before a crash, and are recorded as such already. */
-  #retake(batch: ChainBatch): number {
+  /** Pops the requests that a process before this one popped, which are recorded as such already. */
+  #popRecorded(batch: ChainBatch): number {
     const heads = this.#inflight!.resubmissions;
     let taken = 0;
-    while (this.#retaken < heads.length && batch.hasRoom() && this.#take(batch, heads[this.#retaken]!)) {
+    while (this.#retaken < heads.length && batch.hasRoom() && this.#pop(batch, heads[this.#retaken]!)) {
       this.#retaken++;
       taken++;
     }
     return taken;
   }
 
-  /** Adds the chain at `head` to `batch`; false if it has to wait for the next one, or has broken the ring. */
-  #take(batch: ChainBatch, head: number): boolean {
-    batch.beginChain();
-    const outcome = this.#walk(batch, head);
-    if (outcome === ADDED) {
-      batch.endChain(head, 1);
-      return true;
-    }
-    // A chain that the table has no room for stays available and comes first in the next batch.
-    const isLater = outcome === TABLE_FULL && batch.count > 0;
-    if (!isLater && this.fault === RING_OK) this.fault = RING_BAD_CHAIN;
-    batch.dropChain();
+  /** Adds the chain at `head` to `batch`; false if it has to wait for the next batch, or has broken the ring. */
+  #pop(batch: ChainBatch, head: number): boolean {
+    const outcome = batch.addSplitChain(this.#desc, head);
+    if (outcome === ADDED) return true;
+    this.fault = faultOf(outcome, batch);
     return false;
-  }
-
-  /** Flattens the chain that starts at descriptor `index`. Anything but ADDED means it cannot be served. */
-  #walk(batch: ChainBatch, index: number): number {
-    const desc = this.#desc;
-    const size = this.#size;
-    if (index >= size) {
-      this.fault = RING_BAD_INDEX;
-      return INDEX_INVALID;
-    }
-    const word = desc[4 * index + 3]!;
-    // Most chains are a table and nothing else.
-    if ((word & (DESC_F_INDIRECT | DESC_F_NEXT)) === DESC_F_INDIRECT) {
-      return this.#walkTable(batch, desc[4 * index]!, desc[4 * index + 1]!, desc[4 * index + 2]!);
-    }
-    const outcome = batch.walk(desc, 0, size, index, word, true, false, size);
-    if (outcome === TABLE_MET && (batch.lastWord & DESC_F_NEXT) === 0) {
-      const { met } = batch;
-      return this.#walkTable(batch, met[0]!, met[1]!, met[2]!);
-    }
-    if (outcome === INDEX_INVALID) this.fault = RING_BAD_INDEX;
-    if (outcome === TABLE_MET) this.fault = RING_BAD_TABLE;
-    return outcome;
-  }
-
-  /** A descriptor that refers to a table ends its chain; the table holds the rest, and refers to no other. */
-  #walkTable(batch: ChainBatch, addressLow: number, addressHigh: number, length: number): number {
-    const entries = table.find(this.#memory, addressLow, addressHigh, length);
-    const { words, start } = table;
-    const outcome = entries === 0
-      ? TABLE_MET
-      : batch.walk(words, start, entries, 0, words[start + 3]!, true, false, entries);
-    if (outcome >= INDEX_INVALID) this.fault = RING_BAD_TABLE;
-    return outcome;
   }
 
   complete(batch: ChainBatch): boolean {

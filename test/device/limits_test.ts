@@ -17,6 +17,7 @@ import { QueueServer } from "../../src/device/queue_server.ts";
 import { Span } from "../../src/memory/segments.ts";
 import { closeFd, createEventFd } from "../../src/os/event_fd.ts";
 import { ADDED, ChainBatch, TABLE_FULL } from "../../src/virtqueue/chain.ts";
+import { DescriptorTable } from "../../src/virtqueue/descriptor_table.ts";
 import * as w from "../../src/wire/virtio_crypto.ts";
 import { SpinBudget } from "../../src/worker/spin.ts";
 import { deviceMemory, NEXT, RawSplit, WRITE } from "../virtqueue/raw_driver.ts";
@@ -61,19 +62,17 @@ Deno.test("segments in a batch: 65535 and 65536 fit, one more does not", () => {
     const guest = deviceMemory(memory);
     const batch = new ChainBatch();
     batch.memory = guest;
-    batch.beginChain();
-    /** A chain of `count` readable buffers of a byte each. */
-    const walk = (count: number) => {
+    /** Adds a chain of `count` readable buffers of a byte each. */
+    const add = (count: number) => {
       const words = new Uint32Array(4 * count);
       for (let i = 0; i < count; i++) {
         words.set([guestAddress, 0, 1, (i + 1) << 16 | (i + 1 < count ? NEXT : 0)], 4 * i);
       }
-      return batch.walk(words, 0, count, 0, words[3]!, true, false, count);
+      return batch.addSplitChain(new DescriptorTable(words, 0, count), 0);
     };
     const half = BATCH_SEGMENTS_MAX / 2;
-    assertEquals([walk(half), walk(half - 1), walk(1), walk(1)], [ADDED, ADDED, ADDED, TABLE_FULL]);
-    batch.dropChain();
-    assertEquals(batch.segments.count, 0);
+    assertEquals([add(half), add(half - 1), add(1), add(1)], [ADDED, ADDED, ADDED, TABLE_FULL]);
+    assertEquals([batch.count, batch.segments.count], [3, BATCH_SEGMENTS_MAX]);
   });
 });
 

@@ -11,6 +11,7 @@ import {
   ChainBatch,
   TABLE_FULL,
 } from "../../src/virtqueue/chain.ts";
+import { DescriptorTable } from "../../src/virtqueue/descriptor_table.ts";
 import { DESC_F_NEXT, DESC_F_WRITE } from "../../src/wire/vring.ts";
 
 /** Neighbours in guest memory that lie apart here, a hole, and a region above 4 GiB. Nothing is ever touched. */
@@ -20,8 +21,8 @@ const memory = new GuestMemory([
   { guestAddress: 0x8_0000_0000, sizeBytes: 0x1000, userAddress: 0, hostAddress: 0x5000_0000_0000 },
 ]);
 
-/** Adds a chain of `buffers` to `batch` by way of descriptors, as a split ring has them; returns what came of it. */
-function walk(
+/** Adds a chain of `buffers` to `batch` by way of descriptors of a split ring; returns what comes of it. */
+function add(
   batch: ChainBatch,
   buffers: readonly (readonly [address: number, length: number, writable?: boolean])[],
   guest = memory,
@@ -31,14 +32,12 @@ function walk(
     return [address >>> 0, Math.floor(address / 2 ** 32), length, flags >>> 0];
   }));
   batch.memory = guest;
-  return batch.walk(words, 0, buffers.length, 0, words[3]!, true, false, buffers.length);
+  return batch.addSplitChain(new DescriptorTable(words, 0, buffers.length), 0);
 }
 
 function flatten(buffers: readonly [address: number, length: number, writable?: boolean][]) {
   const batch = new ChainBatch();
-  batch.beginChain();
-  assertEquals(walk(batch, buffers), ADDED);
-  batch.endChain(5, 2);
+  assertEquals(add(batch, buffers), ADDED);
   return {
     batch,
     segments: Array.from(
@@ -58,7 +57,7 @@ Deno.test("a chain is its segments, readable ones first", () => {
   ]);
   assertEquals([batch.first[0], batch.firstWritable[0], batch.end[0]], [0, 2, 4]);
   assertEquals([batch.readableBytes[0], batch.writableBytes[0], batch.unmapped[0]], [17, 33, 0]);
-  assertEquals([batch.id[0], batch.slots[0], batch.count, batch.bytes], [5, 2, 1, 50]);
+  assertEquals([batch.id[0], batch.slots[0], batch.count, batch.bytes], [0, 1, 1, 50]);
 });
 
 Deno.test("a buffer across regions becomes a segment in each, and one that leaves guest memory is unmapped", () => {
@@ -104,9 +103,7 @@ Deno.test("regions across multiples of 4 GiB, and far above where they are mappe
   for (const first of places) {
     for (const second of places) {
       const batch = new ChainBatch();
-      batch.beginChain();
-      assertEquals(walk(batch, [[first, 16], [second, 1, true]], guest), ADDED);
-      batch.endChain(0, 1);
+      assertEquals(add(batch, [[first, 16], [second, 1, true]], guest), ADDED);
       assertEquals(
         [batch.segments.addressOf(0), batch.segments.length[0]],
         [host(first), 16],
@@ -123,9 +120,7 @@ Deno.test("before any address was looked up, and without any memory, no address 
     for (const address of [0, 1, 2 ** 32 - 1, 2 ** 32, 2 ** 64 - 2 ** 32, 2 ** 64 - 2 ** 11]) {
       const fresh = new GuestMemory(regions);
       const batch = new ChainBatch();
-      batch.beginChain();
-      assertEquals(walk(batch, [[address, 1]], fresh), ADDED);
-      batch.endChain(0, 1);
+      assertEquals(add(batch, [[address, 1]], fresh), ADDED);
       assertEquals(batch.unmapped[0], 1, `0x${address.toString(16)}`);
       assertEquals(fresh.isInWindow(Math.floor(address / 2 ** 32), address >>> 0, 1), false);
     }
@@ -145,9 +140,7 @@ Deno.test("the last writable byte is where the status goes, and is not put where
   for (const [first, last, put] of [[16, 32, true], [4088, 4095, true], [0, 4096, false]] as const) {
     const batch = new ChainBatch();
     bytes.fill(7);
-    batch.beginChain();
-    walk(batch, [[first, 8, true], [last, 1, true]], real);
-    batch.endChain(0, 1);
+    add(batch, [[first, 8, true], [last, 1, true]], real);
     assertEquals(batch.putLastByte(0, 9), put);
     assertEquals(bytes.indexOf(9), put ? last : -1);
     assertEquals(bytes.filter((byte) => byte !== 7).length, put ? 1 : 0);
@@ -156,25 +149,17 @@ Deno.test("the last writable byte is where the status goes, and is not put where
 
 Deno.test("readable behind writable and more than 4 GiB are refused, exactly 4 GiB is not", () => {
   const batch = new ChainBatch();
-  batch.beginChain();
-  assertEquals(walk(batch, [[0x1000, 4, true], [0x1000, 4]]), CHAIN_INVALID);
-  batch.dropChain();
-  for (const [last, outcome] of [[1, ADDED], [2, CHAIN_INVALID]] as const) {
-    batch.beginChain();
-    assertEquals(walk(batch, [[0x1000, CHAIN_BYTES_MAX - 1], [0x1000, last, true]]), outcome);
-    batch.dropChain();
+  assertEquals(add(batch, [[0x1000, 4, true], [0x1000, 4]]), CHAIN_INVALID);
+  for (const [last, outcome] of [[2, CHAIN_INVALID], [1, ADDED]] as const) {
+    assertEquals([batch.count, batch.segments.count], [0, 0]);
+    assertEquals(add(batch, [[0x1000, CHAIN_BYTES_MAX - 1], [0x1000, last, true]]), outcome);
   }
-  assertEquals([batch.count, batch.segments.count], [0, 0]);
 });
 
-Deno.test("a dropped chain leaves the batch as it was", () => {
+Deno.test("a chain that is refused leaves the batch as it was", () => {
   const { batch } = flatten([[0x1000, 4]]);
-  batch.beginChain();
-  walk(batch, [[0, 8, true]]);
-  batch.dropChain();
-  batch.beginChain();
-  walk(batch, [[0x1000, 8]]);
-  batch.endChain(6, 1);
+  assertEquals(add(batch, [[0, 8, true], [0x1000, 1]]), CHAIN_INVALID);
+  add(batch, [[0x1000, 8]]);
   assertEquals([batch.count, batch.segments.count, batch.bytes, batch.unmapped[1]], [2, 2, 12, 0]);
   assertEquals([batch.first[1], batch.firstWritable[1], batch.end[1]], [1, 2, 2]);
 });
@@ -188,15 +173,12 @@ Deno.test("a batch says when it is full: chains, bytes, segments", () => {
   }
   assertEquals(batch.hasRoom(), false);
   batch.clear();
-  batch.beginChain();
-  walk(batch, [[0x1000, BATCH_BYTES_MAX]]);
-  batch.endChain(0, 1);
+  add(batch, [[0x1000, BATCH_BYTES_MAX]]);
   assertEquals(batch.hasRoom(), false);
   batch.clear();
-  batch.beginChain();
   const ones = Array.from({ length: 32768 }, () => [0x1000, 1] as const);
-  for (let added = 0; added < BATCH_SEGMENTS_MAX; added += ones.length) assertEquals(walk(batch, ones), ADDED);
-  assertEquals(walk(batch, [[0x1000, 1]]), TABLE_FULL);
-  assertEquals(walk(batch, [[0, 1]]), TABLE_FULL);
-  assertEquals(walk(batch, [[0, 0]]), ADDED);
+  for (let added = 0; added < BATCH_SEGMENTS_MAX; added += ones.length) assertEquals(add(batch, ones), ADDED);
+  assertEquals(add(batch, [[0x1000, 1]]), TABLE_FULL);
+  assertEquals(add(batch, [[0, 1]]), TABLE_FULL);
+  assertEquals(add(batch, [[0, 0]]), ADDED);
 });
