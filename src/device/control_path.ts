@@ -4,76 +4,67 @@
  *
  * @module
  */
-import { loadCatalogue } from "../engine/algorithms.ts";
-import { checkKeys, checkParameters } from "../engine/engine.ts";
-import { prepareAkcipherKey } from "../engine/asymmetric/akcipher.ts";
-import { AkcipherKeySpec } from "../engine/asymmetric/job.ts";
-import { AKCIPHER_KEY_BYTES_MAX } from "../engine/asymmetric/limits.ts";
 import {
-  AUTH_KEY_BYTES_MAX,
-  CIPHER_KEY_BYTES_MAX,
-  FAILED,
   KIND_AEAD,
   KIND_AKCIPHER,
   KIND_CHAIN,
   KIND_CIPHER,
   KIND_HASH,
   KIND_MAC,
-  Parameters,
-  UNSUPPORTED,
+  type Parameters,
 } from "../engine/operation.ts";
-import { cleanseBytes } from "../memory/native.ts";
 import { gather, scatter, SegmentCursor, Span } from "../memory/segments.ts";
-import { mapSecret } from "../os/memory_map.ts";
+import { mapAnonymous } from "../os/memory_map.ts";
 import { ChainBatch } from "../virtqueue/chain.ts";
 import * as akcipher from "../wire/akcipher.ts";
 import * as wire from "../wire/virtio_crypto.ts";
 import type { QueueCounters } from "./counters.ts";
-import { checkChain } from "./data_request.ts";
 import type { NegotiatedFeatures } from "./negotiated_features.ts";
 import type { JobPool } from "./jobs.ts";
 import { LABELS_CREATE, LABELS_DESTROY, LABELS_OTHER_CONTROL, labelsOfControl, SERVICES } from "./metric_labels.ts";
+import type { BatchProcessor } from "./queue_server.ts";
+import type { KeySource, SessionFactory } from "./session_factory.ts";
+import { setChain, setDirection } from "./session_parameters.ts";
 import type { SessionTable } from "./sessions.ts";
 
-/** Places in the private memory: request, keys, answer. */
+/** Places in the private memory: request and answer. Keys go straight to the session factory's. */
 const REQUEST = 0;
-const CIPHER_KEY = 128;
-const AUTH_KEY = CIPHER_KEY + CIPHER_KEY_BYTES_MAX;
-const ANSWER = 1024;
+const ANSWER = 128;
 const ANSWER_BYTES = 16;
-const LONG_KEY = 4096;
-
-/** Who hears of what happens to sessions. */
-export interface ControlListener {
-  /** Some have been destroyed: once a batch. */
-  onDestroyed(): void;
-  /** An asymmetric one has been created. */
-  onAsymmetric(): void;
-}
 
 /** Answers control requests. */
-export class ControlPath {
+export class ControlPath implements BatchProcessor {
   /** The batch that the control queue fetches into. */
   readonly batch: ChainBatch = new ChainBatch();
   readonly #table: SessionTable;
+  readonly #factory: SessionFactory;
   readonly #negotiated: NegotiatedFeatures;
-  readonly #listener: ControlListener;
+  readonly #onDestroyed: () => void;
   readonly #readable = new SegmentCursor(this.batch.segments);
   readonly #writable = new SegmentCursor(this.batch.segments);
   readonly #part = new Span();
-  readonly #memory = mapSecret(LONG_KEY + AKCIPHER_KEY_BYTES_MAX);
+  readonly #memory = mapAnonymous(ANSWER + ANSWER_BYTES);
   readonly #words = new Uint32Array(this.#memory.buffer);
-  readonly #parameters = new Parameters();
-  readonly #catalogue = loadCatalogue();
-  /** What the request under way is counted as, and its answer. */
+  /** A session's keys follow its parameters in the request. */
+  readonly #keys: KeySource = { read: (address, length) => this.#copy(address, length) };
+  /** The current request's metric labels and its answer. */
   #labels = 0;
   #status = 0;
 
-  /** Creates sessions in `table` by the rules of `dialect`. */
-  constructor(table: SessionTable, negotiated: NegotiatedFeatures, listener: ControlListener) {
+  /**
+   * Creates sessions of `table` through `factory`, under the features `negotiated`; `onDestroyed` is called once for a
+   * batch that has destroyed some.
+   */
+  constructor(
+    table: SessionTable,
+    factory: SessionFactory,
+    negotiated: NegotiatedFeatures,
+    onDestroyed: () => void,
+  ) {
     this.#table = table;
+    this.#factory = factory;
     this.#negotiated = negotiated;
-    this.#listener = listener;
+    this.#onDestroyed = onDestroyed;
   }
 
   /** Answers every request of the batch, and counts it in `counters`. */
@@ -85,7 +76,7 @@ export class ControlPath {
       this.batch.usedLen[i] = this.#answer(i);
       counters.control(this.#labels, this.#status);
     }
-    if (this.#table.destroyedCount !== destroyedBefore) this.#listener.onDestroyed();
+    if (this.#table.destroyedCount !== destroyedBefore) this.#onDestroyed();
   }
 
   /** Answers chain `i`; returns the bytes written. */
@@ -107,15 +98,13 @@ export class ControlPath {
     if (op !== wire.OP_CREATE_SESSION || service > wire.SERVICE_AEAD) {
       return this.#answerCreate(wire.STATUS_NOTSUPP, 0);
     }
-    const status = this.#create(service);
-    return this.#answerCreate(status, status === wire.STATUS_OK ? this.#createdId : 0);
+    return this.#create(service);
   }
 
   #answerAsymmetric(op: number): number {
     if (op === wire.OP_AKCIPHER_DESTROY_SESSION) return this.#destroy();
     if (op !== wire.OP_AKCIPHER_CREATE_SESSION) return this.#answerCreate(wire.STATUS_NOTSUPP, 0);
-    const status = this.#createAsymmetric();
-    return this.#answerCreate(status, status === wire.STATUS_OK ? this.#createdId : 0);
+    return this.#createAsymmetric();
   }
 
   /** False if some of the room for the answer to chain `i` is not in guest memory. */
@@ -125,12 +114,15 @@ export class ControlPath {
     return true;
   }
 
-  #createdId = 0;
-
   #fetch(offset: number, length: number): boolean {
+    return this.#copy(this.#memory.address + offset, length);
+  }
+
+  /** Copies the next `length` readable bytes to `address`; false if there are fewer. */
+  #copy(address: number, length: number): boolean {
     if (this.#readable.remaining < length) return false;
     this.#readable.take(this.#part, length);
-    gather(this.batch.segments, this.#part, this.#memory.address + offset);
+    gather(this.batch.segments, this.#part, address);
     return true;
   }
 
@@ -179,65 +171,33 @@ export class ControlPath {
   }
 
   #create(service: number): number {
-    if ((this.#negotiated.services >>> service & 1) === 0) return wire.STATUS_NOTSUPP;
-    if (
-      !this.#fetch(wire.CTRL_HEADER_BYTES, this.#negotiated.mux ? muxBodyBytes(service) : wire.CTRL_BODY_BYTES_FIXED)
-    ) {
-      return wire.STATUS_ERR;
-    }
-    const parameters = this.#parameters;
-    resetParameters(parameters);
-    parameters.cipherKey = this.#memory.address + CIPHER_KEY;
-    parameters.authKey = this.#memory.address + AUTH_KEY;
-    const status = this.#readBody(service, parameters);
-    if (status !== wire.STATUS_OK) return status;
-    const outcome = checkParameters(parameters, this.#catalogue);
-    if (outcome === UNSUPPORTED) return wire.STATUS_NOTSUPP;
-    if (outcome === FAILED) return wire.STATUS_ERR;
-    const created = this.#store(parameters);
-    cleanseBytes(this.#memory.address + CIPHER_KEY, CIPHER_KEY_BYTES_MAX + AUTH_KEY_BYTES_MAX);
-    return created;
-  }
-
-  /** Fetches the keys, whose lengths have been checked, and stores the session. */
-  #store(parameters: Parameters): number {
-    if (!this.#fetch(CIPHER_KEY, parameters.keyLen) || !this.#fetch(AUTH_KEY, parameters.authKeyLen)) {
-      return wire.STATUS_ERR;
-    }
-    if (!checkKeys(parameters, this.#catalogue)) return wire.STATUS_ERR;
-    const id = this.#table.create(parameters);
-    if (id === 0) return this.#noFreeId();
-    this.#createdId = id;
-    return wire.STATUS_OK;
+    const { mux, services } = this.#negotiated;
+    if ((services >>> service & 1) === 0) return this.#answerCreate(wire.STATUS_NOTSUPP, 0);
+    const bodyBytes = mux ? muxBodyBytes(service) : wire.CTRL_BODY_BYTES_FIXED;
+    if (!this.#fetch(wire.CTRL_HEADER_BYTES, bodyBytes)) return this.#answerCreate(wire.STATUS_ERR, 0);
+    const status = this.#readBody(service, this.#factory.begin());
+    return status === wire.STATUS_OK ? this.#store() : this.#answerCreate(status, 0);
   }
 
   /** The body of an asymmetric session has one size in either form; of its tail only what the algorithm has counts. */
   #createAsymmetric(): number {
-    if (!this.#fetch(wire.CTRL_HEADER_BYTES, wire.CTRL_BODY_BYTES_FIXED)) return wire.STATUS_ERR;
-    const parameters = this.#parameters;
-    resetParameters(parameters);
+    if (!this.#fetch(wire.CTRL_HEADER_BYTES, wire.CTRL_BODY_BYTES_FIXED)) return this.#answerCreate(wire.STATUS_ERR, 0);
+    const parameters = this.#factory.begin();
     parameters.kind = KIND_AKCIPHER;
     parameters.algo = this.#body(akcipher.AKCIPHER_SESSION_ALGO_OFFSET);
     parameters.keyType = this.#body(akcipher.AKCIPHER_SESSION_KEY_TYPE_OFFSET);
     parameters.keyLen = this.#body(akcipher.AKCIPHER_SESSION_KEY_LEN_OFFSET);
     parameters.para0 = this.#body(akcipher.AKCIPHER_SESSION_PARA0_OFFSET);
     parameters.para1 = this.#body(akcipher.AKCIPHER_SESSION_PARA1_OFFSET);
-    parameters.cipherKey = this.#memory.address + LONG_KEY;
-    if (parameters.keyLen > AKCIPHER_KEY_BYTES_MAX) return wire.STATUS_ERR;
-    if (!this.#fetch(LONG_KEY, parameters.keyLen)) return wire.STATUS_ERR;
-    const status = checkAsymmetricKey(parameters);
-    const id = status === wire.STATUS_OK ? this.#table.create(parameters) : 0;
-    cleanseBytes(parameters.cipherKey, parameters.keyLen);
-    if (status !== wire.STATUS_OK) return status;
-    if (id === 0) return this.#noFreeId();
-    this.#createdId = id;
-    this.#listener.onAsymmetric();
-    return wire.STATUS_OK;
+    return this.#store();
   }
 
-  /** v19 has NOSPC only under MUX_MODE; before it, a full table is an error like any other. */
-  #noFreeId(): number {
-    return this.#negotiated.mux ? wire.STATUS_NOSPC : wire.STATUS_ERR;
+  /** Creates the session whose parameters have been read, with the keys that follow them, and answers. */
+  #store(): number {
+    const id = this.#factory.create(this.#keys);
+    if (id > 0) return this.#answerCreate(wire.STATUS_OK, id);
+    // v19 has NOSPC only under MUX_MODE; before it, a full table is an error like any other.
+    return this.#answerCreate(id === -wire.STATUS_NOSPC && !this.#negotiated.mux ? wire.STATUS_ERR : -id, 0);
   }
 
   #readBody(service: number, parameters: Parameters): number {
@@ -274,7 +234,7 @@ export class ControlPath {
     if (opType !== wire.SYM_OP_ALGORITHM_CHAINING) return wire.STATUS_NOTSUPP;
     parameters.kind = KIND_CHAIN;
     const order = this.#body(wire.CHAIN_SESSION_ORDER_OFFSET);
-    const status = checkChain(order, this.#body(wire.CHAIN_SESSION_HASH_MODE_OFFSET), parameters);
+    const status = setChain(parameters, order, this.#body(wire.CHAIN_SESSION_HASH_MODE_OFFSET));
     if (status !== wire.STATUS_OK) return status;
     const hash = wire.CHAIN_SESSION_HASH_OFFSET;
     parameters.hashAlgo = this.#body(hash + wire.HASH_SESSION_ALGO_OFFSET);
@@ -311,34 +271,4 @@ function muxBodyBytes(service: number): number {
     default:
       return wire.CTRL_SYM_BYTES;
   }
-}
-
-/** Tries an asymmetric session's key, so that a bad one is refused where it is given: STATUS_OK or the refusal. */
-export function checkAsymmetricKey(parameters: Parameters): number {
-  const spec = new AkcipherKeySpec();
-  spec.takeFrom(parameters);
-  const key = prepareAkcipherKey(spec);
-  if (typeof key === "number") return key;
-  key.free();
-  return wire.STATUS_OK;
-}
-
-/** Sets what a session's body may leave out. */
-export function resetParameters(parameters: Parameters): void {
-  parameters.algo = 0;
-  parameters.keyLen = 0;
-  parameters.encrypt = false;
-  parameters.hashAlgo = 0;
-  parameters.authKeyLen = 0;
-  parameters.authenticated = false;
-  parameters.hashFirst = false;
-  parameters.hashResultLen = 0;
-  parameters.tagLen = 0;
-  parameters.aadLen = 0;
-}
-
-/** Takes over a session's direction. */
-export function setDirection(parameters: Parameters, op: number): number {
-  parameters.encrypt = op === wire.OP_ENCRYPT;
-  return op === wire.OP_ENCRYPT || op === wire.OP_DECRYPT ? wire.STATUS_OK : wire.STATUS_ERR;
 }

@@ -6,11 +6,9 @@
  * @module
  */
 import { loadCatalogue } from "../engine/algorithms.ts";
-import { checkParameters } from "../engine/engine.ts";
 import {
   AUTH_KEY_BYTES_MAX,
   CIPHER_KEY_BYTES_MAX,
-  FAILED,
   IV_BYTES_MAX,
   KIND_AEAD,
   KIND_CHAIN,
@@ -19,7 +17,6 @@ import {
   KIND_MAC,
   type Operation,
   type Parameters,
-  UNSUPPORTED,
 } from "../engine/operation.ts";
 import { gather, gatherTo, SegmentCursor, Span } from "../memory/segments.ts";
 import { mapSecret } from "../os/memory_map.ts";
@@ -33,6 +30,7 @@ import type { JobPool } from "./jobs.ts";
 import { REQUEST_BYTES_MAX } from "./limits.ts";
 import { Repetition } from "./repetition.ts";
 import { LABELS_UNKNOWN, labelsOf, labelsOfService } from "./metric_labels.ts";
+import { checkSymmetric, setChain } from "./session_parameters.ts";
 import type { SessionTableView } from "./sessions.ts";
 
 /** Kind of session that a service's requests need; a symmetric request's op_type decides between two. */
@@ -232,13 +230,8 @@ export class DataRequestDecoder {
   #decodeStateless(operation: Operation, service: number, encrypt: boolean): number {
     const parameters = operation.ownParameters;
     operation.parameters = parameters;
+    parameters.reset();
     parameters.encrypt = encrypt;
-    parameters.authenticated = false;
-    parameters.hashFirst = false;
-    parameters.keyLen = 0;
-    parameters.authKeyLen = 0;
-    parameters.hashResultLen = 0;
-    parameters.aadLen = 0;
     parameters.cipherKey = operation.ownCipherKey;
     parameters.authKey = operation.ownAuthKey;
     parameters.kind = KIND_OF_SERVICE[service]!;
@@ -299,7 +292,7 @@ export class DataRequestDecoder {
     parameters.keyLen = this.#para(wire.STATELESS_CHAIN_CIPHER_KEYLEN_OFFSET);
     parameters.hashAlgo = this.#para(wire.STATELESS_CHAIN_HASH_ALGO_OFFSET);
     parameters.authKeyLen = this.#para(wire.STATELESS_CHAIN_AUTH_KEY_LEN_OFFSET);
-    const chainStatus = checkChain(order, hashMode, parameters);
+    const chainStatus = setChain(parameters, order, hashMode);
     if (chainStatus !== wire.STATUS_OK) return chainStatus;
     if (this.#contradictsOpcode(wire.STATELESS_CHAIN_CIPHER_OP_OFFSET, parameters)) return wire.STATUS_ERR;
     // The structure has aad_len twice. The second counts; the first, if given at all, must agree.
@@ -350,10 +343,12 @@ export class DataRequestDecoder {
 
   /** Checks the operation's own parameters, then copies its keys out of the guest's reach. */
   #takeKeys(operation: Operation, keyLen: number, authKeyLen: number): number {
-    const outcome = checkParameters(operation.parameters, this.#catalogue);
-    if (outcome === UNSUPPORTED) return wire.STATUS_NOTSUPP;
+    const status = checkSymmetric(operation.parameters, this.#catalogue);
+    if (status === wire.STATUS_NOTSUPP) return status;
     operation.labels = labelsOf(operation.parameters);
-    if (outcome === FAILED || keyLen > CIPHER_KEY_BYTES_MAX || authKeyLen > AUTH_KEY_BYTES_MAX) return wire.STATUS_ERR;
+    if (status !== wire.STATUS_OK || keyLen > CIPHER_KEY_BYTES_MAX || authKeyLen > AUTH_KEY_BYTES_MAX) {
+      return wire.STATUS_ERR;
+    }
     if (this.#readable.remaining < keyLen + authKeyLen) return wire.STATUS_ERR;
     operation.hasOwnKeys = true;
     this.#takeCopy(keyLen, operation.ownCipherKey);
@@ -449,13 +444,4 @@ export class DataRequestDecoder {
 function sessionParaBytes(service: number): number {
   if (service === wire.SERVICE_CIPHER) return wire.DATA_SYM_BYTES;
   return service === wire.SERVICE_AEAD ? wire.DATA_AEAD_BYTES : wire.DATA_HASH_BYTES;
-}
-
-/** Checks a chain's order and hash mode and takes them over; nested hashing has no definition to implement. */
-export function checkChain(order: number, hashMode: number, parameters: Parameters): number {
-  if (hashMode !== wire.HASH_MODE_PLAIN && hashMode !== wire.HASH_MODE_AUTH) return wire.STATUS_NOTSUPP;
-  if (order !== wire.CHAIN_HASH_THEN_CIPHER && order !== wire.CHAIN_CIPHER_THEN_HASH) return wire.STATUS_ERR;
-  parameters.authenticated = hashMode === wire.HASH_MODE_AUTH;
-  parameters.hashFirst = order === wire.CHAIN_HASH_THEN_CIPHER;
-  return wire.STATUS_OK;
 }

@@ -4,27 +4,24 @@
  * @module
  */
 import { type Catalogue, loadCatalogue, type ModuleRows } from "../engine/algorithms.ts";
-import { checkKeys, checkParameters } from "../engine/engine.ts";
 import type { MultiBufferChoice } from "../engine/multibuffer/policy.ts";
 import { type EngineName, ENGINES } from "../engine/libraries.ts";
-import { DONE, KIND_AKCIPHER, KIND_CHAIN, KIND_CIPHER, Parameters, UNSUPPORTED } from "../engine/operation.ts";
 import type { GuestMemory } from "../memory/guest_memory.ts";
-import { cleanseBytes } from "../memory/native.ts";
 import type { EventLoop } from "../os/event_loop.ts";
-import { mapSecret } from "../os/memory_map.ts";
 import * as wire from "../wire/virtio_crypto.ts";
 import * as vring from "../wire/vring.ts";
 import type { BackendDevice, RingSetup, SessionMessage } from "./backend.ts";
 import { encodeConfig, servicesOf } from "./config.ts";
-import { checkAsymmetricKey, ControlPath, resetParameters, setDirection } from "./control_path.ts";
+import { ControlPath } from "./control_path.ts";
 import { createCounterMemory } from "./counters.ts";
 import { type DataPlane, type DataPlaneFactory, LocalPlane, localPlane } from "./data_plane.ts";
-import { checkChain } from "./data_request.ts";
 import { type AsymmetricForm, checkFeatures, hasBit, maskOf, NegotiatedFeatures } from "./negotiated_features.ts";
 import type { JobRunner, JobRunnerFactory } from "./asymmetric_service.ts";
-import { AUTH_KEY_BYTES_MAX, CIPHER_KEY_BYTES_MAX, SESSIONS_DEFAULT } from "./limits.ts";
+import { SESSIONS_DEFAULT } from "./limits.ts";
 import { type QueueCommand, QueueGroup } from "./queue_group.ts";
 import { QueueServer } from "./queue_server.ts";
+import { SessionFactory } from "./session_factory.ts";
+import { createFromMessage } from "./session_message.ts";
 import { DeviceCounters, type DeviceStatistics } from "./statistics.ts";
 import { SessionTable } from "./sessions.ts";
 
@@ -79,7 +76,7 @@ export class CryptoDevice implements BackendDevice {
   readonly #sessions: SessionTable;
   readonly #controlPlane: DataPlane;
   readonly #dataPlane: DataPlane;
-  readonly #keys = mapSecret(CIPHER_KEY_BYTES_MAX + AUTH_KEY_BYTES_MAX);
+  readonly #factory: SessionFactory;
   readonly #asymmetric: AsymmetricForm;
   readonly #jobs: JobRunner | undefined;
   readonly #counters: DeviceCounters;
@@ -116,10 +113,9 @@ export class CryptoDevice implements BackendDevice {
       ...{ modules: modules.rows, moduleUrls: modules.urls },
     });
     const negotiated = new NegotiatedFeatures(servicesOf(this.#catalogue), asymmetric);
-    const controlPath = new ControlPath(this.#sessions, negotiated, {
-      onDestroyed: () => this.#evict(),
-      onAsymmetric: () => this.#jobs?.start(),
-    });
+    const onAsymmetric = asymmetric === "akcipher" ? () => this.#jobs?.start() : null;
+    this.#factory = new SessionFactory(this.#sessions, this.#catalogue, onAsymmetric);
+    const controlPath = new ControlPath(this.#sessions, this.#factory, negotiated, () => this.#evict());
     const controlQueue = new QueueServer("the control queue", controlPath, onFault, null, controlCounters);
     const noKeys = { evict() {}, clear() {} };
     this.#controlPlane = new LocalPlane(
@@ -193,71 +189,9 @@ export class CryptoDevice implements BackendDevice {
   }
 
   createSession(session: SessionMessage): number {
-    const id = this.#create(session);
+    const id = createFromMessage(this.#factory, session);
     if (id < 0) this.#counters.refused(-id);
     return id;
-  }
-
-  #create(session: SessionMessage): number {
-    if (session.asymmetric !== undefined) return this.#createAsymmetric(session.asymmetric);
-    const parameters = new Parameters();
-    resetParameters(parameters);
-    const status = this.#readMessage(session, parameters);
-    if (status !== wire.STATUS_OK) return -status;
-    const outcome = checkParameters(parameters, this.#catalogue);
-    if (outcome !== DONE) return -(outcome === UNSUPPORTED ? wire.STATUS_NOTSUPP : wire.STATUS_ERR);
-    const keys = new Uint8Array(this.#keys.buffer);
-    keys.set(session.cipherKey);
-    keys.set(session.authKey.subarray(0, parameters.authKeyLen), CIPHER_KEY_BYTES_MAX);
-    const id = checkKeys(parameters, this.#catalogue) ? this.#sessions.create(parameters) : 0;
-    cleanseBytes(this.#keys.address, CIPHER_KEY_BYTES_MAX + AUTH_KEY_BYTES_MAX);
-    return id === 0 ? -wire.STATUS_ERR : id;
-  }
-
-  #createAsymmetric(session: NonNullable<SessionMessage["asymmetric"]>): number {
-    if (this.#asymmetric !== "akcipher") return -wire.STATUS_NOTSUPP;
-    const parameters = new Parameters();
-    resetParameters(parameters);
-    parameters.kind = KIND_AKCIPHER;
-    parameters.algo = session.algo;
-    parameters.keyType = session.keyType;
-    parameters.para0 = session.para0;
-    parameters.para1 = session.para1;
-    parameters.keyLen = session.key.length;
-    parameters.cipherKey = this.#keys.address;
-    if (session.key.length > this.#keys.sizeBytes) return -wire.STATUS_ERR;
-    new Uint8Array(this.#keys.buffer).set(session.key);
-    const status = checkAsymmetricKey(parameters);
-    const id = status === wire.STATUS_OK ? this.#sessions.create(parameters) : 0;
-    cleanseBytes(this.#keys.address, session.key.length);
-    if (id === 0) return -(status === wire.STATUS_OK ? wire.STATUS_ERR : status);
-    this.#jobs?.start();
-    return id;
-  }
-
-  #readMessage(session: SessionMessage, parameters: Parameters): number {
-    if (session.opcode !== wire.CIPHER_CREATE_SESSION) return wire.STATUS_NOTSUPP;
-    if (session.cipherKey.length > CIPHER_KEY_BYTES_MAX || session.authKey.length > AUTH_KEY_BYTES_MAX) {
-      return wire.STATUS_ERR;
-    }
-    parameters.cipherKey = this.#keys.address;
-    parameters.authKey = this.#keys.address + CIPHER_KEY_BYTES_MAX;
-    parameters.algo = session.cipherAlgo;
-    parameters.keyLen = session.cipherKey.length;
-    if (session.opType === wire.SYM_OP_CIPHER) {
-      parameters.kind = KIND_CIPHER;
-    } else if (session.opType === wire.SYM_OP_ALGORITHM_CHAINING) {
-      parameters.kind = KIND_CHAIN;
-      const status = checkChain(session.algChainOrder, session.hashMode, parameters);
-      if (status !== wire.STATUS_OK) return status;
-      parameters.hashAlgo = session.hashAlgo;
-      parameters.hashResultLen = session.hashResultLen;
-      parameters.aadLen = session.aadLen;
-      if (parameters.authenticated) parameters.authKeyLen = session.authKey.length;
-    } else {
-      return wire.STATUS_NOTSUPP;
-    }
-    return setDirection(parameters, session.direction);
   }
 
   closeSession(id: number): void {

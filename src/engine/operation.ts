@@ -64,6 +64,26 @@ export class Parameters {
   /** Host addresses of the keys, in memory that outlives the operation. */
   cipherKey = 0;
   authKey = 0;
+
+  /** Sets everything to 0 and false. */
+  reset(): void {
+    this.kind = 0;
+    this.algo = 0;
+    this.keyLen = 0;
+    this.encrypt = false;
+    this.hashAlgo = 0;
+    this.authKeyLen = 0;
+    this.authenticated = false;
+    this.hashFirst = false;
+    this.hashResultLen = 0;
+    this.tagLen = 0;
+    this.aadLen = 0;
+    this.keyType = 0;
+    this.para0 = 0;
+    this.para1 = 0;
+    this.cipherKey = 0;
+    this.authKey = 0;
+  }
 }
 
 /** True if the digest of an operation with `parameters` is a MAC, which has a key, and not a plain hash. */

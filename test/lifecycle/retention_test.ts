@@ -4,7 +4,6 @@
  * @module
  */
 import { assert, assertEquals, assertLess } from "@std/assert";
-import { resetParameters } from "../../src/device/control_path.ts";
 import { createCounterMemory, QueueCounters } from "../../src/device/counters.ts";
 import { JobPool, JobPoolMemory, SubmittedJobs } from "../../src/device/jobs.ts";
 import { QueueServer } from "../../src/device/queue_server.ts";
@@ -100,7 +99,6 @@ Deno.test("sessions that have gone leave no pages behind, whichever slots they h
   const table = new SessionTable(slots, true);
   const key = mapAnonymous(4096);
   const parameters = new Parameters();
-  resetParameters(parameters);
   parameters.cipherKey = key.address;
   parameters.authKey = key.address;
   for (let i = 0; i < slots; i++) {

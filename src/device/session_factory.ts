@@ -1,0 +1,95 @@
+/**
+ * Creates the sessions of a device, whichever way they are described: by control requests or by session messages.
+ * Keys are copied into private memory, checked there, stored in the session table and wiped.
+ *
+ * @module
+ */
+import type { Catalogue } from "../engine/algorithms.ts";
+import { prepareAkcipherKey } from "../engine/asymmetric/akcipher.ts";
+import { AkcipherKeySpec } from "../engine/asymmetric/job.ts";
+import { AKCIPHER_KEY_BYTES_MAX } from "../engine/asymmetric/limits.ts";
+import { checkKeys } from "../engine/engine.ts";
+import { AUTH_KEY_BYTES_MAX, CIPHER_KEY_BYTES_MAX, KIND_AKCIPHER, Parameters } from "../engine/operation.ts";
+import { cleanseBytes } from "../memory/native.ts";
+import { mapSecret } from "../os/memory_map.ts";
+import * as wire from "../wire/virtio_crypto.ts";
+import { checkSymmetric } from "./session_parameters.ts";
+import type { SessionTable } from "./sessions.ts";
+
+/** Where the keys of a new session come from: the cipher key first, then the authentication key. */
+export interface KeySource {
+  /** Copies the next `length` bytes to `address`; false if there are fewer. */
+  read(address: number, length: number): boolean;
+}
+
+/** Validates and stores new sessions. */
+export class SessionFactory {
+  readonly #table: SessionTable;
+  readonly #catalogue: Catalogue;
+  readonly #onAsymmetric: (() => void) | null;
+  readonly #keys = mapSecret(Math.max(AKCIPHER_KEY_BYTES_MAX, CIPHER_KEY_BYTES_MAX + AUTH_KEY_BYTES_MAX));
+  readonly #parameters = new Parameters();
+
+  /**
+   * Creates sessions in `table` with algorithms of `catalogue`, and calls `onAsymmetric` after each asymmetric one;
+   * null: there are no asymmetric sessions.
+   */
+  constructor(table: SessionTable, catalogue: Catalogue, onAsymmetric: (() => void) | null) {
+    this.#table = table;
+    this.#catalogue = catalogue;
+    this.#onAsymmetric = onAsymmetric;
+  }
+
+  /** The parameters of the next session, all of them 0, for the caller to fill in. */
+  begin(): Parameters {
+    const parameters = this.#parameters;
+    parameters.reset();
+    parameters.cipherKey = this.#keys.address;
+    parameters.authKey = this.#keys.address + CIPHER_KEY_BYTES_MAX;
+    return parameters;
+  }
+
+  /**
+   * Creates the session whose parameters have been filled in since {@linkcode begin}. Keys are read only if their
+   * lengths are valid. Returns the session's id, above 0, or minus a status: STATUS_NOSPC if the table is full.
+   */
+  create(keys: KeySource): number {
+    const parameters = this.#parameters;
+    const isAsymmetric = parameters.kind === KIND_AKCIPHER;
+    const status = isAsymmetric ? this.#checkAsymmetric() : checkSymmetric(parameters, this.#catalogue);
+    if (status !== wire.STATUS_OK) return -status;
+    const id = this.#store(keys);
+    cleanseBytes(this.#keys.address, isAsymmetric ? parameters.keyLen : CIPHER_KEY_BYTES_MAX + AUTH_KEY_BYTES_MAX);
+    if (id > 0 && isAsymmetric) this.#onAsymmetric?.();
+    return id;
+  }
+
+  #checkAsymmetric(): number {
+    if (this.#onAsymmetric === null) return wire.STATUS_NOTSUPP;
+    return this.#parameters.keyLen > AKCIPHER_KEY_BYTES_MAX ? wire.STATUS_ERR : wire.STATUS_OK;
+  }
+
+  #store(keys: KeySource): number {
+    const parameters = this.#parameters;
+    if (!keys.read(parameters.cipherKey, parameters.keyLen)) return -wire.STATUS_ERR;
+    if (!keys.read(parameters.authKey, parameters.authKeyLen)) return -wire.STATUS_ERR;
+    const status = this.#checkKeys();
+    if (status !== wire.STATUS_OK) return -status;
+    const id = this.#table.create(parameters);
+    return id === 0 ? -wire.STATUS_NOSPC : id;
+  }
+
+  /** Tries the keys, so that one that no operation could use is refused where it is given. */
+  #checkKeys(): number {
+    const parameters = this.#parameters;
+    if (parameters.kind !== KIND_AKCIPHER) {
+      return checkKeys(parameters, this.#catalogue) ? wire.STATUS_OK : wire.STATUS_ERR;
+    }
+    const spec = new AkcipherKeySpec();
+    spec.takeFrom(parameters);
+    const key = prepareAkcipherKey(spec);
+    if (typeof key === "number") return key;
+    key.free();
+    return wire.STATUS_OK;
+  }
+}
