@@ -70,6 +70,12 @@ export const DATA_PATH: Readonly<Record<string, Readonly<Record<string, string>>
   "src/engine/composed_mac.ts": {},
   "src/engine/gcm_j0.ts": {},
   "src/engine/ipsec_mb.ts": { load: OPENS },
+  "src/engine/zuc.ts": {
+    needsJobs: "runs for a session's first request in an isolate",
+    createZucEea3: "runs for a session's first request in an isolate",
+    createZucEia3: "runs for a session's first request in an isolate",
+    eea3Template: "runs for a session's first request in an isolate",
+  },
   "src/engine/gcrypt.ts": { load: OPENS, open: "makes a context, for a session's first request in an isolate" },
   "src/engine/modules/transforms.ts": {
     words: "tells of an algorithm that broke the rules",

@@ -14,9 +14,10 @@ import { CbcMacAes, GmacAes, XcbcAes } from "./composed_mac.ts";
 import { type DigestTransform, EvpHash, EvpMac } from "./digest.ts";
 import { type EngineName, ENGINES } from "./libraries.ts";
 import { gcryptProblem, GmacTwofish } from "./gcrypt.ts";
-import { ipsecMbProblem, KasumiF8, KasumiF9, Snow3gUea2, Snow3gUia2, ZucEea3, ZucEia3 } from "./ipsec_mb.ts";
+import { ipsecMbProblem, KasumiF8, KasumiF9, Snow3gUea2, Snow3gUia2 } from "./ipsec_mb.ts";
 import { AUTH_KEY_BYTES_MAX } from "./operation.ts";
 import { fetchCipher, fetchDigest, fetchMac } from "./openssl.ts";
+import { createZucEea3, createZucEia3, zucProblem } from "./zuc.ts";
 
 /** A cipher of the table. */
 export interface CipherRow {
@@ -34,6 +35,8 @@ export interface CipherRow {
   readonly needs: readonly string[];
   /** The key's two halves must differ (XTS). */
   readonly distinctHalves?: boolean;
+  /** False if it cannot be made here although what it stands on is there; it can if not given. */
+  isAvailable?(): boolean;
   /** Makes one. */
   create(keyLen: number, encrypt: boolean): CipherTransform;
 }
@@ -158,7 +161,10 @@ export const CIPHERS: readonly CipherRow[] = [
     dataBytesMin: 16,
     distinctHalves: true,
   }),
-  cipher3gpp(wire.CIPHER_ZUC_EEA3, "ZUC-EEA3", () => new ZucEea3()),
+  {
+    ...cipher3gpp(wire.CIPHER_ZUC_EEA3, "ZUC-EEA3", createZucEea3),
+    isAvailable: () => zucProblem() === undefined,
+  },
 ];
 
 function hash(algo: number, name: string, opensslName: string, digestBytes: number): DigestRow {
@@ -262,7 +268,7 @@ export const MACS: readonly DigestRow[] = [
     isAvailable: () => fetchCipher("AES-128-CBC") !== 0n && fetchCipher("AES-128-ECB") !== 0n,
     create: () => new XcbcAes(),
   },
-  mac3gpp(wire.MAC_ZUC_EIA3, "ZUC-EIA3", () => new ZucEia3()),
+  { ...mac3gpp(wire.MAC_ZUC_EIA3, "ZUC-EIA3", createZucEia3), isAvailable: () => zucProblem() === undefined },
 ];
 
 /** AEAD algorithms. */
@@ -302,6 +308,10 @@ function byNumber<Row extends { readonly algo: number; readonly engine?: EngineN
 
 function hasCiphers(row: { readonly needs: readonly string[] }): boolean {
   return row.needs.every((name) => fetchCipher(name) !== 0n);
+}
+
+function canMakeCipher(row: CipherRow): boolean {
+  return hasCiphers(row) && (row.isAvailable?.() ?? true);
 }
 
 /** What can be served, by algorithm number. */
@@ -348,8 +358,10 @@ function createCatalogue(chosen: readonly EngineName[], modules: readonly Module
     engines.delete(engine);
     notes.push(`${serves} not on offer: ${reason}`);
   }
+  const zucReason = engines.has("ipsec-mb") ? zucProblem() : undefined;
+  if (zucReason !== undefined) notes.push(`ZUC is not on offer: ${zucReason}`);
   return {
-    ciphers: overlay(byNumber(CIPHERS, engines, hasCiphers), modules.flatMap(({ ciphers }) => ciphers)),
+    ciphers: overlay(byNumber(CIPHERS, engines, canMakeCipher), modules.flatMap(({ ciphers }) => ciphers)),
     hashes: overlay(byNumber(HASHES, engines, (row) => row.isAvailable()), modules.flatMap(({ hashes }) => hashes)),
     macs: overlay(byNumber(MACS, engines, (row) => row.isAvailable()), modules.flatMap(({ macs }) => macs)),
     aeads: overlay(byNumber(AEADS, engines, hasCiphers), modules.flatMap(({ aeads }) => aeads)),

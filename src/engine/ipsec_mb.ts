@@ -25,10 +25,11 @@ const IMB_ARCH_SSE = 2;
 
 /** Most bytes of a message: 20 000 bits for KASUMI and 65 504 for ZUC. The library does nothing with longer ones. */
 const KASUMI_BYTES_MAX = 2500;
-const ZUC_BYTES_MAX = 8188;
+export const ZUC_BYTES_MAX = 8188;
 
-const KEY_BYTES = 16;
-const MAC_IV_BYTES = 16;
+/** Bytes of a key of ZUC, and of an IV in front of what UIA2 and EIA3 digest. */
+export const KEY_BYTES = 16;
+export const MAC_IV_BYTES = 16;
 const F9_IV_BYTES = 8;
 
 /** In the small room: KASUMI's IV, which is passed by value. */
@@ -38,11 +39,13 @@ const ivWord = new BigUint64Array(smallBytes.buffer, smallBytes.byteOffset + IV_
 let library: IpsecMb | undefined;
 let problem: string | undefined;
 let version: string | undefined;
+let versionNumber = 0;
 
 function load(): string | undefined {
   try {
     const { imb_get_version, imb_get_version_str, ...manager } = openIpsecMbVersion();
     const number = imb_get_version();
+    versionNumber = number;
     version = new Deno.UnsafePointerView(imb_get_version_str()!).getCString();
     if (number < VERSION_MIN || number >= VERSION_END) {
       return `libIPSec_MB ${version} has not been tested with this program, which knows version 1.3`;
@@ -71,6 +74,11 @@ export function ipsecMbVersion(): string | undefined {
   return version;
 }
 
+/** The same as a number, major, minor and patch of 8 bits each; 0: not there. */
+export function ipsecMbVersionNumber(): number {
+  return versionNumber;
+}
+
 /** Equal pieces of secret memory, each with room for the largest key schedule, KASUMI's. Wiped when given back. */
 class SchedulePool {
   static readonly #SCHEDULE_BYTES = 256;
@@ -97,12 +105,15 @@ const { u64 } = args;
 const input = new TwoSpans();
 
 /** A stream cipher of 3GPP: encryption and decryption are the same, and a message is worked on whole. */
-abstract class StreamCipher implements CipherTransform {
+export abstract class StreamCipher implements CipherTransform {
   protected readonly library: IpsecMb = library!;
   protected readonly schedule: number = pool.take();
   readonly #ivLen: number;
   readonly #dataBytesMax: number;
+  /** The library reads past the end of the source, which then has to be in private memory. */
+  protected readonly overReads: boolean = false;
 
+  /** For IVs of `ivLen` bytes and up to `dataBytesMax` bytes of data. */
   constructor(ivLen: number, dataBytesMax: number) {
     this.#ivLen = ivLen;
     this.#dataBytesMax = dataBytesMax;
@@ -110,8 +121,8 @@ abstract class StreamCipher implements CipherTransform {
 
   abstract setKey(key: number): boolean;
 
-  /** Combines `length` bytes with the key stream of `iv`; `from` and `to` are equal or disjoint. */
-  protected abstract crypt(iv: number, from: number, to: number, length: number): void;
+  /** Combines `length` bytes with the key stream of `iv`; `from` and `to` are equal or disjoint. False if it failed. */
+  protected abstract crypt(iv: number, from: number, to: number, length: number): boolean;
 
   run(operation: Operation, src: Span, dst: Span): boolean {
     const { segments, iv } = operation;
@@ -119,15 +130,15 @@ abstract class StreamCipher implements CipherTransform {
     if (operation.ivLen !== this.#ivLen || length > this.#dataBytesMax) return false;
     if (length === 0) return true;
     operation.copyIv();
-    if (src.isContiguous && dst.isContiguous && relate(segments, src, dst) !== OVERLAPPING) {
-      this.crypt(iv, segments.startOf(src), segments.startOf(dst), length);
-    } else {
-      gather(segments, src, bounceAddress);
-      this.crypt(iv, bounceAddress, bounceAddress, length);
-      scatter(segments, bounceAddress, dst);
-      wipeBounce(length);
+    const isDirect = !this.overReads && src.isContiguous && dst.isContiguous;
+    if (isDirect && relate(segments, src, dst) !== OVERLAPPING) {
+      return this.crypt(iv, segments.startOf(src), segments.startOf(dst), length);
     }
-    return true;
+    gather(segments, src, bounceAddress);
+    const ok = this.crypt(iv, bounceAddress, bounceAddress, length);
+    if (ok) scatter(segments, bounceAddress, dst);
+    wipeBounce(length);
+    return ok;
   }
 
   free(): void {
@@ -148,7 +159,7 @@ export class KasumiF8 extends StreamCipher {
     return this.library.kasumi_init_f8_key_sched_sse(BigInt.asUintN(64, u64[0]!), BigInt.asUintN(64, u64[1]!)) === 0;
   }
 
-  protected override crypt(iv: number, from: number, to: number, length: number): void {
+  protected override crypt(iv: number, from: number, to: number, length: number): boolean {
     copyBytes(smallAddress + IV_WORD, iv, 8);
     args.set(0, this.schedule);
     args.set(1, from);
@@ -160,6 +171,7 @@ export class KasumiF8 extends StreamCipher {
       BigInt.asUintN(64, u64[2]!),
       length,
     );
+    return true;
   }
 }
 
@@ -176,7 +188,7 @@ export class Snow3gUea2 extends StreamCipher {
     return this.library.snow3g_init_key_sched_sse(BigInt.asUintN(64, u64[0]!), BigInt.asUintN(64, u64[1]!)) === 0;
   }
 
-  protected override crypt(iv: number, from: number, to: number, length: number): void {
+  protected override crypt(iv: number, from: number, to: number, length: number): boolean {
     args.set(0, this.schedule);
     args.set(1, iv);
     args.set(2, from);
@@ -188,10 +200,11 @@ export class Snow3gUea2 extends StreamCipher {
       BigInt.asUintN(64, u64[3]!),
       length,
     );
+    return true;
   }
 }
 
-/** ZUC as EEA3. Its schedule is its key. */
+/** ZUC as EEA3, by the single-buffer function. Its schedule is its key. */
 export class ZucEea3 extends StreamCipher {
   /** For a key of 16 bytes. */
   constructor() {
@@ -203,7 +216,7 @@ export class ZucEea3 extends StreamCipher {
     return true;
   }
 
-  protected override crypt(iv: number, from: number, to: number, length: number): void {
+  protected override crypt(iv: number, from: number, to: number, length: number): boolean {
     args.set(0, this.schedule);
     args.set(1, iv);
     args.set(2, from);
@@ -215,11 +228,12 @@ export class ZucEea3 extends StreamCipher {
       BigInt.asUintN(64, u64[3]!),
       length,
     );
+    return true;
   }
 }
 
 /** A MAC of 3GPP: 4 bytes, of an IV and a message of at least a byte. */
-abstract class WirelessMac implements DigestTransform {
+export abstract class WirelessMac implements DigestTransform {
   readonly digestBytes = 4;
   protected readonly library: IpsecMb = library!;
   protected readonly schedule: number = pool.take();
@@ -234,20 +248,21 @@ abstract class WirelessMac implements DigestTransform {
 
   abstract setKey(key: number): boolean;
 
-  /** Leaves the MAC of the `length` bytes at `at`, IV included, at digestAddress. */
-  protected abstract digest(at: number, length: number): void;
+  /** Leaves the MAC of the `length` bytes at `at`, IV included, at digestAddress; false if it failed. */
+  protected abstract digest(at: number, length: number): boolean;
 
   run(segments: SegmentTable, head: Span, body: Span): number {
     const length = head.length + body.length;
     if (length <= this.#ivBytes || length > this.#dataBytesMax) return 0;
+    let ok: boolean;
     if (head.length === 0 && body.isContiguous) {
-      this.digest(segments.startOf(body), length);
+      ok = this.digest(segments.startOf(body), length);
     } else {
       input.read(segments, head, body, 0, length, bounceAddress);
-      this.digest(bounceAddress, length);
+      ok = this.digest(bounceAddress, length);
       wipeBounce(length);
     }
-    return digestAddress;
+    return ok ? digestAddress : 0;
   }
 
   free(): void {
@@ -268,7 +283,7 @@ export class KasumiF9 extends WirelessMac {
     return this.library.kasumi_init_f9_key_sched_sse(BigInt.asUintN(64, u64[0]!), BigInt.asUintN(64, u64[1]!)) === 0;
   }
 
-  protected override digest(at: number, length: number): void {
+  protected override digest(at: number, length: number): boolean {
     args.set(0, this.schedule);
     args.set(1, at);
     args.set(2, digestAddress);
@@ -278,6 +293,7 @@ export class KasumiF9 extends WirelessMac {
       length,
       BigInt.asUintN(64, u64[2]!),
     );
+    return true;
   }
 }
 
@@ -294,7 +310,7 @@ export class Snow3gUia2 extends WirelessMac {
     return this.library.snow3g_init_key_sched_sse(BigInt.asUintN(64, u64[0]!), BigInt.asUintN(64, u64[1]!)) === 0;
   }
 
-  protected override digest(at: number, length: number): void {
+  protected override digest(at: number, length: number): boolean {
     args.set(0, this.schedule);
     args.set(1, at);
     args.set(2, at + MAC_IV_BYTES);
@@ -307,10 +323,11 @@ export class Snow3gUia2 extends WirelessMac {
       BigInt.asUintN(64, u64[3]!),
       BigInt.asUintN(64, u64[4]!),
     );
+    return true;
   }
 }
 
-/** ZUC as EIA3. Its schedule is its key. */
+/** ZUC as EIA3, by the single-buffer function. Its schedule is its key. */
 export class ZucEia3 extends WirelessMac {
   /** For a key of 16 bytes. */
   constructor() {
@@ -322,7 +339,7 @@ export class ZucEia3 extends WirelessMac {
     return true;
   }
 
-  protected override digest(at: number, length: number): void {
+  protected override digest(at: number, length: number): boolean {
     args.set(0, this.schedule);
     args.set(1, at);
     args.set(2, at + MAC_IV_BYTES);
@@ -334,5 +351,6 @@ export class ZucEia3 extends WirelessMac {
       8 * (length - MAC_IV_BYTES),
       BigInt.asUintN(64, u64[3]!),
     );
+    return true;
   }
 }

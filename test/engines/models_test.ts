@@ -4,13 +4,14 @@
  *
  * @module
  */
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { hex } from "../vectors/answer.ts";
+import { SNOW3G_STATES, ZUC_STATES } from "../vectors/directed_states.ts";
 import { f9Input, ivOf, macIvOf } from "./inputs.ts";
 import { kasumiF8, kasumiF9 } from "./models/kasumi.ts";
-import { snow3gUea2, snow3gUia2 } from "./models/snow3g.ts";
+import { Snow3g, snow3gUea2, snow3gUia2 } from "./models/snow3g.ts";
 import { gmacTwofish, Twofish } from "./models/twofish.ts";
-import { Zuc, zucEea3, zucEia3 } from "./models/zuc.ts";
+import { MODULUS, Zuc, zucEea3, zucEia3 } from "./models/zuc.ts";
 import { type CipherSet, type MacSet, readPublishedSets } from "./published_sets.ts";
 
 const { sets: published, missing } = readPublishedSets();
@@ -90,4 +91,52 @@ Deno.test("GMAC of nothing is the encrypted first counter block", () => {
   const key = hex("0123456789abcdeffedcba9876543210");
   const block = hex("000102030405060708090a0b00000001");
   assertEquals(gmacTwofish(key, block.subarray(0, 12), new Uint8Array(0)), new Twofish(key).encrypt(block));
+});
+
+const ONES = 0xffffffff;
+
+Deno.test("the directed states of ZUC are what they are called", () => {
+  const named: Record<string, (before: Zuc["state"], word: number, after: Zuc["state"]) => boolean> = {
+    "new cell is 2^31 - 1": (_, _word, { s }) => s[15] === MODULUS,
+    "R1 is zeros": ({ r1 }) => r1 === 0,
+    "R1 is ones": ({ r1 }) => r1 === ONES,
+    "R2 is zeros": ({ r2 }) => r2 === 0,
+    "R2 is ones": ({ r2 }) => r2 === ONES,
+    "word is zeros": (_, word) => word === 0,
+    "word is ones": (_, word) => word === ONES,
+    "sum of X0 ^ R1 and R2 is 2^32": ({ s, r1, r2 }) => {
+      const x0 = Number(s[15]! >> 15n << 16n | s[14]! & 0xffffn);
+      return ((x0 ^ r1) >>> 0) + r2 === 2 ** 32;
+    },
+    "sum of R1 and X1 is 2^32": ({ s, r1 }) => r1 + Number((s[11]! & 0xffffn) << 16n | s[9]! >> 15n) === 2 ** 32,
+  };
+  for (const { name, afterWords, key, iv } of ZUC_STATES) {
+    const generator = new Zuc(hex(key), hex(iv));
+    for (let i = 0; i < afterWords; i++) generator.next();
+    const before = generator.state;
+    assert(named[name]!(before, generator.next(), generator.state), `${name}, ${iv}`);
+  }
+});
+
+Deno.test("the directed states of SNOW 3G are what they are called", () => {
+  const named: Record<string, (before: Snow3g["state"], word: number, after: Snow3g["state"]) => boolean> = {
+    "R1 is zeros": ({ r }) => r[0] === 0,
+    "R1 is ones": ({ r }) => r[0] === ONES,
+    "R2 is zeros": ({ r }) => r[1] === 0,
+    "R2 is ones": ({ r }) => r[1] === ONES,
+    "R3 is zeros": ({ r }) => r[2] === 0,
+    "R3 is ones": ({ r }) => r[2] === ONES,
+    "word is zeros": (_, word) => word === 0,
+    "word is ones": (_, word) => word === ONES,
+    "new cell is zeros": (_, _word, { s }) => s[15] === 0,
+    "new cell is ones": (_, _word, { s }) => s[15] === ONES,
+    "sum of s15 and R1 is 2^32": ({ s, r }) => s[15]! + r[0] === 2 ** 32,
+    "sum for R1 is 2^32": ({ s, r }) => r[1] + ((r[2] ^ s[5]!) >>> 0) === 2 ** 32,
+  };
+  for (const { name, afterWords, key, iv } of SNOW3G_STATES) {
+    const generator = new Snow3g(hex(key), hex(iv));
+    for (let i = 0; i < afterWords; i++) generator.next();
+    const before = generator.state;
+    assert(named[name]!(before, generator.next(), generator.state), `${name}, ${iv}`);
+  }
 });

@@ -199,8 +199,8 @@ function ghash(cipher: BlockCipher, src: Uint8Array): Uint8Array {
   return hash;
 }
 
-/** SP 800-38D, 6.3. */
-function gf128Product(x: Uint32Array, y: Uint32Array): Uint32Array {
+/** SP 800-38D, 6.3, over blocks of four words. */
+export function gf128Product(x: Uint32Array, y: Uint32Array): Uint32Array {
   const z = new Uint32Array(4);
   const shifted = y.slice();
   for (let bit = 0; bit < 128; bit++) {
@@ -246,7 +246,8 @@ function zeroPadded(bytes: Uint8Array, blockBytes: number): Uint8Array {
   return concat(bytes, new Uint8Array((blockBytes - bytes.length % blockBytes) % blockBytes));
 }
 
-function bigEndian(value: number, length: number): Uint8Array {
+/** `value` in `length` bytes, the highest first. */
+export function bigEndian(value: number, length: number): Uint8Array {
   return Uint8Array.from({ length }, (_, i) => Math.floor(value / 2 ** (8 * (length - 1 - i))) % 256);
 }
 
@@ -258,7 +259,8 @@ function increment(block: Uint8Array, counterBytes: number): void {
   }
 }
 
-function words(block: Uint8Array): Uint32Array {
+/** A block of 16 bytes as four words. */
+export function words(block: Uint8Array): Uint32Array {
   const view = new DataView(block.buffer, block.byteOffset);
   return Uint32Array.from({ length: 4 }, (_, i) => view.getUint32(4 * i));
 }

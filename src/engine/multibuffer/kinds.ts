@@ -6,6 +6,7 @@
  * @module
  */
 import { CCM_TAG_LENGTHS, GCM_TAG_LENGTHS } from "../aead.ts";
+import type { ErratumName } from "../ipsec_mb_errata.ts";
 import * as wire from "../../wire/virtio_crypto.ts";
 import {
   AES_DEC_KEYS,
@@ -33,11 +34,10 @@ const ZUC_BYTES_MAX = 8188;
 
 /** What all algorithms have in common. */
 interface MultiBufferAlgorithm {
-  /**
-   * Instruction sets, by the beginnings of their names, in which version 1.3 reads bytes behind the end of a buffer.
-   * That may be the end of the guest's memory, so such messages go through private memory.
-   */
-  readonly straysIn?: readonly string[];
+  /** The erratum by which jobs read past the end of a buffer; such messages go through private memory. */
+  readonly overRead?: ErratumName;
+  /** The erratum by which jobs give wrong results; where a manager has it, there are none. */
+  readonly wrong?: ErratumName;
 }
 
 /** A cipher in bursts. */
@@ -138,6 +138,7 @@ export const BURST_CIPHERS: ReadonlyMap<number, MultiBufferCipher> = new Map<num
   [wire.CIPHER_AES_ECB, aes(12, "ECB", 0, 16)],
   [wire.CIPHER_DES_CBC, {
     name: () => "DES-CBC",
+    wrong: "desWrongLane",
     mode: 7,
     ivLen: 8,
     blockBytes: 8,
@@ -152,6 +153,7 @@ export const BURST_CIPHERS: ReadonlyMap<number, MultiBufferCipher> = new Map<num
   }],
   [wire.CIPHER_3DES_CBC, {
     name: () => "3DES-CBC",
+    wrong: "desWrongLane",
     mode: 10,
     ivLen: 8,
     blockBytes: 8,
@@ -180,7 +182,7 @@ export const BURST_CIPHERS: ReadonlyMap<number, MultiBufferCipher> = new Map<num
   }],
   [wire.CIPHER_ZUC_EEA3, {
     name: () => "ZUC-EEA3",
-    straysIn: ["avx_"],
+    overRead: "zucOverRead",
     mode: 14,
     ivLen: 16,
     blockBytes: 1,
@@ -280,7 +282,7 @@ export const BURST_MACS: ReadonlyMap<number, MultiBufferDigest> = new Map<number
   [wire.MAC_CMAC_AES, {
     ...plain(12, "", 16),
     name: (keyLen) => `CMAC-AES-${8 * keyLen}`,
-    straysIn: ["avx512_t2"],
+    overRead: "cmacOverRead",
     hash: (keyLen) => keyLen === 16 ? 12 : 27,
     setKey: (template, to, key, keyLen) => {
       if (keyLen === 24) return false;
@@ -306,11 +308,14 @@ export const BURST_MACS: ReadonlyMap<number, MultiBufferDigest> = new Map<number
   ],
   [
     wire.MAC_ZUC_EIA3,
-    wireless(20, "ZUC-EIA3", ZUC_BYTES_MAX, (template, to, key, keyLen) => {
-      copyKey(to, key, keyLen);
-      template.set(JOB_EXTRA, to);
-      return true;
-    }),
+    {
+      ...wireless(20, "ZUC-EIA3", ZUC_BYTES_MAX, (template, to, key, keyLen) => {
+        copyKey(to, key, keyLen);
+        template.set(JOB_EXTRA, to);
+        return true;
+      }),
+      wrong: "zucEia3UnequalLanes",
+    },
   ],
 ]);
 
@@ -353,7 +358,7 @@ export const BURST_AEADS: ReadonlyMap<number, MultiBufferAead> = new Map<number,
   }],
   [wire.AEAD_CHACHA20_POLY1305, {
     name: () => "ChaCha20-Poly1305",
-    straysIn: ["sse_"],
+    overRead: "chacha20OverRead",
     mode: 19,
     hash: 29,
     hashesPlaintext: false,

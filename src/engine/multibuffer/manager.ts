@@ -185,11 +185,22 @@ function createManager(wanted?: MultiBufferVariant): MultiBufferManager | undefi
 }
 
 let manager: MultiBufferManager | null | undefined;
+let sequentialManager: MultiBufferManager | null | undefined;
+let wantedVariant: MultiBufferVariant | undefined;
 
 /** The manager of this isolate; null if there is none to be had. */
 export function loadMultiBufferManager(): MultiBufferManager | null {
   if (manager === undefined) manager = createManager() ?? null;
   return manager;
+}
+
+/**
+ * Another manager of this isolate, for messages that are executed one at a time: its jobs are part of no batch. Null if
+ * there is none to be had.
+ */
+export function loadSequentialManager(): MultiBufferManager | null {
+  if (sequentialManager === undefined) sequentialManager = createManager(wantedVariant) ?? null;
+  return sequentialManager;
 }
 
 /**
@@ -199,5 +210,7 @@ export function loadMultiBufferManager(): MultiBufferManager | null {
 export function forceMultiBufferVariant(variant?: MultiBufferVariant): boolean {
   const made = createManager(variant);
   manager = made ?? null;
+  wantedVariant = made === undefined ? undefined : variant;
+  sequentialManager = undefined;
   return made !== undefined && (variant === undefined || made.variant === variant);
 }

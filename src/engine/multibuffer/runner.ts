@@ -198,7 +198,7 @@ export class MultiBufferRunner {
     const isLong = length > bytesMax;
     if (!isKnown) {
       const { ivLenMin, blockBytes } = session;
-      if (!src.isContiguous || !dst.isContiguous || length % blockBytes !== 0) return false;
+      if (length === 0 || !src.isContiguous || !dst.isContiguous || length % blockBytes !== 0) return false;
       if (isLong && !session.continues) return false;
       if (operation.ivLen !== ivLenMin || (ivLenMin !== 0 && !ivSpan.isContiguous)) return false;
     }

@@ -12,6 +12,8 @@ import {
   type MultiBufferCipher,
   type MultiBufferDigest,
 } from "./kinds.ts";
+import { ipsecMbVersionNumber } from "../ipsec_mb.ts";
+import { hasErratum } from "../ipsec_mb_errata.ts";
 import { giveKeyMemory, takeKeyMemory } from "./key_schedules.ts";
 import {
   CIPHER_NULL,
@@ -205,8 +207,17 @@ export function kindName(parameters: Parameters): string {
   return namesOf(partsOf(parameters)!, parameters).join("+");
 }
 
-function strays({ cipher, digest, aead }: MultiBufferParts, variant: string): boolean {
-  return [cipher, digest, aead].some((part) => part?.straysIn?.some((start) => variant.startsWith(start)));
+/** True if the library has an erratum of kind `effect` in what one of `parts` calls in the instruction set `variant`. */
+function suffersFrom(
+  effect: "overRead" | "wrong",
+  { cipher, digest, aead }: MultiBufferParts,
+  variant: string,
+): boolean {
+  const version = ipsecMbVersionNumber();
+  return [cipher, digest, aead].some((part) => {
+    const name = part?.[effect];
+    return name !== undefined && hasErratum(name, version, variant);
+  });
 }
 
 /** Prepares a session with `parameters` for bursts of `manager`; null if it is none for bursts. */
@@ -216,9 +227,10 @@ export function makeMultiBufferSession(
   find: KindFinder,
 ): MultiBufferSession | null {
   const parts = partsOf(parameters);
-  if (parts === null) return null;
+  const variant = manager.variant.name;
+  if (parts === null || suffersFrom("wrong", parts, variant)) return null;
   const names = namesOf(parts, parameters);
-  const mayStray = strays(parts, manager.variant.name);
+  const mayStray = suffersFrom("overRead", parts, variant);
   const kind = find(names.join("+"), names, parts.cipher !== undefined || parts.aead !== undefined, mayStray);
   if (kind === null) return null;
   const session = new MultiBufferSession(parameters, parts, kind, mayStray);

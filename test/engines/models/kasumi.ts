@@ -57,13 +57,14 @@ function fi(input: number, key: number): number {
 }
 
 /** A block as two words of 32 bits. */
-type Block = [number, number];
+export type Block = [number, number];
 
 /** The block cipher with a key in it. */
-class Kasumi {
+export class Kasumi {
   readonly #words: number[];
   readonly #modified: number[];
 
+  /** With a key of 16 bytes. */
   constructor(key: Uint8Array) {
     this.#words = Array.from({ length: 8 }, (_, i) => key[2 * i]! << 8 | key[2 * i + 1]!);
     this.#modified = this.#words.map((word, i) => word ^ CONSTANTS[i]!);
@@ -90,11 +91,20 @@ class Kasumi {
     return (left << 16 | right) >>> 0;
   }
 
+  /** The round function of round `i`. */
+  #mix(left: number, i: number): number {
+    return i % 2 === 0 ? this.#fo(this.#fl(left, i), i) : this.#fl(this.#fo(left, i), i);
+  }
+
+  /** Enciphers a block. */
   encrypt([left, right]: Block): Block {
-    for (let i = 0; i < 8; i++) {
-      const mixed = i % 2 === 0 ? this.#fo(this.#fl(left, i), i) : this.#fl(this.#fo(left, i), i);
-      [left, right] = [(right ^ mixed) >>> 0, left];
-    }
+    for (let i = 0; i < 8; i++) [left, right] = [(right ^ this.#mix(left, i)) >>> 0, left];
+    return [left, right];
+  }
+
+  /** Deciphers a block, which no mode does: tests find the IV of a state with it. */
+  decrypt([left, right]: Block): Block {
+    for (let i = 7; i >= 0; i--) [left, right] = [right, (left ^ this.#mix(right, i)) >>> 0];
     return [left, right];
   }
 }

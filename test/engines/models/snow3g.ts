@@ -57,10 +57,11 @@ const mulAlpha = (value: number) => fourBytes(value, [23, 245, 48, 239]);
 const divAlpha = (value: number) => fourBytes(value, [16, 39, 6, 64]);
 
 /** The key stream generator (TS 35.216). */
-class Snow3g {
+export class Snow3g {
   #s: number[];
   #r: [number, number, number] = [0, 0, 0];
 
+  /** With a key and an IV of 16 bytes each. */
   constructor(key: Uint8Array, iv: Uint8Array) {
     const word = (bytes: Uint8Array, i: number) => new DataView(bytes.buffer, bytes.byteOffset).getUint32(4 * i);
     const k = [3, 2, 1, 0].map((i) => word(key, i)) as [number, number, number, number];
@@ -83,6 +84,11 @@ class Snow3g {
     this.#clockRegister(0);
   }
 
+  /** The cells of the register and the three words of the machine, as they are before the next word. */
+  get state(): { readonly s: readonly number[]; readonly r: readonly [number, number, number] } {
+    return { s: this.#s.map((cell) => cell >>> 0), r: this.#r };
+  }
+
   #clockMachine(): number {
     const [r1, r2, r3] = this.#r;
     const f = ((this.#s[15]! + r1) >>> 0 ^ r2) >>> 0;
@@ -96,6 +102,7 @@ class Snow3g {
     this.#s = [...this.#s.slice(1), next >>> 0];
   }
 
+  /** The next word of key stream. */
   next(): number {
     const word = (this.#clockMachine() ^ this.#s[0]!) >>> 0;
     this.#clockRegister(0);

@@ -28,7 +28,8 @@ const D = [
   ...[0x4d78, 0x2f13, 0x6bc4, 0x1af1, 0x5e26, 0x3c4d, 0x789a, 0x47ac],
 ];
 
-const MODULUS = 2n ** 31n - 1n;
+/** What the register's cells are numbers modulo of; a cell that would be 0 holds it. */
+export const MODULUS = 2n ** 31n - 1n;
 const rotate = (word: number, bits: number) => (word << bits | word >>> (32 - bits)) >>> 0;
 const l1 = (x: number) => (x ^ rotate(x, 2) ^ rotate(x, 10) ^ rotate(x, 18) ^ rotate(x, 24)) >>> 0;
 const l2 = (x: number) => (x ^ rotate(x, 8) ^ rotate(x, 14) ^ rotate(x, 22) ^ rotate(x, 30)) >>> 0;
@@ -52,6 +53,11 @@ export class Zuc {
     this.#reorganize();
     this.#f();
     this.#clock(0n);
+  }
+
+  /** The cells of the register and the two words of the machine, as they are before the next word. */
+  get state(): { readonly s: readonly bigint[]; readonly r1: number; readonly r2: number } {
+    return { s: this.#s, r1: this.#r1, r2: this.#r2 };
   }
 
   #clock(u: bigint): void {

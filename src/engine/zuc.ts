@@ -1,0 +1,183 @@
+/**
+ * ZUC by libIPSec_MB, one message at a time. Versions whose single-buffer functions are wrong (see
+ * `ipsec_mb_errata.ts`) execute a message as a job of a manager that has no other: all of its lanes do the same work,
+ * and one of them counts.
+ *
+ * @module
+ */
+import { cleanseBytes, copyBytes, fillBytes } from "../memory/native.ts";
+import { mapSecret } from "../os/memory_map.ts";
+import { DIGEST, smallBytes } from "./bounce.ts";
+import type { CipherTransform } from "./cipher.ts";
+import { digestAddress, type DigestTransform } from "./digest.ts";
+import {
+  ipsecMbVersionNumber,
+  KEY_BYTES,
+  MAC_IV_BYTES,
+  StreamCipher,
+  WirelessMac,
+  ZUC_BYTES_MAX,
+  ZucEea3,
+  ZucEia3,
+} from "./ipsec_mb.ts";
+import { hasErratum } from "./ipsec_mb_errata.ts";
+import {
+  CIPHER_NULL,
+  HASH_NULL,
+  JOB_CIPHER_LENGTH,
+  JOB_DEC_KEYS,
+  JOB_DST,
+  JOB_ENC_KEYS,
+  JOB_EXTRA,
+  JOB_HASH_LENGTH,
+  JOB_IV,
+  JOB_IV_BYTES,
+  JOB_KEY_BYTES,
+  JOB_SRC,
+  JOB_TAG,
+  JOB_TAG_BYTES,
+  JobTemplate,
+  loadSequentialManager,
+  type MultiBufferManager,
+} from "./multibuffer/manager.ts";
+
+/** The library's numbers: IMB_CIPHER_ZUC_EEA3, IMB_AUTH_ZUC_EIA3_BITLEN. */
+const CIPHER_EEA3 = 14;
+const HASH_EIA3 = 20;
+
+/** Private memory: an EIA3 message with its IV, and key stream for as many bytes. */
+const KEY_STREAM = 8448;
+const work = mapSecret(2 * KEY_STREAM);
+const workBytes = new Uint8Array(work.buffer);
+
+function needsJobs(): boolean {
+  return hasErratum("zucSingleBuffer", ipsecMbVersionNumber());
+}
+
+/** Why ZUC cannot be served with the library that is there, in words that end a sentence; undefined: it can. */
+export function zucProblem(): string | undefined {
+  if (!needsJobs() || loadSequentialManager() !== null) return undefined;
+  return "this version of libIPSec_MB is only right in a job manager, and it has none here that wipes its memory";
+}
+
+/** ZUC as EEA3. */
+export function createZucEea3(): CipherTransform {
+  return needsJobs() ? new ZucEea3Job() : new ZucEea3();
+}
+
+/** ZUC as EIA3. */
+export function createZucEia3(): DigestTransform {
+  return needsJobs() ? new ZucEia3Job() : new ZucEia3();
+}
+
+/** What jobs of EEA3 with the key at `key` have in common. */
+function eea3Template(key: number): JobTemplate {
+  const template = new JobTemplate(CIPHER_EEA3, HASH_NULL, true, false);
+  template.set(JOB_ENC_KEYS, key);
+  template.set(JOB_DEC_KEYS, key);
+  template.set(JOB_KEY_BYTES, KEY_BYTES);
+  template.set(JOB_IV_BYTES, MAC_IV_BYTES);
+  return template;
+}
+
+/** Fills job `i` of `template` with the `length` bytes at `from`, to be combined with the key stream of `iv`. */
+function fillEea3(manager: MultiBufferManager, i: number, template: JobTemplate, iv: number, from: number): number {
+  const job = manager.begin(i, template);
+  manager.set(job + JOB_IV, iv);
+  manager.set(job + JOB_SRC, from);
+  return job;
+}
+
+/** EEA3 as the only job of a manager. */
+class ZucEea3Job extends StreamCipher {
+  readonly #manager: MultiBufferManager = loadSequentialManager()!;
+  readonly #template: JobTemplate = eea3Template(this.schedule);
+  protected override readonly overReads: boolean = hasErratum(
+    "zucOverRead",
+    ipsecMbVersionNumber(),
+    this.#manager.variant.name,
+  );
+
+  /** For a key of 16 bytes. */
+  constructor() {
+    super(MAC_IV_BYTES, ZUC_BYTES_MAX);
+  }
+
+  override setKey(key: number): boolean {
+    copyBytes(this.schedule, key, KEY_BYTES);
+    return true;
+  }
+
+  protected override crypt(iv: number, from: number, to: number, length: number): boolean {
+    const manager = this.#manager;
+    const job = fillEea3(manager, 0, this.#template, iv, from);
+    manager.set(job + JOB_DST, to);
+    manager.setLength(job + JOB_CIPHER_LENGTH, length);
+    return manager.run(1);
+  }
+}
+
+/**
+ * EIA3 as the only message of a manager. Where lanes are not right to the end, a message that ends in the last three
+ * bytes of a round is digested with zeros behind it, up to the round's end. Zeros choose no key stream, so the tag
+ * differs by one word alone, which the standard adds where the message ends (TS 35.221, 4): the word there is added,
+ * and that at the round's end taken out again.
+ */
+class ZucEia3Job extends WirelessMac {
+  readonly #manager: MultiBufferManager = loadSequentialManager()!;
+  readonly #template: JobTemplate = new JobTemplate(CIPHER_NULL, HASH_EIA3, true, true);
+  readonly #keyStream: JobTemplate = eea3Template(this.schedule);
+  /** Bytes of a round of key stream where its last words need care; 0: nowhere. */
+  readonly #roundBytes: number;
+
+  /** For a key of 16 bytes. */
+  constructor() {
+    super(MAC_IV_BYTES, MAC_IV_BYTES + ZUC_BYTES_MAX);
+    const { name } = this.#manager.variant;
+    const needsCare = hasErratum("zucEia3UnequalLanes", ipsecMbVersionNumber(), name);
+    this.#roundBytes = needsCare ? name.startsWith("avx2_") ? 32 : 16 : 0;
+    this.#template.set(JOB_EXTRA, this.schedule);
+    this.#template.set(JOB_TAG_BYTES, this.digestBytes);
+  }
+
+  override setKey(key: number): boolean {
+    copyBytes(this.schedule, key, KEY_BYTES);
+    return true;
+  }
+
+  protected override digest(at: number, length: number): boolean {
+    const round = this.#roundBytes;
+    const missing = round === 0 ? 0 : (round - (length - MAC_IV_BYTES) % round) % round;
+    return missing === 0 || missing > 3 ? this.#run(at, length, 1) : this.#runPadded(at, length, missing);
+  }
+
+  /** Digests the `length` bytes at `at`, IV included, in a batch of `count` jobs, of which the others are filled. */
+  #run(at: number, length: number, count: number): boolean {
+    const manager = this.#manager;
+    const job = manager.begin(0, this.#template);
+    manager.set(job + JOB_EXTRA + 2, at);
+    manager.set(job + JOB_SRC, at + MAC_IV_BYTES);
+    manager.setLength(job + JOB_HASH_LENGTH, 8 * (length - MAC_IV_BYTES));
+    manager.set(job + JOB_TAG, digestAddress);
+    return manager.run(count);
+  }
+
+  #runPadded(at: number, length: number, missing: number): boolean {
+    const manager = this.#manager;
+    const { address } = work;
+    const end = length - MAC_IV_BYTES;
+    const wordBytes = this.digestBytes;
+    copyBytes(address, at, length);
+    fillBytes(address + length, 0, missing);
+    const job = fillEea3(manager, 1, this.#keyStream, address, address + KEY_STREAM);
+    manager.set(job + JOB_DST, address + KEY_STREAM);
+    manager.setLength(job + JOB_CIPHER_LENGTH, end + missing + wordBytes);
+    const done = this.#run(address, length + missing, 2);
+    for (let i = 0; i < wordBytes; i++) {
+      const change = workBytes[KEY_STREAM + end + i]! ^ workBytes[KEY_STREAM + end + missing + i]!;
+      smallBytes[DIGEST + i] = smallBytes[DIGEST + i]! ^ change;
+    }
+    cleanseBytes(address, 2 * KEY_STREAM);
+    return done;
+  }
+}
