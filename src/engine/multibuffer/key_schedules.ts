@@ -6,6 +6,7 @@
  */
 import { type Bursts, type MultiBufferKeyMaker, openMultiBufferManager } from "../../../ffi/ipsec_mb_bursts.ts";
 import { cleanseBytes, copyBytes } from "../../memory/native.ts";
+import { SecretPool } from "../../memory/secret_pool.ts";
 import { mapSecret, viewOf } from "../../os/memory_map.ts";
 
 let library: MultiBufferKeyMaker | undefined;
@@ -16,23 +17,9 @@ function keyMaker(): MultiBufferKeyMaker {
 
 /** Room for the largest keys, those of GCM, and for all others, which take a piece for cipher and digest each. */
 const PIECE_BYTES = 1024;
-const GROW_PIECES = 64;
-const free: number[] = [];
 
-/** Memory for one key; {@linkcode giveKeyMemory} wipes it. */
-export function takeKeyMemory(): number {
-  if (free.length === 0) {
-    const { address } = mapSecret(GROW_PIECES * PIECE_BYTES);
-    for (let i = GROW_PIECES - 1; i >= 0; i--) free.push(address + i * PIECE_BYTES);
-  }
-  return free.pop()!;
-}
-
-/** Wipes and gives up memory of {@linkcode takeKeyMemory}. */
-export function giveKeyMemory(address: number): void {
-  cleanseBytes(address, PIECE_BYTES);
-  free.push(address);
-}
+/** Memory for keys, a piece each. */
+export const keyMemory: SecretPool = new SecretPool(PIECE_BYTES);
 
 /** An AES schedule is of 15 blocks at most; the one for decryption follows that for encryption. */
 export const AES_DEC_KEYS = 256;

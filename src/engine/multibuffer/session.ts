@@ -14,7 +14,7 @@ import {
 } from "./kinds.ts";
 import { ipsecMbVersionNumber } from "../ipsec_mb.ts";
 import { hasErratum } from "../ipsec_mb_errata.ts";
-import { giveKeyMemory, takeKeyMemory } from "./key_schedules.ts";
+import { keyMemory } from "./key_schedules.ts";
 import {
   CIPHER_NULL,
   HASH_NULL,
@@ -155,7 +155,7 @@ export class MultiBufferSession {
   setKeys({ cipherKey, keyLen, authKey, authKeyLen }: Parameters, manager: MultiBufferManager): boolean {
     const { template } = this;
     const { cipher, digest, aead } = this.#parts;
-    const place = () => this.#keys[this.#keys.push(takeKeyMemory()) - 1]!;
+    const place = () => this.#keys[this.#keys.push(keyMemory.take()) - 1]!;
     // To the library a key of two parts is one of three, and a cipher that has the length in its name wants none.
     if (cipher || aead) template.set(JOB_KEY_BYTES, cipher?.name(keyLen) === "3DES-CBC" ? 24 : keyLen);
     if (cipher && !cipher.setKey(template, place(), cipherKey, keyLen)) return false;
@@ -165,7 +165,7 @@ export class MultiBufferSession {
 
   /** Wipes the keys and gives up their memory. */
   free(): void {
-    for (const address of this.#keys) giveKeyMemory(address);
+    for (const address of this.#keys) keyMemory.give(address);
     this.#keys.length = 0;
   }
 }

@@ -1,0 +1,37 @@
+/**
+ * Private memory in blocks of one size, for keys that live as long as a native context: mapped a few blocks at a time,
+ * wiped when a block is given back, reused afterwards.
+ *
+ * @module
+ */
+import { mapSecret } from "../os/memory_map.ts";
+import { cleanseBytes } from "./native.ts";
+
+/** Blocks mapped at once. */
+const GROW_BLOCKS = 64;
+
+/** A pool of blocks. */
+export class SecretPool {
+  readonly #blockBytes: number;
+  readonly #free: number[] = [];
+
+  /** A pool of blocks of `blockBytes` bytes; nothing is mapped yet. */
+  constructor(blockBytes: number) {
+    this.#blockBytes = blockBytes;
+  }
+
+  /** The address of a block of zeros, for {@linkcode give} to take back. Throws {@linkcode SystemError} if out of memory. */
+  take(): number {
+    if (this.#free.length === 0) {
+      const { address } = mapSecret(GROW_BLOCKS * this.#blockBytes);
+      for (let i = GROW_BLOCKS - 1; i >= 0; i--) this.#free.push(address + i * this.#blockBytes);
+    }
+    return this.#free.pop()!;
+  }
+
+  /** Wipes the block at `address` and takes it back. */
+  give(address: number): void {
+    cleanseBytes(address, this.#blockBytes);
+    this.#free.push(address);
+  }
+}
