@@ -6,7 +6,7 @@
  */
 import { FORM_AKCIPHER, FORM_RFC3 } from "../engine/asymmetric/job.ts";
 import { AKCIPHER_KEY_BYTES_MAX } from "../engine/asymmetric/limits.ts";
-import { KIND_AKCIPHER } from "../engine/operation.ts";
+import { KIND_AKCIPHER, Parameters } from "../engine/operation.ts";
 import { type SegmentCursor, Span } from "../memory/segments.ts";
 import type { ChainBatch } from "../virtqueue/chain.ts";
 import * as akcipher from "../wire/akcipher.ts";
@@ -30,6 +30,8 @@ export class AsymmetricDecoder {
   readonly #writable: SegmentCursor;
   readonly #words: Uint32Array;
   readonly #part = new Span();
+  /** The session of the request being decoded. */
+  readonly #session = new Parameters();
 
   /** Looks at the request that the cursors stand in, whose private copy is in `words`. */
   constructor(
@@ -55,12 +57,13 @@ export class AsymmetricDecoder {
     const sessionId = this.#words[SESSION_ID]!;
     const slot = this.#table.find(sessionId, this.#words[SESSION_ID + 1]!);
     if (slot < 0) return wire.STATUS_INVSESS;
-    if (this.#table.kindOf(slot) !== KIND_AKCIPHER) return wire.STATUS_ERR;
+    if (!this.#table.readParameters(slot, sessionId, this.#session)) return wire.STATUS_INVSESS;
+    if (this.#session.kind !== KIND_AKCIPHER) return wire.STATUS_ERR;
     const srcDataLen = this.#para(akcipher.AKCIPHER_PARA_SRC_DATA_LEN_OFFSET);
     const dstDataLen = this.#para(akcipher.AKCIPHER_PARA_DST_DATA_LEN_OFFSET);
     if (!this.#fits(opcode, 0, srcDataLen, dstDataLen)) return wire.STATUS_ERR;
     const job = jobs.begin(FORM_AKCIPHER, opcode, 0);
-    jobs.useSession(job, slot, sessionId, this.#table.algoOf(slot));
+    jobs.useSession(job, slot, sessionId, this.#session.algo);
     return this.#post(i, opcode, jobs, job, 0, srcDataLen, dstDataLen);
   }
 

@@ -1,21 +1,37 @@
 /**
- * An isolate's own native contexts for the sessions of the shared table: made on first use, dropped when the session
- * has gone.
+ * An isolate's own native contexts for the sessions of the shared table: made on first use from a private copy of the
+ * session, dropped when the session has been destroyed.
+ *
+ * The control path may destroy a session at any moment, and give its slot to another. A request that has found its
+ * session by then is served with what it found: a context that is dropped while a batch is in flight is kept until the
+ * batch ends, and no context looks at the shared table again.
  *
  * @module
  */
 import type { MultiBufferSession } from "../engine/multibuffer/session.ts";
 import type { Engine, Prepared } from "../engine/engine.ts";
-import { Parameters } from "../engine/operation.ts";
+import { AUTH_KEY_BYTES_MAX, CIPHER_KEY_BYTES_MAX, KIND_AKCIPHER, Parameters } from "../engine/operation.ts";
+import { SecretPool } from "../memory/secret_pool.ts";
 import { BySession } from "./by_session.ts";
 import { labelsOf } from "./metric_labels.ts";
 import type { SessionTableView } from "./sessions.ts";
 
+/** What this isolate has of one session. */
+interface SessionContext {
+  readonly id: number;
+  /** Its keys are a private copy. */
+  readonly parameters: Parameters;
+  /** Null if an algorithm refuses its key, or none of its services is served here. */
+  readonly prepared: Prepared | null;
+}
+
 /** Contexts by slot. */
 export class SessionContexts extends BySession {
   readonly #engine: Engine;
-  readonly #prepared: (Prepared | null)[];
-  readonly #parameters: (Parameters | null)[];
+  readonly #contexts: (SessionContext | null)[];
+  /** Dropped while a batch is in flight, whose requests may still need them. */
+  readonly #retired: SessionContext[] = [];
+  readonly #keys = new SecretPool(CIPHER_KEY_BYTES_MAX + AUTH_KEY_BYTES_MAX);
   /** Contexts dropped so far. */
   dropCount = 0;
 
@@ -23,49 +39,71 @@ export class SessionContexts extends BySession {
   constructor(table: SessionTableView, engine: Engine) {
     super(table);
     this.#engine = engine;
-    this.#prepared = new Array(table.slots).fill(null);
-    this.#parameters = new Array(table.slots).fill(null);
+    this.#contexts = new Array(table.slots).fill(null);
   }
 
   /** The slot of a session, its context ready unless its algorithm refuses the key; -1: there is no such session. */
   find(id: number, idHigh: number): number {
     const slot = this.table.find(id, idHigh);
-    if (slot >= 0 && this.ids[slot] !== id) this.#load(slot, id);
-    return slot;
+    if (slot < 0 || this.ids[slot] === id) return slot;
+    return this.#load(slot, id) ? slot : -1;
   }
 
-  #load(slot: number, id: number): void {
-    this.drop(slot);
-    const parameters = this.#parameters[slot] = new Parameters();
-    this.table.read(slot, parameters);
-    parameters.labels = labelsOf(parameters);
-    // The control path may destroy the session at any moment, and give its slot to another: parameters read meanwhile
-    // may be of both, and keys half wiped. Neither serves anybody.
-    if (this.table.idAt(slot) !== id) return;
-    const prepared = this.#engine.prepare(parameters);
-    if (this.table.idAt(slot) === id) {
-      this.#prepared[slot] = prepared;
-      this.ids[slot] = id;
-    } else if (prepared) {
-      this.#engine.release(prepared);
+  /** False if the session is destroyed before it has been read. */
+  #load(slot: number, id: number): boolean {
+    const parameters = new Parameters();
+    if (!this.table.readParameters(slot, id, parameters)) return false;
+    parameters.cipherKey = this.#keys.take();
+    parameters.authKey = parameters.cipherKey + CIPHER_KEY_BYTES_MAX;
+    // Asymmetric keys are longer, and of use in another isolate only.
+    const isSymmetric = parameters.kind !== KIND_AKCIPHER;
+    if (isSymmetric && !this.table.copyKeys(slot, id, parameters)) {
+      this.#keys.give(parameters.cipherKey);
+      return false;
     }
+    this.drop(slot);
+    parameters.labels = labelsOf(parameters);
+    this.#contexts[slot] = { id, parameters, prepared: isSymmetric ? this.#engine.prepare(parameters) : null };
+    this.ids[slot] = id;
+    return true;
   }
 
+  /** The context stays until {@linkcode releaseRetired}. */
   protected override drop(slot: number): void {
-    const prepared = this.#prepared[slot];
-    if (prepared) this.#engine.release(prepared);
-    this.dropCount++;
-    this.#prepared[slot] = null;
-    this.#parameters[slot] = null;
+    const context = this.#contexts[slot];
+    if (!context) return;
+    this.#retired.push(context);
+    this.#contexts[slot] = null;
     this.ids[slot] = 0;
+    this.dropCount++;
   }
 
-  /** The context of session `id` in `slot`; null if there is none to be had, or the slot is another's by now. */
+  override evict(): void {
+    super.evict();
+    this.releaseRetired();
+  }
+
+  /** Releases the contexts dropped since the last call, and wipes their keys. No batch is in flight. */
+  releaseRetired(): void {
+    const retired = this.#retired;
+    if (retired.length === 0) return;
+    for (const { prepared, parameters } of retired) {
+      if (prepared !== null) this.#engine.release(prepared);
+      this.#keys.give(parameters.cipherKey);
+    }
+    retired.length = 0;
+  }
+
+  /** The context that {@linkcode find} has made ready in this batch for session `id` in `slot`; null: there is none. */
   prepared(slot: number, id: number): Prepared | null {
-    return this.ids[slot] === id ? this.#prepared[slot]! : null;
+    if (this.ids[slot] === id) return this.#contexts[slot]!.prepared;
+    for (let i = 0; i < this.#retired.length; i++) {
+      if (this.#retired[i]!.id === id) return this.#retired[i]!.prepared;
+    }
+    return null;
   }
 
-  /** What session `id` in `slot` needs for bursts; null if there is none of that. */
+  /** What session `id` in `slot` needs for multi-buffer batches; null: it is served in none. */
   burst(slot: number, id: number): MultiBufferSession | null {
     const prepared = this.prepared(slot, id);
     return prepared === null ? null : prepared.burst;
@@ -73,6 +111,6 @@ export class SessionContexts extends BySession {
 
   /** The parameters of the session in `slot`, which {@linkcode find} has returned. */
   parameters(slot: number): Parameters {
-    return this.#parameters[slot]!;
+    return this.#contexts[slot]!.parameters;
   }
 }

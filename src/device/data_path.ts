@@ -70,6 +70,7 @@ export class DataPath implements BatchProcessor, KeyHolder {
     const { bursts } = this.#engine;
     const together = bursts !== null && bursts.mayServe(this.batch.count, this.batch.bytes);
     const deferred = together ? this.#serveBursts(bursts, jobs, counters) : this.#serveOneByOne(jobs, counters);
+    this.#contexts.releaseRetired();
     counters.sumUp();
     if (deferred === 0) return;
     counters.jobsSubmitted(deferred);
@@ -155,7 +156,6 @@ export class DataPath implements BatchProcessor, KeyHolder {
   #decodeForBursts(bursts: MultiBufferRunner, jobs: JobPool | null): void {
     const { batch } = this;
     const { count } = batch;
-    const { dropCount } = this.#contexts;
     let likeness = 0;
     let session: MultiBufferSession | null = null;
     for (let i = 0; i < count; i++) {
@@ -168,19 +168,6 @@ export class DataPath implements BatchProcessor, KeyHolder {
         likeness = operation.likeness;
         session = this.#contexts.burst(operation.sessionSlot, operation.sessionId);
       }
-      if (session !== null) bursts.add(operation, session);
-    }
-    if (this.#contexts.dropCount !== dropCount) this.#addAgain(bursts);
-  }
-
-  /** The slot of a session was wanted for another while the batch was decoded: its keys are gone from under the jobs. */
-  #addAgain(bursts: MultiBufferRunner): void {
-    bursts.clear();
-    for (let i = 0; i < this.batch.count; i++) {
-      const operation = this.#operations[i]!;
-      operation.isExecuted = false;
-      if (this.#statuses[i] !== wire.STATUS_OK || operation.sessionSlot < 0) continue;
-      const session = this.#contexts.burst(operation.sessionSlot, operation.sessionId);
       if (session !== null) bursts.add(operation, session);
     }
   }

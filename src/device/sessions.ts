@@ -67,8 +67,8 @@ export class SessionTableView {
     if (idHigh !== 0 || id === 0) return -1;
     const slot = id & this.#slotMask;
     if (slot >= this.slots) return -1;
-    // A plain load: a destruction that happens right now may come before or after this request. Who goes on to read
-    // the session's parameters asks idAt() again.
+    // A plain load: a destruction that happens right now may come before or after this request. The methods that read
+    // more than the id check it themselves.
     return this.words[(HEADER_BYTES + SLOT_BYTES * slot) >>> 2] === id ? slot : -1;
   }
 
@@ -82,18 +82,13 @@ export class SessionTableView {
     return Atomics.load(this.words, 0);
   }
 
-  /** The kind of the session in `slot`. */
-  kindOf(slot: number): number {
-    return this.words[((HEADER_BYTES + SLOT_BYTES * slot) >>> 2) + KIND]!;
-  }
-
-  /** The algorithm of the session in `slot`; a number without meaning if it is being destroyed. */
-  algoOf(slot: number): number {
-    return this.words[((HEADER_BYTES + SLOT_BYTES * slot) >>> 2) + ALGO]!;
-  }
-
-  /** Reads the parameters of the session in `slot`. */
-  read(slot: number, into: Parameters): void {
+  /**
+   * Reads the parameters of session `id` in `slot`, all of them or none: false if the session has been destroyed. Keys
+   * are not among them; {@linkcode copyKeys} reads those.
+   */
+  readParameters(slot: number, id: number, into: Parameters): boolean {
+    // This load keeps those below behind it, as `holds` keeps them before it: between the two the slot had one owner.
+    if (this.idAt(slot) !== id) return false;
     const base = (HEADER_BYTES + SLOT_BYTES * slot) >>> 2;
     const words = this.words;
     const flags = words[base + FLAGS]!;
@@ -111,8 +106,28 @@ export class SessionTableView {
     into.keyType = words[base + KEY_TYPE]!;
     into.para0 = words[base + PARA0]!;
     into.para1 = words[base + PARA1]!;
-    into.cipherKey = into.kind === KIND_AKCIPHER ? this.longKeyAddress(slot) : this.keyAddress(slot);
-    into.authKey = this.keyAddress(slot) + CIPHER_KEY_BYTES_MAX;
+    return this.holds(slot, id);
+  }
+
+  /**
+   * Copies the keys of session `id` in `slot`, whose parameters {@linkcode readParameters} has left in `parameters`, to
+   * the addresses that `parameters` has for them. False, with bytes there that have no meaning, if the session has been
+   * destroyed.
+   */
+  copyKeys(slot: number, id: number, parameters: Parameters): boolean {
+    const { kind, keyLen, authKeyLen, cipherKey, authKey } = parameters;
+    const from = kind === KIND_AKCIPHER ? this.longKeyAddress(slot) : this.keyAddress(slot);
+    if (keyLen > 0) copyBytes(cipherKey, from, keyLen);
+    if (authKeyLen > 0) copyBytes(authKey, this.keyAddress(slot) + CIPHER_KEY_BYTES_MAX, authKeyLen);
+    return this.holds(slot, id);
+  }
+
+  /**
+   * True if `slot` still is session `id`'s. A read-modify-write that changes nothing: unlike a load, it comes after every
+   * load before it on any processor.
+   */
+  protected holds(slot: number, id: number): boolean {
+    return Atomics.compareExchange(this.words, (HEADER_BYTES + SLOT_BYTES * slot) >>> 2, id, id) === id;
   }
 
   /** Where a slot's asymmetric key is. Only tables with room for such have one. */
@@ -223,7 +238,8 @@ export class SessionTable extends SessionTableView {
 
   #destroySlot(slot: number): void {
     const base = (HEADER_BYTES + SLOT_BYTES * slot) >>> 2;
-    Atomics.store(this.words, base + ID, 0);
+    // An exchange, because the wiping below must not be seen before it: readers then take half a key for a whole one.
+    Atomics.exchange(this.words, base + ID, 0);
     if (this.words[base + KIND] === KIND_AKCIPHER) {
       cleanseBytes(this.longKeyAddress(slot), this.words[base + KEY_LEN]!);
     }

@@ -3,135 +3,20 @@
  * how they are cut, in their session or in nothing have to be answered as each of them is when it comes alone.
  */
 import { assert, assertEquals } from "@std/assert";
-import { DataPath } from "../../src/device/data_path.ts";
-import { servicesOf } from "../../src/device/config.ts";
-import { NegotiatedFeatures } from "../../src/device/negotiated_features.ts";
-import { QueueServer } from "../../src/device/queue_server.ts";
-import { SessionTable } from "../../src/device/sessions.ts";
 import type { EncodedRequest } from "../../src/driver/fields.ts";
-import { type Block, DriverMemory, type Segment } from "../../src/driver/guest_memory.ts";
-import { place, type Split } from "../../src/driver/layout.ts";
+import type { Split } from "../../src/driver/layout.ts";
 import { type AeadRequest, type DataRequest, encodeData, type RequestMode } from "../../src/driver/requests.ts";
-import { SplitQueue } from "../../src/driver/split_queue.ts";
-import { loadCatalogue } from "../../src/engine/algorithms.ts";
 import { setBurstPolicy } from "../../src/engine/multibuffer/policy.ts";
-import { ENGINES } from "../../src/engine/libraries.ts";
-import { GuestMemory } from "../../src/memory/guest_memory.ts";
-import { createEventFd } from "../../src/os/event_fd.ts";
-import {
-  DATA_HEADER_BYTES,
-  DATA_SESSION_ID_OFFSET,
-  OP_DECRYPT,
-  STATUS_ERR,
-  STATUS_INVSESS,
-} from "../../src/wire/virtio_crypto.ts";
+import { DATA_HEADER_BYTES, OP_DECRYPT } from "../../src/wire/virtio_crypto.ts";
 import { FORCED, type Random, randomFrom } from "../engines/burst_support.ts";
 import { sessionRecord } from "../../bench/support/engine_variant.ts";
 import { type Workload, WORKLOADS } from "../../bench/support/workloads.ts";
-
-loadCatalogue(ENGINES);
+import { Ring } from "./one_ring.ts";
 
 const BATCH = 24;
 const BATCHES = 60;
 const HEADER_WORDS = 18;
 const SIZE_BYTES = 256;
-
-interface Answer {
-  readonly usedLen: number;
-  readonly written: string;
-}
-
-/** A table in which something happens when a session has been found. */
-class WatchedTable extends SessionTable {
-  found: (id: number) => void = () => {};
-
-  override find(id: number, idHigh: number): number {
-    const slot = super.find(id, idHigh);
-    if (slot >= 0) this.found(id);
-    return slot;
-  }
-}
-
-/** A ring with a data path behind it, in one isolate. */
-class Ring {
-  readonly table: WatchedTable;
-  readonly #memory = new DriverMemory([{ guestAddress: 0, sizeBytes: 16 << 20 }]);
-  readonly #queue: SplitQueue;
-  readonly #server: QueueServer;
-
-  constructor(mux: boolean, slots = 64) {
-    this.table = new WatchedTable(slots);
-    this.#queue = new SplitQueue(this.#memory, {
-      size: 1024,
-      kickFd: createEventFd(),
-      callFd: createEventFd(),
-      indirect: true,
-      eventIdx: true,
-    });
-    const negotiated = new NegotiatedFeatures(servicesOf(loadCatalogue()), "off");
-    if (mux) negotiated.set(1n);
-    this.#server = new QueueServer("the queue", new DataPath(this.table, negotiated), (message) => {
-      throw new Error(message);
-    });
-    const regions = this.#memory.regions.map((region) => ({ ...region, userAddress: region.hostAddress }));
-    const { size, descAddress, driverAddress, deviceAddress, initialBase: base } = this.#queue;
-    const noFds = { kickFd: -1, callFd: -1, errFd: -1 };
-    this.#server.start(
-      { index: 0, size, descAddress, driverAddress, deviceAddress, base, ...noFds },
-      new GuestMemory(regions),
-      { known: true, eventIdx: true, packed: false },
-    );
-    this.#queue.disableCalls();
-  }
-
-  /** A block of guest memory with `bytes` in it. */
-  put(bytes: Uint8Array): Block {
-    const block = this.#memory.alloc(bytes.length);
-    block.bytes.set(bytes);
-    return block;
-  }
-
-  /** Has chains of blocks that {@linkcode put} has made answered in one batch; returns used lengths, by chain. */
-  askRaw(
-    chains: readonly { readonly readable: readonly Segment[]; readonly writable: readonly Segment[] }[],
-  ): number[] {
-    for (const [i, { readable, writable }] of chains.entries()) {
-      assert(this.#queue.add(readable, writable, i) >= 0);
-    }
-    while (this.#server.poll() > 0);
-    const usedLens: number[] = [];
-    for (let token = this.#queue.pollOne(); token >= 0; token = this.#queue.pollOne()) {
-      usedLens[token] = this.#queue.usedLen;
-    }
-    return usedLens;
-  }
-
-  /** Has all `requests` answered in one batch; `placed` may write to the first buffers once they are there. */
-  ask(
-    requests: readonly { readonly request: EncodedRequest; readonly split: Split }[],
-    placed?: (writeTo: (i: number, offset: number, bytes: Uint8Array) => void) => void,
-  ): Answer[] {
-    const placements = requests.map(({ request, split }, i) =>
-      place(this.#memory, request, { split, seed: i, guards: placed === undefined })
-    );
-    for (const [i, { readable, writable }] of placements.entries()) {
-      assert(this.#queue.add(readable, writable, i) >= 0);
-    }
-    placed?.((i, offset, bytes) => this.#memory.write(placements[i]!.readable[0]!.guestAddress + offset, bytes));
-    while (this.#server.poll() > 0);
-    const answers: Answer[] = new Array(requests.length);
-    for (let token = this.#queue.pollOne(); token >= 0; token = this.#queue.pollOne()) {
-      const names = requests[token]!.request.writable.map(({ name }) => name);
-      const written = names.map((name) => placements[token]!.read(name).toHex()).join(" ");
-      answers[token] = { usedLen: this.#queue.usedLen, written };
-    }
-    for (const placement of placements) {
-      placement.verify();
-      placement.release();
-    }
-    return answers;
-  }
-}
 
 /** A copy of `request` with another word in its header or parameters. */
 function changed(request: EncodedRequest, random: Random): EncodedRequest {
@@ -235,52 +120,6 @@ for (const mode of ["fixed", "mux"] as const) {
     });
   }
 }
-
-Deno.test("keys of a session whose slot another takes while a batch is decoded serve nobody", () => {
-  setBurstPolicy(FORCED);
-  try {
-    const ring = new Ring(false, 1);
-    const workload = WORKLOADS.find(({ name }) => name === "AES-128-CBC")!;
-    const [first, second] = [1, 2].map((byte) => {
-      return sessionRecord({ ...workload.session, key: new Uint8Array(16).fill(byte) } as Workload["session"]);
-    });
-    const asking = (id: number) => ({
-      request: encodeData(workload.request(id, SIZE_BYTES) as DataRequest, "fixed"),
-      split: "fields" as const,
-    });
-    const firstId = ring.table.create(first!);
-    const firstAnswer = ring.ask([asking(firstId)])[0]!;
-    // By now the kind is known as one for bursts: jobs are made as soon as a request is decoded.
-    assertEquals(ring.ask([asking(firstId)])[0], firstAnswer);
-    let secondId = 0;
-    let writeTo: (i: number, offset: number, bytes: Uint8Array) => void;
-    // The control path does this in another isolate, at any moment; here at the second request.
-    let founds = 0;
-    ring.table.found = (id) => {
-      if (id !== firstId || ++founds !== 2) return;
-      ring.table.destroy(firstId, 0);
-      secondId = ring.table.create(second!);
-      for (const i of [2, 3]) writeTo(i, DATA_SESSION_ID_OFFSET, new Uint8Array(Uint32Array.of(secondId).buffer));
-    };
-    const other = asking(firstId);
-    // Cut otherwise, so that it is decoded.
-    const answers = ring.ask(
-      [asking(firstId), { ...other, split: "linux" }, asking(firstId), asking(firstId)],
-      (write) => void (writeTo = write),
-    );
-    assert(secondId !== 0);
-    ring.table.found = () => {};
-    const secondAnswer = ring.ask([asking(secondId)])[0]!;
-    assert(secondAnswer.written !== firstAnswer.written);
-    assertEquals(answers.slice(2), [secondAnswer, secondAnswer]);
-    // The first had its job already; for the second the session may have gone by the time it was decoded.
-    const untouched = "ee".repeat(SIZE_BYTES);
-    assertEquals(answers[0]!.written, `${untouched} 0${STATUS_ERR}`);
-    assert([STATUS_ERR, STATUS_INVSESS].some((status) => answers[1]!.written === `${untouched} 0${status}`));
-  } finally {
-    setBurstPolicy();
-  }
-});
 
 Deno.test("what stands behind the first buffer is not the request's, however much it looks like the one before", () => {
   const ring = new Ring(false);

@@ -1,0 +1,58 @@
+/**
+ * The session keys of the isolate that runs asymmetric operations: made ready on first use from a private copy, freed
+ * when their session has been destroyed.
+ *
+ * @module
+ */
+import { BySession } from "../device/by_session.ts";
+import type { SessionTableView } from "../device/sessions.ts";
+import { prepareAkcipherKey } from "../engine/asymmetric/akcipher.ts";
+import { AkcipherKeySpec, type PreparedKey } from "../engine/asymmetric/job.ts";
+import { AKCIPHER_KEY_BYTES_MAX } from "../engine/asymmetric/limits.ts";
+import { Parameters } from "../engine/operation.ts";
+import { cleanseBytes } from "../memory/native.ts";
+import { mapSecret } from "../os/memory_map.ts";
+import { STATUS_INVSESS } from "../wire/virtio_crypto.ts";
+
+/** Keys made ready, by session slot. */
+export class PreparedKeys extends BySession {
+  readonly #keys: (PreparedKey | null)[];
+  readonly #parameters = new Parameters();
+  readonly #spec = new AkcipherKeySpec();
+  /** Where a key is copied to while it is made ready. */
+  readonly #copy = mapSecret(AKCIPHER_KEY_BYTES_MAX).address;
+
+  /** No keys yet, for sessions of `table`. */
+  constructor(table: SessionTableView) {
+    super(table);
+    this.#keys = new Array(table.slots).fill(null);
+  }
+
+  /** The key of session `id` in `slot`, or the status of a job that cannot have it. */
+  find(slot: number, id: number): PreparedKey | number {
+    if (this.table.idAt(slot) !== id) return STATUS_INVSESS;
+    if (this.ids[slot] === id) return this.#keys[slot]!;
+    const key = this.#prepare(slot, id);
+    if (typeof key === "number") return key;
+    this.drop(slot);
+    this.#keys[slot] = key;
+    this.ids[slot] = id;
+    return key;
+  }
+
+  #prepare(slot: number, id: number): PreparedKey | number {
+    const parameters = this.#parameters;
+    if (!this.table.readParameters(slot, id, parameters)) return STATUS_INVSESS;
+    parameters.cipherKey = this.#copy;
+    this.#spec.takeFrom(parameters);
+    const key = this.table.copyKeys(slot, id, parameters) ? prepareAkcipherKey(this.#spec) : STATUS_INVSESS;
+    cleanseBytes(this.#copy, parameters.keyLen);
+    return key;
+  }
+
+  protected override drop(slot: number): void {
+    this.#keys[slot]?.free();
+    this.#keys[slot] = null;
+    this.ids[slot] = 0;
+  }
+}

@@ -1,0 +1,145 @@
+/**
+ * A split ring with a data path behind it and a session table beside it, all in this isolate, so that a test decides what
+ * happens between two of their steps.
+ *
+ * @module
+ */
+import { assert } from "@std/assert";
+import { servicesOf } from "../../src/device/config.ts";
+import { DataPath } from "../../src/device/data_path.ts";
+import type { JobPool } from "../../src/device/jobs.ts";
+import { NegotiatedFeatures } from "../../src/device/negotiated_features.ts";
+import { QueueServer } from "../../src/device/queue_server.ts";
+import { SessionTable } from "../../src/device/sessions.ts";
+import type { EncodedRequest } from "../../src/driver/fields.ts";
+import { type Block, DriverMemory, type Segment } from "../../src/driver/guest_memory.ts";
+import { place, type Split } from "../../src/driver/layout.ts";
+import { SplitQueue } from "../../src/driver/split_queue.ts";
+import { loadCatalogue } from "../../src/engine/algorithms.ts";
+import { ENGINES } from "../../src/engine/libraries.ts";
+import type { Parameters } from "../../src/engine/operation.ts";
+import { GuestMemory } from "../../src/memory/guest_memory.ts";
+import { createEventFd } from "../../src/os/event_fd.ts";
+
+loadCatalogue(ENGINES);
+
+/** What a request was answered with. */
+export interface Answer {
+  readonly usedLen: number;
+  readonly written: string;
+}
+
+/** Points at which the control path, which is another isolate, may come in between while a session is looked up. */
+export const INTERRUPTIONS = ["found", "identified", "parameters", "keys"] as const;
+export type Interruption = (typeof INTERRUPTIONS)[number];
+
+/** A table that lets its owner do something when a data path has found, or read a part of, session `id`. */
+export class WatchedTable extends SessionTable {
+  interrupt: (point: Interruption, id: number) => void = () => {};
+
+  override find(id: number, idHigh: number): number {
+    const slot = super.find(id, idHigh);
+    if (slot >= 0) this.interrupt("found", id);
+    return slot;
+  }
+
+  override idAt(slot: number): number {
+    const id = super.idAt(slot);
+    this.interrupt("identified", id);
+    return id;
+  }
+
+  override readParameters(slot: number, id: number, into: Parameters): boolean {
+    const isRead = super.readParameters(slot, id, into);
+    this.interrupt("parameters", id);
+    return isRead;
+  }
+
+  override copyKeys(slot: number, id: number, parameters: Parameters): boolean {
+    const isCopied = super.copyKeys(slot, id, parameters);
+    this.interrupt("keys", id);
+    return isCopied;
+  }
+}
+
+/** A ring with a data path behind it, in one isolate. */
+export class Ring {
+  readonly table: WatchedTable;
+  readonly #memory = new DriverMemory([{ guestAddress: 0, sizeBytes: 16 << 20 }]);
+  readonly #queue: SplitQueue;
+  readonly #server: QueueServer;
+
+  constructor(mux: boolean, slots = 64, jobs: JobPool | null = null) {
+    this.table = new WatchedTable(slots, jobs !== null);
+    this.#queue = new SplitQueue(this.#memory, {
+      size: 1024,
+      kickFd: createEventFd(),
+      callFd: createEventFd(),
+      indirect: true,
+      eventIdx: true,
+    });
+    const negotiated = new NegotiatedFeatures(servicesOf(loadCatalogue()), jobs === null ? "off" : "akcipher");
+    if (mux) negotiated.set(1n);
+    const onFault = (message: string) => {
+      throw new Error(message);
+    };
+    this.#server = new QueueServer("the queue", new DataPath(this.table, negotiated), onFault, jobs);
+    const regions = this.#memory.regions.map((region) => ({ ...region, userAddress: region.hostAddress }));
+    const { size, descAddress, driverAddress, deviceAddress, initialBase: base } = this.#queue;
+    const noFds = { kickFd: -1, callFd: -1, errFd: -1 };
+    this.#server.start(
+      { index: 0, size, descAddress, driverAddress, deviceAddress, base, ...noFds },
+      new GuestMemory(regions),
+      { known: true, eventIdx: true, packed: false },
+    );
+    this.#queue.disableCalls();
+  }
+
+  /** A block of guest memory with `bytes` in it. */
+  put(bytes: Uint8Array): Block {
+    const block = this.#memory.alloc(bytes.length);
+    block.bytes.set(bytes);
+    return block;
+  }
+
+  /** Has chains of blocks that {@linkcode put} has made answered in one batch; returns used lengths, by chain. */
+  askRaw(
+    chains: readonly { readonly readable: readonly Segment[]; readonly writable: readonly Segment[] }[],
+  ): number[] {
+    for (const [i, { readable, writable }] of chains.entries()) {
+      assert(this.#queue.add(readable, writable, i) >= 0);
+    }
+    while (this.#server.poll() > 0);
+    const usedLens: number[] = [];
+    for (let token = this.#queue.pollOne(); token >= 0; token = this.#queue.pollOne()) {
+      usedLens[token] = this.#queue.usedLen;
+    }
+    return usedLens;
+  }
+
+  /** Has all `requests` answered in one batch; `placed` may write to the first buffers once they are there. */
+  ask(
+    requests: readonly { readonly request: EncodedRequest; readonly split: Split }[],
+    placed?: (writeTo: (i: number, offset: number, bytes: Uint8Array) => void) => void,
+  ): Answer[] {
+    const placements = requests.map(({ request, split }, i) =>
+      place(this.#memory, request, { split, seed: i, guards: placed === undefined })
+    );
+    for (const [i, { readable, writable }] of placements.entries()) {
+      assert(this.#queue.add(readable, writable, i) >= 0);
+    }
+    placed?.((i, offset, bytes) => this.#memory.write(placements[i]!.readable[0]!.guestAddress + offset, bytes));
+    while (this.#server.poll() > 0);
+    const answers: Answer[] = new Array(requests.length);
+    for (let token = this.#queue.pollOne(); token >= 0; token = this.#queue.pollOne()) {
+      const names = requests[token]!.request.writable.map(({ name }) => name);
+      const written = names.map((name) => placements[token]!.read(name).toHex()).join(" ");
+      answers[token] = { usedLen: this.#queue.usedLen, written };
+    }
+    for (const placement of placements) {
+      placement.verify();
+      placement.release();
+    }
+    return answers;
+  }
+}
