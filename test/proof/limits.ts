@@ -1,5 +1,5 @@
 /**
- * Limits, each with the tests that try it one below, at and one above: what the README tells of them, and what
+ * Limits, each with the tests that try it one below, at and one above: what the documentation says of them, and what
  * `src/device/limits.ts` and the engine's own list export.
  *
  * @module
@@ -12,9 +12,9 @@ import type { TestName } from "./test_names.ts";
 
 /** A limit, or some that are told together. */
 export interface Limit {
-  /** What is limited: the row's words in the README's table, or what is not told there. */
+  /** What is limited: the row's words in the documentation's table, or what is not documented. */
   readonly what: string;
-  /** What the README says it is; undefined: it is not told there. */
+  /** What the documentation says it is; undefined: it is not documented. */
   readonly atMost?: string;
   /** Constants that say so in the code. */
   readonly exports: readonly string[];
@@ -28,7 +28,7 @@ const SOCKET = "vhost_user/limits_test.ts";
 const ASYMMETRIC = "asymmetric/limits_test.ts";
 const MIB = 1 << 20;
 
-/** Rows of the README's table, in its order. */
+/** Rows of the documentation's table, in its order. */
 const TOLD: readonly Limit[] = [
   {
     what: "data queues; entries of a ring",
@@ -233,7 +233,7 @@ const TOLD: readonly Limit[] = [
   },
 ];
 
-/** What the README does not tell, because nobody need know it to use the device. */
+/** What is not documented, because no user needs it. */
 const UNTOLD: readonly Limit[] = [
   {
     what: "bytes of any number in a request of the RFC's; primes of an RSA modulus",
@@ -271,7 +271,7 @@ const UNTOLD: readonly Limit[] = [
   },
 ];
 
-/** Rows that the README's table has to have, just so. */
+/** Rows of the documentation's table. */
 export const LIMITS_TOLD: readonly Limit[] = TOLD;
 
 /** Every limit. */

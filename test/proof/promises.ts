@@ -1,6 +1,6 @@
 /**
- * What is promised to users, each promise with the tests that hold the project to it. The README's table of promises is
- * this one.
+ * What is promised to users, each promise with the tests that hold the project to it. The documentation's table is
+ * made from this one.
  *
  * @module
  */
@@ -8,12 +8,12 @@ import type { TestName } from "./test_names.ts";
 
 /** A promise. */
 export interface Promised {
-  /** In the README's words. */
+  /** In the documentation's words. */
   readonly promise: string;
   readonly tests: readonly TestName[];
 }
 
-/** All promises, in the README's order. */
+/** All promises, in the documentation's order. */
 export const PROMISES: readonly Promised[] = [
   {
     promise: "every duty of the device in v19's normative text is done",
@@ -66,7 +66,7 @@ export const PROMISES: readonly Promised[] = [
   },
   {
     promise: "each limit holds, one below, at and one above",
-    tests: [["proof/proof_test.ts", "every limit that the README tells is the code's, and has its tests"]],
+    tests: [["proof/proof_test.ts", "every documented limit is the code's, and has its tests"]],
   },
   {
     promise: "a flooded queue leaves others their turn",

@@ -1,6 +1,6 @@
 /**
- * README.md holds water: every command line in it is run by something that `scripts/test` runs, or it is said here why
- * not; options, files and QEMU's arguments that it names exist.
+ * The documentation is true: every command line in it is run by something that `scripts/test` runs, or it is said here
+ * why not; options, files, links and QEMU's arguments that it names exist.
  *
  * @module
  */
@@ -8,16 +8,18 @@ import { assert, assertEquals } from "@std/assert";
 import { COMMANDS, OPTIONS } from "../../src/cli/option_table.ts";
 import { readOptions } from "../vm/options.ts";
 import { guestArguments } from "../vm/qemu.ts";
+import { pages } from "../../scripts/docs.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
-const README: string = await Deno.readTextFile(`${ROOT}README.md`);
-const HERE = "KNOWN in test/tidy/readme_test.ts";
+const PAGES: ReadonlyMap<string, string> = new Map(pages().map((path) => [path, Deno.readTextFileSync(ROOT + path)]));
+const ALL: string = [...PAGES.values()].join("\n");
+const HERE = "KNOWN in test/tidy/documentation_test.ts";
 
 /** Where a command line is run: `file` holds `text`. */
 type RanBy = readonly [file: string, text: string];
 
 /**
- * The command lines of README.md, as they stand there but for line ends and comments; ` … ` stands for anything. Behind
+ * The command lines of the documentation, as they stand there but for line ends and comments; ` … ` stands for anything. Behind
  * each is what runs it, or in a sentence why nothing does.
  */
 const KNOWN: Readonly<Record<string, RanBy | string>> = {
@@ -41,6 +43,12 @@ const KNOWN: Readonly<Record<string, RanBy | string>> = {
     "await soak(",
   ],
   "scripts/coverage": ["scripts/test", "scripts/coverage --report"],
+  "scripts/docs": ["scripts/check", "scripts/docs --check"],
+  "scripts/fuzz": ["test/fuzz/fuzz_test.ts", "await fuzz("],
+  "scripts/soak": ["test/soak/soak_test.ts", "await soak("],
+  "scripts/charts": ["test/bench/charts_test.ts", "drawAll"],
+  "scripts/deno": ["scripts/test", "scripts/deno test"],
+  "scripts/vhost-user-crypto": ["test/vm/options.ts", "scripts/vhost-user-crypto"],
   "scripts/install": ["test/cli/install_test.ts", "scripts/install"],
   "scripts/compile --test": ["scripts/test", "scripts/compile --test"],
   "scripts/demo --device=PROGRAM": ["test/binary/check.ts", "`--device=${program}`"],
@@ -50,7 +58,10 @@ const KNOWN: Readonly<Record<string, RanBy | string>> = {
   "systemctl start vhost-user-crypto@web1.socket": "no systemd runs where tests do; its units are verified",
   "curl --unix-socket PATH http://localhost/metrics": ["test/statistics/server_test.ts", "GET /metrics"],
   "vhost-user-crypto stats --stats-socket=PATH --watch": ["test/cli/stats_test.ts", '"--watch"'],
-  "vhost-user-crypto calibrate [--output=FILE]": ["test/cli/bursts_test.ts", '"calibrate"'],
+  "vhost-user-crypto --list-algorithms": ["test/cli/algorithms_test.ts", "--list-algorithms"],
+  "vhost-user-crypto --socket-path=PATH [OPTION]…": ["test/cli/serving_test.ts", "--socket-path="],
+  "vhost-user-crypto probe --socket-path=PATH": ["test/cli/probe_test.ts", '"probe"'],
+  "vhost-user-crypto bench --socket-path=PATH": ["test/cli/bench_test.ts", '"bench"'],
   "kill -USR2 PID": ["test/cli/stats_test.ts", 'kill("SIGUSR2")'],
   "cloud-hypervisor … ": "no package of Debian's or npm's has it",
   "gcc -static -o showcase_tool test/vm/guest/showcase_tool.c": ["test/vm/guest_program.ts", '"showcase_tool.c"'],
@@ -66,18 +77,18 @@ const KNOWN: Readonly<Record<string, RanBy | string>> = {
   "qemu-system-x86_64 … vhost-user-test-device-pci … ": ["scripts/test", "scripts/vm --skip-if-unavailable"],
 };
 
-/** Options in README.md that are other programs'. */
+/** Options in the documentation that are other programs'. */
 const FOREIGN_OPTIONS: readonly string[] = ["generic-vhost-user"];
 
 /** Fenced blocks of a language. */
 function blocks(language: string): string[] {
-  return [...README.matchAll(/^```(\w*)\n([\s\S]*?)^```$/gm)].flatMap(([, name, text]) =>
+  return [...ALL.matchAll(/^```(\w*)\n([\s\S]*?)^```$/gm)].flatMap(([, name, text]) =>
     name === language ? [text!] : []
   );
 }
 
 /** Everything in backquotes that is not a block. */
-const SPANS: readonly string[] = [...README.replaceAll(/^```[\s\S]*?^```$/gm, "").matchAll(/`([^`\n]+)`/g)]
+const SPANS: readonly string[] = [...ALL.replaceAll(/^```[\s\S]*?^```$/gm, "").matchAll(/`([^`\n]+)`/g)]
   .map(([, text]) => text!.replaceAll("\\|", "|"));
 
 function isCommand(span: string): boolean {
@@ -102,7 +113,7 @@ async function read(path: string): Promise<string> {
   return await Deno.readTextFile(ROOT + path).catch(() => "");
 }
 
-Deno.test("readme: every command line is run by something, or it is said why not", async () => {
+Deno.test("documentation: every command line is run by something, or it is said why not", async () => {
   const wrong: string[] = [];
   for (const line of LINES) {
     if (Object.keys(KNOWN).some((known) => matches(known, line))) continue;
@@ -112,7 +123,7 @@ Deno.test("readme: every command line is run by something, or it is said why not
   }
   for (const [known, how] of Object.entries(KNOWN)) {
     if (!LINES.some((line) => matches(known, line))) {
-      wrong.push(`README.md has it no more: remove from ${HERE}: ${known}`);
+      wrong.push(`no page has it any more: remove from ${HERE}: ${known}`);
     }
     if (typeof how === "string") continue;
     const [file, text] = how;
@@ -138,7 +149,7 @@ function takesOption(text: string, option: string): boolean {
   return text.includes(`--${option}`) || text.includes(`"${option}"`);
 }
 
-Deno.test("readme: every option exists", async () => {
+Deno.test("documentation: every option exists", async () => {
   const wrong: string[] = [];
   const all = [...OPTIONS, ...COMMANDS.flatMap(({ options }) => options)].map(({ name }) => name);
   const scripts = (await Array.fromAsync(Deno.readDir(`${ROOT}scripts`))).filter(({ isFile }) => isFile);
@@ -155,23 +166,32 @@ Deno.test("readme: every option exists", async () => {
       else if (program.startsWith("--")) {
         exists = [...all, ...FOREIGN_OPTIONS].includes(option) || takesOption(told, option);
       }
-      if (!exists) wrong.push(`\`${line}\` in README.md: there is no option --${option} (src/cli/option_table.ts)`);
+      if (!exists) {
+        wrong.push(`\`${line}\` in the documentation: there is no option --${option} (src/cli/option_table.ts)`);
+      }
     }
   }
   assertEquals(wrong, []);
 });
 
-Deno.test("readme: every file exists", async () => {
-  const wrong: string[] = [];
-  const words = new Set([...LINES, ...SPANS].flatMap((text) => text.split(/[\s=]/)));
-  const inFolder = /^(?:src|ffi|bench|test|scripts)(?:\/[\w.-]+)*\/?$/;
-  for (const word of words) {
-    if (!(inFolder.test(word) && word.includes("/")) && !/^\w+\.(?:ts|json)$/.test(word)) continue;
-    if (!await Deno.stat(ROOT + word).then(() => true, () => false)) {
-      wrong.push(`README.md names ${word}, which is not there`);
+/** The words of a page that name files: those in a top-level folder, and those beside the page. */
+function fileWords(path: string, text: string): string[] {
+  const folder = path.slice(0, -"README.md".length);
+  const spans = [...text.replaceAll(/^```[\s\S]*?^```$/gm, "").matchAll(/`([^`\n]+)`/g)].map(([, span]) => span!);
+  return [...spans, ...LINES].flatMap((span) => span.split(/[\s=]/)).flatMap((word) => {
+    if (/^(?:src|ffi|bench|test|scripts)(?:\/[\w.-]+)*\/?$/.test(word)) return [word];
+    return /^[\w/]+\.ts$/.test(word) && word !== "mod.ts" ? [folder + word] : [];
+  });
+}
+
+Deno.test("documentation: every file exists", async () => {
+  const wrong = new Set<string>();
+  for (const [path, text] of PAGES) {
+    for (const word of fileWords(path, text)) {
+      if (!await Deno.stat(ROOT + word).then(() => true, () => false)) wrong.add(`${path} names ${word}`);
     }
   }
-  assertEquals(wrong, []);
+  assertEquals([...wrong], []);
 });
 
 /** Values of QEMU's options in a command line, those of places and sizes put as the guest harness has them. */
@@ -187,14 +207,14 @@ function harnessValues(deviceModel: string, qemu: string): string[] {
   return valuesOf(guestArguments(options.guests[0]!, options, files));
 }
 
-/** QEMU's command line in README.md that has this in it. */
+/** QEMU's command line in src/cli/README.md that contains `part`. */
 function qemuLine(part: string): string[] {
   const line = LINES.find((line) => line.startsWith("qemu-system") && line.includes(part));
-  assert(line !== undefined, `README.md has no command line of QEMU with ${part}`);
+  assert(line !== undefined, `no page has a command line of QEMU with ${part}`);
   return line.split(" ");
 }
 
-Deno.test("readme: QEMU is started as scripts/vm starts it", () => {
+Deno.test("documentation: QEMU is started as scripts/vm starts it", () => {
   assertEquals(valuesOf(qemuLine("cryptodev-vhost-user")).sort(), harnessValues("cryptodev", "11.1").sort());
   assertEquals(valuesOf(qemuLine("vhost-user-test-device-pci")).sort(), harnessValues("generic", "11.1").sort());
 });
@@ -209,7 +229,7 @@ function openElements(xml: string): string[] {
   return open;
 }
 
-Deno.test("readme: libvirt gives QEMU the arguments of the command line", () => {
+Deno.test("documentation: libvirt gives QEMU the arguments of the command line", () => {
   for (const xml of blocks("xml")) {
     assertEquals(openElements(xml), [], "elements of the xml block in README.md that are not closed");
     const given = [...xml.matchAll(/<qemu:arg value='([^']*)'\/>/g)].map(([, value]) => value!);
@@ -223,5 +243,23 @@ Deno.test("readme: libvirt gives QEMU the arguments of the command line", () => 
       "the device has no place of its own on the bus",
     );
     assert(/<source type='memfd'\/>\s*<access mode='shared'\/>/.test(xml), "the memory is not shared");
+  }
+});
+
+Deno.test("documentation: every link leads to a file", async () => {
+  const wrong: string[] = [];
+  for (const [path, text] of PAGES) {
+    for (const [, target] of text.matchAll(/\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)/g)) {
+      const url = new URL(target!, `file://${ROOT}${path}`);
+      if (!await Deno.stat(url).then(() => true, () => false)) wrong.push(`${path}: ${target} does not exist`);
+    }
+  }
+  assertEquals(wrong, []);
+});
+
+Deno.test("documentation: the top-level page has at most 200 lines, and every page opens with what it answers", () => {
+  assert(PAGES.get("README.md")!.split("\n").length <= 201);
+  for (const [path, text] of PAGES) {
+    if (path !== "README.md") assert(/^# .*\n\nThis page answers: /.test(text), `${path} does not say what it answers`);
   }
 });
