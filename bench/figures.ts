@@ -8,8 +8,7 @@
  * @module
  */
 import { parseArgs } from "@std/cli/parse-args";
-import { loadCatalogue } from "../src/engine/algorithms.ts";
-import { loadMultiBufferManager } from "../src/engine/multibuffer/manager.ts";
+import { createMultiBufferManager } from "../src/engine/multibuffer/manager.ts";
 import * as far from "./figures/far.ts";
 import { type Figure, line } from "./figures/figure.ts";
 import * as near from "./figures/near.ts";
@@ -86,8 +85,7 @@ const ATTEMPTS = 3;
 /** Measures what `goals` are about, again and thoroughly where one is missed; says what came of it. */
 async function measureGoals(all: readonly Goal[]): Promise<number> {
   let missed = 0;
-  loadCatalogue();
-  const variant = loadMultiBufferManager()?.variant.name ?? "no bursts";
+  const variant = createMultiBufferManager()?.variant.name ?? "no bursts";
   const goals = all.filter(({ id, needs }) => {
     if (needs === undefined || variant === BURST_GOALS_VARIANT) return true;
     console.log(`SKIPPED  ${id}: it is a goal for libIPSec_MB with ${BURST_GOALS_VARIANT}, and here is ${variant}`);

@@ -81,13 +81,16 @@ export const DATA_PATH: Readonly<Record<string, Readonly<Record<string, string>>
     words: "tells of an algorithm that broke the rules",
     silence: "the same",
   },
-  "src/engine/engine.ts": { createBursts: "runs once for an isolate" },
+  "src/engine/engine.ts": { createEngine: "runs once for a device and thread" },
   "src/engine/multibuffer/runner.ts": {
+    createMultiBufferRunner: "runs once for an engine",
     prepare: "runs for a session's first request in an isolate",
     "#kindOf": "runs for a session's first request in an isolate",
   },
   "src/engine/multibuffer/bounced_jobs.ts": {},
-  "src/engine/multibuffer/manager.ts": { createManager: "runs once for an isolate" },
+  "src/engine/multibuffer/manager.ts": {
+    createMultiBufferManager: "runs once for an engine",
+  },
   "src/device/jobs.ts": {
     post: "keeps where the result goes; what follows takes microseconds at the least",
     reachOf: "the same",

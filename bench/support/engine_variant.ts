@@ -4,6 +4,7 @@
  * @module
  */
 import type { SessionParameters } from "../../src/driver/sessions.ts";
+import { createCatalogue } from "../../src/engine/algorithms.ts";
 import { Engine } from "../../src/engine/engine.ts";
 import {
   createOperations,
@@ -74,7 +75,7 @@ export function sessionRecord(session: SessionParameters): Parameters {
 
 /** The engine on requests of `workload` with `sizeBytes` bytes. */
 export function engineVariant(workload: Workload, sizeBytes: number): Variant {
-  const engine = new Engine();
+  const engine = new Engine(createCatalogue(), null);
   const parameters = sessionRecord(workload.session);
   const prepared = engine.prepare(parameters);
   if (prepared === null) throw new Error(`the engine refuses a key of ${workload.name}`);

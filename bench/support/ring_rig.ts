@@ -13,7 +13,8 @@ import { PackedQueue } from "../../src/driver/packed_queue.ts";
 import type { DriverQueue } from "../../src/driver/queue.ts";
 import { encodeData } from "../../src/driver/requests.ts";
 import { SplitQueue } from "../../src/driver/split_queue.ts";
-import { loadCatalogue } from "../../src/engine/algorithms.ts";
+import { createCatalogue } from "../../src/engine/algorithms.ts";
+import { createEngine } from "../../src/engine/engine.ts";
 import type { EngineName } from "../../src/engine/libraries.ts";
 import { servicesOf } from "../../src/device/config.ts";
 import { GuestMemory } from "../../src/memory/guest_memory.ts";
@@ -64,10 +65,9 @@ export class RingRig implements Variant {
     const queue = this.#queue = makeQueue(memory, packed, indirect);
     const table = new SessionTable(64);
     const id = table.create(sessionRecord(workload.session));
-    const dataPath = new DataPath(
-      table,
-      new NegotiatedFeatures(servicesOf(loadCatalogue(options.engines ?? ["openssl"])), "off"),
-    );
+    const catalogue = createCatalogue(options.engines ?? ["openssl"]);
+    const negotiated = new NegotiatedFeatures(servicesOf(catalogue), "off");
+    const dataPath = new DataPath(createEngine(catalogue, "auto"), table, negotiated);
     this.#server = new QueueServer("the benchmark's queue", dataPath, (message) => {
       throw new Error(message);
     });

@@ -5,13 +5,13 @@
  * @module
  */
 import type { AsymmetricForm } from "../device/negotiated_features.ts";
-import { AEADS, type Catalogue, CIPHERS, HASHES, loadCatalogue, MACS } from "../engine/algorithms.ts";
+import { AEADS, type Catalogue, CIPHERS, createCatalogue, HASHES, MACS } from "../engine/algorithms.ts";
 import { AKCIPHER_ALGO_MASK } from "../engine/asymmetric/akcipher.ts";
 import * as limits from "../engine/asymmetric/limits.ts";
 import { asymAlgoMask } from "../engine/asymmetric/rfc3/service.ts";
 import { burstNames } from "../engine/multibuffer/kinds.ts";
-import { loadMultiBufferManager } from "../engine/multibuffer/manager.ts";
-import { burstPolicy } from "../engine/multibuffer/policy.ts";
+import { createMultiBufferManager } from "../engine/multibuffer/manager.ts";
+import { type MultiBufferPolicy, multiBufferPolicy } from "../engine/multibuffer/policy.ts";
 import { type EngineName, ENGINES } from "../engine/libraries.ts";
 import { gcryptProblem, gcryptVersion } from "../engine/gcrypt.ts";
 import { ipsecMbProblem, ipsecMbVersion } from "../engine/ipsec_mb.ts";
@@ -101,19 +101,28 @@ function libraries(chosen: ReadonlySet<EngineName>): ListedLibrary[] {
   });
 }
 
-function burstsOf(service: ServiceName, algo: number, catalogue: Catalogue): EngineName | undefined {
-  const manager = catalogue.engines.has("ipsec-mb") ? loadMultiBufferManager() : null;
-  if (manager === null) return undefined;
-  const policy = burstPolicy(manager.variant.name);
+/** The built-in thresholds of this host; undefined if there is no multi-buffer execution here. */
+function policyOf(catalogue: Catalogue): MultiBufferPolicy | undefined {
+  const manager = catalogue.engines.has("ipsec-mb") ? createMultiBufferManager() : null;
+  return manager === null ? undefined : multiBufferPolicy("auto", manager.variant.name);
+}
+
+function burstsOf(service: ServiceName, algo: number, policy: MultiBufferPolicy | undefined): EngineName | undefined {
+  if (policy === undefined) return undefined;
   return burstNames(service, algo).some((name) => policy(name, [name]) !== null) ? "ipsec-mb" : undefined;
+}
+
+/** What a host has, for {@linkcode symmetric}. */
+interface Host {
+  readonly libraries: readonly ListedLibrary[];
+  readonly policy: MultiBufferPolicy | undefined;
 }
 
 function symmetric(
   service: ServiceName,
   rows: readonly Row[],
   served: ReadonlyMap<number, Row>,
-  catalogue: Catalogue,
-  found: readonly ListedLibrary[],
+  host: Host,
 ): ListedAlgorithm[] {
   return rows.map(({ algo, name, keyLens, digestBytes, engine: library = "openssl" }) => {
     const listed = {
@@ -124,10 +133,10 @@ function symmetric(
       ...(digestBytes === undefined ? {} : { digestBytes }),
     };
     if (!served.has(algo)) {
-      const problem = found.find((one) => one.name === library)!.problem;
+      const problem = host.libraries.find((one) => one.name === library)!.problem;
       return { ...listed, reason: problem ?? "this host's OpenSSL does not have it" };
     }
-    const bursts = burstsOf(service, algo, catalogue);
+    const bursts = burstsOf(service, algo, host.policy);
     return { ...listed, library, ...(bursts === undefined ? {} : { bursts }) };
   });
 }
@@ -167,11 +176,11 @@ function asymmetricRows(negotiated: AsymmetricForm, chosen: ReadonlySet<EngineNa
 
 /** Asks this host's libraries. Throws LibraryMissingError without OpenSSL. */
 export function listAlgorithms(engines: readonly EngineName[], asymmetric: AsymmetricForm): AlgorithmList {
-  const catalogue = loadCatalogue(engines);
+  const catalogue = createCatalogue(engines);
   const chosen = new Set(engines);
-  const found = libraries(chosen);
+  const host: Host = { libraries: libraries(chosen), policy: policyOf(catalogue) };
   const list = (service: ServiceName, rows: readonly Row[], served: ReadonlyMap<number, Row>) =>
-    symmetric(service, rows, served, catalogue, found);
+    symmetric(service, rows, served, host);
   const undefinedMac: ListedAlgorithm = {
     service: "mac",
     number: wire.MAC_CBCMAC_KASUMI_F9,
@@ -180,7 +189,7 @@ export function listAlgorithms(engines: readonly EngineName[], asymmetric: Asymm
   };
   const macs = [...list("mac", MACS, catalogue.macs), undefinedMac].sort((a, b) => a.number - b.number);
   return {
-    libraries: found,
+    libraries: host.libraries,
     asymmetric,
     algorithms: [
       ...list("cipher", CIPHERS, catalogue.ciphers),

@@ -207,7 +207,7 @@ export async function serve(options: ServeOptions): Promise<ServedDevice> {
   });
   return {
     opensslVersion: opensslVersion(),
-    libraries: libraryVersions(),
+    libraries: libraryVersions(device.engines),
     statistics,
     finished,
     close,

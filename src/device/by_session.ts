@@ -9,7 +9,7 @@ import type { SessionTableView } from "./sessions.ts";
 /** Something kept by slot. */
 export abstract class BySession {
   /** The sessions. */
-  protected readonly table: SessionTableView;
+  readonly table: SessionTableView;
   /** The id of the session that something is kept for in a slot; 0: nothing is. */
   protected readonly ids: Uint32Array;
   #destroyedSeen = 0;

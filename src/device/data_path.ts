@@ -5,7 +5,7 @@
  */
 import type { MultiBufferRunner } from "../engine/multibuffer/runner.ts";
 import type { MultiBufferSession } from "../engine/multibuffer/session.ts";
-import { Engine } from "../engine/engine.ts";
+import type { Engine } from "../engine/engine.ts";
 import {
   AUTH_KEY_BYTES_MAX,
   CIPHER_KEY_BYTES_MAX,
@@ -47,16 +47,17 @@ function statusOf(outcome: number): number {
 export class DataPath implements BatchProcessor, KeyHolder {
   /** The batch that a queue fetches into before {@linkcode process}. */
   readonly batch: ChainBatch = new ChainBatch();
-  readonly #engine = new Engine();
+  readonly #engine: Engine;
   readonly #contexts: SessionContexts;
   readonly #decoder: DataRequestDecoder;
   readonly #operations: Operation[];
   readonly #statuses = new Uint8Array(BATCH_CHAINS_MAX);
 
-  /** With sessions of `table` and the rules of `negotiated`. */
-  constructor(table: SessionTableView, negotiated: NegotiatedFeatures) {
-    this.#contexts = new SessionContexts(table, this.#engine);
-    this.#decoder = new DataRequestDecoder(this.batch, negotiated, this.#contexts, table);
+  /** Executes requests with `engine`, for sessions of `table` and under the features `negotiated`. */
+  constructor(engine: Engine, table: SessionTableView, negotiated: NegotiatedFeatures) {
+    this.#engine = engine;
+    this.#contexts = new SessionContexts(table, engine);
+    this.#decoder = new DataRequestDecoder(this.batch, negotiated, this.#contexts, engine.catalogue);
     this.#operations = createOperations(this.batch.segments, BATCH_CHAINS_MAX);
   }
 

@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { loadCatalogue, type ModuleRows } from "../engine/algorithms.ts";
-import { chooseBursts, type MultiBufferChoice } from "../engine/multibuffer/policy.ts";
+import { createCatalogue, type ModuleRows } from "../engine/algorithms.ts";
+import type { MultiBufferChoice } from "../engine/multibuffer/policy.ts";
+import { createEngine } from "../engine/engine.ts";
 import type { EngineName } from "../engine/libraries.ts";
 import { servicesOf } from "./config.ts";
 import type { CounterMemory } from "./counters.ts";
@@ -46,9 +47,9 @@ export interface QueueThread {
 /** Makes the data queues of `setup`, all stopped. */
 export function createDataQueueGroup(setup: DataQueueSetup, { modules, watch, onFault }: QueueThread): QueueGroup {
   const { queues, sessions, engines, bursts, pools, counters, asymmetric } = setup;
-  const negotiated = new NegotiatedFeatures(servicesOf(loadCatalogue(engines, modules)), asymmetric);
-  chooseBursts(bursts);
-  const dataPath = new DataPath(new SessionTableView(sessions), negotiated);
+  const catalogue = createCatalogue(engines, modules);
+  const negotiated = new NegotiatedFeatures(servicesOf(catalogue), asymmetric);
+  const dataPath = new DataPath(createEngine(catalogue, bursts), new SessionTableView(sessions), negotiated);
   const servers = queues.map((index) => {
     const pool = pools[index];
     const jobs = pool === undefined ? null : new JobPool(pool);

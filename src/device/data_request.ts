@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { loadCatalogue } from "../engine/algorithms.ts";
+import type { Catalogue } from "../engine/algorithms.ts";
 import {
   AUTH_KEY_BYTES_MAX,
   CIPHER_KEY_BYTES_MAX,
@@ -31,7 +31,6 @@ import { REQUEST_BYTES_MAX } from "./limits.ts";
 import { Repetition } from "./repetition.ts";
 import { LABELS_UNKNOWN, labelsOf, labelsOfService } from "./metric_labels.ts";
 import { checkSymmetric, setChain } from "./session_parameters.ts";
-import type { SessionTableView } from "./sessions.ts";
 
 /** Kind of session that a service's requests need; a symmetric request's op_type decides between two. */
 const KIND_OF_SERVICE: readonly number[] = [KIND_CIPHER, KIND_HASH, KIND_MAC, KIND_AEAD];
@@ -47,15 +46,16 @@ export class DataRequestDecoder {
   /** Header and parameters of the request under way, at `#fixedAddress`. */
   readonly #words: Uint32Array;
   readonly #fixedAddress: bigint;
-  readonly #catalogue = loadCatalogue();
+  readonly #catalogue: Catalogue;
   readonly #repetition: Repetition;
   /** How often the dialect had changed, and contexts been dropped, when the request was decoded that others may repeat. */
   #negotiationChanges = 0;
   #dropCount = 0;
   readonly #asymmetric: AsymmetricDecoder;
 
-  /** Decodes chains of `batch` by the rules of `dialect`. */
-  constructor(batch: ChainBatch, negotiated: NegotiatedFeatures, contexts: SessionContexts, table: SessionTableView) {
+  /** Decodes chains of `batch` under the features `negotiated`, with algorithms of `catalogue`. */
+  constructor(batch: ChainBatch, negotiated: NegotiatedFeatures, contexts: SessionContexts, catalogue: Catalogue) {
+    this.#catalogue = catalogue;
     const memory = mapSecret(4096);
     this.#words = new Uint32Array(memory.buffer);
     this.#fixedAddress = BigInt(memory.address);
@@ -65,7 +65,7 @@ export class DataRequestDecoder {
     this.#repetition = new Repetition(batch, this.#words);
     this.#readable = new SegmentCursor(batch.segments);
     this.#writable = new SegmentCursor(batch.segments);
-    this.#asymmetric = new AsymmetricDecoder(table, batch, this.#readable, this.#writable, this.#words);
+    this.#asymmetric = new AsymmetricDecoder(contexts.table, batch, this.#readable, this.#writable, this.#words);
   }
 
   /** Begins a batch: since the one before, the session that requests repeat may have gone, and the rules changed. */

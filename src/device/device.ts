@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Catalogue, loadCatalogue, type ModuleRows } from "../engine/algorithms.ts";
+import { type Catalogue, createCatalogue, type ModuleRows } from "../engine/algorithms.ts";
 import type { MultiBufferChoice } from "../engine/multibuffer/policy.ts";
 import { type EngineName, ENGINES } from "../engine/libraries.ts";
 import type { GuestMemory } from "../memory/guest_memory.ts";
@@ -86,7 +86,7 @@ export class CryptoDevice implements BackendDevice {
   constructor(options: DeviceOptions, loop: EventLoop, createDataPlane: DataPlaneFactory = localPlane) {
     const { dataQueues, maxSessions = SESSIONS_DEFAULT, mux = true, engines = ENGINES, bursts = "auto" } = options;
     const { modules = NO_MODULES } = options;
-    this.#catalogue = loadCatalogue(engines, modules.rows);
+    this.#catalogue = createCatalogue(engines, modules.rows);
     // All of it comes from OpenSSL.
     const canAsymmetric = options.jobRunner !== undefined && this.#catalogue.engines.has("openssl");
     const asymmetric = canAsymmetric ? options.asymmetric ?? "off" : "off";
@@ -132,6 +132,11 @@ export class CryptoDevice implements BackendDevice {
   /** What is not on offer for want of a library, in sentences for people. */
   get notes(): readonly string[] {
     return this.#catalogue.notes;
+  }
+
+  /** The libraries that are there and may be used. */
+  get engines(): ReadonlySet<EngineName> {
+    return this.#catalogue.engines;
   }
 
   setFeatures(acknowledged: bigint): void {

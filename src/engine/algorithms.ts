@@ -162,7 +162,7 @@ export const CIPHERS: readonly CipherRow[] = [
     distinctHalves: true,
   }),
   {
-    ...cipher3gpp(wire.CIPHER_ZUC_EEA3, "ZUC-EEA3", createZucEea3),
+    ...cipher3gpp(wire.CIPHER_ZUC_EEA3, "ZUC-EEA3", () => createZucEea3()),
     isAvailable: () => zucProblem() === undefined,
   },
 ];
@@ -268,7 +268,7 @@ export const MACS: readonly DigestRow[] = [
     isAvailable: () => fetchCipher("AES-128-CBC") !== 0n && fetchCipher("AES-128-ECB") !== 0n,
     create: () => new XcbcAes(),
   },
-  { ...mac3gpp(wire.MAC_ZUC_EIA3, "ZUC-EIA3", createZucEia3), isAvailable: () => zucProblem() === undefined },
+  { ...mac3gpp(wire.MAC_ZUC_EIA3, "ZUC-EIA3", () => createZucEia3()), isAvailable: () => zucProblem() === undefined },
 ];
 
 /** AEAD algorithms. */
@@ -349,7 +349,14 @@ function overlay<Row extends { readonly algo: number }>(
   return own.length === 0 ? rows : new Map([...rows, ...own.map((row) => [row.algo, row] as const)]);
 }
 
-function createCatalogue(chosen: readonly EngineName[], modules: readonly ModuleRows[]): Catalogue {
+/**
+ * What this host can serve with the libraries `chosen`; others are not opened. Rows of `modules` take the place of those
+ * of the same number.
+ */
+export function createCatalogue(
+  chosen: readonly EngineName[] = ENGINES,
+  modules: readonly ModuleRows[] = [],
+): Catalogue {
   const engines = new Set(chosen);
   const notes: string[] = [];
   for (const { engine, serves, problem } of OPTIONAL_ENGINES) {
@@ -368,16 +375,4 @@ function createCatalogue(chosen: readonly EngineName[], modules: readonly Module
     engines,
     notes,
   };
-}
-
-let catalogue: Catalogue | undefined;
-
-/**
- * The catalogue of this isolate. The libraries are asked on the first call, and again whenever `engines` says which may
- * be used; without it, the last choice stands, which is all of them to begin with. Libraries not chosen are not opened.
- * Rows of `modules` take the place of those of the same number.
- */
-export function loadCatalogue(engines?: readonly EngineName[], modules: readonly ModuleRows[] = []): Catalogue {
-  if (catalogue === undefined || engines !== undefined) catalogue = createCatalogue(engines ?? ENGINES, modules);
-  return catalogue;
 }

@@ -6,11 +6,10 @@
  */
 import { gather, OVERLAPPING, relate, scatter, scatterFrom, sliceSpan, Span } from "../memory/segments.ts";
 import type { AeadTransform } from "./aead.ts";
-import { type Catalogue, loadCatalogue } from "./algorithms.ts";
+import type { Catalogue } from "./algorithms.ts";
 import { bounceAddress, DATA_BYTES_MAX, wipeBounce } from "./bounce.ts";
-import { MultiBufferRunner } from "./multibuffer/runner.ts";
-import { loadMultiBufferManager } from "./multibuffer/manager.ts";
-import { burstPolicy } from "./multibuffer/policy.ts";
+import { createMultiBufferRunner, type MultiBufferRunner } from "./multibuffer/runner.ts";
+import type { MultiBufferChoice } from "./multibuffer/policy.ts";
 import type { MultiBufferSession } from "./multibuffer/session.ts";
 import { bytesWritten, copyAround } from "./chained.ts";
 import type { CipherTransform } from "./cipher.ts";
@@ -40,7 +39,7 @@ export interface Prepared {
 }
 
 /** Says whether an operation with `parameters` could be served: DONE, FAILED (a wrong length) or UNSUPPORTED. */
-export function checkParameters(parameters: Parameters, catalogue: Catalogue = loadCatalogue()): number {
+export function checkParameters(parameters: Parameters, catalogue: Catalogue): number {
   const { kind } = parameters;
   if (kind === KIND_AEAD) return checkRow(catalogue.aeads.get(parameters.algo)?.keyLens, parameters.keyLen);
   if (kind === KIND_CIPHER || kind === KIND_CHAIN) {
@@ -60,7 +59,7 @@ function checkRow(keyLens: ReadonlySet<number> | undefined, keyLen: number): num
 }
 
 /** Says whether the keys of `parameters`, whose lengths {@linkcode checkParameters} found good, will be taken. */
-export function checkKeys(parameters: Parameters, catalogue: Catalogue = loadCatalogue()): boolean {
+export function checkKeys(parameters: Parameters, catalogue: Catalogue): boolean {
   const { kind, cipherKey, keyLen } = parameters;
   if (kind !== KIND_CIPHER && kind !== KIND_CHAIN) return true;
   // XTS with equal halves is what FIPS 140 forbids, and OpenSSL refuses to encrypt with it.
@@ -74,11 +73,6 @@ function createCipher(catalogue: Catalogue, parameters: Parameters): CipherTrans
 
 function createAead(catalogue: Catalogue, parameters: Parameters): AeadTransform {
   return catalogue.aeads.get(parameters.algo)!.create(parameters.keyLen, parameters.encrypt);
-}
-
-function createBursts(catalogue: Catalogue): MultiBufferRunner | null {
-  const manager = catalogue.engines.has("ipsec-mb") ? loadMultiBufferManager() : null;
-  return manager === null ? null : new MultiBufferRunner(manager, burstPolicy(manager.variant.name));
 }
 
 function createDigest(catalogue: Catalogue, parameters: Parameters, keyed: boolean): DigestTransform {
@@ -96,15 +90,27 @@ function isOfModule(catalogue: Catalogue, parameters: Parameters): boolean {
   return (isKeyed(parameters) ? catalogue.macs : catalogue.hashes).get(hashAlgo)?.module !== undefined;
 }
 
-/** Native contexts and their use; one for each isolate. */
+/** An engine for the algorithms of `catalogue`, with multi-buffer execution as `choice` says. */
+export function createEngine(catalogue: Catalogue, choice: MultiBufferChoice): Engine {
+  return new Engine(catalogue, catalogue.engines.has("ipsec-mb") ? createMultiBufferRunner(choice) : null);
+}
+
+/** Native contexts and their use. An engine belongs to one thread. */
 export class Engine {
-  readonly #catalogue = loadCatalogue();
+  /** The algorithms that it serves. */
+  readonly catalogue: Catalogue;
+  /** Executes many operations at once; null: nothing does. */
+  readonly bursts: MultiBufferRunner | null;
   /** Contexts for requests that bring their keys, by what they are made for. */
   readonly #ciphers = new Map<number, CipherTransform>();
   readonly #digests = new Map<number, DigestTransform>();
   readonly #aeads = new Map<number, AeadTransform>();
-  /** Executes many operations at once, where there is something to do so with. */
-  readonly bursts: MultiBufferRunner | null = createBursts(this.#catalogue);
+
+  /** Serves the algorithms of `catalogue`, and executes with `bursts` what that takes. */
+  constructor(catalogue: Catalogue, bursts: MultiBufferRunner | null) {
+    this.catalogue = catalogue;
+    this.bursts = bursts;
+  }
 
   /**
    * Makes the contexts of a session whose parameters {@linkcode checkParameters} found good, keys included.
@@ -116,10 +122,10 @@ export class Engine {
     const withCipher = kind === KIND_CIPHER || kind === KIND_CHAIN;
     const withDigest = kind === KIND_HASH || kind === KIND_MAC || kind === KIND_CHAIN;
     const prepared: Prepared = {
-      cipher: withCipher ? createCipher(this.#catalogue, parameters) : null,
-      digest: withDigest ? createDigest(this.#catalogue, parameters, keyed) : null,
-      aead: kind === KIND_AEAD ? createAead(this.#catalogue, parameters) : null,
-      burst: isOfModule(this.#catalogue, parameters) ? null : this.bursts?.prepare(parameters) ?? null,
+      cipher: withCipher ? createCipher(this.catalogue, parameters) : null,
+      digest: withDigest ? createDigest(this.catalogue, parameters, keyed) : null,
+      aead: kind === KIND_AEAD ? createAead(this.catalogue, parameters) : null,
+      burst: isOfModule(this.catalogue, parameters) ? null : this.bursts?.prepare(parameters) ?? null,
     };
     if (this.#setKeys(prepared.cipher, prepared.digest, prepared.aead, parameters, keyed)) return prepared;
     this.release(prepared);
@@ -178,14 +184,14 @@ export class Engine {
   #sharedCipher(parameters: Parameters): CipherTransform {
     const key = parameters.algo * 1024 + parameters.keyLen * 2 + (parameters.encrypt ? 1 : 0);
     let cipher = this.#ciphers.get(key);
-    if (cipher === undefined) this.#ciphers.set(key, cipher = createCipher(this.#catalogue, parameters));
+    if (cipher === undefined) this.#ciphers.set(key, cipher = createCipher(this.catalogue, parameters));
     return cipher;
   }
 
   #sharedAead(parameters: Parameters): AeadTransform {
     const key = parameters.algo * 1024 + parameters.keyLen * 2 + (parameters.encrypt ? 1 : 0);
     let aead = this.#aeads.get(key);
-    if (aead === undefined) this.#aeads.set(key, aead = createAead(this.#catalogue, parameters));
+    if (aead === undefined) this.#aeads.set(key, aead = createAead(this.catalogue, parameters));
     return aead;
   }
 
@@ -194,7 +200,7 @@ export class Engine {
     const keyLen = parameters.authKeyLen <= 64 ? parameters.authKeyLen : 0;
     const key = parameters.hashAlgo * 1024 + keyLen * 2 + (keyed ? 1 : 0);
     let digest = this.#digests.get(key);
-    if (digest === undefined) this.#digests.set(key, digest = createDigest(this.#catalogue, parameters, keyed));
+    if (digest === undefined) this.#digests.set(key, digest = createDigest(this.catalogue, parameters, keyed));
     return digest;
   }
 

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { loadCatalogue } from "./algorithms.ts";
 import type { EngineName } from "./libraries.ts";
 import { gcryptVersion } from "./gcrypt.ts";
 import { ipsecMbVersion } from "./ipsec_mb.ts";
@@ -15,7 +14,7 @@ const NAMES: Readonly<Record<EngineName, () => string>> = {
   gcrypt: () => `libgcrypt ${gcryptVersion()}`,
 };
 
-/** The libraries of this isolate's catalogue in their own words; OpenSSL is the first, if it is there. */
-export function libraryVersions(): string[] {
-  return [...loadCatalogue().engines].map((engine) => NAMES[engine]());
+/** The libraries `engines` in their own words; OpenSSL is the first, if it is there. */
+export function libraryVersions(engines: ReadonlySet<EngineName>): string[] {
+  return [...engines].map((engine) => NAMES[engine]());
 }

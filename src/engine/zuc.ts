@@ -23,6 +23,7 @@ import {
 import { hasErratum } from "./ipsec_mb_errata.ts";
 import {
   CIPHER_NULL,
+  createMultiBufferManager,
   HASH_NULL,
   JOB_CIPHER_LENGTH,
   JOB_DEC_KEYS,
@@ -37,7 +38,6 @@ import {
   JOB_TAG,
   JOB_TAG_BYTES,
   JobTemplate,
-  loadSequentialManager,
   type MultiBufferManager,
 } from "./multibuffer/manager.ts";
 
@@ -50,24 +50,32 @@ const KEY_STREAM = 8448;
 const work = mapSecret(2 * KEY_STREAM);
 const workBytes = new Uint8Array(work.buffer);
 
+/** A manager of the thread whose jobs are part of no batch; null if there is none to be had. */
+let threadManager: MultiBufferManager | null | undefined;
+
+function sequentialManager(): MultiBufferManager | null {
+  if (threadManager === undefined) threadManager = createMultiBufferManager();
+  return threadManager;
+}
+
 function needsJobs(): boolean {
   return hasErratum("zucSingleBuffer", ipsecMbVersionNumber());
 }
 
 /** Why ZUC cannot be served with the library that is there, in words that end a sentence; undefined: it can. */
 export function zucProblem(): string | undefined {
-  if (!needsJobs() || loadSequentialManager() !== null) return undefined;
+  if (!needsJobs() || sequentialManager() !== null) return undefined;
   return "this version of libIPSec_MB is only right in a job manager, and it has none here that wipes its memory";
 }
 
-/** ZUC as EEA3. */
-export function createZucEea3(): CipherTransform {
-  return needsJobs() ? new ZucEea3Job() : new ZucEea3();
+/** ZUC as EEA3; `manager`, of which no batch uses jobs, executes it where that is needed. */
+export function createZucEea3(manager: MultiBufferManager | null = sequentialManager()): CipherTransform {
+  return needsJobs() ? new ZucEea3Job(manager!) : new ZucEea3();
 }
 
-/** ZUC as EIA3. */
-export function createZucEia3(): DigestTransform {
-  return needsJobs() ? new ZucEia3Job() : new ZucEia3();
+/** ZUC as EIA3; as {@linkcode createZucEea3}. */
+export function createZucEia3(manager: MultiBufferManager | null = sequentialManager()): DigestTransform {
+  return needsJobs() ? new ZucEia3Job(manager!) : new ZucEia3();
 }
 
 /** What jobs of EEA3 with the key at `key` have in common. */
@@ -90,17 +98,15 @@ function fillEea3(manager: MultiBufferManager, i: number, template: JobTemplate,
 
 /** EEA3 as the only job of a manager. */
 class ZucEea3Job extends StreamCipher {
-  readonly #manager: MultiBufferManager = loadSequentialManager()!;
+  readonly #manager: MultiBufferManager;
   readonly #template: JobTemplate = eea3Template(this.schedule);
-  protected override readonly overReads: boolean = hasErratum(
-    "zucOverRead",
-    ipsecMbVersionNumber(),
-    this.#manager.variant.name,
-  );
+  protected override readonly overReads: boolean;
 
-  /** For a key of 16 bytes. */
-  constructor() {
+  /** For a key of 16 bytes, executed by `manager`. */
+  constructor(manager: MultiBufferManager) {
     super(MAC_IV_BYTES, ZUC_BYTES_MAX);
+    this.#manager = manager;
+    this.overReads = hasErratum("zucOverRead", ipsecMbVersionNumber(), manager.variant.name);
   }
 
   override setKey(key: number): boolean {
@@ -124,16 +130,17 @@ class ZucEea3Job extends StreamCipher {
  * and that at the round's end taken out again.
  */
 class ZucEia3Job extends WirelessMac {
-  readonly #manager: MultiBufferManager = loadSequentialManager()!;
+  readonly #manager: MultiBufferManager;
   readonly #template: JobTemplate = new JobTemplate(CIPHER_NULL, HASH_EIA3, true, true);
   readonly #keyStream: JobTemplate = eea3Template(this.schedule);
   /** Bytes of a round of key stream where its last words need care; 0: nowhere. */
   readonly #roundBytes: number;
 
-  /** For a key of 16 bytes. */
-  constructor() {
+  /** For a key of 16 bytes, executed by `manager`. */
+  constructor(manager: MultiBufferManager) {
     super(MAC_IV_BYTES, MAC_IV_BYTES + ZUC_BYTES_MAX);
-    const { name } = this.#manager.variant;
+    this.#manager = manager;
+    const { name } = manager.variant;
     const needsCare = hasErratum("zucEia3UnequalLanes", ipsecMbVersionNumber(), name);
     this.#roundBytes = needsCare ? name.startsWith("avx2_") ? 32 : 16 : 0;
     this.#template.set(JOB_EXTRA, this.schedule);

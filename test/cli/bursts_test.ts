@@ -8,11 +8,9 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { calibrateCommand } from "../../src/cli/calibrate_command.ts";
 import { UsageError } from "../../src/cli/command_line.ts";
 import { readOptions } from "../../src/cli/options.ts";
-import { loadCatalogue } from "../../src/engine/algorithms.ts";
-import { loadMultiBufferManager } from "../../src/engine/multibuffer/manager.ts";
-import { burstPolicy, chooseBursts } from "../../src/engine/multibuffer/policy.ts";
+import { createMultiBufferManager } from "../../src/engine/multibuffer/manager.ts";
+import { type MultiBufferChoice, multiBufferPolicy } from "../../src/engine/multibuffer/policy.ts";
 import { BURST_TABLES } from "../../src/engine/multibuffer/thresholds.ts";
-import { ENGINES } from "../../src/engine/libraries.ts";
 
 const SERVING = ["--socket-path=/nowhere/crypto.sock"];
 
@@ -55,26 +53,20 @@ Deno.test("--bursts refuses files that calibrate has not made", () => {
 
 Deno.test("a choice of thresholds counts before the built-in ones, for its instruction set alone", () => {
   const name = "AES-128-CBC-encrypt";
-  const ask = (variant: string) => burstPolicy(variant)(name, [name]);
-  try {
-    assertEquals(ask("avx512_t2"), [...BURST_TABLES["avx512_t2"]![name]!]);
-    assertEquals(ask("unheard_of"), null);
-    chooseBursts({ avx2_t1: { [name]: [7, 700] } });
-    assertEquals(ask("avx2_t1"), [7, 700]);
-    assertEquals(ask("avx512_t2"), [...BURST_TABLES["avx512_t2"]![name]!]);
-    // A chain needs what those of its parts need that need most.
-    chooseBursts({ avx2_t1: { [name]: [7, 100], "HMAC-SHA-1": [3, 700] } });
-    assertEquals(burstPolicy("avx2_t1")("chain", [name, "HMAC-SHA-1"]), [7, 700]);
-    assertEquals(burstPolicy("avx2_t1")("chain", [name, "HMAC-SHA-256"]), null);
-    chooseBursts("off");
-    assertEquals(ask("avx512_t2"), null);
-  } finally {
-    chooseBursts("auto");
-  }
+  const ask = (choice: MultiBufferChoice, variant: string) => multiBufferPolicy(choice, variant)(name, [name]);
+  assertEquals(ask("auto", "avx512_t2"), [...BURST_TABLES["avx512_t2"]![name]!]);
+  assertEquals(ask("auto", "unheard_of"), null);
+  const choice = { avx2_t1: { [name]: [7, 700] } } as const;
+  assertEquals(ask(choice, "avx2_t1"), [7, 700]);
+  assertEquals(ask(choice, "avx512_t2"), [...BURST_TABLES["avx512_t2"]![name]!]);
+  // A chain needs what those of its parts need that need most.
+  const ofParts = multiBufferPolicy({ avx2_t1: { [name]: [7, 100], "HMAC-SHA-1": [3, 700] } }, "avx2_t1");
+  assertEquals(ofParts("chain", [name, "HMAC-SHA-1"]), [7, 700]);
+  assertEquals(ofParts("chain", [name, "HMAC-SHA-256"]), null);
+  assertEquals(ask("off", "avx512_t2"), null);
 });
 
-loadCatalogue(ENGINES);
-const ignore = loadMultiBufferManager() === null;
+const ignore = createMultiBufferManager() === null;
 if (ignore) console.warn("SKIPPED: libIPSec_MB does no bursts here");
 
 Deno.test({
@@ -86,7 +78,7 @@ Deno.test({
       assertEquals(await calibrateCommand([`--output=${path}`]), 0);
       const bursts = readOptions([...SERVING, `--bursts=${path}`]).bursts as Record<string, Record<string, unknown>>;
       const [variant, ...others] = Object.keys(bursts);
-      assertEquals(variant, loadMultiBufferManager()!.variant.name);
+      assertEquals(variant, createMultiBufferManager()!.variant.name);
       assertEquals(others, []);
       // Something is faster in bursts wherever there are bursts, even where the machine has other things to do.
       assert(Object.keys(bursts[variant!]!).length > 5);

@@ -8,7 +8,7 @@ import { AKCIPHER_ANSWERS, type AkcipherAnswer } from "../../src/tools/known_akc
 import { CHAIN_ANSWER, CHAIN_PARTS, KNOWN_ANSWERS, type KnownAnswer } from "../../src/tools/known_answers.ts";
 import { ALGORITHM_NAMES } from "../../src/driver/names.ts";
 import { featuresFor, MODES } from "../../src/tools/probe.ts";
-import { AEADS, CIPHERS, HASHES, loadCatalogue, MACS } from "../../src/engine/algorithms.ts";
+import { AEADS, CIPHERS, createCatalogue, HASHES, MACS } from "../../src/engine/algorithms.ts";
 import { EventLoop } from "../../src/os/event_loop.ts";
 import { VhostUserServer } from "../../src/vhost_user/server.ts";
 import * as ak from "../../src/wire/akcipher.ts";
@@ -161,7 +161,7 @@ Deno.test("a check finds a device that takes forged signatures", async () => {
 
 /** How many lines a probe of this host's device has; `asymmetric`: with that service. */
 function algorithmCount(asymmetric = true): number {
-  const { ciphers, hashes, macs, aeads } = loadCatalogue();
+  const { ciphers, hashes, macs, aeads } = createCatalogue();
   return ciphers.size + hashes.size + macs.size + aeads.size + 1 + (asymmetric ? AKCIPHER_ANSWERS.length : 0);
 }
 

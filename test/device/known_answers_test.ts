@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { loadCatalogue } from "../../src/engine/algorithms.ts";
+import { createCatalogue } from "../../src/engine/algorithms.ts";
 import { ENGINES } from "../../src/engine/libraries.ts";
 import type { CryptoDriverOptions } from "../../src/driver/crypto_driver.ts";
 import { FEATURES_USUAL } from "../../src/driver/bring_up.ts";
@@ -37,7 +37,7 @@ function layoutsOf(answer: KnownAnswer): LayoutOptions[] {
 
 Deno.test("known answers of every algorithm, in every mode, ring format and descriptor layout", async (t) => {
   for (const missing of missingSources()) console.log(`      SKIPPED for want of ${missing}`);
-  const { ciphers, hashes, macs, aeads, notes } = loadCatalogue(ENGINES);
+  const { ciphers, hashes, macs, aeads, notes } = createCatalogue(ENGINES);
   for (const note of notes) console.log(`      SKIPPED: ${note}`);
   const tables = [ciphers, hashes, macs, aeads];
   const answers = [...knownAnswers({ maxPerAlgo: PER_ALGORITHM_MAX })].filter(({ service, algo }) =>
@@ -70,7 +70,7 @@ Deno.test("known answers of every algorithm, in every mode, ring format and desc
 });
 
 Deno.test("every algorithm on offer has a known answer", () => {
-  const { ciphers, hashes, macs, aeads } = loadCatalogue(ENGINES);
+  const { ciphers, hashes, macs, aeads } = createCatalogue(ENGINES);
   const have = new Set([...knownAnswers({ maxPerAlgo: 1 })].map(({ service, algo }) => `${service}/${algo}`));
   const tables = [ciphers, hashes, macs, aeads];
   const without = tables.flatMap((table, service) =>

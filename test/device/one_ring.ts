@@ -15,13 +15,14 @@ import type { EncodedRequest } from "../../src/driver/fields.ts";
 import { type Block, DriverMemory, type Segment } from "../../src/driver/guest_memory.ts";
 import { place, type Split } from "../../src/driver/layout.ts";
 import { SplitQueue } from "../../src/driver/split_queue.ts";
-import { loadCatalogue } from "../../src/engine/algorithms.ts";
-import { ENGINES } from "../../src/engine/libraries.ts";
+import { createCatalogue } from "../../src/engine/algorithms.ts";
+import { Engine } from "../../src/engine/engine.ts";
+import { createMultiBufferManager } from "../../src/engine/multibuffer/manager.ts";
+import { type MultiBufferChoice, multiBufferPolicy } from "../../src/engine/multibuffer/policy.ts";
+import { MultiBufferRunner } from "../../src/engine/multibuffer/runner.ts";
 import type { Parameters } from "../../src/engine/operation.ts";
 import { GuestMemory } from "../../src/memory/guest_memory.ts";
 import { createEventFd } from "../../src/os/event_fd.ts";
-
-loadCatalogue(ENGINES);
 
 /** What a request was answered with. */
 export interface Answer {
@@ -62,6 +63,22 @@ export class WatchedTable extends SessionTable {
   }
 }
 
+const catalogue = createCatalogue();
+// One for all rings, as making it takes the library 20 ms. Between batches nothing is in it.
+const manager = createMultiBufferManager();
+
+/** What a ring's data path is like. */
+export interface RingOptions {
+  /** With VIRTIO_CRYPTO_F_MUX_MODE; without it if not given. */
+  readonly mux?: boolean;
+  /** Sessions that may exist at once; 64 if not given. */
+  readonly slots?: number;
+  /** Multi-buffer thresholds; the built-in ones if not given. */
+  readonly bursts?: MultiBufferChoice;
+  /** Where asymmetric operations go; nowhere if not given. */
+  readonly jobs?: JobPool;
+}
+
 /** A ring with a data path behind it, in one isolate. */
 export class Ring {
   readonly table: WatchedTable;
@@ -69,8 +86,8 @@ export class Ring {
   readonly #queue: SplitQueue;
   readonly #server: QueueServer;
 
-  constructor(mux: boolean, slots = 64, jobs: JobPool | null = null) {
-    this.table = new WatchedTable(slots, jobs !== null);
+  constructor({ mux = false, slots = 64, bursts = "auto", jobs }: RingOptions = {}) {
+    this.table = new WatchedTable(slots, jobs !== undefined);
     this.#queue = new SplitQueue(this.#memory, {
       size: 1024,
       kickFd: createEventFd(),
@@ -78,12 +95,14 @@ export class Ring {
       indirect: true,
       eventIdx: true,
     });
-    const negotiated = new NegotiatedFeatures(servicesOf(loadCatalogue()), jobs === null ? "off" : "akcipher");
+    const negotiated = new NegotiatedFeatures(servicesOf(catalogue), jobs === undefined ? "off" : "akcipher");
     if (mux) negotiated.set(1n);
     const onFault = (message: string) => {
       throw new Error(message);
     };
-    this.#server = new QueueServer("the queue", new DataPath(this.table, negotiated), onFault, jobs);
+    const runner = manager && new MultiBufferRunner(manager, multiBufferPolicy(bursts, manager.variant.name));
+    const dataPath = new DataPath(new Engine(catalogue, runner), this.table, negotiated);
+    this.#server = new QueueServer("the queue", dataPath, onFault, jobs ?? null);
     const regions = this.#memory.regions.map((region) => ({ ...region, userAddress: region.hostAddress }));
     const { size, descAddress, driverAddress, deviceAddress, initialBase: base } = this.#queue;
     const noFds = { kickFd: -1, callFd: -1, errFd: -1 };

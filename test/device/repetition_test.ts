@@ -6,9 +6,9 @@ import { assert, assertEquals } from "@std/assert";
 import type { EncodedRequest } from "../../src/driver/fields.ts";
 import type { Split } from "../../src/driver/layout.ts";
 import { type AeadRequest, type DataRequest, encodeData, type RequestMode } from "../../src/driver/requests.ts";
-import { setBurstPolicy } from "../../src/engine/multibuffer/policy.ts";
+import type { MultiBufferChoice } from "../../src/engine/multibuffer/policy.ts";
 import { DATA_HEADER_BYTES, OP_DECRYPT } from "../../src/wire/virtio_crypto.ts";
-import { FORCED, type Random, randomFrom } from "../engines/burst_support.ts";
+import { forcedChoice, type Random, randomFrom } from "../engines/burst_support.ts";
 import { sessionRecord } from "../../bench/support/engine_variant.ts";
 import { type Workload, WORKLOADS } from "../../bench/support/workloads.ts";
 import { Ring } from "./one_ring.ts";
@@ -74,9 +74,10 @@ function turned(request: EncodedRequest): EncodedRequest {
   };
 }
 
-function compareBatches(mode: RequestMode, seed: number): { alike: number } {
+function compareBatches(mode: RequestMode, bursts: MultiBufferChoice): { alike: number } {
+  const seed = 7;
   const random = randomFrom(seed);
-  const ring = new Ring(mode === "mux");
+  const ring = new Ring({ mux: mode === "mux", bursts });
   const requests = WORKLOADS.filter(({ session }) => session.service !== "akcipher").flatMap((workload: Workload) => {
     const id = ring.table.create(sessionRecord(workload.session));
     return variants(workload.request(id, SIZE_BYTES) as DataRequest).map((request) => encodeData(request, mode));
@@ -108,21 +109,16 @@ function compareBatches(mode: RequestMode, seed: number): { alike: number } {
 }
 
 for (const mode of ["fixed", "mux"] as const) {
-  for (const [where, policy] of [["by the usual thresholds", undefined], ["in bursts", FORCED]] as const) {
+  for (const [where, bursts] of [["by the usual thresholds", "auto"], ["in bursts", forcedChoice()]] as const) {
     Deno.test(`requests like the one before are answered as alone (${mode}, ${where})`, () => {
-      setBurstPolicy(policy);
-      try {
-        const { alike } = compareBatches(mode, 7);
-        assert(alike > BATCHES);
-      } finally {
-        setBurstPolicy();
-      }
+      const { alike } = compareBatches(mode, bursts);
+      assert(alike > BATCHES);
     });
   }
 }
 
 Deno.test("what stands behind the first buffer is not the request's, however much it looks like the one before", () => {
-  const ring = new Ring(false);
+  const ring = new Ring();
   const workload = WORKLOADS.find(({ name }) => name === "AES-128-CBC")!;
   const id = ring.table.create(sessionRecord(workload.session));
   /** A request for `sizeBytes` of 64 bytes, its parameters apart; behind its header stands `decoy`. */

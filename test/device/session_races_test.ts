@@ -9,14 +9,13 @@ import { type DataRequest, encodeData } from "../../src/driver/requests.ts";
 import type { SessionParameters } from "../../src/driver/sessions.ts";
 import type { AkcipherKey } from "../../src/engine/asymmetric/akcipher.ts";
 import { KIND_AKCIPHER, Parameters } from "../../src/engine/operation.ts";
-import { setBurstPolicy } from "../../src/engine/multibuffer/policy.ts";
 import { closeFd, createEventFd } from "../../src/os/event_fd.ts";
 import { mapAnonymous } from "../../src/os/memory_map.ts";
 import * as ak from "../../src/wire/akcipher.ts";
 import * as w from "../../src/wire/virtio_crypto.ts";
 import { PreparedKeys } from "../../src/worker/asymmetric_keys.ts";
 import { runAkcipherOn } from "../asymmetric/support.ts";
-import { FORCED } from "../engines/burst_support.ts";
+import { forcedChoice } from "../engines/burst_support.ts";
 import { sessionRecord } from "../../bench/support/engine_variant.ts";
 import { someBytes, type Workload, WORKLOADS } from "../../bench/support/workloads.ts";
 import { type Answer, type Interruption, INTERRUPTIONS, Ring, WatchedTable } from "./one_ring.ts";
@@ -90,76 +89,63 @@ function destroyAt(table: WatchedTable, point: Interruption, id: number, success
   return interruption;
 }
 
-function withPolicy(policy: typeof FORCED | undefined, body: () => void): void {
-  setBurstPolicy(policy);
-  try {
-    body();
-  } finally {
-    setBurstPolicy();
-  }
-}
-
-for (const [how, policy] of [["sequential", undefined], ["multi-buffer", FORCED]] as const) {
+for (const [how, bursts] of [["sequential", "auto"], ["multi-buffer", forcedChoice()]] as const) {
   Deno.test(`a session that is destroyed at any moment serves its requests or none (${how})`, () => {
-    withPolicy(policy, () => {
-      for (const workload of ALGORITHMS) {
-        const right = new Ring(false, 1);
-        const answer = right.ask([asking(workload, right.table.create(sessionRecord(workload.session)))])[0]!;
-        assert(answer.written.endsWith(` 0${w.STATUS_OK}`), `${workload.name}: ${answer.written}`);
-        for (const [successor, make] of SUCCESSORS) {
-          for (const isKnown of [false, true]) {
-            for (const point of INTERRUPTIONS) {
-              const about = `${workload.name}, ${successor}, ${isKnown ? "used before" : "new"}, ${point}`;
-              const ring = new Ring(false, 1);
-              const id = ring.table.create(sessionRecord(workload.session));
-              if (isKnown) assertEquals(ring.ask([asking(workload, id)])[0], answer, about);
-              const interruption = destroyAt(ring.table, point, id, make(workload.session));
-              const { written } = ring.ask([asking(workload, id)])[0]!;
-              assert([answer.written, refusal(answer)].includes(written), `${about}: ${written}`);
-              assert(interruption.isReached || isKnown, about);
-              if (interruption.isReached) {
-                assertEquals(ring.ask([asking(workload, id)])[0]!.written, refusal(answer), about);
-              }
+    for (const workload of ALGORITHMS) {
+      const right = new Ring({ slots: 1, bursts });
+      const answer = right.ask([asking(workload, right.table.create(sessionRecord(workload.session)))])[0]!;
+      assert(answer.written.endsWith(` 0${w.STATUS_OK}`), `${workload.name}: ${answer.written}`);
+      for (const [successor, make] of SUCCESSORS) {
+        for (const isKnown of [false, true]) {
+          for (const point of INTERRUPTIONS) {
+            const about = `${workload.name}, ${successor}, ${isKnown ? "used before" : "new"}, ${point}`;
+            const ring = new Ring({ slots: 1, bursts });
+            const id = ring.table.create(sessionRecord(workload.session));
+            if (isKnown) assertEquals(ring.ask([asking(workload, id)])[0], answer, about);
+            const interruption = destroyAt(ring.table, point, id, make(workload.session));
+            const { written } = ring.ask([asking(workload, id)])[0]!;
+            assert([answer.written, refusal(answer)].includes(written), `${about}: ${written}`);
+            assert(interruption.isReached || isKnown, about);
+            if (interruption.isReached) {
+              assertEquals(ring.ask([asking(workload, id)])[0]!.written, refusal(answer), about);
             }
           }
         }
       }
-    });
+    }
   });
 
   Deno.test(`a slot that changes hands while a batch is decoded serves each session its own requests (${how})`, () => {
-    withPolicy(policy, () => {
-      for (const workload of ALGORITHMS.filter(({ session }) => session.service !== "hash")) {
-        const ring = new Ring(false, 1);
-        const firstId = ring.table.create(sessionRecord(workload.session));
-        const right = ring.ask([asking(workload, firstId)])[0]!;
-        // By now the kind is known as one for multi-buffer batches: jobs are made as soon as a request is decoded.
-        assertEquals(ring.ask([asking(workload, firstId)])[0], right);
-        let secondId = 0;
-        let writeTo: (i: number, offset: number, bytes: Uint8Array) => void;
-        // The control path does this in another isolate, at any moment; here at the second request.
-        let finds = 0;
-        ring.table.interrupt = (point, id) => {
-          if (point !== "found" || id !== firstId || ++finds !== 2) return;
-          ring.table.destroy(firstId, 0);
-          secondId = ring.table.create(sessionRecord(withOtherKeys(workload.session)));
-          for (const i of [2, 3]) writeTo(i, w.DATA_SESSION_ID_OFFSET, new Uint8Array(Uint32Array.of(secondId).buffer));
-        };
-        // The second one is laid out differently, so that it is decoded in full.
-        const requests = [0, 1, 2, 3].map(() => asking(workload, firstId));
-        const answers = ring.ask(
-          [requests[0]!, { ...requests[1]!, split: "linux" }, requests[2]!, requests[3]!],
-          (write) => void (writeTo = write),
-        );
-        assert(secondId !== 0);
-        ring.table.interrupt = () => {};
-        const secondRight = ring.ask([asking(workload, secondId)])[0]!;
-        assert(secondRight.written !== right.written);
-        assertEquals(answers.slice(2), [secondRight, secondRight], workload.name);
-        // Both had found their session.
-        assertEquals(answers.slice(0, 2), [right, right], workload.name);
-      }
-    });
+    for (const workload of ALGORITHMS.filter(({ session }) => session.service !== "hash")) {
+      const ring = new Ring({ slots: 1, bursts });
+      const firstId = ring.table.create(sessionRecord(workload.session));
+      const right = ring.ask([asking(workload, firstId)])[0]!;
+      // By now the kind is known as one for multi-buffer batches: jobs are made as soon as a request is decoded.
+      assertEquals(ring.ask([asking(workload, firstId)])[0], right);
+      let secondId = 0;
+      let writeTo: (i: number, offset: number, bytes: Uint8Array) => void;
+      // The control path does this in another isolate, at any moment; here at the second request.
+      let finds = 0;
+      ring.table.interrupt = (point, id) => {
+        if (point !== "found" || id !== firstId || ++finds !== 2) return;
+        ring.table.destroy(firstId, 0);
+        secondId = ring.table.create(sessionRecord(withOtherKeys(workload.session)));
+        for (const i of [2, 3]) writeTo(i, w.DATA_SESSION_ID_OFFSET, new Uint8Array(Uint32Array.of(secondId).buffer));
+      };
+      // The second one is laid out differently, so that it is decoded in full.
+      const requests = [0, 1, 2, 3].map(() => asking(workload, firstId));
+      const answers = ring.ask(
+        [requests[0]!, { ...requests[1]!, split: "linux" }, requests[2]!, requests[3]!],
+        (write) => void (writeTo = write),
+      );
+      assert(secondId !== 0);
+      ring.table.interrupt = () => {};
+      const secondRight = ring.ask([asking(workload, secondId)])[0]!;
+      assert(secondRight.written !== right.written);
+      assertEquals(answers.slice(2), [secondRight, secondRight], workload.name);
+      // Both had found their session.
+      assertEquals(answers.slice(0, 2), [right, right], workload.name);
+    }
   });
 }
 
@@ -209,7 +195,7 @@ Deno.test("an asymmetric request whose session is destroyed while it is decoded 
     for (const point of ["found", "identified", "parameters"] as const) {
       const memory = new JobPoolMemory(postedFd);
       const pool = new JobPool(memory.location);
-      const ring = new Ring(false, 1, pool);
+      const ring = new Ring({ slots: 1, jobs: pool });
       const id = ring.table.create(record);
       const interruption = destroyAt(ring.table, point, id, successor);
       const request = encodeData(

@@ -5,20 +5,19 @@
  * @module
  */
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
-import { loadCatalogue } from "../../src/engine/algorithms.ts";
+import { createCatalogue } from "../../src/engine/algorithms.ts";
 import { BOUNCE_BYTES, MultiBufferBounce } from "../../src/engine/multibuffer/bounced_jobs.ts";
-import { loadMultiBufferManager } from "../../src/engine/multibuffer/manager.ts";
-import { BOUNCED, setBurstPolicy } from "../../src/engine/multibuffer/policy.ts";
+import { createMultiBufferManager } from "../../src/engine/multibuffer/manager.ts";
+import { BOUNCED } from "../../src/engine/multibuffer/policy.ts";
+import { MultiBufferRunner } from "../../src/engine/multibuffer/runner.ts";
 import { Engine, type Prepared } from "../../src/engine/engine.ts";
-import { ENGINES } from "../../src/engine/libraries.ts";
 import { createOperations, DONE, FAILED, KIND_CIPHER, type Operation, Parameters } from "../../src/engine/operation.ts";
 import { SegmentCursor, SegmentTable, type Span } from "../../src/memory/segments.ts";
 import { mapAnonymous } from "../../src/os/memory_map.ts";
 import * as v from "../../src/wire/virtio_crypto.ts";
 import { burstingEngine } from "./burst_support.ts";
 
-loadCatalogue(ENGINES);
-const ignore = loadMultiBufferManager() === null;
+const ignore = createMultiBufferManager() === null;
 if (ignore) console.warn("SKIPPED: libIPSec_MB does no bursts here");
 
 const SECRET = 0x5a;
@@ -148,9 +147,8 @@ Deno.test({
   name: "messages bounce from their own thresholds on",
   ignore,
   fn: () => {
-    setBurstPolicy((name) => name.endsWith(BOUNCED) ? [6, 3000] : [2, 0]);
-    const engine = new Engine();
-    setBurstPolicy();
+    const policy = (name: string) => name.endsWith(BOUNCED) ? [6, 3000] as const : [2, 0] as const;
+    const engine = new Engine(createCatalogue(), new MultiBufferRunner(createMultiBufferManager()!, policy));
     const executed = (count: number, sizeBytes: number) => {
       const { operations, prepared } = new Messages(engine, count, sizeBytes);
       for (const operation of operations) engine.bursts!.add(operation, prepared.burst!);

@@ -4,9 +4,19 @@
  * @module
  */
 import { assert } from "@std/assert";
-import { loadCatalogue } from "../../src/engine/algorithms.ts";
-import { BURST_AEADS, BURST_CIPHERS, BURST_HASHES, BURST_MACS } from "../../src/engine/multibuffer/kinds.ts";
-import { setBurstPolicy } from "../../src/engine/multibuffer/policy.ts";
+import { type Catalogue, createCatalogue } from "../../src/engine/algorithms.ts";
+import { BURST_VARIANTS, type MultiBufferVariant } from "../../ffi/ipsec_mb_bursts.ts";
+import {
+  BURST_AEADS,
+  BURST_CIPHERS,
+  BURST_HASHES,
+  BURST_MACS,
+  burstNames,
+} from "../../src/engine/multibuffer/kinds.ts";
+import { createMultiBufferManager } from "../../src/engine/multibuffer/manager.ts";
+import { BOUNCED, type MultiBufferChoice } from "../../src/engine/multibuffer/policy.ts";
+import { MultiBufferRunner } from "../../src/engine/multibuffer/runner.ts";
+import { createZucEea3, createZucEia3 } from "../../src/engine/zuc.ts";
 import { AEAD, kindName } from "../../src/engine/multibuffer/session.ts";
 import { Engine, type Prepared } from "../../src/engine/engine.ts";
 import {
@@ -29,13 +39,39 @@ export const BATCH = 128;
 /** Every burst is worth it, a single operation too. */
 export const FORCED = () => [1, 0] as const;
 
-/** An engine that does everything in bursts that it can. */
-export function burstingEngine(): Engine {
-  setBurstPolicy(FORCED);
-  const engine = new Engine();
-  setBurstPolicy();
-  assert(engine.bursts !== null);
-  return engine;
+/** Everything that is there, with what is executed by a manager of its own executed in the instruction set `variant`. */
+function catalogueOf(variant?: MultiBufferVariant): Catalogue {
+  const catalogue = createCatalogue();
+  const manager = createMultiBufferManager(variant);
+  const eea3 = catalogue.ciphers.get(v.CIPHER_ZUC_EEA3);
+  const eia3 = catalogue.macs.get(v.MAC_ZUC_EIA3);
+  if (eea3 === undefined || eia3 === undefined) return catalogue;
+  const ciphers = new Map(catalogue.ciphers).set(eea3.algo, { ...eea3, create: () => createZucEea3(manager) });
+  const macs = new Map(catalogue.macs).set(eia3.algo, { ...eia3, create: () => createZucEia3(manager) });
+  return { ...catalogue, ciphers, macs };
+}
+
+/** An engine that does everything in bursts that it can, in the instruction set `variant` or the best one. */
+export function burstingEngine(variant?: MultiBufferVariant): Engine {
+  const manager = createMultiBufferManager(variant);
+  assert(manager !== null);
+  return new Engine(catalogueOf(variant), new MultiBufferRunner(manager, FORCED));
+}
+
+function namesOf(service: "cipher" | "hash" | "mac" | "aead", algos: ReadonlyMap<number, unknown>): string[] {
+  return [...algos.keys()].flatMap((algo) => [...burstNames(service, algo)]);
+}
+
+/** Thresholds with which a device does everything in bursts that it can. */
+export function forcedChoice(): MultiBufferChoice {
+  const names = [
+    ...namesOf("cipher", BURST_CIPHERS),
+    ...namesOf("hash", BURST_HASHES),
+    ...namesOf("mac", BURST_MACS),
+    ...namesOf("aead", BURST_AEADS),
+  ];
+  const table = Object.fromEntries(names.flatMap((name) => [[name, FORCED()], [name + BOUNCED, FORCED()]]));
+  return Object.fromEntries(BURST_VARIANTS.map(({ name }) => [name, table]));
 }
 
 /** Numbers that look random: an integer from `min` to `max`, both included. */
@@ -69,7 +105,7 @@ const keyBytes = new Uint8Array(keyMemory.buffer);
 
 /** Parameters of sessions of every algorithm and length of key that bursts know, all directions and orders. */
 function* parametersOfAll(): Iterable<Partial<Parameters>> {
-  const { ciphers, hashes, macs, aeads } = loadCatalogue();
+  const { ciphers, hashes, macs, aeads } = createCatalogue();
   const authenticated = true;
   for (const [algo] of BURST_CIPHERS) {
     for (const keyLen of ciphers.get(algo)!.keyLens) {

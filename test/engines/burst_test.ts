@@ -5,18 +5,10 @@
  * @module
  */
 import { assert, assertEquals, assertGreaterOrEqual } from "@std/assert";
-import { BURST_VARIANTS } from "../../ffi/ipsec_mb_bursts.ts";
+import { BURST_VARIANTS, type MultiBufferVariant } from "../../ffi/ipsec_mb_bursts.ts";
 import { FEATURES_USUAL } from "../../src/driver/bring_up.ts";
-import { loadCatalogue } from "../../src/engine/algorithms.ts";
 import { burstNames } from "../../src/engine/multibuffer/kinds.ts";
-import {
-  forceMultiBufferVariant,
-  JOB_ENC_KEYS,
-  JOB_EXTRA,
-  loadMultiBufferManager,
-} from "../../src/engine/multibuffer/manager.ts";
-import { setBurstPolicy } from "../../src/engine/multibuffer/policy.ts";
-import { ENGINES } from "../../src/engine/libraries.ts";
+import { createMultiBufferManager, JOB_ENC_KEYS, JOB_EXTRA } from "../../src/engine/multibuffer/manager.ts";
 import { createOperations, DONE, KIND_CHAIN, Parameters } from "../../src/engine/operation.ts";
 import { SegmentCursor, SegmentTable, type Span } from "../../src/memory/segments.ts";
 import { mapSecret } from "../../src/os/memory_map.ts";
@@ -27,7 +19,7 @@ import { knownAnswers } from "../vectors/known_answers.ts";
 import {
   BATCH,
   burstingEngine,
-  FORCED,
+  forcedChoice,
   GuardedRoom,
   Layout,
   layOut,
@@ -36,15 +28,14 @@ import {
   sessionsOf,
 } from "./burst_support.ts";
 
-loadCatalogue(ENGINES);
-const ignore = loadMultiBufferManager() === null;
+const ignore = createMultiBufferManager() === null;
 if (ignore) console.warn("SKIPPED: libIPSec_MB does no bursts here");
 
 const layouts: Layout[] = [];
 
-function roundsOf(seed: number, rounds: number, isBest: boolean): string {
-  const engine = burstingEngine();
-  const random = randomFrom(seed);
+function roundsOf(variant: MultiBufferVariant, rounds: number, isBest: boolean): string {
+  const engine = burstingEngine(variant);
+  const random = randomFrom(5);
   const sessions = sessionsOf(engine, random);
   if (layouts.length === 0) layouts.push(new Layout(32 << 20), new Layout(32 << 20));
   let burst = 0;
@@ -112,21 +103,18 @@ function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
 }
 
 /** Calls `work` with each instruction set that this processor has, the best last. */
-function inEachVariant(work: (name: string, isBest: boolean) => void): void {
-  try {
-    for (const [i, variant] of [...BURST_VARIANTS.entries()].reverse()) {
-      if (forceMultiBufferVariant(variant)) work(variant.name, i === 0);
-      else console.log(`${variant.name}: not on this processor`);
-    }
-  } finally {
-    forceMultiBufferVariant();
+function inEachVariant(work: (variant: MultiBufferVariant, isBest: boolean) => void): void {
+  for (const [i, variant] of [...BURST_VARIANTS.entries()].reverse()) {
+    if (createMultiBufferManager(variant) !== null) work(variant, i === 0);
+    else console.log(`${variant.name}: not on this CPU`);
   }
 }
 
 Deno.test({
   name: "bursts of every kind, mixed at random, give what one operation after the other gives",
   ignore,
-  fn: () => inEachVariant((name, isBest) => console.log(`${name}: ${roundsOf(5, isBest ? 60 : 6, isBest)}`)),
+  fn: () =>
+    inEachVariant((variant, isBest) => console.log(`${variant.name}: ${roundsOf(variant, isBest ? 60 : 6, isBest)}`)),
 });
 
 Deno.test({
@@ -138,8 +126,8 @@ Deno.test({
     const segments = new SegmentTable(10 * COUNT);
     const cursor = new SegmentCursor(segments);
     const operations = createOperations(segments, COUNT);
-    inEachVariant(() => {
-      const engine = burstingEngine();
+    inEachVariant((variant) => {
+      const engine = burstingEngine(variant);
       const random = randomFrom(9);
       // Chains consist of what the others have been tried with.
       for (const session of sessionsOf(engine, random, ({ kind }) => kind !== KIND_CHAIN)) {
@@ -194,25 +182,20 @@ Deno.test({
     ] as const;
     const complaints: string[] = [];
     let runs = 0;
-    setBurstPolicy(FORCED);
-    try {
-      for (const [mode, features] of [["fixed", 0n], ["mux", 1n]] as const) {
-        await withDevice({}, async (device) => {
-          const driver = await device.connect({ features: FEATURES_USUAL | features, queueSize: 1024 });
-          for (const answer of answers) {
-            const fitting = layouts.filter((layout) => answer.service === v.SERVICE_CIPHER || !("inPlace" in layout));
-            // Memory has one border that a request can lie across.
-            const across = await ask(driver, answer, mode, [{ split: "straddle" }]);
-            for (const result of [...across, ...await ask(driver, answer, mode, fitting)]) {
-              runs++;
-              const wrong = complaint(answer, result);
-              if (wrong) complaints.push(`${mode}, ${answer.source}: ${wrong}`);
-            }
+    for (const [mode, features] of [["fixed", 0n], ["mux", 1n]] as const) {
+      await withDevice({ bursts: forcedChoice() }, async (device) => {
+        const driver = await device.connect({ features: FEATURES_USUAL | features, queueSize: 1024 });
+        for (const answer of answers) {
+          const fitting = layouts.filter((layout) => answer.service === v.SERVICE_CIPHER || !("inPlace" in layout));
+          // Memory has one border that a request can lie across.
+          const across = await ask(driver, answer, mode, [{ split: "straddle" }]);
+          for (const result of [...across, ...await ask(driver, answer, mode, fitting)]) {
+            runs++;
+            const wrong = complaint(answer, result);
+            if (wrong) complaints.push(`${mode}, ${answer.source}: ${wrong}`);
           }
-        });
-      }
-    } finally {
-      setBurstPolicy();
+        }
+      });
     }
     assertEquals(complaints.slice(0, 10), []);
     console.log(`${answers.length} answers, ${runs} runs`);

@@ -5,7 +5,7 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
-import { type CipherRow, type DigestRow, loadCatalogue } from "../../src/engine/algorithms.ts";
+import { type CipherRow, createCatalogue, type DigestRow } from "../../src/engine/algorithms.ts";
 import { ENGINES } from "../../src/engine/libraries.ts";
 import { viewOf } from "../../src/os/memory_map.ts";
 import { makeRandom } from "../../src/driver/random.ts";
@@ -14,7 +14,7 @@ import { Arena } from "./arena.ts";
 import { engineCipher, engineMac } from "./oracle.ts";
 
 const RUNS = 600;
-const { ciphers, macs, notes } = loadCatalogue(ENGINES);
+const { ciphers, macs, notes } = createCatalogue(ENGINES);
 for (const note of notes) console.warn(`SKIPPED: ${note}`);
 
 const arena = new Arena(1 << 18);

@@ -7,13 +7,12 @@
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { BURST_VARIANTS } from "../../ffi/ipsec_mb_bursts.ts";
 import { FEATURES_USUAL } from "../../src/driver/bring_up.ts";
-import { loadCatalogue } from "../../src/engine/algorithms.ts";
+import { createCatalogue } from "../../src/engine/algorithms.ts";
 import { Engine } from "../../src/engine/engine.ts";
 import { ipsecMbVersionNumber, ZucEea3 } from "../../src/engine/ipsec_mb.ts";
 import { hasErratum } from "../../src/engine/ipsec_mb_errata.ts";
 import { ENGINES } from "../../src/engine/libraries.ts";
-import { forceMultiBufferVariant, loadMultiBufferManager } from "../../src/engine/multibuffer/manager.ts";
-import { setBurstPolicy } from "../../src/engine/multibuffer/policy.ts";
+import { createMultiBufferManager } from "../../src/engine/multibuffer/manager.ts";
 import {
   createOperations,
   DONE,
@@ -31,11 +30,11 @@ import { ask, complaint, sourceOf } from "../device/known_answer_runner.ts";
 import type { KnownAnswer } from "../vectors/answer.ts";
 import { directedAnswers } from "../vectors/directed.ts";
 import { ZUC_START_STATES, ZUC_STATES } from "../vectors/directed_states.ts";
-import { burstingEngine, FORCED } from "./burst_support.ts";
+import { burstingEngine, forcedChoice } from "./burst_support.ts";
 
-const catalogue = loadCatalogue(ENGINES);
+const catalogue = createCatalogue(ENGINES);
 for (const note of catalogue.notes) console.warn(`SKIPPED: ${note}`);
-const hasManager = loadMultiBufferManager() !== null;
+const hasManager = createMultiBufferManager() !== null;
 
 const tables = new Map<number, ReadonlyMap<number, unknown>>([
   [v.SERVICE_CIPHER, catalogue.ciphers],
@@ -139,9 +138,7 @@ const mixed = answers.map((answer, i) => ({ answer, at: Math.imul(i + 1, 2654435
   .sort((a, b) => a.at - b.at).map(({ answer }) => answer);
 
 Deno.test("directed states, one operation at a time", () => {
-  setBurstPolicy(() => null);
-  const engine = new Engine();
-  setBurstPolicy();
+  const engine = new Engine(catalogue, null);
   const faults = [...batchesOf(answers)].flatMap((batch) => askEngine(engine, batch, false)[0]);
   assertEquals(faults, []);
   console.log(`${answers.length} answers`);
@@ -152,30 +149,26 @@ Deno.test({
   ignore: !hasManager,
   fn: () => {
     const small = (all: readonly KnownAnswer[]) => all.filter(({ src }) => src.length < 20000);
-    try {
-      for (const variant of BURST_VARIANTS) {
-        if (!forceMultiBufferVariant(variant)) {
-          console.log(`${variant.name}: not on this processor`);
-          continue;
-        }
-        const engine = burstingEngine();
-        let count = 0;
-        // Neighbours of one algorithm share lanes, with equal and with different lengths; then they are mixed.
-        for (const order of [small(answers), small(mixed)]) {
-          for (const batch of batchesOf(order)) {
-            const [faults, inBatch] = askEngine(engine, batch, true);
-            assertEquals(faults, [], `${variant.name}, in a batch`);
-            count += inBatch;
-          }
-        }
-        // What is executed one by one by way of the manager is ZUC.
-        const zuc = answers.filter(({ source }) => source.startsWith("ZUC"));
-        for (const batch of batchesOf(zuc)) assertEquals(askEngine(engine, batch, false)[0], [], variant.name);
-        assert(count > 200, `${variant.name}: ${count} in batches`);
-        console.log(`${variant.name}: ${count} in batches`);
+    for (const variant of BURST_VARIANTS) {
+      if (createMultiBufferManager(variant) === null) {
+        console.log(`${variant.name}: not on this processor`);
+        continue;
       }
-    } finally {
-      forceMultiBufferVariant();
+      const engine = burstingEngine(variant);
+      let count = 0;
+      // Neighbours of one algorithm share lanes, with equal and with different lengths; then they are mixed.
+      for (const order of [small(answers), small(mixed)]) {
+        for (const batch of batchesOf(order)) {
+          const [faults, inBatch] = askEngine(engine, batch, true);
+          assertEquals(faults, [], `${variant.name}, in a batch`);
+          count += inBatch;
+        }
+      }
+      // What is executed one by one by way of the manager is ZUC.
+      const zuc = answers.filter(({ source }) => source.startsWith("ZUC"));
+      for (const batch of batchesOf(zuc)) assertEquals(askEngine(engine, batch, false)[0], [], variant.name);
+      assert(count > 200, `${variant.name}: ${count} in batches`);
+      console.log(`${variant.name}: ${count} in batches`);
     }
   },
 });
@@ -212,28 +205,23 @@ for (const together of [false, true]) {
     name: `directed states through the ring, ${together ? "in batches" : "one request at a time"}`,
     ignore: together && !hasManager,
     fn: async () => {
-      setBurstPolicy(together ? FORCED : () => null);
       const one = { split: "one" } as const;
       const layouts = together ? [one, one, { split: "fields" } as const, one] : [one];
       const complaints: string[] = [];
-      try {
-        for (const [i, [mode, features]] of MODES.entries()) {
-          if (together && mode === "stateless") continue;
-          // What every form does alike is asked in one of them; ZUC, which is executed in its own way, in all.
-          const some = answers.filter(({ algo }, k) => ZUC_ALGOS.includes(algo) || together || k % MODES.length === i);
-          await withDevice({}, async (device) => {
-            const driver = await device.connect({ features: FEATURES_USUAL | features, queueSize: 256 });
-            for (const answer of some) {
-              const fitting = answer.src.length > 100000 ? [one] : layouts;
-              for (const result of await ask(driver, answer, mode, fitting)) {
-                const wrong = complaint(answer, result);
-                if (wrong) complaints.push(`${mode}, ${answer.source}: ${wrong.slice(0, 100)}`);
-              }
+      for (const [i, [mode, features]] of MODES.entries()) {
+        if (together && mode === "stateless") continue;
+        // What every form does alike is asked in one of them; ZUC, which is executed in its own way, in all.
+        const some = answers.filter(({ algo }, k) => ZUC_ALGOS.includes(algo) || together || k % MODES.length === i);
+        await withDevice({ bursts: together ? forcedChoice() : "off" }, async (device) => {
+          const driver = await device.connect({ features: FEATURES_USUAL | features, queueSize: 256 });
+          for (const answer of some) {
+            const fitting = answer.src.length > 100000 ? [one] : layouts;
+            for (const result of await ask(driver, answer, mode, fitting)) {
+              const wrong = complaint(answer, result);
+              if (wrong) complaints.push(`${mode}, ${answer.source}: ${wrong.slice(0, 100)}`);
             }
-          });
-        }
-      } finally {
-        setBurstPolicy();
+          }
+        });
       }
       assertEquals(complaints.slice(0, 10), []);
     },

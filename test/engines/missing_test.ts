@@ -10,7 +10,7 @@ const ALGORITHMS = new URL("../../src/engine/algorithms.ts", import.meta.url).hr
 
 /** What the catalogue says in a process that finds the files of `directory` before the host's libraries. */
 async function catalogueWith(directory: string): Promise<{ notes: string[]; ciphers: number[]; macs: number[] }> {
-  const program = `const { ciphers, macs, notes } = (await import("${ALGORITHMS}")).loadCatalogue();
+  const program = `const { ciphers, macs, notes } = (await import("${ALGORITHMS}")).createCatalogue();
     console.log(JSON.stringify({ notes, ciphers: [...ciphers.keys()], macs: [...macs.keys()] }));`;
   const { code, stdout, stderr } = await run(Deno.execPath(), ["eval", program], { LD_LIBRARY_PATH: directory });
   assertEquals(code, 0, stderr);

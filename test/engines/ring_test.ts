@@ -7,7 +7,7 @@
 import { assert, assertEquals, assertGreaterOrEqual } from "@std/assert";
 import { FEATURES_USUAL } from "../../src/driver/bring_up.ts";
 import { CryptoDriver } from "../../src/driver/crypto_driver.ts";
-import { loadCatalogue } from "../../src/engine/algorithms.ts";
+import { createCatalogue } from "../../src/engine/algorithms.ts";
 import { type EngineName, ENGINES } from "../../src/engine/libraries.ts";
 import * as v from "../../src/wire/virtio_crypto.ts";
 import { withDirectory } from "../cli/programs.ts";
@@ -21,7 +21,7 @@ import { kasumiF8 } from "./models/kasumi.ts";
 import { snow3gUia2 } from "./models/snow3g.ts";
 import { zucEea3 } from "./models/zuc.ts";
 
-const { ciphers, macs, notes } = loadCatalogue(ENGINES);
+const { ciphers, macs, notes } = createCatalogue(ENGINES);
 for (const note of notes) console.warn(`SKIPPED: ${note}`);
 const has3gpp = ciphers.has(v.CIPHER_KASUMI_F8);
 

@@ -7,9 +7,11 @@
 import { SegmentCursor, SegmentTable, type Span } from "../../memory/segments.ts";
 import { mapAnonymous, type Mapping, unmap } from "../../os/memory_map.ts";
 import * as wire from "../../wire/virtio_crypto.ts";
-import { type Catalogue, loadCatalogue } from "../algorithms.ts";
+import { type Catalogue, createCatalogue } from "../algorithms.ts";
 import { BURST_AEADS, BURST_CIPHERS, BURST_HASHES, BURST_MACS } from "./kinds.ts";
-import { BOUNCED, setBurstPolicy } from "./policy.ts";
+import { createMultiBufferManager } from "./manager.ts";
+import { BOUNCED } from "./policy.ts";
+import { MultiBufferRunner } from "./runner.ts";
 import type { MultiBufferTable, MultiBufferThreshold } from "./thresholds.ts";
 import { AEAD, DIGEST, kindName } from "./session.ts";
 import { Engine, type Prepared } from "../engine.ts";
@@ -222,13 +224,12 @@ type Tell = (name: string, threshold: MultiBufferThreshold | undefined) => void;
 export function calibrateMultiBuffers(
   tell: Tell,
 ): Readonly<Record<string, MultiBufferTable>> | undefined {
-  setBurstPolicy(() => [1, 1]);
-  const engine = new Engine();
-  setBurstPolicy();
-  if (engine.bursts === null) return undefined;
+  const manager = createMultiBufferManager();
+  if (manager === null) return undefined;
+  const engine = new Engine(createCatalogue(), new MultiBufferRunner(manager, () => [1, 1]));
   // The first time over, code is slow that has yet to be compiled.
   measureAll(engine, WARM_UP_ROUNDS, () => {});
-  return { [engine.bursts.variant]: measureAll(engine, ROUNDS, tell) };
+  return { [manager.variant.name]: measureAll(engine, ROUNDS, tell) };
 }
 
 function measureAll(engine: Engine, rounds: number, tell: Tell): MultiBufferTable {
@@ -238,7 +239,7 @@ function measureAll(engine: Engine, rounds: number, tell: Tell): MultiBufferTabl
   const operations = createOperations(segments, COUNT_MAX);
   const table: Record<string, MultiBufferThreshold> = {};
   const met = new Set<string>();
-  for (const given of kindsOf(loadCatalogue())) {
+  for (const given of kindsOf(engine.catalogue)) {
     const parameters = Object.assign(new Parameters(), given);
     parameters.cipherKey = keys.address;
     parameters.authKey = keys.address + 1024;

@@ -1,5 +1,5 @@
 /**
- * The manager of libIPSec_MB that bursts go through, one in each isolate, and the jobs in it. Owns the layouts of the
+ * The manager of libIPSec_MB that bursts go through, one for each engine, and the jobs in it. Owns the layouts of the
  * library's structures and knows no operations.
  *
  * A burst is all of the manager's work: jobs are filled from the first one on, submitted together and flushed, after
@@ -168,9 +168,12 @@ export class MultiBufferManager {
   }
 }
 
-/** Makes a manager, all of it in memory for keys; undefined if the library does not do bursts on this host. */
-function createManager(wanted?: MultiBufferVariant): MultiBufferManager | undefined {
-  if (ipsecMbProblem() !== undefined) return undefined;
+/**
+ * Makes a manager of the instruction set `wanted`, or of the best one that this CPU has. Null if the CPU or the library
+ * cannot do it. All of the manager is in memory for keys.
+ */
+export function createMultiBufferManager(wanted?: MultiBufferVariant): MultiBufferManager | null {
+  if (ipsecMbProblem() !== undefined) return null;
   const library = openMultiBufferManager();
   const sizeBytes = Number(library.imb_get_mb_mgr_size());
   const memory = mapSecret(sizeBytes + 64);
@@ -178,39 +181,9 @@ function createManager(wanted?: MultiBufferVariant): MultiBufferManager | undefi
   library.imb_set_pointers_mb_mgr(address, wanted?.flags ?? 0n, 1);
   if (wanted === undefined) library.init_mb_mgr_auto(address, address + BigInt(sizeBytes));
   else library[`init_mb_mgr_${wanted.init}`](address);
-  if ((new BigUint64Array(memory.buffer, MANAGER_FEATURES, 1)[0]! & FEATURE_SAFE_DATA) === 0n) return undefined;
+  if ((new BigUint64Array(memory.buffer, MANAGER_FEATURES, 1)[0]! & FEATURE_SAFE_DATA) === 0n) return null;
   const chosen = new BigUint64Array(memory.buffer, MANAGER_SUBMIT_BURST, 1)[0]!;
   const variant = BURST_VARIANTS.find((candidate) => submitBurstAddress(candidate) === chosen);
-  return variant === undefined ? undefined : new MultiBufferManager(variant, memory);
-}
-
-let manager: MultiBufferManager | null | undefined;
-let sequentialManager: MultiBufferManager | null | undefined;
-let wantedVariant: MultiBufferVariant | undefined;
-
-/** The manager of this isolate; null if there is none to be had. */
-export function loadMultiBufferManager(): MultiBufferManager | null {
-  if (manager === undefined) manager = createManager() ?? null;
-  return manager;
-}
-
-/**
- * Another manager of this isolate, for messages that are executed one at a time: its jobs are part of no batch. Null if
- * there is none to be had.
- */
-export function loadSequentialManager(): MultiBufferManager | null {
-  if (sequentialManager === undefined) sequentialManager = createManager(wantedVariant) ?? null;
-  return sequentialManager;
-}
-
-/**
- * Has engines made from now on use `variant`, which is not the best one for this processor; none: the best one. False
- * if the processor has not got it.
- */
-export function forceMultiBufferVariant(variant?: MultiBufferVariant): boolean {
-  const made = createManager(variant);
-  manager = made ?? null;
-  wantedVariant = made === undefined ? undefined : variant;
-  sequentialManager = undefined;
-  return made !== undefined && (variant === undefined || made.variant === variant);
+  if (variant === undefined || (wanted !== undefined && variant !== wanted)) return null;
+  return new MultiBufferManager(variant, memory);
 }

@@ -32,22 +32,8 @@ function policyOf(table: MultiBufferTable): MultiBufferPolicy {
  */
 export type MultiBufferChoice = "auto" | "off" | Readonly<Record<string, MultiBufferTable>>;
 
-let choice: MultiBufferChoice = "auto";
-let policy: MultiBufferPolicy | undefined;
-
-/** Says where engines made from now on, in this isolate, have their thresholds from. */
-export function chooseBursts(chosen: MultiBufferChoice): void {
-  choice = chosen;
-}
-
-/** The policy of engines made from now on, whose bursts are of the instruction set `variant`. */
-export function burstPolicy(variant: string): MultiBufferPolicy {
-  if (policy !== undefined) return policy;
+/** The policy that `choice` means for the instruction set `variant`. */
+export function multiBufferPolicy(choice: MultiBufferChoice, variant: string): MultiBufferPolicy {
   if (choice === "off") return () => null;
   return policyOf((choice === "auto" ? undefined : choice[variant]) ?? BURST_TABLES[variant] ?? {});
-}
-
-/** Sets a policy that goes before any choice; none: the choice counts again. */
-export function setBurstPolicy(other?: MultiBufferPolicy): void {
-  policy = other;
 }

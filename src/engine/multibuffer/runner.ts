@@ -11,6 +11,7 @@ import { mapSecret } from "../../os/memory_map.ts";
 import { BOUNCE_BYTES, MultiBufferBounce } from "./bounced_jobs.ts";
 import {
   BURST_JOBS_MAX,
+  createMultiBufferManager,
   JOB_CIPHER_LENGTH,
   JOB_CIPHER_OFFSET,
   JOB_DST,
@@ -23,7 +24,7 @@ import {
   JOB_TAG_BYTES,
   type MultiBufferManager,
 } from "./manager.ts";
-import { BOUNCED, type MultiBufferPolicy } from "./policy.ts";
+import { BOUNCED, type MultiBufferChoice, type MultiBufferPolicy, multiBufferPolicy } from "./policy.ts";
 import { AEAD, CHAIN, CIPHER, makeMultiBufferSession, MultiBufferKind, type MultiBufferSession } from "./session.ts";
 import { copyAround } from "../chained.ts";
 import { equalSecrets } from "../openssl.ts";
@@ -81,11 +82,6 @@ export class MultiBufferRunner {
     const { address, buffer } = mapSecret(COUNTER_BYTES * BURST_JOBS_MAX);
     this.#counters = address;
     this.#counterBytes = new DataView(buffer);
-  }
-
-  /** The instruction set that is used, by the library's name for it. */
-  get variant(): string {
-    return this.#manager.variant.name;
   }
 
   /** Prepares for a session; null if its algorithms are none of those done in bursts. */
@@ -422,4 +418,10 @@ function fitsAead(operation: Operation, session: MultiBufferSession, length: num
   if (tagLen > 16 || (session.tagLens >>> tagLen & 1) === 0) return false;
   if (aad.length > session.aadBytesMax || (aad.length > 0 && !aad.isContiguous)) return false;
   return length > 0 && length <= session.bytesMax;
+}
+
+/** Makes a runner with the thresholds of `choice`; null if it says "off" or this host does no bursts. */
+export function createMultiBufferRunner(choice: MultiBufferChoice): MultiBufferRunner | null {
+  const manager = choice === "off" ? null : createMultiBufferManager();
+  return manager === null ? null : new MultiBufferRunner(manager, multiBufferPolicy(choice, manager.variant.name));
 }
