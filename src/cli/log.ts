@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Log, LogLevel } from "../os/log.ts";
+import type { LogLevel } from "../os/log.ts";
 
 /** `text`: level and message. `json`: an object with time (RFC 3339), level, message, and the socket if it is about one. */
 export type LogFormat = "text" | "json";
@@ -15,7 +15,8 @@ export interface LogOptions {
   readonly format: LogFormat;
 }
 
-const LEVELS: readonly LogLevel[] = ["error", "warn", "info", "debug"];
+/** Levels of the log, the fewest lines first. */
+export const LOG_LEVELS: readonly LogLevel[] = ["error", "warn", "info", "debug"];
 
 /** One line of the log, without its end. */
 export function logLine(format: LogFormat, level: LogLevel, message: string, socket: string | undefined): string {
@@ -28,13 +29,4 @@ export function logLine(format: LogFormat, level: LogLevel, message: string, soc
     });
   }
   return `vhost-user-crypto: ${level}: ${socket === undefined ? "" : `${socket}: `}${message}`;
-}
-
-/** A log on standard error. Lines are about `socket`, if there is one; text names it only if `isOneOfSeveral`. */
-export function createLog({ level, format }: LogOptions, socket?: string, isOneOfSeveral = false): Log {
-  const threshold = LEVELS.indexOf(level);
-  const told = format === "json" || isOneOfSeveral ? socket : undefined;
-  return (lineLevel, message) => {
-    if (LEVELS.indexOf(lineLevel) <= threshold) console.error(logLine(format, lineLevel, message, told));
-  };
 }

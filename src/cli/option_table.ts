@@ -7,16 +7,13 @@
 import { DATA_QUEUES_MAX, POLL_US_DEFAULT, SESSIONS_DEFAULT, SESSIONS_MAX, SOCKETS_MAX } from "../device/limits.ts";
 import type { AsymmetricForm } from "../device/negotiated_features.ts";
 import { ENGINES } from "../engine/libraries.ts";
-import type { LogLevel } from "../os/log.ts";
 import { BENCH } from "./bench_options.ts";
 import type { OptionRow } from "./command_line.ts";
 import { LOG_VARIABLE } from "./environment.ts";
-import type { LogFormat } from "./log.ts";
+import { LOG_LEVELS, type LogFormat } from "./log.ts";
 
 /** Services, by number, as options name them. */
 export const SERVICE_NAMES: readonly string[] = ["cipher", "hash", "mac", "aead", "akcipher"];
-/** Levels of the log, the fewest lines first. */
-export const LOG_LEVELS: readonly LogLevel[] = ["error", "warn", "info", "debug"];
 /** Forms of the log's lines. */
 export const LOG_FORMATS: readonly LogFormat[] = ["text", "json"];
 /** Forms of the asymmetric service. */

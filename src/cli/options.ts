@@ -10,17 +10,8 @@ import { burstChoice } from "./multibuffer_file.ts";
 import { type EngineName, ENGINES } from "../engine/libraries.ts";
 import { choice, type CommandLine, integer, splitCommandLine, UsageError } from "./command_line.ts";
 import { type Environment, LOG_VARIABLE, processEnvironment } from "./environment.ts";
-import type { LogOptions } from "./log.ts";
-import {
-  ASYMMETRIC_FORMS,
-  LOG_FORMATS,
-  LOG_LEVELS,
-  ON_OFF,
-  OPTIONS,
-  SERVICE_NAMES,
-  type Shell,
-  SHELLS,
-} from "./option_table.ts";
+import { LOG_LEVELS, type LogOptions } from "./log.ts";
+import { ASYMMETRIC_FORMS, LOG_FORMATS, ON_OFF, OPTIONS, SERVICE_NAMES, type Shell, SHELLS } from "./option_table.ts";
 import { type Place, placesOf } from "./places.ts";
 
 /** What the program is to do: serve, or print something and end. */

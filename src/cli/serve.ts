@@ -6,14 +6,16 @@
  * @module
  */
 import type { DataPlaneFactory } from "../device/data_plane.ts";
-import type { DeviceOptions, EngineModules } from "../device/device.ts";
+import type { CryptoDevice, DeviceOptions, EngineModules } from "../device/device.ts";
 import type { AsymmetricForm } from "../device/negotiated_features.ts";
 import type { JobRunnerFactory } from "../device/asymmetric_service.ts";
 import type { MultiBufferChoice } from "../engine/multibuffer/policy.ts";
 import type { EngineName } from "../engine/libraries.ts";
+import type { EventLoop } from "../os/event_loop.ts";
 import type { Log } from "../os/log.ts";
 import type { DeviceSnapshot } from "../statistics/snapshot.ts";
 import type { VhostUserServer } from "../vhost_user/server.ts";
+import { LimitedLog } from "./log_limit.ts";
 
 /** What is served, and where: at a path or on a descriptor. */
 export interface ServeOptions {
@@ -58,8 +60,13 @@ export interface ServeOptions {
   readonly cpus?: readonly number[];
   /** Serve one frontend only. */
   readonly once?: boolean;
-  /** Hears what happens; nobody if not given. */
+  /**
+   * Hears what happens; nothing is logged if not given. A frontend can cause lines at will: of each level no more than
+   * 100 at once and 5 per second come through, and the number of the others is reported.
+   */
   readonly log?: Log;
+  /** Gives the start up when it aborts: what has been made is undone, and the reason is thrown. */
+  readonly signal?: AbortSignal;
 }
 
 /** A device that is being served. */
@@ -150,6 +157,32 @@ function deviceOptions(
   };
 }
 
+/** What serves: made together, ended together. */
+interface Parts {
+  readonly loop: EventLoop;
+  readonly device: CryptoDevice;
+  readonly server: VhostUserServer;
+  readonly limitedLog: LimitedLog;
+}
+
+/** Serves until the loop is stopped, by whatever, and gives everything up. Throws what a worker or a handler threw. */
+async function run({ loop, device, server, limitedLog }: Parts): Promise<void> {
+  let failure: Error | undefined;
+  device.ready.catch((error) => {
+    failure = error;
+    loop.stop();
+  });
+  try {
+    await loop.run();
+    if (failure !== undefined) throw failure;
+  } finally {
+    await server.close();
+    await device.close();
+    loop.close();
+    limitedLog.close();
+  }
+}
+
 /**
  * Starts a device. Throws {@linkcode LibraryMissingError} without OpenSSL, {@linkcode EngineModuleError} if an engine
  * module cannot be used, {@linkcode ServerError} or {@linkcode SystemError} if the socket cannot be had; nothing stays
@@ -166,7 +199,8 @@ export async function serve(options: ServeOptions): Promise<ServedDevice> {
       import("../engine/versions.ts"),
       import("../worker/asymmetric_worker.ts"),
     ]);
-  const log = options.log ?? (() => {});
+  const limitedLog = new LimitedLog(options.log ?? (() => {}));
+  const { log } = limitedLog;
   const modules = await engineModules(options, log);
   const plane = await dataPlane(options);
   const loop = new EventLoop();
@@ -176,23 +210,16 @@ export async function serve(options: ServeOptions): Promise<ServedDevice> {
   try {
     // Other isolates have code of their own only because of modules.
     if (modules.urls.length > 0) await device.ready;
+    options.signal?.throwIfAborted();
     const { once = false } = options;
     server = new VhostUserServer({ loop, device, log, socket, once, onFinished: () => loop.stop() });
   } catch (error) {
     await device.close();
     loop.close();
+    limitedLog.close();
     throw error;
   }
-  const run = async () => {
-    try {
-      await loop.run();
-    } finally {
-      await server.close();
-      await device.close();
-      loop.close();
-    }
-  };
-  const finished = run();
+  const finished = run({ loop, device, server, limitedLog });
   let isFinished = false;
   finished.then(() => isFinished = true, () => isFinished = true);
   const close = () => {

@@ -6,11 +6,11 @@
 import type { Log } from "../os/log.ts";
 import { processEnvironment } from "./environment.ts";
 import { Insight } from "./statistics_output.ts";
-import { createLog } from "./log.ts";
 import type { Options } from "./options.ts";
 import { type Place, placeName } from "./places.ts";
 import { serve, type ServedDevice } from "./serve.ts";
 import { ServiceManager } from "./service_manager.ts";
+import { StandardError } from "./standard_error.ts";
 
 /** A device, and the log that names its socket. */
 interface Running {
@@ -24,15 +24,24 @@ function rotate<T>(list: readonly T[], start: number): readonly T[] {
   return [...list.slice(at), ...list.slice(0, at)];
 }
 
-async function startDevice(place: Place, index: number, options: Options): Promise<Running> {
+/** What devices are started with. */
+interface Start {
+  readonly options: Options;
+  readonly standardError: StandardError;
+  /** Aborts when the program is told to stop. */
+  readonly signal: AbortSignal;
+}
+
+async function startDevice(place: Place, index: number, start: Start): Promise<Running> {
+  const { options, standardError, signal } = start;
   const { queues, workers, pollUs, maxSessions, mux, statelessServices, engines, bursts, asymmetric, once } = options;
   const { socketMode, socketGroup, engineModules } = options;
-  const log = createLog(options.log, placeName(place), options.places.length > 1);
+  const log = standardError.log(placeName(place), options.places.length > 1);
   const device = await serve({
     ...place,
     ...("fd" in place || socketMode === undefined ? {} : { socketMode }),
     ...("fd" in place || socketGroup === undefined ? {} : { socketGroup }),
-    ...{ queues, workers, pollUs, maxSessions, mux, statelessServices, asymmetric, once, log },
+    ...{ queues, workers, pollUs, maxSessions, mux, statelessServices, asymmetric, once, log, signal },
     ...{ engines, engineModules, bursts },
     // Workers of all devices take the processors in turn.
     cpus: rotate(options.cpus, index * workers),
@@ -40,11 +49,26 @@ async function startDevice(place: Place, index: number, options: Options): Promi
   return { device, log };
 }
 
+/** What `promise` resolves with, unless `signal` aborts first: then its reason is thrown at once. */
+async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const onAbort = () => reject(signal.reason);
+  signal.addEventListener("abort", onAbort);
+  try {
+    signal.throwIfAborted();
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
 /** Starts all devices, or, throwing what the first failure was, none. */
-async function startDevices(options: Options): Promise<Running[]> {
+async function startDevices(start: Start): Promise<Running[]> {
   const started: Running[] = [];
   try {
-    for (const [index, place] of options.places.entries()) started.push(await startDevice(place, index, options));
+    for (const [index, place] of start.options.places.entries()) {
+      started.push(await unlessAborted(startDevice(place, index, start), start.signal));
+    }
   } catch (error) {
     await Promise.allSettled(started.map(({ device }) => device.close()));
     throw error;
@@ -53,14 +77,14 @@ async function startDevices(options: Options): Promise<Running[]> {
 }
 
 /** Begins to tell of `running` devices; if that cannot be, they are ended. */
-async function startInsight(running: readonly Running[], options: Options): Promise<Insight> {
+async function startInsight(running: readonly Running[], { options, standardError }: Start): Promise<Insight> {
   const { statsSocket: path, socketMode: mode, socketGroup: group } = options;
   const devices = running.map(({ device }) => device);
   try {
     const place = path === undefined
       ? undefined
       : { path, ...(mode === undefined ? {} : { mode }), ...(group === undefined ? {} : { group }) };
-    return new Insight(devices, place);
+    return new Insight(devices, place, (text) => standardError.print(text));
   } catch (error) {
     await Promise.allSettled(devices.map((device) => device.close()));
     throw error;
@@ -90,28 +114,49 @@ async function untilFinished({ device, log }: Running): Promise<boolean> {
   }
 }
 
-/** Serves until SIGTERM or SIGINT, or until there is nothing left to serve; true if every device ended well. */
-export async function serveDevices(options: Options): Promise<boolean> {
-  const log = createLog(options.log);
-  const { keepHeapSmall } = await import("../os/native_heap.ts");
-  keepHeapSmall();
-  const manager = new ServiceManager(processEnvironment, log);
-  const devices = await startDevices(options);
-  const insight = await startInsight(devices, options);
+/** Starts the devices, serves until their end, and gives everything up; true if every device ended well. */
+async function serveToTheEnd(start: Start, manager: ServiceManager): Promise<boolean> {
+  const { options, standardError, signal } = start;
+  const log = standardError.log();
+  const devices = await startDevices(start);
+  const insight = await startInsight(devices, start);
   const stop = () => {
     manager.stopping();
     for (const { device } of devices) void device.close();
   };
-  Deno.addSignalListener("SIGTERM", stop);
-  Deno.addSignalListener("SIGINT", stop);
+  signal.addEventListener("abort", stop);
   const names = options.places.map(placeName).join(", ");
   const served = `serving ${options.queues} data queue(s) with ${devices[0]!.device.opensslVersion} on ${names}`;
   log("info", served);
   if (options.sandbox) await leaveTheWorld(options, log);
-  manager.ready(served);
-  // The listeners stay: an impatient second signal must not cut the orderly end short.
+  if (!signal.aborted) manager.ready(served);
   const endings = await Promise.all(devices.map(untilFinished));
-  manager.close();
   await insight.close();
   return endings.every((good) => good);
+}
+
+/**
+ * Serves until SIGTERM or SIGINT, or until there is nothing left to serve; true if every device ended well. What went
+ * wrong is logged.
+ */
+export async function serveDevices(options: Options): Promise<boolean> {
+  const { keepHeapSmall } = await import("../os/native_heap.ts");
+  keepHeapSmall();
+  const standardError = new StandardError(options.log);
+  const log = standardError.log();
+  const stopping = new AbortController();
+  // Before any socket is made, so that none is left behind. The listeners stay: an impatient second signal must not cut
+  // the orderly end short.
+  for (const signal of ["SIGTERM", "SIGINT"] as const) Deno.addSignalListener(signal, () => stopping.abort());
+  const manager = new ServiceManager(processEnvironment, log);
+  try {
+    return await serveToTheEnd({ options, standardError, signal: stopping.signal }, manager);
+  } catch (error) {
+    if (error === stopping.signal.reason) return true;
+    log("error", error instanceof Error ? error.message : String(error));
+    return false;
+  } finally {
+    manager.close();
+    standardError.close();
+  }
 }

@@ -14,17 +14,19 @@ import { VERSION } from "./version.ts";
 /** Tells, from construction until {@linkcode close}. */
 export class Insight {
   readonly #devices: readonly ServedDevice[];
+  readonly #print: (text: string) => void;
   readonly #startSeconds = Date.now() / 1000;
   readonly #server: StatisticsServer | undefined;
   readonly #onSignal = () => this.#printPage();
   #printed: Snapshot | undefined;
 
   /**
-   * Tells of `devices`, with a statistics socket at `place` if there is to be one. Throws {@linkcode ServerError} if
-   * that path cannot be had.
+   * Tells of `devices`, with a statistics socket at `place` if there is to be one; `print` writes the page. Throws
+   * {@linkcode ServerError} if that path cannot be had.
    */
-  constructor(devices: readonly ServedDevice[], place: SocketPath | undefined) {
+  constructor(devices: readonly ServedDevice[], place: SocketPath | undefined, print: (text: string) => void) {
     this.#devices = devices;
+    this.#print = print;
     this.#server = place === undefined ? undefined : new StatisticsServer(place, () => this.#snapshot());
     Deno.addSignalListener("SIGUSR2", this.#onSignal);
   }
@@ -43,7 +45,7 @@ export class Insight {
   /** The page on standard error, with rates since the last time. */
   #printPage(): void {
     const snapshot = this.#snapshot();
-    console.error(statisticsPage(snapshot, this.#printed));
+    this.#print(statisticsPage(snapshot, this.#printed));
     this.#printed = snapshot;
   }
 

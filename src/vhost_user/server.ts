@@ -126,14 +126,18 @@ export class VhostUserServer {
     await connection.close();
   }
 
-  /** Ends the connection and removes the server's own socket. No handler of the loop may be under way. */
+  /** Removes the server's own socket and ends the connection. No handler of the loop may be in flight. */
   async close(): Promise<void> {
+    // First the path: to end a connection may take time, and the next frontend can go elsewhere.
+    this.#stopListening();
     await this.#closeConnection();
-    if (this.#listenFd >= 0) {
-      this.#options.loop.unwatch(this.#listenFd);
-      if (this.#ownSocket === undefined) closeFd(this.#listenFd);
-      this.#ownSocket?.close();
-      this.#listenFd = -1;
-    }
+  }
+
+  #stopListening(): void {
+    if (this.#listenFd < 0) return;
+    this.#options.loop.unwatch(this.#listenFd);
+    if (this.#ownSocket === undefined) closeFd(this.#listenFd);
+    this.#ownSocket?.close();
+    this.#listenFd = -1;
   }
 }

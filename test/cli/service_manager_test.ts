@@ -2,7 +2,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { libc } from "../../ffi/libc.ts";
 import { check } from "../../src/os/errno.ts";
 import { closeFd } from "../../src/os/event_fd.ts";
-import { FdSocket, listenUnix, unixSocketPair } from "../../src/os/unix_socket.ts";
+import { connectUnixDatagrams, FdSocket, listenUnix, unixSocketPair } from "../../src/os/unix_socket.ts";
 import { inheritable, use } from "./driving.ts";
 import { exists, findProgram, PROGRAM, Running, until, withDirectory } from "./programs.ts";
 
@@ -74,6 +74,35 @@ Deno.test("a service manager that is not there is told of, and serving goes on",
     await program.said("info: serving");
     await use(path);
     assertEquals((await program.ended()).code, 0);
+  });
+});
+
+Deno.test("a service manager that reads nothing is not waited for, and hears it later", async () => {
+  await withDirectory(async (directory) => {
+    const address = `${directory}/notify`;
+    const path = `${directory}/c.sock`;
+    const manager = notifySocket(address);
+    const MSG_DONTWAIT = 0x40;
+    const filling = connectUnixDatagrams(address);
+    while (libc.send(filling, 0n, 0n, MSG_DONTWAIT) >= 0n);
+    closeFd(filling);
+    const start = () => new Running("env", [`NOTIFY_SOCKET=${address}`, PROGRAM, `--socket-path=${path}`]);
+
+    const unheard = start();
+    await unheard.said("info: serving");
+    await use(path);
+    unheard.kill("SIGTERM");
+    assertEquals((await unheard.ended()).code, 0);
+
+    const program = start();
+    await program.said("info: serving");
+    await use(path);
+    let message = "";
+    while (message === "") message = await heard(manager);
+    assertMatch(message, /^READY=1\n/);
+    program.kill("SIGTERM");
+    assertEquals((await program.ended()).code, 0);
+    manager.close();
   });
 });
 

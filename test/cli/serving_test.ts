@@ -20,6 +20,44 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
   });
 }
 
+/** Runs `count` programs at once, sends each SIGTERM when `when` says so, and looks at what they leave behind. */
+async function stopEarly(args: readonly string[], when: (path: string, i: number) => Promise<void>): Promise<void> {
+  await withDirectory(async (directory) => {
+    const stopOne = async (i: number) => {
+      const path = `${directory}/${i}-`;
+      const program = new Running(PROGRAM, [`--socket-path=${path}`, ...args]);
+      await when(path, i);
+      program.kill("SIGTERM");
+      const { code, stderr } = await program.ended();
+      // Before the program listens to signals there is nothing to put in order.
+      assert(code === 0 || code === 143, `exit code ${code}: ${stderr}`);
+      assert(code === 0 || stderr === "", stderr);
+    };
+    for (let i = 0; i < 8; i += 2) await Promise.all([stopOne(i), stopOne(i + 1)]);
+    assertEquals([...Deno.readDirSync(directory)].map(({ name }) => name), []);
+  });
+}
+
+Deno.test("SIGTERM as soon as the first of several sockets is there leaves no file", () =>
+  stopEarly(["--socket-count=4"], (path) => until(() => exists(`${path}0`), () => path)));
+
+Deno.test("SIGTERM at any time of the start leaves no file", () =>
+  stopEarly(
+    ["--socket-count=4", "--workers=1"],
+    (_path, i) => new Promise((resolve) => setTimeout(resolve, 150 * i)),
+  ));
+
+Deno.test("SIGTERM ends a program whose engine module never finishes to load", () =>
+  withDirectory(async (directory) => {
+    const module = `${directory}/slow.ts`;
+    await Deno.writeTextFile(module, 'console.log("loading"); await new Promise((end) => setTimeout(end, 1e9));');
+    const program = new Running(PROGRAM, [`--socket-path=${directory}/s`, `--engine-module=${module}`]);
+    await until(() => program.stdout.includes("loading"), () => program.stderr);
+    program.kill("SIGTERM");
+    assertEquals((await program.ended()).code, 0);
+    assert(!exists(`${directory}/s`));
+  }));
+
 Deno.test("SIGTERM ends the device in order while a frontend is connected", async () => {
   await withDeviceProcess([], async (path, device) => {
     const driver = await CryptoDriver.connect(path);

@@ -1,0 +1,104 @@
+/**
+ * Writing to a descriptor that other processes share, as standard error is, without ever waiting for its reader. The
+ * open file description is theirs too, so O_NONBLOCK is not set on it.
+ *
+ * @module
+ */
+import { libc } from "../../ffi/libc.ts";
+import { errno } from "./errno.ts";
+import { closeFd } from "./event_fd.ts";
+import { mapAnonymous, unmap } from "./memory_map.ts";
+
+const STAT_MODE_OFFSET = Deno.build.arch === "aarch64" ? 16 : 24;
+const S_IFMT = 0o170000;
+const S_IFIFO = 0o010000;
+const S_IFCHR = 0o020000;
+const S_IFSOCK = 0o140000;
+const REOPEN_FLAGS = 0o1 | 0o400 | 0o4000 | 0o2000000; // O_WRONLY, O_NOCTTY, O_NONBLOCK, O_CLOEXEC
+const MSG_DONTWAIT = 0x40;
+const MSG_NOSIGNAL = 0x4000;
+const POLLOUT = 4;
+const EINTR = 4;
+const EAGAIN = 11;
+
+/** Bytes of one write: PIPE_BUF, which a pipe takes whole, or not at all. */
+const PIECE_BYTES = 4096;
+/** struct pollfd, in front of the bytes to write. */
+const POLL_BYTES = 8;
+
+/** A descriptor's nonblocking side. The descriptor stays the caller's, open, and as blocking as it was. */
+export class Output {
+  readonly #fd: number;
+  /** The same file with a description of its own that does not block; -1: there is none. */
+  readonly #reopenedFd: number;
+  readonly #isSocket: boolean;
+  readonly #memory = mapAnonymous(POLL_BYTES + PIECE_BYTES);
+  readonly #poll = new DataView(this.#memory.buffer, 0, POLL_BYTES);
+  readonly #bytes = new Uint8Array(this.#memory.buffer, POLL_BYTES, PIECE_BYTES);
+  readonly #bytesAddress = BigInt(this.#memory.address + POLL_BYTES);
+
+  /** Prepares to write to `fd`. To be made before the sandbox, in which nothing is opened for writing. */
+  constructor(fd: number) {
+    this.#fd = fd;
+    const kind = fileKind(fd);
+    this.#isSocket = kind === S_IFSOCK;
+    // A regular file never blocks, and reopened it would have a position of its own.
+    const canReopen = kind === S_IFIFO || kind === S_IFCHR;
+    const path = new TextEncoder().encode(`/proc/self/fd/${fd}\0`);
+    this.#reopenedFd = canReopen ? libc.open(path, REOPEN_FLAGS) : -1;
+  }
+
+  /**
+   * Writes of `bytes` what there is room for; returns how many bytes, 0 if there is no room now, or -1 if the file
+   * takes nothing any more: its reader has gone, its disk is full.
+   */
+  write(bytes: Uint8Array): number {
+    let written = 0;
+    while (written < bytes.length) {
+      const count = this.#writePiece(bytes.subarray(written, written + PIECE_BYTES));
+      if (count < 0) return written > 0 ? written : -1;
+      if (count === 0) break;
+      written += count;
+    }
+    return written;
+  }
+
+  #writePiece(piece: Uint8Array): number {
+    this.#bytes.set(piece);
+    const count = this.#attempt(BigInt(piece.length));
+    if (count >= 0) return count;
+    const error = errno();
+    return error === EAGAIN || error === EINTR ? 0 : -1;
+  }
+
+  #attempt(length: bigint): number {
+    if (this.#isSocket) {
+      return Number(libc.send(this.#fd, this.#bytesAddress, length, MSG_DONTWAIT | MSG_NOSIGNAL));
+    }
+    if (this.#reopenedFd >= 0) return Number(libc.write(this.#reopenedFd, this.#bytesAddress, length));
+    // A pipe or terminal that may not be reopened, as another user's: what is ready takes one piece without blocking,
+    // unless another process writes at the same instant.
+    if (!this.waitForRoom(0)) return 0;
+    return Number(libc.write(this.#fd, this.#bytesAddress, length));
+  }
+
+  /** Blocks until there may be room, at most `timeoutMs`; false if there is none. */
+  waitForRoom(timeoutMs: number): boolean {
+    this.#poll.setInt32(0, this.#fd, true);
+    this.#poll.setInt16(4, POLLOUT, true);
+    this.#poll.setInt16(6, 0, true);
+    return libc.poll(BigInt(this.#memory.address), 1n, timeoutMs) > 0;
+  }
+
+  /** Gives up what was opened. The descriptor itself stays open. */
+  close(): void {
+    closeFd(this.#reopenedFd);
+    unmap(this.#memory);
+  }
+}
+
+function fileKind(fd: number): number {
+  const stat = new Uint8Array(256);
+  if (libc.fstat(fd, stat) !== 0) return 0;
+  return new DataView(stat.buffer).getUint32(STAT_MODE_OFFSET, true) & S_IFMT;
+}
