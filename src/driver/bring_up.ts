@@ -5,9 +5,9 @@
  */
 import { closeFd, createEventFd } from "../os/event_fd.ts";
 import * as vu from "../wire/vhost_user.ts";
-import { CONFIG_BYTES } from "../wire/virtio_crypto.ts";
+import * as w from "../wire/virtio_crypto.ts";
 import { F_EVENT_IDX, F_INDIRECT_DESC, F_RING_PACKED, F_VERSION_1 } from "../wire/vring.ts";
-import { type CryptoConfig, parseConfig } from "./config.ts";
+import { type ConfigLayout, type CryptoConfig, readConfig } from "./config.ts";
 import { DriverError } from "./errors.ts";
 import type { Frontend } from "./frontend.ts";
 import type { DriverMemory } from "./guest_memory.ts";
@@ -21,12 +21,33 @@ import { SplitQueue } from "./split_queue.ts";
  */
 export type DeviceModel = "device" | "messages";
 
+/**
+ * What is negotiated of the device's forms of request: `session`, none of the device's own feature bits, so that
+ * requests use sessions and are padded to one size, which every device and every deployed driver speaks; `mux`,
+ * VIRTIO_CRYPTO_F_MUX_MODE (ratified: REVISION_1), where each request has its own size; `stateless`, that and the
+ * stateless bits of all services, so that a request may bring its key instead of a session.
+ */
+export type DriverMode = "session" | "mux" | "stateless";
+
 /** How queues are brought up. */
 export interface BringUpOptions {
   /** `device` if not given. */
   readonly deviceModel?: DeviceModel;
-  /** Virtio feature bits to acknowledge where they are offered; {@linkcode FEATURES_USUAL} if not given. */
+  /**
+   * Forms of request to negotiate; `session` if not given. {@linkcode CryptoDriver.connect} throws if the device does not
+   * offer VIRTIO_CRYPTO_F_MUX_MODE for `mux` and `stateless`, or no stateless bit at all for the latter. A service
+   * whose stateless bit is missing needs sessions.
+   */
+  readonly mode?: DriverMode;
+  /** Packed rings (VIRTIO_F_RING_PACKED) instead of split ones; an error if the device does not offer them. */
+  readonly packed?: boolean;
+  /**
+   * For experts: virtio feature bits to acknowledge where they are offered, besides VERSION_1 and what `mode` and
+   * `packed` want. INDIRECT_DESC and EVENT_IDX if not given.
+   */
   readonly features?: bigint;
+  /** Layout of the device's configuration space; found out if not given. */
+  readonly configLayout?: ConfigLayout;
   /** Protocol features not to acknowledge. */
   readonly protocolFeaturesUnwanted?: bigint;
   /** Data queues to use; 1 if not given. */
@@ -73,6 +94,21 @@ export function maskOf(...bits: number[]): bigint {
 /** What every driver acknowledges. */
 export const FEATURES_USUAL: bigint = maskOf(F_VERSION_1, F_INDIRECT_DESC, F_EVENT_IDX);
 
+const STATELESS_FEATURES: bigint = maskOf(
+  w.F_CIPHER_STATELESS_MODE,
+  w.F_HASH_STATELESS_MODE,
+  w.F_MAC_STATELESS_MODE,
+  w.F_AEAD_STATELESS_MODE,
+  w.F_AKCIPHER_STATELESS_MODE,
+);
+
+/** The device's own feature bits that each mode acknowledges where they are offered. */
+const MODE_FEATURES: Readonly<Record<DriverMode, bigint>> = {
+  session: 0n,
+  mux: maskOf(w.F_MUX_MODE),
+  stateless: maskOf(w.F_MUX_MODE) | STATELESS_FEATURES,
+};
+
 const PROTOCOL_FEATURES: bigint = maskOf(
   vu.PROTOCOL_F_MQ,
   vu.PROTOCOL_F_REPLY_ACK,
@@ -87,6 +123,30 @@ const STATUS_ACKNOWLEDGED_TO_FEATURES_OK = 1 | 2 | 8;
 
 function has(mask: bigint, bit: number): boolean {
   return (mask >> BigInt(bit) & 1n) === 1n;
+}
+
+/** The feature bits that a driver of mode `mode` acknowledges where they are offered, with split rings. */
+export function featuresOfMode(mode: DriverMode): bigint {
+  return FEATURES_USUAL | MODE_FEATURES[mode];
+}
+
+/** The feature bits to acknowledge of those on offer. Throws {@linkcode DriverError} if one that is necessary is missing. */
+function chooseFeatures(offered: bigint, options: BringUpOptions): bigint {
+  const { mode = "session", packed = false, features = FEATURES_USUAL } = options;
+  const modeFeatures = MODE_FEATURES[mode];
+  if (modeFeatures === undefined) throw new DriverError(`there is no mode "${mode}": session, mux or stateless`);
+  if (mode !== "session" && !has(offered, w.F_MUX_MODE)) {
+    throw new DriverError(
+      `the device does not offer VIRTIO_CRYPTO_F_MUX_MODE, which mode "${mode}" needs: use mode "session"`,
+    );
+  }
+  if (mode === "stateless" && (offered & STATELESS_FEATURES) === 0n) {
+    throw new DriverError('the device offers no service in stateless mode: use mode "session" or "mux"');
+  }
+  if (packed && !has(offered, F_RING_PACKED)) {
+    throw new DriverError("the device does not offer packed rings (VIRTIO_F_RING_PACKED): leave `packed` out");
+  }
+  return offered & (features | maskOf(F_VERSION_1) | modeFeatures | (packed ? maskOf(F_RING_PACKED) : 0n));
 }
 
 /** Makes a queue of the format that `features` tell, with its event descriptors. */
@@ -152,9 +212,7 @@ async function greet(frontend: Frontend, options: BringUpOptions): Promise<Greet
   const queueNum = has(protocol, vu.PROTOCOL_F_MQ) ? await frontend.getQueueNum() : 1;
   if (has(protocol, vu.PROTOCOL_F_CONFIGURE_MEM_SLOTS)) await frontend.getMaxMemSlots();
   await frontend.setOwner();
-  const config = has(protocol, vu.PROTOCOL_F_CONFIG)
-    ? parseConfig(await frontend.getConfig(0, CONFIG_BYTES))
-    : undefined;
+  const config = has(protocol, vu.PROTOCOL_F_CONFIG) ? await readConfig(frontend, options.configLayout) : undefined;
   return { offered, queueNum, config };
 }
 
@@ -167,14 +225,19 @@ function ringIndexes(greeting: Greeting, options: BringUpOptions): { data: numbe
   return { data: Array.from({ length: dataCount }, (_, i) => i), control: isWhole ? dataMax : -1 };
 }
 
+/** QEMU's cryptodev tells the backend nothing of what the guest negotiated, and the guest uses it all the same. */
+function cryptodevFeatures({ mode = "session", packed = false }: BringUpOptions): bigint {
+  if (mode === "session" && !packed) return FEATURES_USUAL;
+  throw new DriverError('session messages negotiate no features: mode and packed rings need `deviceModel: "device"`');
+}
+
 /** Negotiates, hands over the memory and starts the rings. Leaves no descriptor behind when it throws. */
 export async function bringUp(frontend: Frontend, memory: DriverMemory, options: BringUpOptions): Promise<Device> {
   const deviceModel = options.deviceModel ?? "device";
   const greeting = await greet(frontend, options);
   const { data, control } = ringIndexes(greeting, options);
   const protocolBit = maskOf(vu.F_PROTOCOL_FEATURES);
-  // QEMU's cryptodev tells the backend nothing of what the guest negotiated, and the guest uses it all the same.
-  const features = deviceModel === "device" ? greeting.offered & (options.features ?? FEATURES_USUAL) : FEATURES_USUAL;
+  const features = deviceModel === "device" ? chooseFeatures(greeting.offered, options) : cryptodevFeatures(options);
   const rings = new Map<number, Ring>();
   try {
     for (const index of control < 0 ? data : [...data, control]) {

@@ -1,5 +1,6 @@
 /**
- * What goes wrong on the driver's side: its own mistakes, refusals by the device, and rules that the device broke.
+ * What goes wrong on the driver's side: requests that cannot be encoded, refusals by the device, rules that the device
+ * broke.
  *
  * @module
  */
@@ -22,21 +23,27 @@ export class DisconnectedError extends DriverError {
   override readonly name = "DisconnectedError";
 }
 
-/** The device answered a message with a failure. */
+/** The device answered with a failure. */
 export class RefusedError extends DriverError {
   /** The class's name. */
   override readonly name = "RefusedError";
-  /** The number it answered with: of an acknowledgement, or a VIRTIO_CRYPTO status. */
+  /** The number it answered with: a STATUS_*, or a vhost-user message's acknowledgement, which is not 0. */
   readonly code: number;
 
-  /** Tells `what` was refused, with which `code`. */
-  constructor(what: string, code: number) {
-    super(`${what} was refused: ${code}`);
+  /** An error that says what was refused, and `code` in words. */
+  constructor(message: string, code: number) {
+    super(message);
     this.code = code;
   }
 }
 
-/** The device broke a rule of the specification. Whoever sees one has found a defect in the device. */
+/** A request or a session cannot be encoded as its caller describes it. The message says what is expected. */
+export class RequestError extends DriverError {
+  /** The class's name. */
+  override readonly name = "RequestError";
+}
+
+/** The device broke a rule of the specification: a defect of the device. */
 export class DeviceViolationError extends DriverError {
   /** The class's name. */
   override readonly name = "DeviceViolationError";

@@ -198,7 +198,7 @@ export class Frontend extends FrontendConnection {
   async getConfig(offset: number, sizeBytes: number): Promise<Uint8Array<ArrayBuffer>> {
     const payload = configPayload(offset, sizeBytes, 0);
     const reply = await this.call(w.GET_CONFIG, "GET_CONFIG", payload, -1);
-    if (reply.length === 0) throw new RefusedError(`GET_CONFIG of ${sizeBytes} bytes at ${offset}`, 0);
+    if (reply.length === 0) throw new RefusedError(`GET_CONFIG of ${sizeBytes} bytes at ${offset} was refused`, 0);
     if (reply.length !== payload.length) throw this.violation(`GET_CONFIG was answered with ${reply.length} bytes`);
     return reply.slice(w.CONFIG_HEADER_BYTES);
   }

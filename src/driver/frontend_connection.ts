@@ -200,7 +200,7 @@ export class FrontendConnection {
       const reply = await this.#receiveReply(request, name);
       if (reply.length !== 8) throw this.violation(`${name} was acknowledged with ${reply.length} bytes`);
       const code = new DataView(reply.buffer).getBigUint64(0, true);
-      if (code !== 0n) throw new RefusedError(name, Number(code));
+      if (code !== 0n) throw new RefusedError(`${name} was refused: ${code}`, Number(code));
     });
   }
 

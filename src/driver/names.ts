@@ -8,6 +8,9 @@
 /** Services by number. */
 export const SERVICE_NAMES: readonly string[] = ["CIPHER", "HASH", "MAC", "AEAD", "AKCIPHER"];
 
+/** Services by number in the asymmetric RFC v3. */
+export const SERVICE_NAMES_RFC3: readonly string[] = ["CIPHER", "HASH", "MAC", "AEAD", "ASYM"];
+
 /** CIPHER algorithms by number. */
 export const CIPHER_NAMES: readonly string[] =
   ("- ARC4 AES-ECB AES-CBC AES-CTR DES-ECB DES-CBC 3DES-ECB 3DES-CBC 3DES-CTR KASUMI-F8 SNOW3G-UEA2 AES-F8 AES-XTS " +
@@ -42,6 +45,12 @@ export const AEAD_NAMES: readonly string[] = ["-", "AES-GCM", "AES-CCM", "ChaCha
 
 /** AKCIPHER algorithms by number, as deployed drivers and devices count them. */
 export const AKCIPHER_NAMES: readonly string[] = ["-", "RSA", "ECDSA", "ECDSA (number 3)"];
+
+/** Algorithms of the asymmetric RFC v3 by number. */
+export const ASYM_NAMES: readonly string[] = ["-", "RSA", "DSA", "DH", "ECDSA", "ECDH"];
+
+/** RSA paddings of the asymmetric RFC v3 by number. */
+export const RSA_PADDING_NAMES: readonly string[] = ["none", "PKCS1", "SSLV23", "OAEP", "X931", "PSS"];
 
 /** `enum VIRTIO_CRYPTO_STATUS` by number. */
 export const STATUS_NAMES: readonly string[] = ["OK", "ERR", "BADMSG", "NOTSUPP", "INVSESS", "NOSPC", "KEY_REJECTED"];

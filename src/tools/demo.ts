@@ -8,7 +8,7 @@ import { Load } from "./benchmark/load.ts";
 import { symmetricSubject } from "./benchmark/subjects.ts";
 import { CryptoDriver } from "../driver/crypto_driver.ts";
 import { nameOf, STATUS_NAMES } from "../driver/names.ts";
-import { advertisedAnswers, algorithmName, featuresFor, probe, type ProbeReport } from "./probe.ts";
+import { advertisedAnswers, algorithmName, probe, type ProbeReport } from "./probe.ts";
 import { complaintsOf, RESULT_HEADING, resultRow } from "./probe_report.ts";
 
 const DEPTH = 32;
@@ -77,7 +77,7 @@ async function exists(path: string): Promise<boolean> {
 /** Requests a second by algorithm name, in fixed form. */
 async function measureAll(socketPath: string, report: ProbeReport): Promise<Map<string, number>> {
   const rates = new Map<string, number>();
-  const driver = await CryptoDriver.connect(socketPath, { features: featuresFor("fixed"), polls: true });
+  const driver = await CryptoDriver.connect(socketPath, { polls: true });
   try {
     for (const answer of advertisedAnswers(report.offer.config)) {
       const options = { mode: "fixed", sizeBytes: SIZE_BYTES, depth: DEPTH, polls: true } as const;

@@ -7,15 +7,15 @@
 import { SystemError } from "../os/errno.ts";
 import * as vu from "../wire/vhost_user.ts";
 import * as w from "../wire/virtio_crypto.ts";
-import { FEATURES_USUAL, maskOf } from "../driver/bring_up.ts";
+import { type DriverMode, featuresOfMode, maskOf } from "../driver/bring_up.ts";
 import { type Answer, checkAnswer, type CheckOptions } from "./checks.ts";
-import { type CryptoConfig, offers, parseConfig } from "../driver/config.ts";
+import { type CryptoConfig, offers, readConfig } from "../driver/config.ts";
 import { CryptoDriver } from "../driver/crypto_driver.ts";
 import { DriverError } from "../driver/errors.ts";
 import { Frontend } from "../driver/frontend.ts";
 import { AKCIPHER_ANSWERS, type AkcipherAnswer } from "./known_akcipher_answers.ts";
 import { CHAIN_ANSWER, CHAIN_PARTS, KNOWN_ANSWERS, type KnownAnswer } from "./known_answers.ts";
-import { AKCIPHER_NAMES, ALGORITHM_NAMES, bitNumbers, nameOf, SERVICE_NAMES } from "../driver/names.ts";
+import { AKCIPHER_NAMES, ALGORITHM_NAMES, ASYM_NAMES, bitNumbers, nameOf, SERVICE_NAMES } from "../driver/names.ts";
 import type { RequestMode } from "../driver/requests.ts";
 
 /** All forms of a request, the one that everybody deploys first. */
@@ -43,7 +43,7 @@ export interface ModeResult {
 
 /** What came of one algorithm. */
 export interface AlgorithmResult {
-  /** `cipher`, `hash`, `mac`, `aead`, `chain` or `akcipher`. */
+  /** `cipher`, `hash`, `mac`, `aead`, `chain`, `akcipher` or `asym`. */
   readonly service: string;
   readonly algo: number;
   readonly name: string;
@@ -94,7 +94,7 @@ async function readOffer(socketPath: string): Promise<Offer> {
       protocolFeatures,
       queueCount: has(vu.PROTOCOL_F_MQ) ? await frontend.getQueueNum() : undefined,
       memSlots: has(vu.PROTOCOL_F_CONFIGURE_MEM_SLOTS) ? await frontend.getMaxMemSlots() : undefined,
-      config: has(vu.PROTOCOL_F_CONFIG) ? parseConfig(await frontend.getConfig(0, w.CONFIG_BYTES)) : undefined,
+      config: has(vu.PROTOCOL_F_CONFIG) ? await readConfig(frontend) : undefined,
     };
   } finally {
     await frontend.close();
@@ -110,18 +110,14 @@ function missingFeature(features: bigint, mode: RequestMode, service: number): s
   return `VIRTIO_CRYPTO_F_${SERVICE_NAMES[service]}_STATELESS_MODE is not offered`;
 }
 
-/** The virtio feature bits that a driver acknowledges to speak `mode`. */
+/** What a driver negotiates to send requests of form `mode`. */
+function driverModeFor(mode: RequestMode): DriverMode {
+  return mode === "fixed" ? "session" : mode;
+}
+
+/** The virtio feature bits that a driver acknowledges to send requests of form `mode`. */
 export function featuresFor(mode: RequestMode): bigint {
-  if (mode === "fixed") return FEATURES_USUAL;
-  if (mode === "mux") return FEATURES_USUAL | maskOf(w.F_MUX_MODE);
-  return FEATURES_USUAL | maskOf(
-    w.F_MUX_MODE,
-    w.F_CIPHER_STATELESS_MODE,
-    w.F_HASH_STATELESS_MODE,
-    w.F_MAC_STATELESS_MODE,
-    w.F_AEAD_STATELESS_MODE,
-    w.F_AKCIPHER_STATELESS_MODE,
-  );
+  return featuresOfMode(driverModeFor(mode));
 }
 
 function algorithmMask(config: CryptoConfig, service: keyof typeof ALGORITHM_NAMES): number | bigint {
@@ -146,7 +142,7 @@ export function advertisedAnswers(config: CryptoConfig | undefined): KnownAnswer
 /** The known asymmetric answers, likewise. */
 function advertisedAkcipher(config: CryptoConfig | undefined): readonly AkcipherAnswer[] {
   if (config === undefined) return AKCIPHER_ANSWERS;
-  if (!offers(config.cryptoServices, w.SERVICE_AKCIPHER)) return [];
+  if (!offers(config.cryptoServices, w.SERVICE_AKCIPHER) || config.layout !== "ratified") return [];
   return AKCIPHER_ANSWERS.filter(({ algo }) => offers(config.akcipherAlgo, algo));
 }
 
@@ -167,6 +163,7 @@ function unanswered(config: CryptoConfig | undefined): AlgorithmResult[] {
       if (AKCIPHER_ANSWERS.some((answer) => answer.algo === algo)) continue;
       note("akcipher", algo, nameOf(AKCIPHER_NAMES, algo));
     }
+    for (const algo of bitNumbers(config.asymAlgo)) note("asym", algo, nameOf(ASYM_NAMES, algo));
   }
   return results;
 }
@@ -193,7 +190,7 @@ async function probeMode(
   let driver: CryptoDriver | undefined;
   try {
     driver = await CryptoDriver.connect(socketPath, {
-      features: featuresFor(mode),
+      mode: driverModeFor(mode),
       dataQueueCount: (options.queue ?? 0) + 1,
     });
     for (const answer of answers) {

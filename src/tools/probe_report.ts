@@ -19,17 +19,37 @@ function configRows(config: CryptoConfig): string[] {
   return [
     row("status", (config.status & 1) === 1 ? "ready" : "not ready"),
     row("data queues", String(config.maxDataqueues)),
-    row("services", listed(names.namesOf(names.SERVICE_NAMES, config.cryptoServices))),
+    row("layout", LAYOUT_TEXTS[config.layout]),
+    row("services", listed(names.namesOf(serviceNames(config), config.cryptoServices))),
     row("ciphers", listed(names.namesOf(names.CIPHER_NAMES, config.cipherAlgo))),
     row("hashes", listed(names.namesOf(names.HASH_NAMES, config.hashAlgo))),
     row("MACs", listed(names.namesOf(names.MAC_NAMES, config.macAlgo))),
     row("AEADs", listed(names.namesOf(names.AEAD_NAMES, config.aeadAlgo))),
-    row("asymmetric", listed(names.namesOf(names.AKCIPHER_NAMES, config.akcipherAlgo))),
+    ...asymmetricRows(config),
     row("limits", limitsText(config)),
   ];
 }
 
+const LAYOUT_TEXTS: Readonly<Record<CryptoConfig["layout"], string>> = {
+  ratified: "56 bytes: ratified text, or a draft since v15",
+  rfc3: "64 bytes: draft v15 with the asymmetric RFC v3",
+  v5: "48 bytes: draft v5",
+};
+
+function serviceNames({ layout }: CryptoConfig): readonly string[] {
+  return layout === "rfc3" ? names.SERVICE_NAMES_RFC3 : names.SERVICE_NAMES;
+}
+
+function asymmetricRows({ layout, akcipherAlgo, asymAlgo, rsaPadding }: CryptoConfig): string[] {
+  if (layout !== "rfc3") return [row("asymmetric", listed(names.namesOf(names.AKCIPHER_NAMES, akcipherAlgo)))];
+  return [
+    row("asymmetric", listed(names.namesOf(names.ASYM_NAMES, asymAlgo))),
+    row("RSA paddings", listed(names.namesOf(names.RSA_PADDING_NAMES, rsaPadding))),
+  ];
+}
+
 function limitsText(config: CryptoConfig): string {
+  if (config.maxSize === undefined) return "none are stated";
   return `cipher key ${config.maxCipherKeyLen} bytes, authentication key ${config.maxAuthKeyLen} bytes, ` +
     `request ${config.maxSize} bytes`;
 }
@@ -125,15 +145,18 @@ export function probeJson(report: ProbeReport): string {
       config: config === undefined ? null : {
         status: config.status,
         maxDataqueues: config.maxDataqueues,
-        services: maskAnd(names.SERVICE_NAMES, config.cryptoServices),
+        layout: config.layout,
+        services: maskAnd(serviceNames(config), config.cryptoServices),
         cipher: maskAnd(names.CIPHER_NAMES, config.cipherAlgo),
         hash: maskAnd(names.HASH_NAMES, config.hashAlgo),
         mac: maskAnd(names.MAC_NAMES, config.macAlgo),
         aead: maskAnd(names.AEAD_NAMES, config.aeadAlgo),
         akcipher: maskAnd(names.AKCIPHER_NAMES, config.akcipherAlgo),
-        maxCipherKeyLen: config.maxCipherKeyLen,
-        maxAuthKeyLen: config.maxAuthKeyLen,
-        maxSize: String(config.maxSize),
+        asym: maskAnd(names.ASYM_NAMES, config.asymAlgo),
+        rsaPadding: maskAnd(names.RSA_PADDING_NAMES, config.rsaPadding),
+        maxCipherKeyLen: config.maxCipherKeyLen ?? null,
+        maxAuthKeyLen: config.maxAuthKeyLen ?? null,
+        maxSize: config.maxSize === undefined ? null : String(config.maxSize),
       },
       results: report.results.map((result) => ({ ...result, source: result.source ?? null })),
       passed: report.passed,

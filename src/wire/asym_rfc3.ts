@@ -186,6 +186,9 @@ export const FIXED_BYTES_MAX: number = ECDH_COMPUTE_BYTES;
 export const CONFIG_BYTES_RFC3 = 64;
 export const CONFIG_ASYM_ALGO_OFFSET = 36;
 export const CONFIG_RSA_PADDING_OFFSET = 40;
+export const CONFIG_MAX_CIPHER_KEY_LEN_OFFSET_RFC3 = 44;
+export const CONFIG_MAX_AUTH_KEY_LEN_OFFSET_RFC3 = 48;
+export const CONFIG_MAX_SIZE_OFFSET_RFC3 = 56;
 
 /** Makes the RFC's configuration of the ratified one: two masks go in before the key lengths. */
 export function insertMasks(config: Uint8Array, asymAlgo: number, rsaPadding: number): Uint8Array {

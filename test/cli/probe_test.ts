@@ -207,6 +207,29 @@ Deno.test("probe: stateless mode of one service", async () => {
   });
 });
 
+Deno.test("probe: the RFC's 64-byte configuration, its algorithms, and nothing asked of AKCIPHER", async () => {
+  await withDeviceProcess(["--asymmetric=rfc3"], async (path) => {
+    const { code, stdout } = await run(PROGRAM, ["probe", `--socket-path=${path}`, "--quick"]);
+    assertEquals(code, 0);
+    assertMatch(stdout, /^layout +64 bytes: draft v15 with the asymmetric RFC v3$/m);
+    assertMatch(stdout, /^services +CIPHER, HASH, MAC, AEAD, ASYM$/m);
+    assertMatch(stdout, /^asymmetric +RSA, DSA, DH, ECDSA, ECDH$/m);
+    assertMatch(stdout, /^RSA paddings +none, PKCS1, OAEP,.* PSS$/m);
+    assertMatch(stdout, /^limits +cipher key 64 bytes, authentication key 512 bytes, request 4194304 bytes$/m);
+    assertMatch(stdout, /^asym +ECDSA +no known answer here: not checked$/m);
+    assertStringIncludes(stdout, `\n${3 * algorithmCount(false)} passed, 0 failed, 0 not available`);
+
+    const { config } = JSON.parse((await run(PROGRAM, ["probe", "-s", path, "--quick", "--json"])).stdout);
+    assertEquals([config.layout, config.maxCipherKeyLen, config.maxAuthKeyLen, config.maxSize], [
+      "rfc3",
+      64,
+      512,
+      "4194304",
+    ]);
+    assertEquals([config.akcipher.names, config.asym.names.length], [[], 5]);
+  });
+});
+
 Deno.test("probe: a data queue that is not there, and a device that is not there", async () => {
   await withDeviceProcess([], async (path) => {
     const { code, stderr } = await run(PROGRAM, ["probe", `--socket-path=${path}`, "--queue=1"]);

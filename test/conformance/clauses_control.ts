@@ -159,7 +159,7 @@ export const CONFIGURATION: readonly Clause[] = [
     line: 502,
     duty: "max_cipher_key_len is the longest cipher key: one of that length is taken, a longer one is not",
     test: async ({ fixed }) => {
-      const { maxCipherKeyLen } = fixed.config!;
+      const maxCipherKeyLen = fixed.config!.maxCipherKeyLen!;
       const longest = Math.max(...[...CIPHER_KEY_LENS.values(), ...AEAD_KEY_LENS.values()].flat());
       assertEquals(maxCipherKeyLen, longest);
       const session = (length: number): SessionParameters => ({
@@ -176,7 +176,7 @@ export const CONFIGURATION: readonly Clause[] = [
     line: 504,
     duty: "max_auth_key_len is the longest authentication key: one of that length is taken, a longer one is not",
     test: async ({ fixed }) => {
-      const { maxAuthKeyLen } = fixed.config!;
+      const maxAuthKeyLen = fixed.config!.maxAuthKeyLen!;
       const sample = (length: number) => ({
         ...macSample(),
         session: { ...macSample().session, authKey: keyOf(length) } as SessionParameters,

@@ -5,7 +5,7 @@
  * @module
  */
 import { F_RING_PACKED } from "../../wire/vring.ts";
-import { F_AKCIPHER_STATELESS_MODE, F_MUX_MODE, SERVICE_AKCIPHER } from "../../wire/virtio_crypto.ts";
+import { F_MUX_MODE, SERVICE_AKCIPHER } from "../../wire/virtio_crypto.ts";
 import { checkAnswer } from "../checks.ts";
 import { offers } from "../../driver/config.ts";
 import { CryptoDriver } from "../../driver/crypto_driver.ts";
@@ -115,7 +115,7 @@ function offered(driver: CryptoDriver): { readonly name: string; readonly make: 
   const { config } = driver;
   const subjects = advertisedAnswers(config)
     .map((answer) => ({ name: algorithmName(answer), make: () => symmetricSubject(answer) }));
-  if (config !== undefined && offers(config.cryptoServices, SERVICE_AKCIPHER)) {
+  if (config?.layout === "ratified" && offers(config.cryptoServices, SERVICE_AKCIPHER)) {
     subjects.push({ name: "RSA-2048 sign", make: rsaSubject }, { name: "ECDSA P-256 sign", make: ecdsaSubject });
   }
   return subjects;
@@ -245,11 +245,10 @@ async function measureSubject(
 /** Connects as `options` want it. Throws {@linkcode DriverError}. */
 async function connect(socketPath: string, options: BenchmarkOptions): Promise<CryptoDriver> {
   const { queues, mode, packed, polls, depths } = options;
-  const forMode = featuresFor(mode) | (mode === "stateless" ? maskOf(F_AKCIPHER_STATELESS_MODE) : 0n);
   let driver: CryptoDriver;
   try {
     driver = await CryptoDriver.connect(socketPath, {
-      features: forMode | (packed ? maskOf(F_RING_PACKED) : 0n),
+      features: featuresFor(mode) | (packed ? maskOf(F_RING_PACKED) : 0n),
       polls,
       dataQueueCount: queues,
       queueSize: 2 ** Math.ceil(Math.log2(Math.max(QUEUE_SIZE_MIN, DESCRIPTORS_MAX * Math.max(...depths)))),
