@@ -19,7 +19,7 @@
  *
  *   const src = new TextEncoder().encode("abc");
  *   const sessionId = await driver.createSession({ service: "hash", algo: v.HASH_SHA_256, hashResultLen: 32 });
- *   const { status, result } = await driver.hash({ sessionId, src, hashResultLen: 32 });
+ *   const { status, result } = await driver.hash({ sessionId, src });
  *
  *   assertEquals(status, v.STATUS_OK);
  *   assertEquals(result.toHex(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
@@ -42,7 +42,7 @@
  *   assert((cipherAlgo >> BigInt(v.CIPHER_AES_CBC) & 1n) === 1n, "this backend has no AES-CBC");
  *   const algorithm = { service: "cipher", algo: v.CIPHER_AES_CBC, key, op: v.OP_ENCRYPT } as const;
  *   const sessionId = await driver.createSession(algorithm);
- *   const answers = await Promise.all(ivs.map((iv) => driver.cipher({ sessionId, op: v.OP_ENCRYPT, iv, src })));
+ *   const answers = await Promise.all(ivs.map((iv) => driver.cipher({ sessionId, iv, src })));
  *   await driver.destroySession("cipher", sessionId);
  *   assert(answers.every(({ status }) => status === v.STATUS_OK));
  *   return answers.map(({ dst }) => dst);
@@ -64,10 +64,209 @@
  * Deno.removeSync(directory, { recursive: true });
  * ```
  *
+ * @example A message authentication code
+ *
+ * Algorithms with an IV take it beside the message. The specification has no field for it: it travels in front of `src`.
+ * ```ts
+ * import { CryptoDriver, expectOk, serve, virtioCrypto as v } from "@vhost-user-crypto/vhost-user-crypto";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const directory = Deno.makeTempDirSync();
+ * const socketPath = `${directory}/device.sock`;
+ * {
+ *   await using _device = await serve({ socketPath });
+ *   await using driver = await CryptoDriver.connect(socketPath);
+ *   const text = (ascii: string) => new TextEncoder().encode(ascii);
+ *
+ *   const hmac = { service: "mac", algo: v.MAC_HMAC_SHA_256, hashResultLen: 32, authKey: text("Jefe") } as const;
+ *   const sessionId = await driver.createSession(hmac);
+ *   const code = expectOk(await driver.mac({ sessionId, src: text("what do ya want for nothing?") }));
+ *   assertEquals(code.result.toHex(), "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"); // RFC 4231
+ *
+ *   const gmac = { service: "mac", algo: v.MAC_GMAC_AES, hashResultLen: 16, authKey: new Uint8Array(16) } as const;
+ *   const gmacId = await driver.createSession(gmac);
+ *   const { result } = expectOk(await driver.mac({ sessionId: gmacId, iv: new Uint8Array(12), src: new Uint8Array() }));
+ *   assertEquals(result.toHex(), "58e2fccefa7e3061367f1d57a4e7455a"); // GCM specification, test case 1
+ * }
+ * Deno.removeSync(directory, { recursive: true });
+ * ```
+ *
+ * @example Authenticated encryption
+ * ```ts
+ * import { CryptoDriver, expectOk, serve, virtioCrypto as v } from "@vhost-user-crypto/vhost-user-crypto";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const directory = Deno.makeTempDirSync();
+ * const socketPath = `${directory}/device.sock`;
+ * {
+ *   await using _device = await serve({ socketPath });
+ *   await using driver = await CryptoDriver.connect(socketPath);
+ *
+ *   const gcm = { service: "aead", algo: v.AEAD_GCM, key: new Uint8Array(16), tagLen: 16 } as const;
+ *   const encrypting = await driver.createSession({ ...gcm, op: v.OP_ENCRYPT });
+ *   const decrypting = await driver.createSession({ ...gcm, op: v.OP_DECRYPT });
+ *   const iv = new Uint8Array(12); // Never the same twice with one key, in a program.
+ *   const src = new Uint8Array(16);
+ *
+ *   // The ciphertext, and the tag behind it: GCM specification, test case 2.
+ *   const { dst: encrypted } = expectOk(await driver.aead({ sessionId: encrypting, iv, src }));
+ *   assertEquals(encrypted.toHex(), "0388dace60b6a392f328c2b971b2fe78" + "ab6e47d42cec13bdf53a67b21257bddf");
+ *   const { dst: decrypted } = expectOk(await driver.aead({ sessionId: decrypting, iv, src: encrypted }));
+ *   assertEquals(decrypted, src);
+ *
+ *   const aad = new TextEncoder().encode("not what was authenticated");
+ *   const { status } = await driver.aead({ sessionId: decrypting, iv, aad, src: encrypted });
+ *   assertEquals(status, v.STATUS_BADMSG);
+ * }
+ * Deno.removeSync(directory, { recursive: true });
+ * ```
+ *
+ * @example A cipher and an authentication code in one request
+ * ```ts
+ * import { CryptoDriver, expectOk, serve, virtioCrypto as v } from "@vhost-user-crypto/vhost-user-crypto";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const directory = Deno.makeTempDirSync();
+ * const socketPath = `${directory}/device.sock`;
+ * {
+ *   await using _device = await serve({ socketPath });
+ *   await using driver = await CryptoDriver.connect(socketPath);
+ *
+ *   const authKey = crypto.getRandomValues(new Uint8Array(32));
+ *   const sessionId = await driver.createSession({
+ *     service: "chain",
+ *     algChainOrder: v.CHAIN_CIPHER_THEN_HASH,
+ *     cipherAlgo: v.CIPHER_AES_CBC,
+ *     cipherKey: crypto.getRandomValues(new Uint8Array(16)),
+ *     op: v.OP_ENCRYPT,
+ *     hashMode: v.HASH_MODE_AUTH, // A MAC; HASH_MODE_PLAIN has a hash and no authKey.
+ *     hashAlgo: v.MAC_HMAC_SHA_256,
+ *     hashResultLen: 32,
+ *     authKey,
+ *   });
+ *   const iv = crypto.getRandomValues(new Uint8Array(16));
+ *   const { dst, result } = expectOk(await driver.chain({ sessionId, iv, src: new Uint8Array(64) }));
+ *
+ *   // The same code for the ciphertext alone:
+ *   const hmac = { service: "mac", algo: v.MAC_HMAC_SHA_256, hashResultLen: 32, authKey } as const;
+ *   const alone = expectOk(await driver.mac({ sessionId: await driver.createSession(hmac), src: dst }));
+ *   assertEquals(result, alone.result);
+ * }
+ * Deno.removeSync(directory, { recursive: true });
+ * ```
+ *
+ * @example Signatures with AKCIPHER
+ *
+ * The ratified asymmetric service has hash numbers of its own: SHA-256 is `RSA_SHA256`, and not `HASH_SHA_256`.
+ * ```ts
+ * import { CryptoDriver, expectOk, serve, virtioCrypto as v } from "@vhost-user-crypto/vhost-user-crypto";
+ * import { assertEquals } from "@std/assert";
+ * import { generateKeyPairSync } from "node:crypto";
+ *
+ * const { privateKey, publicKey } = generateKeyPairSync("rsa", {
+ *   modulusLength: 2048,
+ *   privateKeyEncoding: { format: "der", type: "pkcs1" },
+ *   publicKeyEncoding: { format: "der", type: "pkcs1" },
+ * });
+ * const directory = Deno.makeTempDirSync();
+ * const socketPath = `${directory}/device.sock`;
+ * {
+ *   await using _device = await serve({ socketPath });
+ *   await using driver = await CryptoDriver.connect(socketPath, { timeoutMs: 60_000 }); // Some operations take long.
+ *
+ *   const rsa = { service: "akcipher", algo: v.AKCIPHER_RSA, paddingAlgo: v.RSA_PKCS1_PADDING, hashAlgo: v.RSA_SHA256 } as const;
+ *   const signing = await driver.createSession({ ...rsa, keyType: v.AKCIPHER_KEY_PRIVATE, key: privateKey });
+ *   const verifying = await driver.createSession({ ...rsa, keyType: v.AKCIPHER_KEY_PUBLIC, key: publicKey });
+ *
+ *   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode("a message")));
+ *   const sign = { sessionId: signing, opcode: v.AKCIPHER_SIGN, src: digest, dstDataLen: 256 };
+ *   const { dst: signature } = expectOk(await driver.akcipher(sign)); // As long as the signature is, not as its room.
+ *   const verify = { sessionId: verifying, opcode: v.AKCIPHER_VERIFY, src: signature, digest };
+ *   assertEquals((await driver.akcipher(verify)).status, v.STATUS_OK);
+ *   signature[0]! ^= 1;
+ *   assertEquals((await driver.akcipher(verify)).status, v.STATUS_KEY_REJECTED);
+ * }
+ * Deno.removeSync(directory, { recursive: true });
+ * ```
+ *
+ * @example The asymmetric service of the RFC v3
+ *
+ * It has no sessions; its operations are methods of {@linkcode CryptoDriver.rfc3}.
+ * ```ts
+ * import { CryptoDriver, ecGroups, expectOk, serve, virtioCrypto as v } from "@vhost-user-crypto/vhost-user-crypto";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const directory = Deno.makeTempDirSync();
+ * const socketPath = `${directory}/device.sock`;
+ * {
+ *   await using _device = await serve({ socketPath, asymmetric: "rfc3" });
+ *   await using driver = await CryptoDriver.connect(socketPath, { timeoutMs: 60_000 }); // Some operations take long.
+ *   const { ecdsa, ecdh } = driver.rfc3;
+ *
+ *   const group = ecGroups.p256;
+ *   const { d, x, y } = expectOk(await ecdsa.keyGen({ group }));
+ *   const message = { hashAlgo: v.HASH_SHA_256, msg: new TextEncoder().encode("a message") };
+ *   const { r, s } = expectOk(await ecdsa.sign({ group, d, ...message }));
+ *   const { verified } = expectOk(await ecdsa.verify({ group, x, y, r, s, ...message }));
+ *   assertEquals(verified, true);
+ *
+ *   const [mine, yours] = [expectOk(await ecdh.keyGen({ group })), expectOk(await ecdh.keyGen({ group }))];
+ *   const here = await ecdh.computeKey({ group, d: mine.d, x: yours.x, y: yours.y });
+ *   const there = await ecdh.computeKey({ group, d: yours.d, x: mine.x, y: mine.y });
+ *   assertEquals(expectOk(here).sharedSecret, expectOk(there).sharedSecret);
+ * }
+ * Deno.removeSync(directory, { recursive: true });
+ * ```
+ *
+ * @example Without sessions
+ *
+ * In stateless mode a request brings what a session would have.
+ * ```ts
+ * import { CryptoDriver, expectOk, serve, virtioCrypto as v } from "@vhost-user-crypto/vhost-user-crypto";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const directory = Deno.makeTempDirSync();
+ * const socketPath = `${directory}/device.sock`;
+ * {
+ *   await using _device = await serve({ socketPath });
+ *   await using driver = await CryptoDriver.connect(socketPath, { mode: "stateless" });
+ *
+ *   const hash = { service: "hash", algo: v.HASH_SHA_256, hashResultLen: 32 } as const;
+ *   const { result } = expectOk(await driver.hash({ stateless: hash, src: new TextEncoder().encode("abc") }));
+ *   assertEquals(result.toHex(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+ * }
+ * Deno.removeSync(directory, { recursive: true });
+ * ```
+ *
+ * @example With VIRTIO_CRYPTO_F_MUX_MODE
+ *
+ * The ratified text calls it REVISION_1. Sessions and requests are used as without it, and are shorter on the ring.
+ * ```ts
+ * import { CryptoDriver, expectOk, serve, virtioCrypto as v } from "@vhost-user-crypto/vhost-user-crypto";
+ * import { assert, assertEquals } from "@std/assert";
+ *
+ * const directory = Deno.makeTempDirSync();
+ * const socketPath = `${directory}/device.sock`;
+ * {
+ *   await using _device = await serve({ socketPath });
+ *   await using driver = await CryptoDriver.connect(socketPath, { mode: "mux", packed: true });
+ *   assert(driver.hasFeature(v.F_MUX_MODE));
+ *
+ *   const key = Uint8Array.fromHex("2b7e151628aed2a6abf7158809cf4f3c");
+ *   const session = { service: "cipher", algo: v.CIPHER_AES_ECB, key, op: v.OP_ENCRYPT } as const;
+ *   const sessionId = await driver.createSession(session);
+ *   const src = Uint8Array.fromHex("6bc1bee22e409f96e93d7e117393172a");
+ *   const { dst } = expectOk(await driver.cipher({ sessionId, src }));
+ *   assertEquals(dst.toHex(), "3ad77bb40d7a3660a89ecaf32466ef97"); // SP 800-38A, F.1.1
+ *   await driver.destroySession("cipher", sessionId);
+ * }
+ * Deno.removeSync(directory, { recursive: true });
+ * ```
+ *
  * @example An algorithm of one's own
  *
  * An engine module is a file that every isolate of the device loads, with an {@linkcode EngineModule} as its default
- * export. This one stands in for a real one: it puts XOR with the key under ARC4's number, which is no cryptography.
+ * export. This one is a dummy: it puts XOR with the key under ARC4's number, which is no cryptography.
  * ```ts
  * import { CryptoDriver, serve, virtioCrypto as v } from "@vhost-user-crypto/vhost-user-crypto";
  * import { assertEquals } from "@std/assert";
@@ -111,7 +310,7 @@
  *   const key = Uint8Array.of(1, 2, 4, 8, 16);
  *   const algorithm = { service: "cipher", algo: v.CIPHER_ARC4, key, op: v.OP_ENCRYPT } as const;
  *   const sessionId = await driver.createSession(algorithm);
- *   const { status, dst } = await driver.cipher({ sessionId, op: v.OP_ENCRYPT, src: new Uint8Array(7) });
+ *   const { status, dst } = await driver.cipher({ sessionId, src: new Uint8Array(7) });
  *   assertEquals([status, ...dst], [v.STATUS_OK, 1, 2, 4, 8, 16, 1, 2]);
  * }
  * Deno.removeSync(directory, { recursive: true });
@@ -119,7 +318,10 @@
  *
  * @module
  */
+import * as akcipher from "./src/wire/akcipher.ts";
+import * as rfc3 from "./src/wire/asym_rfc3.ts";
 import * as wire from "./src/wire/virtio_crypto.ts";
+import * as vring from "./src/wire/vring.ts";
 
 export { serve, type ServedDevice, type ServeOptions } from "./src/cli/serve.ts";
 export { LibraryMissingError, type LibrarySpec } from "./ffi/library.ts";
@@ -160,16 +362,20 @@ export {
   CryptoDriver,
   type CryptoDriverOptions,
   type DataResult,
+  type DigestResult,
+  type DstResult,
+  type Outcome,
   type SubmitOptions,
 } from "./src/driver/crypto_driver.ts";
-export type { BringUpOptions, DeviceModel } from "./src/driver/bring_up.ts";
-export type { CryptoConfig } from "./src/driver/config.ts";
+export type { BringUpOptions, DeviceModel, DriverMode } from "./src/driver/bring_up.ts";
+export { type ConfigLayout, type CryptoConfig, offers } from "./src/driver/config.ts";
 export {
   DeviceViolationError,
   DisconnectedError,
   DriverError,
   DriverTimeoutError,
   RefusedError,
+  RequestError,
 } from "./src/driver/errors.ts";
 export type { EncodedRequest, Field, Space } from "./src/driver/fields.ts";
 export { Frontend, type InflightRegion, type RegionMessage, type RingAddresses } from "./src/driver/frontend.ts";
@@ -185,17 +391,71 @@ export {
 export type { LayoutOptions, Split } from "./src/driver/layout.ts";
 export type { Completion, PipelineOptions } from "./src/driver/pipeline.ts";
 export type { ChainLayout, DriverQueue } from "./src/driver/queue.ts";
-export type {
-  AeadRequest,
-  AkcipherRequest,
-  ChainRequest,
-  CipherRequest,
-  DataRequest,
-  HashRequest,
-  MacRequest,
-  RequestCommon,
-  RequestMode,
+export {
+  type AeadRequest,
+  type AkcipherRequest,
+  type ChainRequest,
+  type CipherRequest,
+  type DataRequest,
+  encodeData,
+  type HashRequest,
+  type MacRequest,
+  type RequestCommon,
+  type RequestMode,
 } from "./src/driver/requests.ts";
+export {
+  type DhComputeRequest,
+  type DhGroup,
+  type DhKeyPair,
+  type DhParameters,
+  type Rfc3Dh,
+} from "./src/driver/rfc3/dh_operations.ts";
+export {
+  type DsaGroup,
+  type DsaKeyPair,
+  type DsaSignRequest,
+  type DsaVerifyRequest,
+  type Rfc3Dsa,
+} from "./src/driver/rfc3/dsa_operations.ts";
+export { ecGroups } from "./src/driver/rfc3/ec_groups.ts";
+export type {
+  EcdhComputeRequest,
+  EcdsaSignRequest,
+  EcdsaVerifyRequest,
+  EcGroup,
+  EcKeyGenRequest,
+  EcKeyPair,
+  Rfc3Ecdh,
+  Rfc3Ecdsa,
+} from "./src/driver/rfc3/ec_operations.ts";
+export type {
+  Answer,
+  Operation,
+  Rfc3Message,
+  Rfc3PairSignature,
+  Rfc3Result,
+  Rfc3SharedSecret,
+  Rfc3Verification,
+  Run,
+} from "./src/driver/rfc3/operation.ts";
+export type { Rfc3Service } from "./src/driver/rfc3/rfc3_service.ts";
+export type {
+  Rfc3Rsa,
+  RsaDecryptRequest,
+  RsaEncryptRequest,
+  RsaExponentKey,
+  RsaFurtherPrime,
+  RsaKeyGenRequest,
+  RsaKeyPair,
+  RsaPadding,
+  RsaPrimesKey,
+  RsaPrivateKey,
+  RsaPublicKey,
+  RsaSignature,
+  RsaSignRequest,
+  RsaText,
+  RsaVerifyRequest,
+} from "./src/driver/rfc3/rsa_operations.ts";
 export type { SessionMessageLayout } from "./src/driver/session_payload.ts";
 export type {
   AeadSession,
@@ -207,6 +467,16 @@ export type {
   MacSession,
   SessionParameters,
 } from "./src/driver/sessions.ts";
+export { expectOk, statusName } from "./src/driver/status.ts";
 
-/** The numbers and layouts of the specification, under its names: `CIPHER_AES_CBC`, `STATUS_OK`, … */
-export const virtioCrypto: typeof wire = wire;
+/**
+ * The numbers and layouts of the specification, under its names: `CIPHER_AES_CBC`, `STATUS_OK`, … Numbers of the ratified
+ * AKCIPHER service among them: `AKCIPHER_RSA`, `RSA_PKCS1_PADDING`, `RSA_SHA256`, `CURVE_NIST_P256`, …
+ */
+export const virtioCrypto: typeof wire & typeof akcipher = { ...wire, ...akcipher };
+
+/** The numbers and layouts of the asymmetric RFC v3, under its names: `ASYM_ECDSA`, `RSA_PKCS1_PSS_PADDING`, … */
+export const asymRfc3: typeof rfc3 = rfc3;
+
+/** The numbers of virtqueues and their feature bits: `F_VERSION_1`, `F_RING_PACKED`, … */
+export const virtioRing: typeof vring = vring;

@@ -1,6 +1,6 @@
 /**
- * A virtio-crypto driver on top of a vhost-user frontend: everything that stands on the other side of the device, in
- * one object. Owns memory, queues and connection, from the handshake to an orderly end or a sudden one.
+ * A virtio-crypto driver on top of a vhost-user frontend: everything on the other side of the device, in one object. Owns
+ * memory, queues and connection, from the handshake to their end.
  *
  * @module
  */
@@ -8,23 +8,27 @@ import { closeFd } from "../os/event_fd.ts";
 import { connectUnix } from "../os/unix_socket.ts";
 import { F_MUX_MODE, FLAG_SESSION_MODE, STATUS_OK } from "../wire/virtio_crypto.ts";
 import { bringUp, type BringUpOptions, type DeviceModel, setUpRing, tearDownRing } from "./bring_up.ts";
+import { checkSession, completeRequest, type SessionDefaults, sessionDefaultsOf } from "./check_request.ts";
 import type { CryptoConfig } from "./config.ts";
-import { DriverError, RefusedError } from "./errors.ts";
+import { DriverError, RequestError } from "./errors.ts";
+import type { EncodedRequest } from "./fields.ts";
 import { Frontend } from "./frontend.ts";
 import type { FrontendOptions } from "./frontend_connection.ts";
 import { DriverMemory, type RegionSpec, type Segment } from "./guest_memory.ts";
 import { type Completion, Pipeline, type PipelineOptions } from "./pipeline.ts";
 import type { ChainLayout, DriverQueue } from "./queue.ts";
 import * as requests from "./requests.ts";
+import { Answer, encodeOperation } from "./rfc3/operation.ts";
+import { Rfc3Service } from "./rfc3/rfc3_service.ts";
 import type { SessionMessageLayout } from "./session_payload.ts";
 import { type ControlOptions, encodeCreateSession, encodeDestroySession, type SessionParameters } from "./sessions.ts";
-import type { EncodedRequest } from "./fields.ts";
+import { sessionRefused } from "./status.ts";
 
 /** How a driver is made. */
 export interface CryptoDriverOptions extends FrontendOptions, BringUpOptions {
   /** Guest memory; three regions if not given. */
   readonly regions?: readonly RegionSpec[];
-  /** Guest memory of the caller's making instead, which becomes the driver's. */
+  /** Guest memory that the caller has made, instead; the driver owns it from then on. */
   readonly memory?: DriverMemory;
   /** Layout of session messages, where {@linkcode DeviceModel} is `messages`; `qemu-8.1` if not given. */
   readonly sessionLayout?: SessionMessageLayout;
@@ -34,21 +38,32 @@ export interface CryptoDriverOptions extends FrontendOptions, BringUpOptions {
 export interface SubmitOptions extends PipelineOptions {
   /** Index of the data queue; 0 if not given. */
   readonly queue?: number;
-  /** Form of the request; the one that fits it and what was negotiated if not given. */
+  /** For tests: form of the request; the one that was negotiated, or `stateless` for a request with parameters. */
   readonly mode?: requests.RequestMode;
 }
 
-/** What became of a data request. Fields that it has not are empty. */
-export interface DataResult {
-  /** STATUS_*. */
+/** What became of a request: its status, and how many bytes the device says it has written, the status included. */
+export interface Outcome {
+  /** STATUS_*; {@linkcode expectOk} makes an error of a bad one. */
   readonly status: number;
-  /** The destination's bytes. */
-  readonly dst: Uint8Array<ArrayBuffer>;
-  /** The digest's or MAC's bytes. */
-  readonly result: Uint8Array<ArrayBuffer>;
   /** Bytes written, as the device says. */
   readonly usedLen: number;
 }
+
+/** What became of a CIPHER, AEAD or AKCIPHER request. */
+export interface DstResult extends Outcome {
+  /** The destination: the result, all of it, if `status` is STATUS_OK. */
+  readonly dst: Uint8Array<ArrayBuffer>;
+}
+
+/** What became of a HASH or MAC request. */
+export interface DigestResult extends Outcome {
+  /** The digest or the authentication code, if `status` is STATUS_OK. */
+  readonly result: Uint8Array<ArrayBuffer>;
+}
+
+/** What became of a data request of any service. Fields that the service does not have are empty. */
+export interface DataResult extends DstResult, DigestResult {}
 
 /** What became of a request to create a session. */
 export interface CreateResult {
@@ -65,7 +80,12 @@ export type Bare<Request> = Omit<Request, "service">;
 
 const NOTHING = new Uint8Array();
 
-/** The other side of a virtio-crypto device. */
+/**
+ * A driver of a virtio-crypto device: sessions are created with {@linkcode CryptoDriver.createSession}, and each service has
+ * a method. Any number of requests may be in flight. Methods reject with {@linkcode RequestError} for a request that
+ * cannot be encoded, with {@linkcode DriverTimeoutError}, {@linkcode DisconnectedError} or {@linkcode DeviceViolationError}
+ * if the device does not answer as it should; a status that is not STATUS_OK is a result.
+ */
 export class CryptoDriver {
   /** The connection. */
   readonly frontend: Frontend;
@@ -75,11 +95,13 @@ export class CryptoDriver {
   readonly dataQueues: readonly DriverQueue[];
   /** The control queue; undefined where sessions go by message. */
   readonly controlQueue: DriverQueue | undefined;
-  /** Virtio feature bits that both sides have acknowledged, and those on offer. */
+  /** The operations of the asymmetric RFC v3, for a device whose `config.layout` is `rfc3`. */
+  readonly rfc3: Rfc3Service;
+  /** Virtio feature bits that were acknowledged. */
   readonly features: bigint;
   /** Virtio feature bits on offer. */
   readonly offeredFeatures: bigint;
-  /** The configuration space; undefined where it is not to be had. */
+  /** The configuration space; undefined if the device does not let it be read. */
   readonly config: CryptoConfig | undefined;
   readonly #deviceModel: DeviceModel;
   readonly #controlIndex: number;
@@ -87,6 +109,8 @@ export class CryptoDriver {
   readonly #pipeline: Pipeline;
   readonly #sessionLayout: SessionMessageLayout;
   readonly #bases = new Map<number, number>();
+  /** What the sessions that exist fix for their requests, by id. */
+  readonly #sessionDefaults = new Map<bigint, SessionDefaults>();
   #closed = false;
 
   private constructor(
@@ -107,6 +131,15 @@ export class CryptoDriver {
     this.#rings = device.rings;
     this.#sessionLayout = options.sessionLayout ?? "qemu-8.1";
     this.#pipeline = new Pipeline(memory, frontend);
+    this.rfc3 = new Rfc3Service(async (operation, submitOptions = {}) => {
+      this.#expectAsymmetric("rfc3");
+      const completion = await this.#pipeline.submit(
+        submitOptions.queue ?? 0,
+        encodeOperation(operation),
+        submitOptions,
+      );
+      return new Answer(completion);
+    });
     for (const [index, ring] of device.rings) this.#pipeline.addQueue(index, ring);
   }
 
@@ -132,23 +165,33 @@ export class CryptoDriver {
     return (this.features >> BigInt(bit) & 1n) === 1n;
   }
 
-  /** Requests under way. */
+  /** Requests in flight. */
   get openCount(): number {
     return this.#pipeline.openCount;
   }
 
-  /** Creates a session; returns its id. Throws {@linkcode RefusedError} with the status if the device will not. */
+  /**
+   * Creates a session; returns its id. Throws {@linkcode RequestError} if a parameter is missing, {@linkcode RefusedError}
+   * with the status's name and a remedy if the device refuses it.
+   */
   async createSession(session: SessionParameters, options: ControlOptions & PipelineOptions = {}): Promise<number> {
     const { status, sessionId } = await this.tryCreateSession(session, options);
-    if (status !== STATUS_OK) throw new RefusedError(`a ${session.service} session`, status);
+    if (status !== STATUS_OK) throw sessionRefused(session.service, status);
     return sessionId;
   }
 
-  /** Creates a session, whatever comes of it. */
+  /** Creates a session; resolves with the status, whatever it is. Throws {@linkcode RequestError} as above. */
   async tryCreateSession(
     session: SessionParameters,
     options: ControlOptions & PipelineOptions = {},
   ): Promise<CreateResult> {
+    checkSession(session);
+    const result = await this.#submitCreation(session, options);
+    if (result.status === STATUS_OK) this.#sessionDefaults.set(BigInt(result.sessionId), sessionDefaultsOf(session));
+    return result;
+  }
+
+  async #submitCreation(session: SessionParameters, options: ControlOptions & PipelineOptions): Promise<CreateResult> {
     if (this.#deviceModel === "messages") {
       const id = Number(await this.frontend.createCryptoSession(this.#sessionLayout, session));
       return { status: id < 0 ? -id : STATUS_OK, sessionId: id, usedLen: 0 };
@@ -165,6 +208,7 @@ export class CryptoDriver {
     sessionId: number | bigint,
     options: ControlOptions & PipelineOptions & { readonly inputBytes?: number } = {},
   ): Promise<number> {
+    this.#sessionDefaults.delete(BigInt(sessionId));
     if (this.#deviceModel === "messages") {
       await this.frontend.closeCryptoSession(sessionId);
       return STATUS_OK;
@@ -175,49 +219,79 @@ export class CryptoDriver {
     return input.length < 4 ? input[0]! : new DataView(input.buffer).getUint32(0, true);
   }
 
-  /** Encrypts or decrypts. */
-  cipher(request: Bare<requests.CipherRequest>, options?: SubmitOptions): Promise<DataResult> {
+  /** Encrypts or decrypts with a cipher. */
+  cipher(request: Bare<requests.CipherRequest>, options?: SubmitOptions): Promise<DstResult> {
     return this.request({ ...request, service: "cipher" }, options);
   }
 
   /** Computes a digest. */
-  hash(request: Bare<requests.HashRequest>, options?: SubmitOptions): Promise<DataResult> {
+  hash(request: Bare<requests.HashRequest>, options?: SubmitOptions): Promise<DigestResult> {
     return this.request({ ...request, service: "hash" }, options);
   }
 
-  /** Computes a message authentication code. */
-  mac(request: Bare<requests.MacRequest>, options?: SubmitOptions): Promise<DataResult> {
+  /**
+   * Computes a message authentication code. GMAC, SNOW3G_UIA2 and ZUC_EIA3 need an `iv`, which travels in front of `src`
+   * and is no part of the message.
+   */
+  mac(request: Bare<requests.MacRequest>, options?: SubmitOptions): Promise<DigestResult> {
     return this.request({ ...request, service: "mac" }, options);
   }
 
-  /** Ciphers and digests in one go. */
+  /** Encrypts or decrypts, and computes a digest or an authentication code, in the session's order. */
   chain(request: Bare<requests.ChainRequest>, options?: SubmitOptions): Promise<DataResult> {
     return this.request({ ...request, service: "chain" }, options);
   }
 
-  /** Seals or opens. */
-  aead(request: Bare<requests.AeadRequest>, options?: SubmitOptions): Promise<DataResult> {
+  /** Encrypts and authenticates, or decrypts what is authentic: a tag that does not match is STATUS_BADMSG. */
+  aead(request: Bare<requests.AeadRequest>, options?: SubmitOptions): Promise<DstResult> {
     return this.request({ ...request, service: "aead" }, options);
   }
 
-  /** Does an asymmetric operation. */
-  akcipher(request: Bare<requests.AkcipherRequest>, options?: SubmitOptions): Promise<DataResult> {
+  /**
+   * Does an operation of the ratified AKCIPHER service. `dst` has exactly the bytes of the result, of which a signature
+   * or a plaintext may have fewer than `dstDataLen`. A signature that does not match is STATUS_KEY_REJECTED.
+   */
+  akcipher(request: Bare<requests.AkcipherRequest>, options?: SubmitOptions): Promise<DstResult> {
     return this.request({ ...request, service: "akcipher" }, options);
   }
 
-  /** The form in which `request` goes out if nothing else is said. */
+  /** The form in which `request` is sent if nothing else is said. */
   modeOf(request: requests.DataRequest): requests.RequestMode {
     if (request.stateless !== undefined && request.flag !== FLAG_SESSION_MODE) return "stateless";
     return this.hasFeature(F_MUX_MODE) ? "mux" : "fixed";
   }
 
-  /** Does any data request. */
-  request(request: requests.DataRequest, options: SubmitOptions = {}): Promise<DataResult> {
-    return this.submitData(requests.encodeData(request, options.mode ?? this.modeOf(request)), options);
+  /** Does a data request of any service. Rejects with {@linkcode RequestError} if something is missing in it. */
+  async request(request: requests.DataRequest, options: SubmitOptions = {}): Promise<DataResult> {
+    const complete = completeRequest(request, (id) => this.#sessionDefaults.get(id));
+    if (complete.service === "akcipher") this.#expectAsymmetric("ratified");
+    const result = await this.submitData(requests.encodeData(complete, options.mode ?? this.modeOf(complete)), options);
+    if (complete.service !== "akcipher") return result;
+    // The used length counts the result and the status byte, which may be further behind.
+    return { ...result, dst: result.dst.slice(0, Math.max(0, result.usedLen - 1)) };
   }
 
-  /** Submits an encoded data request. Any number may be under way. */
+  /** Throws {@linkcode RequestError} if the configuration space says that the asymmetric service is the other one. */
+  #expectAsymmetric(layout: "ratified" | "rfc3"): void {
+    if (this.config === undefined || (this.config.layout === "rfc3") === (layout === "rfc3")) return;
+    throw new RequestError(
+      layout === "rfc3"
+        ? "the device does not have the asymmetric service of the RFC v3: use akcipher(), or a device that offers it"
+        : "the device's asymmetric service is that of the RFC v3, not AKCIPHER: use the methods of `rfc3`",
+    );
+  }
+
+  /**
+   * Submits an encoded data request, whose last writable field is the byte `status`. Any number may be in flight. Rejects
+   * with {@linkcode RequestError} if there is no such field.
+   */
   async submitData(request: EncodedRequest, options: SubmitOptions = {}): Promise<DataResult> {
+    if (!request.writable.some(({ name, sizeBytes }) => name === "status" && sizeBytes > 0)) {
+      throw new RequestError(
+        "an encoded data request needs a writable field `status` of one byte, as encodeData() makes it; requests of the " +
+          "RFC v3, whose status is in front, have methods in `rfc3`",
+      );
+    }
     const { usedLen, fields } = await this.#pipeline.submit(options.queue ?? 0, request, options);
     return {
       status: fields["status"]![0]!,
@@ -232,7 +306,7 @@ export class CryptoDriver {
     return this.#pipeline.submit(this.#controlIndex, request, options);
   }
 
-  /** Puts a chain of the caller's making on any ring, by its index; returns the used length. For hostile tests. */
+  /** For tests: puts a chain that the caller has laid out on any ring, by its index; returns the used length. */
   async submitSegments(
     ringIndex: number,
     readable: readonly Segment[],
@@ -242,7 +316,7 @@ export class CryptoDriver {
     return (await this.#pipeline.submitSegments(ringIndex, readable, writable, chain)).usedLen;
   }
 
-  /** Stops all queues, as on a guest's pause: everything taken is done, sessions live on. */
+  /** Stops all queues, as a guest's pause does: requests that the device has popped are completed, sessions stay. */
   async stop(): Promise<void> {
     for (const [index, { queue }] of this.#rings) {
       this.#bases.set(index, await tearDownRing(this.frontend, index, this.#deviceModel));
@@ -250,7 +324,7 @@ export class CryptoDriver {
     }
   }
 
-  /** Starts all queues where {@linkcode stop} left them. */
+  /** Starts all queues where {@linkcode stop} has left them. */
   async start(): Promise<void> {
     for (const [index, { queue, errFd }] of this.#rings) {
       await setUpRing(
@@ -272,7 +346,7 @@ export class CryptoDriver {
     return { descAddress, driverAddress, deviceAddress };
   }
 
-  /** Ends in order: the queues are stopped, then everything is given up. */
+  /** Ends in order: the queues are stopped, then connection, queues and memory are given up. */
   async close(): Promise<void> {
     try {
       if (!this.#closed && this.frontend.look()) await this.stop();
@@ -281,12 +355,12 @@ export class CryptoDriver {
     }
   }
 
-  /** The same, at the end of an `await using` scope. */
+  /** {@linkcode close}, at the end of an `await using` scope. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
 
-  /** Ends at once, as a guest does that is killed. */
+  /** Ends at once, as a guest that is killed does. */
   async abandon(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;

@@ -5,10 +5,13 @@
  *
  * @module
  */
+import * as ak from "../wire/akcipher.ts";
 import * as w from "../wire/virtio_crypto.ts";
+import { RequestError } from "./errors.ts";
 import { type EncodedRequest, type Field, le32s, type Space } from "./fields.ts";
 import {
   type AeadSession,
+  akcipherParameters,
   type AkcipherSession,
   type ChainSession,
   type CipherSession,
@@ -19,37 +22,40 @@ import {
   type SessionParameters,
 } from "./sessions.ts";
 
-/** `fixed`: padded, without MUX_MODE; `mux`: a session under MUX_MODE; `stateless`: parameters instead of a session. */
+/**
+ * The form of a request: `fixed`, padded, of a session without MUX_MODE; `mux`, of a session under MUX_MODE;
+ * `stateless`, with parameters instead of a session.
+ */
 export type RequestMode = "fixed" | "mux" | "stateless";
 
-/** What every data request may say, and lies to tell in tests. */
+/** What every data request says: one of `sessionId` and `stateless`. All else is for tests, which may make false claims. */
 export interface RequestCommon<Session> {
-  /** The session, in the modes that have one. */
+  /** The session, as {@linkcode CryptoDriver.createSession} returns it. */
   readonly sessionId?: number | bigint;
-  /** What to use instead of a session in stateless mode. */
+  /** The parameters of a session instead, which the request then brings along (`mode: "stateless"`). */
   readonly stateless?: Session;
-  /** The header's `opcode`, `algo` and `flag`. */
+  /** The header's `opcode`. */
   readonly opcode?: number;
-  /** Its `algo`. */
+  /** The header's `algo`. */
   readonly algo?: number;
-  /** Its `flag`. */
+  /** The header's `flag`. */
   readonly flag?: number;
   /** Lengths and numbers to claim instead of the true ones, under the specification's names in camel case. */
   readonly claims?: Readonly<Record<string, number>>;
   /** Bytes of the parameters, if not as many as v19 has: 76 for a symmetric stateless request of the ratified text. */
   readonly paraBytes?: number;
-  /** Bytes really given for `dst` and `result`, if not as many as are claimed. */
+  /** Bytes really given for `dst`, if not as many as are claimed. */
   readonly dstBytes?: number;
-  /** Bytes really given for `result`. */
+  /** Bytes really given for `result`, if not as many as are claimed. */
   readonly resultBytes?: number;
 }
 
-/** Encrypts or decrypts. */
+/** Encrypts or decrypts with a cipher. */
 export interface CipherRequest extends RequestCommon<CipherSession> {
   /** Tells the services apart. */
   readonly service: "cipher";
-  /** OP_ENCRYPT or OP_DECRYPT. */
-  readonly op: number;
+  /** OP_ENCRYPT or OP_DECRYPT; the session's if not given. */
+  readonly op?: number;
   /** IV, counter block, tweak or nonce, as the algorithm has it. */
   readonly iv?: Uint8Array;
   /** The source data. */
@@ -62,26 +68,31 @@ export interface HashRequest extends RequestCommon<HashSession> {
   readonly service: "hash";
   /** The source data. */
   readonly src: Uint8Array;
-  /** Bytes of digest wanted. */
-  readonly hashResultLen: number;
+  /** Bytes of digest wanted; the session's number if not given. */
+  readonly hashResultLen?: number;
 }
 
 /** Computes a message authentication code. */
 export interface MacRequest extends RequestCommon<MacSession> {
   /** Tells the services apart. */
   readonly service: "mac";
+  /**
+   * The IV of an algorithm that has one: 12 bytes for GMAC, 16 for SNOW3G_UIA2 and ZUC_EIA3. The specification has no
+   * field for it; it goes in front of `src`, and here the driver puts it there. Without `iv`, `src` must begin with it.
+   */
+  readonly iv?: Uint8Array;
   /** The source data. */
   readonly src: Uint8Array;
-  /** Bytes of digest wanted. */
-  readonly hashResultLen: number;
+  /** Bytes of digest wanted; the session's number if not given. */
+  readonly hashResultLen?: number;
 }
 
-/** Ciphers and digests in one go. Ranges not given are all of `src`. */
+/** Encrypts or decrypts, and hashes, in one request. Ranges that are not given reach to the end of `src`. */
 export interface ChainRequest extends RequestCommon<ChainSession> {
   /** Tells the services apart. */
   readonly service: "chain";
-  /** OP_ENCRYPT or OP_DECRYPT. */
-  readonly op: number;
+  /** OP_ENCRYPT or OP_DECRYPT; the session's if not given. */
+  readonly op?: number;
   /** IV, counter block, tweak or nonce, as the algorithm has it. */
   readonly iv?: Uint8Array;
   /** The source data. */
@@ -96,24 +107,24 @@ export interface ChainRequest extends RequestCommon<ChainSession> {
   readonly hashStartSrcOffset?: number;
   /** Bytes for the digest. */
   readonly lenToHash?: number;
-  /** Bytes of digest wanted. */
-  readonly hashResultLen: number;
+  /** Bytes of digest wanted; the session's number if not given. */
+  readonly hashResultLen?: number;
 }
 
-/** Seals (`src` is the plaintext, the tag follows the ciphertext in `dst`) or opens (the tag ends `src`). */
+/** Encrypts (`src` is the plaintext, `dst` the ciphertext and the tag) or decrypts (`src` is both, `dst` the plaintext). */
 export interface AeadRequest extends RequestCommon<AeadSession> {
   /** Tells the services apart. */
   readonly service: "aead";
-  /** OP_ENCRYPT or OP_DECRYPT. */
-  readonly op: number;
-  /** IV, counter block, tweak or nonce, as the algorithm has it. */
+  /** OP_ENCRYPT or OP_DECRYPT; the session's if not given. */
+  readonly op?: number;
+  /** The nonce: 12 bytes for GCM and ChaCha20-Poly1305, 7 to 13 for CCM. */
   readonly iv: Uint8Array;
   /** The source data. */
   readonly src: Uint8Array;
   /** Additional authenticated data. */
   readonly aad?: Uint8Array;
-  /** Bytes of tag. */
-  readonly tagLen: number;
+  /** Bytes of tag; the session's number if not given. */
+  readonly tagLen?: number;
 }
 
 /** An asymmetric operation. */
@@ -122,33 +133,22 @@ export interface AkcipherRequest extends RequestCommon<AkcipherSession> {
   readonly service: "akcipher";
   /** AKCIPHER_ENCRYPT, AKCIPHER_DECRYPT, AKCIPHER_SIGN or AKCIPHER_VERIFY. */
   readonly opcode: number;
-  /** Of AKCIPHER_VERIFY: the signature. */
+  /** What to encrypt or to decrypt; the digest to sign; the signature to verify. */
   readonly src: Uint8Array;
-  /** Room for the result; AKCIPHER_VERIFY has none. */
+  /** Room for the result in bytes (RSA: as many as the modulus has); AKCIPHER_VERIFY has none. */
   readonly dstDataLen?: number;
-  /** AKCIPHER_VERIFY: what was signed. */
+  /** Of AKCIPHER_VERIFY: the digest that was signed. */
   readonly digest?: Uint8Array;
 }
 
 /** A data request of any service. */
 export type DataRequest = CipherRequest | HashRequest | MacRequest | ChainRequest | AeadRequest | AkcipherRequest;
 
-/** AKCIPHER parameters (ratified text): session form, then the stateless one. */
-const AKCIPHER_BYTES = 8;
-const AKCIPHER_DST_DATA_LEN_OFFSET = 4;
-const STATELESS_AKCIPHER_BYTES = 28;
-const STATELESS_AKCIPHER_KEY_TYPE_OFFSET = 4;
-const STATELESS_AKCIPHER_KEY_LEN_OFFSET = 8;
-const STATELESS_AKCIPHER_PARA0_OFFSET = 12;
-const STATELESS_AKCIPHER_PARA1_OFFSET = 16;
-const STATELESS_AKCIPHER_SRC_DATA_LEN_OFFSET = 20;
-const STATELESS_AKCIPHER_DST_DATA_LEN_OFFSET = 24;
-
 const NOTHING = new Uint8Array();
 
 type Struct = [offset: number, value: number][];
 
-/** A request half encoded: structure size and contents, what follows it, what is awaited. */
+/** A request before its header: structure size and contents, the fields behind it, the writable fields. */
 interface Draft {
   readonly opcode: number;
   readonly muxBytes: number;
@@ -157,7 +157,7 @@ interface Draft {
   readonly spaces: readonly Space[];
 }
 
-/** The true numbers of a request with the lies laid over them. */
+/** The true numbers of a request, or its claims. */
 function claim(truth: Record<string, number>, request: DataRequest): (name: string) => number {
   return (name) => request.claims?.[name] ?? truth[name] ?? 0;
 }
@@ -192,7 +192,7 @@ function draftCipher(r: CipherRequest, s: CipherSession | undefined): Draft {
       [w.STATELESS_SYM_OP_TYPE_OFFSET, say("opType")],
     ];
   return {
-    opcode: r.op === w.OP_DECRYPT ? w.CIPHER_DECRYPT : w.CIPHER_ENCRYPT,
+    opcode: (r.op ?? s?.op) === w.OP_DECRYPT ? w.CIPHER_DECRYPT : w.CIPHER_ENCRYPT,
     muxBytes: s === undefined ? w.DATA_SYM_BYTES : w.STATELESS_SYM_BYTES,
     struct,
     tail: [field("iv", r.iv), field("src", r.src)],
@@ -201,13 +201,14 @@ function draftCipher(r: CipherRequest, s: CipherSession | undefined): Draft {
 }
 
 function draftDigest(r: HashRequest | MacRequest, s: HashSession | MacSession | undefined): Draft {
+  const iv = r.service === "mac" ? r.iv : undefined;
   const say = claim({
-    srcDataLen: r.src.length,
-    hashResultLen: r.hashResultLen,
+    srcDataLen: (iv?.length ?? 0) + r.src.length,
+    hashResultLen: r.hashResultLen ?? s?.hashResultLen ?? 0,
     authKeyLen: s?.service === "mac" ? s.authKey.length : 0,
   }, r);
   const opcode = r.service === "mac" ? w.MAC : w.HASH;
-  const tail = [field("src", r.src)];
+  const tail = [...(iv === undefined ? [] : [field("iv", iv)]), field("src", r.src)];
   const spaces = [{ name: "result", sizeBytes: r.resultBytes ?? say("hashResultLen") }];
   if (s === undefined) {
     const struct: Struct = [
@@ -287,7 +288,7 @@ function draftChain(r: ChainRequest, s: ChainSession | undefined, mode: RequestM
     lenToHash: r.lenToHash ?? r.src.length - hashStartSrcOffset,
     aadLen: r.aad?.length ?? 0,
     aadLenFirst: r.aad?.length ?? 0,
-    hashResultLen: r.hashResultLen,
+    hashResultLen: r.hashResultLen ?? s?.hashResultLen ?? 0,
     opType: w.SYM_OP_ALGORITHM_CHAINING,
     algChainOrder: s?.algChainOrder ?? 0,
     hashMode: s?.hashMode ?? 0,
@@ -299,7 +300,7 @@ function draftChain(r: ChainRequest, s: ChainSession | undefined, mode: RequestM
   const src = field("src", r.src);
   const aad = field("aad", r.aad);
   return {
-    opcode: r.op === w.OP_DECRYPT ? w.CIPHER_DECRYPT : w.CIPHER_ENCRYPT,
+    opcode: (r.op ?? s?.op) === w.OP_DECRYPT ? w.CIPHER_DECRYPT : w.CIPHER_ENCRYPT,
     muxBytes: s === undefined ? w.DATA_SYM_BYTES : w.STATELESS_SYM_BYTES,
     struct: chainStruct(say, s),
     // v19's session structure has aad behind src, its stateless one before; deployed padded requests put it before.
@@ -312,13 +313,14 @@ function draftChain(r: ChainRequest, s: ChainSession | undefined, mode: RequestM
 }
 
 function draftAead(r: AeadRequest, s: AeadSession | undefined): Draft {
-  const decrypts = r.op === w.OP_DECRYPT;
+  const decrypts = (r.op ?? s?.op) === w.OP_DECRYPT;
+  const tagLen = r.tagLen ?? s?.tagLen ?? 0;
   const say = claim({
     ivLen: r.iv.length,
     aadLen: r.aad?.length ?? 0,
     srcDataLen: r.src.length,
-    dstDataLen: decrypts ? Math.max(0, r.src.length - r.tagLen) : r.src.length + r.tagLen,
-    tagLen: r.tagLen,
+    dstDataLen: decrypts ? Math.max(0, r.src.length - tagLen) : r.src.length + tagLen,
+    tagLen,
     keyLen: s?.key.length ?? 0,
     op: s?.op ?? 0,
   }, r);
@@ -358,19 +360,22 @@ function draftAkcipher(r: AkcipherRequest, s: AkcipherSession | undefined): Draf
     keyLen: s?.key.length ?? 0,
   }, r);
   const struct: Struct = s === undefined
-    ? [[0, say("srcDataLen")], [AKCIPHER_DST_DATA_LEN_OFFSET, say("dstDataLen")]]
+    ? [
+      [ak.AKCIPHER_PARA_SRC_DATA_LEN_OFFSET, say("srcDataLen")],
+      [ak.AKCIPHER_PARA_DST_DATA_LEN_OFFSET, say("dstDataLen")],
+    ]
     : [
-      [0, s.algo],
-      [STATELESS_AKCIPHER_KEY_TYPE_OFFSET, say("keyType")],
-      [STATELESS_AKCIPHER_KEY_LEN_OFFSET, say("keyLen")],
-      [STATELESS_AKCIPHER_PARA0_OFFSET, s.para0 ?? 0],
-      [STATELESS_AKCIPHER_PARA1_OFFSET, s.para1 ?? 0],
-      [STATELESS_AKCIPHER_SRC_DATA_LEN_OFFSET, say("srcDataLen")],
-      [STATELESS_AKCIPHER_DST_DATA_LEN_OFFSET, say("dstDataLen")],
+      [ak.STATELESS_AKCIPHER_ALGO_OFFSET, s.algo],
+      [ak.STATELESS_AKCIPHER_KEY_TYPE_OFFSET, say("keyType")],
+      [ak.STATELESS_AKCIPHER_KEY_LEN_OFFSET, say("keyLen")],
+      [ak.STATELESS_AKCIPHER_PARA0_OFFSET, akcipherParameters(s)[0]],
+      [ak.STATELESS_AKCIPHER_PARA1_OFFSET, akcipherParameters(s)[1]],
+      [ak.STATELESS_AKCIPHER_SRC_DATA_LEN_OFFSET, say("srcDataLen")],
+      [ak.STATELESS_AKCIPHER_DST_DATA_LEN_OFFSET, say("dstDataLen")],
     ];
   return {
     opcode: r.opcode,
-    muxBytes: s === undefined ? AKCIPHER_BYTES : STATELESS_AKCIPHER_BYTES,
+    muxBytes: s === undefined ? ak.AKCIPHER_PARA_BYTES : ak.STATELESS_AKCIPHER_BYTES,
     struct,
     // A signature and its digest are both readable: a verification writes nothing but its status.
     tail: verifies ? [field("src", r.src), field("digest", r.digest)] : [field("src", r.src)],
@@ -408,11 +413,14 @@ function paraOf(draft: Draft, mode: RequestMode, sizeBytes: number | undefined):
   return para;
 }
 
-/** A data request in one of its forms. Fields of no bytes are there, too: the layouts decide what becomes of them. */
+/**
+ * A data request in one of its forms. Fields of no bytes are there, too: the layouts decide what becomes of them. Throws
+ * {@linkcode RequestError} for the stateless form of a request without parameters.
+ */
 export function encodeData(request: DataRequest, mode: RequestMode): EncodedRequest {
   const parameters: SessionParameters | undefined = mode === "stateless" ? request.stateless : undefined;
   if (mode === "stateless" && parameters === undefined) {
-    throw new TypeError("a stateless request needs the parameters of a session in `stateless`");
+    throw new RequestError("a stateless request needs the parameters of a session in `stateless`");
   }
   const draft = draftOf(request, mode);
   const header = le32s(w.DATA_HEADER_BYTES, [

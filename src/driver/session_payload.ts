@@ -3,16 +3,26 @@
  *
  * @module
  */
-import { CIPHER_CREATE_SESSION, SYM_OP_ALGORITHM_CHAINING, SYM_OP_CIPHER } from "../wire/virtio_crypto.ts";
-import { AKCIPHER_CREATE_SESSION } from "../wire/virtio_crypto.ts";
+import {
+  AKCIPHER_CREATE_SESSION,
+  CIPHER_CREATE_SESSION,
+  SYM_OP_ALGORITHM_CHAINING,
+  SYM_OP_CIPHER,
+} from "../wire/virtio_crypto.ts";
 import * as w from "../wire/vhost_user.ts";
 import { DriverError } from "./errors.ts";
-import type { AkcipherSession, ChainSession, CipherSession, SessionParameters } from "./sessions.ts";
+import {
+  akcipherParameters,
+  type AkcipherSession,
+  type ChainSession,
+  type CipherSession,
+  type SessionParameters,
+} from "./sessions.ts";
 
 /** A layout, by the first QEMU that had it. The two older ones are equally long and do not know AKCIPHER. */
 export type SessionMessageLayout = "qemu-2.12" | "qemu-7.1" | "qemu-8.1";
 
-/** What the two pointers hold: a frontend's addresses, which mean nothing to anybody else. */
+/** What the two pointers hold: the frontend's addresses, which mean nothing to the backend. */
 const POINTER = 0x7fff_dead_beef_0000n;
 const FIRST_POINTER_OFFSET = 40;
 
@@ -54,6 +64,7 @@ function symmetric(layout: SessionMessageLayout, session: CipherSession | ChainS
 }
 
 function asymmetric(session: AkcipherSession): Uint8Array<ArrayBuffer> {
+  const [para0, para1] = akcipherParameters(session);
   const payload = new Uint8Array(w.SESSION_BYTES_NEW);
   const view = new DataView(payload.buffer);
   view.setBigUint64(0, BigInt(AKCIPHER_CREATE_SESSION), true);
@@ -61,20 +72,22 @@ function asymmetric(session: AkcipherSession): Uint8Array<ArrayBuffer> {
   view.setUint32(w.SESSION_ASYM_KEY_TYPE_OFFSET, session.keyType, true);
   view.setUint32(w.SESSION_ASYM_KEY_LEN_OFFSET, session.key.length, true);
   view.setBigUint64(24, POINTER, true);
-  view.setUint32(w.SESSION_ASYM_PARA_OFFSET, session.para0 ?? 0, true);
-  view.setUint32(w.SESSION_ASYM_PARA_OFFSET + 4, session.para1 ?? 0, true);
+  view.setUint32(w.SESSION_ASYM_PARA_OFFSET, para0, true);
+  view.setUint32(w.SESSION_ASYM_PARA_OFFSET + 4, para1, true);
   payload.set(session.key.subarray(0, w.SESSION_ASYM_KEY_BYTES_MAX), w.SESSION_ASYM_KEY_OFFSET);
   return payload;
 }
 
-/** The payload that creates `session`. Throws {@linkcode DriverError} if the layout has no room for such a one. */
+/** The payload that creates `session`. Throws {@linkcode DriverError} if the layout has no form for it. */
 export function encodeSessionMessage(
   layout: SessionMessageLayout,
   session: SessionParameters,
 ): Uint8Array<ArrayBuffer> {
   if (session.service === "cipher" || session.service === "chain") return symmetric(layout, session);
   if (session.service === "akcipher" && layout === "qemu-8.1") return asymmetric(session);
-  throw new DriverError(`the session message of ${layout} does not know the service ${session.service}`);
+  throw new DriverError(
+    `the session message of layout ${layout} has no form for the service ${session.service}: use the control queue`,
+  );
 }
 
 /** The session id in a reply; negative: refused. */

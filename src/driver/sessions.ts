@@ -1,10 +1,11 @@
 /**
  * Control requests as bytes (v19, Control Virtqueue): sessions of every service created and destroyed, in the padded
- * form that everybody deploys and in the short one of VIRTIO_CRYPTO_F_MUX_MODE. Pure functions; the fields stay apart
+ * form that deployed drivers use and in the short one of VIRTIO_CRYPTO_F_MUX_MODE. Pure functions; the fields stay apart
  * so that they can be laid out over descriptors in any way.
  *
  * @module
  */
+import * as ak from "../wire/akcipher.ts";
 import * as w from "../wire/virtio_crypto.ts";
 import { type EncodedRequest, type Field, le32s } from "./fields.ts";
 
@@ -36,7 +37,7 @@ export interface MacSession {
   readonly service: "mac";
   /** MAC_*. */
   readonly algo: number;
-  /** Bytes of digest wanted. */
+  /** Bytes of code wanted. */
   readonly hashResultLen: number;
   /** The authentication key. */
   readonly authKey: Uint8Array;
@@ -50,7 +51,7 @@ export interface ChainSession {
   readonly algChainOrder: number;
   /** HASH_MODE_*. */
   readonly hashMode: number;
-  /** CIPHER_*, its key, OP_ENCRYPT or OP_DECRYPT. */
+  /** CIPHER_*. */
   readonly cipherAlgo: number;
   /** The cipher's key. */
   readonly cipherKey: Uint8Array;
@@ -86,15 +87,27 @@ export interface AeadSession {
 export interface AkcipherSession {
   /** Tells the services apart. */
   readonly service: "akcipher";
-  /** 1: RSA; 2: ECDSA. */
+  /** AKCIPHER_RSA or AKCIPHER_ECDSA. */
   readonly algo: number;
-  /** 1: public; 2: private. */
+  /** AKCIPHER_KEY_PUBLIC or AKCIPHER_KEY_PRIVATE. */
   readonly keyType: number;
-  /** DER. */
+  /**
+   * RSA: DER of PKCS #1, RSAPublicKey or RSAPrivateKey without a PKCS #8 wrapping. ECDSA: DER of RFC 5915, ECPrivateKey,
+   * or the public point as its bytes 04, x, y.
+   */
   readonly key: Uint8Array;
-  /** RSA: padding_algo and hash_algo; ECDSA: curve_id and nothing. */
+  /** RSA only, necessary there: RSA_RAW_PADDING or RSA_PKCS1_PADDING. */
+  readonly paddingAlgo?: number;
+  /**
+   * RSA with RSA_PKCS1_PADDING, to sign and verify: RSA_SHA256 and the like; RSA_NO_HASH if not given. AKCIPHER counts
+   * hashes in its own way: the number of HASH_SHA_256 is MD5's here.
+   */
+  readonly hashAlgo?: number;
+  /** ECDSA only, necessary there: CURVE_NIST_P256 and the like. */
+  readonly curveId?: number;
+  /** For tests: the first word of the algorithm's parameters, instead of `paddingAlgo` or `curveId`. */
   readonly para0?: number;
-  /** The second algorithm parameter. */
+  /** For tests: the second word, instead of `hashAlgo`. */
   readonly para1?: number;
 }
 
@@ -107,26 +120,21 @@ export type SessionParameters =
   | AeadSession
   | AkcipherSession;
 
-/** What a control request says besides, and lies to tell in tests. */
+/** What else a control request says. All but `mux` is for tests, which may make false claims. */
 export interface ControlOptions {
   /** VIRTIO_CRYPTO_F_MUX_MODE is negotiated. */
   readonly mux?: boolean;
-  /** The header's `opcode`, `algo`, `flag` and `queue_id`. */
+  /** The header's `opcode`. */
   readonly opcode?: number;
-  /** Its `algo`. */
+  /** The header's `algo`. */
   readonly algo?: number;
-  /** Its `flag`. */
+  /** The header's `flag`. */
   readonly flag?: number;
-  /** Its `queue_id`. */
+  /** The header's `queue_id`. */
   readonly queueId?: number;
   /** Lengths and numbers to claim instead of the true ones, under the specification's names in camel case. */
   readonly claims?: Readonly<Record<string, number>>;
 }
-
-const AKCIPHER_SESSION_KEY_TYPE_OFFSET = 4;
-const AKCIPHER_SESSION_KEY_LEN_OFFSET = 8;
-const AKCIPHER_SESSION_PARA0_OFFSET = 12;
-const AKCIPHER_SESSION_PARA1_OFFSET = 16;
 
 const CREATE_OPCODES = {
   cipher: w.CIPHER_CREATE_SESSION,
@@ -217,15 +225,22 @@ function body(s: SessionParameters, claims: Readonly<Record<string, number>>): S
         [w.AEAD_SESSION_AAD_LEN_OFFSET, claims["aadLen"] ?? s.aadLen ?? 0],
         [w.AEAD_SESSION_OP_OFFSET, claims["op"] ?? s.op],
       ];
-    case "akcipher":
+    case "akcipher": {
+      const [para0, para1] = akcipherParameters(s);
       return [
-        [0, s.algo],
-        [AKCIPHER_SESSION_KEY_TYPE_OFFSET, claims["keyType"] ?? s.keyType],
-        [AKCIPHER_SESSION_KEY_LEN_OFFSET, claims["keyLen"] ?? s.key.length],
-        [AKCIPHER_SESSION_PARA0_OFFSET, s.para0 ?? 0],
-        [AKCIPHER_SESSION_PARA1_OFFSET, s.para1 ?? 0],
+        [ak.AKCIPHER_SESSION_ALGO_OFFSET, s.algo],
+        [ak.AKCIPHER_SESSION_KEY_TYPE_OFFSET, claims["keyType"] ?? s.keyType],
+        [ak.AKCIPHER_SESSION_KEY_LEN_OFFSET, claims["keyLen"] ?? s.key.length],
+        [ak.AKCIPHER_SESSION_PARA0_OFFSET, para0],
+        [ak.AKCIPHER_SESSION_PARA1_OFFSET, para1],
       ];
+    }
   }
+}
+
+/** The two words of an AKCIPHER algorithm's parameters. */
+export function akcipherParameters(s: AkcipherSession): [para0: number, para1: number] {
+  return [s.para0 ?? s.paddingAlgo ?? s.curveId ?? 0, s.para1 ?? s.hashAlgo ?? 0];
 }
 
 /** The keys of a session, in the order in which they follow the fixed part. */

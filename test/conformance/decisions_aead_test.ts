@@ -4,7 +4,7 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
-import type { CryptoDriver, DataResult, SubmitOptions } from "../../src/driver/crypto_driver.ts";
+import type { CryptoDriver, DstResult, SubmitOptions } from "../../src/driver/crypto_driver.ts";
 import type { AeadSession } from "../../src/driver/sessions.ts";
 import * as w from "../../src/wire/virtio_crypto.ts";
 import { aes, gcm, gcmJ0 } from "../vectors/models.ts";
@@ -26,7 +26,7 @@ function run(
   op: number,
   src: Uint8Array,
   options: SubmitOptions = {},
-): Promise<DataResult> {
+): Promise<DstResult> {
   const stateless: AeadSession = { service: "aead", algo, key, tagLen, op };
   return driver.aead({ stateless, op, iv, aad, src, tagLen }, options);
 }

@@ -163,12 +163,8 @@ Deno.test("v19 line 1019: data of no length is valid: a cipher writes nothing, h
       assertEquals(sealed.dst, expected(w.SERVICE_AEAD, algo, w.OP_ENCRYPT, { key: aeadKey, iv, aad }, 16));
       const opening = { ...session, op: w.OP_DECRYPT };
       const request = { stateless: opening, op: w.OP_DECRYPT, iv, aad, tagLen: 16 };
-      assertEquals(await driver.aead({ ...request, src: sealed.dst }), {
-        status: w.STATUS_OK,
-        dst: src,
-        result: src,
-        usedLen: 1,
-      });
+      const { status, dst, usedLen } = await driver.aead({ ...request, src: sealed.dst });
+      assertEquals({ status, dst, usedLen }, { status: w.STATUS_OK, dst: src, usedLen: 1 });
       sealed.dst[3]! ^= 1;
       assertStatus(await driver.aead({ ...request, src: sealed.dst }), w.STATUS_BADMSG);
     }

@@ -19,7 +19,7 @@ for (const workers of [0, 1]) {
       });
       for (const split of SPLITS) {
         const answer = await driver.cipher({ sessionId, op: w.OP_ENCRYPT, iv, src }, { split });
-        assertEquals(answer, { status: w.STATUS_OK, dst, result: new Uint8Array(), usedLen: 33 }, split);
+        assertEquals([answer.status, answer.dst, answer.usedLen], [w.STATUS_OK, dst, 33], split);
       }
       assertEquals(await driver.destroySession("cipher", sessionId), w.STATUS_OK);
       assertEquals((await driver.cipher({ sessionId, op: w.OP_ENCRYPT, iv, src })).status, w.STATUS_INVSESS);

@@ -42,7 +42,7 @@ Deno.test("connects, makes a session, encrypts, destroys, closes", () =>
     assertEquals(sessionId, 1);
     const src = data(100);
     const result = await driver.cipher({ op: 1, sessionId, iv: IV, src });
-    assertEquals(result, { status: 0, dst: scrambled(src), result: new Uint8Array(), usedLen: 101 });
+    assertEquals([result.status, result.dst, result.usedLen], [0, scrambled(src), 101]);
     assertEquals(await driver.destroySession("cipher", sessionId), 0);
     assertEquals(driver.openCount, 0);
   }));

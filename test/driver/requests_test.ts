@@ -3,6 +3,7 @@
  * a wrong constant shows.
  */
 import { assertEquals, assertThrows } from "@std/assert";
+import { RequestError } from "../../src/driver/errors.ts";
 import type { EncodedRequest } from "../../src/driver/fields.ts";
 import { type DataRequest, encodeData, type RequestMode } from "../../src/driver/requests.ts";
 import { encodeCreateSession, encodeDestroySession, type SessionParameters } from "../../src/driver/sessions.ts";
@@ -299,5 +300,5 @@ Deno.test("data: opcode, algo and flag can be told otherwise, stateless without 
     stream(encodeData(request, "mux")),
     expected(32, { 0: 77, 4: 78, 16: 79, 24: 32, 28: 4 }, SRC),
   );
-  assertThrows(() => encodeData(request, "stateless"), TypeError, "stateless");
+  assertThrows(() => encodeData(request, "stateless"), RequestError, "stateless");
 });

@@ -56,7 +56,7 @@ Deno.test("a chain's answer is the cipher's, and the digest of that", () => {
   assert(request.service === "chain");
   const none = new Uint8Array();
   const dst = oracle(0, session.cipherAlgo, 1, session.cipherKey, request.iv!, none, request.src, 64)!;
-  const result = oracle(2, session.hashAlgo, 0, session.authKey!, none, none, dst, request.hashResultLen)!;
+  const result = oracle(2, session.hashAlgo, 0, session.authKey!, none, none, dst, request.hashResultLen!)!;
   assertEquals(subject.judge(request, dst, result), true);
   result[0]! ^= 1;
   assertEquals(subject.judge(request, dst, result), false);

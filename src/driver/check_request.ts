@@ -1,0 +1,182 @@
+/**
+ * What callers describe, checked before it is encoded: a field that is missing or of another type becomes a
+ * {@linkcode RequestError} that says what is expected. Values are the device's to judge.
+ *
+ * @module
+ */
+import * as ak from "../wire/akcipher.ts";
+import { AKCIPHER_VERIFY } from "../wire/virtio_crypto.ts";
+import { RequestError } from "./errors.ts";
+import type { AkcipherRequest, DataRequest } from "./requests.ts";
+import type { AkcipherSession, SessionParameters } from "./sessions.ts";
+import { withArticle } from "./status.ts";
+
+/** Fields that are bytes; all others that are named below are numbers. */
+const BYTES: ReadonlySet<string> = new Set(["key", "authKey", "cipherKey", "iv", "src", "aad", "digest"]);
+
+interface Fields {
+  readonly necessary: readonly string[];
+  readonly optional: readonly string[];
+}
+
+const SESSION_FIELDS: Readonly<Record<SessionParameters["service"], Fields>> = {
+  cipher: { necessary: ["algo", "key", "op"], optional: [] },
+  hash: { necessary: ["algo", "hashResultLen"], optional: [] },
+  mac: { necessary: ["algo", "hashResultLen", "authKey"], optional: [] },
+  chain: {
+    necessary: ["algChainOrder", "hashMode", "cipherAlgo", "cipherKey", "op", "hashAlgo", "hashResultLen"],
+    optional: ["authKey", "aadLen"],
+  },
+  aead: { necessary: ["algo", "key", "tagLen", "op"], optional: ["aadLen"] },
+  akcipher: {
+    necessary: ["algo", "keyType", "key"],
+    optional: ["paddingAlgo", "hashAlgo", "curveId", "para0", "para1"],
+  },
+};
+
+const REQUEST_FIELDS: Readonly<Record<DataRequest["service"], Fields>> = {
+  cipher: { necessary: ["op", "src"], optional: ["iv"] },
+  hash: { necessary: ["src", "hashResultLen"], optional: [] },
+  mac: { necessary: ["src", "hashResultLen"], optional: ["iv"] },
+  chain: {
+    necessary: ["op", "src", "hashResultLen"],
+    optional: ["iv", "aad", "cipherStartSrcOffset", "lenToCipher", "hashStartSrcOffset", "lenToHash"],
+  },
+  aead: { necessary: ["op", "iv", "src", "tagLen"], optional: ["aad"] },
+  akcipher: { necessary: ["opcode", "src"], optional: ["dstDataLen", "digest"] },
+};
+
+/** What stands in each field, where its name does not say it. */
+const MEANINGS: Readonly<Record<string, string>> = {
+  algo: "the algorithm's number",
+  cipherAlgo: "a CIPHER_* number",
+  algChainOrder: "CHAIN_HASH_THEN_CIPHER or CHAIN_CIPHER_THEN_HASH",
+  hashMode: "HASH_MODE_PLAIN or HASH_MODE_AUTH",
+  hashAlgo: "a HASH_* number (HASH_MODE_PLAIN), a MAC_* number (HASH_MODE_AUTH) or an RSA_* number (AKCIPHER)",
+  op: "OP_ENCRYPT or OP_DECRYPT",
+  opcode: "AKCIPHER_ENCRYPT, AKCIPHER_DECRYPT, AKCIPHER_SIGN or AKCIPHER_VERIFY",
+  keyType: "AKCIPHER_KEY_PUBLIC or AKCIPHER_KEY_PRIVATE",
+  paddingAlgo: "RSA_RAW_PADDING or RSA_PKCS1_PADDING",
+  curveId: "a CURVE_* number",
+  hashResultLen: "the bytes of digest wanted",
+  tagLen: "the bytes of tag",
+  dstDataLen: "room for the result in bytes",
+  digest: "what was signed",
+};
+
+const UINT32_MAX = 0xffff_ffff;
+
+/** What `value` is, for an error's text; never what is in it, as it may be a key. */
+function kindOf(value: unknown): string {
+  if (value === undefined) return "is missing";
+  if (typeof value === "number") return `is ${value}`;
+  return value === null ? "is null" : `is of type ${value.constructor?.name ?? typeof value}`;
+}
+
+/** Throws {@linkcode RequestError} unless `value` is good for the field `name` of `what`. */
+export function checkField(what: string, name: string, value: unknown, isBytes: boolean): void {
+  const isGood = isBytes
+    ? value instanceof Uint8Array
+    : Number.isInteger(value) && (value as number) >= 0 && (value as number) <= UINT32_MAX;
+  if (isGood) return;
+  const type = isBytes ? "a Uint8Array" : "a whole number below 2^32";
+  const meaning = MEANINGS[name] === undefined ? type : `${MEANINGS[name]}, ${type}`;
+  throw new RequestError(`${what} needs \`${name}\` (${meaning}), which ${kindOf(value)}`);
+}
+
+function checkFields(what: string, fields: Fields, values: Readonly<Record<string, unknown>>): void {
+  for (const name of fields.necessary) checkField(what, name, values[name], BYTES.has(name));
+  for (const name of fields.optional) {
+    if (values[name] !== undefined) checkField(what, name, values[name], BYTES.has(name));
+  }
+}
+
+function fieldsOf<Service extends string>(
+  what: string,
+  table: Readonly<Record<Service, Fields>>,
+  value: unknown,
+): Fields {
+  const service = (value as { readonly service?: unknown } | undefined | null)?.service;
+  const fields = Object.hasOwn(table, String(service)) ? table[service as Service] : undefined;
+  if (fields !== undefined) return fields;
+  const services = Object.keys(table).join(", ");
+  throw new RequestError(`${what} needs \`service\`, one of ${services}; ${JSON.stringify(service)} is none of them`);
+}
+
+/** Numbers of AKCIPHER's hashes end where those of HASH go on. */
+function checkAkcipher(session: AkcipherSession): void {
+  const { algo, para0, paddingAlgo, curveId, hashAlgo } = session;
+  const isRsa = algo === ak.AKCIPHER_RSA;
+  const isEcdsa = algo === ak.AKCIPHER_ECDSA || algo === ak.AKCIPHER_ECDSA_UAPI;
+  const what = "an akcipher session";
+  if (isRsa && para0 === undefined) checkField(`${what} of RSA`, "paddingAlgo", paddingAlgo, false);
+  if (isEcdsa && para0 === undefined) checkField(`${what} of ECDSA`, "curveId", curveId, false);
+  if (hashAlgo !== undefined && hashAlgo > ak.RSA_SHA224) {
+    throw new RequestError(
+      `${what} has no hash ${hashAlgo}: AKCIPHER counts in its own way, from RSA_NO_HASH to RSA_SHA224, not as HASH_*`,
+    );
+  }
+}
+
+/** Throws {@linkcode RequestError} if something is missing in `session`. */
+export function checkSession(session: SessionParameters): void {
+  const fields = fieldsOf("a session", SESSION_FIELDS, session);
+  checkFields(`${withArticle(session.service)} session`, fields, session as unknown as Record<string, unknown>);
+  if (session.service === "akcipher") checkAkcipher(session);
+}
+
+/** What a session fixes for its requests. */
+export type SessionDefaults = Readonly<Partial<Record<"op" | "hashResultLen" | "tagLen", number>>>;
+
+/** What `session` fixes for its requests. */
+export function sessionDefaultsOf(session: SessionParameters): SessionDefaults {
+  const { op, hashResultLen, tagLen } = session as SessionDefaults;
+  return {
+    ...(op === undefined ? {} : { op }),
+    ...(hashResultLen === undefined ? {} : { hashResultLen }),
+    ...(tagLen === undefined ? {} : { tagLen }),
+  };
+}
+
+/** What the session of a request fixes: `known` has it for ids that this driver has created. */
+function fixedBySession(
+  what: string,
+  { sessionId, stateless }: DataRequest,
+  known: (sessionId: bigint) => SessionDefaults | undefined,
+): SessionDefaults {
+  if (stateless !== undefined) {
+    checkSession(stateless);
+    return sessionDefaultsOf(stateless);
+  }
+  if (typeof sessionId === "bigint" || Number.isInteger(sessionId)) return known(BigInt(sessionId!)) ?? {};
+  throw new RequestError(
+    `${what} needs \`sessionId\`, as createSession() returns it, or \`stateless\`, the parameters of a session`,
+  );
+}
+
+/** A signature to verify needs its digest, every other operation room for its result. Tests give `dstBytes` instead. */
+function checkRoom(what: string, { opcode, dstDataLen, dstBytes, digest }: AkcipherRequest): void {
+  if (dstDataLen !== undefined || dstBytes !== undefined) return;
+  if (opcode === AKCIPHER_VERIFY) checkField(what, "digest", digest, true);
+  else checkField(what, "dstDataLen", dstDataLen, false);
+}
+
+/**
+ * `request` with what its session fixes; `known` has that for the ids of sessions. Throws {@linkcode RequestError} if
+ * something is missing in it then.
+ */
+export function completeRequest(
+  request: DataRequest,
+  known: (sessionId: bigint) => SessionDefaults | undefined,
+): DataRequest {
+  const fields = fieldsOf("a request", REQUEST_FIELDS, request);
+  const what = `${withArticle(request.service)} request`;
+  const fixed = fixedBySession(what, request, known);
+  const values: Record<string, unknown> = { ...request };
+  for (const name of ["op", "hashResultLen", "tagLen"] as const) {
+    if (fields.necessary.includes(name) && values[name] === undefined) values[name] = fixed[name];
+  }
+  checkFields(what, fields, values);
+  if (request.service === "akcipher") checkRoom(what, request);
+  return values as unknown as DataRequest;
+}

@@ -1,0 +1,79 @@
+/**
+ * Statuses in words: their names, and errors that say what a refused session or request lacks.
+ *
+ * @module
+ */
+import * as w from "../wire/virtio_crypto.ts";
+import { RefusedError } from "./errors.ts";
+import { STATUS_NAMES } from "./names.ts";
+import type { SessionParameters } from "./sessions.ts";
+
+/** The name of the constant that `status` is: `STATUS_NOTSUPP` for 3. A number that is none: `status 77`. */
+export function statusName(status: number): string {
+  const name = STATUS_NAMES[status];
+  return name === undefined ? `status ${status}` : `STATUS_${name}`;
+}
+
+function statusText(status: number): string {
+  return status in STATUS_NAMES ? `${statusName(status)} (${status})` : statusName(status);
+}
+
+/** Fields of the configuration that list what each service can do. */
+const MASKS: Readonly<Record<SessionParameters["service"], string>> = {
+  cipher: "cipherAlgo",
+  hash: "hashAlgo",
+  mac: "macAlgo",
+  chain: "cipherAlgo, hashAlgo and macAlgo",
+  aead: "aeadAlgo",
+  akcipher: "akcipherAlgo",
+};
+
+/** What the caller can do about a session that got `status`. */
+function sessionRemedy(service: SessionParameters["service"], status: number): string {
+  switch (status) {
+    case w.STATUS_ERR:
+      return "a parameter is out of range: check key, digest and tag lengths and the direction, or the session table is full";
+    case w.STATUS_NOTSUPP:
+      return `the device does not offer the algorithm or this use of it: the driver's config.${
+        MASKS[service]
+      } lists what it offers`;
+    case w.STATUS_NOSPC:
+      return "the session table is full: destroy a session first";
+    case w.STATUS_KEY_REJECTED:
+      return "the key is not one of the algorithm's: AKCIPHER takes PKCS #1 or RFC 5915 DER, or an EC point";
+    default:
+      return "the specification has no such answer to the creation of a session";
+  }
+}
+
+/** `service` with its article. */
+export function withArticle(service: string): string {
+  return `${/^[aeiou]/i.test(service) ? "an" : "a"} ${service}`;
+}
+
+/** The error for a session of `service` that the device refused with `status`. */
+export function sessionRefused(service: SessionParameters["service"], status: number): RefusedError {
+  const text = `the device refused ${withArticle(service)} session: ${statusText(status)}, `;
+  return new RefusedError(text + sessionRemedy(service, status), status);
+}
+
+/** What each status says of a data request. */
+const DATA_REASONS: Readonly<Record<number, string>> = {
+  [w.STATUS_ERR]: "a length or a parameter does not suit the algorithm or the session",
+  [w.STATUS_BADMSG]: "the authentication tag does not match",
+  [w.STATUS_NOTSUPP]: "the device does not offer the algorithm, the service or this form of request",
+  [w.STATUS_INVSESS]: "there is no such session of this service",
+  [w.STATUS_NOSPC]: "the device is out of memory",
+  [w.STATUS_KEY_REJECTED]: "the signature does not match, or the key cannot do this",
+};
+
+/**
+ * Returns `result` if its status is STATUS_OK. Throws {@linkcode RefusedError}, whose message has the status's name and
+ * what it means, if it is not.
+ */
+export function expectOk<Result extends { readonly status: number }>(result: Result): Result {
+  const { status } = result;
+  if (status === w.STATUS_OK) return result;
+  const reason = DATA_REASONS[status] ?? "which is no status of the specification";
+  throw new RefusedError(`the device answered the request with ${statusText(status)}: ${reason}`, status);
+}
