@@ -62,6 +62,7 @@ export const DATA_PATH: Readonly<Record<string, Readonly<Record<string, string>>
   "src/memory/host_view.ts": { viewBounds: "runs once for a view" },
   "src/memory/dirty_log.ts": {},
   "src/engine/bounce.ts": {},
+  "src/engine/parameter_check.ts": {},
   "src/engine/cipher.ts": {},
   "src/engine/digest.ts": { nameParameter: "runs once for an algorithm" },
   "src/engine/aead.ts": {},

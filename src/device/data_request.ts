@@ -244,23 +244,25 @@ export class DataRequestDecoder {
         if (!this.#fetchPara(wire.STATELESS_MAC_BYTES)) return wire.STATUS_ERR;
         parameters.hashAlgo = this.#para(wire.STATELESS_MAC_ALGO_OFFSET);
         parameters.authKeyLen = this.#para(wire.STATELESS_MAC_AUTH_KEY_LEN_OFFSET);
+        parameters.hashResultLen = this.#para(wire.STATELESS_MAC_RESULT_LEN_OFFSET);
         const status = this.#takeKeys(operation, 0, parameters.authKeyLen);
         if (status !== wire.STATUS_OK) return status;
         return this.#takeDigest(
           operation,
           this.#para(wire.STATELESS_MAC_SRC_DATA_LEN_OFFSET),
-          this.#para(wire.STATELESS_MAC_RESULT_LEN_OFFSET),
+          parameters.hashResultLen,
         );
       }
       default: {
         if (!this.#fetchPara(wire.STATELESS_HASH_BYTES)) return wire.STATUS_ERR;
         parameters.hashAlgo = this.#para(wire.STATELESS_HASH_ALGO_OFFSET);
+        parameters.hashResultLen = this.#para(wire.STATELESS_HASH_RESULT_LEN_OFFSET);
         const status = this.#takeKeys(operation, 0, 0);
         if (status !== wire.STATUS_OK) return status;
         return this.#takeDigest(
           operation,
           this.#para(wire.STATELESS_HASH_SRC_DATA_LEN_OFFSET),
-          this.#para(wire.STATELESS_HASH_RESULT_LEN_OFFSET),
+          parameters.hashResultLen,
         );
       }
     }
@@ -302,6 +304,8 @@ export class DataRequestDecoder {
     const variable = parameters.keyLen + parameters.authKeyLen + this.#para(wire.STATELESS_CHAIN_IV_LEN_OFFSET) +
       aadLen + this.#para(wire.STATELESS_CHAIN_SRC_DATA_LEN_OFFSET);
     if (!this.#skipQueueId(variable)) return wire.STATUS_ERR;
+    parameters.aadLen = aadLen;
+    parameters.hashResultLen = this.#para(wire.STATELESS_CHAIN_HASH_RESULT_LEN_OFFSET);
     const status = this.#takeKeys(operation, parameters.keyLen, parameters.authKeyLen);
     if (status !== wire.STATUS_OK) return status;
     return this.#takeChain(operation, wire.STATELESS_CHAIN_IV_LEN_OFFSET, true);
@@ -329,15 +333,17 @@ export class DataRequestDecoder {
     parameters.algo = this.#para(wire.STATELESS_AEAD_ALGO_OFFSET);
     parameters.keyLen = this.#para(wire.STATELESS_AEAD_KEY_LEN_OFFSET);
     if (this.#contradictsOpcode(wire.STATELESS_AEAD_OP_OFFSET, parameters)) return wire.STATUS_ERR;
+    parameters.tagLen = this.#para(wire.STATELESS_AEAD_TAG_LEN_OFFSET);
+    parameters.aadLen = this.#para(wire.STATELESS_AEAD_AAD_LEN_OFFSET);
     const status = this.#takeKeys(operation, parameters.keyLen, 0);
     if (status !== wire.STATUS_OK) return status;
     return this.#takeAead(
       operation,
       this.#para(wire.STATELESS_AEAD_IV_LEN_OFFSET),
-      this.#para(wire.STATELESS_AEAD_AAD_LEN_OFFSET),
+      parameters.aadLen,
       this.#para(wire.STATELESS_AEAD_SRC_DATA_LEN_OFFSET),
       this.#para(wire.STATELESS_AEAD_DST_DATA_LEN_OFFSET),
-      this.#para(wire.STATELESS_AEAD_TAG_LEN_OFFSET),
+      parameters.tagLen,
     );
   }
 

@@ -6,6 +6,7 @@
 export { REGIONS_MAX } from "../memory/guest_memory.ts";
 export { BATCH_BYTES_MAX, BATCH_CHAINS_MAX, BATCH_SEGMENTS_MAX } from "../virtqueue/chain.ts";
 export { INDIRECT_ENTRIES_MAX } from "../virtqueue/indirect.ts";
+export { REQUEST_BYTES_MAX } from "../engine/limits.ts";
 export { AUTH_KEY_BYTES_MAX, CIPHER_KEY_BYTES_MAX, IV_BYTES_MAX } from "../engine/operation.ts";
 
 /** Data queues. The configuration space could say 65535; QEMU takes 64. */
@@ -14,8 +15,6 @@ export const DATA_QUEUES_MAX = 64;
 export const SESSIONS_DEFAULT = 4096;
 /** The most sessions a user can ask for: ids keep 16 bits to tell a slot's tenants apart. */
 export const SESSIONS_MAX = 65536;
-/** Bytes of all variable parts of a request together: `max_size` of the configuration space. */
-export const REQUEST_BYTES_MAX = 4 << 20;
 /** Batches that one queue gets before others have their turn. */
 export const TURN_BATCHES_MAX = 8;
 /** Microseconds that a worker isolate looks at its rings before it sleeps, at most, unless the user says otherwise. */

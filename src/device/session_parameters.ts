@@ -5,8 +5,8 @@
  * @module
  */
 import type { Catalogue } from "../engine/algorithms.ts";
-import { checkParameters } from "../engine/engine.ts";
 import { DONE, type Parameters, UNSUPPORTED } from "../engine/operation.ts";
+import { checkParameters } from "../engine/parameter_check.ts";
 import * as wire from "../wire/virtio_crypto.ts";
 
 /** Sets the direction from OP_ENCRYPT or OP_DECRYPT. */

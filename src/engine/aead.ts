@@ -77,6 +77,14 @@ export const GCM_TAG_LENGTHS: number = 1 << 4 | 1 << 8 | 1 << 12 | 1 << 13 | 1 <
 /** The same for CCM (SP 800-38C, A.1): even numbers from 4 on. */
 export const CCM_TAG_LENGTHS: number = 1 << 4 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 12 | 1 << 14 | 1 << 16;
 
+/** RFC 8439, 2.8, has one length, and no other document defines a shorter tag. */
+export const CHACHA20_POLY1305_TAG_LENGTHS: number = 1 << 16;
+
+/** Bytes that an IV has at least. */
+export const GCM_IV_BYTES_MIN = 1;
+export const CCM_IV_BYTES_MIN = 7;
+export const CHACHA20_POLY1305_IV_BYTES = 12;
+
 function hasTagLength(lengths: number, tagLen: number): boolean {
   return tagLen <= 16 && (lengths >>> tagLen & 1) !== 0;
 }
@@ -130,9 +138,8 @@ export class EvpAead implements AeadTransform {
 
   run(operation: Operation): number {
     const { tagLen, ivLen } = operation;
-    if (this.#gcm ? !hasTagLength(GCM_TAG_LENGTHS, tagLen) || ivLen === 0 : tagLen !== 16 || ivLen !== 12) {
-      return FAILED;
-    }
+    if (!hasTagLength(this.#gcm ? GCM_TAG_LENGTHS : CHACHA20_POLY1305_TAG_LENGTHS, tagLen)) return FAILED;
+    if (this.#gcm ? ivLen < GCM_IV_BYTES_MIN : ivLen !== CHACHA20_POLY1305_IV_BYTES) return FAILED;
     if (!cutTag(operation, this.#encrypt)) return FAILED;
     operation.copyIv();
     if (this.#gcm && ivLen === 16) return this.#runFromCounterBlock(operation);
@@ -269,7 +276,7 @@ export class CcmAead implements AeadTransform {
 
   run(operation: Operation): number {
     const { segments, src, aad, tagLen, ivLen } = operation;
-    if (!hasTagLength(CCM_TAG_LENGTHS, tagLen) || ivLen < 7 || ivLen > 13) return FAILED;
+    if (!hasTagLength(CCM_TAG_LENGTHS, tagLen) || ivLen < CCM_IV_BYTES_MIN || ivLen > 13) return FAILED;
     if (!cutTag(operation, this.#encrypt)) return FAILED;
     operation.copyIv();
     // The length field of CCM has 15 - ivLen bytes; with the longest nonces that is two.

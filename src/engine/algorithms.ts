@@ -7,14 +7,35 @@
  * @module
  */
 import * as wire from "../wire/virtio_crypto.ts";
-import { type AeadTransform, CcmAead, EvpAead } from "./aead.ts";
+import {
+  type AeadTransform,
+  CCM_IV_BYTES_MIN,
+  CCM_TAG_LENGTHS,
+  CcmAead,
+  CHACHA20_POLY1305_IV_BYTES,
+  CHACHA20_POLY1305_TAG_LENGTHS,
+  EvpAead,
+  GCM_IV_BYTES_MIN,
+  GCM_TAG_LENGTHS,
+} from "./aead.ts";
 import { type CipherSpec, type CipherTransform, CUT_BLOCKS, CUT_STREAM, CUT_WHOLE, EvpCipher } from "./cipher.ts";
-import { AesF8, TripleDesCtr } from "./composed_cipher.ts";
-import { CbcMacAes, GmacAes, XcbcAes } from "./composed_mac.ts";
-import { type DigestTransform, EvpHash, EvpMac } from "./digest.ts";
+import { AES_F8_IV_BYTES, AesF8, TRIPLE_DES_IV_BYTES, TripleDesCtr } from "./composed_cipher.ts";
+import { CBCMAC_INPUT, CbcMacAes, GMAC_INPUT, GmacAes, XcbcAes } from "./composed_mac.ts";
+import { ANY_INPUT, type DigestInput, type DigestTransform, EvpHash, EvpMac } from "./digest.ts";
 import { type EngineName, ENGINES } from "./libraries.ts";
 import { gcryptProblem, GmacTwofish } from "./gcrypt.ts";
-import { ipsecMbProblem, KasumiF8, KasumiF9, Snow3gUea2, Snow3gUia2 } from "./ipsec_mb.ts";
+import {
+  CIPHER_IV_BYTES,
+  ipsecMbProblem,
+  KASUMI_F8_IV_BYTES,
+  KASUMI_F9_INPUT,
+  KasumiF8,
+  KasumiF9,
+  SNOW3G_UIA2_INPUT,
+  Snow3gUea2,
+  Snow3gUia2,
+  ZUC_EIA3_INPUT,
+} from "./ipsec_mb.ts";
 import { AUTH_KEY_BYTES_MAX } from "./operation.ts";
 import { fetchCipher, fetchDigest, fetchMac } from "./openssl.ts";
 import { createZucEea3, createZucEia3, zucProblem } from "./zuc.ts";
@@ -31,6 +52,8 @@ export interface CipherRow {
   readonly name: string;
   /** Key lengths that it takes, in bytes. */
   readonly keyLens: ReadonlySet<number>;
+  /** Bytes of IV, exactly. */
+  readonly ivLen: number;
   /** What of OpenSSL it stands on; all must be there. */
   readonly needs: readonly string[];
   /** The key's two halves must differ (XTS). */
@@ -55,6 +78,8 @@ export interface DigestRow {
   readonly keyLens?: ReadonlySet<number>;
   /** Bytes of a full digest; 0: any number. */
   readonly digestBytes: number;
+  /** Lengths of what is digested; of a chain, of its additional data and part of the source together. */
+  readonly input: DigestInput;
   /** True if it can be made here, the library that serves it being there. */
   isAvailable(): boolean;
   /** Makes one. */
@@ -73,6 +98,11 @@ export interface AeadRow {
   readonly name: string;
   /** Key lengths, in bytes. */
   readonly keyLens: ReadonlySet<number>;
+  /** Tag lengths, in bytes, and the least of them. */
+  readonly tagLens: ReadonlySet<number>;
+  readonly tagLenMin: number;
+  /** Bytes of the shortest IV. */
+  readonly ivLenMin: number;
   /** What of OpenSSL it stands on. */
   readonly needs: readonly string[];
   /** Makes one. */
@@ -93,6 +123,7 @@ function evp(algo: number, name: string, spec: CipherSpec): CipherRow {
     algo,
     name,
     keyLens: new Set(Object.keys(spec.names).map(Number)),
+    ivLen: spec.ivLen,
     needs: [...new Set(Object.values(spec.names))],
     distinctHalves: spec.distinctHalves ?? false,
     create: (keyLen, encrypt) => new EvpCipher(spec, keyLen, encrypt),
@@ -106,12 +137,13 @@ function blocks(names: Record<number, string>, blockBytes: number, ivLen: number
 /** The key length of all that 3GPP has standardised. */
 const KEY_LENS_3GPP: ReadonlySet<number> = new Set([16]);
 
-function cipher3gpp(algo: number, name: string, create: () => CipherTransform): CipherRow {
-  return { algo, name, engine: "ipsec-mb", keyLens: KEY_LENS_3GPP, needs: [], create };
+function cipher3gpp(algo: number, name: string, ivLen: number, create: () => CipherTransform): CipherRow {
+  return { algo, name, engine: "ipsec-mb", keyLens: KEY_LENS_3GPP, ivLen, needs: [], create };
 }
 
-function mac3gpp(algo: number, name: string, create: () => DigestTransform): DigestRow {
-  return { algo, name, engine: "ipsec-mb", keyLens: KEY_LENS_3GPP, digestBytes: 4, isAvailable: () => true, create };
+function mac3gpp(algo: number, name: string, input: DigestInput, create: () => DigestTransform): DigestRow {
+  const common = { engine: "ipsec-mb", keyLens: KEY_LENS_3GPP, digestBytes: 4, isAvailable: () => true } as const;
+  return { ...common, algo, name, input, create };
 }
 
 /** CIPHER algorithms. */
@@ -141,15 +173,17 @@ export const CIPHERS: readonly CipherRow[] = [
     algo: wire.CIPHER_3DES_CTR,
     name: "3DES-CTR",
     keyLens: new Set([16, 24]),
+    ivLen: TRIPLE_DES_IV_BYTES,
     needs: ["DES-EDE", "DES-EDE3"],
     create: (keyLen) => new TripleDesCtr(keyLen),
   },
-  cipher3gpp(wire.CIPHER_KASUMI_F8, "KASUMI-F8", () => new KasumiF8()),
-  cipher3gpp(wire.CIPHER_SNOW3G_UEA2, "SNOW3G-UEA2", () => new Snow3gUea2()),
+  cipher3gpp(wire.CIPHER_KASUMI_F8, "KASUMI-F8", KASUMI_F8_IV_BYTES, () => new KasumiF8()),
+  cipher3gpp(wire.CIPHER_SNOW3G_UEA2, "SNOW3G-UEA2", CIPHER_IV_BYTES, () => new Snow3gUea2()),
   {
     algo: wire.CIPHER_AES_F8,
     name: "AES-F8",
     keyLens: new Set([32, 48, 64]),
+    ivLen: AES_F8_IV_BYTES,
     needs: Object.values(aesNames("ECB")),
     create: (keyLen) => new AesF8(keyLen),
   },
@@ -162,7 +196,7 @@ export const CIPHERS: readonly CipherRow[] = [
     distinctHalves: true,
   }),
   {
-    ...cipher3gpp(wire.CIPHER_ZUC_EEA3, "ZUC-EEA3", () => createZucEea3()),
+    ...cipher3gpp(wire.CIPHER_ZUC_EEA3, "ZUC-EEA3", CIPHER_IV_BYTES, () => createZucEea3()),
     isAvailable: () => zucProblem() === undefined,
   },
 ];
@@ -172,6 +206,7 @@ function hash(algo: number, name: string, opensslName: string, digestBytes: numb
     algo,
     name,
     digestBytes,
+    input: ANY_INPUT,
     isAvailable: () => fetchDigest(opensslName) !== 0n,
     create: () => new EvpHash(opensslName, digestBytes),
   };
@@ -202,6 +237,7 @@ function hmac(algo: number, name: string, digest: string, digestBytes: number): 
     name,
     keyLens: HMAC_KEY_LENS,
     digestBytes,
+    input: ANY_INPUT,
     isAvailable: () => fetchMac("HMAC") !== 0n && fetchDigest(digest) !== 0n,
     create: () => new EvpMac("HMAC", "digest", digest, digestBytes),
   };
@@ -222,6 +258,7 @@ export const MACS: readonly DigestRow[] = [
     name: "CMAC-3DES",
     keyLens: new Set([16, 24]),
     digestBytes: 8,
+    input: ANY_INPUT,
     isAvailable: () => fetchMac("CMAC") !== 0n && fetchCipher("DES-EDE3-CBC") !== 0n,
     create: (keyLen) => new EvpMac("CMAC", "cipher", keyLen === 16 ? "DES-EDE-CBC" : "DES-EDE3-CBC", 8),
   },
@@ -230,16 +267,18 @@ export const MACS: readonly DigestRow[] = [
     name: "CMAC-AES",
     keyLens: AES_KEY_LENS,
     digestBytes: 16,
+    input: ANY_INPUT,
     isAvailable: () => fetchMac("CMAC") !== 0n && fetchCipher("AES-128-CBC") !== 0n,
     create: (keyLen) => new EvpMac("CMAC", "cipher", `AES-${8 * keyLen}-CBC`, 16),
   },
-  mac3gpp(wire.MAC_KASUMI_F9, "KASUMI-F9", () => new KasumiF9()),
-  mac3gpp(wire.MAC_SNOW3G_UIA2, "SNOW3G-UIA2", () => new Snow3gUia2()),
+  mac3gpp(wire.MAC_KASUMI_F9, "KASUMI-F9", KASUMI_F9_INPUT, () => new KasumiF9()),
+  mac3gpp(wire.MAC_SNOW3G_UIA2, "SNOW3G-UIA2", SNOW3G_UIA2_INPUT, () => new Snow3gUia2()),
   {
     algo: wire.MAC_GMAC_AES,
     name: "GMAC-AES",
     keyLens: AES_KEY_LENS,
     digestBytes: 16,
+    input: GMAC_INPUT,
     isAvailable: () => fetchCipher("AES-128-GCM") !== 0n,
     create: (keyLen) => new GmacAes(keyLen),
   },
@@ -249,6 +288,7 @@ export const MACS: readonly DigestRow[] = [
     engine: "gcrypt",
     keyLens: new Set([16, 32]), // Twofish has 24 too, libgcrypt has not.
     digestBytes: 16,
+    input: GMAC_INPUT,
     isAvailable: () => true,
     create: () => new GmacTwofish(),
   },
@@ -257,6 +297,7 @@ export const MACS: readonly DigestRow[] = [
     name: "CBCMAC-AES",
     keyLens: AES_KEY_LENS,
     digestBytes: 16,
+    input: CBCMAC_INPUT,
     isAvailable: () => fetchCipher("AES-128-CBC") !== 0n,
     create: (keyLen) => new CbcMacAes(keyLen),
   },
@@ -265,11 +306,21 @@ export const MACS: readonly DigestRow[] = [
     name: "XCBC-AES",
     keyLens: new Set([16]),
     digestBytes: 16,
+    input: ANY_INPUT,
     isAvailable: () => fetchCipher("AES-128-CBC") !== 0n && fetchCipher("AES-128-ECB") !== 0n,
     create: () => new XcbcAes(),
   },
-  { ...mac3gpp(wire.MAC_ZUC_EIA3, "ZUC-EIA3", () => createZucEia3()), isAvailable: () => zucProblem() === undefined },
+  {
+    ...mac3gpp(wire.MAC_ZUC_EIA3, "ZUC-EIA3", ZUC_EIA3_INPUT, () => createZucEia3()),
+    isAvailable: () => zucProblem() === undefined,
+  },
 ];
+
+/** The tag lengths that `mask` has a bit for. */
+function tagLengths(mask: number): Pick<AeadRow, "tagLens" | "tagLenMin"> {
+  const lengths = Array.from({ length: 32 }, (_, i) => i).filter((length) => (mask >>> length & 1) !== 0);
+  return { tagLens: new Set(lengths), tagLenMin: lengths[0]! };
+}
 
 /** AEAD algorithms. */
 export const AEADS: readonly AeadRow[] = [
@@ -277,6 +328,8 @@ export const AEADS: readonly AeadRow[] = [
     algo: wire.AEAD_GCM,
     name: "AES-GCM",
     keyLens: AES_KEY_LENS,
+    ...tagLengths(GCM_TAG_LENGTHS),
+    ivLenMin: GCM_IV_BYTES_MIN,
     needs: Object.values(aesNames("GCM")),
     create: (keyLen, encrypt) => new EvpAead(`AES-${8 * keyLen}-GCM`, keyLen, encrypt),
   },
@@ -284,6 +337,8 @@ export const AEADS: readonly AeadRow[] = [
     algo: wire.AEAD_CCM,
     name: "AES-CCM",
     keyLens: AES_KEY_LENS,
+    ...tagLengths(CCM_TAG_LENGTHS),
+    ivLenMin: CCM_IV_BYTES_MIN,
     needs: Object.values(aesNames("CCM")),
     create: (keyLen, encrypt) => new CcmAead(keyLen, encrypt),
   },
@@ -291,6 +346,8 @@ export const AEADS: readonly AeadRow[] = [
     algo: wire.AEAD_CHACHA20_POLY1305,
     name: "ChaCha20-Poly1305",
     keyLens: new Set([32]),
+    ...tagLengths(CHACHA20_POLY1305_TAG_LENGTHS),
+    ivLenMin: CHACHA20_POLY1305_IV_BYTES,
     needs: ["ChaCha20-Poly1305"],
     create: (keyLen, encrypt) => new EvpAead("ChaCha20-Poly1305", keyLen, encrypt),
   },

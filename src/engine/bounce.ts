@@ -6,9 +6,10 @@
  */
 import { cleanseBytes } from "../memory/native.ts";
 import { mapSecret } from "../os/memory_map.ts";
+import { REQUEST_BYTES_MAX } from "./limits.ts";
 
 /** Bytes of source data a request may have; what a bounce must be able to hold. */
-export const DATA_BYTES_MAX = 4 << 20;
+export const DATA_BYTES_MAX: number = REQUEST_BYTES_MAX;
 
 const area = mapSecret(2 * DATA_BYTES_MAX + 4096);
 

@@ -13,6 +13,10 @@ import type { CipherTransform } from "./cipher.ts";
 import { initContext, newContext, update } from "./evp_cipher.ts";
 import type { Operation } from "./operation.ts";
 
+/** Bytes of IV of the two modes. */
+export const TRIPLE_DES_IV_BYTES = 8;
+export const AES_F8_IV_BYTES = 16;
+
 /** Key stream is made in pieces of this many bytes. */
 const PIECE_BYTES = 4096;
 const stream = mapSecret(PIECE_BYTES + 64);
@@ -41,7 +45,7 @@ export class TripleDesCtr implements CipherTransform {
   }
 
   run(operation: Operation, src: Span, dst: Span): boolean {
-    if (operation.ivLen !== 8) return false;
+    if (operation.ivLen !== TRIPLE_DES_IV_BYTES) return false;
     operation.copyIv();
     gather(operation.segments, src, bounceAddress);
     copyBytes(streamAddress + CARRY, operation.iv, 8);
@@ -93,7 +97,7 @@ export class AesF8 implements CipherTransform {
   }
 
   run(operation: Operation, src: Span, dst: Span): boolean {
-    if (operation.ivLen !== 16) return false;
+    if (operation.ivLen !== AES_F8_IV_BYTES) return false;
     operation.copyIv();
     gather(operation.segments, src, bounceAddress);
     copyBytes(streamAddress + CARRY, operation.iv, 16);

@@ -8,7 +8,7 @@ import { libcrypto } from "../../ffi/libcrypto.ts";
 import { cleanseBytes, copyBytes } from "../memory/native.ts";
 import { gather, type SegmentTable, sliceSpan, Span } from "../memory/segments.ts";
 import { bounceAddress, smallAddress, smallBytes, wipeBounce } from "./bounce.ts";
-import { digestAddress, type DigestTransform } from "./digest.ts";
+import { ANY_INPUT, digestAddress, type DigestInput, type DigestTransform } from "./digest.ts";
 import { control, CTRL_GET_TAG, finish, initContext, newContext, update } from "./evp_cipher.ts";
 
 const BLOCK_BYTES = 16;
@@ -60,6 +60,9 @@ function cbcChain(context: bigint, segments: SegmentTable, head: Span, body: Spa
   return ok;
 }
 
+/** What CBC-MAC digests. */
+export const CBCMAC_INPUT: DigestInput = { ...ANY_INPUT, bytesMin: BLOCK_BYTES, unitBytes: BLOCK_BYTES };
+
 /** CBC-MAC with AES. It has no padding of its own: data is one block or more, and whole blocks. */
 export class CbcMacAes implements DigestTransform {
   readonly digestBytes = BLOCK_BYTES;
@@ -76,7 +79,7 @@ export class CbcMacAes implements DigestTransform {
 
   run(segments: SegmentTable, head: Span, body: Span): number {
     const length = head.length + body.length;
-    if (length === 0 || length % BLOCK_BYTES !== 0) return 0;
+    if (length < CBCMAC_INPUT.bytesMin || length % CBCMAC_INPUT.unitBytes !== 0) return 0;
     if (!cbcChain(this.#context, segments, head, body, length)) return 0;
     copyBytes(digestAddress, smallAddress + LAST, BLOCK_BYTES);
     return digestAddress;
@@ -128,6 +131,8 @@ export class XcbcAes implements DigestTransform {
 
 /** Bytes of IV in front of what GMAC digests: the MAC service has no field for one, so it leads the data. */
 export const GMAC_IV_BYTES = 12;
+/** What GMAC digests. */
+export const GMAC_INPUT: DigestInput = { ...ANY_INPUT, bytesMin: GMAC_IV_BYTES };
 
 /** GMAC with AES: GCM of no plaintext. The first 12 bytes it is given are its IV, the rest is digested. */
 export class GmacAes implements DigestTransform {
@@ -145,7 +150,7 @@ export class GmacAes implements DigestTransform {
 
   run(segments: SegmentTable, head: Span, body: Span): number {
     const length = head.length + body.length;
-    if (length < GMAC_IV_BYTES) return 0;
+    if (length < GMAC_INPUT.bytesMin) return 0;
     input.read(segments, head, body, 0, GMAC_IV_BYTES, smallAddress + LAST);
     let ok = initContext(this.#context, 0, smallAddress + LAST);
     for (let start = GMAC_IV_BYTES; ok && start < length; start += PIECE_BYTES) {

@@ -8,6 +8,7 @@ import { NativeArgs } from "../memory/native.ts";
 import type { SegmentTable, Span } from "../memory/segments.ts";
 import { mapAnonymous } from "../os/memory_map.ts";
 import { bounceAddress, DIGEST, OUT_LENGTH, smallAddress } from "./bounce.ts";
+import { REQUEST_BYTES_MAX } from "./limits.ts";
 import { cString, fetchDigest, fetchMac } from "./openssl.ts";
 
 const { EVP_DigestInit_ex2, EVP_DigestUpdate, EVP_DigestFinal_ex, EVP_DigestFinalXOF } = libcrypto;
@@ -23,6 +24,19 @@ const DIGEST_SIZE = BigInt(DIGEST_BYTES_MAX);
 const OUT_LENGTH_ADDRESS = BigInt(smallAddress + OUT_LENGTH);
 const args = new NativeArgs(2);
 const { u64 } = args;
+
+/** The lengths of what a digest is made of, in bytes. */
+export interface DigestInput {
+  /** Fewest: a MAC's IV leads its data. */
+  readonly bytesMin: number;
+  /** Most. */
+  readonly bytesMax: number;
+  /** All are a multiple of this. */
+  readonly unitBytes: number;
+}
+
+/** Any number of bytes. */
+export const ANY_INPUT: DigestInput = { bytesMin: 0, bytesMax: REQUEST_BYTES_MAX, unitBytes: 1 };
 
 /** A hash, or a MAC with a key in it. */
 export interface DigestTransform {

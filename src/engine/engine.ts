@@ -14,7 +14,6 @@ import type { MultiBufferSession } from "./multibuffer/session.ts";
 import { bytesWritten, copyAround } from "./chained.ts";
 import type { CipherTransform } from "./cipher.ts";
 import { digestAddress, type DigestTransform } from "./digest.ts";
-import { equalSecrets } from "./openssl.ts";
 import {
   DONE,
   FAILED,
@@ -36,35 +35,6 @@ export interface Prepared {
   readonly aead: AeadTransform | null;
   /** What bursts need, if the session can be served in them. */
   readonly burst: MultiBufferSession | null;
-}
-
-/** Says whether an operation with `parameters` could be served: DONE, FAILED (a wrong length) or UNSUPPORTED. */
-export function checkParameters(parameters: Parameters, catalogue: Catalogue): number {
-  const { kind } = parameters;
-  if (kind === KIND_AEAD) return checkRow(catalogue.aeads.get(parameters.algo)?.keyLens, parameters.keyLen);
-  if (kind === KIND_CIPHER || kind === KIND_CHAIN) {
-    const outcome = checkRow(catalogue.ciphers.get(parameters.algo)?.keyLens, parameters.keyLen);
-    if (outcome !== DONE || kind === KIND_CIPHER) return outcome;
-  }
-  const keyed = isKeyed(parameters);
-  const row = (keyed ? catalogue.macs : catalogue.hashes).get(parameters.hashAlgo);
-  if (row === undefined) return UNSUPPORTED;
-  if (keyed && !row.keyLens!.has(parameters.authKeyLen)) return FAILED;
-  return row.digestBytes !== 0 && parameters.hashResultLen > row.digestBytes ? FAILED : DONE;
-}
-
-function checkRow(keyLens: ReadonlySet<number> | undefined, keyLen: number): number {
-  if (keyLens === undefined) return UNSUPPORTED;
-  return keyLens.has(keyLen) ? DONE : FAILED;
-}
-
-/** Says whether the keys of `parameters`, whose lengths {@linkcode checkParameters} found good, will be taken. */
-export function checkKeys(parameters: Parameters, catalogue: Catalogue): boolean {
-  const { kind, cipherKey, keyLen } = parameters;
-  if (kind !== KIND_CIPHER && kind !== KIND_CHAIN) return true;
-  // XTS with equal halves is what FIPS 140 forbids, and OpenSSL refuses to encrypt with it.
-  return !catalogue.ciphers.get(parameters.algo)!.distinctHalves ||
-    !equalSecrets(cipherKey, cipherKey + keyLen / 2, keyLen / 2);
 }
 
 function createCipher(catalogue: Catalogue, parameters: Parameters): CipherTransform {
@@ -113,7 +83,7 @@ export class Engine {
   }
 
   /**
-   * Makes the contexts of a session whose parameters {@linkcode checkParameters} found good, keys included.
+   * Makes the contexts of a session whose parameters `checkParameters` found good, keys included.
    * Returns null if an algorithm refuses its key.
    */
   prepare(parameters: Parameters): Prepared | null {
@@ -165,7 +135,7 @@ export class Engine {
     this.#execute(operation, prepared.cipher, prepared.digest, prepared.aead);
   }
 
-  /** Executes `operation` with the keys it brings, whose parameters {@linkcode checkParameters} found good. */
+  /** Executes `operation` with the keys it brings, whose parameters `checkParameters` found good. */
   executeStateless(operation: Operation): void {
     const { parameters } = operation;
     const { kind } = parameters;

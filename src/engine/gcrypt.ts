@@ -9,7 +9,7 @@ import { LibraryMissingError } from "../../ffi/library.ts";
 import { NativeArgs } from "../memory/native.ts";
 import type { SegmentTable, Span } from "../memory/segments.ts";
 import { smallAddress, smallBytes } from "./bounce.ts";
-import { GMAC_IV_BYTES, TwoSpans } from "./composed_mac.ts";
+import { GMAC_INPUT, GMAC_IV_BYTES, TwoSpans } from "./composed_mac.ts";
 import { digestAddress, type DigestTransform } from "./digest.ts";
 
 const GCRYCTL_DISABLE_SECMEM = 37;
@@ -88,7 +88,7 @@ export class GmacTwofish implements DigestTransform {
   }
 
   run(segments: SegmentTable, head: Span, body: Span): number {
-    if (head.length + body.length < GMAC_IV_BYTES) return 0;
+    if (head.length + body.length < GMAC_INPUT.bytesMin) return 0;
     const fromHead = Math.min(head.length, GMAC_IV_BYTES);
     input.read(segments, head, body, 0, GMAC_IV_BYTES, smallAddress + IV);
     args.set(0, smallAddress + IV);

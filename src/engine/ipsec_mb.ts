@@ -15,7 +15,7 @@ import { mapSecret } from "../os/memory_map.ts";
 import { bounceAddress, DATA_BYTES_MAX, smallAddress, smallBytes, wipeBounce } from "./bounce.ts";
 import type { CipherTransform } from "./cipher.ts";
 import { TwoSpans } from "./composed_mac.ts";
-import { digestAddress, type DigestTransform } from "./digest.ts";
+import { ANY_INPUT, digestAddress, type DigestInput, type DigestTransform } from "./digest.ts";
 import type { Operation } from "./operation.ts";
 
 /** Versions tested: the names of the functions used here are not a promise of the library's. */
@@ -31,6 +31,9 @@ export const ZUC_BYTES_MAX = 8188;
 export const KEY_BYTES = 16;
 export const MAC_IV_BYTES = 16;
 const F9_IV_BYTES = 8;
+/** Bytes of IV of the ciphers: of KASUMI-F8, and of UEA2 and EEA3. */
+export const KASUMI_F8_IV_BYTES = 8;
+export const CIPHER_IV_BYTES = 16;
 
 /** In the small room: KASUMI's IV, which is passed by value. */
 const IV_WORD = 384;
@@ -150,7 +153,7 @@ export abstract class StreamCipher implements CipherTransform {
 export class KasumiF8 extends StreamCipher {
   /** For a key of 16 bytes. */
   constructor() {
-    super(8, KASUMI_BYTES_MAX);
+    super(KASUMI_F8_IV_BYTES, KASUMI_BYTES_MAX);
   }
 
   override setKey(key: number): boolean {
@@ -179,7 +182,7 @@ export class KasumiF8 extends StreamCipher {
 export class Snow3gUea2 extends StreamCipher {
   /** For a key of 16 bytes. */
   constructor() {
-    super(16, DATA_BYTES_MAX);
+    super(CIPHER_IV_BYTES, DATA_BYTES_MAX);
   }
 
   override setKey(key: number): boolean {
@@ -208,7 +211,7 @@ export class Snow3gUea2 extends StreamCipher {
 export class ZucEea3 extends StreamCipher {
   /** For a key of 16 bytes. */
   constructor() {
-    super(16, ZUC_BYTES_MAX);
+    super(CIPHER_IV_BYTES, ZUC_BYTES_MAX);
   }
 
   override setKey(key: number): boolean {
@@ -232,18 +235,25 @@ export class ZucEea3 extends StreamCipher {
   }
 }
 
+/** What the MACs digest, their IV in front of it included: a byte of message at least. */
+export const KASUMI_F9_INPUT: DigestInput = { ...ANY_INPUT, bytesMin: F9_IV_BYTES + 1, bytesMax: KASUMI_BYTES_MAX };
+export const SNOW3G_UIA2_INPUT: DigestInput = { ...ANY_INPUT, bytesMin: MAC_IV_BYTES + 1 };
+export const ZUC_EIA3_INPUT: DigestInput = {
+  ...ANY_INPUT,
+  bytesMin: MAC_IV_BYTES + 1,
+  bytesMax: MAC_IV_BYTES + ZUC_BYTES_MAX,
+};
+
 /** A MAC of 3GPP: 4 bytes, of an IV and a message of at least a byte. */
 export abstract class WirelessMac implements DigestTransform {
   readonly digestBytes = 4;
   protected readonly library: IpsecMb = library!;
   protected readonly schedule: number = pool.take();
-  readonly #ivBytes: number;
-  readonly #dataBytesMax: number;
+  readonly #input: DigestInput;
 
-  /** Of data that starts with `ivBytes` bytes of IV, `dataBytesMax` bytes altogether. */
-  constructor(ivBytes: number, dataBytesMax: number) {
-    this.#ivBytes = ivBytes;
-    this.#dataBytesMax = dataBytesMax;
+  /** Of data that starts with an IV, as long as `input` says altogether. */
+  constructor(input: DigestInput) {
+    this.#input = input;
   }
 
   abstract setKey(key: number): boolean;
@@ -253,7 +263,7 @@ export abstract class WirelessMac implements DigestTransform {
 
   run(segments: SegmentTable, head: Span, body: Span): number {
     const length = head.length + body.length;
-    if (length <= this.#ivBytes || length > this.#dataBytesMax) return 0;
+    if (length < this.#input.bytesMin || length > this.#input.bytesMax) return 0;
     let ok: boolean;
     if (head.length === 0 && body.isContiguous) {
       ok = this.digest(segments.startOf(body), length);
@@ -274,7 +284,7 @@ export abstract class WirelessMac implements DigestTransform {
 export class KasumiF9 extends WirelessMac {
   /** For a key of 16 bytes. */
   constructor() {
-    super(F9_IV_BYTES, KASUMI_BYTES_MAX);
+    super(KASUMI_F9_INPUT);
   }
 
   override setKey(key: number): boolean {
@@ -301,7 +311,7 @@ export class KasumiF9 extends WirelessMac {
 export class Snow3gUia2 extends WirelessMac {
   /** For a key of 16 bytes. */
   constructor() {
-    super(MAC_IV_BYTES, DATA_BYTES_MAX);
+    super(SNOW3G_UIA2_INPUT);
   }
 
   override setKey(key: number): boolean {
@@ -331,7 +341,7 @@ export class Snow3gUia2 extends WirelessMac {
 export class ZucEia3 extends WirelessMac {
   /** For a key of 16 bytes. */
   constructor() {
-    super(MAC_IV_BYTES, MAC_IV_BYTES + ZUC_BYTES_MAX);
+    super(ZUC_EIA3_INPUT);
   }
 
   override setKey(key: number): boolean {

@@ -11,12 +11,14 @@ import { DIGEST, smallBytes } from "./bounce.ts";
 import type { CipherTransform } from "./cipher.ts";
 import { digestAddress, type DigestTransform } from "./digest.ts";
 import {
+  CIPHER_IV_BYTES,
   ipsecMbVersionNumber,
   KEY_BYTES,
   MAC_IV_BYTES,
   StreamCipher,
   WirelessMac,
   ZUC_BYTES_MAX,
+  ZUC_EIA3_INPUT,
   ZucEea3,
   ZucEia3,
 } from "./ipsec_mb.ts";
@@ -84,7 +86,7 @@ function eea3Template(key: number): JobTemplate {
   template.set(JOB_ENC_KEYS, key);
   template.set(JOB_DEC_KEYS, key);
   template.set(JOB_KEY_BYTES, KEY_BYTES);
-  template.set(JOB_IV_BYTES, MAC_IV_BYTES);
+  template.set(JOB_IV_BYTES, CIPHER_IV_BYTES);
   return template;
 }
 
@@ -104,7 +106,7 @@ class ZucEea3Job extends StreamCipher {
 
   /** For a key of 16 bytes, executed by `manager`. */
   constructor(manager: MultiBufferManager) {
-    super(MAC_IV_BYTES, ZUC_BYTES_MAX);
+    super(CIPHER_IV_BYTES, ZUC_BYTES_MAX);
     this.#manager = manager;
     this.overReads = hasErratum("zucOverRead", ipsecMbVersionNumber(), manager.variant.name);
   }
@@ -138,7 +140,7 @@ class ZucEia3Job extends WirelessMac {
 
   /** For a key of 16 bytes, executed by `manager`. */
   constructor(manager: MultiBufferManager) {
-    super(MAC_IV_BYTES, MAC_IV_BYTES + ZUC_BYTES_MAX);
+    super(ZUC_EIA3_INPUT);
     this.#manager = manager;
     const { name } = manager.variant;
     const needsCare = hasErratum("zucEia3UnequalLanes", ipsecMbVersionNumber(), name);

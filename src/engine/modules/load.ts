@@ -5,6 +5,7 @@
  * @module
  */
 import type { AeadRow, CipherRow, DigestRow, ModuleRows } from "../algorithms.ts";
+import { ANY_INPUT } from "../digest.ts";
 import { checkDescription } from "./check.ts";
 import { type EngineAlgorithm, type EngineModule, EngineModuleError } from "./description.ts";
 import { type AlgorithmLog, ModuleAead, ModuleCipher, ModuleDigest } from "./transforms.ts";
@@ -63,23 +64,42 @@ function rowsOf(
     ciphers: ciphers.map((row): CipherRow => {
       const log = logOf("cipher", row);
       const create: CipherRow["create"] = (keyLen, encrypt) => new ModuleCipher(row, keyLen, encrypt, log);
-      return { ...common("cipher", row), keyLens: new Set(row.keyLens), needs: [], create };
+      return { ...common("cipher", row), keyLens: new Set(row.keyLens), ivLen: row.ivLen, needs: [], create };
     }),
     hashes: hashes.map((row): DigestRow => {
       const log = logOf("hash", row);
       const create = () => new ModuleDigest(row, log);
-      return { ...common("hash", row), digestBytes: row.digestBytes, isAvailable: () => true, create };
+      return {
+        ...common("hash", row),
+        digestBytes: row.digestBytes,
+        input: ANY_INPUT,
+        isAvailable: () => true,
+        create,
+      };
     }),
     macs: macs.map((row): DigestRow => {
       const log = logOf("mac", row);
       const { digestBytes, keyLens } = row;
       const create = () => new ModuleDigest(row, log);
-      return { ...common("mac", row), keyLens: new Set(keyLens), digestBytes, isAvailable: () => true, create };
+      return {
+        ...common("mac", row),
+        keyLens: new Set(keyLens),
+        digestBytes,
+        input: ANY_INPUT,
+        isAvailable: () => true,
+        create,
+      };
     }),
     aeads: aeads.map((row): AeadRow => {
       const log = logOf("aead", row);
       const create: AeadRow["create"] = (keyLen, encrypt) => new ModuleAead(row, keyLen, encrypt, log);
-      return { ...common("aead", row), keyLens: new Set(row.keyLens), needs: [], create };
+      const lengths = {
+        keyLens: new Set(row.keyLens),
+        tagLens: new Set(row.tagLens),
+        tagLenMin: Math.min(...row.tagLens),
+        ivLenMin: Math.min(...row.ivLens),
+      };
+      return { ...common("aead", row), ...lengths, needs: [], create };
     }),
   };
 }

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { CCM_TAG_LENGTHS, GCM_TAG_LENGTHS } from "../aead.ts";
+import { CCM_TAG_LENGTHS, CHACHA20_POLY1305_TAG_LENGTHS, GCM_TAG_LENGTHS } from "../aead.ts";
 import type { ErratumName } from "../ipsec_mb_errata.ts";
 import * as wire from "../../wire/virtio_crypto.ts";
 import {
@@ -364,7 +364,7 @@ export const BURST_AEADS: ReadonlyMap<number, MultiBufferAead> = new Map<number,
     hashesPlaintext: false,
     ivLenMin: 12,
     ivLenMax: 12,
-    tagLens: 1 << 16,
+    tagLens: CHACHA20_POLY1305_TAG_LENGTHS,
     bytesMax: MESSAGE_BYTES_MAX,
     aadBytesMax: MESSAGE_BYTES_MAX,
     setKey: setCopy,
