@@ -92,6 +92,8 @@ export interface BackendDevice {
   createSession(session: SessionMessage): number;
   /** Destroys a session; an unknown id is ignored. */
   closeSession(id: number): void;
+  /** Another driver uses the control queue now: destroys the sessions created through it, and clears every key in use. */
+  forgetDriver(): Promise<void>;
   /** Forgets sessions and features. All rings are stopped. */
   reset(): Promise<void>;
 }

@@ -25,7 +25,7 @@ import { LABELS_CREATE, LABELS_DESTROY, LABELS_OTHER_CONTROL, labelsOfControl, S
 import type { BatchProcessor } from "./queue_server.ts";
 import type { KeySource, SessionFactory } from "./session_factory.ts";
 import { setChain, setDirection } from "./session_parameters.ts";
-import type { SessionTable } from "./sessions.ts";
+import { ORIGIN_CONTROL_QUEUE, type SessionTable } from "./sessions.ts";
 
 /** Places in the private memory: request and answer. Keys go straight to the session factory's. */
 const REQUEST = 0;
@@ -194,7 +194,7 @@ export class ControlPath implements BatchProcessor {
 
   /** Creates the session whose parameters have been read, with the keys that follow them, and answers. */
   #store(): number {
-    const id = this.#factory.create(this.#keys);
+    const id = this.#factory.create(this.#keys, ORIGIN_CONTROL_QUEUE);
     if (id > 0) return this.#answerCreate(wire.STATUS_OK, id);
     // v19 has NOSPC only under MUX_MODE; before it, a full table is an error like any other.
     return this.#answerCreate(id === -wire.STATUS_NOSPC && !this.#negotiated.mux ? wire.STATUS_ERR : -id, 0);

@@ -23,7 +23,7 @@ import { QueueServer } from "./queue_server.ts";
 import { SessionFactory } from "./session_factory.ts";
 import { createFromMessage } from "./session_message.ts";
 import { DeviceCounters, type DeviceStatistics } from "./statistics.ts";
-import { SessionTable } from "./sessions.ts";
+import { ORIGIN_CONTROL_QUEUE, SessionTable } from "./sessions.ts";
 
 /** Engine modules of a device. */
 export interface EngineModules {
@@ -201,6 +201,12 @@ export class CryptoDevice implements BackendDevice {
 
   closeSession(id: number): void {
     if (this.#sessions.destroy(id % 2 ** 32, Math.floor(id / 2 ** 32))) this.#evict();
+  }
+
+  async forgetDriver(): Promise<void> {
+    this.#sessions.clear(ORIGIN_CONTROL_QUEUE);
+    this.#jobs?.evict();
+    await this.#executeAll({ kind: "clear" });
   }
 
   async reset(): Promise<void> {

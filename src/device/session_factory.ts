@@ -50,15 +50,15 @@ export class SessionFactory {
   }
 
   /**
-   * Creates the session whose parameters have been filled in since {@linkcode begin}. Keys are read only if their
-   * lengths are valid. Returns the session's id, above 0, or minus a status: STATUS_NOSPC if the table is full.
+   * Creates the session whose parameters have been filled in since {@linkcode begin}, and which comes from `origin`
+   * (ORIGIN_*). Keys are read only if their lengths are valid. Returns the session's id, above 0, or minus a status: STATUS_NOSPC if the table is full.
    */
-  create(keys: KeySource): number {
+  create(keys: KeySource, origin: number): number {
     const parameters = this.#parameters;
     const isAsymmetric = parameters.kind === KIND_AKCIPHER;
     const status = isAsymmetric ? this.#checkAsymmetric() : checkSymmetric(parameters, this.#catalogue);
     if (status !== wire.STATUS_OK) return -status;
-    const id = this.#store(keys);
+    const id = this.#store(keys, origin);
     cleanseBytes(this.#keys.address, isAsymmetric ? parameters.keyLen : CIPHER_KEY_BYTES_MAX + AUTH_KEY_BYTES_MAX);
     if (id > 0 && isAsymmetric) this.#onAsymmetric?.();
     return id;
@@ -69,13 +69,13 @@ export class SessionFactory {
     return this.#parameters.keyLen > AKCIPHER_KEY_BYTES_MAX ? wire.STATUS_ERR : wire.STATUS_OK;
   }
 
-  #store(keys: KeySource): number {
+  #store(keys: KeySource, origin: number): number {
     const parameters = this.#parameters;
     if (!keys.read(parameters.cipherKey, parameters.keyLen)) return -wire.STATUS_ERR;
     if (!keys.read(parameters.authKey, parameters.authKeyLen)) return -wire.STATUS_ERR;
     const status = this.#checkKeys();
     if (status !== wire.STATUS_OK) return -status;
-    const id = this.#table.create(parameters);
+    const id = this.#table.create(parameters, origin);
     return id === 0 ? -wire.STATUS_NOSPC : id;
   }
 

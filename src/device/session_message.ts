@@ -17,6 +17,7 @@ import * as wire from "../wire/virtio_crypto.ts";
 import type { SessionMessage } from "./backend.ts";
 import type { KeySource, SessionFactory } from "./session_factory.ts";
 import { setChain, setDirection } from "./session_parameters.ts";
+import { ORIGIN_MESSAGE } from "./sessions.ts";
 
 /** The keys of a message, one after the other. */
 class MessageKeys implements KeySource {
@@ -40,7 +41,8 @@ export function createFromMessage(factory: SessionFactory, message: SessionMessa
   const parameters = factory.begin();
   const status = readMessage(message, parameters);
   if (status !== wire.STATUS_OK) return -status;
-  const created = factory.create(new MessageKeys(message.asymmetric?.key ?? message.cipherKey, message.authKey));
+  const keys = new MessageKeys(message.asymmetric?.key ?? message.cipherKey, message.authKey);
+  const created = factory.create(keys, ORIGIN_MESSAGE);
   // Messages have no status for a full table.
   return created === -wire.STATUS_NOSPC ? -wire.STATUS_ERR : created;
 }

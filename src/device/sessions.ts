@@ -29,10 +29,15 @@ const AAD_LEN = 9;
 const KEY_TYPE = 10;
 const PARA0 = 11;
 const PARA1 = 12;
+const ORIGIN = 13;
 
 const FLAG_ENCRYPT = 1;
 const FLAG_AUTHENTICATED = 2;
 const FLAG_HASH_FIRST = 4;
+
+/** How a session was created: by its driver, through the control queue; or by the frontend, with a message. */
+export const ORIGIN_CONTROL_QUEUE = 0;
+export const ORIGIN_MESSAGE = 1;
 
 /** Where a table is, for other isolates of the process to look at. */
 export interface SessionTableLocation {
@@ -178,8 +183,11 @@ export class SessionTable extends SessionTableView {
     return { address: this.#mapping.address, slots: this.slots, longKeys: this.#longKeys?.address ?? 0 };
   }
 
-  /** Stores a session whose keys are at the addresses in `parameters`; returns its id, above 0, or 0 if none is free. */
-  create(parameters: Parameters): number {
+  /**
+   * Stores a session from `origin` (ORIGIN_*) whose keys are at the addresses in `parameters`; returns its id, above 0,
+   * or 0 if no slot is free.
+   */
+  create(parameters: Parameters, origin: number = ORIGIN_CONTROL_QUEUE): number {
     const slot = this.#takeFreeSlot();
     if (slot < 0) return 0;
     const base = (HEADER_BYTES + SLOT_BYTES * slot) >>> 2;
@@ -197,6 +205,7 @@ export class SessionTable extends SessionTableView {
     words[base + KEY_TYPE] = parameters.keyType;
     words[base + PARA0] = parameters.para0;
     words[base + PARA1] = parameters.para1;
+    words[base + ORIGIN] = origin;
     const keyAddress = parameters.kind === KIND_AKCIPHER ? this.longKeyAddress(slot) : this.keyAddress(slot);
     if (parameters.keyLen > 0) copyBytes(keyAddress, parameters.cipherKey, parameters.keyLen);
     if (parameters.authKeyLen > 0) {
@@ -207,6 +216,10 @@ export class SessionTable extends SessionTableView {
     this.count++;
     this.createdCount++;
     return id;
+  }
+
+  #originOf(slot: number): number {
+    return this.words[((HEADER_BYTES + SLOT_BYTES * slot) >>> 2) + ORIGIN]!;
   }
 
   #nextId(slot: number): number {
@@ -249,11 +262,15 @@ export class SessionTable extends SessionTableView {
     this.count--;
   }
 
-  /** Destroys all sessions, and gives back the memory that they, and those before them, had. */
-  clear(): void {
+  /**
+   * Destroys all sessions, or those from `origin` alone. When none is left, the memory that they, and those before them,
+   * had is given back.
+   */
+  clear(origin?: number): void {
     for (let slot = 0; slot < this.slots && this.count > 0; slot++) {
-      if (this.idAt(slot) !== 0) this.#destroySlot(slot);
+      if (this.idAt(slot) !== 0 && (origin === undefined || this.#originOf(slot) === origin)) this.#destroySlot(slot);
     }
+    if (this.count > 0) return;
     // Slots take turns, so in time every page of the table would be there for good. Every id in it is 0 already; the
     // first page, with the count of destroyed sessions, stays.
     const { address, sizeBytes } = this.#mapping;

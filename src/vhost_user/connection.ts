@@ -11,6 +11,7 @@ import { SystemError } from "../os/errno.ts";
 import { closeFd } from "../os/event_fd.ts";
 import { FdSocket } from "../os/unix_socket.ts";
 import * as wire from "../wire/vhost_user.ts";
+import { DriverTracker } from "./driver_tracker.ts";
 import { encodeReply, type Message, MessageReader, ProtocolError } from "./framing.ts";
 import { createInflight, InflightRegion } from "./inflight_region.ts";
 import type { Log } from "../os/log.ts";
@@ -59,6 +60,7 @@ export class Connection {
   readonly #device: BackendDevice;
   readonly #log: Log;
   readonly #memory: MemoryTable;
+  readonly #driver: DriverTracker;
   readonly #rings: Rings;
   readonly #handlers: ReadonlyMap<number, Handler>;
   #logRegion: LogRegion | undefined;
@@ -78,7 +80,8 @@ export class Connection {
     this.#device = device;
     this.#log = log;
     this.#memory = new MemoryTable(device);
-    this.#rings = new Rings(device, log, () => !this.#memory.isEmpty);
+    this.#driver = new DriverTracker(device.queueCount - 1);
+    this.#rings = new Rings(device, log, () => !this.#memory.isEmpty, this.#driver);
     this.#handlers = new Map([
       ...this.#featureHandlers(),
       ...this.#memoryHandlers(),
@@ -177,6 +180,7 @@ export class Connection {
     if (unknown !== 0n) throw new RequestError(`feature bits ${hex(unknown)} were not offered`);
     this.#device.setFeatures(acknowledged);
     this.#featuresRefused = false;
+    if (this.#driver.setFeatures(acknowledged)) await this.#device.forgetDriver();
     await this.#setLogging((value & LOG_ALL_BIT) !== 0n);
     if ((value & PROTOCOL_FEATURES_BIT) === 0n) await this.#rings.enableAll();
   }
@@ -190,7 +194,7 @@ export class Connection {
 
   /**
    * The status is kept and told, no more: frontends start rings without ever sending DRIVER_OK, and some send 0 when a
-   * guest is only paused, which must not cost it its sessions.
+   * guest is only paused, which must not cost it its sessions. Whether the driver begins anew is seen when it starts.
    */
   async #setStatus(status: number): Promise<void> {
     if (status > 0xff) throw new RequestError(`a device status is a byte, not 0x${status.toString(16)}`);
@@ -275,6 +279,7 @@ export class Connection {
 
   async #getVringBase(index: number): Promise<Uint8Array> {
     const base = await this.#rings.stop(index);
+    this.#driver.stop(index);
     const reply = new Uint8Array(wire.VRING_STATE_BYTES);
     const view = new DataView(reply.buffer);
     view.setUint32(0, index, true);
@@ -320,6 +325,7 @@ export class Connection {
   async #resetDevice(): Promise<void> {
     await this.#rings.reset();
     await this.#device.reset();
+    this.#driver.reset();
     await this.#setLogging(false);
     this.#status = 0;
     this.#featuresRefused = false;
@@ -344,6 +350,7 @@ export class Connection {
 
   #getConfig(message: Message): Uint8Array {
     const { offset, size } = this.#configStretch(message);
+    this.#driver.readConfig();
     const reply = new Uint8Array(wire.CONFIG_HEADER_BYTES + size);
     reply.set(message.payload.subarray(0, wire.CONFIG_HEADER_BYTES));
     reply.set(this.#configBytes(offset, size), wire.CONFIG_HEADER_BYTES);

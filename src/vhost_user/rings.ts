@@ -9,6 +9,7 @@
 import { type BackendDevice, RingSetupError } from "../device/backend.ts";
 import { closeFd, setNonBlocking, signalEventFd } from "../os/event_fd.ts";
 import { QUEUE_SIZE_MAX } from "../wire/vring.ts";
+import type { DriverTracker } from "./driver_tracker.ts";
 import type { Log } from "../os/log.ts";
 import type { InflightRegion } from "./inflight_region.ts";
 import { NO_FD_REMEDY, RequestError } from "./messages.ts";
@@ -61,12 +62,14 @@ export class Rings {
   readonly #device: BackendDevice;
   readonly #log: Log;
   readonly #hasMemory: () => boolean;
+  readonly #driver: DriverTracker;
   readonly #rings: readonly Ring[];
   #inflight: InflightRegion | undefined;
 
   /** Rings for the queues of `device`; none is served before `hasMemory` says there is guest memory. */
-  constructor(device: BackendDevice, log: Log, hasMemory: () => boolean) {
+  constructor(device: BackendDevice, log: Log, hasMemory: () => boolean, driver: DriverTracker) {
     this.#device = device;
+    this.#driver = driver;
     this.#log = log;
     this.#hasMemory = hasMemory;
     this.#rings = Array.from({ length: device.queueCount }, (_, index) => new Ring(index));
@@ -97,7 +100,13 @@ export class Rings {
   /** SET_VRING_BASE. */
   async setBase(index: number, base: number): Promise<void> {
     const ring = this.#ring(index);
-    await this.#change(ring, () => ring.base = base);
+    await this.#change(ring, async () => {
+      if (this.#driver.setBase(index, ring.base, base)) {
+        this.#log("debug", "the driver begins anew: the sessions of the one before are destroyed");
+        await this.#device.forgetDriver();
+      }
+      ring.base = base;
+    });
   }
 
   /** SET_VRING_ADDR. It comes again, unchanged, when only its flags change. */
@@ -212,11 +221,11 @@ export class Rings {
   }
 
   /** Applies a change to what a ring is made of. The device never sees it half done: a ring served is started anew. */
-  async #change(ring: Ring, apply: () => void): Promise<void> {
+  async #change(ring: Ring, apply: () => unknown): Promise<void> {
     try {
       await this.#pause(ring);
     } finally {
-      apply();
+      await apply();
     }
     await this.#resume(ring);
   }

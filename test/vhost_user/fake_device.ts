@@ -100,6 +100,11 @@ export class FakeDevice implements BackendDevice {
   }
 
   // deno-lint-ignore require-await
+  async forgetDriver(): Promise<void> {
+    this.#record("forgetDriver");
+  }
+
+  // deno-lint-ignore require-await
   async reset(): Promise<void> {
     this.#record("reset");
   }
