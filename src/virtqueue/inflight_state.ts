@@ -154,6 +154,11 @@ export class SplitInflight extends Region {
     }
   }
 
+  /** Notes that the chain at `head`, the last one taken, is available in the ring again. */
+  untake(head: number): void {
+    this.view.setUint8(this.#entry(head), 0);
+  }
+
   /** Links the chains of `batch`, whose completion the driver is about to be told. */
   link(batch: ChainBatch): void {
     for (let i = 0; i < batch.count; i++) {
@@ -350,19 +355,32 @@ export class PackedInflight extends Region {
     view.setUint16(OLD_FREE_HEAD_OFFSET, index, true);
   }
 
+  /** Notes that the chain with buffer `id`, the last one taken, is available in the ring again. */
+  untake(id: number): void {
+    const head = this.#headOf[id]!;
+    if (head === NONE) return;
+    this.view.setUint8(this.#entry(head), 0);
+    this.#free(head);
+    this.view.setUint16(OLD_FREE_HEAD_OFFSET, head, true);
+    this.#headOf[id] = NONE;
+  }
+
+  /** Puts the entries of the chain at `head` in front of the free list. */
+  #free(head: number): void {
+    let last = head;
+    for (let i = 1; i < this.#num[head]!; i++) last = this.#next[last]!;
+    this.#next[last] = this.#freeHead;
+    this.view.setUint16(this.#entry(last) + PACKED_NEXT_OFFSET, this.#freeHead, true);
+    this.#freeHead = head;
+    this.#freeCount += this.#num[head]!;
+    this.view.setUint16(FREE_HEAD_OFFSET, head, true);
+  }
+
   /** The driver is about to be told that the chain with buffer `id` is done, after which it stands at `slot`. */
   link(id: number, slot: number, wrap: number): void {
     const { view } = this;
     const head = this.#headOf[id]!;
-    if (head !== NONE) {
-      let last = head;
-      for (let i = 1; i < this.#num[head]!; i++) last = this.#next[last]!;
-      this.#next[last] = this.#freeHead;
-      view.setUint16(this.#entry(last) + PACKED_NEXT_OFFSET, this.#freeHead, true);
-      this.#freeHead = head;
-      this.#freeCount += this.#num[head]!;
-      view.setUint16(FREE_HEAD_OFFSET, head, true);
-    }
+    if (head !== NONE) this.#free(head);
     view.setUint16(PACKED_USED_IDX_OFFSET, slot, true);
     view.setUint8(USED_WRAP_OFFSET, wrap);
   }

@@ -83,6 +83,8 @@ export class PackedRing implements Ring {
   readonly #inflight: PackedInflight | null;
   /** How many of the recorded requests have been popped again. */
   #retaken = 0;
+  /** True once a chain was popped from the ring itself. */
+  #hasPopped = false;
 
   /**
    * Serves the ring at the checked addresses of `layout`, whose base {@linkcode parsePackedBase} has accepted. Requests
@@ -164,7 +166,22 @@ export class PackedRing implements Ring {
       if (!this.#pop(batch, word)) break;
       taken++;
     }
+    if (taken > 0) this.#hasPopped = true;
     return taken;
+  }
+
+  unpop(id: number, slots: number): void {
+    this.#slotsTaken -= slots;
+    if (!this.#hasPopped) {
+      this.#retaken--;
+      return;
+    }
+    this.#availSlot -= slots;
+    if (this.#availSlot < 0) {
+      this.#availSlot += this.#size;
+      this.#availFlags ^= OWNER_FLAGS;
+    }
+    this.#inflight?.untake(id);
   }
 
   /** Pops the chains that a process before this one popped: from the record, as the ring may have been written to since. */

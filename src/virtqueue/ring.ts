@@ -65,6 +65,11 @@ export interface Ring {
   readonly isRecovering: boolean;
   /** Adds available chains to `batch` while it has room; returns how many. */
   fetch(batch: ChainBatch): number;
+  /**
+   * Makes the chain that was popped last available again: its `id` and `slots` as the batch has them. It has not been
+   * completed, and every chain popped after it has been returned in this way.
+   */
+  unpop(id: number, slots: number): void;
   /** Writes the used entries of all of `batch`, publishes them at once; true if the driver wants to be notified. */
   complete(batch: ChainBatch): boolean;
   /** Asks the driver to notify; true if requests have come meanwhile, which it will not notify of. */

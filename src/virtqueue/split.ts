@@ -40,6 +40,8 @@ export class SplitRing implements Ring {
   readonly #inflight: SplitInflight | null;
   /** How many of the recorded requests have been popped again. */
   #retaken = 0;
+  /** True once a chain was popped from the ring itself. */
+  #hasPopped = false;
 
   /**
    * Serves the ring at the checked addresses of `layout`. The used index goes on from what the ring says. Requests in
@@ -101,8 +103,18 @@ export class SplitRing implements Ring {
       this.#lastAvailIdx = (this.#lastAvailIdx + 1) & 0xffff;
       taken++;
     }
+    if (taken > 0) this.#hasPopped = true;
     if (this.#inflight !== null) this.#inflight.take(batch, first);
     return taken;
+  }
+
+  unpop(id: number, _slots: number): void {
+    if (!this.#hasPopped) {
+      this.#retaken--;
+      return;
+    }
+    this.#lastAvailIdx = (this.#lastAvailIdx - 1) & 0xffff;
+    this.#inflight?.untake(id);
   }
 
   /** Pops the requests that a process before this one popped, which are recorded as such already. */

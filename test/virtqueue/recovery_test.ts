@@ -120,3 +120,48 @@ onBoth("tables are taken again, and more than a batch holds comes in several", 5
   assertEquals(ids.map(() => driver.poll()?.id), ids);
   assertEquals([take(second, batch), second.isRecovering], [[], false]);
 });
+
+onBoth(
+  "chains that return to the ring are in it, and not in its record, around the ring's end",
+  8,
+  ({ driver, next }) => {
+    const batch = new ChainBatch();
+    let ring = next();
+    let length = 1;
+    for (let round = 0; round < 24; round++) {
+      const ids = [0, 1, 2].map(() => driver.add(chain(length++)));
+      const lengths = [length - 3, length - 2, length - 1];
+      const base = ring.base();
+      assertEquals(take(ring, batch), lengths);
+      const kept = round % 4;
+      for (let i = 2; i >= kept; i--) ring.unpop(batch.id[i]!, batch.slots[i]!);
+      assertEquals(ring.base() === base, kept === 0);
+      batch.count = kept;
+      // In every other four rounds another process goes on, to which the record says what was kept.
+      if (round % 8 >= 4) {
+        ring = next();
+        assertEquals([ring.isRecovering, ring.base() === base], [kept > 0, kept === 0], `round ${round}`);
+        if (kept > 0) assertEquals(take(ring, batch), lengths.slice(0, kept));
+      }
+      completeFirst(ring, batch, kept);
+      assertEquals(take(ring, batch), lengths.slice(kept));
+      completeFirst(ring, batch, 3 - kept);
+      assertEquals([0, 1, 2].map(() => driver.poll()?.id), ids, `round ${round}`);
+      assertEquals([driver.poll(), ring.fault], [undefined, RING_OK]);
+    }
+  },
+);
+
+onBoth("a recorded chain that returns is popped again before anything new", 16, ({ driver, next }) => {
+  const batch = new ChainBatch();
+  [1, 2, 3].forEach((length) => driver.add(chain(length)));
+  take(next(), batch);
+  driver.add(chain(4));
+  const ring = next();
+  assertEquals(take(ring, batch), [1, 2, 3]);
+  for (let i = 2; i >= 1; i--) ring.unpop(batch.id[i]!, batch.slots[i]!);
+  completeFirst(ring, batch, 1);
+  assertEquals([take(ring, batch), ring.isRecovering], [[2, 3], false]);
+  completeFirst(ring, batch, 2);
+  assertEquals(take(ring, batch), [4]);
+});
