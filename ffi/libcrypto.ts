@@ -11,6 +11,8 @@ import { openLibrary } from "./library.ts";
 const symbols = {
   // unsigned long OpenSSL_version_num(void)
   OpenSSL_version_num: { parameters: [], result: "u64" },
+  // int OPENSSL_init_crypto(uint64_t opts, const OPENSSL_INIT_SETTINGS *settings)
+  OPENSSL_init_crypto: { parameters: ["u64", "u64"], result: "i32" },
   // const char *OpenSSL_version(int type)
   OpenSSL_version: { parameters: ["i32"], result: "pointer" },
   // OSSL_PROVIDER *OSSL_PROVIDER_load(OSSL_LIB_CTX *libctx, const char *name)

@@ -11,16 +11,22 @@ import { type SegmentCursor, Span } from "../memory/segments.ts";
 import type { ChainBatch } from "../virtqueue/chain.ts";
 import * as akcipher from "../wire/akcipher.ts";
 import * as wire from "../wire/virtio_crypto.ts";
-import type { JobPool } from "./jobs.ts";
+import { ADMITTED, jobKind, type JobPool, REFUSED } from "./jobs.ts";
 import { JOB_INPUT_BYTES_MAX, JOB_OUTPUT_BYTES_MAX, REQUEST_BYTES_MAX } from "./limits.ts";
 import type { SessionTableView } from "./sessions.ts";
 
 /** Not a status: the request is answered when its job is done. */
 export const STATUS_DEFERRED = 0xff;
+/** Not a status: the request, and all behind it, stay in the ring until jobs in flight are done. */
+export const STATUS_POSTPONED = 0xfe;
 
 /** Words of the data header and of parameters behind it, in the decoder's private copy. */
 const PARA = wire.DATA_HEADER_BYTES >>> 2;
 const SESSION_ID = wire.DATA_SESSION_ID_OFFSET >>> 2;
+
+function notAdmitted(admission: number): number {
+  return admission === REFUSED ? wire.STATUS_ERR : STATUS_POSTPONED;
+}
 
 /** Makes jobs of requests whose header, and parameters where they have a fixed size, have been copied. */
 export class AsymmetricDecoder {
@@ -52,7 +58,10 @@ export class AsymmetricDecoder {
     return this.#words[PARA + (offset >>> 2)]!;
   }
 
-  /** A request that uses a session. Returns STATUS_DEFERRED, or the status to answer with at once. */
+  /**
+   * A request that uses a session. Returns STATUS_DEFERRED, STATUS_POSTPONED or, as the other methods do, the status to
+   * answer with at once.
+   */
   decodeSession(i: number, opcode: number, jobs: JobPool): number {
     const sessionId = this.#words[SESSION_ID]!;
     const slot = this.#table.find(sessionId, this.#words[SESSION_ID + 1]!);
@@ -62,8 +71,11 @@ export class AsymmetricDecoder {
     const srcDataLen = this.#para(akcipher.AKCIPHER_PARA_SRC_DATA_LEN_OFFSET);
     const dstDataLen = this.#para(akcipher.AKCIPHER_PARA_DST_DATA_LEN_OFFSET);
     if (!this.#fits(opcode, 0, srcDataLen, dstDataLen)) return wire.STATUS_ERR;
+    const { algo, keyLen } = this.#session;
+    const admission = jobs.admit(jobKind(opcode, algo, keyLen + srcDataLen, dstDataLen));
+    if (admission !== ADMITTED) return notAdmitted(admission);
     const job = jobs.begin(FORM_AKCIPHER, opcode, 0);
-    jobs.useSession(job, slot, sessionId, this.#session.algo);
+    jobs.useSession(job, slot, sessionId, algo);
     return this.#post(i, opcode, jobs, job, 0, srcDataLen, dstDataLen);
   }
 
@@ -73,10 +85,13 @@ export class AsymmetricDecoder {
     const srcDataLen = this.#para(akcipher.STATELESS_AKCIPHER_SRC_DATA_LEN_OFFSET);
     const dstDataLen = this.#para(akcipher.STATELESS_AKCIPHER_DST_DATA_LEN_OFFSET);
     if (keyLen > AKCIPHER_KEY_BYTES_MAX || !this.#fits(opcode, keyLen, srcDataLen, dstDataLen)) return wire.STATUS_ERR;
+    const algo = this.#para(akcipher.STATELESS_AKCIPHER_ALGO_OFFSET);
+    const admission = jobs.admit(jobKind(opcode, algo, keyLen + srcDataLen, dstDataLen));
+    if (admission !== ADMITTED) return notAdmitted(admission);
     const job = jobs.begin(FORM_AKCIPHER, opcode, 0);
     jobs.useOwnKey(
       job,
-      this.#para(akcipher.STATELESS_AKCIPHER_ALGO_OFFSET),
+      algo,
       this.#para(akcipher.STATELESS_AKCIPHER_KEY_TYPE_OFFSET),
       this.#para(akcipher.STATELESS_AKCIPHER_PARA0_OFFSET),
       this.#para(akcipher.STATELESS_AKCIPHER_PARA1_OFFSET),
@@ -118,10 +133,13 @@ export class AsymmetricDecoder {
   decodeRfc(i: number, opcode: number, jobs: JobPool): number {
     const algo = this.#words[wire.DATA_ALGO_OFFSET >>> 2]!;
     const length = Math.min(this.#readable.remaining, JOB_INPUT_BYTES_MAX);
+    const capacity = Math.min(this.#batch.writableBytes[i]!, JOB_OUTPUT_BYTES_MAX);
+    const admission = jobs.admit(jobKind(opcode, algo, length, capacity));
+    if (admission !== ADMITTED) return notAdmitted(admission);
     const job = jobs.begin(FORM_RFC3, opcode, algo);
     this.#readable.take(this.#part, length);
     jobs.putInput(job, this.#batch.segments, this.#part, 0);
-    jobs.post(job, this.#batch, i, length, 0, Math.min(this.#batch.writableBytes[i]!, JOB_OUTPUT_BYTES_MAX));
+    jobs.post(job, this.#batch, i, length, 0, capacity);
     return STATUS_DEFERRED;
   }
 }

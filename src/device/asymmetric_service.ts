@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { JobPoolLocation } from "./jobs.ts";
+import type { JobPoolLocation } from "./job_memory.ts";
 import type { SessionTableLocation } from "./sessions.ts";
 
 /** Runs the jobs of all data queues. */
@@ -14,8 +14,11 @@ export interface JobRunner {
   start(): void;
   /** Sessions have been destroyed: their keys are to go. */
   evict(): void;
-  /** Gives everything up; no queue has a job under way. */
-  close(): Promise<void>;
+  /**
+   * Gives everything up; no queue waits for a job. Resolves within {@linkcode STOP_MS_MAX} even if an abandoned job still
+   * runs then. Calls `onEnded` when it has ended: nothing accesses the sessions afterwards.
+   */
+  close(onEnded: () => void): Promise<void>;
 }
 
 /** Makes a runner for so many data queues. */

@@ -82,7 +82,15 @@ export interface BackendDevice {
   setMemory(memory: GuestMemory): Promise<void>;
   /** Serves a ring, starting with what is in it already. Throws {@linkcode RingSetupError}. */
   startRing(ring: RingSetup): Promise<void>;
-  /** Stops serving: everything taken is completed, nothing is written afterwards. Returns the base to go on from. */
+  /**
+   * Completes what was popped from all rings, or returns it to them, and pops nothing more until the rings are stopped or
+   * moved; stopping all of them takes no longer than stopping one then.
+   */
+  drain(): Promise<void>;
+  /**
+   * Stops serving: what was popped is completed or, where that would take more than {@linkcode STOP_MS_MAX}, returned to
+   * the ring, and nothing is written afterwards. Returns the base to go on from.
+   */
   stopRing(index: number): Promise<number>;
   /** Signals `callFd` from now on. The old descriptor is closed by the caller afterwards. */
   setRingCall(index: number, callFd: number): Promise<void>;

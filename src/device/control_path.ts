@@ -67,8 +67,8 @@ export class ControlPath implements BatchProcessor {
     this.#onDestroyed = onDestroyed;
   }
 
-  /** Answers every request of the batch, and counts it in `counters`. */
-  process(_jobs: JobPool | null, counters: QueueCounters): void {
+  /** Answers every request of the batch, and counts it in `counters`; returns how many there were. */
+  process(_jobs: JobPool | null, counters: QueueCounters): number {
     const destroyedBefore = this.#table.destroyedCount;
     for (let i = 0; i < this.batch.count; i++) {
       this.#labels = labelsOfControl(LABELS_OTHER_CONTROL, SERVICES);
@@ -77,6 +77,7 @@ export class ControlPath implements BatchProcessor {
       counters.control(this.#labels, this.#status);
     }
     if (this.#table.destroyedCount !== destroyedBefore) this.#onDestroyed();
+    return this.batch.count;
   }
 
   /** Answers chain `i`; returns the bytes written. */

@@ -180,6 +180,11 @@ export class QueueCounters {
     this.#numbers[POSTED_JOBS]! += count;
   }
 
+  /** A request that had become a job has returned to its ring. */
+  jobRetracted(): void {
+    this.#numbers[POSTED_JOBS]! -= 1;
+  }
+
   /** A request that had become a job has been answered after `ns`. */
   jobDone(labels: number, status: number, sourceBytes: number, writtenBytes: number, ns: number): void {
     this.#count(labels, status, 1, sourceBytes, writtenBytes);

@@ -19,7 +19,7 @@ import {
 import { cleanseBytes } from "../memory/native.ts";
 import { BATCH_CHAINS_MAX, ChainBatch } from "../virtqueue/chain.ts";
 import * as wire from "../wire/virtio_crypto.ts";
-import { STATUS_DEFERRED } from "./asymmetric_request.ts";
+import { STATUS_DEFERRED, STATUS_POSTPONED } from "./asymmetric_request.ts";
 import { SessionContexts } from "./contexts.ts";
 import type { QueueCounters } from "./counters.ts";
 import { DataRequestDecoder } from "./data_request.ts";
@@ -63,9 +63,10 @@ export class DataPath implements BatchProcessor, KeyHolder {
 
   /**
    * Answers every request of the batch: result, status, and the bytes written for the used entry. Requests that have
-   * become one of `jobs` leave the batch; they are answered, and counted, when their job is done.
+   * become one of `jobs` leave the batch; they are answered, and counted, when their job is done. Returns how many
+   * requests were handled: where one is postponed, so are all behind it.
    */
-  process(jobs: JobPool | null, counters: QueueCounters): void {
+  process(jobs: JobPool | null, counters: QueueCounters): number {
     this.evict();
     this.#decoder.begin();
     const { bursts } = this.#engine;
@@ -73,9 +74,11 @@ export class DataPath implements BatchProcessor, KeyHolder {
     const deferred = together ? this.#serveBursts(bursts, jobs, counters) : this.#serveOneByOne(jobs, counters);
     this.#contexts.releaseRetired();
     counters.sumUp();
-    if (deferred === 0) return;
+    const handled = this.batch.count;
+    if (deferred === 0) return handled;
     counters.jobsSubmitted(deferred);
     this.#dropDeferred();
+    return handled;
   }
 
   /** One by one, all requests have the same operation, which then stays in the processor's nearest cache. */
@@ -84,7 +87,12 @@ export class DataPath implements BatchProcessor, KeyHolder {
     const { count } = this.batch;
     let deferred = 0;
     for (let i = 0; i < count; i++) {
-      const status = this.#answer(i, operation, this.#decoder.decode(i, operation, jobs), counters);
+      const decoded = this.#decoder.decode(i, operation, jobs);
+      if (decoded === STATUS_POSTPONED) {
+        this.batch.count = i;
+        break;
+      }
+      const status = this.#answer(i, operation, decoded, counters);
       if (status === STATUS_DEFERRED) deferred++;
     }
     return deferred;
@@ -162,6 +170,10 @@ export class DataPath implements BatchProcessor, KeyHolder {
     for (let i = 0; i < count; i++) {
       const operation = this.#operations[i]!;
       const status = this.#decoder.decode(i, operation, jobs);
+      if (status === STATUS_POSTPONED) {
+        batch.count = i;
+        break;
+      }
       this.#statuses[i] = status;
       if (status !== wire.STATUS_OK || operation.sessionSlot < 0) continue;
       batch.putLastByte(i, wire.STATUS_OK);

@@ -69,6 +69,8 @@ export class LocalPlane implements DataPlane {
     const value = await this.#group.execute(command).finally(() => this.#pollUnkicked());
     // The driver may have added requests before it had a kick descriptor to announce them with.
     if (command.kind === "start") this.#serve(command.ring.index);
+    // Requests may have returned to their rings, and the driver has announced them before.
+    if (command.kind === "memory") { for (const index of this.#group.indices) this.#serve(index); }
     return value;
   }
 

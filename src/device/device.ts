@@ -158,6 +158,10 @@ export class CryptoDevice implements BackendDevice {
     await this.#planeOf(ring.index).execute({ kind: "start", ring, acknowledged: this.#acknowledged });
   }
 
+  async drain(): Promise<void> {
+    await this.#executeAll({ kind: "drain" });
+  }
+
   async stopRing(index: number): Promise<number> {
     return await this.#planeOf(index).execute({ kind: "stop", index });
   }
@@ -220,7 +224,7 @@ export class CryptoDevice implements BackendDevice {
   async close(): Promise<void> {
     await this.reset();
     await Promise.all([this.#controlPlane.close(), this.#dataPlane.close()]);
-    await this.#jobs?.close();
-    this.#sessions.close();
+    if (this.#jobs === undefined) this.#sessions.close();
+    else await this.#jobs.close(() => this.#sessions.close());
   }
 }

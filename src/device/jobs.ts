@@ -1,133 +1,111 @@
 /**
  * Asymmetric operations take from microseconds to seconds, so no data queue waits for one: they are handed, as jobs in
  * shared native memory, to an isolate that does nothing else, and their requests are completed when it is done. One
- * pool belongs to one queue; slots go round through two queues of slot numbers, each with one writer and one reader.
+ * pool belongs to one queue; this is the queue's side of it.
+ *
+ * What a queue takes ahead is bounded by time, so that it can stop soon; when it stops, jobs that have not begun are
+ * taken back, and one that does not end in time is abandoned. Its slot stays in use until it has ended.
  *
  * @module
  */
-import { type AsymmetricJob, FORM_AKCIPHER } from "../engine/asymmetric/job.ts";
+import { FORM_AKCIPHER } from "../engine/asymmetric/job.ts";
 import type { GuestMemory } from "../memory/guest_memory.ts";
-import { cleanseBytes, copyBytes, fillBytes } from "../memory/native.ts";
+import { copyBytes, fillBytes } from "../memory/native.ts";
 import { gather, type SegmentTable, type Span } from "../memory/segments.ts";
-import { closeFd, createEventFd, drainEventFd, signalEventFd } from "../os/event_fd.ts";
 import { monotonicNs } from "../os/clock.ts";
-import { type Mapping, mapSecret, unmap, viewOf } from "../os/memory_map.ts";
+import { drainEventFd, signalEventFd } from "../os/event_fd.ts";
 import { BATCH_CHAINS_MAX, type ChainBatch } from "../virtqueue/chain.ts";
+import { STATUS_ERR } from "../wire/virtio_crypto.ts";
 import type { QueueCounters } from "./counters.ts";
-import { JOB_INPUT_BYTES_MAX, JOB_OUTPUT_BYTES_MAX, JOBS_PER_QUEUE_MAX } from "./limits.ts";
+import {
+  ABANDONED,
+  ALGO,
+  DIGEST_LEN,
+  DONE_HEAD,
+  DONE_RING,
+  DONE_TAIL,
+  DURATION_US,
+  FORM,
+  INPUT_LEN,
+  JobPoolView,
+  KEY_ALGO,
+  KEY_LEN,
+  KEY_PARA0,
+  KEY_PARA1,
+  KEY_TYPE,
+  NO_SESSION,
+  OPCODE,
+  OUTPUT_CAPACITY,
+  REFUSAL,
+  RUNNING,
+  SESSION_ID,
+  SESSION_SLOT,
+  SLOT_HEADER_BYTES,
+  STATE,
+  STATUS,
+  SUBMITTED,
+  SUBMITTED_RING,
+  SUBMITTED_TAIL,
+  WITHDRAWN,
+  WRITTEN,
+} from "./job_memory.ts";
+import { JOB_BACKLOG_MS_MAX, JOBS_PER_QUEUE_MAX } from "./limits.ts";
 import { labelsOfJob } from "./metric_labels.ts";
-
-/** Words of the pool's header: how far the two queues of slot numbers have been written and read. */
-const POSTED_TAIL = 0;
-const POSTED_HEAD = 16;
-const DONE_TAIL = 32;
-const DONE_HEAD = 48;
-const POSTED_RING = 64;
-const DONE_RING = POSTED_RING + JOBS_PER_QUEUE_MAX;
-const HEADER_BYTES = 4 * (DONE_RING + JOBS_PER_QUEUE_MAX);
-
-/** Words of a slot. */
-const DIALECT = 0;
-const OPCODE = 1;
-const ALGO = 2;
-const SESSION_SLOT = 3;
-const SESSION_ID = 4;
-const INPUT_LEN = 5;
-const DIGEST_LEN = 6;
-const OUTPUT_CAPACITY = 7;
-const STATUS = 8;
-const WRITTEN = 9;
-const KEY_ALGO = 10;
-const KEY_TYPE = 11;
-const KEY_PARA0 = 12;
-const KEY_PARA1 = 13;
-const KEY_LEN = 14;
-const SLOT_HEADER_BYTES = 64;
-const SLOT_BYTES = SLOT_HEADER_BYTES + JOB_INPUT_BYTES_MAX + JOB_OUTPUT_BYTES_MAX;
-
-/** The session slot of a job that brings its own key. */
-export const NO_SESSION = 0xffff_ffff;
-
-/** Where a pool is, for other isolates. */
-export interface JobPoolLocation {
-  /** Address of its memory. */
-  readonly address: number;
-  /** Signalled when jobs have been posted; shared by all pools. */
-  readonly submittedFd: number;
-  /** Signalled when jobs are done. */
-  readonly doneFd: number;
-}
-
-/** Memory and descriptor of a pool, owned by the isolate that makes it. */
-export class JobPoolMemory {
-  /** For whoever uses the pool. */
-  readonly location: JobPoolLocation;
-  readonly #mapping: Mapping;
-
-  /** Makes room for a queue's jobs. */
-  constructor(submittedFd: number) {
-    this.#mapping = mapSecret(HEADER_BYTES + SLOT_BYTES * JOBS_PER_QUEUE_MAX);
-    this.location = { address: this.#mapping.address, submittedFd, doneFd: createEventFd() };
-  }
-
-  /** Gives it back. Nobody may use the pool any more. */
-  release(): void {
-    closeFd(this.location.doneFd);
-    cleanseBytes(this.#mapping.address, HEADER_BYTES);
-    unmap(this.#mapping);
-  }
-}
-
-/** What both sides know of a pool. */
-class JobPoolView {
-  protected readonly words: Int32Array;
-  protected readonly location: JobPoolLocation;
-
-  constructor(location: JobPoolLocation) {
-    this.location = location;
-    this.words = new Int32Array(viewOf(location.address, HEADER_BYTES + SLOT_BYTES * JOBS_PER_QUEUE_MAX));
-  }
-
-  protected slotWord(slot: number): number {
-    return (HEADER_BYTES + SLOT_BYTES * slot) >>> 2;
-  }
-
-  protected inputAddress(slot: number): number {
-    return this.location.address + HEADER_BYTES + SLOT_BYTES * slot + SLOT_HEADER_BYTES;
-  }
-
-  protected outputAddress(slot: number): number {
-    return this.inputAddress(slot) + JOB_INPUT_BYTES_MAX;
-  }
-
-  /** Writes `slot` behind the queue of slot numbers at `ring`. There is always room: each slot is in one queue. */
-  protected push(ring: number, tailWord: number, slot: number): void {
-    const tail = this.words[tailWord]!;
-    this.words[ring + (tail & (JOBS_PER_QUEUE_MAX - 1))] = slot;
-    Atomics.store(this.words, tailWord, tail + 1 | 0);
-  }
-
-  /** The next slot number of the queue at `ring`, or -1. */
-  protected pop(ring: number, tailWord: number, headWord: number): number {
-    const head = this.words[headWord]!;
-    if (Atomics.load(this.words, tailWord) === head) return -1;
-    const slot = this.words[ring + (head & (JOBS_PER_QUEUE_MAX - 1))]!;
-    this.words[headWord] = head + 1 | 0;
-    return slot;
-  }
-}
 
 /** A request whose answer is being worked out: what its completion needs. Numbers of the ring and addresses. */
 interface OpenRequest {
   id: number;
   slots: number;
+  /** Which chain of the ring it is, as {@linkcode JobPool.beginBatch} counts; -1: it cannot return to the ring. */
+  chain: number;
+  kind: number;
+  estimateUs: number;
   /** Host address and length of each writable segment that the answer can reach, in turn; the last has the status. */
   writable: Float64Array;
-  postedNs: number;
+  submittedNs: number;
 }
 
 /** In place of a request that has been answered, so that nothing keeps what belonged to it. */
-const ANSWERED: OpenRequest = { id: 0, slots: 0, writable: new Float64Array(0), postedNs: 0 };
+const ANSWERED: OpenRequest = {
+  id: 0,
+  slots: 0,
+  chain: -1,
+  kind: 0,
+  estimateUs: 0,
+  writable: new Float64Array(0),
+  submittedNs: 0,
+};
+
+/** What came of a job, wherever it stands. */
+interface JobResult {
+  readonly status: number;
+  readonly address: number;
+  readonly length: number;
+}
+
+/** What {@linkcode JobPool.admit} says. */
+export const ADMITTED = 0;
+/** Not yet: as many jobs are in flight as may be. */
+export const POSTPONED = 1;
+/** Not at all: the queue is being stopped, and the request cannot return to its ring. */
+export const REFUSED = 2;
+
+const JOB_BACKLOG_US_MAX = 1000 * JOB_BACKLOG_MS_MAX;
+/** Chains are numbered modulo one more than this. */
+export const CHAIN_NUMBER_MASK = 0x3fff_ffff;
+
+/** 0 for up to 63 bytes, 1 for up to 127, and so on. */
+function sizeClass(bytes: number): number {
+  return 32 - Math.clz32(bytes >>> 6);
+}
+
+/**
+ * A number that jobs have in common if they are expected to take equally long: those of one opcode and algorithm, with
+ * `inputBytes` of key and data and room for `outputBytes` of result within the same powers of two.
+ */
+export function jobKind(opcode: number, algo: number, inputBytes: number, outputBytes: number): number {
+  return (opcode & 15) << 12 | (algo & 15) << 8 | sizeClass(inputBytes) << 4 | sizeClass(outputBytes);
+}
 
 /** What an answer of at most `bytes` bytes to chain `i` of `batch` can reach. A chain may have many times as much. */
 function reachOf(batch: ChainBatch, i: number, bytes: number): Float64Array {
@@ -150,17 +128,34 @@ function reachOf(batch: ChainBatch, i: number, bytes: number): Float64Array {
 export class JobPool extends JobPoolView {
   readonly #free: number[] = Array.from({ length: JOBS_PER_QUEUE_MAX }, (_, i) => i);
   readonly #requests: OpenRequest[] = [];
+  /** How long jobs of a kind take, in microseconds: rises to the longest at once, and falls slowly. */
+  readonly #costsUs = new Map<number, number>();
   #announced = 0;
   #submitted = 0;
+  #openCount = 0;
+  #backlogUs = 0;
+  #isSaturated = false;
+  #firstChain = -1;
+  /** Of the job that was admitted last. */
+  #kind = 0;
+  #estimateUs = 0;
 
-  /** Jobs under way. */
+  /** Refuses jobs instead of postponing them. */
+  isRefusing = false;
+
+  /** Requests that wait for their jobs. */
   get openCount(): number {
-    return JOBS_PER_QUEUE_MAX - this.#free.length;
+    return this.#openCount;
   }
 
-  /** True if a whole batch of jobs would not fit: the queue rests until some are done. */
+  /** True if no slot is in use, not even by a job that was withdrawn or abandoned. */
+  get isEmpty(): boolean {
+    return this.#free.length === JOBS_PER_QUEUE_MAX;
+  }
+
+  /** True from when a job was postponed until another one is done: the queue is idle meanwhile. */
   get isSaturated(): boolean {
-    return this.#free.length < BATCH_CHAINS_MAX;
+    return this.#isSaturated && !this.isRefusing;
   }
 
   /** Readable when jobs are done. */
@@ -168,12 +163,34 @@ export class JobPool extends JobPoolView {
     return this.location.doneFd;
   }
 
-  /** Begins a job; there is a slot as long as the pool is not saturated. Returns it. */
-  begin(negotiated: number, opcode: number, algo: number): number {
+  /**
+   * Numbers the chains of the next batch, from `firstChain` on, for {@linkcode retract}; -1: they cannot return to the
+   * ring.
+   */
+  beginBatch(firstChain: number): void {
+    this.#firstChain = firstChain;
+  }
+
+  /**
+   * Whether a job of `kind` may be begun: if all jobs in flight will then take {@linkcode JOB_BACKLOG_MS_MAX} at most,
+   * by what jobs of their kinds have taken before. Where there is none, any job may be begun; one of a kind never seen
+   * may not be begun otherwise.
+   */
+  admit(kind: number): number {
+    if (this.isRefusing) return REFUSED;
+    this.#kind = kind;
+    this.#estimateUs = this.#costsUs.get(kind) ?? JOB_BACKLOG_US_MAX;
+    const isInTime = this.#openCount === 0 || this.#backlogUs + this.#estimateUs <= JOB_BACKLOG_US_MAX;
+    this.#isSaturated = !isInTime || this.#free.length === 0;
+    return this.#isSaturated ? POSTPONED : ADMITTED;
+  }
+
+  /** Begins the job that {@linkcode admit} has just admitted; returns its slot. */
+  begin(form: number, opcode: number, algo: number): number {
     const slot = this.#free.pop()!;
     const word = this.slotWord(slot);
     this.words.fill(0, word, word + (SLOT_HEADER_BYTES >>> 2));
-    this.words[word + DIALECT] = negotiated;
+    this.words[word + FORM] = form;
     this.words[word + OPCODE] = opcode;
     this.words[word + ALGO] = algo;
     this.words[word + SESSION_SLOT] = NO_SESSION | 0;
@@ -209,12 +226,23 @@ export class JobPool extends JobPoolView {
     this.words[word + DIGEST_LEN] = digestLen;
     this.words[word + OUTPUT_CAPACITY] = outputCapacity;
     const writable = reachOf(batch, i, outputCapacity);
-    this.#requests[slot] = { id: batch.id[i]!, slots: batch.slots[i]!, writable, postedNs: monotonicNs() };
-    this.push(POSTED_RING, POSTED_TAIL, slot);
+    this.#requests[slot] = {
+      id: batch.id[i]!,
+      slots: batch.slots[i]!,
+      chain: this.#firstChain < 0 ? -1 : this.#firstChain + i & CHAIN_NUMBER_MASK,
+      kind: this.#kind,
+      estimateUs: this.#estimateUs,
+      writable,
+      submittedNs: monotonicNs(),
+    };
+    this.#openCount++;
+    this.#backlogUs += this.#estimateUs;
+    Atomics.store(this.words, word + STATE, SUBMITTED);
+    this.push(SUBMITTED_RING, SUBMITTED_TAIL, slot);
     this.#submitted++;
   }
 
-  /** Wakes the isolate that runs jobs, if any have been posted since the last call. */
+  /** Wakes the isolate that runs jobs, if any have been submitted since the last call. */
   announce(): void {
     if (this.#announced === this.#submitted) return;
     this.#announced = this.#submitted;
@@ -235,97 +263,104 @@ export class JobPool extends JobPoolView {
     while (batch.count < BATCH_CHAINS_MAX) {
       const slot = this.pop(DONE_RING, DONE_TAIL, DONE_HEAD);
       if (slot < 0) break;
-      const request = this.#requests[slot]!;
-      this.#requests[slot] = ANSWERED;
-      const count = batch.count;
-      batch.id[count] = request.id;
-      batch.slots[count] = request.slots;
-      this.#count(slot, request, counters);
-      batch.usedLen[count] = this.#answer(slot, request.writable, memory);
-      batch.count = count + 1;
       this.#free.push(slot);
+      this.#isSaturated = false;
+      const request = this.#requests[slot]!;
+      if (request === ANSWERED) continue; // It was withdrawn or abandoned.
+      this.#close(slot);
+      const word = this.slotWord(slot);
+      const length = this.words[word + WRITTEN]!;
+      this.#learn(request.kind, this.words[word + DURATION_US]!);
+      const result = { status: this.words[word + STATUS]!, address: this.outputAddress(slot), length };
+      this.#count(slot, request, result, counters);
+      this.#answer(slot, request, result, batch, memory);
+      this.wipe(slot, length);
     }
     return batch.count;
   }
 
-  #count(slot: number, { postedNs }: OpenRequest, counters: QueueCounters): void {
-    const { words } = this;
-    const word = this.slotWord(slot);
-    const isRfc3 = words[word + DIALECT] !== FORM_AKCIPHER;
-    const labels = labelsOfJob(isRfc3, words[word + (isRfc3 ? ALGO : KEY_ALGO)]!);
-    const sourceBytes = words[word + INPUT_LEN]!;
-    counters.jobDone(labels, words[word + STATUS]!, sourceBytes, words[word + WRITTEN]!, monotonicNs() - postedNs);
+  /** The request of `slot` does not wait for its job any longer. */
+  #close(slot: number): void {
+    this.#openCount--;
+    this.#backlogUs -= this.#requests[slot]!.estimateUs;
+    this.#requests[slot] = ANSWERED;
+    this.#isSaturated = false;
   }
 
-  /** Copies result and status to the guest and wipes the job; returns the bytes written. */
-  #answer(slot: number, writable: Float64Array, memory: GuestMemory): number {
+  #learn(kind: number, durationUs: number): void {
+    const costUs = this.#costsUs.get(kind) ?? 0;
+    this.#costsUs.set(kind, durationUs >= costUs ? durationUs : costUs - (costUs - durationUs) / 8);
+  }
+
+  /**
+   * Takes back the job of chain number `chain` if it has not begun or, if `isFinal`, has not ended. Returns the request,
+   * which returns to the ring unanswered, or null.
+   */
+  retract(chain: number, isFinal: boolean): { readonly id: number; readonly slots: number } | null {
+    let slot = this.#requests.length - 1;
+    while (slot >= 0 && this.#requests[slot]?.chain !== chain) slot--;
+    if (slot < 0 || !(this.#withdraw(slot) || isFinal && this.exchange(slot, RUNNING, ABANDONED))) return null;
+    const request = this.#requests[slot]!;
+    this.#close(slot);
+    return request;
+  }
+
+  /** Takes back the job in `slot` if it has not begun; true if so. */
+  #withdraw(slot: number): boolean {
+    if (!this.exchange(slot, SUBMITTED, WITHDRAWN)) return false;
+    this.wipe(slot, 0);
+    return true;
+  }
+
+  /** Answers requests whose jobs have not ended with ERR, and otherwise does as {@linkcode collect}. */
+  refuse(batch: ChainBatch, counters: QueueCounters, memory: GuestMemory): number {
+    batch.clear();
+    this.words[REFUSAL] = STATUS_ERR;
+    this.words[REFUSAL + 1] = 0;
+    for (let slot = 0; slot < this.#requests.length && batch.count < BATCH_CHAINS_MAX; slot++) {
+      const request = this.#requests[slot];
+      if (request === undefined || request === ANSWERED) continue;
+      if (!this.#withdraw(slot) && !this.exchange(slot, RUNNING, ABANDONED)) continue;
+      this.#close(slot);
+      const word = this.slotWord(slot);
+      const room = this.words[word + FORM] === FORM_AKCIPHER ? 0 : this.words[word + OUTPUT_CAPACITY]!;
+      const length = room >= 8 ? 8 : room >= 4 ? 4 : 0;
+      const result = { status: STATUS_ERR, address: this.location.address + 4 * REFUSAL, length };
+      this.#count(slot, request, result, counters);
+      this.#answer(slot, request, result, batch, memory);
+    }
+    return batch.count;
+  }
+
+  #count(slot: number, { submittedNs }: OpenRequest, { status, length }: JobResult, counters: QueueCounters): void {
+    const { words } = this;
     const word = this.slotWord(slot);
-    const written = this.words[word + WRITTEN]!;
-    let from = this.outputAddress(slot);
-    let rest = written;
+    const isRfc3 = words[word + FORM] !== FORM_AKCIPHER;
+    const labels = labelsOfJob(isRfc3, words[word + (isRfc3 ? ALGO : KEY_ALGO)]!);
+    counters.jobDone(labels, status, words[word + INPUT_LEN]!, length, monotonicNs() - submittedNs);
+  }
+
+  /** Copies a result and its status to the guest, and adds the request to `batch`. */
+  #answer(slot: number, request: OpenRequest, result: JobResult, batch: ChainBatch, memory: GuestMemory): void {
+    const { writable } = request;
+    let { address, length: rest } = result;
     for (let n = 0; rest > 0 && n < writable.length; n += 2) {
       const piece = Math.min(rest, writable[n + 1]!);
-      copyBytes(writable[n]!, from, piece);
+      copyBytes(writable[n]!, address, piece);
       memory.logWrite(writable[n]!, piece);
-      from += piece;
+      address += piece;
       rest -= piece;
     }
-    cleanseBytes(this.inputAddress(slot), this.words[word + KEY_LEN]! + this.words[word + INPUT_LEN]!);
-    cleanseBytes(this.outputAddress(slot), written);
-    if (this.words[word + DIALECT] !== FORM_AKCIPHER) return written; // Its status stands in front, in the result.
+    const i = batch.count++;
+    batch.id[i] = request.id;
+    batch.slots[i] = request.slots;
+    batch.usedLen[i] = result.length;
+    // In the RFC's form, the status stands in front, in the result.
+    if (this.words[this.slotWord(slot) + FORM] !== FORM_AKCIPHER) return;
     const last = writable.length - 2;
     const statusAt = writable[last]! + writable[last + 1]! - 1;
-    fillBytes(statusAt, this.words[word + STATUS]!, 1);
+    fillBytes(statusAt, result.status, 1);
     memory.logWrite(statusAt, 1);
-    return written + 1;
-  }
-}
-
-/** The running side of a pool. */
-export class SubmittedJobs extends JobPoolView {
-  /** The next posted job's slot, or -1. */
-  next(): number {
-    return this.pop(POSTED_RING, POSTED_TAIL, POSTED_HEAD);
-  }
-
-  /** Slot of the session whose key the job wants; NO_SESSION if it has its own. */
-  sessionSlot(slot: number): number {
-    return this.words[this.slotWord(slot) + SESSION_SLOT]! >>> 0;
-  }
-
-  /** Id of that session. */
-  sessionId(slot: number): number {
-    return this.words[this.slotWord(slot) + SESSION_ID]! >>> 0;
-  }
-
-  /** Fills `job` in with everything but a session's key. */
-  read(slot: number, job: AsymmetricJob): void {
-    const word = this.slotWord(slot);
-    const { words } = this;
-    const keyLen = words[word + KEY_LEN]!;
-    job.negotiated = words[word + DIALECT]!;
-    job.opcode = words[word + OPCODE]!;
-    job.algo = words[word + ALGO]! >>> 0;
-    job.key = null;
-    job.ownKey.algo = words[word + KEY_ALGO]! >>> 0;
-    job.ownKey.keyType = words[word + KEY_TYPE]! >>> 0;
-    job.ownKey.para0 = words[word + KEY_PARA0]! >>> 0;
-    job.ownKey.para1 = words[word + KEY_PARA1]! >>> 0;
-    job.ownKey.key = this.inputAddress(slot);
-    job.ownKey.keyLen = keyLen;
-    job.input = this.inputAddress(slot) + keyLen;
-    job.inputLen = words[word + INPUT_LEN]!;
-    job.digestLen = words[word + DIGEST_LEN]!;
-    job.output = this.outputAddress(slot);
-    job.outputCapacity = words[word + OUTPUT_CAPACITY]!;
-  }
-
-  /** Hands the job back with what came of it. */
-  finish(slot: number, job: AsymmetricJob): void {
-    const word = this.slotWord(slot);
-    this.words[word + STATUS] = job.status;
-    this.words[word + WRITTEN] = job.written;
-    this.push(DONE_RING, DONE_TAIL, slot);
-    signalEventFd(this.location.doneFd);
+    batch.usedLen[i] = result.length + 1;
   }
 }

@@ -19,8 +19,18 @@ export const SESSIONS_MAX = 65536;
 export const TURN_BATCHES_MAX = 8;
 /** Microseconds that a worker isolate looks at its rings before it sleeps, at most, unless the user says otherwise. */
 export const POLL_US_DEFAULT = 50;
-/** Asymmetric operations that one queue may have under way. A queue that could exceed it with its next batch rests. */
+/** Asymmetric operations that one queue may have in flight. The queue is idle while it cannot begin another one. */
 export const JOBS_PER_QUEUE_MAX = 256;
+/**
+ * Milliseconds that the asymmetric operations of one queue may take altogether, as estimated from earlier ones, unless
+ * there is only one. The others stay in the ring, where a stopped queue leaves them.
+ */
+export const JOB_BACKLOG_MS_MAX = 200;
+/**
+ * Milliseconds that stopping a queue, and ending the process, waits for asymmetric operations in flight: a VMM stops its
+ * guest meanwhile. An operation that takes longer is abandoned.
+ */
+export const STOP_MS_MAX = 200;
 /** Bytes that an asymmetric operation may read: a key as DER of 8 KiB, and a message of as many. */
 export const JOB_INPUT_BYTES_MAX = 16384;
 /** Bytes that it may write: an RSA key with all its parts. */

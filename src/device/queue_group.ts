@@ -21,6 +21,8 @@ export type QueueCommand =
   | { readonly kind: "memory"; readonly regions: readonly MemoryRegion[]; readonly log: DirtyLogLocation | null }
   /** Starts a ring under the features that the driver acknowledged. Rejects with `RingSetupError`. */
   | { readonly kind: "start"; readonly ring: RingSetup; readonly acknowledged: bigint }
+  /** Completes what was popped, or returns it to the rings, and pops nothing more until a ring is stopped or moved. */
+  | { readonly kind: "drain" }
   /** Stops a ring; its value is the base to continue from. */
   | { readonly kind: "stop"; readonly index: number }
   /** Sets the descriptor that is signalled when requests are done; -1: none. */
@@ -83,6 +85,11 @@ export class QueueGroup {
     }
   }
 
+  /** The numbers of the queues. */
+  get indices(): Iterable<number> {
+    return this.#byIndex.keys();
+  }
+
   /** Queues whose driver never kicks: they are to be polled every {@linkcode UNKICKED_POLL_INTERVAL_MS}. */
   get unkicked(): ReadonlySet<number> {
     return this.#unkicked;
@@ -115,6 +122,9 @@ export class QueueGroup {
       case "start":
         this.#start(command.ring, command.acknowledged);
         return 0;
+      case "drain":
+        await this.#drain();
+        return 0;
       case "stop":
         this.#unwatch(command.index);
         // This happens between two batches: what was popped has been completed, except jobs.
@@ -141,11 +151,16 @@ export class QueueGroup {
   }
 
   async #setMemory(regions: readonly MemoryRegion[], log: DirtyLogLocation | null): Promise<void> {
-    for (const queue of this.queues) await queue.drain();
+    await this.#drain();
     this.#memory = new GuestMemory(regions, log, this.#memory);
     for (const [index, queue] of this.#byIndex) {
       if (!queue.tryMove(this.#memory)) this.#unwatch(index);
     }
+  }
+
+  /** Drains all queues at once, in the time that one of them may take. */
+  async #drain(): Promise<void> {
+    await Promise.all(this.queues.map((queue) => queue.drain()));
   }
 
   #start(ring: RingSetup, acknowledged: bigint): void {

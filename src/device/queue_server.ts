@@ -13,9 +13,9 @@ import { type Ring, RING_FAULTS, RING_OK, type RingFeatures, type RingLayout } f
 import { SplitRing } from "../virtqueue/split.ts";
 import { availBytes, DESC_BYTES, EVENT_SUPPRESSION_BYTES, QUEUE_SIZE_MAX, usedBytes } from "../wire/vring.ts";
 import { type CounterMemory, createCounterMemory, QueueCounters } from "./counters.ts";
-import type { JobPool } from "./jobs.ts";
+import { CHAIN_NUMBER_MASK, type JobPool } from "./jobs.ts";
 import { type RingSetup, RingSetupError } from "./backend.ts";
-import { REQUEST_BYTES_MAX, TURN_BATCHES_MAX } from "./limits.ts";
+import { REQUEST_BYTES_MAX, STOP_MS_MAX, TURN_BATCHES_MAX } from "./limits.ts";
 
 /** Answers the requests of a batch. */
 export interface BatchProcessor {
@@ -23,9 +23,9 @@ export interface BatchProcessor {
   readonly batch: ChainBatch;
   /**
    * Fills in results, statuses and used lengths of the whole batch, each request counted in `counters`; what became one
-   * of `jobs` leaves it.
+   * of `jobs` leaves it. Returns how many requests of the batch were handled; those behind return to the ring.
    */
-  process(jobs: JobPool | null, counters: QueueCounters): void;
+  process(jobs: JobPool | null, counters: QueueCounters): number;
 }
 
 /** Looks at a ring, at most, before its queue rests. */
@@ -55,8 +55,10 @@ export class QueueServer {
   /** Turns so far, and how often the ring is looked at once more at the end of one. */
   #turns = 0;
   #looks = LOOKS_MAX;
-  /** A queue that drains leaves new requests in the ring. */
-  #drains = false;
+  /** True from {@linkcode drain} on until the queue is stopped or moved: requests stay in the ring. */
+  #isDraining = false;
+  /** Number of the next chain that is popped from the ring, and not from its inflight region. */
+  #nextChain = 0;
 
   /**
    * A stopped queue called `name`, whose requests `processor` answers, some of them by way of `jobs`; `onFault` hears
@@ -92,6 +94,7 @@ export class QueueServer {
       );
     }
     this.#ring = this.#makeRing(layout, memory, features, setup.inflightAddress ?? 0);
+    this.#isDraining = false;
     this.#packed = packed;
     this.#take(memory, layout);
     this.#setup = setup;
@@ -161,6 +164,7 @@ export class QueueServer {
 
   /** Goes on in another memory table; false if the ring does not lie in it any more, which stops it. */
   tryMove(memory: GuestMemory): boolean {
+    this.#isDraining = false;
     if (this.#ring === null || this.#setup === null) return true;
     try {
       const layout = this.#translate(this.#setup, memory, this.#packed);
@@ -222,6 +226,7 @@ export class QueueServer {
     this.#layout = null;
     this.#ring = null;
     this.#setup = null;
+    this.#isDraining = false;
     return this.#stoppedAt;
   }
 
@@ -243,7 +248,7 @@ export class QueueServer {
   /** Answers requests whose jobs are done; returns how many. */
   collect(): number {
     const jobs = this.#jobs;
-    if (jobs === null || jobs.openCount === 0) return 0;
+    if (jobs === null || jobs.isEmpty) return 0;
     const { batch } = this.#processor;
     const count = jobs.collect(batch, this.counters, this.#memory);
     if (count > 0 && this.#ring !== null) this.#complete(this.#ring);
@@ -259,47 +264,96 @@ export class QueueServer {
     this.counters.called();
   }
 
-  /** Resolves when no job is under way any more; requests that come meanwhile stay in the ring. */
+  /**
+   * Resolves, within {@linkcode STOP_MS_MAX}, when no request is in flight any more. New ones stay in the ring. Jobs that
+   * have not begun are taken back, and so is in the end the one that runs: their requests return to the ring, or, where
+   * others that were popped after them have been answered, are answered with ERR.
+   */
   async drain(): Promise<void> {
-    // What a process before this one had taken counts as under way, too.
-    while (this.#ring?.isRecovering) {
-      if (this.poll() === 0 && this.collect() === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    this.#isDraining = true;
+    const deadlineMs = performance.now() + STOP_MS_MAX;
+    this.#returnChains(false);
+    while (this.#isInFlight && performance.now() < deadlineMs) {
+      if (this.#serveRecovered() + this.collect() === 0) await new Promise((resolve) => setTimeout(resolve, 1));
     }
-    this.#drains = true;
-    while (this.#jobs !== null && this.#jobs.openCount > 0) {
-      if (this.collect() === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    if (!this.#isInFlight) return;
+    this.#returnChains(true);
+    const jobs = this.#jobs;
+    if (jobs !== null) jobs.isRefusing = true;
+    while (this.#isInFlight) {
+      // A job that has just ended can be neither refused nor, for some nanoseconds, collected.
+      if (this.#serveRecovered() + this.collect() + this.#refuse() > 0) continue;
+      await new Promise((resolve) => setTimeout(resolve, 0));
     }
-    this.#drains = false;
+    if (jobs !== null) jobs.isRefusing = false;
   }
 
-  /** True if the queue rests until some of its jobs are done. */
+  /** True if requests were popped and not answered, by this process or, as the inflight region says, one before it. */
+  get #isInFlight(): boolean {
+    return (this.#jobs?.openCount ?? 0) > 0 || this.#ring?.isRecovering === true;
+  }
+
+  /** Returns the chains that were popped last to the ring, as far as {@linkcode JobPool.retract} takes back their jobs. */
+  #returnChains(isFinal: boolean): void {
+    while (this.#ring !== null && this.#jobs !== null) {
+      const last = (this.#nextChain - 1) & CHAIN_NUMBER_MASK;
+      const chain = this.#jobs.retract(last, isFinal);
+      if (chain === null) return;
+      this.#ring.unpop(chain.id, chain.slots);
+      this.#nextChain = last;
+      this.counters.jobRetracted();
+    }
+  }
+
+  /** Answers requests whose jobs have not ended with ERR; returns how many. */
+  #refuse(): number {
+    if (this.#jobs === null) return 0;
+    const count = this.#jobs.refuse(this.#processor.batch, this.counters, this.#memory);
+    if (count > 0 && this.#ring !== null) this.#complete(this.#ring);
+    return count;
+  }
+
+  /** True if the queue is idle until some of its jobs are done. */
   #isSaturated(): boolean {
     return this.#jobs !== null && this.#jobs.isSaturated;
   }
 
-  /** Answers one batch, whatever the state of notifications; returns how many requests it had. */
+  /** Answers one batch, whatever the state of notifications; returns how many requests of it were handled. */
   poll(): number {
     const ring = this.#ring;
-    if (ring === null || this.#drains || this.#isSaturated()) return 0;
+    return ring === null || this.#isDraining || this.#isSaturated() ? 0 : this.#serveBatch(ring);
+  }
+
+  /** The same for requests of the inflight region, also while the queue drains. */
+  #serveRecovered(): number {
+    const ring = this.#ring;
+    return ring === null || !ring.isRecovering || this.#isSaturated() ? 0 : this.#serveBatch(ring);
+  }
+
+  #serveBatch(ring: Ring): number {
     const { batch } = this.#processor;
     batch.clear();
+    const { isRecovering } = ring;
     const count = ring.fetch(batch);
     if (count === 0) {
       if (ring.fault !== RING_OK) this.#reportFault(ring.fault);
       return 0;
     }
     this.counters.batchTaken(count);
-    this.#processor.process(this.#jobs, this.counters);
+    this.#jobs?.beginBatch(isRecovering ? -1 : this.#nextChain);
+    const handled = this.#processor.process(this.#jobs, this.counters);
+    for (let i = count - 1; i >= handled; i--) ring.unpop(batch.id[i]!, batch.slots[i]!);
+    if (!isRecovering) this.#nextChain = (this.#nextChain + handled) & CHAIN_NUMBER_MASK;
     this.#jobs?.announce();
     this.#logAnswers(batch);
     if (batch.count > 0) this.#complete(ring);
     this.counters.batchCompleted(batch.count, ring.base());
-    return count;
+    return handled;
   }
 
   /** Asks the driver to kick; true if there is something to serve already. */
   arm(): boolean {
-    if (this.#ring === null || this.#isSaturated() || this.#drains) return false;
+    if (this.#ring === null || this.#isSaturated() || this.#isDraining) return false;
     const hasMore = this.#ring.enableNotifications();
     this.#logRing();
     return hasMore;

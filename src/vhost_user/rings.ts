@@ -173,6 +173,7 @@ export class Rings {
   /** SET_INFLIGHT_FD: rings record what they have under way in `region`, now this object's. */
   async setInflight(region: InflightRegion): Promise<void> {
     const running = this.#rings.filter((ring) => ring.running);
+    await this.#drain();
     for (const ring of running) await this.#pause(ring);
     this.#inflight?.release();
     this.#inflight = region;
@@ -181,6 +182,7 @@ export class Rings {
 
   /** Stops serving every ring, as for a device that is being reset. */
   async stopAll(): Promise<void> {
+    await this.#drain();
     for (const ring of this.#rings) await this.stop(ring.index);
   }
 
@@ -208,6 +210,11 @@ export class Rings {
 
   /** The connection's end: stops the rings and closes what they own, whatever goes wrong. */
   async close(): Promise<void> {
+    try {
+      await this.#drain();
+    } catch (error) {
+      this.#log("error", `the rings were not drained: ${(error as Error).message}`);
+    }
     for (const ring of this.#rings) {
       try {
         await this.#pause(ring);
@@ -228,6 +235,11 @@ export class Rings {
       await apply();
     }
     await this.#resume(ring);
+  }
+
+  /** All rings are about to be stopped: together, that takes no longer than one of them. */
+  async #drain(): Promise<void> {
+    if (this.#rings.some(({ running }) => running)) await this.#device.drain();
   }
 
   async #pause(ring: Ring): Promise<void> {

@@ -6,12 +6,13 @@
  */
 import { AsymmetricJob, FORM_AKCIPHER } from "../engine/asymmetric/job.ts";
 import { runJob } from "../engine/asymmetric/run_job.ts";
-import { NO_SESSION, SubmittedJobs } from "../device/jobs.ts";
+import { NO_SESSION } from "../device/job_memory.ts";
 import { SessionTableView } from "../device/sessions.ts";
+import { SubmittedJobs } from "../device/submitted_jobs.ts";
 import { drainEventFd } from "../os/event_fd.ts";
 import { Poller } from "../os/poller.ts";
 import { PreparedKeys } from "./asymmetric_keys.ts";
-import type { JobRunnerSetup } from "./asymmetric_worker.ts";
+import { BUSY, CLOSING, type JobRunnerSetup } from "./asymmetric_worker.ts";
 
 /** Runs jobs until told to close. */
 function run({ pools, sessions, submittedFd, shared }: JobRunnerSetup): void {
@@ -20,14 +21,21 @@ function run({ pools, sessions, submittedFd, shared }: JobRunnerSetup): void {
   const job = new AsymmetricJob();
   const poller = new Poller();
   poller.add(submittedFd, 0);
-  while (Atomics.load(shared, 0) === 0) {
+  while (Atomics.load(shared, CLOSING) === 0) {
     keys.evict();
     let ran = 0;
-    for (const queue of queues) ran += runNext(queue, keys, job);
+    for (const queue of queues) {
+      if (Atomics.load(shared, CLOSING) !== 0) break;
+      Atomics.store(shared, BUSY, 1);
+      ran += runNext(queue, keys, job);
+      Atomics.store(shared, BUSY, 0);
+    }
     if (ran > 0) continue;
     poller.waitBlocking(-1);
     drainEventFd(submittedFd);
   }
+  // All sessions have been destroyed by now.
+  keys.evict();
   poller.close();
 }
 
@@ -37,7 +45,7 @@ function runNext(queue: SubmittedJobs, keys: PreparedKeys, job: AsymmetricJob): 
   if (slot < 0) return 0;
   queue.read(slot, job);
   const sessionSlot = queue.sessionSlot(slot);
-  const usesSession = job.negotiated === FORM_AKCIPHER && sessionSlot !== NO_SESSION;
+  const usesSession = job.form === FORM_AKCIPHER && sessionSlot !== NO_SESSION;
   const key = usesSession ? keys.find(sessionSlot, queue.sessionId(slot)) : null;
   if (typeof key === "number") {
     job.status = key;

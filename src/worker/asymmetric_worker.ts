@@ -1,13 +1,18 @@
 /**
  * The main isolate's handle on the one that runs asymmetric operations. That isolate is started when the first job may
- * come: most guests have none.
+ * come: most guests have none. It ends by itself, between two jobs.
  *
  * @module
  */
-import { type JobPoolLocation, JobPoolMemory } from "../device/jobs.ts";
 import type { JobRunner, JobRunnerFactory } from "../device/asymmetric_service.ts";
+import { type JobPoolLocation, JobPoolMemory } from "../device/job_memory.ts";
+import { STOP_MS_MAX } from "../device/limits.ts";
 import type { SessionTableLocation } from "../device/sessions.ts";
 import { closeFd, createEventFd, signalEventFd } from "../os/event_fd.ts";
+
+/** Words shared with the job isolate: 1 if it is to end, and 1 while it runs a job. */
+export const CLOSING = 0;
+export const BUSY = 1;
 
 /** What the job isolate is started with. */
 export interface JobRunnerSetup {
@@ -17,7 +22,7 @@ export interface JobRunnerSetup {
   readonly sessions: SessionTableLocation;
   /** Signalled when there is something to do. */
   readonly submittedFd: number;
-  /** Word 0: 1 when it is to close. */
+  /** Words {@linkcode CLOSING} and {@linkcode BUSY}. */
   readonly shared: Int32Array<SharedArrayBuffer>;
 }
 
@@ -53,18 +58,30 @@ class WorkerJobRunner implements JobRunner {
     if (this.#worker !== undefined) signalEventFd(this.#submittedFd);
   }
 
-  async close(): Promise<void> {
-    if (this.#worker !== undefined) {
-      // Memory and descriptors are given up only when nobody looks at them any more.
-      const { promise, resolve } = Promise.withResolvers<void>();
-      this.#worker.onmessage = () => resolve();
-      Atomics.store(this.#shared, 0, 1);
-      signalEventFd(this.#submittedFd);
-      await promise;
-      this.#worker.terminate();
-    }
-    for (const memory of this.#memories) memory.release();
-    closeFd(this.#submittedFd);
+  async close(onEnded: () => void): Promise<void> {
+    let hasEnded = false;
+    const ending = this.#end().then(() => {
+      for (const memory of this.#memories) memory.release();
+      closeFd(this.#submittedFd);
+      onEnded();
+      hasEnded = true;
+    });
+    const deadlineMs = performance.now() + STOP_MS_MAX;
+    // An isolate that runs no job is about to end.
+    const isStuck = () => performance.now() >= deadlineMs && Atomics.load(this.#shared, BUSY) === 1;
+    while (!hasEnded && !isStuck()) await new Promise((resolve) => setTimeout(resolve, 1));
+    if (hasEnded) await ending;
+  }
+
+  /** Resolves when the isolate, if there is one, has ended: nothing accesses memory and descriptors afterwards. */
+  async #end(): Promise<void> {
+    if (this.#worker === undefined) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#worker.onmessage = () => resolve();
+    Atomics.store(this.#shared, CLOSING, 1);
+    signalEventFd(this.#submittedFd);
+    await promise;
+    this.#worker.terminate();
   }
 }
 

@@ -134,6 +134,9 @@ class WorkerPlane implements DataPlane {
       case "memory":
         await this.#setMemory(command);
         return 0;
+      case "drain":
+        await Promise.all(this.#isolates.map((isolate) => isolate.execute(command)));
+        return 0;
       case "clear":
         await Promise.all(this.#isolates.map((isolate) => isolate.clear()));
         return 0;

@@ -186,7 +186,7 @@ const job = new AsymmetricJob();
 
 /** Runs a request; throws if the job's status is not the one that the result starts with. */
 export function run(opcode: number, algo: number, request: Bytes, capacity = 8192): Result {
-  job.negotiated = FORM_RFC3;
+  job.form = FORM_RFC3;
   job.opcode = opcode;
   job.algo = algo;
   const outcome: Outcome = runRequest(job, request, capacity);

@@ -82,7 +82,7 @@ export function runAkcipherOn(
   capacityOrDigest: number | Uint8Array,
 ): Outcome {
   const digest = typeof capacityOrDigest === "number" ? new Uint8Array() : capacityOrDigest;
-  akcipherJob.negotiated = 0;
+  akcipherJob.form = 0;
   akcipherJob.opcode = opcode;
   akcipherJob.key = key;
   akcipherJob.input = place(input, digest);
@@ -100,7 +100,7 @@ export function runStateless(
   capacity: number,
 ): Outcome {
   const address = place(der, input);
-  akcipherJob.negotiated = 0;
+  akcipherJob.form = 0;
   akcipherJob.opcode = opcode;
   akcipherJob.key = null;
   Object.assign(akcipherJob.ownKey, numbers);

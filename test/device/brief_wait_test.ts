@@ -26,7 +26,7 @@ class Watched {
         looked();
         return batch;
       },
-      process: () => void (this.served += batch.count),
+      process: () => (this.served += batch.count, batch.count),
     };
     this.#server = new QueueServer("ring", processor, () => {});
     const { desc, driver, device, size } = this.#driver.layout;

@@ -4,16 +4,20 @@
  *
  * @module
  */
-import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
+import { assertEquals, assertLessOrEqual } from "@std/assert";
 import { DriverMemory } from "../../src/driver/guest_memory.ts";
 import { place } from "../../src/driver/layout.ts";
 import { kickAnyway } from "../../src/driver/queue.ts";
 import { encodeData } from "../../src/driver/requests.ts";
-import { AsymmetricJob } from "../../src/engine/asymmetric/job.ts";
+import { AsymmetricJob, FORM_RFC3 } from "../../src/engine/asymmetric/job.ts";
+import { GuestMemory } from "../../src/memory/guest_memory.ts";
+import { createCounterMemory, QueueCounters } from "../../src/device/counters.ts";
 import { DataPath } from "../../src/device/data_path.ts";
-import { JobPool, JobPoolMemory, SubmittedJobs } from "../../src/device/jobs.ts";
+import { JobPoolMemory } from "../../src/device/job_memory.ts";
+import { ADMITTED, jobKind, JobPool, POSTPONED } from "../../src/device/jobs.ts";
 import * as limits from "../../src/device/limits.ts";
 import { QueueServer } from "../../src/device/queue_server.ts";
+import { SubmittedJobs } from "../../src/device/submitted_jobs.ts";
 import { Span } from "../../src/memory/segments.ts";
 import { closeFd, createEventFd } from "../../src/os/event_fd.ts";
 import { ADDED, ChainBatch, TABLE_FULL } from "../../src/virtqueue/chain.ts";
@@ -23,7 +27,8 @@ import { SpinBudget } from "../../src/worker/spin.ts";
 import { deviceMemory, NEXT, RawSplit, WRITE } from "../virtqueue/raw_driver.ts";
 import { withDevice } from "./harness.ts";
 
-const { BATCH_BYTES_MAX, BATCH_CHAINS_MAX, BATCH_SEGMENTS_MAX, JOBS_PER_QUEUE_MAX, TURN_BATCHES_MAX } = limits;
+const { BATCH_BYTES_MAX, BATCH_CHAINS_MAX, BATCH_SEGMENTS_MAX, TURN_BATCHES_MAX } = limits;
+const { JOB_BACKLOG_MS_MAX, JOBS_PER_QUEUE_MAX } = limits;
 const AROUND = [-1, 0, 1];
 
 function withMemory<T>(body: (memory: DriverMemory) => T): T {
@@ -85,7 +90,7 @@ Deno.test("batches in a turn: 7 and 8 are served in it, a ninth waits for the ne
       for (let i = 0; i < count; i++) driver.add([{ address: guestAddress, length: 1, flags: WRITE }]);
       let served = 0;
       const batch = new ChainBatch();
-      const server = new QueueServer("ring", { batch, process: () => void (served += batch.count) }, () => {});
+      const server = new QueueServer("ring", { batch, process: () => (served += batch.count, batch.count) }, () => {});
       const { desc, driver: avail, device: used, size } = driver.layout;
       const setup = { index: 0, size, descAddress: desc, driverAddress: avail, deviceAddress: used, base: 0 };
       const features = { known: true, packed: false, eventIdx: false };
@@ -101,24 +106,60 @@ Deno.test("batches in a turn: 7 and 8 are served in it, a ninth waits for the ne
   }
 });
 
-Deno.test("jobs of a queue: it rests as soon as a whole batch of jobs might not fit any more, at 127, 128 and 129 of them", () => {
+/** A pool of jobs, both of its sides, and a batch with one chain that jobs can be for. */
+function withPool(body: (pool: JobPool, submitted: SubmittedJobs, batch: ChainBatch) => void): void {
   const submittedFd = createEventFd();
   const memory = new JobPoolMemory(submittedFd);
-  const pool = new JobPool(memory.location);
-  const isSaturatedAt = (count: number): boolean => {
-    while (pool.openCount < count) pool.begin(0, 0, 0);
-    return pool.isSaturated;
-  };
-  const most = JOBS_PER_QUEUE_MAX - BATCH_CHAINS_MAX;
-  assertEquals(AROUND.map((beyond) => isSaturatedAt(most + beyond)), [false, false, true]);
-  // The batch that was let in with so many under way fills the pool to its last slot and no further.
-  const slots = new Set<number>();
-  while (pool.openCount < JOBS_PER_QUEUE_MAX) slots.add(pool.begin(0, 0, 0));
-  assertEquals(slots.size, BATCH_CHAINS_MAX - 1);
-  assert([...slots].every((slot) => slot >= 0 && slot < JOBS_PER_QUEUE_MAX));
+  const batch = new ChainBatch();
+  batch.beginChain();
+  batch.endChain(0, 1);
+  body(new JobPool(memory.location), new SubmittedJobs(memory.location), batch);
   memory.release();
   closeFd(submittedFd);
-});
+}
+
+/** Begins jobs of `kind` until one is postponed; returns how many were begun. */
+function fill(pool: JobPool, batch: ChainBatch, kind: number): number {
+  let count = 0;
+  for (; pool.admit(kind) === ADMITTED; count++) pool.post(pool.begin(FORM_RFC3, 0, 0), batch, 0, 0, 0, 0);
+  return count;
+}
+
+/** Lets every job of a pool end after `ms` milliseconds as the pool's clock has it. */
+function finishAll(pool: JobPool, submitted: SubmittedJobs, ms: number): void {
+  const job = new AsymmetricJob();
+  for (let slot = submitted.next(); slot >= 0; slot = submitted.next()) {
+    submitted.read(slot, job);
+    const end = performance.now() + ms;
+    while (performance.now() < end);
+    submitted.finish(slot, job);
+  }
+  const counters = new QueueCounters(createCounterMemory());
+  while (pool.collect(new ChainBatch(), counters, new GuestMemory([])) > 0);
+  assertEquals([pool.openCount, pool.isEmpty, pool.isSaturated], [0, true, false]);
+}
+
+Deno.test("jobs of a queue: 256 that take no time are in flight at once, and the 257th is postponed until one is done", () =>
+  withPool((pool, submitted, batch) => {
+    const kind = jobKind(w.AKCIPHER_SIGN, 1, 300, 256);
+    assertEquals([fill(pool, batch, kind), pool.isSaturated], [1, true], "a kind never seen is tried alone");
+    finishAll(pool, submitted, 0);
+    assertEquals([fill(pool, batch, kind), pool.openCount, pool.isSaturated], [256, JOBS_PER_QUEUE_MAX, true]);
+    finishAll(pool, submitted, 0);
+    assertEquals(fill(pool, batch, kind), 256);
+  }));
+
+Deno.test("jobs of a queue: those in flight take 200 ms altogether, by what their kinds took, or are one", () =>
+  withPool((pool, submitted, batch) => {
+    const [slow, slower] = [jobKind(w.AKCIPHER_SIGN, 1, 5000, 1024), jobKind(w.AKCIPHER_DECRYPT, 1, 5000, 1024)];
+    for (const [kind, ms, count] of [[slow, 50, 3], [slower, JOB_BACKLOG_MS_MAX + 1, 1]] as const) {
+      assertEquals(fill(pool, batch, kind), 1);
+      finishAll(pool, submitted, ms);
+      assertLessOrEqual(fill(pool, batch, kind), count);
+      assertEquals(pool.admit(jobKind(w.AKCIPHER_VERIFY, 1, 0, 0)), POSTPONED, "nor is a kind never seen added");
+      finishAll(pool, submitted, 0);
+    }
+  }));
 
 Deno.test("jobs: input and output of a slot are as long as they may be, and do not touch the next slot's", () => {
   const submittedFd = createEventFd();
@@ -206,11 +247,12 @@ async function flood(workers: number, srcBytes: number, count: number): Promise<
 async function batchesDuring(body: () => Promise<unknown>): Promise<{ count: number; bytes: number; ms: number }[]> {
   const batches: { count: number; bytes: number; ms: number }[] = [];
   const { process } = DataPath.prototype;
-  DataPath.prototype.process = function (jobs, counters): void {
+  DataPath.prototype.process = function (jobs, counters): number {
     const { count, bytes } = this.batch;
     const start = performance.now();
-    process.call(this, jobs, counters);
+    const handled = process.call(this, jobs, counters);
     batches.push({ count, bytes, ms: performance.now() - start });
+    return handled;
   };
   try {
     await body();

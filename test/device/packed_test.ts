@@ -117,7 +117,7 @@ Deno.test("a packed ring that cannot be served as set up is refused in words", (
       "q cannot go on from 0x80218021: a packed ring of 33 entries never stands like that",
     ],
   ];
-  const queue = new QueueServer("q", { batch: new ChainBatch(), process: () => {} }, () => {});
+  const queue = new QueueServer("q", { batch: new ChainBatch(), process: () => 0 }, () => {});
   const features = { known: true, packed: true, eventIdx: false };
   for (const [change, message] of cases) {
     const error = assertThrows(() => queue.start({ ...good, ...change }, memory, features), RingSetupError);

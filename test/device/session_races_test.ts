@@ -4,7 +4,8 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { generateKeyPairSync } from "node:crypto";
-import { JobPool, JobPoolMemory } from "../../src/device/jobs.ts";
+import { JobPoolMemory } from "../../src/device/job_memory.ts";
+import { JobPool } from "../../src/device/jobs.ts";
 import { type DataRequest, encodeData } from "../../src/driver/requests.ts";
 import type { SessionParameters } from "../../src/driver/sessions.ts";
 import type { AkcipherKey } from "../../src/engine/asymmetric/akcipher.ts";

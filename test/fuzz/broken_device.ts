@@ -78,10 +78,11 @@ function afterProcess(count: number, action: (batch: ChainBatch) => void): void 
   const process = DataPath.prototype.process;
   let batch: ChainBatch;
   const sometimes = every(count, () => action(batch));
-  DataPath.prototype.process = function (...args): void {
-    process.apply(this, args);
+  DataPath.prototype.process = function (...args): number {
+    const handled = process.apply(this, args);
     batch = this.batch;
     sometimes();
+    return handled;
   };
 }
 

@@ -5,9 +5,11 @@
  */
 import { assert, assertEquals, assertLess } from "@std/assert";
 import { createCounterMemory, QueueCounters } from "../../src/device/counters.ts";
-import { JobPool, JobPoolMemory, SubmittedJobs } from "../../src/device/jobs.ts";
+import { JobPoolMemory } from "../../src/device/job_memory.ts";
+import { JobPool } from "../../src/device/jobs.ts";
 import { QueueServer } from "../../src/device/queue_server.ts";
 import { SessionTable } from "../../src/device/sessions.ts";
+import { SubmittedJobs } from "../../src/device/submitted_jobs.ts";
 import { AKCIPHER_KEY_BYTES_MAX } from "../../src/engine/asymmetric/limits.ts";
 import { AsymmetricJob, FORM_AKCIPHER } from "../../src/engine/asymmetric/job.ts";
 import { KIND_AKCIPHER, KIND_CIPHER, Parameters } from "../../src/engine/operation.ts";
@@ -35,7 +37,7 @@ Deno.test("packed rings that start and stop, with records good and bad, leave no
   const hostAddress = region.address;
   const memory = new GuestMemory([{ guestAddress: 0, userAddress: 0, sizeBytes: region.sizeBytes, hostAddress }]);
   const record = mapAnonymous(inflightBytes(size));
-  const queue = new QueueServer("a queue", { batch: new ChainBatch(), process() {} }, () => {});
+  const queue = new QueueServer("a queue", { batch: new ChainBatch(), process: () => 0 }, () => {});
   const ring = { index: 0, size, base: 0x8000_8000, kickFd: -1, callFd: -1, errFd: -1 };
   const places = { descAddress: 0, driverAddress: 4096, deviceAddress: 8192, inflightAddress: record.address };
   const cycle = (version: number) => {

@@ -24,6 +24,7 @@ export interface Limit {
 const REQUESTS = "lifecycle/limits_requests_test.ts";
 const LIFECYCLE = "lifecycle/limits_test.ts";
 const PARTS = "device/limits_test.ts";
+const STOPPING = "device/stop_jobs_test.ts";
 const SOCKET = "vhost_user/limits_test.ts";
 const ASYMMETRIC = "asymmetric/limits_test.ts";
 const MIB = 1 << 20;
@@ -126,18 +127,27 @@ const TOLD: readonly Limit[] = [
     ],
   },
   {
-    what: "asymmetric operations of a queue under way",
+    what: "asymmetric operations of a queue in flight",
     atMost: `${device.JOBS_PER_QUEUE_MAX}`,
     exports: ["JOBS_PER_QUEUE_MAX"],
     tests: [
       [
         PARTS,
-        "jobs of a queue: it rests as soon as a whole batch of jobs might not fit any more, at 127, 128 and 129 of them",
+        "jobs of a queue: 256 that take no time are in flight at once, and the 257th is postponed until one is done",
       ],
       [
         REQUESTS,
         "asymmetric operations under way: one less, as many, and one more than a queue may have, and all are answered",
       ],
+    ],
+  },
+  {
+    what: "milliseconds that they take altogether, unless there is one; that stopping waits for them",
+    atMost: `${device.JOB_BACKLOG_MS_MAX}; ${device.STOP_MS_MAX}`,
+    exports: ["JOB_BACKLOG_MS_MAX", "STOP_MS_MAX"],
+    tests: [
+      [PARTS, "jobs of a queue: those in flight take 200 ms altogether, by what their kinds took, or are one"],
+      [STOPPING, "${format}, ${workers} workers: a key that takes longer than the bound is begun anew"],
     ],
   },
   {

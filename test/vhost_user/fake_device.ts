@@ -69,6 +69,11 @@ export class FakeDevice implements BackendDevice {
   }
 
   // deno-lint-ignore require-await
+  async drain(): Promise<void> {
+    this.#record("drain");
+  }
+
+  // deno-lint-ignore require-await
   async stopRing(index: number): Promise<number> {
     this.#record("stopRing", index);
     return this.bases.get(index) ?? 0;

@@ -292,7 +292,7 @@ Deno.test("RESET_DEVICE stops rings and forgets them, but keeps memory and call 
     await start(harness, 0, kick!);
     await harness.must(wire.SET_VRING_ENABLE, u32s(1, 0));
     await harness.must(wire.RESET_DEVICE);
-    assertEquals(harness.device.takeCalls(), ["stopRing 0", "reset"]);
+    assertEquals(harness.device.takeCalls(), ["drain", "stopRing 0", "reset"]);
     await harness.must(wire.SET_VRING_KICK, u64s(0), [kick!]);
     assertEquals(harness.device.takeCalls(), [], "its size is forgotten");
     await start(harness, 1, kick!);
@@ -305,7 +305,7 @@ Deno.test("status 0 stops the rings and keeps the sessions", () =>
   withRings(async (harness, [kick]) => {
     await start(harness, 0, kick!);
     await harness.must(wire.SET_STATUS, u64s(0));
-    assertEquals(harness.device.takeCalls(), ["stopRing 0"]);
+    assertEquals(harness.device.takeCalls(), ["drain", "stopRing 0"]);
   }));
 
 Deno.test("the end of the connection stops rings before anything else, even one that fails to stop", () =>
@@ -314,6 +314,6 @@ Deno.test("the end of the connection stops rings before anything else, even one 
     await start(harness, 1, kick!);
     harness.device.failures.set("stopRing", new Error("worker is gone"));
     await harness.connection.close();
-    assertEquals(harness.device.takeCalls(), ["stopRing 0", "stopRing 1", "reset", "setMemory 0"]);
+    assertEquals(harness.device.takeCalls(), ["drain", "stopRing 0", "stopRing 1", "reset", "setMemory 0"]);
     assertStringIncludes(harness.lines.at(-1)!, "ring 1 did not stop: worker is gone");
   }));

@@ -1,19 +1,26 @@
 /**
- * Generating keys and parameters within a time budget: OpenSSL asks between one candidate and the next whether to go
- * on.
+ * Generating keys and parameters within a time budget, and while the result is wanted: OpenSSL asks between one
+ * candidate and the next whether to go on.
  *
  * @module
  */
 import { pkeys } from "../../../ffi/libcrypto_pkey.ts";
+import type { AsymmetricJob } from "./job.ts";
 import * as parameters from "./key_parameters.ts";
 import { GENERATION_MS_MAX } from "./limits.ts";
 import { OBJECT_AT, objectValue, putObject } from "./scratch.ts";
 
 let budgetMs = GENERATION_MS_MAX;
+let isAbandoned: () => boolean = () => false;
 
 /** Sets the budget of each generation from now on; tests want a short one. */
 export function setGenerationBudget(milliseconds: number): void {
   budgetMs = milliseconds;
+}
+
+/** Generates for `job` from now on. */
+export function beginGeneration(job: AsymmetricJob): void {
+  isAbandoned = job.isAbandoned;
 }
 
 function generate(context: bigint): bigint {
@@ -21,12 +28,12 @@ function generate(context: bigint): bigint {
   return pkeys.EVP_PKEY_generate(context, OBJECT_AT) === 1 ? objectValue() : 0n;
 }
 
-/** What the prepared `context` generates, or 0n if that fails or takes too long. */
+/** What the prepared `context` generates, or 0n if that fails, takes too long or is not wanted any more. */
 function generateInTime(context: bigint): bigint {
   const deadlineMs = performance.now() + budgetMs;
   const goOn = new Deno.UnsafeCallback(
     { parameters: ["u64"], result: "i32" },
-    () => performance.now() < deadlineMs ? 1 : 0,
+    () => performance.now() < deadlineMs && !isAbandoned() ? 1 : 0,
   );
   pkeys.EVP_PKEY_CTX_set_cb(context, goOn.pointer);
   const made = generate(context);

@@ -45,8 +45,8 @@ export interface PreparedKey {
 
 /** One operation: filled by the device, executed by `runJob`. */
 export class AsymmetricJob {
-  /** DIALECT_*. */
-  negotiated = FORM_AKCIPHER;
+  /** FORM_*. */
+  form = FORM_AKCIPHER;
   /** The opcode of the request's header. */
   opcode = 0;
   /** RFC: the algorithm of the request's header. */
@@ -65,6 +65,8 @@ export class AsymmetricJob {
   output = 0;
   /** Bytes that the output has room for. */
   outputCapacity = 0;
+  /** True once the result is not wanted any more. What takes long asks now and then, and ends with ERR. */
+  isAbandoned: () => boolean = () => false;
 
   /** STATUS_*. */
   status = STATUS_OK;

@@ -9,6 +9,6 @@ import { runRfc3 } from "./rfc3/service.ts";
 
 /** Runs `job`; its status and the length of its output are left in it. Never throws. */
 export function runJob(job: AsymmetricJob): void {
-  if (job.negotiated === FORM_AKCIPHER) runAkcipher(job);
+  if (job.form === FORM_AKCIPHER) runAkcipher(job);
   else runRfc3(job);
 }

@@ -10,6 +10,7 @@ import * as wire from "../../../wire/asym_rfc3.ts";
 import { STATUS_BADMSG, STATUS_ERR, STATUS_NOTSUPP, STATUS_OK } from "../../../wire/virtio_crypto.ts";
 import { cString, fetchDigest } from "../../openssl.ts";
 import { freeBignums } from "../bignums.ts";
+import { beginGeneration } from "../generation.ts";
 import type { AsymmetricJob } from "../job.ts";
 import { X931_PADDING } from "../key_operations.ts";
 import { addSmallNumber, beginParameters, makeKey, SELECT_PUBLIC_KEY, wipeParameters } from "../key_parameters.ts";
@@ -43,6 +44,7 @@ const OPERATIONS: ReadonlyMap<number, ReadonlyMap<number, Operation>> = new Map(
 /** Runs a job in the RFC's dialect; its input is the request behind the 24-byte header. */
 export function runRfc3(job: AsymmetricJob): void {
   beginStreams(job);
+  beginGeneration(job);
   const operation = OPERATIONS.get(job.opcode)?.get(job.algo);
   let status = operation === undefined ? STATUS_NOTSUPP : operation();
   if (status === STATUS_OK && !isGood()) status = STATUS_ERR;
