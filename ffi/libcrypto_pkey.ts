@@ -99,6 +99,12 @@ const symbols = {
   BN_cmp: { parameters: ["u64", "u64"], result: "i32" },
   // int BN_mul(BIGNUM *r, const BIGNUM *a, const BIGNUM *b, BN_CTX *ctx)
   BN_mul: { parameters: ["u64", "u64", "u64", "u64"], result: "i32" },
+  // int BN_sub(BIGNUM *r, const BIGNUM *a, const BIGNUM *b)
+  BN_sub: { parameters: ["u64", "u64", "u64"], result: "i32" },
+  // int BN_mod_mul(BIGNUM *r, const BIGNUM *a, const BIGNUM *b, const BIGNUM *m, BN_CTX *ctx)
+  BN_mod_mul: { parameters: ["u64", "u64", "u64", "u64", "u64"], result: "i32" },
+  // int BN_priv_rand_range(BIGNUM *rnd, const BIGNUM *range)
+  BN_priv_rand_range: { parameters: ["u64", "u64"], result: "i32" },
   // int BN_mod_exp_mont_consttime(BIGNUM *rr, const BIGNUM *a, const BIGNUM *p, const BIGNUM *m, BN_CTX *ctx,
   //                               BN_MONT_CTX *in_mont)
   BN_mod_exp_mont_consttime: {

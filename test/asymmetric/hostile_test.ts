@@ -321,7 +321,12 @@ Deno.test("RSA with degenerate primes", () => {
   assertEquals(sign(request.rep2(even, q, dp, dq, qi)), ERR);
   const wrong = d.slice();
   wrong[5]! ^= 1;
-  assertEquals(sign(request.rep1(n, wrong)), ERR, "an exponent to which no usual one belongs");
+  assertEquals(sign(request.rep1(n, wrong)), OK, "an exponent of another key: nothing tells");
+  const even1 = d.slice();
+  even1[even1.length - 1]! &= 0xfe;
+  assertEquals(sign(request.rep1(n, even1)), ERR, "an exponent that no other belongs to");
+  const long = new Uint8Array(n.length + 1).fill(0xff);
+  assertEquals(sign(request.rep1(n, long)), ERR, "an exponent longer than the modulus");
 });
 
 Deno.test("thirty thousand operations of every kind cost no memory", () => {

@@ -10,6 +10,8 @@ export const RSA_MODULUS_BITS_MIN = 512;
 export const RSA_MODULUS_BITS_MAX = 8192;
 /** Bits of an RSA public exponent: what OpenSSL allows for large moduli. */
 export const RSA_PUBLIC_EXPONENT_BITS_MAX = 64;
+/** Bits of one that is worked out of a private key's primes and exponents: what FIPS 186-5, A.1.1, allows. */
+export const RSA_RECOVERED_EXPONENT_BITS_MAX = 256;
 /** Bytes of a key as DER, at most: an 8192-bit private key of two primes takes 4.7 KB, one of five a little more. */
 export const AKCIPHER_KEY_BYTES_MAX = 8192;
 /** Bytes of any number in a request of the RFC's dialect: the longest modulus with generous zeros in front. */

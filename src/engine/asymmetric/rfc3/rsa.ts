@@ -22,7 +22,8 @@ import {
   verifyWith,
   X931_PADDING,
 } from "../key_operations.ts";
-import { makePublicKey, PrivateKeyLengths, takePrivateKey } from "./rsa_key.ts";
+import { type PrivateExponent, raise } from "./rsa_exponent.ts";
+import { makePublicKey, PrivateKeyLengths, type RsaPrivateKey, takePrivateKey } from "./rsa_key.ts";
 import {
   type Bytes,
   field,
@@ -97,21 +98,22 @@ export function signRsa(): number {
   if (padding === undefined) return STATUS_NOTSUPP;
   const key = takePrivateKey(lengths);
   if (typeof key === "number") return key;
-  const status = signMessage(key, takeBytes(messageLen), hashAlgo, padding, signatureLen);
-  pkeys.EVP_PKEY_free(key);
-  return status;
+  const message = takeBytes(messageLen);
+  const length = isGood() ? signMessage(key, message, hashAlgo, padding) : -STATUS_ERR;
+  if (length > 0) putPadded(result, length, signatureLen);
+  pkeys.EVP_PKEY_free(key.handle);
+  return length > 0 ? STATUS_OK : -length;
 }
 
-function signMessage(key: bigint, message: Bytes, hashAlgo: number, padding: number, signatureLen: number): number {
-  if (!isGood()) return STATUS_ERR;
+/** Leaves a signature of `message` at `result`; returns its bytes, or minus a status. */
+function signMessage({ handle, exponent }: RsaPrivateKey, message: Bytes, hashAlgo: number, padding: number): number {
   const digest = digestOf(hashAlgo, message);
-  if (typeof digest === "number") return digest;
-  const input = padding === NO_PADDING ? padToModulus(digest, pkeys.EVP_PKEY_get_size(key)) : digest;
-  if (input === null) return STATUS_ERR;
-  const length = signWith(key, input, signatureUse(padding, hashAlgo));
-  if (length < 0) return STATUS_ERR;
-  putPadded(result, length, signatureLen);
-  return STATUS_OK;
+  if (typeof digest === "number") return -digest;
+  const input = padding === NO_PADDING ? padToModulus(digest, pkeys.EVP_PKEY_get_size(handle)) : digest;
+  if (input === null) return -STATUS_ERR;
+  const length = signWith(handle, input, signatureUse(padding, hashAlgo));
+  if (length < 0) return -STATUS_ERR;
+  return exponent === null || raise(exponent, result, length, padding === X931_PADDING) ? length : -STATUS_ERR;
 }
 
 /** Verifies (RFC, RSA verification operation): OK, or BADMSG for a signature that is none. */
@@ -141,12 +143,21 @@ function verifyMessage(key: bigint, messageLen: number, hashAlgo: number, paddin
   return verifyWith(key, signature, input, signatureUse(padding, hashAlgo)) ? STATUS_OK : STATUS_BADMSG;
 }
 
-function crypt(key: bigint, encrypt: boolean, message: Bytes, padding: number): number {
+/** Encrypts, or decrypts after raising to `exponent` if there is one. */
+function crypt(
+  key: bigint,
+  message: Bytes,
+  padding: number,
+  decrypting: { exponent: PrivateExponent | null } | null,
+): number {
+  const encrypt = decrypting === null;
+  const exponent = decrypting?.exponent ?? null;
   const modulusBytes = pkeys.EVP_PKEY_get_size(key);
   // A ciphertext is a number, and so is a plaintext without padding.
   const input = encrypt && padding !== NO_PADDING ? message : padToModulus(message, modulusBytes);
   if (!isGood() || input === null) return STATUS_ERR;
-  const length = cryptWith(key, encrypt, input, padding);
+  const raised = exponent === null || raise(exponent, input.address, input.length, false);
+  const length = raised ? cryptWith(key, encrypt, input, padding) : -1;
   if (length >= 0) putPadded(result, length, length);
   cleanseBytes(result, SCRATCH_BYTES);
   cleanseBytes(padded, SCRATCH_BYTES);
@@ -163,7 +174,7 @@ export function encryptRsa(): number {
   const n = takeNumber(field(wire.RSA_ENC_N_LEN_OFFSET));
   const key = makePublicKey(n, takeNumber(eLen));
   if (key === 0n) return STATUS_ERR;
-  const status = crypt(key, true, takeBytes(messageLen), padding);
+  const status = crypt(key, takeBytes(messageLen), padding, null);
   pkeys.EVP_PKEY_free(key);
   return status;
 }
@@ -177,7 +188,7 @@ export function decryptRsa(): number {
   if (padding === undefined) return STATUS_NOTSUPP;
   const key = takePrivateKey(lengths);
   if (typeof key === "number") return key;
-  const status = crypt(key, false, takeBytes(messageLen), padding);
-  pkeys.EVP_PKEY_free(key);
+  const status = crypt(key.handle, takeBytes(messageLen), padding, key);
+  pkeys.EVP_PKEY_free(key.handle);
   return status;
 }

@@ -1,13 +1,13 @@
 /**
  * RSA keys of the RFC's dialect: public ones, and private ones in both representations. Neither of the latter says
- * all that OpenSSL wants to know, so the rest is worked out: the public exponent of the first, modulus and both
- * exponents of the second.
+ * all that OpenSSL wants to know: of the second, the rest is worked out; the first is used without.
  *
  * @module
  */
 import { pkeys } from "../../../../ffi/libcrypto_pkey.ts";
 import * as wire from "../../../wire/asym_rfc3.ts";
 import { STATUS_ERR, STATUS_NOTSUPP } from "../../../wire/virtio_crypto.ts";
+import type { PrivateExponent } from "./rsa_exponent.ts";
 import { bignumAt, bignumContext, keyBignum, newBignum } from "../bignums.ts";
 import * as parameters from "../key_parameters.ts";
 import * as limits from "../limits.ts";
@@ -52,51 +52,41 @@ function giveUp(): bigint {
   return 0n;
 }
 
+/** A private key. */
+export interface RsaPrivateKey {
+  /** OpenSSL's key, to be freed; where `exponent` is given, it pads and does nothing else. */
+  readonly handle: bigint;
+  /** Of the first representation: what to raise to, before or after. */
+  readonly exponent: PrivateExponent | null;
+}
+
 /** Takes a private key's numbers from the stream. Returns the key, or the status to refuse it with. */
-export function takePrivateKey(lengths: PrivateKeyLengths): bigint | number {
+export function takePrivateKey(lengths: PrivateKeyLengths): RsaPrivateKey | number {
   const { repType, primes } = lengths;
-  if (repType === wire.RSA_PRIV_KEY_REPTYPE1) return takeExponentKey(lengths) || STATUS_ERR;
+  if (repType === wire.RSA_PRIV_KEY_REPTYPE1) return takeExponentKey(lengths) ?? STATUS_ERR;
   if (repType !== wire.RSA_PRIV_KEY_REPTYPE2) return STATUS_ERR;
   if (primes < 2 || primes > limits.RSA_PRIMES_MAX) return STATUS_NOTSUPP;
-  return takePrimesKey(lengths) || STATUS_ERR;
+  const handle = takePrimesKey(lengths);
+  return handle === 0n ? STATUS_ERR : { handle, exponent: null };
 }
 
-function takeExponentKey({ lengths }: PrivateKeyLengths): bigint {
+function takeExponentKey({ lengths }: PrivateKeyLengths): RsaPrivateKey | null {
   const n = takeNumber(lengths[0]!);
   const d = takeNumber(lengths[1]!);
-  parameters.beginParameters();
-  const modulusBits = parameters.addNumber("n", n.address, n.length);
-  if (!isGood() || !isModulus(modulusBits)) return giveUp();
-  const exponentBits = parameters.addNumber("d", d.address, d.length);
-  if (exponentBits < 2 || exponentBits > modulusBits || !parameters.lastNumberIsOdd()) return giveUp();
-  const e = findPublicExponent(bignumAt(n.address, n.length), bignumAt(d.address, d.length));
-  if (e === 0n) return giveUp();
-  parameters.addBignum("e", e);
-  return parameters.makeKey("RSA", parameters.SELECT_KEYPAIR);
-}
-
-/** Public exponents that keys have in practice, the usual one first. */
-const PUBLIC_EXPONENTS = [65537n, 3n, 17n, 5n, 7n, 11n, 13n, 19n, 23n, 29n, 31n, 33n, 35n, 37n, 41n, 47n, 257n, 65539n];
-
-/**
- * The public exponent that belongs to d, which the first representation leaves out although blinding needs it:
- * the one that takes 2^d back to 2. 0n if it is none of the usual ones.
- */
-function findPublicExponent(n: bigint, d: bigint): bigint {
-  const context = bignumContext();
-  const two = newBignum();
-  pkeys.BN_set_word(two, 2n);
-  const power = newBignum();
-  if (pkeys.BN_mod_exp_mont_consttime(power, two, d, n, context, 0n) !== 1) return 0n;
-  const e = newBignum();
-  const back = newBignum();
-  for (const candidate of PUBLIC_EXPONENTS) {
-    pkeys.BN_set_word(e, candidate);
-    if (pkeys.BN_mod_exp_mont_consttime(back, power, e, n, context, 0n) === 1 && pkeys.BN_cmp(back, two) === 0) {
-      return e;
-    }
+  if (!isGood()) return null;
+  const exponent = { n: bignumAt(n.address, n.length), d: bignumAt(d.address, d.length) };
+  const exponentBits = pkeys.BN_num_bits(exponent.d);
+  if (exponentBits < 2 || exponentBits > pkeys.BN_num_bits(exponent.n) || pkeys.BN_is_odd(exponent.d) !== 1) {
+    return null;
   }
-  return 0n;
+  const one = newBignum();
+  pkeys.BN_set_word(one, 1n);
+  parameters.beginParameters();
+  const good = isModulus(parameters.addNumber("n", n.address, n.length));
+  parameters.addBignum("e", one);
+  parameters.addBignum("d", one);
+  const handle = good ? parameters.makeKey("RSA", parameters.SELECT_KEYPAIR) : giveUp();
+  return handle === 0n ? null : { handle, exponent };
 }
 
 const CRT_NAMES = ["rsa-factor1", "rsa-factor2", "rsa-exponent1", "rsa-exponent2", "rsa-coefficient1"];
@@ -155,7 +145,7 @@ function addWorkedOut(factors: Bytes[], firstExponent: Bytes): boolean {
   const bits = pkeys.BN_num_bits(n);
   const exponentBits = pkeys.BN_num_bits(e);
   if (bits < limits.RSA_MODULUS_BITS_MIN || bits > limits.RSA_MODULUS_BITS_MAX) return false;
-  if (exponentBits < 2 || exponentBits > limits.RSA_PUBLIC_EXPONENT_BITS_MAX) return false;
+  if (exponentBits < 2 || exponentBits > limits.RSA_RECOVERED_EXPONENT_BITS_MAX) return false;
   const d = newBignum();
   if (pkeys.BN_mod_inverse(d, e, totient, context) === 0n) return false;
   parameters.addBignum("n", n);
