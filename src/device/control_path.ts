@@ -35,7 +35,7 @@ const ANSWER_BYTES = 16;
 /** Answers control requests. */
 export class ControlPath implements BatchProcessor {
   /** The batch that the control queue fetches into. */
-  readonly batch: ChainBatch = new ChainBatch();
+  readonly batch: ChainBatch = new ChainBatch(ANSWER_BYTES);
   readonly #table: SessionTable;
   readonly #factory: SessionFactory;
   readonly #negotiated: NegotiatedFeatures;
@@ -85,7 +85,7 @@ export class ControlPath implements BatchProcessor {
     const { batch } = this;
     this.#words.fill(0, ANSWER >>> 2, (ANSWER + ANSWER_BYTES) >>> 2);
     this.#writable.start(batch.firstWritable[i]!, batch.writableBytes[i]!);
-    if (batch.unmapped[i] !== 0) return this.#canAnswer(i) ? this.#answerCreate(wire.STATUS_ERR, 0) : 0;
+    if (batch.unmapped[i] !== 0) return this.#answerCreate(wire.STATUS_ERR, 0);
     this.#readable.start(batch.first[i]!, batch.readableBytes[i]!);
     if (!this.#fetch(REQUEST, wire.CTRL_HEADER_BYTES)) return this.#answerCreate(wire.STATUS_ERR, 0);
     const opcode = this.#words[wire.CTRL_OPCODE_OFFSET >>> 2]!;
@@ -106,13 +106,6 @@ export class ControlPath implements BatchProcessor {
     if (op === wire.OP_AKCIPHER_DESTROY_SESSION) return this.#destroy();
     if (op !== wire.OP_AKCIPHER_CREATE_SESSION) return this.#answerCreate(wire.STATUS_NOTSUPP, 0);
     return this.#createAsymmetric();
-  }
-
-  /** False if some of the room for the answer to chain `i` is not in guest memory. */
-  #canAnswer(i: number): boolean {
-    const { segments, firstWritable, end } = this.batch;
-    for (let at = firstWritable[i]!; at < end[i]!; at++) if (segments.addressOf(at) === 0) return false;
-    return true;
   }
 
   #fetch(offset: number, length: number): boolean {

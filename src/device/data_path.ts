@@ -22,6 +22,7 @@ import * as wire from "../wire/virtio_crypto.ts";
 import { STATUS_DEFERRED, STATUS_POSTPONED } from "./asymmetric_request.ts";
 import { SessionContexts } from "./contexts.ts";
 import type { QueueCounters } from "./counters.ts";
+import { RESULT_STATUS_BYTES } from "../wire/asym_rfc3.ts";
 import { DataRequestDecoder } from "./data_request.ts";
 import type { NegotiatedFeatures } from "./negotiated_features.ts";
 import type { JobPool } from "./jobs.ts";
@@ -46,7 +47,7 @@ function statusOf(outcome: number): number {
 /** Serves batches of data requests, of whatever queue they come from. */
 export class DataPath implements BatchProcessor, KeyHolder {
   /** The batch that a queue fetches into before {@linkcode process}. */
-  readonly batch: ChainBatch = new ChainBatch();
+  readonly batch: ChainBatch;
   readonly #engine: Engine;
   readonly #contexts: SessionContexts;
   readonly #decoder: DataRequestDecoder;
@@ -55,6 +56,7 @@ export class DataPath implements BatchProcessor, KeyHolder {
 
   /** Executes requests with `engine`, for sessions of `table` and under the features `negotiated`. */
   constructor(engine: Engine, table: SessionTableView, negotiated: NegotiatedFeatures) {
+    this.batch = new ChainBatch(negotiated.asymmetric === "rfc3" ? RESULT_STATUS_BYTES : 0);
     this.#engine = engine;
     this.#contexts = new SessionContexts(table, engine);
     this.#decoder = new DataRequestDecoder(this.batch, negotiated, this.#contexts, engine.catalogue);

@@ -18,9 +18,10 @@ import {
   type Operation,
   type Parameters,
 } from "../engine/operation.ts";
-import { gather, gatherTo, SegmentCursor, Span } from "../memory/segments.ts";
+import { gather, gatherTo, scatterFrom, SegmentCursor, Span } from "../memory/segments.ts";
 import { mapSecret } from "../os/memory_map.ts";
 import type { ChainBatch } from "../virtqueue/chain.ts";
+import { RESULT_STATUS_BYTES } from "../wire/asym_rfc3.ts";
 import * as wire from "../wire/virtio_crypto.ts";
 import { AKCIPHER_PARA_BYTES, STATELESS_AKCIPHER_BYTES } from "../wire/akcipher.ts";
 import { AsymmetricDecoder } from "./asymmetric_request.ts";
@@ -99,7 +100,8 @@ export class DataRequestDecoder {
     operation.sessionSlot = -1;
     operation.labels = LABELS_UNKNOWN;
     const writableBytes = batch.writableBytes[i]!;
-    if (batch.unmapped[i] !== 0 || writableBytes === 0) return wire.STATUS_ERR;
+    if (batch.unmapped[i] !== 0) return this.#refuseUnmapped(i, writableBytes);
+    if (writableBytes === 0) return wire.STATUS_ERR;
     this.#readable.start(batch.first[i]!, batch.readableBytes[i]!);
     this.#writable.start(batch.firstWritable[i]!, writableBytes - 1); // The last byte is the status.
     const { mux, asymmetric } = this.#negotiated;
@@ -130,6 +132,18 @@ export class DataRequestDecoder {
     if (flag > wire.FLAG_STATELESS_MODE_V15) return wire.STATUS_ERR;
     if (!stateless) return wire.STATUS_NOTSUPP;
     return this.#decodeStateless(operation, service, encrypt);
+  }
+
+  /** Whether it is a request of the asymmetric RFC cannot be told, so its status, in front of its result, is set too. */
+  #refuseUnmapped(i: number, writableBytes: number): number {
+    if (this.#negotiated.asymmetric === "rfc3" && writableBytes > 0) {
+      const length = Math.min(writableBytes, RESULT_STATUS_BYTES);
+      this.#writable.start(this.#batch.firstWritable[i]!, length);
+      this.#writable.take(this.#part, length);
+      this.#words[0] = wire.STATUS_ERR;
+      scatterFrom(this.#batch.segments, this.#fixedAddress, this.#part);
+    }
+    return wire.STATUS_ERR;
   }
 
   #decodeAsymmetric(i: number, opcode: number, jobs: JobPool | null): number {

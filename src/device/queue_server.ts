@@ -5,11 +5,20 @@
  * @module
  */
 import { type GuestMemory, NO_MEMORY } from "../memory/guest_memory.ts";
+import { monotonicNs } from "../os/clock.ts";
 import { signalEventFd } from "../os/event_fd.ts";
 import type { ChainBatch } from "../virtqueue/chain.ts";
 import { clearInflight, InflightError } from "../virtqueue/inflight_state.ts";
 import { PackedRing, parsePackedBase } from "../virtqueue/packed.ts";
-import { type Ring, RING_FAULTS, RING_OK, type RingFeatures, type RingLayout } from "../virtqueue/ring.ts";
+import {
+  describeAddress,
+  describeFault,
+  type Ring,
+  RING_OK,
+  type RingFeatures,
+  type RingLayout,
+  UNSHARED_MEMORY_REMEDY,
+} from "../virtqueue/ring.ts";
 import { SplitRing } from "../virtqueue/split.ts";
 import { availBytes, DESC_BYTES, EVENT_SUPPRESSION_BYTES, QUEUE_SIZE_MAX, usedBytes } from "../wire/vring.ts";
 import { type CounterMemory, createCounterMemory, QueueCounters } from "./counters.ts";
@@ -27,6 +36,9 @@ export interface BatchProcessor {
    */
   process(jobs: JobPool | null, counters: QueueCounters): number;
 }
+
+/** Between warnings of requests with unmapped buffers. */
+const WARNING_INTERVAL_NS = 60e9;
 
 /** Looks at a ring, at most, before its queue rests. */
 const LOOKS_MAX = 256;
@@ -50,6 +62,8 @@ export class QueueServer {
   #callFd = -1;
   #errFd = -1;
   #faultReported = false;
+  /** When the next request with unmapped buffers is worth a warning. */
+  #nextWarningNs = 0;
   /** Where it stood when it was stopped last. */
   #stoppedAt = 0;
   /** Turns so far, and how often the ring is looked at once more at the end of one. */
@@ -336,9 +350,10 @@ export class QueueServer {
     const { isRecovering } = ring;
     const count = ring.fetch(batch);
     if (count === 0) {
-      if (ring.fault !== RING_OK) this.#reportFault(ring.fault);
+      if (ring.fault !== RING_OK) this.#reportFault(ring);
       return 0;
     }
+    if (batch.unmappedCount > 0) this.#warnOfUnmapped(batch);
     this.counters.batchTaken(count);
     this.#jobs?.beginBatch(isRecovering ? -1 : this.#nextChain);
     const handled = this.#processor.process(this.#jobs, this.counters);
@@ -393,11 +408,23 @@ export class QueueServer {
     return false;
   }
 
-  #reportFault(fault: number): void {
+  /** A guest can have as many such requests as it likes, so they are not all told of. */
+  #warnOfUnmapped(batch: ChainBatch): void {
+    const nowNs = monotonicNs();
+    if (nowNs < this.#nextWarningNs) return;
+    this.#nextWarningNs = nowNs + WARNING_INTERVAL_NS;
+    const address = describeAddress(batch.unmappedAddress);
+    this.#onFault(
+      `${this.#name}: a request with a buffer at ${address}, which is in no memory region, is answered with ERR: ` +
+        `${UNSHARED_MEMORY_REMEDY}; told once a minute at most`,
+    );
+  }
+
+  #reportFault(ring: Ring): void {
     if (this.#faultReported) return;
     this.#faultReported = true;
-    this.counters.broke(fault);
+    this.counters.broke(ring.fault);
     if (this.#errFd >= 0) signalEventFd(this.#errFd);
-    this.#onFault(`${this.#name} is broken and stands still until it is set up again: ${RING_FAULTS[fault]}`);
+    this.#onFault(`${this.#name} is broken and stands still until it is set up again: ${describeFault(ring)}`);
   }
 }

@@ -212,6 +212,15 @@ export class GuestMemory {
     return undefined;
   }
 
+  /** How many bytes from guest address `address` on, which is in no region, are in none; Infinity: there is none behind. */
+  unmappedBytesFrom(address: number): number {
+    for (let i = 0; i < this.regions.length; i++) {
+      const { guestAddress } = this.regions[i]!;
+      if (guestAddress > address) return guestAddress - address;
+    }
+    return Infinity;
+  }
+
   /** True if all of the `length` bytes from guest address `high`‖`low` on are in the window, moved there if need be. */
   isInWindow(high: number, low: number, length: number): boolean {
     const { window } = this;

@@ -21,6 +21,8 @@ import { DESC_F_INDIRECT, DESC_F_NEXT, DESC_F_WRITE } from "../wire/vring.ts";
 
 const { memset } = libc;
 
+const TWO_TO_32 = 2 ** 32;
+
 /** Numbers up to here are integers to the compiler, and cost a fraction of others. */
 const INT32_MAX = 2 ** 31 - 1;
 
@@ -49,10 +51,14 @@ export const TABLE_FULL = -1;
 export const CHAIN_INVALID = -2;
 /** A descriptor of the ring names a next one that is not there, or the head is none. */
 export const INDEX_INVALID = -3;
-/** An indirect table is not in guest memory, has a wrong length or wrong contents, or does not end its chain. */
+/** An indirect table crosses a border of regions, has a wrong length or wrong contents, or does not end its chain. */
 export const INDIRECT_INVALID = -4;
 /** The chain goes on behind as many descriptors as there are: it loops. */
 const CHAIN_ENDLESS = -5;
+/** An indirect table starts at an address that is in no memory region. */
+export const INDIRECT_UNMAPPED = -6;
+/** The place of the response is in no memory region: the driver would take what is there for a response. */
+export const RESPONSE_UNMAPPED = -7;
 
 /** Formats of a descriptor table: in a split ring and its indirect tables, descriptors are linked by their indices. */
 const LINKED = 0;
@@ -96,6 +102,12 @@ export class ChainBatch {
   count = 0;
   /** Bytes of all chains so far. */
   bytes = 0;
+  /** Chains in the batch that have a buffer in no memory region. */
+  unmappedCount = 0;
+
+  /** Guest address of the last buffer or table, or part of one, found to be in no memory region: low half, high half. */
+  readonly unmappedAddress: Uint32Array = new Uint32Array(2);
+  readonly #responseBytes: number;
 
   #readable = 0;
   #writable = 0;
@@ -103,9 +115,17 @@ export class ChainBatch {
   /** The first writable segment of the chain that is being added, or -1. */
   #firstWritable = -1;
 
+  /**
+   * An empty batch, for requests whose response is the last writable byte, or in the first `responseBytes` writable ones.
+   */
+  constructor(responseBytes = 0) {
+    this.#responseBytes = responseBytes;
+  }
+
   /** Empties the batch. */
   clear(): void {
     this.count = 0;
+    this.unmappedCount = 0;
     this.bytes = 0;
     this.segments.count = 0;
   }
@@ -140,6 +160,7 @@ export class ChainBatch {
       outcome = this.#walk(ring, LINKED, head, word);
       if (outcome > ADDED) outcome = this.#addLinkedTable(ring, outcome - 1);
     }
+    if (outcome === ADDED && this.#unmapped !== 0) outcome = this.#checkResponse();
     if (outcome !== ADDED) this.dropChain();
     else this.endChain(head, 1);
     return outcome;
@@ -165,6 +186,7 @@ export class ChainBatch {
       this.id[i] = word & 0xffff;
       this.slots[i] = 1;
     }
+    if (outcome === ADDED && this.#unmapped !== 0) outcome = this.#checkResponse();
     if (outcome !== ADDED) this.dropChain();
     else this.#end(i);
     return outcome;
@@ -174,7 +196,7 @@ export class ChainBatch {
   #addLinkedTable({ words, start }: DescriptorTable, index: number): number {
     const at = start + 4 * index;
     const table = indirectTables.find(this.memory, words[at]!, words[at + 1]!, words[at + 2]!);
-    if (table === null) return INDIRECT_INVALID;
+    if (table === null) return this.#tableFailure(words[at]!, words[at + 1]!);
     const outcome = this.#walk(table, LINKED, 0, table.words[table.start + 3]!);
     // A table refers to no other table, and ends within itself.
     return outcome > ADDED || outcome === INDEX_INVALID || outcome === CHAIN_ENDLESS ? INDIRECT_INVALID : outcome;
@@ -184,7 +206,36 @@ export class ChainBatch {
   #addListedTable({ words, start }: DescriptorTable, index: number): number {
     const at = start + 4 * index;
     const table = indirectTables.find(this.memory, words[at]!, words[at + 1]!, words[at + 2]!);
-    return table === null ? INDIRECT_INVALID : this.#walk(table, LISTED, 0, table.words[table.start + 3]!);
+    if (table === null) return this.#tableFailure(words[at]!, words[at + 1]!);
+    return this.#walk(table, LISTED, 0, table.words[table.start + 3]!);
+  }
+
+  /** Why the indirect table at guest address `high`‖`low` was not found. */
+  #tableFailure(low: number, high: number): number {
+    const isMapped = high < ADDRESS_HIGH_LIMIT && this.memory.regionAt(high * TWO_TO_32 + low) !== undefined;
+    if (isMapped) return INDIRECT_INVALID;
+    this.#noteUnmapped(low, high);
+    return INDIRECT_UNMAPPED;
+  }
+
+  /** RESPONSE_UNMAPPED if the chain being added has no guest memory where its response belongs, else ADDED. */
+  #checkResponse(): number {
+    const { segments } = this;
+    const last = segments.count - 1;
+    const first = this.#firstWritable;
+    if (first < 0 || first > last) return ADDED;
+    if (segments.isUnmapped(last)) return RESPONSE_UNMAPPED;
+    for (let i = first, rest = this.#responseBytes; i <= last && rest > 0; i++) {
+      if (segments.isUnmapped(i)) return RESPONSE_UNMAPPED;
+      rest -= segments.length[i]!;
+    }
+    return ADDED;
+  }
+
+  #noteUnmapped(low: number, high: number): void {
+    this.#unmapped = 1;
+    this.unmappedAddress[0] = low;
+    this.unmappedAddress[1] = high;
   }
 
   /**
@@ -263,24 +314,28 @@ export class ChainBatch {
   #addElsewhere(memory: GuestMemory, addressLow: number, addressHigh: number, length: number): number {
     if (length === 0) return ADDED; // Linux sends these, with addresses that mean nothing.
     if (addressHigh >= ADDRESS_HIGH_LIMIT) {
-      this.#unmapped = 1;
+      this.#noteUnmapped(addressLow, addressHigh);
       return this.segments.add(0, length) ? ADDED : TABLE_FULL;
     }
     memory.moveWindow(addressHigh, addressLow);
-    return this.#addPiecewise(memory, addressHigh * 0x1_0000_0000 + addressLow, length);
+    return this.#addPiecewise(memory, addressHigh * TWO_TO_32 + addressLow, length);
   }
 
-  /** A buffer that runs from one region into the next becomes a segment in each. */
+  /** A buffer that runs from one region into the next, or over what is between regions, becomes a segment in each. */
   #addPiecewise(memory: GuestMemory, address: number, length: number): number {
     while (length > 0) {
       const region = memory.regionAt(address);
+      let hostAddress = 0;
+      let piece: number;
       if (region === undefined) {
-        this.#unmapped = 1;
-        return this.segments.add(0, length) ? ADDED : TABLE_FULL;
+        piece = Math.min(length, memory.unmappedBytesFrom(address));
+        this.#noteUnmapped(address >>> 0, Math.floor(address / TWO_TO_32));
+      } else {
+        const offset = address - region.guestAddress;
+        piece = Math.min(length, region.sizeBytes - offset);
+        hostAddress = region.hostAddress + offset;
       }
-      const offset = address - region.guestAddress;
-      const piece = Math.min(length, region.sizeBytes - offset);
-      if (!this.segments.add(region.hostAddress + offset, piece)) return TABLE_FULL;
+      if (!this.segments.add(hostAddress, piece)) return TABLE_FULL;
       address += piece;
       length -= piece;
     }
@@ -303,6 +358,7 @@ export class ChainBatch {
     this.readableBytes[i] = readable;
     this.writableBytes[i] = writable;
     this.unmapped[i] = this.#unmapped;
+    this.unmappedCount += this.#unmapped;
     this.usedLen[i] = 0;
     this.bytes += readable + writable;
     this.count = i + 1;

@@ -60,6 +60,7 @@ export function parsePackedBase(base: number, size: number): PackedBase | undefi
 /** A packed ring being served. */
 export class PackedRing implements Ring {
   fault: number = RING_OK;
+  readonly faultAddress: Uint32Array = new Uint32Array(2);
   readonly #size: number;
   readonly #features: RingFeatures;
   #memory: GuestMemory;
@@ -196,6 +197,7 @@ export class PackedRing implements Ring {
       const outcome = batch.addPackedChain(this.#record, 0, words[3]!, slots);
       if (outcome !== ADDED) {
         this.fault = faultOf(outcome, batch);
+        this.faultAddress.set(batch.unmappedAddress);
         break;
       }
       // The record, and not a flag of a descriptor in it, says where the chain ends.
@@ -220,6 +222,7 @@ export class PackedRing implements Ring {
     const outcome = batch.addPackedChain(this.#table, head, word, size - this.#slotsTaken);
     if (outcome !== ADDED) {
       this.fault = faultOf(outcome, batch);
+      this.faultAddress.set(batch.unmappedAddress);
       return false;
     }
     const slots = batch.slots[i]!;

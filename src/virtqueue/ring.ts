@@ -4,7 +4,14 @@
  * @module
  */
 import type { GuestMemory } from "../memory/guest_memory.ts";
-import { type ChainBatch, INDEX_INVALID, INDIRECT_INVALID, TABLE_FULL } from "./chain.ts";
+import {
+  type ChainBatch,
+  INDEX_INVALID,
+  INDIRECT_INVALID,
+  INDIRECT_UNMAPPED,
+  RESPONSE_UNMAPPED,
+  TABLE_FULL,
+} from "./chain.ts";
 
 /** Ring features as negotiated with the driver. */
 export interface RingFeatures {
@@ -38,14 +45,35 @@ export const RING_OK = 0;
 export const RING_BAD_INDEX = 1;
 export const RING_BAD_CHAIN = 2;
 export const RING_BAD_TABLE = 3;
+export const RING_UNMAPPED_TABLE = 4;
+export const RING_UNMAPPED_RESPONSE = 5;
 
 /** {@linkcode RING_BAD_INDEX} and its like in words. */
 export const RING_FAULTS: readonly string[] = [
   "no fault",
   "an index is out of range",
   "a descriptor chain loops, is out of order or is too long",
-  "an indirect table is empty, misplaced, of an odd length or not in guest memory",
+  "an indirect table is empty, misplaced, of an odd length or not all in one memory region",
+  "an indirect table is in no memory region",
+  "the place for a request's response is in no memory region",
 ];
+
+/** What to do about a guest address that is in no memory region, if the guest has memory there. */
+export const UNSHARED_MEMORY_REMEDY =
+  "share all guest memory, hot-plugged memory too (QEMU: share=on for each backend)";
+
+/** A guest address of two halves, low and high, in words. */
+export function describeAddress([low, high]: Uint32Array): string {
+  const digits = high === 0 ? low!.toString(16) : high!.toString(16) + low!.toString(16).padStart(8, "0");
+  return `guest address 0x${digits}`;
+}
+
+/** The fault of `ring` in words, with the guest address that it is about and a remedy where there are such. */
+export function describeFault({ fault, faultAddress }: Ring): string {
+  const isUnmapped = fault === RING_UNMAPPED_TABLE || fault === RING_UNMAPPED_RESPONSE;
+  const address = isUnmapped ? `: ${describeAddress(faultAddress)}; ${UNSHARED_MEMORY_REMEDY}` : "";
+  return RING_FAULTS[fault]! + address;
+}
 
 /**
  * The fault of a ring whose next chain was not added to `batch`, for the reason `outcome`. RING_OK: the segment table is
@@ -54,6 +82,8 @@ export const RING_FAULTS: readonly string[] = [
 export function faultOf(outcome: number, batch: ChainBatch): number {
   if (outcome === TABLE_FULL && batch.count > 0) return RING_OK;
   if (outcome === INDEX_INVALID) return RING_BAD_INDEX;
+  if (outcome === RESPONSE_UNMAPPED) return RING_UNMAPPED_RESPONSE;
+  if (outcome === INDIRECT_UNMAPPED) return RING_UNMAPPED_TABLE;
   return outcome === INDIRECT_INVALID ? RING_BAD_TABLE : RING_BAD_CHAIN;
 }
 
@@ -61,6 +91,8 @@ export function faultOf(outcome: number, batch: ChainBatch): number {
 export interface Ring {
   /** One of the RING_ faults; anything but RING_OK is for good. */
   readonly fault: number;
+  /** What {@linkcode RING_UNMAPPED_TABLE} and {@linkcode RING_UNMAPPED_RESPONSE} are about: a guest address, low half and high half. */
+  readonly faultAddress: Uint32Array;
   /** True while there are requests to be done again that a process before this one had taken. */
   readonly isRecovering: boolean;
   /** Adds available chains to `batch` while it has room; returns how many. */

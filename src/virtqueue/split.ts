@@ -27,6 +27,7 @@ function descriptorsOf({ desc, size }: RingLayout): Uint32Array {
 /** A split ring being served. */
 export class SplitRing implements Ring {
   fault: number = RING_OK;
+  readonly faultAddress: Uint32Array = new Uint32Array(2);
   readonly #size: number;
   readonly #features: RingFeatures;
   #memory: GuestMemory;
@@ -133,6 +134,7 @@ export class SplitRing implements Ring {
     const outcome = batch.addSplitChain(this.#desc, head);
     if (outcome === ADDED) return true;
     this.fault = faultOf(outcome, batch);
+    this.faultAddress.set(batch.unmappedAddress);
     return false;
   }
 

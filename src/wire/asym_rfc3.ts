@@ -48,6 +48,8 @@ export const RSA_PRIV_KEY_REPTYPE2 = 1;
 
 /** What every result starts with: `status`, then `reserved` or `verify_result`. */
 export const RESULT_HEADER_BYTES = 8;
+/** The first of these, a le32. */
+export const RESULT_STATUS_BYTES = 4;
 
 /** `struct virtio_crypto_ec_group`: seven lengths in the order xg, yg, n, q, a, b, h. */
 export const EC_GROUP_NUMBERS = 7;

@@ -3,7 +3,13 @@ import { assert, assertEquals } from "@std/assert";
 import { makeRandom } from "../../src/driver/random.ts";
 import { BATCH_BYTES_MAX, BATCH_CHAINS_MAX, ChainBatch } from "../../src/virtqueue/chain.ts";
 import { INDIRECT_ENTRIES_MAX } from "../../src/virtqueue/indirect.ts";
-import { RING_BAD_CHAIN, RING_BAD_TABLE, RING_OK } from "../../src/virtqueue/ring.ts";
+import {
+  RING_BAD_CHAIN,
+  RING_BAD_TABLE,
+  RING_OK,
+  RING_UNMAPPED_RESPONSE,
+  RING_UNMAPPED_TABLE,
+} from "../../src/virtqueue/ring.ts";
 import {
   type Desc,
   deviceMemory,
@@ -196,12 +202,22 @@ const HOSTILE: readonly [string, (driver: RawDriver) => readonly Desc[], number]
   ["more than 4 GiB", () => [buffer(2 ** 32 - 1), buffer(2)], RING_BAD_CHAIN],
   ["4 GiB that are not there", () => [buffer(2 ** 32 - 1), buffer(1)], RING_OK],
   ["an address near 2^64", () => [{ address: 2n ** 64n - 16n, length: 2 ** 32 - 1 }], RING_OK],
+  [
+    "a response outside guest memory",
+    () => [buffer(4), buffer(16, WRITE), buffer(1, WRITE, 2 ** 40)],
+    RING_UNMAPPED_RESPONSE,
+  ],
+  ["a response that leaves guest memory", () => [buffer(17, WRITE, 4 * 1024 * 1024 - 16)], RING_UNMAPPED_RESPONSE],
+  ["a response behind a hole", () => [buffer(17, WRITE, 2 ** 40), buffer(1, WRITE)], RING_OK],
+  ["a response in a table, outside guest memory", (driver) => {
+    return [driver.table([buffer(4), buffer(1, WRITE, 2 ** 40)])];
+  }, RING_UNMAPPED_RESPONSE],
   ["a table of no bytes", () => [buffer(0, INDIRECT)], RING_BAD_TABLE],
   ["a table of 15 bytes", () => [buffer(15, INDIRECT)], RING_BAD_TABLE],
   ["a table of 17 bytes", () => [buffer(17, INDIRECT)], RING_BAD_TABLE],
   ["a table of 2^32 - 16 bytes", () => [buffer(2 ** 32 - 16, INDIRECT)], RING_BAD_TABLE],
-  ["a table outside guest memory", () => [buffer(16, INDIRECT, 2 ** 40)], RING_BAD_TABLE],
-  ["a table near 2^64", () => [{ address: 2n ** 64n - 16n, length: 32, flags: INDIRECT }], RING_BAD_TABLE],
+  ["a table outside guest memory", () => [buffer(16, INDIRECT, 2 ** 40)], RING_UNMAPPED_TABLE],
+  ["a table near 2^64", () => [{ address: 2n ** 64n - 16n, length: 32, flags: INDIRECT }], RING_UNMAPPED_TABLE],
   ["a table across two regions", () => [buffer(32, INDIRECT, 2 * 1024 * 1024 - 16)], RING_BAD_TABLE],
   ["a table marked writable", (driver) => {
     const table = driver.table([buffer(4), buffer(4, WRITE)]);
