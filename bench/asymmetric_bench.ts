@@ -7,10 +7,11 @@ import { generateKeyPairSync, type KeyObject } from "node:crypto";
 import { AkcipherKey, prepareAkcipherKey } from "../src/engine/asymmetric/akcipher.ts";
 import { AkcipherKeySpec, AsymmetricJob } from "../src/engine/asymmetric/job.ts";
 import { runJob } from "../src/engine/asymmetric/run_job.ts";
+import { DONE } from "../src/engine/operation.ts";
 import { mapSecret } from "../src/os/memory_map.ts";
 import { AKCIPHER_ECDSA, AKCIPHER_KEY_PRIVATE, AKCIPHER_RSA, CURVE_NIST_P256 } from "../src/wire/akcipher.ts";
 import { RSA_PKCS1_PADDING, RSA_SHA256 } from "../src/wire/akcipher.ts";
-import { AKCIPHER_SIGN, STATUS_OK } from "../src/wire/virtio_crypto.ts";
+import { AKCIPHER_SIGN } from "../src/wire/virtio_crypto.ts";
 import { bareSigning, placeKey } from "./support/bare_signing.ts";
 
 const DIGEST_BYTES = 32;
@@ -23,7 +24,7 @@ function derOf(key: KeyObject, type: "pkcs1" | "sec1"): Uint8Array {
 /** A function that signs once as a job. */
 function signingJob(spec: AkcipherKeySpec): () => void {
   const key = prepareAkcipherKey(spec);
-  if (!(key instanceof AkcipherKey)) throw new Error(`the key is refused with status ${key}`);
+  if (!(key instanceof AkcipherKey)) throw new Error(`the key is refused with outcome ${key}`);
   const room = mapSecret(2 * ROOM_BYTES);
   const job = new AsymmetricJob();
   job.opcode = AKCIPHER_SIGN;
@@ -34,7 +35,7 @@ function signingJob(spec: AkcipherKeySpec): () => void {
   job.outputCapacity = ROOM_BYTES;
   return () => {
     runJob(job);
-    if (job.status !== STATUS_OK) throw new Error(`status ${job.status}`);
+    if (job.outcome !== DONE) throw new Error(`outcome ${job.outcome}`);
   };
 }
 

@@ -23,6 +23,8 @@ interface SessionContext {
   readonly parameters: Parameters;
   /** Null if an algorithm refuses its key, or none of its services is served here. */
   readonly prepared: Prepared | null;
+  /** The metric labels of its requests. */
+  readonly labels: number;
 }
 
 /** Contexts by slot. */
@@ -62,8 +64,8 @@ export class SessionContexts extends BySession {
       return false;
     }
     this.drop(slot);
-    parameters.labels = labelsOf(parameters);
-    this.#contexts[slot] = { id, parameters, prepared: isSymmetric ? this.#engine.prepare(parameters) : null };
+    const prepared = isSymmetric ? this.#engine.prepare(parameters) : null;
+    this.#contexts[slot] = { id, parameters, prepared, labels: labelsOf(parameters) };
     this.ids[slot] = id;
     return true;
   }
@@ -107,6 +109,11 @@ export class SessionContexts extends BySession {
   burst(slot: number, id: number): MultiBufferSession | null {
     const prepared = this.prepared(slot, id);
     return prepared === null ? null : prepared.burst;
+  }
+
+  /** The metric labels of requests of the session in `slot`, which {@linkcode find} has returned. */
+  labels(slot: number): number {
+    return this.#contexts[slot]!.labels;
   }
 
   /** The parameters of the session in `slot`, which {@linkcode find} has returned. */

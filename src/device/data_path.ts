@@ -13,8 +13,6 @@ import {
   DONE,
   FAILED,
   type Operation,
-  TAG_MISMATCH,
-  UNSUPPORTED,
 } from "../engine/operation.ts";
 import { cleanseBytes } from "../memory/native.ts";
 import { BATCH_CHAINS_MAX, ChainBatch } from "../virtqueue/chain.ts";
@@ -26,23 +24,10 @@ import { RESULT_STATUS_BYTES } from "../wire/asym_rfc3.ts";
 import { DataRequestDecoder } from "./data_request.ts";
 import type { NegotiatedFeatures } from "./negotiated_features.ts";
 import type { JobPool } from "./jobs.ts";
+import { statusOf } from "./outcomes.ts";
 import type { KeyHolder } from "./queue_group.ts";
 import type { BatchProcessor } from "./queue_server.ts";
 import type { SessionTableView } from "./sessions.ts";
-
-/** The status for an engine's outcome. */
-function statusOf(outcome: number): number {
-  switch (outcome) {
-    case DONE:
-      return wire.STATUS_OK;
-    case TAG_MISMATCH:
-      return wire.STATUS_BADMSG;
-    case UNSUPPORTED:
-      return wire.STATUS_NOTSUPP;
-    default:
-      return wire.STATUS_ERR;
-  }
-}
 
 /** Serves batches of data requests, of whatever queue they come from. */
 export class DataPath implements BatchProcessor, KeyHolder {

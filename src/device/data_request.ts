@@ -206,7 +206,7 @@ export class DataRequestDecoder {
     if (parameters.kind !== kind) return wire.STATUS_ERR;
     operation.sessionSlot = slot;
     operation.sessionId = sessionId;
-    operation.labels = parameters.labels;
+    operation.labels = this.#contexts.labels(slot);
     operation.parameters = parameters;
     switch (kind) {
       case KIND_CIPHER:

@@ -13,6 +13,7 @@ import { checkKeys } from "../engine/parameter_check.ts";
 import { cleanseBytes } from "../memory/native.ts";
 import { mapSecret } from "../os/memory_map.ts";
 import * as wire from "../wire/virtio_crypto.ts";
+import { statusOf } from "./outcomes.ts";
 import { checkSymmetric } from "./session_parameters.ts";
 import type { SessionTable } from "./sessions.ts";
 
@@ -88,7 +89,7 @@ export class SessionFactory {
     const spec = new AkcipherKeySpec();
     spec.takeFrom(parameters);
     const key = prepareAkcipherKey(spec);
-    if (typeof key === "number") return key;
+    if (typeof key === "number") return statusOf(key);
     key.free();
     return wire.STATUS_OK;
   }

@@ -97,13 +97,13 @@ export class SubmittedJobs extends JobPoolView {
     job.isAbandoned = this.#isAbandoned;
   }
 
-  /** Hands the job back with what came of it, or, if it was abandoned, with nothing. */
-  finish(slot: number, job: AsymmetricJob): void {
+  /** Hands the job back with its status and the bytes of its result, or, if it was abandoned, with nothing. */
+  finish(slot: number, status: number, written: number): void {
     const word = this.slotWord(slot);
-    this.words[word + STATUS] = job.status;
-    this.words[word + WRITTEN] = job.written;
+    this.words[word + STATUS] = status;
+    this.words[word + WRITTEN] = written;
     this.words[word + DURATION_US] = Math.min((monotonicNs() - this.#beganNs) / 1000, DURATION_US_MAX);
-    if (!this.exchange(slot, RUNNING, DONE)) this.wipe(slot, job.written);
+    if (!this.exchange(slot, RUNNING, DONE)) this.wipe(slot, written);
     this.#handBack(slot);
   }
 }

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import * as wire from "../wire/virtio_crypto.ts";
+import * as numbers from "./algorithm_numbers.ts";
 import {
   type AeadTransform,
   CCM_IV_BYTES_MIN,
@@ -148,7 +148,7 @@ function mac3gpp(algo: number, name: string, input: DigestInput, create: () => D
 
 /** CIPHER algorithms. */
 export const CIPHERS: readonly CipherRow[] = [
-  evp(wire.CIPHER_ARC4, "ARC4", {
+  evp(numbers.CIPHER_ARC4, "ARC4", {
     names: arc4Names(),
     blockBytes: 1,
     ivLen: 0,
@@ -156,38 +156,38 @@ export const CIPHERS: readonly CipherRow[] = [
     dataBytesMin: 1,
     rekeys: true,
   }),
-  evp(wire.CIPHER_AES_ECB, "AES-ECB", blocks(aesNames("ECB"), 16, 0)),
-  evp(wire.CIPHER_AES_CBC, "AES-CBC", blocks(aesNames("CBC"), 16, 16)),
-  evp(wire.CIPHER_AES_CTR, "AES-CTR", {
+  evp(numbers.CIPHER_AES_ECB, "AES-ECB", blocks(aesNames("ECB"), 16, 0)),
+  evp(numbers.CIPHER_AES_CBC, "AES-CBC", blocks(aesNames("CBC"), 16, 16)),
+  evp(numbers.CIPHER_AES_CTR, "AES-CTR", {
     names: aesNames("CTR"),
     blockBytes: 16,
     ivLen: 16,
     cut: CUT_STREAM,
     dataBytesMin: 1,
   }),
-  evp(wire.CIPHER_DES_ECB, "DES-ECB", blocks({ 8: "DES-ECB" }, 8, 0)),
-  evp(wire.CIPHER_DES_CBC, "DES-CBC", blocks({ 8: "DES-CBC" }, 8, 8)),
-  evp(wire.CIPHER_3DES_ECB, "3DES-ECB", blocks({ 16: "DES-EDE", 24: "DES-EDE3" }, 8, 0)),
-  evp(wire.CIPHER_3DES_CBC, "3DES-CBC", blocks({ 16: "DES-EDE-CBC", 24: "DES-EDE3-CBC" }, 8, 8)),
+  evp(numbers.CIPHER_DES_ECB, "DES-ECB", blocks({ 8: "DES-ECB" }, 8, 0)),
+  evp(numbers.CIPHER_DES_CBC, "DES-CBC", blocks({ 8: "DES-CBC" }, 8, 8)),
+  evp(numbers.CIPHER_3DES_ECB, "3DES-ECB", blocks({ 16: "DES-EDE", 24: "DES-EDE3" }, 8, 0)),
+  evp(numbers.CIPHER_3DES_CBC, "3DES-CBC", blocks({ 16: "DES-EDE-CBC", 24: "DES-EDE3-CBC" }, 8, 8)),
   {
-    algo: wire.CIPHER_3DES_CTR,
+    algo: numbers.CIPHER_3DES_CTR,
     name: "3DES-CTR",
     keyLens: new Set([16, 24]),
     ivLen: TRIPLE_DES_IV_BYTES,
     needs: ["DES-EDE", "DES-EDE3"],
     create: (keyLen) => new TripleDesCtr(keyLen),
   },
-  cipher3gpp(wire.CIPHER_KASUMI_F8, "KASUMI-F8", KASUMI_F8_IV_BYTES, () => new KasumiF8()),
-  cipher3gpp(wire.CIPHER_SNOW3G_UEA2, "SNOW3G-UEA2", CIPHER_IV_BYTES, () => new Snow3gUea2()),
+  cipher3gpp(numbers.CIPHER_KASUMI_F8, "KASUMI-F8", KASUMI_F8_IV_BYTES, () => new KasumiF8()),
+  cipher3gpp(numbers.CIPHER_SNOW3G_UEA2, "SNOW3G-UEA2", CIPHER_IV_BYTES, () => new Snow3gUea2()),
   {
-    algo: wire.CIPHER_AES_F8,
+    algo: numbers.CIPHER_AES_F8,
     name: "AES-F8",
     keyLens: new Set([32, 48, 64]),
     ivLen: AES_F8_IV_BYTES,
     needs: Object.values(aesNames("ECB")),
     create: (keyLen) => new AesF8(keyLen),
   },
-  evp(wire.CIPHER_AES_XTS, "AES-XTS", {
+  evp(numbers.CIPHER_AES_XTS, "AES-XTS", {
     names: { 32: "AES-128-XTS", 64: "AES-256-XTS" },
     blockBytes: 16,
     ivLen: 16,
@@ -196,7 +196,7 @@ export const CIPHERS: readonly CipherRow[] = [
     distinctHalves: true,
   }),
   {
-    ...cipher3gpp(wire.CIPHER_ZUC_EEA3, "ZUC-EEA3", CIPHER_IV_BYTES, () => createZucEea3()),
+    ...cipher3gpp(numbers.CIPHER_ZUC_EEA3, "ZUC-EEA3", CIPHER_IV_BYTES, () => createZucEea3()),
     isAvailable: () => zucProblem() === undefined,
   },
 ];
@@ -214,18 +214,18 @@ function hash(algo: number, name: string, opensslName: string, digestBytes: numb
 
 /** HASH algorithms. */
 export const HASHES: readonly DigestRow[] = [
-  hash(wire.HASH_MD5, "MD5", "MD5", 16),
-  hash(wire.HASH_SHA1, "SHA1", "SHA1", 20),
-  hash(wire.HASH_SHA_224, "SHA-224", "SHA2-224", 28),
-  hash(wire.HASH_SHA_256, "SHA-256", "SHA2-256", 32),
-  hash(wire.HASH_SHA_384, "SHA-384", "SHA2-384", 48),
-  hash(wire.HASH_SHA_512, "SHA-512", "SHA2-512", 64),
-  hash(wire.HASH_SHA3_224, "SHA3-224", "SHA3-224", 28),
-  hash(wire.HASH_SHA3_256, "SHA3-256", "SHA3-256", 32),
-  hash(wire.HASH_SHA3_384, "SHA3-384", "SHA3-384", 48),
-  hash(wire.HASH_SHA3_512, "SHA3-512", "SHA3-512", 64),
-  hash(wire.HASH_SHA3_SHAKE128, "SHAKE128", "SHAKE-128", 0),
-  hash(wire.HASH_SHA3_SHAKE256, "SHAKE256", "SHAKE-256", 0),
+  hash(numbers.HASH_MD5, "MD5", "MD5", 16),
+  hash(numbers.HASH_SHA1, "SHA1", "SHA1", 20),
+  hash(numbers.HASH_SHA_224, "SHA-224", "SHA2-224", 28),
+  hash(numbers.HASH_SHA_256, "SHA-256", "SHA2-256", 32),
+  hash(numbers.HASH_SHA_384, "SHA-384", "SHA2-384", 48),
+  hash(numbers.HASH_SHA_512, "SHA-512", "SHA2-512", 64),
+  hash(numbers.HASH_SHA3_224, "SHA3-224", "SHA3-224", 28),
+  hash(numbers.HASH_SHA3_256, "SHA3-256", "SHA3-256", 32),
+  hash(numbers.HASH_SHA3_384, "SHA3-384", "SHA3-384", 48),
+  hash(numbers.HASH_SHA3_512, "SHA3-512", "SHA3-512", 64),
+  hash(numbers.HASH_SHA3_SHAKE128, "SHAKE128", "SHAKE-128", 0),
+  hash(numbers.HASH_SHA3_SHAKE256, "SHAKE256", "SHAKE-256", 0),
 ];
 
 /** HMAC keys of any length from nothing on. */
@@ -247,14 +247,14 @@ const AES_KEY_LENS: ReadonlySet<number> = new Set([16, 24, 32]);
 
 /** MAC algorithms. */
 export const MACS: readonly DigestRow[] = [
-  hmac(wire.MAC_HMAC_MD5, "HMAC-MD5", "MD5", 16),
-  hmac(wire.MAC_HMAC_SHA1, "HMAC-SHA1", "SHA1", 20),
-  hmac(wire.MAC_HMAC_SHA_224, "HMAC-SHA-224", "SHA2-224", 28),
-  hmac(wire.MAC_HMAC_SHA_256, "HMAC-SHA-256", "SHA2-256", 32),
-  hmac(wire.MAC_HMAC_SHA_384, "HMAC-SHA-384", "SHA2-384", 48),
-  hmac(wire.MAC_HMAC_SHA_512, "HMAC-SHA-512", "SHA2-512", 64),
+  hmac(numbers.MAC_HMAC_MD5, "HMAC-MD5", "MD5", 16),
+  hmac(numbers.MAC_HMAC_SHA1, "HMAC-SHA1", "SHA1", 20),
+  hmac(numbers.MAC_HMAC_SHA_224, "HMAC-SHA-224", "SHA2-224", 28),
+  hmac(numbers.MAC_HMAC_SHA_256, "HMAC-SHA-256", "SHA2-256", 32),
+  hmac(numbers.MAC_HMAC_SHA_384, "HMAC-SHA-384", "SHA2-384", 48),
+  hmac(numbers.MAC_HMAC_SHA_512, "HMAC-SHA-512", "SHA2-512", 64),
   {
-    algo: wire.MAC_CMAC_3DES,
+    algo: numbers.MAC_CMAC_3DES,
     name: "CMAC-3DES",
     keyLens: new Set([16, 24]),
     digestBytes: 8,
@@ -263,7 +263,7 @@ export const MACS: readonly DigestRow[] = [
     create: (keyLen) => new EvpMac("CMAC", "cipher", keyLen === 16 ? "DES-EDE-CBC" : "DES-EDE3-CBC", 8),
   },
   {
-    algo: wire.MAC_CMAC_AES,
+    algo: numbers.MAC_CMAC_AES,
     name: "CMAC-AES",
     keyLens: AES_KEY_LENS,
     digestBytes: 16,
@@ -271,10 +271,10 @@ export const MACS: readonly DigestRow[] = [
     isAvailable: () => fetchMac("CMAC") !== 0n && fetchCipher("AES-128-CBC") !== 0n,
     create: (keyLen) => new EvpMac("CMAC", "cipher", `AES-${8 * keyLen}-CBC`, 16),
   },
-  mac3gpp(wire.MAC_KASUMI_F9, "KASUMI-F9", KASUMI_F9_INPUT, () => new KasumiF9()),
-  mac3gpp(wire.MAC_SNOW3G_UIA2, "SNOW3G-UIA2", SNOW3G_UIA2_INPUT, () => new Snow3gUia2()),
+  mac3gpp(numbers.MAC_KASUMI_F9, "KASUMI-F9", KASUMI_F9_INPUT, () => new KasumiF9()),
+  mac3gpp(numbers.MAC_SNOW3G_UIA2, "SNOW3G-UIA2", SNOW3G_UIA2_INPUT, () => new Snow3gUia2()),
   {
-    algo: wire.MAC_GMAC_AES,
+    algo: numbers.MAC_GMAC_AES,
     name: "GMAC-AES",
     keyLens: AES_KEY_LENS,
     digestBytes: 16,
@@ -283,7 +283,7 @@ export const MACS: readonly DigestRow[] = [
     create: (keyLen) => new GmacAes(keyLen),
   },
   {
-    algo: wire.MAC_GMAC_TWOFISH,
+    algo: numbers.MAC_GMAC_TWOFISH,
     name: "GMAC-Twofish",
     engine: "gcrypt",
     keyLens: new Set([16, 32]), // Twofish has 24 too, libgcrypt has not.
@@ -293,7 +293,7 @@ export const MACS: readonly DigestRow[] = [
     create: () => new GmacTwofish(),
   },
   {
-    algo: wire.MAC_CBCMAC_AES,
+    algo: numbers.MAC_CBCMAC_AES,
     name: "CBCMAC-AES",
     keyLens: AES_KEY_LENS,
     digestBytes: 16,
@@ -302,7 +302,7 @@ export const MACS: readonly DigestRow[] = [
     create: (keyLen) => new CbcMacAes(keyLen),
   },
   {
-    algo: wire.MAC_XCBC_AES,
+    algo: numbers.MAC_XCBC_AES,
     name: "XCBC-AES",
     keyLens: new Set([16]),
     digestBytes: 16,
@@ -311,7 +311,7 @@ export const MACS: readonly DigestRow[] = [
     create: () => new XcbcAes(),
   },
   {
-    ...mac3gpp(wire.MAC_ZUC_EIA3, "ZUC-EIA3", ZUC_EIA3_INPUT, () => createZucEia3()),
+    ...mac3gpp(numbers.MAC_ZUC_EIA3, "ZUC-EIA3", ZUC_EIA3_INPUT, () => createZucEia3()),
     isAvailable: () => zucProblem() === undefined,
   },
 ];
@@ -325,7 +325,7 @@ function tagLengths(mask: number): Pick<AeadRow, "tagLens" | "tagLenMin"> {
 /** AEAD algorithms. */
 export const AEADS: readonly AeadRow[] = [
   {
-    algo: wire.AEAD_GCM,
+    algo: numbers.AEAD_GCM,
     name: "AES-GCM",
     keyLens: AES_KEY_LENS,
     ...tagLengths(GCM_TAG_LENGTHS),
@@ -334,7 +334,7 @@ export const AEADS: readonly AeadRow[] = [
     create: (keyLen, encrypt) => new EvpAead(`AES-${8 * keyLen}-GCM`, keyLen, encrypt),
   },
   {
-    algo: wire.AEAD_CCM,
+    algo: numbers.AEAD_CCM,
     name: "AES-CCM",
     keyLens: AES_KEY_LENS,
     ...tagLengths(CCM_TAG_LENGTHS),
@@ -343,7 +343,7 @@ export const AEADS: readonly AeadRow[] = [
     create: (keyLen, encrypt) => new CcmAead(keyLen, encrypt),
   },
   {
-    algo: wire.AEAD_CHACHA20_POLY1305,
+    algo: numbers.AEAD_CHACHA20_POLY1305,
     name: "ChaCha20-Poly1305",
     keyLens: new Set([32]),
     ...tagLengths(CHACHA20_POLY1305_TAG_LENGTHS),

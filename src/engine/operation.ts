@@ -23,6 +23,8 @@ export const FAILED = 1;
 export const TAG_MISMATCH = 2;
 /** No such algorithm here. */
 export const UNSUPPORTED = 3;
+/** Asymmetric: the signature does not match. */
+export const SIGNATURE_MISMATCH = 4;
 
 /** Bytes of an IV or nonce, at most. GCM takes any length; nobody sends longer ones. */
 export const IV_BYTES_MAX = 128;
@@ -59,8 +61,6 @@ export class Parameters {
   keyType = 0;
   para0 = 0;
   para1 = 0;
-  /** What its requests are counted as; the engine does not look at it. */
-  labels = 0;
   /** Host addresses of the keys, in memory that outlives the operation. */
   cipherKey = 0;
   authKey = 0;

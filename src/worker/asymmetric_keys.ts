@@ -5,6 +5,7 @@
  * @module
  */
 import { BySession } from "../device/by_session.ts";
+import { statusOf } from "../device/outcomes.ts";
 import type { SessionTableView } from "../device/sessions.ts";
 import { prepareAkcipherKey } from "../engine/asymmetric/akcipher.ts";
 import { AkcipherKeySpec, type PreparedKey } from "../engine/asymmetric/job.ts";
@@ -45,9 +46,11 @@ export class PreparedKeys extends BySession {
     if (!this.table.readParameters(slot, id, parameters)) return STATUS_INVSESS;
     parameters.cipherKey = this.#copy;
     this.#spec.takeFrom(parameters);
-    const key = this.table.copyKeys(slot, id, parameters) ? prepareAkcipherKey(this.#spec) : STATUS_INVSESS;
+    const isCopied = this.table.copyKeys(slot, id, parameters);
+    const key = isCopied ? prepareAkcipherKey(this.#spec) : null;
     cleanseBytes(this.#copy, parameters.keyLen);
-    return key;
+    if (key === null) return STATUS_INVSESS;
+    return typeof key === "number" ? statusOf(key) : key;
   }
 
   protected override drop(slot: number): void {

@@ -7,6 +7,7 @@
 import { AsymmetricJob, FORM_AKCIPHER } from "../engine/asymmetric/job.ts";
 import { runJob } from "../engine/asymmetric/run_job.ts";
 import { NO_SESSION } from "../device/job_memory.ts";
+import { statusOf } from "../device/outcomes.ts";
 import { SessionTableView } from "../device/sessions.ts";
 import { SubmittedJobs } from "../device/submitted_jobs.ts";
 import { drainEventFd } from "../os/event_fd.ts";
@@ -48,13 +49,12 @@ function runNext(queue: SubmittedJobs, keys: PreparedKeys, job: AsymmetricJob): 
   const usesSession = job.form === FORM_AKCIPHER && sessionSlot !== NO_SESSION;
   const key = usesSession ? keys.find(sessionSlot, queue.sessionId(slot)) : null;
   if (typeof key === "number") {
-    job.status = key;
-    job.written = 0;
+    queue.finish(slot, key, 0);
   } else {
     job.key = key;
     runJob(job);
+    queue.finish(slot, statusOf(job.outcome), job.written);
   }
-  queue.finish(slot, job);
   return 1;
 }
 

@@ -5,6 +5,7 @@
  */
 import { type AkcipherKey, prepareAkcipherKey } from "../../src/engine/asymmetric/akcipher.ts";
 import { AkcipherKeySpec, AsymmetricJob } from "../../src/engine/asymmetric/job.ts";
+import { statusOf } from "../../src/device/outcomes.ts";
 import { runJob } from "../../src/engine/asymmetric/run_job.ts";
 import { mapSecret } from "../../src/os/memory_map.ts";
 
@@ -49,7 +50,8 @@ export function specOf(numbers: KeyNumbers, der: Uint8Array): AkcipherKeySpec {
 
 /** The prepared key, or the status of the refusal. */
 export function prepare(numbers: KeyNumbers, der: Uint8Array): AkcipherKey | number {
-  return prepareAkcipherKey(specOf(numbers, der));
+  const key = prepareAkcipherKey(specOf(numbers, der));
+  return typeof key === "number" ? statusOf(key) : key;
 }
 
 const GUARD = 0xa5;
@@ -64,7 +66,7 @@ function execute(capacity: number, job: AsymmetricJob = akcipherJob): Outcome {
   for (let i = Math.max(limit, 0); i < capacity + 64; i++) {
     if (outputBytes[i] !== GUARD) throw new Error(`the job wrote at ${i}, behind its capacity of ${capacity}`);
   }
-  return { status: job.status, bytes: outputBytes.slice(0, job.written) };
+  return { status: statusOf(job.outcome), bytes: outputBytes.slice(0, job.written) };
 }
 
 /** Runs `job` on a request. */

@@ -82,9 +82,7 @@ Deno.test("an asymmetric job keeps of its request what its answer can reach", ()
       const slot = submitted.next();
       submitted.read(slot, job);
       fillBytes(job.output, 1, outputCapacity);
-      job.status = 5;
-      job.written = outputCapacity;
-      submitted.finish(slot, job);
+      submitted.finish(slot, 5, outputCapacity);
     }
     assertEquals(pool.collect(answers, counters, new GuestMemory([])), 30);
     assertEquals(answers.usedLen[29], outputCapacity + 1);

@@ -1,5 +1,5 @@
 /**
- * The ratified AKCIPHER service: keys prepared once for a session, and its four operations. Every failure is a status.
+ * The ratified AKCIPHER service: keys prepared once for a session, and its four operations. Every failure is an outcome.
  *
  * Decrypting PKCS#1 v1.5: from version 3.2 on OpenSSL answers a wrong padding with a message that is made of the
  * ciphertext and the key (implicit rejection), and the request succeeds; before, the padding is checked in constant
@@ -10,17 +10,8 @@
 import { libcrypto } from "../../../ffi/libcrypto.ts";
 import { pkeys } from "../../../ffi/libcrypto_pkey.ts";
 import { cleanseBytes, copyBytes, fillBytes, NativeArgs } from "../../memory/native.ts";
-import * as wire from "../../wire/akcipher.ts";
-import {
-  AKCIPHER_DECRYPT,
-  AKCIPHER_ENCRYPT,
-  AKCIPHER_SIGN,
-  AKCIPHER_VERIFY,
-  STATUS_ERR,
-  STATUS_KEY_REJECTED,
-  STATUS_NOTSUPP,
-  STATUS_OK,
-} from "../../wire/virtio_crypto.ts";
+import * as numbers from "./akcipher_numbers.ts";
+import { DONE, FAILED, SIGNATURE_MISMATCH, UNSUPPORTED } from "../operation.ts";
 import { fetchDigest } from "../openssl.ts";
 import { decodeEcPrivateKey, decodeEcPublicKey, decodeRsaKey } from "./der.ts";
 import type { AkcipherKeySpec, AsymmetricJob, PreparedKey } from "./job.ts";
@@ -37,21 +28,21 @@ interface HashRow {
 
 /** The hashes of RSA sessions. MD2 has left OpenSSL, and MD3 was never published. */
 const HASHES: ReadonlyMap<number, HashRow> = new Map([
-  [wire.RSA_MD4, { name: "MD4", digestBytes: 16 }],
-  [wire.RSA_MD5, { name: "MD5", digestBytes: 16 }],
-  [wire.RSA_SHA1, { name: "SHA1", digestBytes: 20 }],
-  [wire.RSA_SHA224, { name: "SHA2-224", digestBytes: 28 }],
-  [wire.RSA_SHA256, { name: "SHA2-256", digestBytes: 32 }],
-  [wire.RSA_SHA384, { name: "SHA2-384", digestBytes: 48 }],
-  [wire.RSA_SHA512, { name: "SHA2-512", digestBytes: 64 }],
+  [numbers.RSA_MD4, { name: "MD4", digestBytes: 16 }],
+  [numbers.RSA_MD5, { name: "MD5", digestBytes: 16 }],
+  [numbers.RSA_SHA1, { name: "SHA1", digestBytes: 20 }],
+  [numbers.RSA_SHA224, { name: "SHA2-224", digestBytes: 28 }],
+  [numbers.RSA_SHA256, { name: "SHA2-256", digestBytes: 32 }],
+  [numbers.RSA_SHA384, { name: "SHA2-384", digestBytes: 48 }],
+  [numbers.RSA_SHA512, { name: "SHA2-512", digestBytes: 64 }],
 ]);
 
 const CURVES: ReadonlyMap<number, string> = new Map([
-  [wire.CURVE_NIST_P192, "prime192v1"],
-  [wire.CURVE_NIST_P224, "secp224r1"],
-  [wire.CURVE_NIST_P256, "prime256v1"],
-  [wire.CURVE_NIST_P384, "secp384r1"],
-  [wire.CURVE_NIST_P521, "secp521r1"],
+  [numbers.CURVE_NIST_P192, "prime192v1"],
+  [numbers.CURVE_NIST_P224, "secp224r1"],
+  [numbers.CURVE_NIST_P256, "prime256v1"],
+  [numbers.CURVE_NIST_P384, "secp384r1"],
+  [numbers.CURVE_NIST_P521, "secp521r1"],
 ]);
 
 /** Context slots of a key: an opcode's low byte is the index. */
@@ -74,9 +65,9 @@ export class AkcipherKey implements PreparedKey {
 
   /** Owns the native `key` from now on. */
   constructor(key: bigint, spec: AkcipherKeySpec) {
-    this.isRsa = spec.algo === wire.AKCIPHER_RSA;
-    this.isPublic = spec.keyType === wire.AKCIPHER_KEY_PUBLIC;
-    this.isRaw = this.isRsa && spec.para0 === wire.RSA_RAW_PADDING;
+    this.isRsa = spec.algo === numbers.AKCIPHER_RSA;
+    this.isPublic = spec.keyType === numbers.AKCIPHER_KEY_PUBLIC;
+    this.isRaw = this.isRsa && spec.para0 === numbers.RSA_RAW_PADDING;
     this.hash = this.isRsa && !this.isRaw ? HASHES.get(spec.para1) ?? null : null;
     this.resultBytesMax = pkeys.EVP_PKEY_get_size(key);
     this.#key = key;
@@ -98,18 +89,18 @@ export class AkcipherKey implements PreparedKey {
   }
 
   #initialise(context: bigint, opcode: number): boolean {
-    const initialised = opcode === AKCIPHER_ENCRYPT
+    const initialised = opcode === numbers.AKCIPHER_ENCRYPT
       ? pkeys.EVP_PKEY_encrypt_init(context)
-      : opcode === AKCIPHER_DECRYPT
+      : opcode === numbers.AKCIPHER_DECRYPT
       ? pkeys.EVP_PKEY_decrypt_init(context)
-      : opcode === AKCIPHER_SIGN
+      : opcode === numbers.AKCIPHER_SIGN
       ? pkeys.EVP_PKEY_sign_init(context)
       : pkeys.EVP_PKEY_verify_init(context);
     if (initialised !== 1) return false;
     if (!this.isRsa) return true;
     const padding = this.isRaw ? OPENSSL_RSA_NO_PADDING : OPENSSL_RSA_PKCS1_PADDING;
     if (pkeys.EVP_PKEY_CTX_set_rsa_padding(context, padding) !== 1) return false;
-    if (this.hash === null || opcode === AKCIPHER_ENCRYPT || opcode === AKCIPHER_DECRYPT) return true;
+    if (this.hash === null || opcode === numbers.AKCIPHER_ENCRYPT || opcode === numbers.AKCIPHER_DECRYPT) return true;
     return pkeys.EVP_PKEY_CTX_set_signature_md(context, fetchDigest(this.hash.name)) === 1;
   }
 
@@ -124,33 +115,33 @@ export class AkcipherKey implements PreparedKey {
 }
 
 function checkRsa(spec: AkcipherKeySpec): number {
-  if (spec.para0 === wire.RSA_RAW_PADDING) return STATUS_OK;
-  if (spec.para0 !== wire.RSA_PKCS1_PADDING) return STATUS_NOTSUPP;
-  if (spec.para1 === wire.RSA_NO_HASH) return STATUS_OK;
+  if (spec.para0 === numbers.RSA_RAW_PADDING) return DONE;
+  if (spec.para0 !== numbers.RSA_PKCS1_PADDING) return UNSUPPORTED;
+  if (spec.para1 === numbers.RSA_NO_HASH) return DONE;
   const row = HASHES.get(spec.para1);
-  return row !== undefined && fetchDigest(row.name) !== 0n ? STATUS_OK : STATUS_NOTSUPP;
+  return row !== undefined && fetchDigest(row.name) !== 0n ? DONE : UNSUPPORTED;
 }
 
-/** STATUS_OK if keys like `spec` are served here, whatever their bytes; else the status to refuse it with. */
+/** DONE if keys like `spec` are served here, whatever their bytes; else why not. */
 function checkAkcipherKey(spec: AkcipherKeySpec): number {
-  if (spec.keyType !== wire.AKCIPHER_KEY_PUBLIC && spec.keyType !== wire.AKCIPHER_KEY_PRIVATE) return STATUS_ERR;
-  if (spec.keyLen === 0 || spec.keyLen > AKCIPHER_KEY_BYTES_MAX) return STATUS_ERR;
-  if (spec.algo === wire.AKCIPHER_RSA) return checkRsa(spec);
-  if (spec.algo !== wire.AKCIPHER_ECDSA && spec.algo !== wire.AKCIPHER_ECDSA_UAPI) return STATUS_NOTSUPP;
-  return CURVES.has(spec.para0) ? STATUS_OK : STATUS_NOTSUPP;
+  if (spec.keyType !== numbers.AKCIPHER_KEY_PUBLIC && spec.keyType !== numbers.AKCIPHER_KEY_PRIVATE) return FAILED;
+  if (spec.keyLen === 0 || spec.keyLen > AKCIPHER_KEY_BYTES_MAX) return FAILED;
+  if (spec.algo === numbers.AKCIPHER_RSA) return checkRsa(spec);
+  if (spec.algo !== numbers.AKCIPHER_ECDSA && spec.algo !== numbers.AKCIPHER_ECDSA_UAPI) return UNSUPPORTED;
+  return CURVES.has(spec.para0) ? DONE : UNSUPPORTED;
 }
 
-/** Makes the key of `spec` ready, or says with which status to refuse it. The caller frees it. */
+/** Makes the key of `spec` ready, or says why not: FAILED or UNSUPPORTED. The caller frees it. */
 export function prepareAkcipherKey(spec: AkcipherKeySpec): AkcipherKey | number {
-  const status = checkAkcipherKey(spec);
-  if (status !== STATUS_OK) return status;
-  const isPrivate = spec.keyType === wire.AKCIPHER_KEY_PRIVATE;
-  const key = spec.algo === wire.AKCIPHER_RSA
+  const outcome = checkAkcipherKey(spec);
+  if (outcome !== DONE) return outcome;
+  const isPrivate = spec.keyType === numbers.AKCIPHER_KEY_PRIVATE;
+  const key = spec.algo === numbers.AKCIPHER_RSA
     ? decodeRsaKey(spec.key, spec.keyLen, isPrivate)
     : isPrivate
     ? decodeEcPrivateKey(spec.key, spec.keyLen, CURVES.get(spec.para0)!)
     : decodeEcPublicKey(spec.key, spec.keyLen, CURVES.get(spec.para0)!);
-  return key === 0n ? STATUS_ERR : new AkcipherKey(key, spec);
+  return key === 0n ? FAILED : new AkcipherKey(key, spec);
 }
 
 const args = new NativeArgs(4);
@@ -164,9 +155,9 @@ function transform(opcode: number, context: bigint, input: number, inputLen: num
   const out = BigInt.asUintN(64, args.u64[0]!);
   const src = BigInt.asUintN(64, args.u64[1]!);
   const srcLen = BigInt.asUintN(64, args.u64[2]!);
-  const returned = opcode === AKCIPHER_SIGN
+  const returned = opcode === numbers.AKCIPHER_SIGN
     ? pkeys.EVP_PKEY_sign(context, out, LENGTH_AT, src, srcLen)
-    : opcode === AKCIPHER_ENCRYPT
+    : opcode === numbers.AKCIPHER_ENCRYPT
     ? pkeys.EVP_PKEY_encrypt(context, out, LENGTH_AT, src, srcLen)
     : pkeys.EVP_PKEY_decrypt(context, out, LENGTH_AT, src, srcLen);
   return returned === 1;
@@ -182,7 +173,7 @@ function padLeft(job: AsymmetricJob, sizeBytes: number): void {
 function produce(job: AsymmetricJob, key: AkcipherKey, context: bigint): number {
   let input = job.input;
   let inputLen = job.inputLen;
-  if (key.isRsa && inputLen > key.resultBytesMax) return STATUS_ERR;
+  if (key.isRsa && inputLen > key.resultBytesMax) return FAILED;
   if (key.isRaw) {
     padLeft(job, key.resultBytesMax);
     input = padded;
@@ -196,9 +187,9 @@ function produce(job: AsymmetricJob, key: AkcipherKey, context: bigint): number 
     job.written = length;
   }
   // Of the results only plaintexts are secret; the room was for more than OpenSSL ever fills.
-  if (job.opcode === AKCIPHER_DECRYPT) cleanseBytes(result, SCRATCH_BYTES);
+  if (job.opcode === numbers.AKCIPHER_DECRYPT) cleanseBytes(result, SCRATCH_BYTES);
   if (key.isRaw) cleanseBytes(padded, key.resultBytesMax);
-  return made && fits ? STATUS_OK : STATUS_ERR;
+  return made && fits ? DONE : FAILED;
 }
 
 function verify(job: AsymmetricJob, context: bigint): number {
@@ -213,39 +204,39 @@ function verify(job: AsymmetricJob, context: bigint): number {
     BigInt.asUintN(64, args.u64[2]!),
     BigInt.asUintN(64, args.u64[3]!),
   );
-  return returned === 1 ? STATUS_OK : STATUS_KEY_REJECTED;
+  return returned === 1 ? DONE : SIGNATURE_MISMATCH;
 }
 
 function runWith(job: AsymmetricJob, key: AkcipherKey): number {
   const { opcode } = job;
-  const signing = opcode === AKCIPHER_SIGN || opcode === AKCIPHER_VERIFY;
-  if (!signing && opcode !== AKCIPHER_ENCRYPT && opcode !== AKCIPHER_DECRYPT) return STATUS_NOTSUPP;
-  if (signing ? key.isRaw : !key.isRsa) return STATUS_NOTSUPP;
-  if (key.isPublic && (opcode === AKCIPHER_SIGN || opcode === AKCIPHER_DECRYPT)) return STATUS_ERR;
-  const digestLen = opcode === AKCIPHER_SIGN ? job.inputLen : job.digestLen;
-  if (signing && key.hash !== null && digestLen !== key.hash.digestBytes) return STATUS_ERR;
+  const signing = opcode === numbers.AKCIPHER_SIGN || opcode === numbers.AKCIPHER_VERIFY;
+  if (!signing && opcode !== numbers.AKCIPHER_ENCRYPT && opcode !== numbers.AKCIPHER_DECRYPT) return UNSUPPORTED;
+  if (signing ? key.isRaw : !key.isRsa) return UNSUPPORTED;
+  if (key.isPublic && (opcode === numbers.AKCIPHER_SIGN || opcode === numbers.AKCIPHER_DECRYPT)) return FAILED;
+  const digestLen = opcode === numbers.AKCIPHER_SIGN ? job.inputLen : job.digestLen;
+  if (signing && key.hash !== null && digestLen !== key.hash.digestBytes) return FAILED;
   const context = key.context(opcode);
-  if (context === 0n) return STATUS_NOTSUPP;
-  return opcode === AKCIPHER_VERIFY ? verify(job, context) : produce(job, key, context);
+  if (context === 0n) return UNSUPPORTED;
+  return opcode === numbers.AKCIPHER_VERIFY ? verify(job, context) : produce(job, key, context);
 }
 
-/** Runs an AKCIPHER job; status and length of the result are left in it. */
+/** Runs an AKCIPHER job; outcome and length of the result are left in it. */
 export function runAkcipher(job: AsymmetricJob): void {
   job.written = 0;
   if (job.key instanceof AkcipherKey) {
-    job.status = runWith(job, job.key);
+    job.outcome = runWith(job, job.key);
   } else {
     const key = prepareAkcipherKey(job.ownKey);
     if (key instanceof AkcipherKey) {
-      job.status = runWith(job, key);
+      job.outcome = runWith(job, key);
       key.free();
     } else {
-      job.status = key;
+      job.outcome = key;
     }
   }
-  if (job.status !== STATUS_OK) libcrypto.ERR_clear_error();
+  if (job.outcome !== DONE) libcrypto.ERR_clear_error();
 }
 
 /** `akcipher_algo` of the configuration: RSA, and ECDSA under both of its numbers. */
-export const AKCIPHER_ALGO_MASK: number = 1 << wire.AKCIPHER_RSA | 1 << wire.AKCIPHER_ECDSA |
-  1 << wire.AKCIPHER_ECDSA_UAPI;
+export const AKCIPHER_ALGO_MASK: number = 1 << numbers.AKCIPHER_RSA | 1 << numbers.AKCIPHER_ECDSA |
+  1 << numbers.AKCIPHER_ECDSA_UAPI;

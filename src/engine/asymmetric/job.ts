@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { STATUS_OK } from "../../wire/virtio_crypto.ts";
+import { DONE } from "../operation.ts";
 import type { Parameters } from "../operation.ts";
 
 /** Which service the numbers of a job belong to: the ratified AKCIPHER, or that of the asymmetric RFC. */
@@ -68,8 +68,8 @@ export class AsymmetricJob {
   /** True once the result is not wanted any more. What takes long asks now and then, and ends with ERR. */
   isAbandoned: () => boolean = () => false;
 
-  /** STATUS_*. */
-  status = STATUS_OK;
+  /** DONE, FAILED, UNSUPPORTED or SIGNATURE_MISMATCH. */
+  outcome = DONE;
   /** Bytes of result in the output. */
   written = 0;
 }

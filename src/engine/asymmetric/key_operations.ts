@@ -6,7 +6,7 @@
  */
 import { pkeys } from "../../../ffi/libcrypto_pkey.ts";
 import { cleanseBytes } from "../../memory/native.ts";
-import { STATUS_NOTSUPP } from "../../wire/virtio_crypto.ts";
+import { UNSUPPORTED } from "../operation.ts";
 import { fetchDigest } from "../openssl.ts";
 import { bignumAt } from "./bignums.ts";
 import { type Bytes, putBignum } from "./rfc3/stream.ts";
@@ -56,9 +56,9 @@ export function digestFor(hashAlgo: number): bigint {
 export function digestOf(hashAlgo: number, message: Bytes): Bytes | number {
   if (hashAlgo === 0) return message;
   const digest = digestFor(hashAlgo);
-  if (digest === 0n) return STATUS_NOTSUPP;
+  if (digest === 0n) return UNSUPPORTED;
   const done = pkeys.EVP_Digest(BigInt(message.address), BigInt(message.length), BigInt(digestAt), 0n, digest, 0n);
-  return done === 1 ? { address: digestAt, length: HASH_BYTES[hashAlgo]! } : STATUS_NOTSUPP;
+  return done === 1 ? { address: digestAt, length: HASH_BYTES[hashAlgo]! } : UNSUPPORTED;
 }
 
 function setUp(context: bigint, use: RsaUse | null, salt: number): boolean {

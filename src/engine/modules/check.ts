@@ -5,7 +5,7 @@
  */
 import { AUTH_KEY_BYTES_MAX, CIPHER_KEY_BYTES_MAX, IV_BYTES_MAX } from "../operation.ts";
 import { AEADS, CIPHERS, HASHES, MACS } from "../algorithms.ts";
-import { MAC_CBCMAC_KASUMI_F9 } from "../../wire/virtio_crypto.ts";
+import { MAC_CBCMAC_KASUMI_F9 } from "../algorithm_numbers.ts";
 import { type EngineModule, EngineModuleError } from "./description.ts";
 
 /** Bytes of a block and of a digest, at most. */

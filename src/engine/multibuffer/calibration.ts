@@ -4,9 +4,9 @@
  *
  * @module
  */
+import * as numbers from "../algorithm_numbers.ts";
 import { SegmentCursor, SegmentTable, type Span } from "../../memory/segments.ts";
 import { mapAnonymous, type Mapping, unmap } from "../../os/memory_map.ts";
-import * as wire from "../../wire/virtio_crypto.ts";
 import { type Catalogue, createCatalogue } from "../algorithms.ts";
 import { BURST_AEADS, BURST_CIPHERS, BURST_HASHES, BURST_MACS } from "./kinds.ts";
 import { createMultiBufferManager } from "./manager.ts";
@@ -53,7 +53,12 @@ const HOPELESS = 4;
 const TURN_MS = 0.1;
 
 /** What AES-CBC is chained with. */
-const CHAINED_MACS = [wire.MAC_HMAC_SHA1, wire.MAC_HMAC_SHA_256, wire.MAC_HMAC_SHA_384, wire.MAC_HMAC_SHA_512];
+const CHAINED_MACS = [
+  numbers.MAC_HMAC_SHA1,
+  numbers.MAC_HMAC_SHA_256,
+  numbers.MAC_HMAC_SHA_384,
+  numbers.MAC_HMAC_SHA_512,
+];
 
 /** Kinds that are measured, as parameters without keys; one of each name. */
 function* kindsOf({ ciphers, hashes, macs, aeads }: Catalogue): Iterable<Partial<Parameters>> {
@@ -75,10 +80,10 @@ function* kindsOf({ ciphers, hashes, macs, aeads }: Catalogue): Iterable<Partial
   }
   const authenticated = true;
   // Other chains need as many as those of their parts that need most.
-  for (const keyLen of ciphers.get(wire.CIPHER_AES_CBC)?.keyLens ?? []) {
+  for (const keyLen of ciphers.get(numbers.CIPHER_AES_CBC)?.keyLens ?? []) {
     for (const hashAlgo of CHAINED_MACS) {
       if (!macs.has(hashAlgo)) continue;
-      const kind = { kind: KIND_CHAIN, algo: wire.CIPHER_AES_CBC, keyLen, hashAlgo, authKeyLen: 16, authenticated };
+      const kind = { kind: KIND_CHAIN, algo: numbers.CIPHER_AES_CBC, keyLen, hashAlgo, authKeyLen: 16, authenticated };
       for (const encrypt of directions) yield { ...kind, encrypt };
     }
   }

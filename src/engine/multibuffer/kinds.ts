@@ -7,7 +7,7 @@
  */
 import { CCM_TAG_LENGTHS, CHACHA20_POLY1305_TAG_LENGTHS, GCM_TAG_LENGTHS } from "../aead.ts";
 import type { ErratumName } from "../ipsec_mb_errata.ts";
-import * as wire from "../../wire/virtio_crypto.ts";
+import * as numbers from "../algorithm_numbers.ts";
 import {
   AES_DEC_KEYS,
   copyKey,
@@ -133,10 +133,10 @@ function aes(mode: number, suffix: string, ivLen: number, blockBytes: number): M
 
 /** The ciphers, by number. */
 export const BURST_CIPHERS: ReadonlyMap<number, MultiBufferCipher> = new Map<number, MultiBufferCipher>([
-  [wire.CIPHER_AES_CBC, aes(1, "CBC", 16, 16)],
-  [wire.CIPHER_AES_CTR, aes(2, "CTR", 16, 1)],
-  [wire.CIPHER_AES_ECB, aes(12, "ECB", 0, 16)],
-  [wire.CIPHER_DES_CBC, {
+  [numbers.CIPHER_AES_CBC, aes(1, "CBC", 16, 16)],
+  [numbers.CIPHER_AES_CTR, aes(2, "CTR", 16, 1)],
+  [numbers.CIPHER_AES_ECB, aes(12, "ECB", 0, 16)],
+  [numbers.CIPHER_DES_CBC, {
     name: () => "DES-CBC",
     wrong: "desWrongLane",
     mode: 7,
@@ -151,7 +151,7 @@ export const BURST_CIPHERS: ReadonlyMap<number, MultiBufferCipher> = new Map<num
       return setBoth(template, to, to);
     },
   }],
-  [wire.CIPHER_3DES_CBC, {
+  [numbers.CIPHER_3DES_CBC, {
     name: () => "3DES-CBC",
     wrong: "desWrongLane",
     mode: 10,
@@ -166,7 +166,7 @@ export const BURST_CIPHERS: ReadonlyMap<number, MultiBufferCipher> = new Map<num
       return setBoth(template, to + DES_LIST, to + DES_LIST);
     },
   }],
-  [wire.CIPHER_SNOW3G_UEA2, {
+  [numbers.CIPHER_SNOW3G_UEA2, {
     name: () => "SNOW3G-UEA2",
     mode: 15,
     ivLen: 16,
@@ -180,7 +180,7 @@ export const BURST_CIPHERS: ReadonlyMap<number, MultiBufferCipher> = new Map<num
       return setBoth(template, to, to);
     },
   }],
-  [wire.CIPHER_ZUC_EEA3, {
+  [numbers.CIPHER_ZUC_EEA3, {
     name: () => "ZUC-EEA3",
     overRead: "zucOverRead",
     mode: 14,
@@ -219,11 +219,11 @@ function hmac(number: number, name: string, digestBytes: number, hash: HmacHash)
 
 /** The hashes, by number. */
 export const BURST_HASHES: ReadonlyMap<number, MultiBufferDigest> = new Map<number, MultiBufferDigest>([
-  [wire.HASH_SHA1, plain(13, "SHA-1", 20)],
-  [wire.HASH_SHA_224, plain(14, "SHA-224", 28)],
-  [wire.HASH_SHA_256, plain(15, "SHA-256", 32)],
-  [wire.HASH_SHA_384, plain(16, "SHA-384", 48)],
-  [wire.HASH_SHA_512, plain(17, "SHA-512", 64)],
+  [numbers.HASH_SHA1, plain(13, "SHA-1", 20)],
+  [numbers.HASH_SHA_224, plain(14, "SHA-224", 28)],
+  [numbers.HASH_SHA_256, plain(15, "SHA-256", 32)],
+  [numbers.HASH_SHA_384, plain(16, "SHA-384", 48)],
+  [numbers.HASH_SHA_512, plain(17, "SHA-512", 64)],
 ]);
 
 /** A MAC of 3GPP: its IV of 16 bytes leads the message. */
@@ -238,9 +238,9 @@ function wireless(
 
 /** The MACs, by number. */
 export const BURST_MACS: ReadonlyMap<number, MultiBufferDigest> = new Map<number, MultiBufferDigest>([
-  [wire.MAC_HMAC_MD5, hmac(7, "MD5", 16, { blockBytes: 64, oneBlock: (maker) => maker.md5_one_block_sse })],
+  [numbers.MAC_HMAC_MD5, hmac(7, "MD5", 16, { blockBytes: 64, oneBlock: (maker) => maker.md5_one_block_sse })],
   [
-    wire.MAC_HMAC_SHA1,
+    numbers.MAC_HMAC_SHA1,
     hmac(1, "SHA-1", 20, {
       blockBytes: 64,
       oneBlock: (maker) => maker.sha1_one_block_sse,
@@ -248,7 +248,7 @@ export const BURST_MACS: ReadonlyMap<number, MultiBufferDigest> = new Map<number
     }),
   ],
   [
-    wire.MAC_HMAC_SHA_224,
+    numbers.MAC_HMAC_SHA_224,
     hmac(2, "SHA-224", 28, {
       blockBytes: 64,
       oneBlock: (maker) => maker.sha224_one_block_sse,
@@ -256,7 +256,7 @@ export const BURST_MACS: ReadonlyMap<number, MultiBufferDigest> = new Map<number
     }),
   ],
   [
-    wire.MAC_HMAC_SHA_256,
+    numbers.MAC_HMAC_SHA_256,
     hmac(3, "SHA-256", 32, {
       blockBytes: 64,
       oneBlock: (maker) => maker.sha256_one_block_sse,
@@ -264,7 +264,7 @@ export const BURST_MACS: ReadonlyMap<number, MultiBufferDigest> = new Map<number
     }),
   ],
   [
-    wire.MAC_HMAC_SHA_384,
+    numbers.MAC_HMAC_SHA_384,
     hmac(4, "SHA-384", 48, {
       blockBytes: 128,
       oneBlock: (maker) => maker.sha384_one_block_sse,
@@ -272,14 +272,14 @@ export const BURST_MACS: ReadonlyMap<number, MultiBufferDigest> = new Map<number
     }),
   ],
   [
-    wire.MAC_HMAC_SHA_512,
+    numbers.MAC_HMAC_SHA_512,
     hmac(5, "SHA-512", 64, {
       blockBytes: 128,
       oneBlock: (maker) => maker.sha512_one_block_sse,
       digest: (maker) => maker.sha512_sse,
     }),
   ],
-  [wire.MAC_CMAC_AES, {
+  [numbers.MAC_CMAC_AES, {
     ...plain(12, "", 16),
     name: (keyLen) => `CMAC-AES-${8 * keyLen}`,
     overRead: "cmacOverRead",
@@ -290,7 +290,7 @@ export const BURST_MACS: ReadonlyMap<number, MultiBufferDigest> = new Map<number
       return setThree(template, to);
     },
   }],
-  [wire.MAC_XCBC_AES, {
+  [numbers.MAC_XCBC_AES, {
     // The library gives what IPsec takes of the digest's 16 bytes (RFC 3566, 4.3).
     ...plain(6, "XCBC-AES", 12),
     setKey: (template, to, key) => {
@@ -299,7 +299,7 @@ export const BURST_MACS: ReadonlyMap<number, MultiBufferDigest> = new Map<number
     },
   }],
   [
-    wire.MAC_SNOW3G_UIA2,
+    numbers.MAC_SNOW3G_UIA2,
     wireless(22, "SNOW3G-UIA2", MESSAGE_BYTES_MAX, (template, to, key) => {
       makeSnow3gKey(to, key);
       template.set(JOB_EXTRA, to);
@@ -307,7 +307,7 @@ export const BURST_MACS: ReadonlyMap<number, MultiBufferDigest> = new Map<number
     }),
   ],
   [
-    wire.MAC_ZUC_EIA3,
+    numbers.MAC_ZUC_EIA3,
     {
       ...wireless(20, "ZUC-EIA3", ZUC_BYTES_MAX, (template, to, key, keyLen) => {
         copyKey(to, key, keyLen);
@@ -328,7 +328,7 @@ function setThree(template: JobTemplate, to: number): true {
 
 /** The AEADs, by number. */
 export const BURST_AEADS: ReadonlyMap<number, MultiBufferAead> = new Map<number, MultiBufferAead>([
-  [wire.AEAD_GCM, {
+  [numbers.AEAD_GCM, {
     name: (keyLen) => `AES-${8 * keyLen}-GCM`,
     mode: 5,
     hash: 9,
@@ -344,7 +344,7 @@ export const BURST_AEADS: ReadonlyMap<number, MultiBufferAead> = new Map<number,
       return setBoth(template, to, to);
     },
   }],
-  [wire.AEAD_CCM, {
+  [numbers.AEAD_CCM, {
     name: (keyLen) => `AES-${8 * keyLen}-CCM`,
     mode: 9,
     hash: 11,
@@ -356,7 +356,7 @@ export const BURST_AEADS: ReadonlyMap<number, MultiBufferAead> = new Map<number,
     aadBytesMax: 46,
     setKey: (template, to, key, keyLen) => keyLen !== 24 && setAes(template, to, key, keyLen),
   }],
-  [wire.AEAD_CHACHA20_POLY1305, {
+  [numbers.AEAD_CHACHA20_POLY1305, {
     name: () => "ChaCha20-Poly1305",
     overRead: "chacha20OverRead",
     mode: 19,

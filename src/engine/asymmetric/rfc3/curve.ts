@@ -9,8 +9,8 @@ import { libcrypto } from "../../../../ffi/libcrypto.ts";
 import { pkeys } from "../../../../ffi/libcrypto_pkey.ts";
 import { copyBytes } from "../../../memory/native.ts";
 import { mapAnonymous } from "../../../os/memory_map.ts";
-import * as wire from "../../../wire/asym_rfc3.ts";
-import { STATUS_ERR, STATUS_NOTSUPP } from "../../../wire/virtio_crypto.ts";
+import * as format from "./format.ts";
+import { FAILED, UNSUPPORTED } from "../../operation.ts";
 import { bignumAt, bignumContext } from "../bignums.ts";
 import * as parameters from "../key_parameters.ts";
 import { EC_ORDER_BITS_MIN } from "../limits.ts";
@@ -43,7 +43,7 @@ export interface Curve {
 
 /** The seven lengths at `offset` of the fixed part. */
 export function curveLengths(offset: number): number[] {
-  return Array.from({ length: wire.EC_GROUP_NUMBERS }, (_, i) => field(offset + 4 * i));
+  return Array.from({ length: format.EC_GROUP_NUMBERS }, (_, i) => field(offset + 4 * i));
 }
 
 const copyArea = mapAnonymous(4096);
@@ -60,12 +60,12 @@ const verdicts = new Map<string, Verdict>();
 
 /** Takes a curve from the stream; a status if nothing can be computed on it. */
 export function takeCurve(fieldType: number, lengths: readonly number[]): Curve | number {
-  if (fieldType !== wire.EC_FIELD_TYPE_PRIME && fieldType !== wire.EC_FIELD_TYPE_BINARY) return STATUS_ERR;
-  if (lengths.some((length) => length > CURVE_NUMBER_BYTES_MAX)) return STATUS_NOTSUPP;
+  if (fieldType !== format.EC_FIELD_TYPE_PRIME && fieldType !== format.EC_FIELD_TYPE_BINARY) return FAILED;
+  if (lengths.some((length) => length > CURVE_NUMBER_BYTES_MAX)) return UNSUPPORTED;
   const numbers = lengths.map((length) => takeBytes(length));
-  if (!isGood()) return STATUS_ERR;
+  if (!isGood()) return FAILED;
   const total = lengths.reduce((sum, length) => sum + length, 0);
-  if (total === 0) return STATUS_ERR;
+  if (total === 0) return FAILED;
   copyBytes(copyArea.address, numbers[0]!.address, total);
   const key = `${fieldType},${lengths.join()},${String.fromCharCode(...copyOfNumbers.subarray(0, total))}`;
   let verdict = verdicts.get(key);
@@ -74,14 +74,14 @@ export function takeCurve(fieldType: number, lengths: readonly number[]): Curve 
     verdicts.set(key, verdict = judge(fieldType, numbers));
   }
   const { name, fieldBytes } = verdict;
-  return verdict.isGood ? { name, fieldType, fieldBytes, numbers } : STATUS_ERR;
+  return verdict.isGood ? { name, fieldType, fieldBytes, numbers } : FAILED;
 }
 
 /** Adds the numbers of a curve as they came; bytes of a coordinate, or 0 if the generator is too long. */
 function addNumbers(fieldType: number, numbers: readonly Bytes[]): number {
   const add = (name: string, which: number) =>
     parameters.addNumber(name, numbers[which]!.address, numbers[which]!.length);
-  const isPrime = fieldType === wire.EC_FIELD_TYPE_PRIME;
+  const isPrime = fieldType === format.EC_FIELD_TYPE_PRIME;
   parameters.addText("field-type", isPrime ? "prime-field" : "characteristic-two-field");
   // A polynomial has one bit more than the elements it reduces.
   const bits = add("p", FIELD) - (isPrime ? 0 : 1);
@@ -121,7 +121,7 @@ function isCurve(group: bigint, fieldType: number, numbers: readonly Bytes[]): b
   const context = bignumContext();
   const order = bignumAt(numbers[ORDER]!.address, numbers[ORDER]!.length);
   if (pkeys.BN_num_bits(order) < EC_ORDER_BITS_MIN || pkeys.BN_check_prime(order, context, 0n) !== 1) return false;
-  if (fieldType === wire.EC_FIELD_TYPE_PRIME) {
+  if (fieldType === format.EC_FIELD_TYPE_PRIME) {
     const prime = bignumAt(numbers[FIELD]!.address, numbers[FIELD]!.length);
     if (pkeys.BN_check_prime(prime, context, 0n) !== 1) return false;
   }

@@ -8,8 +8,8 @@
  * @module
  */
 import { pkeys } from "../../../../ffi/libcrypto_pkey.ts";
-import * as wire from "../../../wire/asym_rfc3.ts";
-import { STATUS_ERR, STATUS_NOTSUPP, STATUS_OK } from "../../../wire/virtio_crypto.ts";
+import * as format from "./format.ts";
+import { DONE, FAILED, UNSUPPORTED } from "../../operation.ts";
 import { cString } from "../../openssl.ts";
 import { bignumAt, keyBignum } from "../bignums.ts";
 import { checkedPublicKey } from "../der.ts";
@@ -34,16 +34,16 @@ const PUBLISHED_GROUPS: ReadonlyMap<number, string> = new Map([
 
 /** Key exchange: one of three operations. */
 export function exchangeDh(): number {
-  if (!takeFixed(wire.DH_BYTES)) return STATUS_ERR;
-  const operation = field(wire.DH_KEYEXCHG_OP_OFFSET);
-  if (operation === wire.KEY_EXCHANGE_GEN_DH_PARAM) return generateDhParameters(field(wire.DH_MODULES_LEN_OFFSET));
-  const pLen = field(wire.DH_P_LEN_OFFSET);
-  const gLen = field(wire.DH_G_LEN_OFFSET);
-  if (operation !== wire.KEY_EXCHANGE_GEN_KEY && operation !== wire.KEY_EXCHANGE_COMPUTE_KEY) return STATUS_NOTSUPP;
+  if (!takeFixed(format.DH_BYTES)) return FAILED;
+  const operation = field(format.DH_KEYEXCHG_OP_OFFSET);
+  if (operation === format.KEY_EXCHANGE_GEN_DH_PARAM) return generateDhParameters(field(format.DH_MODULES_LEN_OFFSET));
+  const pLen = field(format.DH_P_LEN_OFFSET);
+  const gLen = field(format.DH_G_LEN_OFFSET);
+  if (operation !== format.KEY_EXCHANGE_GEN_KEY && operation !== format.KEY_EXCHANGE_COMPUTE_KEY) return UNSUPPORTED;
   const p = takeNumber(pLen);
   const g = takeNumber(gLen);
-  if (!isGood()) return STATUS_ERR;
-  return operation === wire.KEY_EXCHANGE_GEN_KEY ? generateDhKey(p, g) : computeDh(p, g);
+  if (!isGood()) return FAILED;
+  return operation === format.KEY_EXCHANGE_GEN_KEY ? generateDhKey(p, g) : computeDh(p, g);
 }
 
 /** Begins a key's parameters with a group of usable size; bytes of its modulus, or 0. */
@@ -58,9 +58,9 @@ function addGroup(p: Bytes, g: Bytes): number {
 function generateDhParameters(modulusLen: number): number {
   const bits = 8 * modulusLen;
   const published = PUBLISHED_GROUPS.get(bits);
-  if (published === undefined && (bits < DH_MODULUS_BITS_MIN || bits > DH_GENERATED_BITS_MAX)) return STATUS_NOTSUPP;
+  if (published === undefined && (bits < DH_MODULUS_BITS_MIN || bits > DH_GENERATED_BITS_MAX)) return UNSUPPORTED;
   // Two lengths, p, and a generator that fits a byte.
-  if (outputRoom() < 8 + modulusLen + 1) return STATUS_NOTSUPP;
+  if (outputRoom() < 8 + modulusLen + 1) return UNSUPPORTED;
   parameters.beginParameters();
   let group: bigint;
   if (published !== undefined) {
@@ -72,50 +72,50 @@ function generateDhParameters(modulusLen: number): number {
     parameters.addSmallNumber("safeprime-generator", GENERATOR);
     group = generateParameters(DH);
   }
-  if (group === 0n) return STATUS_ERR;
+  if (group === 0n) return FAILED;
   putWord(modulusLen);
   putWord(1);
   putBignum(keyBignum(group, "p"), modulusLen);
   putBignum(keyBignum(group, "g"), 1);
   pkeys.EVP_PKEY_free(group);
-  return STATUS_OK;
+  return DONE;
 }
 
 function generateDhKey(p: Bytes, g: Bytes): number {
   const modulusLen = addGroup(p, g);
   if (modulusLen === 0) return giveUp();
   const template = parameters.makeKey("DH", parameters.SELECT_PARAMETERS);
-  if (template === 0n) return STATUS_ERR;
+  if (template === 0n) return FAILED;
   const key = generateKeyLike(template);
   pkeys.EVP_PKEY_free(template);
-  if (key === 0n) return STATUS_ERR;
+  if (key === 0n) return FAILED;
   putWord(modulusLen);
   putWord(modulusLen);
   putBignum(keyBignum(key, "priv"), modulusLen);
   putBignum(keyBignum(key, "pub"), modulusLen);
   pkeys.EVP_PKEY_free(key);
-  return STATUS_OK;
+  return DONE;
 }
 
 function giveUp(): number {
   parameters.wipeParameters();
-  return STATUS_ERR;
+  return FAILED;
 }
 
 function computeDh(p: Bytes, g: Bytes): number {
-  if (!takeFixed(wire.DH_COMPUTE_BYTES)) return STATUS_ERR;
-  const xLen = field(wire.DH_COMPUTE_X_LEN_OFFSET);
-  const yLen = field(wire.DH_COMPUTE_Y_LEN_OFFSET);
-  const secretLen = field(wire.DH_COMPUTE_SHARED_SECRET_LEN_OFFSET);
+  if (!takeFixed(format.DH_COMPUTE_BYTES)) return FAILED;
+  const xLen = field(format.DH_COMPUTE_X_LEN_OFFSET);
+  const yLen = field(format.DH_COMPUTE_Y_LEN_OFFSET);
+  const secretLen = field(format.DH_COMPUTE_SHARED_SECRET_LEN_OFFSET);
   const x = takeNumber(xLen);
   const y = takeNumber(yLen);
-  if (!isGood()) return STATUS_ERR;
+  if (!isGood()) return FAILED;
   const key = makePrivateKey(p, g, x);
   const peer = key === 0n ? 0n : makePeer(p, g, y);
   const shared = putSharedSecret(key, peer, secretLen);
   pkeys.EVP_PKEY_free(key);
   pkeys.EVP_PKEY_free(peer);
-  return shared ? STATUS_OK : STATUS_ERR;
+  return shared ? DONE : FAILED;
 }
 
 /** The key with private number x, 0 < x < p; 0n if x is none, or the group is not usable. */

@@ -4,8 +4,8 @@
  * @module
  */
 import { pkeys } from "../../../../ffi/libcrypto_pkey.ts";
-import * as wire from "../../../wire/asym_rfc3.ts";
-import { STATUS_ERR, STATUS_NOTSUPP, STATUS_OK } from "../../../wire/virtio_crypto.ts";
+import * as format from "./format.ts";
+import { DONE, FAILED, UNSUPPORTED } from "../../operation.ts";
 import { cString } from "../../openssl.ts";
 import { bignumAt, keyBignum, newBignum } from "../bignums.ts";
 import { checkedPublicKey } from "../der.ts";
@@ -27,9 +27,9 @@ function isGenerator(g: Bytes, p: Bytes): boolean {
 
 /** Takes p, q and g into the parameters of a new key; returns them, or null if they are no group of DSA. */
 function takeGroup(offset: number): { p: Bytes; q: Bytes; g: Bytes } | null {
-  const p = takeNumber(field(offset + wire.DSA_GROUP_P_LEN_OFFSET));
-  const q = takeNumber(field(offset + wire.DSA_GROUP_Q_LEN_OFFSET));
-  const g = takeNumber(field(offset + wire.DSA_GROUP_G_LEN_OFFSET));
+  const p = takeNumber(field(offset + format.DSA_GROUP_P_LEN_OFFSET));
+  const q = takeNumber(field(offset + format.DSA_GROUP_Q_LEN_OFFSET));
+  const g = takeNumber(field(offset + format.DSA_GROUP_G_LEN_OFFSET));
   if (!isGood()) return null;
   parameters.beginParameters();
   const pBits = parameters.addNumber("p", p.address, p.length);
@@ -44,17 +44,17 @@ function takeGroup(offset: number): { p: Bytes; q: Bytes; g: Bytes } | null {
 
 /** Signs (RFC, DSA signature operation). */
 export function signDsa(): number {
-  if (!takeFixed(wire.DSA_SIGN_BYTES)) return STATUS_ERR;
-  const hashAlgo = field(wire.DSA_SIGN_HASH_ALGO_OFFSET);
-  const xLen = field(wire.DSA_SIGN_X_LEN_OFFSET);
-  const messageLen = field(wire.DSA_SIGN_MSG_LEN_OFFSET);
-  const rLen = field(wire.DSA_SIGN_R_LEN_OFFSET);
-  const sLen = field(wire.DSA_SIGN_S_LEN_OFFSET);
-  if (field(wire.DSA_SIGN_K_LEN_OFFSET) !== 0) return STATUS_NOTSUPP;
-  const group = takeGroup(wire.DSA_SIGN_GROUP_OFFSET);
-  if (group === null) return STATUS_ERR;
+  if (!takeFixed(format.DSA_SIGN_BYTES)) return FAILED;
+  const hashAlgo = field(format.DSA_SIGN_HASH_ALGO_OFFSET);
+  const xLen = field(format.DSA_SIGN_X_LEN_OFFSET);
+  const messageLen = field(format.DSA_SIGN_MSG_LEN_OFFSET);
+  const rLen = field(format.DSA_SIGN_R_LEN_OFFSET);
+  const sLen = field(format.DSA_SIGN_S_LEN_OFFSET);
+  if (field(format.DSA_SIGN_K_LEN_OFFSET) !== 0) return UNSUPPORTED;
+  const group = takeGroup(format.DSA_SIGN_GROUP_OFFSET);
+  if (group === null) return FAILED;
   const key = makePrivateKey(group.q, group.g, takeNumber(xLen));
-  return key === 0n ? STATUS_ERR : signPair(key, rLen, sLen, messageLen, hashAlgo);
+  return key === 0n ? FAILED : signPair(key, rLen, sLen, messageLen, hashAlgo);
 }
 
 /** The key with private number x, 0 < x < q, in the group whose parameters have been added. */
@@ -70,18 +70,18 @@ function makePrivateKey(q: Bytes, g: Bytes, x: Bytes): bigint {
 
 /** Verifies (RFC, DSA verification operation): OK, or BADMSG for a signature that is none. */
 export function verifyDsa(): number {
-  if (!takeFixed(wire.DSA_VERIFY_BYTES)) return STATUS_ERR;
-  const hashAlgo = field(wire.DSA_VERIFY_HASH_ALGO_OFFSET);
-  const yLen = field(wire.DSA_VERIFY_Y_LEN_OFFSET);
-  const rLen = field(wire.DSA_VERIFY_R_LEN_OFFSET);
-  const sLen = field(wire.DSA_VERIFY_S_LEN_OFFSET);
-  const messageLen = field(wire.DSA_VERIFY_MSG_LEN_OFFSET);
-  if (takeGroup(wire.DSA_VERIFY_GROUP_OFFSET) === null) return STATUS_ERR;
+  if (!takeFixed(format.DSA_VERIFY_BYTES)) return FAILED;
+  const hashAlgo = field(format.DSA_VERIFY_HASH_ALGO_OFFSET);
+  const yLen = field(format.DSA_VERIFY_Y_LEN_OFFSET);
+  const rLen = field(format.DSA_VERIFY_R_LEN_OFFSET);
+  const sLen = field(format.DSA_VERIFY_S_LEN_OFFSET);
+  const messageLen = field(format.DSA_VERIFY_MSG_LEN_OFFSET);
+  if (takeGroup(format.DSA_VERIFY_GROUP_OFFSET) === null) return FAILED;
   const y = takeNumber(yLen);
-  if (!isGood()) return STATUS_ERR;
+  if (!isGood()) return FAILED;
   parameters.addNumber("pub", y.address, y.length);
   const key = checkedPublicKey(parameters.makeKey("DSA", parameters.SELECT_PUBLIC_KEY));
-  return key === 0n ? STATUS_ERR : verifyPair(key, rLen, sLen, messageLen, hashAlgo);
+  return key === 0n ? FAILED : verifyPair(key, rLen, sLen, messageLen, hashAlgo);
 }
 
 /** Bits of q for the moduli that FIPS 186 pairs with one; by bytes of modulus. */
@@ -89,21 +89,21 @@ const GENERATED_ORDER_BITS: ReadonlyMap<number, number> = new Map([[128, 160], [
 
 /** Generates a group and a key in it (RFC, DSA key generation operation). */
 export function generateDsa(): number {
-  if (!takeFixed(wire.DSA_KEYGEN_BYTES)) return STATUS_ERR;
-  const modulusLen = field(wire.DSA_KEYGEN_MODULUS_LEN_OFFSET);
+  if (!takeFixed(format.DSA_KEYGEN_BYTES)) return FAILED;
+  const modulusLen = field(format.DSA_KEYGEN_MODULUS_LEN_OFFSET);
   const orderBits = GENERATED_ORDER_BITS.get(modulusLen);
-  if (orderBits === undefined) return STATUS_NOTSUPP;
+  if (orderBits === undefined) return UNSUPPORTED;
   parameters.beginParameters();
   parameters.addSmallNumber("pbits", 8 * modulusLen);
   parameters.addSmallNumber("qbits", orderBits);
   const group = generateParameters(DSA);
-  if (group === 0n) return STATUS_ERR;
+  if (group === 0n) return FAILED;
   const key = generateKeyLike(group);
   pkeys.EVP_PKEY_free(group);
-  if (key === 0n) return STATUS_ERR;
+  if (key === 0n) return FAILED;
   putGenerated(key, modulusLen, orderBits / 8);
   pkeys.EVP_PKEY_free(key);
-  return STATUS_OK;
+  return DONE;
 }
 
 function putGenerated(key: bigint, modulusLen: number, orderLen: number): void {

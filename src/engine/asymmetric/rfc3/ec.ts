@@ -7,8 +7,8 @@
  * @module
  */
 import { pkeys } from "../../../../ffi/libcrypto_pkey.ts";
-import * as wire from "../../../wire/asym_rfc3.ts";
-import { STATUS_BADMSG, STATUS_ERR, STATUS_NOTSUPP, STATUS_OK } from "../../../wire/virtio_crypto.ts";
+import * as format from "./format.ts";
+import { DONE, FAILED, SIGNATURE_MISMATCH, UNSUPPORTED } from "../../operation.ts";
 import { keyBignum } from "../bignums.ts";
 import { generateKeyLike } from "../generation.ts";
 import { digestOf, putSharedSecret, signWith, verifyWith } from "../key_operations.ts";
@@ -18,17 +18,17 @@ import { joinSignature, putSignature } from "../signature.ts";
 
 /** Signs (RFC, ECDSA signature operation). */
 export function signEcdsa(): number {
-  if (!takeFixed(wire.ECDSA_SIGN_BYTES)) return STATUS_ERR;
-  const hashAlgo = field(wire.ECDSA_SIGN_HASH_ALGO_OFFSET);
-  const dLen = field(wire.ECDSA_SIGN_D_LEN_OFFSET);
-  const messageLen = field(wire.ECDSA_SIGN_MSG_LEN_OFFSET);
-  const rLen = field(wire.ECDSA_SIGN_R_LEN_OFFSET);
-  const sLen = field(wire.ECDSA_SIGN_S_LEN_OFFSET);
-  if (field(wire.ECDSA_SIGN_K_LEN_OFFSET) !== 0) return STATUS_NOTSUPP;
-  const curve = takeCurve(field(wire.ECDSA_SIGN_FIELD_TYPE_OFFSET), curveLengths(wire.ECDSA_SIGN_EC_OFFSET));
+  if (!takeFixed(format.ECDSA_SIGN_BYTES)) return FAILED;
+  const hashAlgo = field(format.ECDSA_SIGN_HASH_ALGO_OFFSET);
+  const dLen = field(format.ECDSA_SIGN_D_LEN_OFFSET);
+  const messageLen = field(format.ECDSA_SIGN_MSG_LEN_OFFSET);
+  const rLen = field(format.ECDSA_SIGN_R_LEN_OFFSET);
+  const sLen = field(format.ECDSA_SIGN_S_LEN_OFFSET);
+  if (field(format.ECDSA_SIGN_K_LEN_OFFSET) !== 0) return UNSUPPORTED;
+  const curve = takeCurve(field(format.ECDSA_SIGN_FIELD_TYPE_OFFSET), curveLengths(format.ECDSA_SIGN_EC_OFFSET));
   if (typeof curve === "number") return curve;
   const key = makePrivateKey(curve, takeNumber(dLen));
-  return key === 0n ? STATUS_ERR : signPair(key, rLen, sLen, messageLen, hashAlgo);
+  return key === 0n ? FAILED : signPair(key, rLen, sLen, messageLen, hashAlgo);
 }
 
 /** Takes the message from the stream, puts r and s of its signature with an ECDSA or DSA key, and frees the key. */
@@ -37,23 +37,23 @@ export function signPair(key: bigint, rLen: number, sLen: number, messageLen: nu
   const length = isGood() && typeof digest !== "number" ? signWith(key, digest, null) : -1;
   pkeys.EVP_PKEY_free(key);
   if (typeof digest === "number") return digest;
-  return length >= 0 && putSignature(length, rLen, sLen) ? STATUS_OK : STATUS_ERR;
+  return length >= 0 && putSignature(length, rLen, sLen) ? DONE : FAILED;
 }
 
 /** Verifies (RFC, ECDSA verification operation): OK, or BADMSG for a signature that is none. */
 export function verifyEcdsa(): number {
-  if (!takeFixed(wire.ECDSA_VERIFY_BYTES)) return STATUS_ERR;
-  const hashAlgo = field(wire.ECDSA_VERIFY_HASH_ALGO_OFFSET);
-  const xLen = field(wire.ECDSA_VERIFY_X_LEN_OFFSET);
-  const yLen = field(wire.ECDSA_VERIFY_Y_LEN_OFFSET);
-  const rLen = field(wire.ECDSA_VERIFY_R_LEN_OFFSET);
-  const sLen = field(wire.ECDSA_VERIFY_S_LEN_OFFSET);
-  const messageLen = field(wire.ECDSA_VERIFY_MSG_LEN_OFFSET);
-  const curve = takeCurve(field(wire.ECDSA_VERIFY_FIELD_TYPE_OFFSET), curveLengths(wire.ECDSA_VERIFY_EC_OFFSET));
+  if (!takeFixed(format.ECDSA_VERIFY_BYTES)) return FAILED;
+  const hashAlgo = field(format.ECDSA_VERIFY_HASH_ALGO_OFFSET);
+  const xLen = field(format.ECDSA_VERIFY_X_LEN_OFFSET);
+  const yLen = field(format.ECDSA_VERIFY_Y_LEN_OFFSET);
+  const rLen = field(format.ECDSA_VERIFY_R_LEN_OFFSET);
+  const sLen = field(format.ECDSA_VERIFY_S_LEN_OFFSET);
+  const messageLen = field(format.ECDSA_VERIFY_MSG_LEN_OFFSET);
+  const curve = takeCurve(field(format.ECDSA_VERIFY_FIELD_TYPE_OFFSET), curveLengths(format.ECDSA_VERIFY_EC_OFFSET));
   if (typeof curve === "number") return curve;
   const x = takeNumber(xLen);
   const key = makePublicKey(curve, x, takeNumber(yLen));
-  return key === 0n ? STATUS_ERR : verifyPair(key, rLen, sLen, messageLen, hashAlgo);
+  return key === 0n ? FAILED : verifyPair(key, rLen, sLen, messageLen, hashAlgo);
 }
 
 /** Takes r, s and the message from the stream, verifies them with an ECDSA or DSA key, and frees the key. */
@@ -67,39 +67,42 @@ function verifySignature(key: bigint, rLen: number, sLen: number, messageLen: nu
   const r = takeNumber(rLen);
   const s = takeNumber(sLen);
   const message = takeBytes(messageLen);
-  if (!isGood()) return STATUS_ERR;
+  if (!isGood()) return FAILED;
   const digest = digestOf(hashAlgo, message);
   if (typeof digest === "number") return digest;
   const signature = joinSignature(r, s);
-  return signature !== null && verifyWith(key, signature, digest, null) ? STATUS_OK : STATUS_BADMSG;
+  return signature !== null && verifyWith(key, signature, digest, null) ? DONE : SIGNATURE_MISMATCH;
 }
 
 /** Generates a key (RFC, EC key generation operation). */
 export function generateEc(): number {
-  return takeFixed(wire.EC_KEYGEN_BYTES) ? generateOn(0) : STATUS_ERR;
+  return takeFixed(format.EC_KEYGEN_BYTES) ? generateOn(0) : FAILED;
 }
 
 /** Generates a key as the EC parameters at `offset` of the fixed part say. */
 function generateOn(offset: number): number {
-  const dLen = field(offset + wire.EC_KEYGEN_D_LEN_OFFSET);
-  const xLen = field(offset + wire.EC_KEYGEN_X_LEN_OFFSET);
-  const yLen = field(offset + wire.EC_KEYGEN_Y_LEN_OFFSET);
+  const dLen = field(offset + format.EC_KEYGEN_D_LEN_OFFSET);
+  const xLen = field(offset + format.EC_KEYGEN_X_LEN_OFFSET);
+  const yLen = field(offset + format.EC_KEYGEN_Y_LEN_OFFSET);
   const curve = takeCurveAt(offset);
   if (typeof curve === "number") return curve;
   const template = makeCurveParameters(curve);
-  if (template === 0n) return STATUS_ERR;
+  if (template === 0n) return FAILED;
   const key = generateKeyLike(template);
   pkeys.EVP_PKEY_free(template);
-  if (key === 0n) return STATUS_ERR;
+  if (key === 0n) return FAILED;
   putBignum(keyBignum(key, "priv"), dLen);
   putBignum(keyBignum(key, "qx"), xLen);
   putBignum(keyBignum(key, "qy"), yLen);
   pkeys.EVP_PKEY_free(key);
-  return STATUS_OK;
+  return DONE;
 }
 
 function takeCurveAt(offset: number): Curve | number {
-  return takeCurve(field(offset + wire.EC_KEYGEN_FIELD_TYPE_OFFSET), curveLengths(offset + wire.EC_KEYGEN_EC_OFFSET));
+  return takeCurve(
+    field(offset + format.EC_KEYGEN_FIELD_TYPE_OFFSET),
+    curveLengths(offset + format.EC_KEYGEN_EC_OFFSET),
+  );
 }
 
 function sum(numbers: number[]): number {
@@ -111,32 +114,34 @@ function sum(numbers: number[]): number {
  * length, which is right for that and wrong for generating.
  */
 export function exchangeEcdh(): number {
-  if (!peekFixed(wire.ECDH_KEYGEN_BYTES)) return STATUS_ERR;
-  const operation = field(wire.ECDH_KEYGEN_OP_OFFSET);
-  if (operation === wire.KEY_EXCHANGE_COMPUTE_KEY) return computeEcdh();
-  if (operation !== wire.KEY_EXCHANGE_GEN_KEY) return STATUS_NOTSUPP;
-  const generating = wire.ECDH_KEYGEN_BYTES +
-    sum(curveLengths(wire.ECDH_KEYGEN_PARA_OFFSET + wire.EC_KEYGEN_EC_OFFSET));
-  if (remaining() !== generating && remaining() >= wire.ECDH_COMPUTE_BYTES && looksLikeCompute()) return computeEcdh();
-  takeFixed(wire.ECDH_KEYGEN_BYTES);
-  return generateOn(wire.ECDH_KEYGEN_PARA_OFFSET);
+  if (!peekFixed(format.ECDH_KEYGEN_BYTES)) return FAILED;
+  const operation = field(format.ECDH_KEYGEN_OP_OFFSET);
+  if (operation === format.KEY_EXCHANGE_COMPUTE_KEY) return computeEcdh();
+  if (operation !== format.KEY_EXCHANGE_GEN_KEY) return UNSUPPORTED;
+  const generating = format.ECDH_KEYGEN_BYTES +
+    sum(curveLengths(format.ECDH_KEYGEN_PARA_OFFSET + format.EC_KEYGEN_EC_OFFSET));
+  if (remaining() !== generating && remaining() >= format.ECDH_COMPUTE_BYTES && looksLikeCompute()) {
+    return computeEcdh();
+  }
+  takeFixed(format.ECDH_KEYGEN_BYTES);
+  return generateOn(format.ECDH_KEYGEN_PARA_OFFSET);
 }
 
 function looksLikeCompute(): boolean {
-  peekFixed(wire.ECDH_COMPUTE_BYTES);
-  return remaining() === wire.ECDH_COMPUTE_BYTES +
-      sum(curveLengths(wire.ECDH_COMPUTE_PARA_OFFSET + wire.EC_KEYGEN_EC_OFFSET)) +
-      field(wire.ECDH_COMPUTE_D_LEN_OFFSET) + field(wire.ECDH_COMPUTE_X_LEN_OFFSET) +
-      field(wire.ECDH_COMPUTE_Y_LEN_OFFSET);
+  peekFixed(format.ECDH_COMPUTE_BYTES);
+  return remaining() === format.ECDH_COMPUTE_BYTES +
+      sum(curveLengths(format.ECDH_COMPUTE_PARA_OFFSET + format.EC_KEYGEN_EC_OFFSET)) +
+      field(format.ECDH_COMPUTE_D_LEN_OFFSET) + field(format.ECDH_COMPUTE_X_LEN_OFFSET) +
+      field(format.ECDH_COMPUTE_Y_LEN_OFFSET);
 }
 
 function computeEcdh(): number {
-  if (!takeFixed(wire.ECDH_COMPUTE_BYTES)) return STATUS_ERR;
-  const dLen = field(wire.ECDH_COMPUTE_D_LEN_OFFSET);
-  const xLen = field(wire.ECDH_COMPUTE_X_LEN_OFFSET);
-  const yLen = field(wire.ECDH_COMPUTE_Y_LEN_OFFSET);
-  const secretLen = field(wire.ECDH_COMPUTE_SHARED_SECRET_LEN_OFFSET);
-  const curve = takeCurveAt(wire.ECDH_COMPUTE_PARA_OFFSET);
+  if (!takeFixed(format.ECDH_COMPUTE_BYTES)) return FAILED;
+  const dLen = field(format.ECDH_COMPUTE_D_LEN_OFFSET);
+  const xLen = field(format.ECDH_COMPUTE_X_LEN_OFFSET);
+  const yLen = field(format.ECDH_COMPUTE_Y_LEN_OFFSET);
+  const secretLen = field(format.ECDH_COMPUTE_SHARED_SECRET_LEN_OFFSET);
+  const curve = takeCurveAt(format.ECDH_COMPUTE_PARA_OFFSET);
   if (typeof curve === "number") return curve;
   const key = makePrivateKey(curve, takeNumber(dLen));
   const x = takeNumber(xLen);
@@ -144,5 +149,5 @@ function computeEcdh(): number {
   const shared = putSharedSecret(key, peer, secretLen);
   pkeys.EVP_PKEY_free(key);
   pkeys.EVP_PKEY_free(peer);
-  return shared ? STATUS_OK : STATUS_ERR;
+  return shared ? DONE : FAILED;
 }

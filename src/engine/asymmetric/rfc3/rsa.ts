@@ -7,8 +7,9 @@
  */
 import { pkeys } from "../../../../ffi/libcrypto_pkey.ts";
 import { cleanseBytes, copyBytes, fillBytes } from "../../../memory/native.ts";
-import * as wire from "../../../wire/asym_rfc3.ts";
-import { HASH_SHA1, STATUS_BADMSG, STATUS_ERR, STATUS_NOTSUPP, STATUS_OK } from "../../../wire/virtio_crypto.ts";
+import * as format from "./format.ts";
+import { DONE, FAILED, SIGNATURE_MISMATCH, UNSUPPORTED } from "../../operation.ts";
+import { HASH_SHA1 } from "../../algorithm_numbers.ts";
 import {
   cryptWith,
   digestFor,
@@ -38,16 +39,16 @@ import {
 import { padded, result, SCRATCH_BYTES } from "../scratch.ts";
 
 const SIGNATURE_PADDINGS: ReadonlyMap<number, number> = new Map([
-  [wire.RSA_NO_PADDING, NO_PADDING],
-  [wire.RSA_PKCS1_PADDING, PKCS1_PADDING],
-  [wire.RSA_X931_PADDING, X931_PADDING],
-  [wire.RSA_PKCS1_PSS_PADDING, PSS_PADDING],
+  [format.RSA_NO_PADDING, NO_PADDING],
+  [format.RSA_PKCS1_PADDING, PKCS1_PADDING],
+  [format.RSA_X931_PADDING, X931_PADDING],
+  [format.RSA_PKCS1_PSS_PADDING, PSS_PADDING],
 ]);
 
 const ENCRYPTION_PADDINGS: ReadonlyMap<number, number> = new Map([
-  [wire.RSA_NO_PADDING, NO_PADDING],
-  [wire.RSA_PKCS1_PADDING, PKCS1_PADDING],
-  [wire.RSA_PKCS1_OAEP_PADDING, OAEP_PADDING],
+  [format.RSA_NO_PADDING, NO_PADDING],
+  [format.RSA_PKCS1_PADDING, PKCS1_PADDING],
+  [format.RSA_PKCS1_OAEP_PADDING, OAEP_PADDING],
 ]);
 
 /** How to use the key for signatures; PSS without a hash is PSS with SHA-1 over a digest that comes ready. */
@@ -73,14 +74,14 @@ const lengths = new PrivateKeyLengths();
  * exactly that makes its length come out right. Returns the offset behind the key, or -1.
  */
 function takeKeyRequest(keyOffset: number, tailBytes: number): number {
-  const short = keyOffset + wire.RSA_PRIV_KEY_BYTES_REP1;
-  const long = keyOffset + wire.RSA_PRIV_KEY_BYTES;
+  const short = keyOffset + format.RSA_PRIV_KEY_BYTES_REP1;
+  const long = keyOffset + format.RSA_PRIV_KEY_BYTES;
   if (!peekFixed(short + tailBytes)) return -1;
   const total = remaining();
-  const repType = field(keyOffset + wire.RSA_PRIV_KEY_REP_TYPE_OFFSET);
-  const keyBytes = field(keyOffset + wire.RSA_PRIV_KEY_UNION_OFFSET) +
-    field(keyOffset + wire.RSA_PRIV_KEY_UNION_OFFSET + 4);
-  const shortFits = repType === wire.RSA_PRIV_KEY_REPTYPE1 && total === short + tailBytes + keyBytes + field(short);
+  const repType = field(keyOffset + format.RSA_PRIV_KEY_REP_TYPE_OFFSET);
+  const keyBytes = field(keyOffset + format.RSA_PRIV_KEY_UNION_OFFSET) +
+    field(keyOffset + format.RSA_PRIV_KEY_UNION_OFFSET + 4);
+  const shortFits = repType === format.RSA_PRIV_KEY_REPTYPE1 && total === short + tailBytes + keyBytes + field(short);
   const behind = shortFits ? short : long;
   if (!takeFixed(behind + tailBytes)) return -1;
   lengths.read(keyOffset);
@@ -89,20 +90,20 @@ function takeKeyRequest(keyOffset: number, tailBytes: number): number {
 
 /** Signs (RFC, RSA signature operation). */
 export function signRsa(): number {
-  const behind = takeKeyRequest(wire.RSA_SIGN_PRIV_KEY_OFFSET, wire.RSA_SIGN_BYTES_BEHIND_KEY);
-  if (behind < 0) return STATUS_ERR;
-  const hashAlgo = field(wire.RSA_SIGN_HASH_ALGO_OFFSET);
-  const padding = SIGNATURE_PADDINGS.get(field(wire.RSA_SIGN_PADDING_MODE_OFFSET));
+  const behind = takeKeyRequest(format.RSA_SIGN_PRIV_KEY_OFFSET, format.RSA_SIGN_BYTES_BEHIND_KEY);
+  if (behind < 0) return FAILED;
+  const hashAlgo = field(format.RSA_SIGN_HASH_ALGO_OFFSET);
+  const padding = SIGNATURE_PADDINGS.get(field(format.RSA_SIGN_PADDING_MODE_OFFSET));
   const messageLen = field(behind);
   const signatureLen = field(behind + 4);
-  if (padding === undefined) return STATUS_NOTSUPP;
+  if (padding === undefined) return UNSUPPORTED;
   const key = takePrivateKey(lengths);
   if (typeof key === "number") return key;
   const message = takeBytes(messageLen);
-  const length = isGood() ? signMessage(key, message, hashAlgo, padding) : -STATUS_ERR;
+  const length = isGood() ? signMessage(key, message, hashAlgo, padding) : -FAILED;
   if (length > 0) putPadded(result, length, signatureLen);
   pkeys.EVP_PKEY_free(key.handle);
-  return length > 0 ? STATUS_OK : -length;
+  return length > 0 ? DONE : -length;
 }
 
 /** Leaves a signature of `message` at `result`; returns its bytes, or minus a status. */
@@ -110,23 +111,23 @@ function signMessage({ handle, exponent }: RsaPrivateKey, message: Bytes, hashAl
   const digest = digestOf(hashAlgo, message);
   if (typeof digest === "number") return -digest;
   const input = padding === NO_PADDING ? padToModulus(digest, pkeys.EVP_PKEY_get_size(handle)) : digest;
-  if (input === null) return -STATUS_ERR;
+  if (input === null) return -FAILED;
   const length = signWith(handle, input, signatureUse(padding, hashAlgo));
-  if (length < 0) return -STATUS_ERR;
-  return exponent === null || raise(exponent, result, length, padding === X931_PADDING) ? length : -STATUS_ERR;
+  if (length < 0) return -FAILED;
+  return exponent === null || raise(exponent, result, length, padding === X931_PADDING) ? length : -FAILED;
 }
 
 /** Verifies (RFC, RSA verification operation): OK, or BADMSG for a signature that is none. */
 export function verifyRsa(): number {
-  if (!takeFixed(wire.RSA_VERIFY_BYTES)) return STATUS_ERR;
-  const hashAlgo = field(wire.RSA_VERIFY_HASH_ALGO_OFFSET);
-  const padding = SIGNATURE_PADDINGS.get(field(wire.RSA_VERIFY_PADDING_MODE_OFFSET));
-  const messageLen = field(wire.RSA_VERIFY_MSG_LEN_OFFSET);
-  const eLen = field(wire.RSA_VERIFY_E_LEN_OFFSET);
-  if (padding === undefined) return STATUS_NOTSUPP;
-  const n = takeNumber(field(wire.RSA_VERIFY_N_LEN_OFFSET));
+  if (!takeFixed(format.RSA_VERIFY_BYTES)) return FAILED;
+  const hashAlgo = field(format.RSA_VERIFY_HASH_ALGO_OFFSET);
+  const padding = SIGNATURE_PADDINGS.get(field(format.RSA_VERIFY_PADDING_MODE_OFFSET));
+  const messageLen = field(format.RSA_VERIFY_MSG_LEN_OFFSET);
+  const eLen = field(format.RSA_VERIFY_E_LEN_OFFSET);
+  if (padding === undefined) return UNSUPPORTED;
+  const n = takeNumber(field(format.RSA_VERIFY_N_LEN_OFFSET));
   const key = makePublicKey(n, takeNumber(eLen));
-  if (key === 0n) return STATUS_ERR;
+  if (key === 0n) return FAILED;
   const status = verifyMessage(key, messageLen, hashAlgo, padding);
   pkeys.EVP_PKEY_free(key);
   return status;
@@ -134,13 +135,13 @@ export function verifyRsa(): number {
 
 function verifyMessage(key: bigint, messageLen: number, hashAlgo: number, padding: number): number {
   const modulusBytes = pkeys.EVP_PKEY_get_size(key);
-  if (remaining() !== modulusBytes + messageLen) return remaining() < messageLen ? STATUS_ERR : STATUS_NOTSUPP;
+  if (remaining() !== modulusBytes + messageLen) return remaining() < messageLen ? FAILED : UNSUPPORTED;
   const signature = takeBytes(modulusBytes);
   const digest = digestOf(hashAlgo, takeBytes(messageLen));
   if (typeof digest === "number") return digest;
   const input = padding === NO_PADDING ? padToModulus(digest, modulusBytes) : digest;
-  if (input === null) return STATUS_ERR;
-  return verifyWith(key, signature, input, signatureUse(padding, hashAlgo)) ? STATUS_OK : STATUS_BADMSG;
+  if (input === null) return FAILED;
+  return verifyWith(key, signature, input, signatureUse(padding, hashAlgo)) ? DONE : SIGNATURE_MISMATCH;
 }
 
 /** Encrypts, or decrypts after raising to `exponent` if there is one. */
@@ -155,25 +156,25 @@ function crypt(
   const modulusBytes = pkeys.EVP_PKEY_get_size(key);
   // A ciphertext is a number, and so is a plaintext without padding.
   const input = encrypt && padding !== NO_PADDING ? message : padToModulus(message, modulusBytes);
-  if (!isGood() || input === null) return STATUS_ERR;
+  if (!isGood() || input === null) return FAILED;
   const raised = exponent === null || raise(exponent, input.address, input.length, false);
   const length = raised ? cryptWith(key, encrypt, input, padding) : -1;
   if (length >= 0) putPadded(result, length, length);
   cleanseBytes(result, SCRATCH_BYTES);
   cleanseBytes(padded, SCRATCH_BYTES);
-  return length < 0 ? STATUS_ERR : STATUS_OK;
+  return length < 0 ? FAILED : DONE;
 }
 
 /** Encrypts (RFC, RSA encryption operation); the result is as long as the modulus, whatever the RFC says. */
 export function encryptRsa(): number {
-  if (!takeFixed(wire.RSA_ENC_BYTES)) return STATUS_ERR;
-  const padding = ENCRYPTION_PADDINGS.get(field(wire.RSA_ENC_PADDING_MODE_OFFSET));
-  const eLen = field(wire.RSA_ENC_E_LEN_OFFSET);
-  const messageLen = field(wire.RSA_ENC_MSG_LEN_OFFSET);
-  if (padding === undefined) return STATUS_NOTSUPP;
-  const n = takeNumber(field(wire.RSA_ENC_N_LEN_OFFSET));
+  if (!takeFixed(format.RSA_ENC_BYTES)) return FAILED;
+  const padding = ENCRYPTION_PADDINGS.get(field(format.RSA_ENC_PADDING_MODE_OFFSET));
+  const eLen = field(format.RSA_ENC_E_LEN_OFFSET);
+  const messageLen = field(format.RSA_ENC_MSG_LEN_OFFSET);
+  if (padding === undefined) return UNSUPPORTED;
+  const n = takeNumber(field(format.RSA_ENC_N_LEN_OFFSET));
   const key = makePublicKey(n, takeNumber(eLen));
-  if (key === 0n) return STATUS_ERR;
+  if (key === 0n) return FAILED;
   const status = crypt(key, takeBytes(messageLen), padding, null);
   pkeys.EVP_PKEY_free(key);
   return status;
@@ -181,11 +182,11 @@ export function encryptRsa(): number {
 
 /** Decrypts (RFC, RSA decryption operation); the used length tells how long the message is. */
 export function decryptRsa(): number {
-  const behind = takeKeyRequest(wire.RSA_DEC_PRIV_KEY_OFFSET, wire.RSA_DEC_BYTES_BEHIND_KEY);
-  if (behind < 0) return STATUS_ERR;
-  const padding = ENCRYPTION_PADDINGS.get(field(wire.RSA_DEC_PADDING_MODE_OFFSET));
+  const behind = takeKeyRequest(format.RSA_DEC_PRIV_KEY_OFFSET, format.RSA_DEC_BYTES_BEHIND_KEY);
+  if (behind < 0) return FAILED;
+  const padding = ENCRYPTION_PADDINGS.get(field(format.RSA_DEC_PADDING_MODE_OFFSET));
   const messageLen = field(behind);
-  if (padding === undefined) return STATUS_NOTSUPP;
+  if (padding === undefined) return UNSUPPORTED;
   const key = takePrivateKey(lengths);
   if (typeof key === "number") return key;
   const status = crypt(key.handle, takeBytes(messageLen), padding, key);

@@ -5,8 +5,8 @@
  * @module
  */
 import { pkeys } from "../../../../ffi/libcrypto_pkey.ts";
-import * as wire from "../../../wire/asym_rfc3.ts";
-import { STATUS_ERR, STATUS_NOTSUPP } from "../../../wire/virtio_crypto.ts";
+import * as format from "./format.ts";
+import { FAILED, UNSUPPORTED } from "../../operation.ts";
 import type { PrivateExponent } from "./rsa_exponent.ts";
 import { bignumAt, bignumContext, keyBignum, newBignum } from "../bignums.ts";
 import * as parameters from "../key_parameters.ts";
@@ -22,10 +22,10 @@ export class PrivateKeyLengths {
 
   /** Reads them at `offset` of the fixed part. */
   read(offset: number): void {
-    this.primes = field(offset + wire.RSA_PRIV_KEY_PRIME_NUMBER_OFFSET);
-    this.repType = field(offset + wire.RSA_PRIV_KEY_REP_TYPE_OFFSET);
+    this.primes = field(offset + format.RSA_PRIV_KEY_PRIME_NUMBER_OFFSET);
+    this.repType = field(offset + format.RSA_PRIV_KEY_REP_TYPE_OFFSET);
     for (let i = 0; i < this.lengths.length; i++) {
-      this.lengths[i] = field(offset + wire.RSA_PRIV_KEY_UNION_OFFSET + 4 * i);
+      this.lengths[i] = field(offset + format.RSA_PRIV_KEY_UNION_OFFSET + 4 * i);
     }
   }
 }
@@ -63,11 +63,11 @@ export interface RsaPrivateKey {
 /** Takes a private key's numbers from the stream. Returns the key, or the status to refuse it with. */
 export function takePrivateKey(lengths: PrivateKeyLengths): RsaPrivateKey | number {
   const { repType, primes } = lengths;
-  if (repType === wire.RSA_PRIV_KEY_REPTYPE1) return takeExponentKey(lengths) ?? STATUS_ERR;
-  if (repType !== wire.RSA_PRIV_KEY_REPTYPE2) return STATUS_ERR;
-  if (primes < 2 || primes > limits.RSA_PRIMES_MAX) return STATUS_NOTSUPP;
+  if (repType === format.RSA_PRIV_KEY_REPTYPE1) return takeExponentKey(lengths) ?? FAILED;
+  if (repType !== format.RSA_PRIV_KEY_REPTYPE2) return FAILED;
+  if (primes < 2 || primes > limits.RSA_PRIMES_MAX) return UNSUPPORTED;
   const handle = takePrimesKey(lengths);
-  return handle === 0n ? STATUS_ERR : { handle, exponent: null };
+  return handle === 0n ? FAILED : { handle, exponent: null };
 }
 
 function takeExponentKey({ lengths }: PrivateKeyLengths): RsaPrivateKey | null {
@@ -160,10 +160,10 @@ function sizeOf(number: bigint): number {
 
 /** Puts a generated `key`, in the representation asked for, into the output: both fixed parts, then the numbers. */
 export function putKeyPair(key: bigint, primes: number, repType: number): void {
-  const names = repType === wire.RSA_PRIV_KEY_REPTYPE1 ? ["n", "d"] : [...CRT_NAMES];
+  const names = repType === format.RSA_PRIV_KEY_REPTYPE1 ? ["n", "d"] : [...CRT_NAMES];
   const numbers = names.map((name) => keyBignum(key, name));
   const sizes = numbers.map(sizeOf);
-  if (repType === wire.RSA_PRIV_KEY_REPTYPE2) {
+  if (repType === format.RSA_PRIV_KEY_REPTYPE2) {
     for (let kind = 0; kind < 3; kind++) {
       const row: bigint[] = [];
       for (let index = 2; index < primes; index++) row.push(keyBignum(key, furtherNames(index)[kind]!));

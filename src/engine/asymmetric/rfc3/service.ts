@@ -6,8 +6,8 @@
  */
 import { libcrypto } from "../../../../ffi/libcrypto.ts";
 import { pkeys } from "../../../../ffi/libcrypto_pkey.ts";
-import * as wire from "../../../wire/asym_rfc3.ts";
-import { STATUS_BADMSG, STATUS_ERR, STATUS_NOTSUPP, STATUS_OK } from "../../../wire/virtio_crypto.ts";
+import * as format from "./format.ts";
+import { DONE, FAILED, SIGNATURE_MISMATCH, UNSUPPORTED } from "../../operation.ts";
 import { cString, fetchDigest } from "../../openssl.ts";
 import { freeBignums } from "../bignums.ts";
 import { beginGeneration } from "../generation.ts";
@@ -25,20 +25,23 @@ type Operation = () => number;
 
 /** Operations by opcode and algorithm. */
 const OPERATIONS: ReadonlyMap<number, ReadonlyMap<number, Operation>> = new Map([
-  [wire.ASYM_SIGN, new Map([[wire.ASYM_RSA, signRsa], [wire.ASYM_DSA, signDsa], [wire.ASYM_ECDSA, signEcdsa]])],
-  [wire.ASYM_VERIFY, new Map([[wire.ASYM_RSA, verifyRsa], [wire.ASYM_DSA, verifyDsa], [wire.ASYM_ECDSA, verifyEcdsa]])],
-  [wire.ASYM_ENCRYPT, new Map([[wire.ASYM_RSA, encryptRsa]])],
-  [wire.ASYM_DECRYPT, new Map([[wire.ASYM_RSA, decryptRsa]])],
+  [format.ASYM_SIGN, new Map([[format.ASYM_RSA, signRsa], [format.ASYM_DSA, signDsa], [format.ASYM_ECDSA, signEcdsa]])],
   [
-    wire.ASYM_KEY_GEN,
+    format.ASYM_VERIFY,
+    new Map([[format.ASYM_RSA, verifyRsa], [format.ASYM_DSA, verifyDsa], [format.ASYM_ECDSA, verifyEcdsa]]),
+  ],
+  [format.ASYM_ENCRYPT, new Map([[format.ASYM_RSA, encryptRsa]])],
+  [format.ASYM_DECRYPT, new Map([[format.ASYM_RSA, decryptRsa]])],
+  [
+    format.ASYM_KEY_GEN,
     new Map([
-      [wire.ASYM_RSA, generateRsa],
-      [wire.ASYM_DSA, generateDsa],
-      [wire.ASYM_ECDSA, generateEc],
-      [wire.ASYM_ECDH, generateEc],
+      [format.ASYM_RSA, generateRsa],
+      [format.ASYM_DSA, generateDsa],
+      [format.ASYM_ECDSA, generateEc],
+      [format.ASYM_ECDH, generateEc],
     ]),
   ],
-  [wire.ASYM_KEY_EXCHG, new Map([[wire.ASYM_DH, exchangeDh], [wire.ASYM_ECDH, exchangeEcdh]])],
+  [format.ASYM_KEY_EXCHG, new Map([[format.ASYM_DH, exchangeDh], [format.ASYM_ECDH, exchangeEcdh]])],
 ]);
 
 /** Runs a job in the RFC's dialect; its input is the request behind the 24-byte header. */
@@ -46,18 +49,18 @@ export function runRfc3(job: AsymmetricJob): void {
   beginStreams(job);
   beginGeneration(job);
   const operation = OPERATIONS.get(job.opcode)?.get(job.algo);
-  let status = operation === undefined ? STATUS_NOTSUPP : operation();
-  if (status === STATUS_OK && !isGood()) status = STATUS_ERR;
-  if (status !== STATUS_OK) {
+  let outcome = operation === undefined ? UNSUPPORTED : operation();
+  if (outcome === DONE && !isGood()) outcome = FAILED;
+  if (outcome !== DONE) {
     discardOutput();
     libcrypto.ERR_clear_error();
   }
   freeBignums();
   wipeParameters();
   // A signature that does not match is a verification that was done well and came to a result.
-  const verifying = job.opcode === wire.ASYM_VERIFY;
-  job.status = verifying && status === STATUS_BADMSG ? STATUS_OK : status;
-  job.written = finish(job.status, verifying && status !== STATUS_OK ? STATUS_BADMSG : 0);
+  const verifying = job.opcode === format.ASYM_VERIFY;
+  job.outcome = verifying && outcome === SIGNATURE_MISMATCH ? DONE : outcome;
+  job.written = finish(format.statusOf(job.outcome), verifying && outcome !== DONE ? format.STATUS_BADMSG : 0);
 }
 
 function offers(type: string): boolean {
@@ -86,15 +89,15 @@ function offersX931(): boolean {
 
 /** `asym_algo` of the configuration: what libcrypto offers. */
 export function asymAlgoMask(): number {
-  return (offers("RSA") ? 1 << wire.ASYM_RSA : 0) |
-    (offers("DSA") ? 1 << wire.ASYM_DSA : 0) |
-    (offers("DH") ? 1 << wire.ASYM_DH : 0) |
-    (offers("EC") ? 1 << wire.ASYM_ECDSA | 1 << wire.ASYM_ECDH : 0);
+  return (offers("RSA") ? 1 << format.ASYM_RSA : 0) |
+    (offers("DSA") ? 1 << format.ASYM_DSA : 0) |
+    (offers("DH") ? 1 << format.ASYM_DH : 0) |
+    (offers("EC") ? 1 << format.ASYM_ECDSA | 1 << format.ASYM_ECDH : 0);
 }
 
 /** `rsa_padding` of the configuration. SSLV23 went with SSL 2 itself. */
 export function rsaPaddingMask(): number {
   if (!offers("RSA")) return 0;
-  return 1 << wire.RSA_NO_PADDING | 1 << wire.RSA_PKCS1_PADDING | 1 << wire.RSA_PKCS1_OAEP_PADDING |
-    1 << wire.RSA_PKCS1_PSS_PADDING | (offersX931() ? 1 << wire.RSA_X931_PADDING : 0);
+  return 1 << format.RSA_NO_PADDING | 1 << format.RSA_PKCS1_PADDING | 1 << format.RSA_PKCS1_OAEP_PADDING |
+    1 << format.RSA_PKCS1_PSS_PADDING | (offersX931() ? 1 << format.RSA_X931_PADDING : 0);
 }

@@ -7,7 +7,7 @@
  */
 import { copyBytes, fillBytes } from "../../../memory/native.ts";
 import { mapSecret } from "../../../os/memory_map.ts";
-import { FIXED_BYTES_MAX, RESULT_HEADER_BYTES } from "../../../wire/asym_rfc3.ts";
+import { FIXED_BYTES_MAX, RESULT_HEADER_BYTES } from "./format.ts";
 import { pkeys } from "../../../../ffi/libcrypto_pkey.ts";
 import type { AsymmetricJob } from "../job.ts";
 import { NUMBER_BYTES_MAX } from "../limits.ts";
