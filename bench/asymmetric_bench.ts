@@ -4,9 +4,9 @@
  * run both in turn on one machine that does nothing else.
  */
 import { generateKeyPairSync, type KeyObject } from "node:crypto";
-import { AkcipherKey, prepareAkcipherKey } from "../src/engine/asymmetric/akcipher.ts";
-import { AkcipherKeySpec, AsymmetricJob } from "../src/engine/asymmetric/job.ts";
-import { runJob } from "../src/engine/asymmetric/run_job.ts";
+import { AkcipherKey } from "../src/engine/asymmetric/akcipher.ts";
+import { AkcipherKeySpec } from "../src/engine/asymmetric/job.ts";
+import { JobExecutor } from "../src/engine/asymmetric/job_executor.ts";
 import { DONE } from "../src/engine/operation.ts";
 import { mapSecret } from "../src/os/memory_map.ts";
 import { AKCIPHER_ECDSA, AKCIPHER_KEY_PRIVATE, AKCIPHER_RSA, CURVE_NIST_P256 } from "../src/wire/akcipher.ts";
@@ -23,10 +23,11 @@ function derOf(key: KeyObject, type: "pkcs1" | "sec1"): Uint8Array {
 
 /** A function that signs once as a job. */
 function signingJob(spec: AkcipherKeySpec): () => void {
-  const key = prepareAkcipherKey(spec);
+  const executor = new JobExecutor();
+  const { job } = executor;
+  const key = executor.akcipher.prepare(spec);
   if (!(key instanceof AkcipherKey)) throw new Error(`the key is refused with outcome ${key}`);
   const room = mapSecret(2 * ROOM_BYTES);
-  const job = new AsymmetricJob();
   job.opcode = AKCIPHER_SIGN;
   job.key = key;
   job.input = room.address;
@@ -34,7 +35,7 @@ function signingJob(spec: AkcipherKeySpec): () => void {
   job.output = room.address + ROOM_BYTES;
   job.outputCapacity = ROOM_BYTES;
   return () => {
-    runJob(job);
+    executor.run();
     if (job.outcome !== DONE) throw new Error(`outcome ${job.outcome}`);
   };
 }

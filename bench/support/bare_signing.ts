@@ -4,7 +4,7 @@
  * @module
  */
 import { pkeys } from "../../ffi/libcrypto_pkey.ts";
-import { decodeEcPrivateKey, decodeRsaKey } from "../../src/engine/asymmetric/der.ts";
+import { AsymmetricTools } from "../../src/engine/asymmetric/tools.ts";
 import { fetchDigest } from "../../src/engine/openssl.ts";
 import { mapSecret } from "../../src/os/memory_map.ts";
 
@@ -22,7 +22,10 @@ export function placeKey(der: Uint8Array): { address: number; length: number } {
 export function bareSigning(der: Uint8Array, kind: "RSA" | "P-256"): () => void {
   const { address, length } = placeKey(der);
   const isRsa = kind === "RSA";
-  const key = isRsa ? decodeRsaKey(address, length, true) : decodeEcPrivateKey(address, length, "prime256v1");
+  const { der: decoder } = new AsymmetricTools();
+  const key = isRsa
+    ? decoder.decodeRsaKey(address, length, true)
+    : decoder.decodeEcPrivateKey(address, length, "prime256v1");
   const context = pkeys.EVP_PKEY_CTX_new_from_pkey(0n, key, 0n);
   pkeys.EVP_PKEY_sign_init(context);
   if (isRsa) pkeys.EVP_PKEY_CTX_set_signature_md(context, fetchDigest("SHA2-256"));

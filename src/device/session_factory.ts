@@ -5,9 +5,10 @@
  * @module
  */
 import type { Catalogue } from "../engine/algorithms.ts";
-import { prepareAkcipherKey } from "../engine/asymmetric/akcipher.ts";
+import { AkcipherService } from "../engine/asymmetric/akcipher.ts";
 import { AkcipherKeySpec } from "../engine/asymmetric/job.ts";
 import { AKCIPHER_KEY_BYTES_MAX } from "../engine/asymmetric/limits.ts";
+import { AsymmetricTools } from "../engine/asymmetric/tools.ts";
 import { AUTH_KEY_BYTES_MAX, CIPHER_KEY_BYTES_MAX, KIND_AKCIPHER, Parameters } from "../engine/operation.ts";
 import { checkKeys } from "../engine/parameter_check.ts";
 import { cleanseBytes } from "../memory/native.ts";
@@ -28,6 +29,7 @@ export class SessionFactory {
   readonly #table: SessionTable;
   readonly #catalogue: Catalogue;
   readonly #onAsymmetric: (() => void) | null;
+  readonly #akcipher: AkcipherService | null;
   readonly #keys = mapSecret(Math.max(AKCIPHER_KEY_BYTES_MAX, CIPHER_KEY_BYTES_MAX + AUTH_KEY_BYTES_MAX));
   readonly #parameters = new Parameters();
 
@@ -39,6 +41,7 @@ export class SessionFactory {
     this.#table = table;
     this.#catalogue = catalogue;
     this.#onAsymmetric = onAsymmetric;
+    this.#akcipher = onAsymmetric === null ? null : new AkcipherService(new AsymmetricTools());
   }
 
   /** The parameters of the next session, all of them 0, for the caller to fill in. */
@@ -88,7 +91,7 @@ export class SessionFactory {
     }
     const spec = new AkcipherKeySpec();
     spec.takeFrom(parameters);
-    const key = prepareAkcipherKey(spec);
+    const key = this.#akcipher!.prepare(spec);
     if (typeof key === "number") return statusOf(key);
     key.free();
     return wire.STATUS_OK;

@@ -7,7 +7,7 @@
 import { BySession } from "../device/by_session.ts";
 import { statusOf } from "../device/outcomes.ts";
 import type { SessionTableView } from "../device/sessions.ts";
-import { prepareAkcipherKey } from "../engine/asymmetric/akcipher.ts";
+import type { AkcipherService } from "../engine/asymmetric/akcipher.ts";
 import { AkcipherKeySpec, type PreparedKey } from "../engine/asymmetric/job.ts";
 import { AKCIPHER_KEY_BYTES_MAX } from "../engine/asymmetric/limits.ts";
 import { Parameters } from "../engine/operation.ts";
@@ -23,9 +23,12 @@ export class PreparedKeys extends BySession {
   /** Where a key is copied to while it is made ready. */
   readonly #copy = mapSecret(AKCIPHER_KEY_BYTES_MAX).address;
 
-  /** No keys yet, for sessions of `table`. */
-  constructor(table: SessionTableView) {
+  readonly #akcipher: AkcipherService;
+
+  /** No keys yet, for sessions of `table`; `akcipher` makes them ready. */
+  constructor(table: SessionTableView, akcipher: AkcipherService) {
     super(table);
+    this.#akcipher = akcipher;
     this.#keys = new Array(table.slots).fill(null);
   }
 
@@ -47,7 +50,7 @@ export class PreparedKeys extends BySession {
     parameters.cipherKey = this.#copy;
     this.#spec.takeFrom(parameters);
     const isCopied = this.table.copyKeys(slot, id, parameters);
-    const key = isCopied ? prepareAkcipherKey(this.#spec) : null;
+    const key = isCopied ? this.#akcipher.prepare(this.#spec) : null;
     cleanseBytes(this.#copy, parameters.keyLen);
     if (key === null) return STATUS_INVSESS;
     return typeof key === "number" ? statusOf(key) : key;

@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { AsymmetricJob, FORM_AKCIPHER } from "../engine/asymmetric/job.ts";
-import { runJob } from "../engine/asymmetric/run_job.ts";
+import { FORM_AKCIPHER } from "../engine/asymmetric/job.ts";
+import { JobExecutor } from "../engine/asymmetric/job_executor.ts";
 import { NO_SESSION } from "../device/job_memory.ts";
 import { statusOf } from "../device/outcomes.ts";
 import { SessionTableView } from "../device/sessions.ts";
@@ -18,8 +18,8 @@ import { BUSY, CLOSING, type JobRunnerSetup } from "./asymmetric_worker.ts";
 /** Runs jobs until told to close. */
 function run({ pools, sessions, submittedFd, shared }: JobRunnerSetup): void {
   const queues = pools.map((location) => new SubmittedJobs(location));
-  const keys = new PreparedKeys(new SessionTableView(sessions));
-  const job = new AsymmetricJob();
+  const executor = new JobExecutor();
+  const keys = new PreparedKeys(new SessionTableView(sessions), executor.akcipher);
   const poller = new Poller();
   poller.add(submittedFd, 0);
   while (Atomics.load(shared, CLOSING) === 0) {
@@ -28,7 +28,7 @@ function run({ pools, sessions, submittedFd, shared }: JobRunnerSetup): void {
     for (const queue of queues) {
       if (Atomics.load(shared, CLOSING) !== 0) break;
       Atomics.store(shared, BUSY, 1);
-      ran += runNext(queue, keys, job);
+      ran += runNext(queue, keys, executor);
       Atomics.store(shared, BUSY, 0);
     }
     if (ran > 0) continue;
@@ -41,9 +41,10 @@ function run({ pools, sessions, submittedFd, shared }: JobRunnerSetup): void {
 }
 
 /** Runs the next job of `queue`; returns how many it ran, 0 or 1. */
-function runNext(queue: SubmittedJobs, keys: PreparedKeys, job: AsymmetricJob): number {
+function runNext(queue: SubmittedJobs, keys: PreparedKeys, executor: JobExecutor): number {
   const slot = queue.next();
   if (slot < 0) return 0;
+  const { job } = executor;
   queue.read(slot, job);
   const sessionSlot = queue.sessionSlot(slot);
   const usesSession = job.form === FORM_AKCIPHER && sessionSlot !== NO_SESSION;
@@ -52,7 +53,7 @@ function runNext(queue: SubmittedJobs, keys: PreparedKeys, job: AsymmetricJob): 
     queue.finish(slot, key, 0);
   } else {
     job.key = key;
-    runJob(job);
+    executor.run();
     queue.finish(slot, statusOf(job.outcome), job.written);
   }
   return 1;

@@ -6,14 +6,13 @@
 import { assertEquals } from "@std/assert";
 import { generatePrimeSync } from "node:crypto";
 import { AkcipherKey } from "../../src/engine/asymmetric/akcipher.ts";
-import { setGenerationBudget } from "../../src/engine/asymmetric/generation.ts";
 import * as limits from "../../src/engine/asymmetric/limits.ts";
 import * as wire from "../../src/wire/asym_rfc3.ts";
 import { STATUS_BADMSG, STATUS_ERR, STATUS_NOTSUPP, STATUS_OK } from "../../src/wire/virtio_crypto.ts";
 import { bytes } from "../conformance/support.ts";
 import { element, integer } from "./keys.ts";
 import * as request from "./rfc3_requests.ts";
-import { prepare } from "./support.ts";
+import { executor, prepare } from "./support.ts";
 
 const { run, hex } = request;
 const [SIGN, VERIFY] = [wire.ASYM_SIGN, wire.ASYM_VERIFY];
@@ -78,11 +77,11 @@ Deno.test("RFC, bytes of a number: 2047 and 2048 may stand there, 2049 may not",
 
 /** Runs `body` with no time for generating: what is allowed fails with ERR, what is not is still NOTSUPP. */
 function withoutTime(body: () => void): void {
-  setGenerationBudget(0);
+  executor.tools.generation.budgetMs = 0;
   try {
     body();
   } finally {
-    setGenerationBudget(limits.GENERATION_MS_MAX);
+    executor.tools.generation.budgetMs = limits.GENERATION_MS_MAX;
   }
 }
 

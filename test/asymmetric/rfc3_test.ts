@@ -6,13 +6,13 @@
 import { assert, assertEquals } from "@std/assert";
 import { constants, createDiffieHellman, createECDH, createPublicKey, sign, verify } from "node:crypto";
 import { asymAlgoMask, rsaPaddingMask } from "../../src/engine/asymmetric/rfc3/service.ts";
-import { setGenerationBudget } from "../../src/engine/asymmetric/generation.ts";
 import { insertMasks } from "../../src/wire/asym_rfc3.ts";
 import { concat } from "../bytes.ts";
 import { CURVES } from "./curves.ts";
 import { ecPair, rsaNumbers, rsaPair } from "./keys.ts";
 import * as request from "./rfc3_requests.ts";
 import { cut, hex, run } from "./rfc3_requests.ts";
+import { executor } from "./support.ts";
 
 const [SIGN, VERIFY, ENCRYPT, DECRYPT, KEYGEN, EXCHANGE] = [0x400, 0x401, 0x402, 0x403, 0x404, 0x405];
 const [RSA, DSA, DH, ECDSA, ECDH] = [1, 2, 3, 4, 5];
@@ -24,7 +24,7 @@ const message = new TextEncoder().encode("a message of no great length");
 
 /** What is generated here may take its time, on a machine that has other things to do. */
 const PATIENT_MS = 120_000;
-setGenerationBudget(PATIENT_MS);
+executor.tools.generation.budgetMs = PATIENT_MS;
 
 const pair = rsaPair(2048);
 const { n, e, d, p, q, dp, dq, qi } = rsaNumbers(pair.privateKey);
@@ -218,13 +218,13 @@ Deno.test("Diffie-Hellman: parameters, keys, and the same secret as the other im
 });
 
 Deno.test("generating is given up when it takes too long", () => {
-  setGenerationBudget(5);
+  executor.tools.generation.budgetMs = 5;
   const begun = performance.now();
   assertEquals(run(KEYGEN, DSA, request.words(384, 0)).status, ERR);
   assertEquals(run(KEYGEN, RSA, request.rsaKeygen(512, 2, 0, E)).status, ERR);
   assertEquals(run(EXCHANGE, DH, request.dhParamGen(128)).status, ERR);
   const spentMs = performance.now() - begun;
-  setGenerationBudget(PATIENT_MS);
+  executor.tools.generation.budgetMs = PATIENT_MS;
   assert(spentMs < 1000, `${spentMs} ms`);
 });
 

@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { type AkcipherKey, prepareAkcipherKey } from "../../src/engine/asymmetric/akcipher.ts";
-import { AkcipherKeySpec, AsymmetricJob } from "../../src/engine/asymmetric/job.ts";
+import type { AkcipherKey } from "../../src/engine/asymmetric/akcipher.ts";
+import { AkcipherKeySpec, type AsymmetricJob } from "../../src/engine/asymmetric/job.ts";
 import { statusOf } from "../../src/device/outcomes.ts";
-import { runJob } from "../../src/engine/asymmetric/run_job.ts";
+import { JobExecutor } from "../../src/engine/asymmetric/job_executor.ts";
 import { mapSecret } from "../../src/os/memory_map.ts";
 
 const PLACE_BYTES = 1 << 20;
@@ -48,20 +48,23 @@ export function specOf(numbers: KeyNumbers, der: Uint8Array): AkcipherKeySpec {
   return spec;
 }
 
+/** Runs all jobs of these tests. */
+export const executor: JobExecutor = new JobExecutor();
+
 /** The prepared key, or the status of the refusal. */
 export function prepare(numbers: KeyNumbers, der: Uint8Array): AkcipherKey | number {
-  const key = prepareAkcipherKey(specOf(numbers, der));
+  const key = executor.akcipher.prepare(specOf(numbers, der));
   return typeof key === "number" ? statusOf(key) : key;
 }
 
 const GUARD = 0xa5;
-const akcipherJob = new AsymmetricJob();
+const akcipherJob = executor.job;
 
 function execute(capacity: number, job: AsymmetricJob = akcipherJob): Outcome {
   outputBytes.fill(GUARD, 0, capacity + 64);
   job.output = outputs.address;
   job.outputCapacity = capacity;
-  runJob(job);
+  executor.run(job);
   const limit = job.written > capacity ? -1 : capacity;
   for (let i = Math.max(limit, 0); i < capacity + 64; i++) {
     if (outputBytes[i] !== GUARD) throw new Error(`the job wrote at ${i}, behind its capacity of ${capacity}`);

@@ -15,7 +15,7 @@ import { mapAnonymous } from "../../src/os/memory_map.ts";
 import * as ak from "../../src/wire/akcipher.ts";
 import * as w from "../../src/wire/virtio_crypto.ts";
 import { PreparedKeys } from "../../src/worker/asymmetric_keys.ts";
-import { runAkcipherOn } from "../asymmetric/support.ts";
+import { executor, runAkcipherOn } from "../asymmetric/support.ts";
 import { forcedChoice } from "../engines/burst_support.ts";
 import { sessionRecord } from "../../bench/support/engine_variant.ts";
 import { someBytes, type Workload, WORKLOADS } from "../../bench/support/workloads.ts";
@@ -174,14 +174,14 @@ Deno.test("an asymmetric job whose session is destroyed has its session's key or
   for (const successor of RSA_SUCCESSORS) {
     for (const point of ["identified", "parameters", "keys"] as const) {
       const table = new WatchedTable(1, true);
-      const keys = new PreparedKeys(table);
+      const keys = new PreparedKeys(table, executor.akcipher);
       const id = table.create(record);
       const interruption = destroyAt(table, point, id, successor);
       const key = keys.find(0, id);
       assert(interruption.isReached);
       if (key !== w.STATUS_INVSESS) {
         const right = new WatchedTable(1, true);
-        const rightKey = new PreparedKeys(right).find(0, right.create(record));
+        const rightKey = new PreparedKeys(right, executor.akcipher).find(0, right.create(record));
         assertEquals(raised(key as AkcipherKey), raised(rightKey as AkcipherKey), point);
       }
       assertEquals(keys.find(0, id), w.STATUS_INVSESS);

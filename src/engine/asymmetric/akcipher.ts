@@ -13,10 +13,10 @@ import { cleanseBytes, copyBytes, fillBytes, NativeArgs } from "../../memory/nat
 import * as numbers from "./akcipher_numbers.ts";
 import { DONE, FAILED, SIGNATURE_MISMATCH, UNSUPPORTED } from "../operation.ts";
 import { fetchDigest } from "../openssl.ts";
-import { decodeEcPrivateKey, decodeEcPublicKey, decodeRsaKey } from "./der.ts";
 import type { AkcipherKeySpec, AsymmetricJob, PreparedKey } from "./job.ts";
 import { AKCIPHER_KEY_BYTES_MAX } from "./limits.ts";
-import { LENGTH_AT, padded, putLength, result, SCRATCH_BYTES, takenLength } from "./scratch.ts";
+import { SCRATCH_BYTES } from "./scratch.ts";
+import type { AsymmetricTools } from "./tools.ts";
 
 const OPENSSL_RSA_PKCS1_PADDING = 1;
 const OPENSSL_RSA_NO_PADDING = 3;
@@ -131,112 +131,125 @@ function checkAkcipherKey(spec: AkcipherKeySpec): number {
   return CURVES.has(spec.para0) ? DONE : UNSUPPORTED;
 }
 
-/** Makes the key of `spec` ready, or says why not: FAILED or UNSUPPORTED. The caller frees it. */
-export function prepareAkcipherKey(spec: AkcipherKeySpec): AkcipherKey | number {
-  const outcome = checkAkcipherKey(spec);
-  if (outcome !== DONE) return outcome;
-  const isPrivate = spec.keyType === numbers.AKCIPHER_KEY_PRIVATE;
-  const key = spec.algo === numbers.AKCIPHER_RSA
-    ? decodeRsaKey(spec.key, spec.keyLen, isPrivate)
-    : isPrivate
-    ? decodeEcPrivateKey(spec.key, spec.keyLen, CURVES.get(spec.para0)!)
-    : decodeEcPublicKey(spec.key, spec.keyLen, CURVES.get(spec.para0)!);
-  return key === 0n ? FAILED : new AkcipherKey(key, spec);
-}
-
-const args = new NativeArgs(4);
-
-/** Runs one of the three operations that turn input into output; the result is in {@linkcode result}. */
-function transform(opcode: number, context: bigint, input: number, inputLen: number): boolean {
-  args.set(0, result);
-  args.set(1, input);
-  args.set(2, inputLen);
-  putLength(SCRATCH_BYTES);
-  const out = BigInt.asUintN(64, args.u64[0]!);
-  const src = BigInt.asUintN(64, args.u64[1]!);
-  const srcLen = BigInt.asUintN(64, args.u64[2]!);
-  const returned = opcode === numbers.AKCIPHER_SIGN
-    ? pkeys.EVP_PKEY_sign(context, out, LENGTH_AT, src, srcLen)
-    : opcode === numbers.AKCIPHER_ENCRYPT
-    ? pkeys.EVP_PKEY_encrypt(context, out, LENGTH_AT, src, srcLen)
-    : pkeys.EVP_PKEY_decrypt(context, out, LENGTH_AT, src, srcLen);
-  return returned === 1;
-}
-
-/** Puts zeros in front of a number that is to be as long as the modulus. */
-function padLeft(job: AsymmetricJob, sizeBytes: number): void {
-  const zeros = sizeBytes - job.inputLen;
-  fillBytes(padded, 0, zeros);
-  if (job.inputLen > 0) copyBytes(padded + zeros, job.input, job.inputLen);
-}
-
-function produce(job: AsymmetricJob, key: AkcipherKey, context: bigint): number {
-  let input = job.input;
-  let inputLen = job.inputLen;
-  if (key.isRsa && inputLen > key.resultBytesMax) return FAILED;
-  if (key.isRaw) {
-    padLeft(job, key.resultBytesMax);
-    input = padded;
-    inputLen = key.resultBytesMax;
-  }
-  const made = transform(job.opcode, context, input, inputLen);
-  const length = made ? takenLength() : 0;
-  const fits = length <= job.outputCapacity;
-  if (made && fits) {
-    if (length > 0) copyBytes(job.output, result, length);
-    job.written = length;
-  }
-  // Of the results only plaintexts are secret; the room was for more than OpenSSL ever fills.
-  if (job.opcode === numbers.AKCIPHER_DECRYPT) cleanseBytes(result, SCRATCH_BYTES);
-  if (key.isRaw) cleanseBytes(padded, key.resultBytesMax);
-  return made && fits ? DONE : FAILED;
-}
-
-function verify(job: AsymmetricJob, context: bigint): number {
-  args.set(0, job.input);
-  args.set(1, job.inputLen);
-  args.set(2, job.input + job.inputLen);
-  args.set(3, job.digestLen);
-  const returned = pkeys.EVP_PKEY_verify(
-    context,
-    BigInt.asUintN(64, args.u64[0]!),
-    BigInt.asUintN(64, args.u64[1]!),
-    BigInt.asUintN(64, args.u64[2]!),
-    BigInt.asUintN(64, args.u64[3]!),
-  );
-  return returned === 1 ? DONE : SIGNATURE_MISMATCH;
-}
-
-function runWith(job: AsymmetricJob, key: AkcipherKey): number {
-  const { opcode } = job;
-  const signing = opcode === numbers.AKCIPHER_SIGN || opcode === numbers.AKCIPHER_VERIFY;
-  if (!signing && opcode !== numbers.AKCIPHER_ENCRYPT && opcode !== numbers.AKCIPHER_DECRYPT) return UNSUPPORTED;
-  if (signing ? key.isRaw : !key.isRsa) return UNSUPPORTED;
-  if (key.isPublic && (opcode === numbers.AKCIPHER_SIGN || opcode === numbers.AKCIPHER_DECRYPT)) return FAILED;
-  const digestLen = opcode === numbers.AKCIPHER_SIGN ? job.inputLen : job.digestLen;
-  if (signing && key.hash !== null && digestLen !== key.hash.digestBytes) return FAILED;
-  const context = key.context(opcode);
-  if (context === 0n) return UNSUPPORTED;
-  return opcode === numbers.AKCIPHER_VERIFY ? verify(job, context) : produce(job, key, context);
-}
-
-/** Runs an AKCIPHER job; outcome and length of the result are left in it. */
-export function runAkcipher(job: AsymmetricJob): void {
-  job.written = 0;
-  if (job.key instanceof AkcipherKey) {
-    job.outcome = runWith(job, job.key);
-  } else {
-    const key = prepareAkcipherKey(job.ownKey);
-    if (key instanceof AkcipherKey) {
-      job.outcome = runWith(job, key);
-      key.free();
-    } else {
-      job.outcome = key;
-    }
-  }
-  if (job.outcome !== DONE) libcrypto.ERR_clear_error();
-}
-
 /** `akcipher_algo` of the configuration: RSA, and ECDSA under both of its numbers. */
 export const AKCIPHER_ALGO_MASK: number = 1 << numbers.AKCIPHER_RSA | 1 << numbers.AKCIPHER_ECDSA |
   1 << numbers.AKCIPHER_ECDSA_UAPI;
+
+/** The AKCIPHER service of one thread. */
+export class AkcipherService {
+  readonly #tools: AsymmetricTools;
+  readonly #args = new NativeArgs(4);
+
+  /** Works with `tools`. */
+  constructor(tools: AsymmetricTools) {
+    this.#tools = tools;
+  }
+
+  /** Makes the key of `spec` ready, or says why not: FAILED or UNSUPPORTED. The caller frees it. */
+  prepare(spec: AkcipherKeySpec): AkcipherKey | number {
+    const outcome = checkAkcipherKey(spec);
+    if (outcome !== DONE) return outcome;
+    const { der } = this.#tools;
+    const isPrivate = spec.keyType === numbers.AKCIPHER_KEY_PRIVATE;
+    const key = spec.algo === numbers.AKCIPHER_RSA
+      ? der.decodeRsaKey(spec.key, spec.keyLen, isPrivate)
+      : isPrivate
+      ? der.decodeEcPrivateKey(spec.key, spec.keyLen, CURVES.get(spec.para0)!)
+      : der.decodeEcPublicKey(spec.key, spec.keyLen, CURVES.get(spec.para0)!);
+    return key === 0n ? FAILED : new AkcipherKey(key, spec);
+  }
+
+  /** Runs one of the three operations that turn input into output; the result is in the scratch memory. */
+  #transform(opcode: number, context: bigint, input: number, inputLen: number): boolean {
+    const { scratch } = this.#tools;
+    this.#args.set(0, scratch.result);
+    this.#args.set(1, input);
+    this.#args.set(2, inputLen);
+    scratch.putLength(SCRATCH_BYTES);
+    const out = BigInt.asUintN(64, this.#args.u64[0]!);
+    const src = BigInt.asUintN(64, this.#args.u64[1]!);
+    const srcLen = BigInt.asUintN(64, this.#args.u64[2]!);
+    const returned = opcode === numbers.AKCIPHER_SIGN
+      ? pkeys.EVP_PKEY_sign(context, out, scratch.lengthAt, src, srcLen)
+      : opcode === numbers.AKCIPHER_ENCRYPT
+      ? pkeys.EVP_PKEY_encrypt(context, out, scratch.lengthAt, src, srcLen)
+      : pkeys.EVP_PKEY_decrypt(context, out, scratch.lengthAt, src, srcLen);
+    return returned === 1;
+  }
+
+  /** Puts zeros in front of a number that is to be as long as the modulus. */
+  #padLeft(job: AsymmetricJob, sizeBytes: number): void {
+    const { scratch } = this.#tools;
+    const zeros = sizeBytes - job.inputLen;
+    fillBytes(scratch.padded, 0, zeros);
+    if (job.inputLen > 0) copyBytes(scratch.padded + zeros, job.input, job.inputLen);
+  }
+
+  #produce(job: AsymmetricJob, key: AkcipherKey, context: bigint): number {
+    const { scratch } = this.#tools;
+    let input = job.input;
+    let inputLen = job.inputLen;
+    if (key.isRsa && inputLen > key.resultBytesMax) return FAILED;
+    if (key.isRaw) {
+      this.#padLeft(job, key.resultBytesMax);
+      input = scratch.padded;
+      inputLen = key.resultBytesMax;
+    }
+    const made = this.#transform(job.opcode, context, input, inputLen);
+    const length = made ? scratch.takenLength() : 0;
+    const fits = length <= job.outputCapacity;
+    if (made && fits) {
+      if (length > 0) copyBytes(job.output, scratch.result, length);
+      job.written = length;
+    }
+    // Of the results only plaintexts are secret; the room was for more than OpenSSL ever fills.
+    if (job.opcode === numbers.AKCIPHER_DECRYPT) cleanseBytes(scratch.result, SCRATCH_BYTES);
+    if (key.isRaw) cleanseBytes(scratch.padded, key.resultBytesMax);
+    return made && fits ? DONE : FAILED;
+  }
+
+  #verify(job: AsymmetricJob, context: bigint): number {
+    this.#args.set(0, job.input);
+    this.#args.set(1, job.inputLen);
+    this.#args.set(2, job.input + job.inputLen);
+    this.#args.set(3, job.digestLen);
+    const returned = pkeys.EVP_PKEY_verify(
+      context,
+      BigInt.asUintN(64, this.#args.u64[0]!),
+      BigInt.asUintN(64, this.#args.u64[1]!),
+      BigInt.asUintN(64, this.#args.u64[2]!),
+      BigInt.asUintN(64, this.#args.u64[3]!),
+    );
+    return returned === 1 ? DONE : SIGNATURE_MISMATCH;
+  }
+
+  #runWith(job: AsymmetricJob, key: AkcipherKey): number {
+    const { opcode } = job;
+    const signing = opcode === numbers.AKCIPHER_SIGN || opcode === numbers.AKCIPHER_VERIFY;
+    if (!signing && opcode !== numbers.AKCIPHER_ENCRYPT && opcode !== numbers.AKCIPHER_DECRYPT) return UNSUPPORTED;
+    if (signing ? key.isRaw : !key.isRsa) return UNSUPPORTED;
+    if (key.isPublic && (opcode === numbers.AKCIPHER_SIGN || opcode === numbers.AKCIPHER_DECRYPT)) return FAILED;
+    const digestLen = opcode === numbers.AKCIPHER_SIGN ? job.inputLen : job.digestLen;
+    if (signing && key.hash !== null && digestLen !== key.hash.digestBytes) return FAILED;
+    const context = key.context(opcode);
+    if (context === 0n) return UNSUPPORTED;
+    return opcode === numbers.AKCIPHER_VERIFY ? this.#verify(job, context) : this.#produce(job, key, context);
+  }
+
+  /** Runs an AKCIPHER job; outcome and length of the result are left in it. */
+  run(job: AsymmetricJob): void {
+    job.written = 0;
+    if (job.key instanceof AkcipherKey) {
+      job.outcome = this.#runWith(job, job.key);
+    } else {
+      const key = this.prepare(job.ownKey);
+      if (key instanceof AkcipherKey) {
+        job.outcome = this.#runWith(job, key);
+        key.free();
+      } else {
+        job.outcome = key;
+      }
+    }
+    if (job.outcome !== DONE) libcrypto.ERR_clear_error();
+  }
+}

@@ -12,9 +12,9 @@ import { libcrypto } from "../../../ffi/libcrypto.ts";
 import { pkeys } from "../../../ffi/libcrypto_pkey.ts";
 import { viewOf } from "../../os/memory_map.ts";
 import { cString } from "../openssl.ts";
-import * as parameters from "./key_parameters.ts";
+import { type KeyParameters, SELECT_KEYPAIR, SELECT_PUBLIC_KEY } from "./key_parameters.ts";
 import * as limits from "./limits.ts";
-import { OBJECT_AT, POINTER_AT, pointerValue, putObject, putPointer } from "./scratch.ts";
+import type { Scratch } from "./scratch.ts";
 
 const V_ASN1_INTEGER = 2;
 const V_ASN1_NEG_INTEGER = 0x102;
@@ -81,98 +81,6 @@ function freeSequence(sequence: bigint): void {
   pkeys.OPENSSL_sk_free(sequence);
 }
 
-/** Adds element `index` to the parameters under `name`; its bits, or -1 if it is no unsigned integer. */
-function addElement(sequence: bigint, index: number, name: string): number {
-  const integer = integerAt(sequence, index);
-  if (integer === 0n) return -1;
-  return parameters.addNumber(
-    name,
-    Number(pkeys.ASN1_STRING_get0_data(integer)),
-    pkeys.ASN1_STRING_length(integer),
-  );
-}
-
-/** Checks what OpenSSL would not: a modulus and exponents of a size and parity that it computes with. */
-function addPublicNumbers(sequence: bigint, first: number): boolean {
-  const modulusBits = addElement(sequence, first, "n");
-  if (modulusBits < limits.RSA_MODULUS_BITS_MIN || modulusBits > limits.RSA_MODULUS_BITS_MAX) return false;
-  if (!parameters.lastNumberIsOdd()) return false;
-  const exponentBits = addElement(sequence, first + 1, "e");
-  return exponentBits >= 2 && exponentBits <= limits.RSA_PUBLIC_EXPONENT_BITS_MAX && parameters.lastNumberIsOdd();
-}
-
-/** Two primes and what goes with them, as numbers that are not zero: with them an operation takes a quarter. */
-function hasPrimes(sequence: bigint): boolean {
-  if (pkeys.OPENSSL_sk_num(sequence) !== PRIVATE_NAMES.length) return false;
-  let good = true;
-  parameters.beginParameters();
-  for (let i = FIRST_CRT_NAME; i < PRIVATE_NAMES.length; i++) {
-    const bits = addElement(sequence, i, PRIVATE_NAMES[i]!);
-    if (bits < 1 || bits > limits.RSA_MODULUS_BITS_MAX) good = false;
-  }
-  parameters.wipeParameters();
-  return good;
-}
-
-function rsaFromSequence(sequence: bigint, isPrivate: boolean): bigint {
-  const elements = pkeys.OPENSSL_sk_num(sequence);
-  if (isPrivate ? elements < PRIVATE_NAMES.length : elements !== PUBLIC_NAMES.length) return 0n;
-  const withPrimes = isPrivate && hasPrimes(sequence);
-  parameters.beginParameters();
-  let good = addPublicNumbers(sequence, isPrivate ? 1 : 0);
-  if (isPrivate && good) {
-    const bits = addElement(sequence, 3, "d");
-    good = bits >= 2 && bits <= limits.RSA_MODULUS_BITS_MAX;
-    for (let i = FIRST_CRT_NAME; withPrimes && i < PRIVATE_NAMES.length; i++) {
-      addElement(sequence, i, PRIVATE_NAMES[i]!);
-    }
-  }
-  if (good) return parameters.makeKey("RSA", isPrivate ? parameters.SELECT_KEYPAIR : parameters.SELECT_PUBLIC_KEY);
-  parameters.wipeParameters();
-  return 0n;
-}
-
-/** The RSA key whose DER is the `length` bytes at `address`; 0n if they are no key within the limits. */
-export function decodeRsaKey(address: number, length: number, isPrivate: boolean): bigint {
-  putPointer(address);
-  const sequence = pkeys.d2i_ASN1_SEQUENCE_ANY(0n, POINTER_AT, BigInt(length));
-  if (sequence === 0n) {
-    libcrypto.ERR_clear_error();
-    return 0n;
-  }
-  const key = pointerValue() === address + length ? rsaFromSequence(sequence, isPrivate) : 0n;
-  freeSequence(sequence);
-  return key;
-}
-
-/** The EC private key on `curve` in an ECPrivateKey, which may leave the curve and the public key out. */
-export function decodeEcPrivateKey(address: number, length: number, curve: string): bigint {
-  const nid = pkeys.OBJ_sn2nid(cString(curve));
-  const ecKey = pkeys.EC_KEY_new_by_curve_name(nid);
-  if (ecKey === 0n) return 0n;
-  putPointer(address);
-  putObject(ecKey);
-  const key = pkeys.EVP_PKEY_new();
-  const good = pkeys.d2i_ECPrivateKey(OBJECT_AT, POINTER_AT, BigInt(length)) !== 0n &&
-    pointerValue() === address + length &&
-    pkeys.EC_GROUP_get_curve_name(pkeys.EC_KEY_get0_group(ecKey)) === nid &&
-    pkeys.EC_KEY_check_key(ecKey) === 1 &&
-    pkeys.EVP_PKEY_set1_EC_KEY(key, ecKey) === 1;
-  pkeys.EC_KEY_free(ecKey);
-  if (good) return key;
-  libcrypto.ERR_clear_error();
-  pkeys.EVP_PKEY_free(key);
-  return 0n;
-}
-
-/** The EC public key on `curve` whose point is the `length` bytes at `address`, in any of its encodings. */
-export function decodeEcPublicKey(address: number, length: number, curve: string): bigint {
-  parameters.beginParameters();
-  parameters.addText("group", curve);
-  parameters.addOctets("pub", address, length);
-  return checkedPublicKey(parameters.makeKey("EC", parameters.SELECT_PUBLIC_KEY));
-}
-
 /** `key`, unless its public part is no number or point that the algorithm works with: then it is freed. */
 export function checkedPublicKey(key: bigint): bigint {
   if (key === 0n) return 0n;
@@ -183,4 +91,119 @@ export function checkedPublicKey(key: bigint): bigint {
   libcrypto.ERR_clear_error();
   pkeys.EVP_PKEY_free(key);
   return 0n;
+}
+
+/** What decoding works with. */
+interface DerTools {
+  readonly scratch: Scratch;
+  readonly parameters: KeyParameters;
+}
+
+/** Decodes keys. */
+export class DerDecoder {
+  readonly #tools: DerTools;
+
+  /** Works with `tools`. */
+  constructor(tools: DerTools) {
+    this.#tools = tools;
+  }
+
+  /** Adds element `index` to the parameters under `name`; its bits, or -1 if it is no unsigned integer. */
+  #addElement(sequence: bigint, index: number, name: string): number {
+    const { parameters } = this.#tools;
+    const integer = integerAt(sequence, index);
+    if (integer === 0n) return -1;
+    return parameters.addNumber(
+      name,
+      Number(pkeys.ASN1_STRING_get0_data(integer)),
+      pkeys.ASN1_STRING_length(integer),
+    );
+  }
+
+  /** Checks what OpenSSL would not: a modulus and exponents of a size and parity that it computes with. */
+  #addPublicNumbers(sequence: bigint, first: number): boolean {
+    const { parameters } = this.#tools;
+    const modulusBits = this.#addElement(sequence, first, "n");
+    if (modulusBits < limits.RSA_MODULUS_BITS_MIN || modulusBits > limits.RSA_MODULUS_BITS_MAX) return false;
+    if (!parameters.lastNumberIsOdd()) return false;
+    const exponentBits = this.#addElement(sequence, first + 1, "e");
+    return exponentBits >= 2 && exponentBits <= limits.RSA_PUBLIC_EXPONENT_BITS_MAX && parameters.lastNumberIsOdd();
+  }
+
+  /** Two primes and what goes with them, as numbers that are not zero: with them an operation takes a quarter. */
+  #hasPrimes(sequence: bigint): boolean {
+    const { parameters } = this.#tools;
+    if (pkeys.OPENSSL_sk_num(sequence) !== PRIVATE_NAMES.length) return false;
+    let good = true;
+    parameters.begin();
+    for (let i = FIRST_CRT_NAME; i < PRIVATE_NAMES.length; i++) {
+      const bits = this.#addElement(sequence, i, PRIVATE_NAMES[i]!);
+      if (bits < 1 || bits > limits.RSA_MODULUS_BITS_MAX) good = false;
+    }
+    parameters.wipe();
+    return good;
+  }
+
+  #rsaFromSequence(sequence: bigint, isPrivate: boolean): bigint {
+    const { parameters } = this.#tools;
+    const elements = pkeys.OPENSSL_sk_num(sequence);
+    if (isPrivate ? elements < PRIVATE_NAMES.length : elements !== PUBLIC_NAMES.length) return 0n;
+    const withPrimes = isPrivate && this.#hasPrimes(sequence);
+    parameters.begin();
+    let good = this.#addPublicNumbers(sequence, isPrivate ? 1 : 0);
+    if (isPrivate && good) {
+      const bits = this.#addElement(sequence, 3, "d");
+      good = bits >= 2 && bits <= limits.RSA_MODULUS_BITS_MAX;
+      for (let i = FIRST_CRT_NAME; withPrimes && i < PRIVATE_NAMES.length; i++) {
+        this.#addElement(sequence, i, PRIVATE_NAMES[i]!);
+      }
+    }
+    if (good) return parameters.makeKey("RSA", isPrivate ? SELECT_KEYPAIR : SELECT_PUBLIC_KEY);
+    parameters.wipe();
+    return 0n;
+  }
+
+  /** The RSA key whose DER is the `length` bytes at `address`; 0n if they are no key within the limits. */
+  decodeRsaKey(address: number, length: number, isPrivate: boolean): bigint {
+    const { scratch } = this.#tools;
+    scratch.putPointer(address);
+    const sequence = pkeys.d2i_ASN1_SEQUENCE_ANY(0n, scratch.pointerAt, BigInt(length));
+    if (sequence === 0n) {
+      libcrypto.ERR_clear_error();
+      return 0n;
+    }
+    const key = scratch.pointerValue() === address + length ? this.#rsaFromSequence(sequence, isPrivate) : 0n;
+    freeSequence(sequence);
+    return key;
+  }
+
+  /** The EC private key on `curve` in an ECPrivateKey, which may leave the curve and the public key out. */
+  decodeEcPrivateKey(address: number, length: number, curve: string): bigint {
+    const { scratch } = this.#tools;
+    const nid = pkeys.OBJ_sn2nid(cString(curve));
+    const ecKey = pkeys.EC_KEY_new_by_curve_name(nid);
+    if (ecKey === 0n) return 0n;
+    scratch.putPointer(address);
+    scratch.putObject(ecKey);
+    const key = pkeys.EVP_PKEY_new();
+    const good = pkeys.d2i_ECPrivateKey(scratch.objectAt, scratch.pointerAt, BigInt(length)) !== 0n &&
+      scratch.pointerValue() === address + length &&
+      pkeys.EC_GROUP_get_curve_name(pkeys.EC_KEY_get0_group(ecKey)) === nid &&
+      pkeys.EC_KEY_check_key(ecKey) === 1 &&
+      pkeys.EVP_PKEY_set1_EC_KEY(key, ecKey) === 1;
+    pkeys.EC_KEY_free(ecKey);
+    if (good) return key;
+    libcrypto.ERR_clear_error();
+    pkeys.EVP_PKEY_free(key);
+    return 0n;
+  }
+
+  /** The EC public key on `curve` whose point is the `length` bytes at `address`, in any of its encodings. */
+  decodeEcPublicKey(address: number, length: number, curve: string): bigint {
+    const { parameters } = this.#tools;
+    parameters.begin();
+    parameters.addText("group", curve);
+    parameters.addOctets("pub", address, length);
+    return checkedPublicKey(parameters.makeKey("EC", SELECT_PUBLIC_KEY));
+  }
 }

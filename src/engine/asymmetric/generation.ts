@@ -6,68 +6,75 @@
  */
 import { pkeys } from "../../../ffi/libcrypto_pkey.ts";
 import type { AsymmetricJob } from "./job.ts";
-import * as parameters from "./key_parameters.ts";
+import type { KeyParameters } from "./key_parameters.ts";
 import { GENERATION_MS_MAX } from "./limits.ts";
-import { OBJECT_AT, objectValue, putObject } from "./scratch.ts";
+import type { Scratch } from "./scratch.ts";
 
-let budgetMs = GENERATION_MS_MAX;
-let isAbandoned: () => boolean = () => false;
+/** Generates keys and parameters. */
+export class KeyGeneration {
+  /** What each generation may take, in milliseconds. */
+  budgetMs = GENERATION_MS_MAX;
+  readonly #scratch: Scratch;
+  readonly #parameters: KeyParameters;
+  #isAbandoned: () => boolean = () => false;
 
-/** Sets the budget of each generation from now on; tests want a short one. */
-export function setGenerationBudget(milliseconds: number): void {
-  budgetMs = milliseconds;
-}
+  /** Generates what the caller has added to `parameters`. */
+  constructor(scratch: Scratch, parameters: KeyParameters) {
+    this.#scratch = scratch;
+    this.#parameters = parameters;
+  }
 
-/** Generates for `job` from now on. */
-export function beginGeneration(job: AsymmetricJob): void {
-  isAbandoned = job.isAbandoned;
-}
+  /** Generates for `job` from now on. */
+  begin(job: AsymmetricJob): void {
+    this.#isAbandoned = job.isAbandoned;
+  }
 
-function generate(context: bigint): bigint {
-  putObject(0n);
-  return pkeys.EVP_PKEY_generate(context, OBJECT_AT) === 1 ? objectValue() : 0n;
-}
+  /** A key of `type` with the parameters that the caller has added; 0n on failure. */
+  keyFromParameters(type: Uint8Array<ArrayBuffer>): bigint {
+    const context = pkeys.EVP_PKEY_CTX_new_from_name(0n, type, 0n);
+    const made = pkeys.EVP_PKEY_keygen_init(context) === 1 ? this.#generateWithParameters(context) : 0n;
+    pkeys.EVP_PKEY_CTX_free(context);
+    return made;
+  }
 
-/** What the prepared `context` generates, or 0n if that fails, takes too long or is not wanted any more. */
-function generateInTime(context: bigint): bigint {
-  const deadlineMs = performance.now() + budgetMs;
-  const goOn = new Deno.UnsafeCallback(
-    { parameters: ["u64"], result: "i32" },
-    () => performance.now() < deadlineMs && !isAbandoned() ? 1 : 0,
-  );
-  pkeys.EVP_PKEY_CTX_set_cb(context, goOn.pointer);
-  const made = generate(context);
-  goOn.close();
-  return made;
-}
+  /** Parameters of `type` as the caller's added numbers say; 0n on failure. */
+  parametersOf(type: Uint8Array<ArrayBuffer>): bigint {
+    const context = pkeys.EVP_PKEY_CTX_new_from_name(0n, type, 0n);
+    const made = pkeys.EVP_PKEY_paramgen_init(context) === 1 ? this.#generateWithParameters(context) : 0n;
+    pkeys.EVP_PKEY_CTX_free(context);
+    return made;
+  }
 
-function setParameters(context: bigint): boolean {
-  const address = parameters.parametersAddress();
-  const set = address !== 0n && pkeys.EVP_PKEY_CTX_set_params(context, address) === 1;
-  parameters.wipeParameters();
-  return set;
-}
+  /** A key for the parameters `template`, which is at once: only a number is drawn. 0n on failure. */
+  keyLike(template: bigint): bigint {
+    const context = pkeys.EVP_PKEY_CTX_new_from_pkey(0n, template, 0n);
+    const made = pkeys.EVP_PKEY_keygen_init(context) === 1 ? this.#generate(context) : 0n;
+    pkeys.EVP_PKEY_CTX_free(context);
+    return made;
+  }
 
-/** A key of `type` with the parameters that the caller has added; 0n on failure. */
-export function generateKeyFromParameters(type: Uint8Array<ArrayBuffer>): bigint {
-  const context = pkeys.EVP_PKEY_CTX_new_from_name(0n, type, 0n);
-  const made = pkeys.EVP_PKEY_keygen_init(context) === 1 && setParameters(context) ? generateInTime(context) : 0n;
-  pkeys.EVP_PKEY_CTX_free(context);
-  return made;
-}
+  #generateWithParameters(context: bigint): bigint {
+    const address = this.#parameters.address();
+    const isSet = address !== 0n && pkeys.EVP_PKEY_CTX_set_params(context, address) === 1;
+    this.#parameters.wipe();
+    return isSet ? this.#generateInTime(context) : 0n;
+  }
 
-/** Parameters of `type` as the caller's added numbers say; 0n on failure. */
-export function generateParameters(type: Uint8Array<ArrayBuffer>): bigint {
-  const context = pkeys.EVP_PKEY_CTX_new_from_name(0n, type, 0n);
-  const made = pkeys.EVP_PKEY_paramgen_init(context) === 1 && setParameters(context) ? generateInTime(context) : 0n;
-  pkeys.EVP_PKEY_CTX_free(context);
-  return made;
-}
+  /** What the prepared `context` generates, or 0n if that fails, takes too long or is not wanted any more. */
+  #generateInTime(context: bigint): bigint {
+    const deadlineMs = performance.now() + this.budgetMs;
+    const goOn = new Deno.UnsafeCallback(
+      { parameters: ["u64"], result: "i32" },
+      () => performance.now() < deadlineMs && !this.#isAbandoned() ? 1 : 0,
+    );
+    pkeys.EVP_PKEY_CTX_set_cb(context, goOn.pointer);
+    const made = this.#generate(context);
+    goOn.close();
+    return made;
+  }
 
-/** A key for the parameters `template`, which is at once: only a number is drawn. 0n on failure. */
-export function generateKeyLike(template: bigint): bigint {
-  const context = pkeys.EVP_PKEY_CTX_new_from_pkey(0n, template, 0n);
-  const made = pkeys.EVP_PKEY_keygen_init(context) === 1 ? generate(context) : 0n;
-  pkeys.EVP_PKEY_CTX_free(context);
-  return made;
+  #generate(context: bigint): bigint {
+    this.#scratch.putObject(0n);
+    return pkeys.EVP_PKEY_generate(context, this.#scratch.objectAt) === 1 ? this.#scratch.objectValue() : 0n;
+  }
 }

@@ -5,12 +5,9 @@
  * @module
  */
 import { pkeys } from "../../../ffi/libcrypto_pkey.ts";
-import { cleanseBytes } from "../../memory/native.ts";
 import { UNSUPPORTED } from "../operation.ts";
 import { fetchDigest } from "../openssl.ts";
-import { bignumAt } from "./bignums.ts";
-import { type Bytes, putBignum } from "./rfc3/stream.ts";
-import { digestAt, LENGTH_AT, putLength, result, SCRATCH_BYTES, takenLength } from "./scratch.ts";
+import { type Scratch, SCRATCH_BYTES } from "./scratch.ts";
 
 /** RSA's paddings as OpenSSL numbers them. */
 export const PKCS1_PADDING = 1;
@@ -28,6 +25,12 @@ export interface RsaUse {
   readonly padding: number;
   /** The digest that a signature is of; 0n for none. */
   readonly digest: bigint;
+}
+
+/** Bytes in private memory. */
+export interface Bytes {
+  readonly address: number;
+  readonly length: number;
 }
 
 /** By `hash_algo` number. */
@@ -52,31 +55,12 @@ export function digestFor(hashAlgo: number): bigint {
   return name ? fetchDigest(name) : 0n;
 }
 
-/** The bytes to sign: `message` hashed as `hashAlgo` says, or itself where that is 0; a status if it cannot be. */
-export function digestOf(hashAlgo: number, message: Bytes): Bytes | number {
-  if (hashAlgo === 0) return message;
-  const digest = digestFor(hashAlgo);
-  if (digest === 0n) return UNSUPPORTED;
-  const done = pkeys.EVP_Digest(BigInt(message.address), BigInt(message.length), BigInt(digestAt), 0n, digest, 0n);
-  return done === 1 ? { address: digestAt, length: HASH_BYTES[hashAlgo]! } : UNSUPPORTED;
-}
-
 function setUp(context: bigint, use: RsaUse | null, salt: number): boolean {
   if (use === null) return true;
   // The digest comes first: X9.31's padding names it, and is refused for digests that it has no name for.
   if (use.digest !== 0n && pkeys.EVP_PKEY_CTX_set_signature_md(context, use.digest) !== 1) return false;
   if (pkeys.EVP_PKEY_CTX_set_rsa_padding(context, use.padding) !== 1) return false;
   return use.padding !== PSS_PADDING || pkeys.EVP_PKEY_CTX_set_rsa_pss_saltlen(context, salt) === 1;
-}
-
-/** Signs `input`; bytes of signature, or -1. */
-export function signWith(key: bigint, input: Bytes, use: RsaUse | null): number {
-  const context = pkeys.EVP_PKEY_CTX_new_from_pkey(0n, key, 0n);
-  putLength(SCRATCH_BYTES);
-  const done = pkeys.EVP_PKEY_sign_init(context) === 1 && setUp(context, use, PSS_SALT_AS_DIGEST) &&
-    pkeys.EVP_PKEY_sign(context, BigInt(result), LENGTH_AT, BigInt(input.address), BigInt(input.length)) === 1;
-  pkeys.EVP_PKEY_CTX_free(context);
-  return done ? takenLength() : -1;
 }
 
 /** True if `signature` is one of `input`. */
@@ -94,36 +78,80 @@ export function verifyWith(key: bigint, signature: Bytes, input: Bytes, use: Rsa
   return good;
 }
 
-/** Encrypts or decrypts `input`; bytes of result, or -1. */
-export function cryptWith(key: bigint, encrypt: boolean, input: Bytes, padding: number): number {
-  const context = pkeys.EVP_PKEY_CTX_new_from_pkey(0n, key, 0n);
-  const { EVP_PKEY_encrypt, EVP_PKEY_decrypt, EVP_PKEY_encrypt_init, EVP_PKEY_decrypt_init } = pkeys;
-  const begun = encrypt ? EVP_PKEY_encrypt_init(context) : EVP_PKEY_decrypt_init(context);
-  putLength(SCRATCH_BYTES);
-  const done = begun === 1 && pkeys.EVP_PKEY_CTX_set_rsa_padding(context, padding) === 1 &&
-    (encrypt ? EVP_PKEY_encrypt : EVP_PKEY_decrypt)(
-        context,
-        BigInt(result),
-        LENGTH_AT,
-        BigInt(input.address),
-        BigInt(input.length),
-      ) === 1;
-  pkeys.EVP_PKEY_CTX_free(context);
-  return done ? takenLength() : -1;
-}
+/** Operations with keys that serve once. */
+export class KeyOperations {
+  readonly #tools: { readonly scratch: Scratch };
 
-/**
- * Puts the secret that `key` shares with `peer` into the output, `secretLen` bytes long. False if OpenSSL finds fault
- * with the peer; either key may be 0n.
- */
-export function putSharedSecret(key: bigint, peer: bigint, secretLen: number): boolean {
-  if (key === 0n || peer === 0n) return false;
-  const context = pkeys.EVP_PKEY_CTX_new_from_pkey(0n, key, 0n);
-  putLength(SCRATCH_BYTES);
-  const done = pkeys.EVP_PKEY_derive_init(context) === 1 && pkeys.EVP_PKEY_derive_set_peer(context, peer) === 1 &&
-    pkeys.EVP_PKEY_derive(context, BigInt(result), LENGTH_AT) === 1;
-  pkeys.EVP_PKEY_CTX_free(context);
-  if (done) putBignum(bignumAt(result, takenLength()), secretLen);
-  cleanseBytes(result, SCRATCH_BYTES);
-  return done;
+  /** Works with `tools`. */
+  constructor(tools: { readonly scratch: Scratch }) {
+    this.#tools = tools;
+  }
+
+  /** The bytes to sign: `message` hashed as `hashAlgo` says, or itself where that is 0; a status if it cannot be. */
+  digestOf(hashAlgo: number, message: Bytes): Bytes | number {
+    const { scratch } = this.#tools;
+    if (hashAlgo === 0) return message;
+    const digest = digestFor(hashAlgo);
+    if (digest === 0n) return UNSUPPORTED;
+    const done = pkeys.EVP_Digest(
+      BigInt(message.address),
+      BigInt(message.length),
+      BigInt(scratch.digestAt),
+      0n,
+      digest,
+      0n,
+    );
+    return done === 1 ? { address: scratch.digestAt, length: HASH_BYTES[hashAlgo]! } : UNSUPPORTED;
+  }
+
+  /** Signs `input`; bytes of signature, or -1. */
+  signWith(key: bigint, input: Bytes, use: RsaUse | null): number {
+    const { scratch } = this.#tools;
+    const context = pkeys.EVP_PKEY_CTX_new_from_pkey(0n, key, 0n);
+    scratch.putLength(SCRATCH_BYTES);
+    const done = pkeys.EVP_PKEY_sign_init(context) === 1 && setUp(context, use, PSS_SALT_AS_DIGEST) &&
+      pkeys.EVP_PKEY_sign(
+          context,
+          BigInt(scratch.result),
+          scratch.lengthAt,
+          BigInt(input.address),
+          BigInt(input.length),
+        ) === 1;
+    pkeys.EVP_PKEY_CTX_free(context);
+    return done ? scratch.takenLength() : -1;
+  }
+
+  /** Encrypts or decrypts `input`; bytes of result, or -1. */
+  cryptWith(key: bigint, encrypt: boolean, input: Bytes, padding: number): number {
+    const { scratch } = this.#tools;
+    const context = pkeys.EVP_PKEY_CTX_new_from_pkey(0n, key, 0n);
+    const { EVP_PKEY_encrypt, EVP_PKEY_decrypt, EVP_PKEY_encrypt_init, EVP_PKEY_decrypt_init } = pkeys;
+    const begun = encrypt ? EVP_PKEY_encrypt_init(context) : EVP_PKEY_decrypt_init(context);
+    scratch.putLength(SCRATCH_BYTES);
+    const done = begun === 1 && pkeys.EVP_PKEY_CTX_set_rsa_padding(context, padding) === 1 &&
+      (encrypt ? EVP_PKEY_encrypt : EVP_PKEY_decrypt)(
+          context,
+          BigInt(scratch.result),
+          scratch.lengthAt,
+          BigInt(input.address),
+          BigInt(input.length),
+        ) === 1;
+    pkeys.EVP_PKEY_CTX_free(context);
+    return done ? scratch.takenLength() : -1;
+  }
+
+  /**
+   * Derives the secret that `key` shares with `peer`; bytes of it, or -1 if OpenSSL finds fault with the peer. Either key
+   * may be 0n.
+   */
+  deriveWith(key: bigint, peer: bigint): number {
+    const { scratch } = this.#tools;
+    if (key === 0n || peer === 0n) return -1;
+    const context = pkeys.EVP_PKEY_CTX_new_from_pkey(0n, key, 0n);
+    scratch.putLength(SCRATCH_BYTES);
+    const done = pkeys.EVP_PKEY_derive_init(context) === 1 && pkeys.EVP_PKEY_derive_set_peer(context, peer) === 1 &&
+      pkeys.EVP_PKEY_derive(context, BigInt(scratch.result), scratch.lengthAt) === 1;
+    pkeys.EVP_PKEY_CTX_free(context);
+    return done ? scratch.takenLength() : -1;
+  }
 }

@@ -11,13 +11,11 @@ import { pkeys } from "../../../../ffi/libcrypto_pkey.ts";
 import * as format from "./format.ts";
 import { DONE, FAILED, UNSUPPORTED } from "../../operation.ts";
 import { cString } from "../../openssl.ts";
-import { bignumAt, keyBignum } from "../bignums.ts";
 import { checkedPublicKey } from "../der.ts";
-import { generateKeyLike, generateParameters } from "../generation.ts";
-import { putSharedSecret } from "../key_operations.ts";
-import * as parameters from "../key_parameters.ts";
+import { SELECT_KEYPAIR, SELECT_PARAMETERS, SELECT_PUBLIC_KEY } from "../key_parameters.ts";
 import { DH_GENERATED_BITS_MAX, DH_MODULUS_BITS_MAX, DH_MODULUS_BITS_MIN } from "../limits.ts";
-import { type Bytes, field, isGood, outputRoom, putBignum, putWord, takeFixed, takeNumber } from "./stream.ts";
+import type { Bytes } from "../key_operations.ts";
+import type { Rfc3Tools } from "./tools.ts";
 
 const DH = cString("DH");
 const GENERATOR = 2;
@@ -32,106 +30,126 @@ const PUBLISHED_GROUPS: ReadonlyMap<number, string> = new Map([
   [8192, "ffdhe8192"],
 ]);
 
-/** Key exchange: one of three operations. */
-export function exchangeDh(): number {
-  if (!takeFixed(format.DH_BYTES)) return FAILED;
-  const operation = field(format.DH_KEYEXCHG_OP_OFFSET);
-  if (operation === format.KEY_EXCHANGE_GEN_DH_PARAM) return generateDhParameters(field(format.DH_MODULES_LEN_OFFSET));
-  const pLen = field(format.DH_P_LEN_OFFSET);
-  const gLen = field(format.DH_G_LEN_OFFSET);
-  if (operation !== format.KEY_EXCHANGE_GEN_KEY && operation !== format.KEY_EXCHANGE_COMPUTE_KEY) return UNSUPPORTED;
-  const p = takeNumber(pLen);
-  const g = takeNumber(gLen);
-  if (!isGood()) return FAILED;
-  return operation === format.KEY_EXCHANGE_GEN_KEY ? generateDhKey(p, g) : computeDh(p, g);
-}
+/** Diffie-Hellman key exchange. */
+export class DiffieHellman {
+  readonly #tools: Rfc3Tools;
 
-/** Begins a key's parameters with a group of usable size; bytes of its modulus, or 0. */
-function addGroup(p: Bytes, g: Bytes): number {
-  parameters.beginParameters();
-  const bits = parameters.addNumber("p", p.address, p.length);
-  if (bits < DH_MODULUS_BITS_MIN || bits > DH_MODULUS_BITS_MAX || !parameters.lastNumberIsOdd()) return 0;
-  const generatorBits = parameters.addNumber("g", g.address, g.length);
-  return generatorBits > 1 && generatorBits <= bits ? (bits + 7) >>> 3 : 0;
-}
-
-function generateDhParameters(modulusLen: number): number {
-  const bits = 8 * modulusLen;
-  const published = PUBLISHED_GROUPS.get(bits);
-  if (published === undefined && (bits < DH_MODULUS_BITS_MIN || bits > DH_GENERATED_BITS_MAX)) return UNSUPPORTED;
-  // Two lengths, p, and a generator that fits a byte.
-  if (outputRoom() < 8 + modulusLen + 1) return UNSUPPORTED;
-  parameters.beginParameters();
-  let group: bigint;
-  if (published !== undefined) {
-    parameters.addText("group", published);
-    group = parameters.makeKey("DH", parameters.SELECT_PARAMETERS);
-  } else {
-    parameters.addText("type", "generator");
-    parameters.addSmallNumber("pbits", bits);
-    parameters.addSmallNumber("safeprime-generator", GENERATOR);
-    group = generateParameters(DH);
+  /** Works with `tools`. */
+  constructor(tools: Rfc3Tools) {
+    this.#tools = tools;
   }
-  if (group === 0n) return FAILED;
-  putWord(modulusLen);
-  putWord(1);
-  putBignum(keyBignum(group, "p"), modulusLen);
-  putBignum(keyBignum(group, "g"), 1);
-  pkeys.EVP_PKEY_free(group);
-  return DONE;
-}
 
-function generateDhKey(p: Bytes, g: Bytes): number {
-  const modulusLen = addGroup(p, g);
-  if (modulusLen === 0) return giveUp();
-  const template = parameters.makeKey("DH", parameters.SELECT_PARAMETERS);
-  if (template === 0n) return FAILED;
-  const key = generateKeyLike(template);
-  pkeys.EVP_PKEY_free(template);
-  if (key === 0n) return FAILED;
-  putWord(modulusLen);
-  putWord(modulusLen);
-  putBignum(keyBignum(key, "priv"), modulusLen);
-  putBignum(keyBignum(key, "pub"), modulusLen);
-  pkeys.EVP_PKEY_free(key);
-  return DONE;
-}
-
-function giveUp(): number {
-  parameters.wipeParameters();
-  return FAILED;
-}
-
-function computeDh(p: Bytes, g: Bytes): number {
-  if (!takeFixed(format.DH_COMPUTE_BYTES)) return FAILED;
-  const xLen = field(format.DH_COMPUTE_X_LEN_OFFSET);
-  const yLen = field(format.DH_COMPUTE_Y_LEN_OFFSET);
-  const secretLen = field(format.DH_COMPUTE_SHARED_SECRET_LEN_OFFSET);
-  const x = takeNumber(xLen);
-  const y = takeNumber(yLen);
-  if (!isGood()) return FAILED;
-  const key = makePrivateKey(p, g, x);
-  const peer = key === 0n ? 0n : makePeer(p, g, y);
-  const shared = putSharedSecret(key, peer, secretLen);
-  pkeys.EVP_PKEY_free(key);
-  pkeys.EVP_PKEY_free(peer);
-  return shared ? DONE : FAILED;
-}
-
-/** The key with private number x, 0 < x < p; 0n if x is none, or the group is not usable. */
-function makePrivateKey(p: Bytes, g: Bytes, x: Bytes): bigint {
-  const number = bignumAt(x.address, x.length);
-  const inRange = pkeys.BN_num_bits(number) > 0 && pkeys.BN_cmp(number, bignumAt(p.address, p.length)) < 0;
-  if (!inRange || addGroup(p, g) === 0) {
-    parameters.wipeParameters();
-    return 0n;
+  /** Key exchange: one of three operations. */
+  exchange(): number {
+    const { stream } = this.#tools;
+    if (!stream.takeFixed(format.DH_BYTES)) return FAILED;
+    const operation = stream.field(format.DH_KEYEXCHG_OP_OFFSET);
+    if (operation === format.KEY_EXCHANGE_GEN_DH_PARAM) {
+      return this.#generateDhParameters(stream.field(format.DH_MODULES_LEN_OFFSET));
+    }
+    const pLen = stream.field(format.DH_P_LEN_OFFSET);
+    const gLen = stream.field(format.DH_G_LEN_OFFSET);
+    if (operation !== format.KEY_EXCHANGE_GEN_KEY && operation !== format.KEY_EXCHANGE_COMPUTE_KEY) return UNSUPPORTED;
+    const p = stream.takeNumber(pLen);
+    const g = stream.takeNumber(gLen);
+    if (!stream.isGood()) return FAILED;
+    return operation === format.KEY_EXCHANGE_GEN_KEY ? this.#generateDhKey(p, g) : this.#computeDh(p, g);
   }
-  parameters.addBignum("priv", number);
-  return parameters.makeKey("DH", parameters.SELECT_KEYPAIR);
-}
 
-function makePeer(p: Bytes, g: Bytes, y: Bytes): bigint {
-  addGroup(p, g);
-  parameters.addNumber("pub", y.address, y.length);
-  return checkedPublicKey(parameters.makeKey("DH", parameters.SELECT_PUBLIC_KEY));
+  /** Begins a key's parameters with a group of usable size; bytes of its modulus, or 0. */
+  #addGroup(p: Bytes, g: Bytes): number {
+    const { parameters } = this.#tools;
+    parameters.begin();
+    const bits = parameters.addNumber("p", p.address, p.length);
+    if (bits < DH_MODULUS_BITS_MIN || bits > DH_MODULUS_BITS_MAX || !parameters.lastNumberIsOdd()) return 0;
+    const generatorBits = parameters.addNumber("g", g.address, g.length);
+    return generatorBits > 1 && generatorBits <= bits ? (bits + 7) >>> 3 : 0;
+  }
+
+  #generateDhParameters(modulusLen: number): number {
+    const { bignums, generation, parameters, stream } = this.#tools;
+    const bits = 8 * modulusLen;
+    const published = PUBLISHED_GROUPS.get(bits);
+    if (published === undefined && (bits < DH_MODULUS_BITS_MIN || bits > DH_GENERATED_BITS_MAX)) return UNSUPPORTED;
+    // Two lengths, p, and a generator that fits a byte.
+    if (stream.outputRoom() < 8 + modulusLen + 1) return UNSUPPORTED;
+    parameters.begin();
+    let group: bigint;
+    if (published !== undefined) {
+      parameters.addText("group", published);
+      group = parameters.makeKey("DH", SELECT_PARAMETERS);
+    } else {
+      parameters.addText("type", "generator");
+      parameters.addSmallNumber("pbits", bits);
+      parameters.addSmallNumber("safeprime-generator", GENERATOR);
+      group = generation.parametersOf(DH);
+    }
+    if (group === 0n) return FAILED;
+    stream.putWord(modulusLen);
+    stream.putWord(1);
+    stream.putBignum(bignums.ofKey(group, "p"), modulusLen);
+    stream.putBignum(bignums.ofKey(group, "g"), 1);
+    pkeys.EVP_PKEY_free(group);
+    return DONE;
+  }
+
+  #generateDhKey(p: Bytes, g: Bytes): number {
+    const { bignums, generation, parameters, stream } = this.#tools;
+    const modulusLen = this.#addGroup(p, g);
+    if (modulusLen === 0) return this.#giveUp();
+    const template = parameters.makeKey("DH", SELECT_PARAMETERS);
+    if (template === 0n) return FAILED;
+    const key = generation.keyLike(template);
+    pkeys.EVP_PKEY_free(template);
+    if (key === 0n) return FAILED;
+    stream.putWord(modulusLen);
+    stream.putWord(modulusLen);
+    stream.putBignum(bignums.ofKey(key, "priv"), modulusLen);
+    stream.putBignum(bignums.ofKey(key, "pub"), modulusLen);
+    pkeys.EVP_PKEY_free(key);
+    return DONE;
+  }
+
+  #giveUp(): number {
+    const { parameters } = this.#tools;
+    parameters.wipe();
+    return FAILED;
+  }
+
+  #computeDh(p: Bytes, g: Bytes): number {
+    const { pairs, stream } = this.#tools;
+    if (!stream.takeFixed(format.DH_COMPUTE_BYTES)) return FAILED;
+    const xLen = stream.field(format.DH_COMPUTE_X_LEN_OFFSET);
+    const yLen = stream.field(format.DH_COMPUTE_Y_LEN_OFFSET);
+    const secretLen = stream.field(format.DH_COMPUTE_SHARED_SECRET_LEN_OFFSET);
+    const x = stream.takeNumber(xLen);
+    const y = stream.takeNumber(yLen);
+    if (!stream.isGood()) return FAILED;
+    const key = this.#makePrivateKey(p, g, x);
+    const peer = key === 0n ? 0n : this.#makePeer(p, g, y);
+    const shared = pairs.putSharedSecret(key, peer, secretLen);
+    pkeys.EVP_PKEY_free(key);
+    pkeys.EVP_PKEY_free(peer);
+    return shared ? DONE : FAILED;
+  }
+
+  /** The key with private number x, 0 < x < p; 0n if x is none, or the group is not usable. */
+  #makePrivateKey(p: Bytes, g: Bytes, x: Bytes): bigint {
+    const { bignums, parameters } = this.#tools;
+    const number = bignums.at(x.address, x.length);
+    const inRange = pkeys.BN_num_bits(number) > 0 && pkeys.BN_cmp(number, bignums.at(p.address, p.length)) < 0;
+    if (!inRange || this.#addGroup(p, g) === 0) {
+      parameters.wipe();
+      return 0n;
+    }
+    parameters.addBignum("priv", number);
+    return parameters.makeKey("DH", SELECT_KEYPAIR);
+  }
+
+  #makePeer(p: Bytes, g: Bytes, y: Bytes): bigint {
+    const { parameters } = this.#tools;
+    this.#addGroup(p, g);
+    parameters.addNumber("pub", y.address, y.length);
+    return checkedPublicKey(parameters.makeKey("DH", SELECT_PUBLIC_KEY));
+  }
 }

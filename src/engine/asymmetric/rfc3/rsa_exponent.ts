@@ -7,7 +7,7 @@
  * @module
  */
 import { pkeys } from "../../../../ffi/libcrypto_pkey.ts";
-import { bignumAt, bignumContext, newBignum } from "../bignums.ts";
+import type { Rfc3Tools } from "./tools.ts";
 
 /** A modulus and a private exponent, as numbers of the job. */
 export interface PrivateExponent {
@@ -15,31 +15,43 @@ export interface PrivateExponent {
   readonly d: bigint;
 }
 
-/**
- * Raises the big-endian number of `length` bytes at `address`, as many as the modulus has, to the private exponent, in
- * its place. False if it is not below the modulus. X9.31 signs with the lesser of two numbers that add up to the
- * modulus (`takesLesser`).
- */
-export function raise({ n, d }: PrivateExponent, address: number, length: number, takesLesser: boolean): boolean {
-  const base = bignumAt(address, length);
-  if (pkeys.BN_cmp(base, n) >= 0) return false;
-  const result = raiseBlinded(base, d, n);
-  if (result === 0n) return false;
-  const other = newBignum();
-  if (takesLesser && pkeys.BN_sub(other, n, result) !== 1) return false;
-  const chosen = takesLesser && pkeys.BN_cmp(other, result) < 0 ? other : result;
-  return pkeys.BN_bn2binpad(chosen, BigInt(address), length) === length;
-}
+/** Exponentiation with a private exponent. */
+export class RsaExponentiation {
+  readonly #tools: Rfc3Tools;
 
-/** base^d modulo n, as (base r)^d (r^-1)^d with a random r, so that no exponentiation has a base that is known; 0n: it failed. */
-function raiseBlinded(base: bigint, d: bigint, n: bigint): bigint {
-  const context = bignumContext();
-  const [blind, unblind, blinded, result] = [newBignum(), newBignum(), newBignum(), newBignum()];
-  const done = pkeys.BN_priv_rand_range(blind, n) === 1 &&
-    pkeys.BN_mod_inverse(unblind, blind, n, context) !== 0n &&
-    pkeys.BN_mod_exp_mont_consttime(unblind, unblind, d, n, context, 0n) === 1 &&
-    pkeys.BN_mod_mul(blinded, base, blind, n, context) === 1 &&
-    pkeys.BN_mod_exp_mont_consttime(blinded, blinded, d, n, context, 0n) === 1 &&
-    pkeys.BN_mod_mul(result, blinded, unblind, n, context) === 1;
-  return done ? result : 0n;
+  /** Works with `tools`. */
+  constructor(tools: Rfc3Tools) {
+    this.#tools = tools;
+  }
+
+  /**
+   * Raises the big-endian number of `length` bytes at `address`, as many as the modulus has, to the private exponent, in
+   * its place. False if it is not below the modulus. X9.31 signs with the lesser of two numbers that add up to the
+   * modulus (`takesLesser`).
+   */
+  raise({ n, d }: PrivateExponent, address: number, length: number, takesLesser: boolean): boolean {
+    const { bignums } = this.#tools;
+    const base = bignums.at(address, length);
+    if (pkeys.BN_cmp(base, n) >= 0) return false;
+    const result = this.#raiseBlinded(base, d, n);
+    if (result === 0n) return false;
+    const other = bignums.create();
+    if (takesLesser && pkeys.BN_sub(other, n, result) !== 1) return false;
+    const chosen = takesLesser && pkeys.BN_cmp(other, result) < 0 ? other : result;
+    return pkeys.BN_bn2binpad(chosen, BigInt(address), length) === length;
+  }
+
+  /** base^d modulo n, as (base r)^d (r^-1)^d with a random r, so that no exponentiation has a base that is known; 0n: it failed. */
+  #raiseBlinded(base: bigint, d: bigint, n: bigint): bigint {
+    const { bignums } = this.#tools;
+    const context = bignums.context();
+    const [blind, unblind, blinded, result] = [bignums.create(), bignums.create(), bignums.create(), bignums.create()];
+    const done = pkeys.BN_priv_rand_range(blind, n) === 1 &&
+      pkeys.BN_mod_inverse(unblind, blind, n, context) !== 0n &&
+      pkeys.BN_mod_exp_mont_consttime(unblind, unblind, d, n, context, 0n) === 1 &&
+      pkeys.BN_mod_mul(blinded, base, blind, n, context) === 1 &&
+      pkeys.BN_mod_exp_mont_consttime(blinded, blinded, d, n, context, 0n) === 1 &&
+      pkeys.BN_mod_mul(result, blinded, unblind, n, context) === 1;
+    return done ? result : 0n;
+  }
 }

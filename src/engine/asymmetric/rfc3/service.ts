@@ -9,58 +9,91 @@ import { pkeys } from "../../../../ffi/libcrypto_pkey.ts";
 import * as format from "./format.ts";
 import { DONE, FAILED, SIGNATURE_MISMATCH, UNSUPPORTED } from "../../operation.ts";
 import { cString, fetchDigest } from "../../openssl.ts";
-import { freeBignums } from "../bignums.ts";
-import { beginGeneration } from "../generation.ts";
 import type { AsymmetricJob } from "../job.ts";
 import { X931_PADDING } from "../key_operations.ts";
-import { addSmallNumber, beginParameters, makeKey, SELECT_PUBLIC_KEY, wipeParameters } from "../key_parameters.ts";
-import { exchangeDh } from "./dh.ts";
-import { generateDsa, signDsa, verifyDsa } from "./dsa.ts";
-import { exchangeEcdh, generateEc, signEcdsa, verifyEcdsa } from "./ec.ts";
-import { decryptRsa, encryptRsa, signRsa, verifyRsa } from "./rsa.ts";
-import { generateRsa } from "./rsa_keygen.ts";
-import { beginStreams, discardOutput, finish, isGood } from "./stream.ts";
+import { KeyParameters, SELECT_PUBLIC_KEY } from "../key_parameters.ts";
+import { Scratch } from "../scratch.ts";
+import type { AsymmetricTools } from "../tools.ts";
+import { DiffieHellman } from "./dh.ts";
+import { Dsa } from "./dsa.ts";
+import { EllipticCurves } from "./ec.ts";
+import { Rsa } from "./rsa.ts";
+import { RsaKeyGeneration } from "./rsa_keygen.ts";
+import { Rfc3Tools } from "./tools.ts";
 
 type Operation = () => number;
 
-/** Operations by opcode and algorithm. */
-const OPERATIONS: ReadonlyMap<number, ReadonlyMap<number, Operation>> = new Map([
-  [format.ASYM_SIGN, new Map([[format.ASYM_RSA, signRsa], [format.ASYM_DSA, signDsa], [format.ASYM_ECDSA, signEcdsa]])],
-  [
-    format.ASYM_VERIFY,
-    new Map([[format.ASYM_RSA, verifyRsa], [format.ASYM_DSA, verifyDsa], [format.ASYM_ECDSA, verifyEcdsa]]),
-  ],
-  [format.ASYM_ENCRYPT, new Map([[format.ASYM_RSA, encryptRsa]])],
-  [format.ASYM_DECRYPT, new Map([[format.ASYM_RSA, decryptRsa]])],
-  [
-    format.ASYM_KEY_GEN,
-    new Map([
-      [format.ASYM_RSA, generateRsa],
-      [format.ASYM_DSA, generateDsa],
-      [format.ASYM_ECDSA, generateEc],
-      [format.ASYM_ECDH, generateEc],
-    ]),
-  ],
-  [format.ASYM_KEY_EXCHG, new Map([[format.ASYM_DH, exchangeDh], [format.ASYM_ECDH, exchangeEcdh]])],
-]);
+/** The operations of `tools`, by opcode and algorithm. */
+function operationsOf(tools: Rfc3Tools): ReadonlyMap<number, ReadonlyMap<number, Operation>> {
+  const [rsa, dsa, ec, dh] = [new Rsa(tools), new Dsa(tools), new EllipticCurves(tools), new DiffieHellman(tools)];
+  const rsaKeyGeneration = new RsaKeyGeneration(tools);
+  const generateOnCurve = () => ec.generate();
+  return new Map([
+    [
+      format.ASYM_SIGN,
+      new Map([
+        [format.ASYM_RSA, () => rsa.sign()],
+        [format.ASYM_DSA, () => dsa.sign()],
+        [format.ASYM_ECDSA, () => ec.sign()],
+      ]),
+    ],
+    [
+      format.ASYM_VERIFY,
+      new Map([
+        [format.ASYM_RSA, () => rsa.verify()],
+        [format.ASYM_DSA, () => dsa.verify()],
+        [format.ASYM_ECDSA, () => ec.verify()],
+      ]),
+    ],
+    [format.ASYM_ENCRYPT, new Map([[format.ASYM_RSA, () => rsa.encrypt()]])],
+    [format.ASYM_DECRYPT, new Map([[format.ASYM_RSA, () => rsa.decrypt()]])],
+    [
+      format.ASYM_KEY_GEN,
+      new Map([
+        [format.ASYM_RSA, () => rsaKeyGeneration.generate()],
+        [format.ASYM_DSA, () => dsa.generate()],
+        [format.ASYM_ECDSA, generateOnCurve],
+        [format.ASYM_ECDH, generateOnCurve],
+      ]),
+    ],
+    [
+      format.ASYM_KEY_EXCHG,
+      new Map([[format.ASYM_DH, () => dh.exchange()], [format.ASYM_ECDH, () => ec.exchange()]]),
+    ],
+  ]);
+}
 
-/** Runs a job in the RFC's dialect; its input is the request behind the 24-byte header. */
-export function runRfc3(job: AsymmetricJob): void {
-  beginStreams(job);
-  beginGeneration(job);
-  const operation = OPERATIONS.get(job.opcode)?.get(job.algo);
-  let outcome = operation === undefined ? UNSUPPORTED : operation();
-  if (outcome === DONE && !isGood()) outcome = FAILED;
-  if (outcome !== DONE) {
-    discardOutput();
-    libcrypto.ERR_clear_error();
+/** The RFC's service of one thread. */
+export class Rfc3Service {
+  readonly #tools: Rfc3Tools;
+  readonly #operations: ReadonlyMap<number, ReadonlyMap<number, Operation>>;
+
+  /** Works with `tools`. */
+  constructor(tools: AsymmetricTools) {
+    this.#tools = new Rfc3Tools(tools);
+    this.#operations = operationsOf(this.#tools);
   }
-  freeBignums();
-  wipeParameters();
-  // A signature that does not match is a verification that was done well and came to a result.
-  const verifying = job.opcode === format.ASYM_VERIFY;
-  job.outcome = verifying && outcome === SIGNATURE_MISMATCH ? DONE : outcome;
-  job.written = finish(format.statusOf(job.outcome), verifying && outcome !== DONE ? format.STATUS_BADMSG : 0);
+
+  /** Runs a job of the RFC's service; its input is the request behind the 24-byte header. */
+  run(job: AsymmetricJob): void {
+    const { stream, parameters, bignums, generation } = this.#tools;
+    stream.begin(job);
+    generation.begin(job);
+    const operation = this.#operations.get(job.opcode)?.get(job.algo);
+    let outcome = operation === undefined ? UNSUPPORTED : operation();
+    if (outcome === DONE && !stream.isGood()) outcome = FAILED;
+    if (outcome !== DONE) {
+      stream.discardOutput();
+      libcrypto.ERR_clear_error();
+    }
+    bignums.free();
+    parameters.wipe();
+    // A signature that does not match is a verification that was done well and came to a result.
+    const verifying = job.opcode === format.ASYM_VERIFY;
+    job.outcome = verifying && outcome === SIGNATURE_MISMATCH ? DONE : outcome;
+    const verifyResult = verifying && outcome !== DONE ? format.STATUS_BADMSG : 0;
+    job.written = stream.finish(format.statusOf(job.outcome), verifyResult);
+  }
 }
 
 function offers(type: string): boolean {
@@ -72,10 +105,10 @@ function offers(type: string): boolean {
 
 /** True if signatures can have X9.31's padding, which OpenSSL may drop. */
 function offersX931(): boolean {
-  beginParameters();
-  addSmallNumber("n", 0xffff_ffff);
-  addSmallNumber("e", 3);
-  const key = makeKey("RSA", SELECT_PUBLIC_KEY);
+  const parameters = new KeyParameters(new Scratch());
+  parameters.addSmallNumber("n", 0xffff_ffff);
+  parameters.addSmallNumber("e", 3);
+  const key = parameters.makeKey("RSA", SELECT_PUBLIC_KEY);
   if (key === 0n) return false;
   const context = pkeys.EVP_PKEY_CTX_new_from_pkey(0n, key, 0n);
   const good = pkeys.EVP_PKEY_verify_init(context) === 1 &&

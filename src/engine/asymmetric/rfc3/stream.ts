@@ -10,141 +10,143 @@ import { mapSecret } from "../../../os/memory_map.ts";
 import { FIXED_BYTES_MAX, RESULT_HEADER_BYTES } from "./format.ts";
 import { pkeys } from "../../../../ffi/libcrypto_pkey.ts";
 import type { AsymmetricJob } from "../job.ts";
+import type { Bytes } from "../key_operations.ts";
 import { NUMBER_BYTES_MAX } from "../limits.ts";
 
-const area = mapSecret(256);
-const words = new Uint32Array(area.buffer);
 /** A word that goes out is stored here first. */
 const WORD_OUT = FIXED_BYTES_MAX / 4;
-const wordOutAddress = area.address + FIXED_BYTES_MAX;
-
-let good = false;
-let input = 0;
-let inputEnd = 0;
-let output = 0;
-let outputUsed = 0;
-let outputCapacity = 0;
-
-/** Begins with the streams of `job`; the result's first words are left for {@linkcode finish}. */
-export function beginStreams(job: AsymmetricJob): void {
-  good = true;
-  input = job.input;
-  inputEnd = job.input + job.inputLen;
-  output = job.output;
-  outputUsed = RESULT_HEADER_BYTES;
-  outputCapacity = job.outputCapacity;
-}
-
-/** False once a length was wrong. */
-export function isGood(): boolean {
-  return good;
-}
-
-/** Bytes of input that nobody has taken yet. */
-export function remaining(): number {
-  return inputEnd - input;
-}
-
-/** Takes a fixed part of `sizeBytes`, for {@linkcode field}. */
-export function takeFixed(sizeBytes: number): boolean {
-  if (!good || remaining() < sizeBytes || sizeBytes > FIXED_BYTES_MAX) return good = false;
-  copyBytes(area.address, input, sizeBytes);
-  input += sizeBytes;
-  return true;
-}
-
-/** Looks at the first `sizeBytes` of what is to come, without taking them. */
-export function peekFixed(sizeBytes: number): boolean {
-  if (!takeFixed(sizeBytes)) return false;
-  input -= sizeBytes;
-  return true;
-}
-
-/** The le32 at `offset` of the fixed part. */
-export function field(offset: number): number {
-  return words[offset >>> 2]!;
-}
-
-/** A stretch of the input. */
-export interface Bytes {
-  readonly address: number;
-  readonly length: number;
-}
 
 const NONE: Bytes = { address: 0, length: 0 };
 
-/** Takes `length` bytes of any kind. */
-export function takeBytes(length: number): Bytes {
-  if (!good || length > remaining()) {
-    good = false;
-    return NONE;
+/** Both streams of the job that runs. */
+export class JobStreams {
+  readonly #area = mapSecret(256);
+  readonly #words = new Uint32Array(this.#area.buffer);
+  readonly #wordOutAddress = this.#area.address + FIXED_BYTES_MAX;
+  #good = false;
+  #input = 0;
+  #inputEnd = 0;
+  #output = 0;
+  #outputUsed = 0;
+  #outputCapacity = 0;
+
+  /** Begins with the streams of `job`; the result's first words are left for {@linkcode finish}. */
+  begin(job: AsymmetricJob): void {
+    this.#good = true;
+    this.#input = job.input;
+    this.#inputEnd = job.input + job.inputLen;
+    this.#output = job.output;
+    this.#outputUsed = RESULT_HEADER_BYTES;
+    this.#outputCapacity = job.outputCapacity;
   }
-  const address = input;
-  input += length;
-  return { address, length };
-}
 
-/** Takes a number of `length` bytes, which is not absurdly long. */
-export function takeNumber(length: number): Bytes {
-  if (length > NUMBER_BYTES_MAX) good = false;
-  return takeBytes(length);
-}
-
-/** Bytes of output that nobody has put yet. */
-export function outputRoom(): number {
-  return Math.max(0, outputCapacity - outputUsed);
-}
-
-/** Room for `length` bytes of output; 0 if there is not so much. */
-export function reserveOutput(length: number): number {
-  if (!good || length > outputCapacity - outputUsed) {
-    good = false;
-    return 0;
+  /** False once a length was wrong. */
+  isGood(): boolean {
+    return this.#good;
   }
-  const address = output + outputUsed;
-  outputUsed += length;
-  return address;
-}
 
-/** Puts a le32 into the output. */
-export function putWord(value: number): void {
-  const at = reserveOutput(4);
-  if (at === 0) return;
-  words[WORD_OUT] = value;
-  copyBytes(at, wordOutAddress, 4);
-}
-
-/** Puts the number `bignum` into the output, with zeros in front to make `length` bytes; it must fit. */
-export function putBignum(bignum: bigint, length: number): void {
-  const at = reserveOutput(length);
-  if (at !== 0 && length > 0 && pkeys.BN_bn2binpad(bignum, BigInt(at), length) < 0) good = false;
-  if (length === 0) good = false;
-}
-
-/** Puts `length` bytes from `address` into the output, with zeros in front to make `sizeBytes`. */
-export function putPadded(address: number, length: number, sizeBytes: number): void {
-  if (length > sizeBytes) good = false;
-  const at = reserveOutput(sizeBytes);
-  if (at === 0) return;
-  if (sizeBytes > length) fillBytes(at, 0, sizeBytes - length);
-  if (length > 0) copyBytes(at + sizeBytes - length, address, length);
-}
-
-/** Wipes what was put so far, if it is not to go out. */
-export function discardOutput(): void {
-  if (outputCapacity > RESULT_HEADER_BYTES) {
-    fillBytes(output + RESULT_HEADER_BYTES, 0, Math.min(outputUsed, outputCapacity) - RESULT_HEADER_BYTES);
+  /** Bytes of input that nobody has taken yet. */
+  remaining(): number {
+    return this.#inputEnd - this.#input;
   }
-  outputUsed = RESULT_HEADER_BYTES;
-}
 
-/** Writes the two words in front of the result, as far as there is room; returns the bytes of output. */
-export function finish(status: number, second: number): number {
-  const end = Math.min(outputUsed, outputCapacity);
-  outputUsed = 0;
-  good = true;
-  if (outputCapacity >= 4) putWord(status);
-  if (outputCapacity >= RESULT_HEADER_BYTES) putWord(second);
-  good = false;
-  return outputCapacity >= RESULT_HEADER_BYTES ? end : outputUsed;
+  /** Takes a fixed part of `sizeBytes`, for {@linkcode field}. */
+  takeFixed(sizeBytes: number): boolean {
+    if (!this.#good || this.remaining() < sizeBytes || sizeBytes > FIXED_BYTES_MAX) return this.#good = false;
+    copyBytes(this.#area.address, this.#input, sizeBytes);
+    this.#input += sizeBytes;
+    return true;
+  }
+
+  /** Looks at the first `sizeBytes` of what is to come, without taking them. */
+  peekFixed(sizeBytes: number): boolean {
+    if (!this.takeFixed(sizeBytes)) return false;
+    this.#input -= sizeBytes;
+    return true;
+  }
+
+  /** The le32 at `offset` of the fixed part. */
+  field(offset: number): number {
+    return this.#words[offset >>> 2]!;
+  }
+
+  /** Takes `length` bytes of any kind. */
+  takeBytes(length: number): Bytes {
+    if (!this.#good || length > this.remaining()) {
+      this.#good = false;
+      return NONE;
+    }
+    const address = this.#input;
+    this.#input += length;
+    return { address, length };
+  }
+
+  /** Takes a number of `length` bytes, which is not absurdly long. */
+  takeNumber(length: number): Bytes {
+    if (length > NUMBER_BYTES_MAX) this.#good = false;
+    return this.takeBytes(length);
+  }
+
+  /** Bytes of output that nobody has put yet. */
+  outputRoom(): number {
+    return Math.max(0, this.#outputCapacity - this.#outputUsed);
+  }
+
+  /** Room for `length` bytes of output; 0 if there is not so much. */
+  reserveOutput(length: number): number {
+    if (!this.#good || length > this.#outputCapacity - this.#outputUsed) {
+      this.#good = false;
+      return 0;
+    }
+    const address = this.#output + this.#outputUsed;
+    this.#outputUsed += length;
+    return address;
+  }
+
+  /** Puts a le32 into the output. */
+  putWord(value: number): void {
+    const at = this.reserveOutput(4);
+    if (at === 0) return;
+    this.#words[WORD_OUT] = value;
+    copyBytes(at, this.#wordOutAddress, 4);
+  }
+
+  /** Puts the number `bignum` into the output, with zeros in front to make `length` bytes; it must fit. */
+  putBignum(bignum: bigint, length: number): void {
+    const at = this.reserveOutput(length);
+    if (at !== 0 && length > 0 && pkeys.BN_bn2binpad(bignum, BigInt(at), length) < 0) this.#good = false;
+    if (length === 0) this.#good = false;
+  }
+
+  /** Puts `length` bytes from `address` into the output, with zeros in front to make `sizeBytes`. */
+  putPadded(address: number, length: number, sizeBytes: number): void {
+    if (length > sizeBytes) this.#good = false;
+    const at = this.reserveOutput(sizeBytes);
+    if (at === 0) return;
+    if (sizeBytes > length) fillBytes(at, 0, sizeBytes - length);
+    if (length > 0) copyBytes(at + sizeBytes - length, address, length);
+  }
+
+  /** Wipes what was put so far, if it is not to go out. */
+  discardOutput(): void {
+    if (this.#outputCapacity > RESULT_HEADER_BYTES) {
+      fillBytes(
+        this.#output + RESULT_HEADER_BYTES,
+        0,
+        Math.min(this.#outputUsed, this.#outputCapacity) - RESULT_HEADER_BYTES,
+      );
+    }
+    this.#outputUsed = RESULT_HEADER_BYTES;
+  }
+
+  /** Writes the two words in front of the result, as far as there is room; returns the bytes of output. */
+  finish(status: number, second: number): number {
+    const end = Math.min(this.#outputUsed, this.#outputCapacity);
+    this.#outputUsed = 0;
+    this.#good = true;
+    if (this.#outputCapacity >= 4) this.putWord(status);
+    if (this.#outputCapacity >= RESULT_HEADER_BYTES) this.putWord(second);
+    this.#good = false;
+    return this.#outputCapacity >= RESULT_HEADER_BYTES ? end : this.#outputUsed;
+  }
 }

@@ -1,0 +1,26 @@
+/**
+ * The door to public-key operations: runs a job to its end, in the isolate that calls.
+ *
+ * @module
+ */
+import { AkcipherService } from "./akcipher.ts";
+import { AsymmetricJob, FORM_AKCIPHER } from "./job.ts";
+import { Rfc3Service } from "./rfc3/service.ts";
+import { AsymmetricTools } from "./tools.ts";
+
+/** Runs the jobs of one thread. */
+export class JobExecutor {
+  /** The job to run, for the caller to fill in. */
+  readonly job: AsymmetricJob = new AsymmetricJob();
+  /** What jobs work with. */
+  readonly tools: AsymmetricTools = new AsymmetricTools();
+  /** Makes keys of AKCIPHER sessions ready. */
+  readonly akcipher: AkcipherService = new AkcipherService(this.tools);
+  readonly #rfc3 = new Rfc3Service(this.tools);
+
+  /** Runs `job`; its outcome and the length of its output are left in it. Never throws. */
+  run(job: AsymmetricJob = this.job): void {
+    if (job.form === FORM_AKCIPHER) this.akcipher.run(job);
+    else this.#rfc3.run(job);
+  }
+}

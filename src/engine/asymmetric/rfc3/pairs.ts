@@ -1,0 +1,89 @@
+/**
+ * Results of two numbers, and shared secrets: what DSA, ECDSA, DH and ECDH have in common. The numbers of a signature, r
+ * and s, are apart in the RFC's requests and together as DER for OpenSSL.
+ *
+ * @module
+ */
+import { pkeys } from "../../../../ffi/libcrypto_pkey.ts";
+import { cleanseBytes } from "../../../memory/native.ts";
+import { DONE, FAILED, SIGNATURE_MISMATCH } from "../../operation.ts";
+import { SCRATCH_BYTES } from "../scratch.ts";
+import { type Bytes, verifyWith } from "../key_operations.ts";
+import type { Rfc3Tools } from "./tools.ts";
+
+/** Signatures of two numbers, and shared secrets. */
+export class PairResults {
+  readonly #tools: Rfc3Tools;
+
+  /** Works with `tools`. */
+  constructor(tools: Rfc3Tools) {
+    this.#tools = tools;
+  }
+
+  /** Takes the message from the stream, puts r and s of its signature with an ECDSA or DSA key, and frees the key. */
+  sign(key: bigint, rLen: number, sLen: number, messageLen: number, hashAlgo: number): number {
+    const { operations, stream } = this.#tools;
+    const digest = operations.digestOf(hashAlgo, stream.takeBytes(messageLen));
+    const length = stream.isGood() && typeof digest !== "number" ? operations.signWith(key, digest, null) : -1;
+    pkeys.EVP_PKEY_free(key);
+    if (typeof digest === "number") return digest;
+    return length >= 0 && this.#putSignature(length, rLen, sLen) ? DONE : FAILED;
+  }
+
+  /** Takes r, s and the message from the stream, verifies them with an ECDSA or DSA key, and frees the key. */
+  verify(key: bigint, rLen: number, sLen: number, messageLen: number, hashAlgo: number): number {
+    const status = this.#verifySignature(key, rLen, sLen, messageLen, hashAlgo);
+    pkeys.EVP_PKEY_free(key);
+    return status;
+  }
+
+  #verifySignature(key: bigint, rLen: number, sLen: number, messageLen: number, hashAlgo: number): number {
+    const { operations, stream } = this.#tools;
+    const r = stream.takeNumber(rLen);
+    const s = stream.takeNumber(sLen);
+    const message = stream.takeBytes(messageLen);
+    if (!stream.isGood()) return FAILED;
+    const digest = operations.digestOf(hashAlgo, message);
+    if (typeof digest === "number") return digest;
+    const signature = this.#joinSignature(r, s);
+    return signature !== null && verifyWith(key, signature, digest, null) ? DONE : SIGNATURE_MISMATCH;
+  }
+
+  /** The DER of (r, s); null if it is absurdly long. */
+  #joinSignature(r: Bytes, s: Bytes): Bytes | null {
+    const { scratch } = this.#tools;
+    const signature = pkeys.ECDSA_SIG_new();
+    pkeys.ECDSA_SIG_set0(
+      signature,
+      pkeys.BN_bin2bn(BigInt(r.address), r.length, 0n),
+      pkeys.BN_bin2bn(BigInt(s.address), s.length, 0n),
+    );
+    let length = pkeys.i2d_ECDSA_SIG(signature, 0n);
+    if (length > SCRATCH_BYTES) length = 0;
+    scratch.putPointer(scratch.padded);
+    if (length > 0) length = pkeys.i2d_ECDSA_SIG(signature, scratch.pointerAt);
+    pkeys.ECDSA_SIG_free(signature);
+    return length > 0 ? { address: scratch.padded, length } : null;
+  }
+
+  /** Puts the numbers of the DER signature in `result` into the output, with zeros in front; false if it is none. */
+  #putSignature(length: number, rLen: number, sLen: number): boolean {
+    const { scratch, stream } = this.#tools;
+    scratch.putPointer(scratch.result);
+    const signature = pkeys.d2i_ECDSA_SIG(0n, scratch.pointerAt, BigInt(length));
+    if (signature === 0n) return false;
+    stream.putBignum(pkeys.ECDSA_SIG_get0_r(signature), rLen);
+    stream.putBignum(pkeys.ECDSA_SIG_get0_s(signature), sLen);
+    pkeys.ECDSA_SIG_free(signature);
+    return true;
+  }
+
+  /** Puts the secret that `key` shares with `peer` into the output, `secretLen` bytes long; false if there is none. */
+  putSharedSecret(key: bigint, peer: bigint, secretLen: number): boolean {
+    const { bignums, operations, scratch, stream } = this.#tools;
+    const length = operations.deriveWith(key, peer);
+    if (length >= 0) stream.putBignum(bignums.at(scratch.result, length), secretLen);
+    cleanseBytes(scratch.result, SCRATCH_BYTES);
+    return length >= 0;
+  }
+}
