@@ -5,7 +5,7 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
-import { type CryptoDriver, type LayoutOptions, virtioCrypto as v } from "../../mod.ts";
+import { type CryptoDriver, type LayoutOptions, type SessionParameters, virtioCrypto as v } from "../../mod.ts";
 import { FEATURES_USUAL, maskOf } from "../../src/driver/bring_up.ts";
 import { CHAIN_ANSWER, CHAIN_PARTS, KNOWN_ANSWERS } from "../../src/tools/known_answers.ts";
 import { checkAnswer } from "../../src/tools/checks.ts";
@@ -55,6 +55,30 @@ async function ask(driver: CryptoDriver, algo: number, key: Uint8Array, iv: Uint
   assertEquals(await driver.destroySession("cipher", sessionId), v.STATUS_OK);
   return results;
 }
+
+Deno.test("sessions of a module's algorithms are held to the lengths that it names", () =>
+  withEngines({ engineModules: [engineAt("toy")] }, async (driver) => {
+    const statusOf = async (session: SessionParameters) => (await driver.tryCreateSession(session)).status;
+    for (
+      const [tagLen, status] of [[0, v.STATUS_OK], [SUM_BYTES, v.STATUS_OK], [16, v.STATUS_ERR], [3, v.STATUS_ERR]]
+    ) {
+      const session = { service: "aead", algo: v.AEAD_CHACHA20_POLY1305, key: pattern(32), op: v.OP_ENCRYPT } as const;
+      assertEquals(await statusOf({ ...session, tagLen: tagLen! }), status, `a tag of ${tagLen} bytes`);
+    }
+    for (const [keyLen, status] of [[0, v.STATUS_OK], [100, v.STATUS_OK], [16, v.STATUS_ERR], [513, v.STATUS_ERR]]) {
+      const session = {
+        service: "mac",
+        algo: v.MAC_CBCMAC_KASUMI_F9,
+        authKey: pattern(keyLen!),
+        hashResultLen: 4,
+      } as const;
+      assertEquals(await statusOf(session), status, `a key of ${keyLen} bytes`);
+    }
+    for (const [hashResultLen, status] of [[SUM_BYTES, v.STATUS_OK], [SUM_BYTES + 1, v.STATUS_ERR]]) {
+      const session = { service: "hash", algo: v.HASH_MD5, hashResultLen: hashResultLen! } as const;
+      assertEquals(await statusOf(session), status, `${hashResultLen} bytes of digest`);
+    }
+  }));
 
 Deno.test("a module that works on the guest's memory never sees source and destination overlap", async () => {
   const [{ ciphers }] = await loadEngineModules([engineAt("counting_cbc").href], () => {}) as [ModuleRows];
