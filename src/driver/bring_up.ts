@@ -8,7 +8,7 @@ import * as vu from "../wire/vhost_user.ts";
 import * as w from "../wire/virtio_crypto.ts";
 import { F_EVENT_IDX, F_INDIRECT_DESC, F_RING_PACKED, F_VERSION_1 } from "../wire/vring.ts";
 import { type ConfigLayout, type CryptoConfig, readConfig } from "./config.ts";
-import { DriverError } from "./errors.ts";
+import { DriverError, DriverTimeoutError } from "./errors.ts";
 import type { Frontend } from "./frontend.ts";
 import type { DriverMemory } from "./guest_memory.ts";
 import { PackedQueue } from "./packed_queue.ts";
@@ -201,9 +201,19 @@ interface Greeting {
   readonly config: CryptoConfig | undefined;
 }
 
+/** The features on offer. Backends serve one frontend at a time, and others wait for their first reply. */
+async function firstAnswer(frontend: Frontend): Promise<bigint> {
+  try {
+    return await frontend.getFeatures();
+  } catch (error) {
+    if (!(error instanceof DriverTimeoutError)) throw error;
+    throw new DriverTimeoutError(`${error.message}: the backend may be serving another frontend`);
+  }
+}
+
 async function greet(frontend: Frontend, options: BringUpOptions): Promise<Greeting> {
   const isWhole = (options.deviceModel ?? "device") === "device";
-  const offered = await frontend.getFeatures();
+  const offered = await firstAnswer(frontend);
   if (!has(offered, vu.F_PROTOCOL_FEATURES)) throw new DriverError("the backend does not offer protocol features");
   let wanted = PROTOCOL_FEATURES & ~(options.protocolFeaturesUnwanted ?? 0n);
   if (!isWhole) wanted &= ~maskOf(vu.PROTOCOL_F_CONFIG);

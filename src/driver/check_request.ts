@@ -7,6 +7,7 @@
 import * as ak from "../wire/akcipher.ts";
 import { AKCIPHER_VERIFY } from "../wire/virtio_crypto.ts";
 import { RequestError } from "./errors.ts";
+import type { EncodedRequest } from "./fields.ts";
 import type { AkcipherRequest, DataRequest } from "./requests.ts";
 import type { AkcipherSession, SessionParameters } from "./sessions.ts";
 import { withArticle } from "./status.ts";
@@ -123,6 +124,26 @@ export function checkSession(session: SessionParameters): void {
   const fields = fieldsOf("a session", SESSION_FIELDS, session);
   checkFields(`${withArticle(session.service)} session`, fields, session as unknown as Record<string, unknown>);
   if (session.service === "akcipher") checkAkcipher(session);
+}
+
+/** Throws {@linkcode RequestError} if `service` has no sessions or `sessionId` cannot be one's. */
+export function checkDestruction(service: SessionParameters["service"], sessionId: number | bigint): void {
+  fieldsOf("destroySession()", SESSION_FIELDS, { service });
+  if (typeof sessionId === "bigint" || Number.isInteger(sessionId)) return;
+  throw new RequestError("destroySession() needs `sessionId`, as createSession() returns it");
+}
+
+/** Throws {@linkcode RequestError} unless `request` is one, encoded, with a writable field `necessary` if that is given. */
+export function checkEncoded(request: EncodedRequest, necessary?: string): void {
+  if (!Array.isArray(request?.readable) || !Array.isArray(request.writable)) {
+    throw new RequestError("an encoded request needs the lists `readable` and `writable`, as encodeData() makes them");
+  }
+  if (necessary === undefined) return;
+  if (request.writable.some(({ name, sizeBytes }) => name === necessary && sizeBytes > 0)) return;
+  throw new RequestError(
+    `an encoded data request needs a writable field \`${necessary}\` of one byte, as encodeData() makes it; requests of ` +
+      "the RFC v3, whose status is in front, have methods in `rfc3`",
+  );
 }
 
 /** What a session fixes for its requests. */

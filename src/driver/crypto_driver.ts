@@ -6,15 +6,23 @@
  */
 import { closeFd } from "../os/event_fd.ts";
 import { connectUnix } from "../os/unix_socket.ts";
-import { F_MUX_MODE, FLAG_SESSION_MODE, STATUS_OK } from "../wire/virtio_crypto.ts";
+import * as w from "../wire/virtio_crypto.ts";
 import { bringUp, type BringUpOptions, type DeviceModel, setUpRing, tearDownRing } from "./bring_up.ts";
-import { checkSession, completeRequest, type SessionDefaults, sessionDefaultsOf } from "./check_request.ts";
-import type { CryptoConfig } from "./config.ts";
+import {
+  checkDestruction,
+  checkEncoded,
+  checkSession,
+  completeRequest,
+  type SessionDefaults,
+  sessionDefaultsOf,
+} from "./check_request.ts";
+import { type CryptoConfig, offers } from "./config.ts";
 import { DriverError, RequestError } from "./errors.ts";
 import type { EncodedRequest } from "./fields.ts";
 import { Frontend } from "./frontend.ts";
 import type { FrontendOptions } from "./frontend_connection.ts";
 import { DriverMemory, type RegionSpec, type Segment } from "./guest_memory.ts";
+import { FEATURE_NAMES } from "./names.ts";
 import { type Completion, Pipeline, type PipelineOptions } from "./pipeline.ts";
 import type { ChainLayout, DriverQueue } from "./queue.ts";
 import * as requests from "./requests.ts";
@@ -22,7 +30,7 @@ import { Answer, encodeOperation } from "./rfc3/operation.ts";
 import { Rfc3Service } from "./rfc3/rfc3_service.ts";
 import type { SessionMessageLayout } from "./session_payload.ts";
 import { type ControlOptions, encodeCreateSession, encodeDestroySession, type SessionParameters } from "./sessions.ts";
-import { sessionRefused } from "./status.ts";
+import { sessionRefused, withArticle } from "./status.ts";
 
 /** How a driver is made. */
 export interface CryptoDriverOptions extends FrontendOptions, BringUpOptions {
@@ -79,6 +87,16 @@ export interface CreateResult {
 export type Bare<Request> = Omit<Request, "service">;
 
 const NOTHING = new Uint8Array();
+
+/** The feature bit behind which each service's requests may come without a session. */
+const STATELESS_BITS = {
+  cipher: w.F_CIPHER_STATELESS_MODE,
+  chain: w.F_CIPHER_STATELESS_MODE,
+  hash: w.F_HASH_STATELESS_MODE,
+  mac: w.F_MAC_STATELESS_MODE,
+  aead: w.F_AEAD_STATELESS_MODE,
+  akcipher: w.F_AKCIPHER_STATELESS_MODE,
+} as const;
 
 /**
  * A driver of a virtio-crypto device: sessions are created with {@linkcode CryptoDriver.createSession}, and each service has
@@ -176,7 +194,7 @@ export class CryptoDriver {
    */
   async createSession(session: SessionParameters, options: ControlOptions & PipelineOptions = {}): Promise<number> {
     const { status, sessionId } = await this.tryCreateSession(session, options);
-    if (status !== STATUS_OK) throw sessionRefused(session.service, status);
+    if (status !== w.STATUS_OK) throw sessionRefused(session.service, status);
     return sessionId;
   }
 
@@ -187,33 +205,34 @@ export class CryptoDriver {
   ): Promise<CreateResult> {
     checkSession(session);
     const result = await this.#submitCreation(session, options);
-    if (result.status === STATUS_OK) this.#sessionDefaults.set(BigInt(result.sessionId), sessionDefaultsOf(session));
+    if (result.status === w.STATUS_OK) this.#sessionDefaults.set(BigInt(result.sessionId), sessionDefaultsOf(session));
     return result;
   }
 
   async #submitCreation(session: SessionParameters, options: ControlOptions & PipelineOptions): Promise<CreateResult> {
     if (this.#deviceModel === "messages") {
       const id = Number(await this.frontend.createCryptoSession(this.#sessionLayout, session));
-      return { status: id < 0 ? -id : STATUS_OK, sessionId: id, usedLen: 0 };
+      return { status: id < 0 ? -id : w.STATUS_OK, sessionId: id, usedLen: 0 };
     }
-    const request = encodeCreateSession(session, { mux: this.hasFeature(F_MUX_MODE), ...options });
+    const request = encodeCreateSession(session, { mux: this.hasFeature(w.F_MUX_MODE), ...options });
     const { usedLen, fields } = await this.submitControl(request, options);
     const input = new DataView(fields["input"]!.buffer);
     return { status: input.getUint32(8, true), sessionId: Number(input.getBigInt64(0, true)), usedLen };
   }
 
-  /** Destroys a session; returns the status. */
+  /** Destroys a session; returns the status: STATUS_ERR if there is none of this id. */
   async destroySession(
     service: SessionParameters["service"],
     sessionId: number | bigint,
     options: ControlOptions & PipelineOptions & { readonly inputBytes?: number } = {},
   ): Promise<number> {
+    checkDestruction(service, sessionId);
     this.#sessionDefaults.delete(BigInt(sessionId));
     if (this.#deviceModel === "messages") {
       await this.frontend.closeCryptoSession(sessionId);
-      return STATUS_OK;
+      return w.STATUS_OK;
     }
-    const request = encodeDestroySession(service, sessionId, { mux: this.hasFeature(F_MUX_MODE), ...options });
+    const request = encodeDestroySession(service, sessionId, { mux: this.hasFeature(w.F_MUX_MODE), ...options });
     const { fields } = await this.submitControl(request, options);
     const input = fields["input"]!;
     return input.length < 4 ? input[0]! : new DataView(input.buffer).getUint32(0, true);
@@ -257,18 +276,31 @@ export class CryptoDriver {
 
   /** The form in which `request` is sent if nothing else is said. */
   modeOf(request: requests.DataRequest): requests.RequestMode {
-    if (request.stateless !== undefined && request.flag !== FLAG_SESSION_MODE) return "stateless";
-    return this.hasFeature(F_MUX_MODE) ? "mux" : "fixed";
+    if (request.stateless !== undefined && request.flag !== w.FLAG_SESSION_MODE) return "stateless";
+    return this.hasFeature(w.F_MUX_MODE) ? "mux" : "fixed";
   }
 
   /** Does a data request of any service. Rejects with {@linkcode RequestError} if something is missing in it. */
   async request(request: requests.DataRequest, options: SubmitOptions = {}): Promise<DataResult> {
     const complete = completeRequest(request, (id) => this.#sessionDefaults.get(id));
     if (complete.service === "akcipher") this.#expectAsymmetric("ratified");
+    if (complete.stateless !== undefined && options.mode === undefined) this.#expectStateless(complete.service);
     const result = await this.submitData(requests.encodeData(complete, options.mode ?? this.modeOf(complete)), options);
     if (complete.service !== "akcipher") return result;
     // The used length counts the result and the status byte, which may be further behind.
     return { ...result, dst: result.dst.slice(0, Math.max(0, result.usedLen - 1)) };
+  }
+
+  /** Throws {@linkcode RequestError} if requests of `service` need sessions. */
+  #expectStateless(service: requests.DataRequest["service"]): void {
+    const bit = STATELESS_BITS[service];
+    if (this.hasFeature(bit)) return;
+    throw new RequestError(
+      `${withArticle(service)} request without a session needs VIRTIO_${FEATURE_NAMES[bit]}, which ` +
+        (offers(this.offeredFeatures, bit)
+          ? 'was not negotiated: connect with mode "stateless"'
+          : "the device does not offer: create a session"),
+    );
   }
 
   /** Throws {@linkcode RequestError} if the configuration space says that the asymmetric service is the other one. */
@@ -286,12 +318,7 @@ export class CryptoDriver {
    * with {@linkcode RequestError} if there is no such field.
    */
   async submitData(request: EncodedRequest, options: SubmitOptions = {}): Promise<DataResult> {
-    if (!request.writable.some(({ name, sizeBytes }) => name === "status" && sizeBytes > 0)) {
-      throw new RequestError(
-        "an encoded data request needs a writable field `status` of one byte, as encodeData() makes it; requests of the " +
-          "RFC v3, whose status is in front, have methods in `rfc3`",
-      );
-    }
+    checkEncoded(request, "status");
     const { usedLen, fields } = await this.#pipeline.submit(options.queue ?? 0, request, options);
     return {
       status: fields["status"]![0]!,
@@ -302,8 +329,9 @@ export class CryptoDriver {
   }
 
   /** Submits an encoded control request. */
-  submitControl(request: EncodedRequest, options: PipelineOptions = {}): Promise<Completion> {
-    return this.#pipeline.submit(this.#controlIndex, request, options);
+  async submitControl(request: EncodedRequest, options: PipelineOptions = {}): Promise<Completion> {
+    checkEncoded(request);
+    return await this.#pipeline.submit(this.#controlIndex, request, options);
   }
 
   /** For tests: puts a chain that the caller has laid out on any ring, by its index; returns the used length. */

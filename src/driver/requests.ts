@@ -418,6 +418,9 @@ function paraOf(draft: Draft, mode: RequestMode, sizeBytes: number | undefined):
  * {@linkcode RequestError} for the stateless form of a request without parameters.
  */
 export function encodeData(request: DataRequest, mode: RequestMode): EncodedRequest {
+  if (mode !== "fixed" && mode !== "mux" && mode !== "stateless") {
+    throw new RequestError(`there is no form of request "${mode}": fixed (padded), mux or stateless`);
+  }
   const parameters: SessionParameters | undefined = mode === "stateless" ? request.stateless : undefined;
   if (mode === "stateless" && parameters === undefined) {
     throw new RequestError("a stateless request needs the parameters of a session in `stateless`");

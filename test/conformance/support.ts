@@ -178,14 +178,15 @@ export async function ask(
   return result;
 }
 
-/** Asks without a session. */
+/** Asks without a session, whatever was negotiated. */
 export function askStateless(
   driver: CryptoDriver,
   sample: Sample,
   changes: Changes = {},
   options: SubmitOptions = {},
 ): Promise<DataResult> {
-  return driver.request({ ...sample.request, stateless: sample.session, ...changes } as DataRequest, options);
+  const request = { ...sample.request, stateless: sample.session, ...changes } as DataRequest;
+  return driver.request(request, { mode: "stateless", ...options });
 }
 
 /** Fails unless `result` is the answer to `sample`. */

@@ -10,6 +10,7 @@ import {
   type CryptoDriverOptions,
   type DataRequest,
   DriverError,
+  DriverTimeoutError,
   expectOk,
   RefusedError,
   RequestError,
@@ -76,13 +77,24 @@ Deno.test("modes and packed rings that the device does not offer are errors that
   await backend.close();
 });
 
-Deno.test("a service whose stateless bit is missing says so by its status, and has sessions still", () =>
-  withDriver({ mode: "stateless" }, async (driver) => {
-    const stateless = { service: "hash", algo: v.HASH_SHA1, hashResultLen: 20 } as const;
-    assert(!driver.hasFeature(v.F_HASH_STATELESS_MODE));
-    assert((await driver.hash({ stateless, src: NONE })).status !== v.STATUS_OK);
-    expectOk(await driver.hash({ sessionId: await driver.createSession(stateless), src: NONE }));
-  }, { statelessServices: [v.SERVICE_CIPHER] }));
+Deno.test("a request without a session is a RequestError where its service needs one, and has sessions still", async () => {
+  const stateless = { service: "mac", algo: v.MAC_HMAC_SHA1, hashResultLen: 20, authKey: NONE } as const;
+  for (
+    const [mode, text] of [["session", 'connect with mode "stateless"'], [
+      "mux",
+      "VIRTIO_CRYPTO_MAC_STATELESS",
+    ]] as const
+  ) {
+    await withDriver({ mode }, async (driver) => {
+      await assertRejects(() => driver.mac({ stateless, src: NONE }), RequestError, text);
+    });
+  }
+  const text = "STATELESS_MODE, which the device does not offer: create a session";
+  await withDriver({ mode: "stateless" }, async (driver) => {
+    await assertRejects(() => driver.mac({ stateless, src: NONE }), RequestError, text);
+    expectOk(await driver.mac({ sessionId: await driver.createSession(stateless), src: NONE }));
+  }, { statelessServices: [v.SERVICE_CIPHER] });
+});
 
 const KEY = new Uint8Array(16).fill(0x5b);
 const SESSIONS: Record<SessionParameters["service"], SessionParameters> = {
@@ -177,10 +189,36 @@ Deno.test("no error's text has the bytes of a key in it", () =>
     assertEquals(message, "a cipher session needs `key` (a Uint8Array), which is of type Array");
   }));
 
-Deno.test("an encoded request without a status is a RequestError", () =>
+Deno.test("an encoded request without a status or without its lists, and an unknown form, are RequestErrors", () =>
   withDriver({}, async (driver) => {
     const writable = [{ name: "dst", sizeBytes: 9 }];
     await assertRejects(() => driver.submitData({ readable: [], writable }), RequestError, "field `status`");
+    for (const wrong of [undefined, {}, { readable: [] }, { writable }]) {
+      await assertRejects(() => driver.submitData(wrong as never), RequestError, "`readable` and `writable`");
+      await assertRejects(() => driver.submitControl(wrong as never), RequestError, "`readable` and `writable`");
+    }
+    const request = { sessionId: 1, src: KEY, hashResultLen: 20 };
+    await assertRejects(() => driver.hash(request, { mode: "session" as "mux" }), RequestError, "fixed (padded), mux");
+  }));
+
+Deno.test("a session is destroyed by its service and its id, and by nothing else", () =>
+  withDriver({}, async (driver) => {
+    const sessionId = await driver.createSession(SESSIONS.hash);
+    const destroy = (service: unknown, id: unknown) => driver.destroySession(service as "hash", id as number);
+    for (const id of [undefined, null, "1", 0.5]) {
+      await assertRejects(() => destroy("hash", id), RequestError, "sessionId");
+    }
+    await assertRejects(() => destroy("hush", sessionId), RequestError, '"hush" is none of them');
+    assertEquals(await destroy("hash", sessionId), v.STATUS_OK);
+    assertEquals(await destroy("hash", sessionId), v.STATUS_ERR);
+  }));
+
+Deno.test("a backend that serves another frontend is said to", () =>
+  withDevice({}, async (device) => {
+    await device.connect({});
+    const error = await assertRejects(() => device.connect({ timeoutMs: 50 }), DriverTimeoutError);
+    assertStringIncludes(error.message, "GET_FEATURES");
+    assertStringIncludes(error.message, "may be serving another frontend");
   }));
 
 Deno.test("sessions that the device refuses are errors with the status's name and a remedy", () =>
