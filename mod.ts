@@ -355,6 +355,8 @@ export type { EngineName } from "./src/engine/libraries.ts";
 export { SystemError } from "./src/os/errno.ts";
 export type { Log, LogLevel } from "./src/os/log.ts";
 export { ServerError } from "./src/os/listening_socket.ts";
+export { DescriptorLimitError } from "./src/os/resource_limits.ts";
+export { WorkerError } from "./src/device/backend.ts";
 
 export {
   type Bare,

@@ -106,6 +106,10 @@ const symbols = {
   sched_setaffinity: { parameters: ["i32", "usize", "buffer"], result: "i32" },
   // int sched_getaffinity(pid_t pid, size_t cpusetsize, cpu_set_t *mask)
   sched_getaffinity: { parameters: ["i32", "usize", "buffer"], result: "i32" },
+  // int getrlimit(int resource, struct rlimit *limit)
+  getrlimit: { parameters: ["i32", "buffer"], result: "i32" },
+  // int setrlimit(int resource, const struct rlimit *limit)
+  setrlimit: { parameters: ["i32", "buffer"], result: "i32" },
   // int getpid(void)
   getpid: { parameters: [], result: "i32" },
   // int getloadavg(double loadavg[], int nelem)

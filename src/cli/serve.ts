@@ -123,6 +123,15 @@ async function dataPlane(options: ServeOptions): Promise<DataPlaneFactory | unde
   return workerPlane({ workers, pollUs: options.pollUs ?? POLL_US_DEFAULT, cpus });
 }
 
+/** Nothing is started that could not be served to the end: without descriptors the runtime cannot even start a worker. */
+async function reserveDescriptors({ queues = 1, workers = 0, asymmetric = "akcipher" }: ServeOptions): Promise<void> {
+  const [{ deviceDescriptors }, { requireDescriptors }] = await Promise.all([
+    import("./descriptors.ts"),
+    import("../os/resource_limits.ts"),
+  ]);
+  requireDescriptors(deviceDescriptors({ queues, workers, asymmetric }), ", or serve fewer queues or workers");
+}
+
 /** Loads engine modules, first of all here: what is wrong with one is to be told before anything is served. */
 async function engineModules({ engineModules: places = [] }: ServeOptions, log: Log): Promise<EngineModules> {
   if (places.length === 0) return { urls: [], rows: [] };
@@ -185,7 +194,8 @@ async function run({ loop, device, server, limitedLog }: Parts): Promise<void> {
 
 /**
  * Starts a device. Throws {@linkcode LibraryMissingError} without OpenSSL, {@linkcode EngineModuleError} if an engine
- * module cannot be used, {@linkcode ServerError} or {@linkcode SystemError} if the socket cannot be had; nothing stays
+ * module cannot be used, {@linkcode DescriptorLimitError} if too few descriptors may be open, {@linkcode WorkerError} if
+ * a worker cannot start (which also ends a device that is served already), {@linkcode ServerError} or {@linkcode SystemError} if the socket cannot be had; nothing stays
  * behind then.
  */
 export async function serve(options: ServeOptions): Promise<ServedDevice> {
@@ -203,6 +213,7 @@ export async function serve(options: ServeOptions): Promise<ServedDevice> {
   const { log } = limitedLog;
   const modules = await engineModules(options, log);
   const plane = await dataPlane(options);
+  await reserveDescriptors(options);
   const loop = new EventLoop();
   const device = new CryptoDevice(deviceOptions(options, log, jobs.workerJobRunner, modules), loop, plane);
   for (const note of device.notes) log("info", note);

@@ -30,6 +30,8 @@ interface Start {
   readonly standardError: StandardError;
   /** Aborts when the program is told to stop. */
   readonly signal: AbortSignal;
+  /** Descriptors that may be open, at least. */
+  readonly descriptorsNeeded: number;
 }
 
 async function startDevice(place: Place, index: number, start: Start): Promise<Running> {
@@ -92,7 +94,8 @@ async function startInsight(running: readonly Running[], { options, standardErro
 }
 
 /** Gives up what serving does not need; a kernel that lacks the means is told of. */
-async function leaveTheWorld({ places: [place], statsSocket }: Options, log: Log): Promise<void> {
+async function leaveTheWorld({ options, descriptorsNeeded }: Start, log: Log): Promise<void> {
+  const { places: [place], statsSocket } = options;
   const { enterSandbox } = await import("../os/sandbox.ts");
   // The sockets of several devices have their directory in common.
   const sockets = [
@@ -100,7 +103,9 @@ async function leaveTheWorld({ places: [place], statsSocket }: Options, log: Log
     ...(statsSocket ? [statsSocket] : []),
   ];
   const directories = sockets.map((path) => path.replace(/[^/]*$/, "") || ".");
-  for (const missing of enterSandbox(directories)) log("warn", `the sandbox is incomplete: ${missing}`);
+  for (const missing of enterSandbox(directories, descriptorsNeeded)) {
+    log("warn", `the sandbox is incomplete: ${missing}`);
+  }
 }
 
 /** Waits for a device's end, and tells if it was none that was wanted; true if it was. */
@@ -112,6 +117,16 @@ async function untilFinished({ device, log }: Running): Promise<boolean> {
     log("error", `this device has ended: ${error instanceof Error ? error.message : String(error)}`);
     return false;
   }
+}
+
+/** Makes sure that all devices can have the descriptors that they need; returns how many may be open then. */
+async function reserveDescriptors({ places, queues, workers, asymmetric }: Options): Promise<number> {
+  const [{ processDescriptors }, { requireDescriptors }] = await Promise.all([
+    import("./descriptors.ts"),
+    import("../os/resource_limits.ts"),
+  ]);
+  const count = processDescriptors(places.length, { queues, workers, asymmetric });
+  return requireDescriptors(count, ", or serve fewer devices, queues or workers");
 }
 
 /** Starts the devices, serves until their end, and gives everything up; true if every device ended well. */
@@ -128,7 +143,7 @@ async function serveToTheEnd(start: Start, manager: ServiceManager): Promise<boo
   const names = options.places.map(placeName).join(", ");
   const served = `serving ${options.queues} data queue(s) with ${devices[0]!.device.opensslVersion} on ${names}`;
   log("info", served);
-  if (options.sandbox) await leaveTheWorld(options, log);
+  if (options.sandbox) await leaveTheWorld(start, log);
   if (!signal.aborted) manager.ready(served);
   const endings = await Promise.all(devices.map(untilFinished));
   await insight.close();
@@ -142,6 +157,8 @@ async function serveToTheEnd(start: Start, manager: ServiceManager): Promise<boo
 export async function serveDevices(options: Options): Promise<boolean> {
   const { keepHeapSmall } = await import("../os/native_heap.ts");
   keepHeapSmall();
+  // First of all, as what follows opens descriptors.
+  const descriptorsNeeded = await reserveDescriptors(options);
   const standardError = new StandardError(options.log);
   const log = standardError.log();
   const stopping = new AbortController();
@@ -150,7 +167,7 @@ export async function serveDevices(options: Options): Promise<boolean> {
   for (const signal of ["SIGTERM", "SIGINT"] as const) Deno.addSignalListener(signal, () => stopping.abort());
   const manager = new ServiceManager(processEnvironment, log);
   try {
-    return await serveToTheEnd({ options, standardError, signal: stopping.signal }, manager);
+    return await serveToTheEnd({ options, standardError, signal: stopping.signal, descriptorsNeeded }, manager);
   } catch (error) {
     if (error === stopping.signal.reason) return true;
     log("error", error instanceof Error ? error.message : String(error));

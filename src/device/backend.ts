@@ -34,6 +34,12 @@ export class RingSetupError extends Error {
   override readonly name = "RingSetupError";
 }
 
+/** A worker that could not start. The message says which, and why. */
+export class WorkerError extends Error {
+  /** The class's name. */
+  override readonly name = "WorkerError";
+}
+
 /** A session as the frontend describes it on the socket. Numbers are those of the virtio-crypto specification. */
 export interface SessionMessage {
   /** Control opcode: 0x0002 symmetric, 0x0404 asymmetric, … */

@@ -51,6 +51,12 @@ export function errno(): number {
   return errnoView.getInt32();
 }
 
+/** What to do where a call fails for want of something. */
+const REMEDIES: Readonly<Record<string, string>> = {
+  EMFILE: "this process may open no more files: raise LimitNOFILE= of its unit, or ulimit -n",
+  ENFILE: "the system may open no more files: raise the sysctl fs.file-max",
+};
+
 /** A system call that failed. */
 export class SystemError extends Error {
   /** The class's name. */
@@ -65,11 +71,17 @@ export class SystemError extends Error {
   /** Tells which `call` failed with which `errno`, and, in `about`, what it was applied to. */
   constructor(call: string, errno: number, about = "") {
     const code = NAMES[errno] ?? `errno ${errno}`;
-    super(`${call}${about && ` of ${about}`} failed: ${code}`);
+    const remedy = REMEDIES[code];
+    super(`${call}${about && ` of ${about}`} failed: ${code}${remedy === undefined ? "" : ` (${remedy})`}`);
     this.call = call;
     this.errno = errno;
     this.code = code;
   }
+}
+
+/** True if `error` is want of descriptors or memory, which may be over soon. */
+export function isShortage(error: SystemError): boolean {
+  return ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"].includes(error.code);
 }
 
 /** Returns `result`, unless it is negative: then throws a {@linkcode SystemError} with the current `errno`. */

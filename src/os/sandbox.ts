@@ -7,24 +7,20 @@
 import { libc } from "../../ffi/libc.ts";
 import { openDirectory } from "./directory.ts";
 import { errno, SystemError } from "./errno.ts";
+import { resourceLimit, RLIMIT_CORE, RLIMIT_MSGQUEUE, RLIMIT_NOFILE, setResourceLimit } from "./resource_limits.ts";
 import { mapAnonymous, type Mapping, unmap } from "./memory_map.ts";
 import { seccompProgram } from "./seccomp.ts";
 
 const PR_SET_DUMPABLE = 4;
 const PR_SET_NO_NEW_PRIVS = 38;
-/**
- * Limits of resources by their numbers, and what is enough: no core dumps, in which keys would stand (CORE); descriptors
- * for 65 rings, 64 regions and 64 isolates many times over (NOFILE); no message queues (MSGQUEUE). Not among them: FSIZE,
- * as the log may go to a file and records of requests under way are files of memory; NPROC, which counts all of a user's
- * threads, and isolates start later; AS and DATA, as V8 reserves more than it ever touches.
- */
-const LIMITS: readonly (readonly [resource: bigint, most: bigint])[] = [[4n, 0n], [7n, 4096n], [12n, 0n]];
+/** Descriptors that may be open at least: what most devices need, many times over. */
+const DESCRIPTORS_MIN = 4096;
 const SECCOMP_SET_MODE_FILTER = 1n;
 const SECCOMP_FILTER_FLAG_TSYNC = 1n;
 
 /** System call numbers; Landlock's are the same everywhere. */
-const X86_64 = { prlimit64: 302n, seccomp: 317n };
-const AARCH64 = { prlimit64: 261n, seccomp: 277n };
+const X86_64 = { seccomp: 317n };
+const AARCH64 = { seccomp: 277n };
 const NUMBERS = Deno.build.arch === "x86_64" ? X86_64 : AARCH64;
 const LANDLOCK_CREATE_RULESET = 444n;
 const LANDLOCK_ADD_RULE = 445n;
@@ -54,23 +50,25 @@ function withBytes<T>(bytes: Uint8Array, body: (address: bigint, mapping: Mappin
   }
 }
 
-/** No core dumps, no tracing by the same user, no privileges from files that are executed, limits. */
-function harden(): void {
+/**
+ * No core dumps, in which keys would stand, no tracing by the same user, no privileges from files that are executed, no
+ * message queues, as many descriptors as needed. No limit of FSIZE, as the log may go to a file and inflight regions are
+ * files of memory; of NPROC, which counts all of a user's threads, and isolates start later; of AS and DATA, as V8
+ * reserves more than it ever touches.
+ */
+function harden(descriptorsNeeded: number): void {
   if (libc.prctl(PR_SET_NO_NEW_PRIVS, 1n, 0n, 0n, 0n) !== 0) throw new SystemError("prctl(NO_NEW_PRIVS)", errno());
   libc.prctl(PR_SET_DUMPABLE, 0n, 0n, 0n, 0n);
-  for (const [resource, most] of LIMITS) lower(resource, most);
+  lower(RLIMIT_CORE, 0);
+  lower(RLIMIT_NOFILE, Math.max(descriptorsNeeded, DESCRIPTORS_MIN));
+  lower(RLIMIT_MSGQUEUE, 0);
 }
 
 /** Lowers a limit to `most`, for good; one that is lower already stays. */
-function lower(resource: bigint, most: bigint): void {
-  // struct rlimit64: what holds now, and how far it may be raised again.
-  withBytes(new Uint8Array(16), (address, { buffer }) => {
-    if (call(NUMBERS.prlimit64, 0n, resource, 0n, address) !== 0) return;
-    const limits = new BigUint64Array(buffer, 0, 2);
-    const hard = limits[1]! < most ? limits[1]! : most;
-    limits.fill(hard);
-    call(NUMBERS.prlimit64, 0n, resource, address, 0n);
-  });
+function lower(resource: number, most: number): void {
+  const { hard } = resourceLimit(resource);
+  const lowered = hard < BigInt(most) ? hard : BigInt(most);
+  setResourceLimit(resource, { soft: lowered, hard: lowered });
 }
 
 /** Landlock for this thread and those it starts: no change to any file, but what `directories` hold may be removed. */
@@ -117,12 +115,13 @@ function restrictCalls(): boolean {
 }
 
 /**
- * Enters the sandbox; sockets in `socketDirectories` can still be removed. Returns what could not be had, in words for
+ * Enters the sandbox; sockets in `socketDirectories` can still be removed, and `descriptorsNeeded` descriptors opened,
+ * or 4096 if that is more. Returns what could not be had, in words for
  * people. Throws {@linkcode SystemError}.
  */
-export function enterSandbox(socketDirectories: readonly string[]): string[] {
+export function enterSandbox(socketDirectories: readonly string[], descriptorsNeeded = 0): string[] {
   const missing: string[] = [];
-  harden();
+  harden(descriptorsNeeded);
   if (!restrictFiles(socketDirectories)) missing.push("this kernel has no Landlock: files are not restricted by path");
   if (!restrictCalls()) missing.push("there is no system call filter for this kernel or processor");
   return missing;

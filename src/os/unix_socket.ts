@@ -29,6 +29,8 @@ const EINTR = 4;
 const EAGAIN = 11;
 const ECONNREFUSED = 111;
 
+const POLLHUP = 0x10;
+
 /** Descriptors one message may carry here. More are closed by the kernel and reported as truncated. */
 const FDS_PER_MESSAGE_MAX = 32;
 
@@ -137,6 +139,19 @@ export function unixSocketPair(): [number, number] {
 /** What a descriptor is, as far as serving it is concerned. */
 export type SocketState = "listening" | "connected" | "unconnected" | "other socket" | "no socket";
 
+/** True if socket `fd` has been shut down, by another process that has it too: no connection comes any more. */
+export function isShutDown(fd: number): boolean {
+  const poll = mapAnonymous(8); // struct pollfd
+  try {
+    const view = new DataView(poll.buffer);
+    view.setInt32(0, fd, true);
+    libc.poll(BigInt(poll.address), 1n, 0);
+    return (view.getInt16(6, true) & POLLHUP) !== 0;
+  } finally {
+    unmap(poll);
+  }
+}
+
 /** An option of socket `fd` that is a number; -1 if `fd` is no socket. */
 function socketOption(fd: number, name: number): number {
   const value = new Int32Array(1);
@@ -153,14 +168,25 @@ export function socketState(fd: number): SocketState {
   return isConnected ? "connected" : "unconnected";
 }
 
+/**
+ * Why descriptors of a message are missing: more came than fit, or the kernel did not hand them over, because this
+ * process may open no more or a security policy forbids it.
+ */
+export type LostFds = "none" | "too many" | "not handed over";
+
 /** What {@linkcode FdSocket.receive} found. */
 export interface Received {
   /** Bytes written into the buffer; 0: the other side has closed; -1: nothing there now. */
   readonly length: number;
   /** Descriptors that came along. The receiver owns them and must close what it does not keep. */
   readonly fds: number[];
-  /** True if more descriptors came than fit; the surplus is closed already. */
-  readonly fdsTruncated: boolean;
+  /** Whether descriptors are missing, and why; those are closed already. */
+  readonly lostFds: LostFds;
+}
+
+/** Why the kernel handed over `count` descriptors only: it stops where the room ends, or at the first that it cannot. */
+function reasonOfLoss(count: number): LostFds {
+  return count < FDS_PER_MESSAGE_MAX ? "not handed over" : "too many";
 }
 
 /** A connected stream socket with descriptor passing. Owns `fd`. */
@@ -218,15 +244,16 @@ export class FdSocket {
       length = Number(libc.recvmsg(this.fd, this.#header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC));
       if (length >= 0) break;
       const error = errno();
-      if (error === EAGAIN) return { length: -1, fds: [], fdsTruncated: false };
-      if (error === 104) return { length: 0, fds: [], fdsTruncated: false };
+      if (error === EAGAIN) return { length: -1, fds: [], lostFds: "none" };
+      if (error === 104) return { length: 0, fds: [], lostFds: "none" };
       if (error !== EINTR) throw new SystemError("recvmsg", error);
     } while (true);
     into.set(this.#data.subarray(0, length));
     // What passes here may be a key: no copy stays behind.
     this.#data.fill(0, 0, length);
     const flags = new DataView(this.#memory.buffer).getUint32(48, true);
-    return { length, fds: this.#receivedFds(), fdsTruncated: (flags & MSG_CTRUNC) !== 0 };
+    const fds = this.#receivedFds();
+    return { length, fds, lostFds: (flags & MSG_CTRUNC) === 0 ? "none" : reasonOfLoss(fds.length) };
   }
 
   #receivedFds(): number[] {

@@ -6,7 +6,7 @@
  * @module
  */
 import { closeFd } from "../os/event_fd.ts";
-import type { FdSocket, Received } from "../os/unix_socket.ts";
+import type { FdSocket, LostFds, Received } from "../os/unix_socket.ts";
 import {
   FDS_MAX,
   FLAG_NEED_REPLY,
@@ -34,17 +34,17 @@ export class Message {
   readonly view: DataView;
   /** Descriptors that came along and that nobody has taken yet. */
   readonly fds: number[];
-  /** True if more descriptors came than any message may carry; all of them are closed. */
-  readonly tooManyFds: boolean;
+  /** Whether descriptors are missing; if so, all of them are closed. */
+  readonly lostFds: LostFds;
 
   /** A message of `payload`, which owns `fds`. */
-  constructor(request: number, needReply: boolean, payload: Uint8Array, fds: number[], tooManyFds: boolean) {
+  constructor(request: number, needReply: boolean, payload: Uint8Array, fds: number[], lostFds: LostFds) {
     this.request = request;
     this.needReply = needReply;
     this.payload = payload;
     this.view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
     this.fds = fds;
-    this.tooManyFds = tooManyFds;
+    this.lostFds = lostFds;
   }
 
   /** The first descriptor left, from now on the caller's; -1 if there is none. */
@@ -67,7 +67,7 @@ export class MessageReader {
   #filled = 0;
   #end = HEADER_BYTES;
   #fds: number[] = [];
-  #tooManyFds = false;
+  #lostFds: LostFds = "none";
 
   /** Reads from `socket`, which stays the caller's. */
   constructor(socket: FdSocket) {
@@ -93,7 +93,7 @@ export class MessageReader {
       (this.#header.getUint32(4, true) & FLAG_NEED_REPLY) !== 0,
       this.#bytes.subarray(HEADER_BYTES, this.#end),
       this.#fds,
-      this.#tooManyFds,
+      this.#lostFds,
     );
     this.#startOver();
     return message;
@@ -103,7 +103,7 @@ export class MessageReader {
     this.#filled = 0;
     this.#end = HEADER_BYTES;
     this.#fds = [];
-    this.#tooManyFds = false;
+    this.#lostFds = "none";
   }
 
   #payloadSize(): number {
@@ -124,8 +124,9 @@ export class MessageReader {
 
   #keepFds(received: Received): void {
     this.#fds.push(...received.fds);
-    this.#tooManyFds ||= received.fdsTruncated || this.#fds.length > FDS_MAX;
-    if (this.#tooManyFds) this.#closeFds();
+    if (received.lostFds !== "none") this.#lostFds = received.lostFds;
+    else if (this.#fds.length > FDS_MAX) this.#lostFds = "too many";
+    if (this.#lostFds !== "none") this.#closeFds();
   }
 
   #closeFds(): void {

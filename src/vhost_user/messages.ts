@@ -97,7 +97,13 @@ export function checkMessage(rule: MessageRule, message: Message): void {
     const expected = payloadMin === payloadMax ? `${payloadMin}` : `${payloadMin} to ${payloadMax}`;
     throw new RequestError(`the payload has ${length} bytes instead of ${expected}`);
   }
-  if (message.tooManyFds) throw new RequestError(`more than ${wire.FDS_MAX} descriptors came along`);
+  if (message.lostFds === "too many") throw new RequestError(`more than ${wire.FDS_MAX} descriptors came along`);
+  if (message.lostFds === "not handed over") {
+    throw new RequestError(
+      "the kernel did not hand over the descriptors that came along: this process may open no more files (raise " +
+        "LimitNOFILE= of its unit, or ulimit -n), or a security policy forbids it",
+    );
+  }
   if (message.fds.length > fdsMax) {
     throw new RequestError(`${message.fds.length} descriptors came along, at most ${fdsMax} are expected`);
   }

@@ -5,11 +5,11 @@
  * @module
  */
 import type { BackendDevice } from "../device/backend.ts";
-import { SystemError } from "../os/errno.ts";
+import { isShortage, SystemError } from "../os/errno.ts";
 import { closeFd, setNonBlocking } from "../os/event_fd.ts";
 import type { EventLoop } from "../os/event_loop.ts";
 import { ListeningSocket, ServerError, type SocketPath } from "../os/listening_socket.ts";
-import { acceptUnix, socketState } from "../os/unix_socket.ts";
+import { acceptUnix, isShutDown, socketState } from "../os/unix_socket.ts";
 import { Connection } from "./connection.ts";
 import type { Log } from "../os/log.ts";
 
@@ -29,6 +29,9 @@ export interface ServerOptions {
   readonly onFinished?: () => void;
 }
 
+/** How long to wait after accepting has failed for want of descriptors or memory. */
+const ACCEPT_PAUSE_MS = 100;
+
 /** What cannot be served, in words. */
 const UNSERVABLE = {
   "unconnected": "a unix stream socket that neither is connected nor listens",
@@ -41,6 +44,9 @@ export class VhostUserServer {
   readonly #options: ServerOptions;
   #listenFd = -1;
   #ownSocket: ListeningSocket | undefined;
+  #pause: ReturnType<typeof setTimeout> | undefined;
+  /** True while descriptors or memory are wanting for the next connection, and this has been logged. */
+  #isShort = false;
   #connection: { fd: number; connection: Connection } | undefined;
 
   /** Starts to serve. Throws {@linkcode ServerError} or {@linkcode SystemError} if the socket cannot be had. */
@@ -79,6 +85,10 @@ export class VhostUserServer {
   #listen(fd: number): void {
     this.#listenFd = fd;
     setNonBlocking(fd);
+    this.#awaitConnection();
+  }
+
+  #awaitConnection(): void {
     this.#options.loop.watch(this.#listenFd, () => this.#accept());
   }
 
@@ -88,11 +98,26 @@ export class VhostUserServer {
       fd = acceptUnix(this.#listenFd);
     } catch (error) {
       // Whoever knocked has gone, or another process that shares the socket was faster.
-      if (error instanceof SystemError && ["EAGAIN", "EINTR", "ECONNABORTED"].includes(error.code)) return;
-      throw error;
+      if (error instanceof SystemError && ["EAGAIN", "EINTR", "ECONNABORTED"].includes(error.code)) {
+        // Such a socket is readable for ever, and has nothing to accept.
+        if (isShutDown(this.#listenFd)) throw new ServerError("another process has shut the listening socket down");
+        return;
+      }
+      if (!(error instanceof SystemError && isShortage(error))) throw error;
+      return this.#acceptLater(error);
     }
+    this.#isShort = false;
     this.#options.loop.unwatch(this.#listenFd);
     this.#serve(fd);
+  }
+
+  /** Who wants to connect is still there when the shortage is over; until then the loop has other things to do. */
+  #acceptLater(error: SystemError): void {
+    const { loop, log } = this.#options;
+    if (!this.#isShort) log("warn", `a frontend has to wait: ${error.message}`);
+    this.#isShort = true;
+    loop.unwatch(this.#listenFd);
+    this.#pause = setTimeout(() => this.#awaitConnection(), ACCEPT_PAUSE_MS);
   }
 
   #serve(fd: number): void {
@@ -107,12 +132,12 @@ export class VhostUserServer {
   }
 
   async #endConnection(): Promise<void> {
-    const { loop, log, once, onFinished } = this.#options;
+    const { log, once, onFinished } = this.#options;
     const messageCount = this.#connection?.connection.messageCount ?? 0;
     await this.#closeConnection();
     log("info", `the frontend has disconnected after ${messageCount} messages`);
     if (this.#listenFd >= 0 && !(once && messageCount > 0)) {
-      loop.watch(this.#listenFd, () => this.#accept());
+      this.#awaitConnection();
     } else {
       onFinished?.();
     }
@@ -135,6 +160,7 @@ export class VhostUserServer {
 
   #stopListening(): void {
     if (this.#listenFd < 0) return;
+    clearTimeout(this.#pause);
     this.#options.loop.unwatch(this.#listenFd);
     if (this.#ownSocket === undefined) closeFd(this.#listenFd);
     this.#ownSocket?.close();

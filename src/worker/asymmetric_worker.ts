@@ -9,6 +9,8 @@ import { type JobPoolLocation, JobPoolMemory } from "../device/job_memory.ts";
 import { STOP_MS_MAX } from "../device/limits.ts";
 import type { SessionTableLocation } from "../device/sessions.ts";
 import { closeFd, createEventFd, signalEventFd } from "../os/event_fd.ts";
+import { requireDescriptors } from "../os/resource_limits.ts";
+import { WORKER_FDS } from "./descriptors.ts";
 
 /** Words shared with the job isolate: 1 if it is to end, and 1 while it runs a job. */
 export const CLOSING = 0;
@@ -44,6 +46,7 @@ class WorkerJobRunner implements JobRunner {
 
   start(): void {
     if (this.#worker !== undefined) return;
+    requireDescriptors(WORKER_FDS, ": the worker for asymmetric operations could not start");
     this.#worker = new Worker(new URL("./asymmetric_main.ts", import.meta.url), { type: "module", name: "jobs" });
     const setup: JobRunnerSetup = {
       pools: this.pools,

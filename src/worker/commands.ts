@@ -31,6 +31,7 @@ export const SUBMITTED = 0;
 export type Report =
   | { readonly kind: "ready" }
   | { readonly kind: "unable"; readonly message: string }
+  | { readonly kind: "failed"; readonly message: string }
   | { readonly kind: "fault"; readonly message: string }
   | { readonly kind: "done"; readonly value: number }
   | { readonly kind: "refused"; readonly message: string };

@@ -143,7 +143,13 @@ scope.onmessage = async ({ data: setup }: MessageEvent<IsolateSetup>) => {
     scope.postMessage({ kind: "unable", message: error instanceof Error ? error.message : String(error) });
     return;
   }
-  const isolate = new DataIsolate(setup, modules, (report) => scope.postMessage(report));
+  let isolate: DataIsolate;
+  try {
+    isolate = new DataIsolate(setup, modules, (report) => scope.postMessage(report));
+  } catch (error) {
+    scope.postMessage({ kind: "failed", message: error instanceof Error ? error.message : String(error) });
+    return;
+  }
   scope.onmessage = ({ data }: MessageEvent<QueueCommand>) => isolate.commands.enqueue(data);
   scope.postMessage({ kind: "ready" });
   await isolate.run();

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { RingSetupError } from "../device/backend.ts";
+import { RingSetupError, WorkerError } from "../device/backend.ts";
 import type { DataPlane, DataPlaneContext, DataPlaneFactory } from "../device/data_plane.ts";
 import type { QueueCommand } from "../device/queue_group.ts";
 import { EngineModuleError } from "../engine/modules/description.ts";
@@ -46,13 +46,24 @@ class IsolateHandle {
     });
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#ready = promise;
+    let isReady = false;
+    const fail = (reason: string) => reject(new WorkerError(`worker ${setup.number} could not start: ${reason}`));
     promise.catch(() => {}); // Told to whoever calls, and by then somebody has asked.
     this.#worker.onmessage = ({ data }: MessageEvent<Report>) => {
-      if (data.kind === "ready") resolve();
+      if (data.kind === "ready") {
+        isReady = true;
+        resolve();
+      } else if (data.kind === "failed") fail(data.message);
       else if (data.kind === "unable") reject(new EngineModuleError(data.message));
       else if (data.kind === "fault") onFault(data.message);
       else if (data.kind === "done") this.#waiting.shift()!.resolve(data.value);
       else this.#waiting.shift()!.reject(new RingSetupError(data.message));
+    };
+    this.#worker.onerror = (event) => {
+      // A worker that cannot start ends the device; one that fails later is a defect, with which the process ends.
+      if (isReady) return;
+      event.preventDefault();
+      fail(event.message);
     };
     const complete: IsolateSetup = {
       ...setup,

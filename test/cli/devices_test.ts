@@ -1,7 +1,10 @@
-import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertLessOrEqual, assertMatch, assertStringIncludes } from "@std/assert";
+import { libc } from "../../ffi/libc.ts";
+import { deviceDescriptors } from "../../src/cli/descriptors.ts";
 import { CryptoDriver } from "../../src/driver/crypto_driver.ts";
 import { closeFd } from "../../src/os/event_fd.ts";
-import { connectUnix, unixSocketPair } from "../../src/os/unix_socket.ts";
+import { requireDescriptors, resourceLimit, RLIMIT_NOFILE } from "../../src/os/resource_limits.ts";
+import { connectUnix, listenUnix, unixSocketPair } from "../../src/os/unix_socket.ts";
 import * as w from "../../src/wire/virtio_crypto.ts";
 import { inheritable, use } from "./driving.ts";
 import { exists, PROGRAM, run, Running, until, withDirectory } from "./programs.ts";
@@ -103,6 +106,7 @@ Deno.test("--fd with --socket-count serves descriptors in a row, until the last 
   assertEquals(second, first + 1);
   const program = new Running(PROGRAM, [`--fd=${first}`, "--socket-count=2"]);
   for (const fd of [pairs[0]![1], pairs[1]![1], first, second]) closeFd(fd);
+  await program.said("serving");
   await use(pairs[1]![0]);
   await program.said(`descriptor ${second}: the frontend has disconnected`);
   await use(pairs[0]![0]);
@@ -111,25 +115,116 @@ Deno.test("--fd with --socket-count serves descriptors in a row, until the last 
 
 Deno.test("a device that fails is told of, and the others serve on; the exit code remembers it", async () => {
   await withDirectory(async (directory) => {
-    const path = `${directory}/c.sock`;
-    const program = new Running(PROGRAM, [`--socket-path=${path}`, "--socket-count=2", "--sandbox=off"]);
+    const paths = [`${directory}/a`, `${directory}/b`];
+    const listening = paths.map((path) => listenUnix(path));
+    const first = inheritable(listening[0]!, 60);
+    const second = inheritable(listening[1]!, first + 1);
+    const program = new Running(PROGRAM, [`--fd=${first}`, "--socket-count=2"]);
     await program.said("serving");
-    // Without room for a descriptor, the first connection cannot be taken.
+    // A socket that listens no more cannot be served on.
+    const SHUT_RDWR = 2;
+    assertEquals(libc.shutdown(listening[0]!, SHUT_RDWR), 0);
+    await program.said(
+      `error: descriptor ${first}: this device has ended: another process has shut the listening socket down`,
+    );
+    await use(paths[1]!);
+    program.kill("SIGTERM");
+    assertEquals((await program.ended()).code, 1);
+    for (const fd of [...listening, first, second]) closeFd(fd);
+  });
+});
+
+Deno.test("a device without a free descriptor has frontends wait, and serves them later; others serve on", async () => {
+  await withDirectory(async (directory) => {
+    const path = `${directory}/c.sock`;
+    const program = new Running(PROGRAM, [`--socket-path=${path}`, "--socket-count=2"]);
+    await program.said("serving");
     const limit = async (files: number) => {
       const { code, stderr } = await run("prlimit", [`--pid=${program.pid}`, `--nofile=${files}:`]);
       assertEquals(code, 0, stderr);
     };
+    const other = await CryptoDriver.connect(`${path}1`);
+    const session = await other.createSession(CBC_SESSION);
     await limit(3);
-    const fd = connectUnix(`${path}0`);
-    await program.said(`error: ${path}0: this device has ended: accept4 failed: EMFILE`);
-    closeFd(fd);
+    const waiting = connectUnix(`${path}0`);
+    await program.said(`warn: ${path}0: a frontend has to wait: accept4 failed: EMFILE (this process may open no more`);
+    assertEquals(await encrypt(other, session), w.STATUS_OK);
     await limit(512);
-    await use(`${path}1`);
+    await use(waiting);
+    await use(`${path}0`);
+    await other.close();
     program.kill("SIGTERM");
     const { code, stderr } = await program.ended();
-    assertEquals(code, 1, stderr);
-    assert(!exists(`${path}1`));
+    assertEquals(code, 0, stderr);
+    assertEquals(stderr.split("has to wait").length, 2, stderr);
   });
+});
+
+Deno.test("too few descriptors may be open: exit code 1 and one line, whatever is wanting", async () => {
+  await withDirectory(async (directory) => {
+    const path = `${directory}/c.sock`;
+    for (const limit of [40, 64, 100, 200]) {
+      const args = [`--socket-path=${path}`, "--queues=4", "--workers=4"];
+      const { code, stderr } = await run("bash", ["-c", `ulimit -n ${limit}; exec "$@"`, "bash", PROGRAM, ...args]);
+      assertEquals(code, 1, stderr);
+      assertMatch(stderr, /^vhost-user-crypto: error: \d+ file descriptors are needed, and this process may have \d+ /);
+      assertEquals(stderr.trimEnd().split("\n").length, 1, stderr);
+      assert(!exists(path));
+    }
+  });
+});
+
+for (const workers of [0, 3]) {
+  Deno.test(`descriptors needed are at least those that are open, with ${workers} workers and every ring set up`, () =>
+    withDirectory(async (directory) => {
+      const path = `${directory}/c.sock`;
+      const args = [`--socket-path=${path}`, "--queues=3", `--workers=${workers}`, "--sandbox=off"];
+      const program = new Running(PROGRAM, args);
+      await program.said("serving");
+      const count = () => [...Deno.readDirSync(`/proc/${program.pid}/fd`)].length;
+      // Stateless akcipher requests may come, so their worker is started, too.
+      const driver = await CryptoDriver.connect(path, { dataQueueCount: 3 });
+      await driver.createSession(CBC_SESSION);
+      const use = { queues: 3, workers, asymmetric: "akcipher" } as const;
+      const runtimeFds = 40;
+      assertLessOrEqual(count(), runtimeFds + deviceDescriptors(use));
+      await driver.close();
+      program.kill("SIGTERM");
+      assertEquals((await program.ended()).code, 0);
+    }));
+}
+
+const HARD_LIMIT = resourceLimit(RLIMIT_NOFILE).hard;
+const MANY_DESCRIPTORS = HARD_LIMIT >= 10_000n;
+if (!MANY_DESCRIPTORS) console.log(`SKIPPED: 16 devices of 64 queues, which want a limit of 10000, not ${HARD_LIMIT}`);
+
+Deno.test({
+  name: "16 devices of 64 queues, all of them set up, in the sandbox",
+  ignore: !MANY_DESCRIPTORS,
+  fn: () =>
+    withDirectory(async (directory) => {
+      const path = `${directory}/c.sock`;
+      requireDescriptors(4000, "");
+      const program = new Running(PROGRAM, [
+        `--socket-path=${path}`,
+        "--socket-count=16",
+        "--queues=64",
+        "--asymmetric=off",
+      ]);
+      await program.said("serving");
+      const drivers: CryptoDriver[] = [];
+      const rings = { dataQueueCount: 64, queueSize: 16 };
+      for (let i = 0; i < 16; i++) drivers.push(await CryptoDriver.connect(`${path}${i}`, rings));
+      for (const driver of drivers) {
+        assertEquals(driver.dataQueues.length, 64);
+        assertEquals(await encrypt(driver, await driver.createSession(CBC_SESSION)), w.STATUS_OK);
+      }
+      await Promise.all(drivers.map((driver) => driver.close()));
+      program.kill("SIGTERM");
+      const { code, stderr } = await program.ended();
+      assertEquals(code, 0, stderr);
+      assert(!stderr.includes("warn"), stderr);
+    }),
 });
 
 const MANY_PROCESSORS = navigator.hardwareConcurrency > 1;

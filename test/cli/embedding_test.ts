@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { CryptoDriver, serve, ServerError } from "../../mod.ts";
+import { CryptoDriver, DescriptorLimitError, serve, ServerError } from "../../mod.ts";
+import { countFds } from "../vhost_user/harness.ts";
 import { exists, ROOT, run, withDirectory } from "./programs.ts";
 
 Deno.test("serve: close() and finished, twice on one path", async () => {
@@ -17,6 +18,39 @@ Deno.test("serve: close() and finished, twice on one path", async () => {
       assert(!exists(socketPath));
       assertEquals(lines[0], "a frontend has connected");
     }
+  });
+});
+
+Deno.test("serve: a start that is given up throws the reason and leaves nothing", async () => {
+  await withDirectory(async (directory) => {
+    const socketPath = `${directory}/device.sock`;
+    const before = countFds();
+    const reason = new Error("no longer wanted");
+    for (const when of ["before", "during"]) {
+      const controller = new AbortController();
+      if (when === "before") controller.abort(reason);
+      const starting = serve({ socketPath, signal: controller.signal });
+      controller.abort(reason);
+      assertEquals(await assertRejects(() => starting), reason);
+      assert(!exists(socketPath));
+    }
+    assertEquals(countFds(), before);
+  });
+});
+
+Deno.test("serve: without descriptors for all that may come nothing is started", async () => {
+  await withDirectory(async (directory) => {
+    const socketPath = `${directory}/device.sock`;
+    const open = countFds();
+    // Loads what it needs, once.
+    await (await serve({ socketPath })).close();
+    await assertRejects(
+      () => serve({ socketPath, queues: 64, workers: 1_000_000 }),
+      DescriptorLimitError,
+      "or serve fewer queues or workers",
+    );
+    assert(!exists(socketPath));
+    assert(countFds() <= open);
   });
 });
 

@@ -112,6 +112,7 @@ Deno.test("a listening socket that is passed is served, one frontend after the o
     const listening = listenUnix(path);
     const program = activated([listening], [], "crypto");
     closeFd(listening);
+    await program.said("serving");
     await use(path);
     await use(path);
     await program.said("on descriptor 3");
@@ -125,6 +126,7 @@ Deno.test("a connected socket that is passed is served until it is closed", asyn
   const [mine, theirs] = unixSocketPair();
   const program = activated([theirs], []);
   closeFd(theirs);
+  await program.said("serving");
   await use(mine);
   assertEquals((await program.ended()).code, 0);
 });
@@ -137,6 +139,7 @@ Deno.test("two sockets that are passed are two devices", async () => {
     assertStringIncludes(refused.stderr, "LISTEN_FDS passes 2 socket(s)");
     const program = activated(listening, ["--socket-count=2", "--once"]);
     listening.forEach(closeFd);
+    await program.said("serving");
     await use(`${directory}/b`);
     await use(`${directory}/a`);
     assertEquals((await program.ended()).code, 0);

@@ -161,6 +161,7 @@ Deno.test("--fd serves a connected socket and ends with it", async () => {
   const device = new Running(PROGRAM, [`--fd=${inherited}`]);
   closeFd(theirs);
   closeFd(inherited);
+  await device.said("serving");
   await use(mine);
   assertEquals((await device.ended()).code, 0);
 });
@@ -173,6 +174,7 @@ Deno.test("--fd serves a listening socket, one frontend after the other", async 
     const device = new Running(PROGRAM, [`--fd=${inherited}`]);
     closeFd(listening);
     closeFd(inherited);
+    await device.said("serving");
     await use(path);
     await use(path);
     device.kill("SIGTERM");

@@ -4,6 +4,7 @@ import { FdSocket, unixSocketPair } from "../../src/os/unix_socket.ts";
 import { encodeReply, Message, MessageReader } from "../../src/vhost_user/framing.ts";
 import * as wire from "../../src/wire/vhost_user.ts";
 import { concat, countFds, encode, Harness, receiveReply, u32s, u64s, withEventFds, withHarness } from "./harness.ts";
+import { limitDescriptors } from "../os/descriptor_limit.ts";
 
 Deno.test("libvhost-user, partial reads: a message cut at any byte is handled when the rest has come", async () => {
   await withEventFds(1, ([fd]) =>
@@ -98,6 +99,37 @@ Deno.test("libvhost-user, descriptors: more than 8 are closed and the message is
         await harness.must(wire.SET_OWNER);
       }));
   }
+});
+
+Deno.test("descriptors for which this process has no free one: said so, and the connection goes on", async () => {
+  await withEventFds(3, (fds) =>
+    withHarness(async (harness) => {
+      const before = countFds();
+      for (
+        const [request, payload, count] of [
+          [wire.SET_MEM_TABLE, u32s(0, 0), 3],
+          [wire.SET_VRING_KICK, u64s(0), 1],
+          [wire.SET_VRING_CALL, u64s(0), 1],
+          [wire.ADD_MEM_REG, u64s(0, 0, 0x1000, 0, 0), 1],
+          [wire.SET_INFLIGHT_FD, u64s(0, 0, 0), 1],
+        ] as const
+      ) {
+        const restore = limitDescriptors(count - 1);
+        try {
+          const line = await harness.mustNot(request, payload, fds.slice(0, count));
+          assertStringIncludes(line, "the kernel did not hand over the descriptors that came along: this process may");
+        } finally {
+          restore();
+        }
+        assertEquals(countFds(), before);
+        await harness.must(wire.SET_OWNER);
+      }
+      const restore = limitDescriptors(0);
+      await harness.ask(wire.GET_INFLIGHT_FD, u64s(0, 0, 0x0100_0001));
+      restore();
+      assertStringIncludes(harness.lines.at(-1)!, "EMFILE (this process may open no more files: raise LimitNOFILE=");
+      await harness.must(wire.SET_VRING_CALL, u64s(0), [fds[0]!]);
+    }));
 });
 
 Deno.test("more than 8 descriptors spread over one message are closed", async () => {

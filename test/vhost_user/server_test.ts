@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { cpuUsage } from "node:process";
 import { libc } from "../../ffi/libc.ts";
 import { check } from "../../src/os/errno.ts";
 import { closeFd, createEventFd } from "../../src/os/event_fd.ts";
@@ -8,6 +9,7 @@ import { connectUnix, FdSocket, listenUnix, unixSocketPair } from "../../src/os/
 import { type ServerOptions, VhostUserServer } from "../../src/vhost_user/server.ts";
 import * as wire from "../../src/wire/vhost_user.ts";
 import { FakeDevice } from "./fake_device.ts";
+import { limitDescriptors } from "../os/descriptor_limit.ts";
 import { countFds, encode, receiveReply, type Reply, u64s } from "./harness.ts";
 
 /** A server with its loop running, in a directory of its own. */
@@ -212,6 +214,36 @@ Deno.test("the server removes its own socket and not its successor's", async () 
   loop.close();
   Deno.removeSync(directory, { recursive: true });
 });
+
+Deno.test("without a free descriptor a frontend waits, the loop does not spin, and it is told once", () =>
+  withServer(async ({ path, server, lines }) => {
+    const restore = limitDescriptors(1);
+    const fd = connectUnix(path);
+    try {
+      await until(() => lines.length > 0);
+      const { user, system } = cpuUsage();
+      await new Promise((resolve) => setTimeout(resolve, 600));
+      const used = cpuUsage({ user, system });
+      assert(used.user + used.system < 300_000, `${used.user + used.system} us of CPU time in 600 ms`);
+      assertEquals(server.isConnected, false);
+      assertEquals(lines.length, 1);
+      assertStringIncludes(lines[0]!, "warn: a frontend has to wait: accept4 failed: EMFILE");
+    } finally {
+      restore();
+    }
+    await until(() => server.isConnected);
+    closeFd(fd);
+    await until(() => !server.isConnected);
+  }));
+
+Deno.test("a server that waits for a descriptor can be closed", () =>
+  withServer(async ({ path, lines }) => {
+    const restore = limitDescriptors(1);
+    const fd = connectUnix(path);
+    await until(() => lines.length > 0);
+    closeFd(fd);
+    restore();
+  }));
 
 Deno.test("the socket gets the mode that was asked for", () =>
   withServer(({ path }) => {

@@ -1,0 +1,67 @@
+/**
+ * Limits of resources (setrlimit), and whether there are descriptors enough.
+ *
+ * @module
+ */
+import { libc } from "../../ffi/libc.ts";
+import { check } from "./errno.ts";
+
+/** Resources by their numbers. */
+export const RLIMIT_CORE = 4;
+/** Descriptors that may be open. */
+export const RLIMIT_NOFILE = 7;
+/** Bytes of message queues. */
+export const RLIMIT_MSGQUEUE = 12;
+
+const F_GETFD = 1;
+/** Descriptors from this number on are not looked for: none is open before those below are. */
+const NUMBER_MAX = 1 << 16;
+
+/** What holds now, and how far it may be raised; `RLIM_INFINITY` is 2^64 - 1. */
+export interface ResourceLimit {
+  readonly soft: bigint;
+  readonly hard: bigint;
+}
+
+/** Too few descriptors may be open. The message says how many are needed, and what to do. */
+export class DescriptorLimitError extends Error {
+  /** The class's name. */
+  override readonly name = "DescriptorLimitError";
+}
+
+/** The limit of `resource`. Throws {@linkcode SystemError}. */
+export function resourceLimit(resource: number): ResourceLimit {
+  const limit = new BigUint64Array(2);
+  check(libc.getrlimit(resource, limit), "getrlimit");
+  return { soft: limit[0]!, hard: limit[1]! };
+}
+
+/** Sets the limit of `resource`. Throws {@linkcode SystemError}. */
+export function setResourceLimit(resource: number, { soft, hard }: ResourceLimit): void {
+  check(libc.setrlimit(resource, BigUint64Array.of(soft, hard)), "setrlimit");
+}
+
+function openDescriptorCount(limit: bigint): number {
+  const end = Number(limit < BigInt(NUMBER_MAX) ? limit : BigInt(NUMBER_MAX));
+  let count = 0;
+  for (let fd = 0; fd < end; fd++) if (libc.fcntl(fd, F_GETFD, 0n) >= 0) count++;
+  return count;
+}
+
+/**
+ * Makes sure that `count` more descriptors may be open, raising the soft limit as far as needed. Returns how many may be
+ * open then at least. Throws {@linkcode DescriptorLimitError} if the hard limit is too low; `remedy` ends its message.
+ */
+export function requireDescriptors(count: number, remedy: string): number {
+  const { soft, hard } = resourceLimit(RLIMIT_NOFILE);
+  const openCount = openDescriptorCount(soft);
+  const needed = BigInt(openCount + count);
+  if (needed > hard) {
+    throw new DescriptorLimitError(
+      `${needed} file descriptors are needed, and this process may have ${hard} open: raise the hard limit ` +
+        `(LimitNOFILE= in a unit of systemd, ulimit -Hn in a shell)${remedy}`,
+    );
+  }
+  if (needed > soft) setResourceLimit(RLIMIT_NOFILE, { soft: needed, hard });
+  return Number(needed);
+}
