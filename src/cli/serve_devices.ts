@@ -34,10 +34,18 @@ interface Start {
   readonly descriptorsNeeded: number;
 }
 
+/** The runtime has sockets of its own, and one of them may have the number of a descriptor that was not passed. */
+async function checkPassed(fd: number): Promise<void> {
+  const { isCloseOnExec } = await import("../os/unix_socket.ts");
+  if (!isCloseOnExec(fd)) return;
+  throw new Error(`descriptor ${fd} was not passed to this program: pass a socket as this descriptor, or name another`);
+}
+
 async function startDevice(place: Place, index: number, start: Start): Promise<Running> {
   const { options, standardError, signal } = start;
   const { queues, workers, pollUs, maxSessions, mux, statelessServices, engines, bursts, asymmetric, once } = options;
   const { socketMode, socketGroup, engineModules } = options;
+  if ("fd" in place) await checkPassed(place.fd);
   const log = standardError.log(placeName(place), options.places.length > 1);
   const device = await serve({
     ...place,

@@ -30,6 +30,8 @@ const EAGAIN = 11;
 const ECONNREFUSED = 111;
 
 const POLLHUP = 0x10;
+const F_GETFD = 1;
+const FD_CLOEXEC = 1;
 
 /** Descriptors one message may carry here. More are closed by the kernel and reported as truncated. */
 const FDS_PER_MESSAGE_MAX = 32;
@@ -150,6 +152,12 @@ export function isShutDown(fd: number): boolean {
   } finally {
     unmap(poll);
   }
+}
+
+/** True if programs that this one executes do not inherit the open descriptor `fd`: nor was it inherited itself. */
+export function isCloseOnExec(fd: number): boolean {
+  const flags = libc.fcntl(fd, F_GETFD, 0n);
+  return flags >= 0 && (flags & FD_CLOEXEC) !== 0;
 }
 
 /** An option of socket `fd` that is a number; -1 if `fd` is no socket. */

@@ -183,6 +183,16 @@ Deno.test("--fd serves a listening socket, one frontend after the other", async 
   });
 });
 
+Deno.test("--fd of a descriptor that was not passed is refused, also where the runtime has one of that number", async () => {
+  const refused = await Promise.all(
+    Array.from({ length: 8 }, (_, i) => run("timeout", ["-k1", "60", PROGRAM, `--fd=${i + 3}`])),
+  );
+  refused.forEach(({ code, stderr }, i) => {
+    assertEquals(code, 1, stderr);
+    assert(new RegExp(`error: descriptor ${i + 3} (was not passed|is not a socket)`).test(stderr), stderr);
+  });
+});
+
 Deno.test("--fd of something that is no socket is refused", async () => {
   const { code, stderr } = await run(PROGRAM, ["--fd=0"]);
   assertEquals(code, 1);
