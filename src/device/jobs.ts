@@ -56,7 +56,7 @@ import { labelsOfJob } from "./metric_labels.ts";
 interface OpenRequest {
   id: number;
   slots: number;
-  /** Which chain of the ring it is, as {@linkcode JobPool.beginBatch} counts; -1: it cannot return to the ring. */
+  /** Which chain of the ring it is, as {@linkcode JobPool.beginBatch} counts. */
   chain: number;
   kind: number;
   estimateUs: number;
@@ -135,12 +135,12 @@ export class JobPool extends JobPoolView {
   #openCount = 0;
   #backlogUs = 0;
   #isSaturated = false;
-  #firstChain = -1;
+  #firstChain = 0;
   /** Of the job that was admitted last. */
   #kind = 0;
   #estimateUs = 0;
 
-  /** Refuses jobs instead of postponing them. */
+  /** Admits any job, as {@linkcode refuse} is about to follow; where no slot is free, refuses it. */
   isRefusing = false;
 
   /** Requests that wait for their jobs. */
@@ -163,10 +163,7 @@ export class JobPool extends JobPoolView {
     return this.location.doneFd;
   }
 
-  /**
-   * Numbers the chains of the next batch, from `firstChain` on, for {@linkcode retract}; -1: they cannot return to the
-   * ring.
-   */
+  /** Numbers the chains of the next batch, from `firstChain` on, for {@linkcode retract}. */
   beginBatch(firstChain: number): void {
     this.#firstChain = firstChain;
   }
@@ -177,10 +174,11 @@ export class JobPool extends JobPoolView {
    * may not be begun otherwise.
    */
   admit(kind: number): number {
-    if (this.isRefusing) return REFUSED;
+    if (this.isRefusing && this.#free.length === 0) return REFUSED;
     this.#kind = kind;
     this.#estimateUs = this.#costsUs.get(kind) ?? JOB_BACKLOG_US_MAX;
-    const isInTime = this.#openCount === 0 || this.#backlogUs + this.#estimateUs <= JOB_BACKLOG_US_MAX;
+    const isInTime = this.#openCount === 0 || this.isRefusing ||
+      this.#backlogUs + this.#estimateUs <= JOB_BACKLOG_US_MAX;
     this.#isSaturated = !isInTime || this.#free.length === 0;
     return this.#isSaturated ? POSTPONED : ADMITTED;
   }
@@ -229,7 +227,7 @@ export class JobPool extends JobPoolView {
     this.#requests[slot] = {
       id: batch.id[i]!,
       slots: batch.slots[i]!,
-      chain: this.#firstChain < 0 ? -1 : this.#firstChain + i & CHAIN_NUMBER_MASK,
+      chain: this.#firstChain + i & CHAIN_NUMBER_MASK,
       kind: this.#kind,
       estimateUs: this.#estimateUs,
       writable,

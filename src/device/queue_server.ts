@@ -71,7 +71,7 @@ export class QueueServer {
   #looks = LOOKS_MAX;
   /** True from {@linkcode drain} on until the queue is stopped or moved: requests stay in the ring. */
   #isDraining = false;
-  /** Number of the next chain that is popped from the ring, and not from its inflight region. */
+  /** Number of the next chain that is popped. */
   #nextChain = 0;
 
   /**
@@ -309,14 +309,17 @@ export class QueueServer {
 
   /** Returns the chains that were popped last to the ring, as far as {@linkcode JobPool.retract} takes back their jobs. */
   #returnChains(isFinal: boolean): void {
-    while (this.#ring !== null && this.#jobs !== null) {
+    const ring = this.#ring;
+    if (ring === null || this.#jobs === null) return;
+    for (;;) {
       const last = (this.#nextChain - 1) & CHAIN_NUMBER_MASK;
       const chain = this.#jobs.retract(last, isFinal);
-      if (chain === null) return;
-      this.#ring.unpop(chain.id, chain.slots);
+      if (chain === null) break;
+      ring.unpop(chain.id, chain.slots);
       this.#nextChain = last;
       this.counters.jobRetracted();
     }
+    ring.returnRecorded();
   }
 
   /** Answers requests whose jobs have not ended with ERR; returns how many. */
@@ -347,7 +350,6 @@ export class QueueServer {
   #serveBatch(ring: Ring): number {
     const { batch } = this.#processor;
     batch.clear();
-    const { isRecovering } = ring;
     const count = ring.fetch(batch);
     if (count === 0) {
       if (ring.fault !== RING_OK) this.#reportFault(ring);
@@ -355,10 +357,10 @@ export class QueueServer {
     }
     if (batch.unmappedCount > 0) this.#warnOfUnmapped(batch);
     this.counters.batchTaken(count);
-    this.#jobs?.beginBatch(isRecovering ? -1 : this.#nextChain);
+    this.#jobs?.beginBatch(this.#nextChain);
     const handled = this.#processor.process(this.#jobs, this.counters);
     for (let i = count - 1; i >= handled; i--) ring.unpop(batch.id[i]!, batch.slots[i]!);
-    if (!isRecovering) this.#nextChain = (this.#nextChain + handled) & CHAIN_NUMBER_MASK;
+    this.#nextChain = (this.#nextChain + handled) & CHAIN_NUMBER_MASK;
     this.#jobs?.announce();
     this.#logAnswers(batch);
     if (batch.count > 0) this.#complete(ring);

@@ -99,7 +99,7 @@ class Region {
 /** The record of a split ring. */
 export class SplitInflight extends Region {
   /** Heads to do again, in the order in which they were first taken. */
-  readonly resubmissions: readonly number[];
+  readonly resubmissions: number[];
   /** True if the record was there already: then it, and not the frontend, knows where the ring stands. */
   readonly isRecovered: boolean;
   #lastBatchHead = 0;
@@ -200,7 +200,7 @@ const spareHeads: Uint16Array[] = [];
  */
 export class PackedInflight extends Region {
   /** Chains to do again, in the order in which they were first taken. */
-  readonly resubmissions: readonly RecordedChain[];
+  readonly resubmissions: RecordedChain[];
   /** As in {@linkcode SplitInflight}. */
   readonly isRecovered: boolean;
   /** Where the ring really stands. */

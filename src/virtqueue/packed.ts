@@ -29,6 +29,8 @@ const OWNER_FLAGS = DESC_F_AVAIL | DESC_F_USED;
 /** In a base: the slot, and the wrap counter above it. */
 const SLOT_MASK = 0x7fff;
 const WRAP_SHIFT = 15;
+/** No more popped chains are counted: small enough for integers, and more than can be in flight. */
+const POPPED_MAX = 2 ** 30 - 1;
 
 /**
  * Whether the processor keeps loads in the order of the program, as x86-64 does. Then an `Atomics.load`, which costs as
@@ -84,8 +86,8 @@ export class PackedRing implements Ring {
   readonly #inflight: PackedInflight | null;
   /** How many of the recorded requests have been popped again. */
   #retaken = 0;
-  /** True once a chain was popped from the ring itself. */
-  #hasPopped = false;
+  /** Chains popped from the ring itself, up to {@linkcode POPPED_MAX}: until there are some, the record's were popped last. */
+  #popped = 0;
 
   /**
    * Serves the ring at the checked addresses of `layout`, whose base {@linkcode parsePackedBase} has accepted. Requests
@@ -167,22 +169,47 @@ export class PackedRing implements Ring {
       if (!this.#pop(batch, word)) break;
       taken++;
     }
-    if (taken > 0) this.#hasPopped = true;
+    this.#popped = Math.min(this.#popped + taken, POPPED_MAX);
     return taken;
   }
 
   unpop(id: number, slots: number): void {
     this.#slotsTaken -= slots;
-    if (!this.#hasPopped) {
+    if (this.#popped === 0) {
       this.#retaken--;
       return;
     }
-    this.#availSlot -= slots;
-    if (this.#availSlot < 0) {
-      this.#availSlot += this.#size;
-      this.#availFlags ^= OWNER_FLAGS;
-    }
+    this.#popped--;
+    this.#retreat(slots);
     this.#inflight?.untake(id);
+  }
+
+  returnRecorded(): void {
+    if (this.#inflight === null || this.#popped > 0) return;
+    const chains = this.#inflight.resubmissions;
+    while (chains.length > this.#retaken && this.#isInRing(chains[chains.length - 1]!.words)) {
+      const { words } = chains.pop()!;
+      this.#retreat(words.length / 4);
+      this.#inflight.untake(words[words.length - 1]! & 0xffff);
+    }
+  }
+
+  /** True if the descriptors before the available position are `words`. */
+  #isInRing(words: Uint32Array): boolean {
+    const size = this.#size;
+    const first = this.#availSlot - words.length / 4 + size;
+    for (let i = 0; i < words.length; i++) {
+      if (this.#desc[4 * ((first + (i >>> 2)) % size) + (i & 3)]! >>> 0 !== words[i]!) return false;
+    }
+    return true;
+  }
+
+  /** Moves the available position back by `slots`. */
+  #retreat(slots: number): void {
+    this.#availSlot -= slots;
+    if (this.#availSlot >= 0) return;
+    this.#availSlot += this.#size;
+    this.#availFlags ^= OWNER_FLAGS;
   }
 
   /** Pops the chains that a process before this one popped: from the record, as the ring may have been written to since. */

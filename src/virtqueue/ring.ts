@@ -102,6 +102,12 @@ export interface Ring {
    * completed, and every chain popped after it has been returned in this way.
    */
   unpop(id: number, slots: number): void;
+  /**
+   * Makes the last recorded chains, as far as they were not popped again or have been returned by {@linkcode unpop},
+   * available in the ring itself, where it still has them as they were popped: then they are in order with those that
+   * follow. The others have to be completed.
+   */
+  returnRecorded(): void;
   /** Writes the used entries of all of `batch`, publishes them at once; true if the driver wants to be notified. */
   complete(batch: ChainBatch): boolean;
   /** Asks the driver to notify; true if requests have come meanwhile, which it will not notify of. */

@@ -19,6 +19,8 @@ import { faultOf, type Ring, RING_BAD_INDEX, RING_OK, type RingFeatures, type Ri
 const FLAGS = 0;
 const IDX = 1;
 const RING = 2;
+/** No more are counted: small enough for integers, and more than can be in flight. */
+const POPPED_MAX = 2 ** 30 - 1;
 
 function descriptorsOf({ desc, size }: RingLayout): Uint32Array {
   return new Uint32Array(viewOf(desc, DESC_BYTES * size));
@@ -41,8 +43,8 @@ export class SplitRing implements Ring {
   readonly #inflight: SplitInflight | null;
   /** How many of the recorded requests have been popped again. */
   #retaken = 0;
-  /** True once a chain was popped from the ring itself. */
-  #hasPopped = false;
+  /** Chains popped from the ring itself, up to {@linkcode POPPED_MAX}: until there are some, the record's were popped last. */
+  #popped = 0;
 
   /**
    * Serves the ring at the checked addresses of `layout`. The used index goes on from what the ring says. Requests in
@@ -104,18 +106,32 @@ export class SplitRing implements Ring {
       this.#lastAvailIdx = (this.#lastAvailIdx + 1) & 0xffff;
       taken++;
     }
-    if (taken > 0) this.#hasPopped = true;
+    this.#popped = Math.min(this.#popped + taken, POPPED_MAX);
     if (this.#inflight !== null) this.#inflight.take(batch, first);
     return taken;
   }
 
   unpop(id: number, _slots: number): void {
-    if (!this.#hasPopped) {
+    if (this.#popped === 0) {
       this.#retaken--;
       return;
     }
+    this.#popped--;
     this.#lastAvailIdx = (this.#lastAvailIdx - 1) & 0xffff;
     this.#inflight?.untake(id);
+  }
+
+  returnRecorded(): void {
+    if (this.#inflight === null || this.#popped > 0) return;
+    const heads = this.#inflight.resubmissions;
+    const mask = this.#size - 1;
+    while (
+      heads.length > this.#retaken &&
+      this.#avail[RING + ((this.#lastAvailIdx - 1) & mask)] === heads[heads.length - 1]
+    ) {
+      this.#lastAvailIdx = (this.#lastAvailIdx - 1) & 0xffff;
+      this.#inflight.untake(heads.pop()!);
+    }
   }
 
   /** Pops the requests that a process before this one popped, which are recorded as such already. */

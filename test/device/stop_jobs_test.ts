@@ -10,6 +10,7 @@ import type { CryptoDriver } from "../../src/driver/crypto_driver.ts";
 import { type EncodedRequest, le32s } from "../../src/driver/fields.ts";
 import * as limits from "../../src/device/limits.ts";
 import { closeFd } from "../../src/os/event_fd.ts";
+import { mapShared, unmap } from "../../src/os/memory_map.ts";
 import * as ak from "../../src/wire/akcipher.ts";
 import * as rfc from "../../src/wire/asym_rfc3.ts";
 import * as w from "../../src/wire/virtio_crypto.ts";
@@ -151,6 +152,35 @@ for (const [format, features] of FORMATS) {
       });
     });
   }
+}
+
+for (const [format, features] of FORMATS) {
+  Deno.test(`${format}: a request that a dead process had popped returns to the ring, too`, async () => {
+    await withDevice({ asymmetric: "rfc3" }, async (device) => {
+      const driver = await device.connect({ features, timeoutMs: 120_000 });
+      const { frontend } = driver;
+      const region = await frontend.getInflightFd(2, driver.dataQueues[0]!.size);
+      const record = mapShared(region.fd, region.mmapSize);
+      await frontend.setInflightFd(region, region.fd);
+      const keys = [generate(driver, 384), generate(driver, 64)];
+      const bytes = new Uint8Array(record.buffer, region.mmapOffset);
+      const [first, step] = format === "split" ? [16, 16] : [32, 32];
+      await until(() => driver.dataQueues[0]!.inFlight === 2);
+      await until(() => bytes.some((mark, at) => at >= first && at % step === 0 && mark === 1));
+      // The record as it is now, in another region: what a process that dies now would leave behind.
+      const left = await frontend.getInflightFd(2, driver.dataQueues[0]!.size);
+      const copy = mapShared(left.fd, left.mmapSize);
+      new Uint8Array(copy.buffer).set(new Uint8Array(record.buffer));
+      await frontend.setInflightFd(left, left.fd);
+      for (let round = 0; round < 2; round++) {
+        assertLess(await timed(() => driver.stop()), STOP_MS);
+        await driver.start();
+      }
+      for (const key of keys) assertEquals((await key)[0], w.STATUS_OK);
+      for (const mapping of [record, copy]) unmap(mapping);
+      for (const { fd } of [region, left]) closeFd(fd);
+    });
+  });
 }
 
 /** What stops a ring, or all of them, for a time. */

@@ -165,3 +165,45 @@ onBoth("a recorded chain that returns is popped again before anything new", 16, 
   completeFirst(ring, batch, 2);
   assertEquals(take(ring, batch), [4]);
 });
+
+onBoth(
+  "recorded chains that the ring still has are returned to it, and no others, around its end",
+  8,
+  ({ driver, next }) => {
+    const batch = new ChainBatch();
+    let length = 1;
+    for (let round = 0; round < 20; round++) {
+      const ids = [0, 1, 2, 3].map(() => driver.add(chain(length++)));
+      const lengths = [length - 4, length - 3, length - 2, length - 1];
+      const first = next();
+      assertEquals(take(first, batch), lengths);
+      // In every other round the second is completed before the first, which then is in flight behind it.
+      const disorder = round % 2;
+      if (disorder === 1) {
+        batch.id[0] = batch.id[1]!;
+        batch.slots[0] = batch.slots[1]!;
+        completeFirst(first, batch, 1);
+      }
+      const second = next();
+      // All of them are popped again, and those popped last returned, as when a queue stops.
+      const again = disorder === 1 ? [lengths[0]!, ...lengths.slice(2)] : lengths;
+      assertEquals(take(second, batch), again);
+      for (let i = batch.count - 1; i >= 0; i--) second.unpop(batch.id[i]!, batch.slots[i]!);
+      second.returnRecorded();
+      assertEquals(second.isRecovering, disorder === 1, `round ${round}`);
+      if (disorder === 1) {
+        assertEquals(take(second, batch), lengths.slice(0, 1));
+        completeFirst(second, batch, 1);
+      }
+      // What was returned is available to whoever goes on from there, by the record or by the base.
+      const third = round % 4 < 2 ? next() : second;
+      assertEquals([third.isRecovering, third.base()], [false, second.base()]);
+      const rest = disorder === 1 ? lengths.slice(2) : lengths;
+      assertEquals(take(third, batch), rest);
+      completeFirst(third, batch, rest.length);
+      const order = disorder === 1 ? [ids[1], ids[0], ids[2], ids[3]] : ids;
+      assertEquals([0, 1, 2, 3].map(() => driver.poll()?.id), order, `round ${round}`);
+      assertEquals([driver.poll(), third.fault], [undefined, RING_OK]);
+    }
+  },
+);
