@@ -7,7 +7,7 @@ import type { SessionParameters } from "../../src/driver/sessions.ts";
 import { createCatalogue } from "../../src/engine/algorithms.ts";
 import { Engine } from "../../src/engine/engine.ts";
 import {
-  createOperations,
+  createOperation,
   DONE,
   KIND_AEAD,
   KIND_CHAIN,
@@ -16,6 +16,7 @@ import {
   KIND_MAC,
   type Operation,
   Parameters,
+  Template,
 } from "../../src/engine/operation.ts";
 import { SegmentTable, type Span } from "../../src/memory/segments.ts";
 import { mapAnonymous } from "../../src/os/memory_map.ts";
@@ -80,34 +81,37 @@ export function engineVariant(workload: Workload, sizeBytes: number): Variant {
   const prepared = engine.prepare(parameters);
   if (prepared === null) throw new Error(`the engine refuses a key of ${workload.name}`);
   const segments = new SegmentTable(4 * OPERATIONS);
-  const operations = createOperations(segments, OPERATIONS);
+  const template = new Template();
   const { ivLen, resultLen } = workload;
   const isAead = parameters.kind === KIND_AEAD;
   const step = Math.ceil((2 * sizeBytes + 512) / 64) * 64;
   let next = mapAnonymous(step * OPERATIONS).address;
+  let first = 0;
   const put = (span: Span, length: number) => {
     if (length === 0) return;
     segments.add(next, length);
-    span.set(segments.count - 1, 0, length);
+    span.set(segments.count - 1 - first, 0, length);
     next += Math.ceil(length / 64) * 64;
   };
   const isDigest = parameters.kind === KIND_HASH || parameters.kind === KIND_MAC;
-  const lay = (operation: Operation) => {
-    operation.parameters = parameters;
-    operation.ivLen = ivLen;
-    operation.tagLen = isAead ? resultLen : 0;
-    operation.cipherLen = sizeBytes;
-    operation.hashLen = sizeBytes;
-    put(operation.ivSpan, ivLen);
-    put(operation.src, sizeBytes);
-    if (!isDigest) put(operation.dst, sizeBytes + operation.tagLen);
-    if (!isAead) put(operation.result, resultLen);
-  };
-  for (const operation of operations) {
-    lay(operation);
-    engine.execute(operation, prepared);
-    if (operation.outcome !== DONE) throw new Error(`the engine refuses ${sizeBytes} bytes of ${workload.name}`);
-  }
+  template.parameters = parameters;
+  template.ivLen = ivLen;
+  template.tagLen = isAead ? resultLen : 0;
+  template.cipherLen = sizeBytes;
+  template.hashLen = sizeBytes;
+  const operations = Array.from({ length: OPERATIONS }, (): Operation => {
+    first = segments.count;
+    put(template.ivSpan, ivLen);
+    put(template.src, sizeBytes);
+    if (!isDigest) put(template.dst, sizeBytes + template.tagLen);
+    if (!isAead) put(template.result, resultLen);
+    const operation = createOperation(segments);
+    operation.use(template);
+    operation.place(first);
+    const outcome = engine.execute(operation, prepared);
+    if (outcome !== DONE) throw new Error(`the engine refuses ${sizeBytes} bytes of ${workload.name}`);
+    return operation;
+  });
   return timed("engine", (count) => {
     for (let i = 0; i < count; i++) engine.execute(operations[i % OPERATIONS]!, prepared);
   });

@@ -39,7 +39,7 @@ export class AsymmetricDecoder {
   /** The session of the request being decoded. */
   readonly #session = new Parameters();
 
-  /** Looks at the request that the cursors stand in, whose private copy is in `words`. */
+  /** Decodes the request that the cursors are at, whose private copy is in `words`. */
   constructor(
     table: SessionTableView,
     batch: ChainBatch,
@@ -119,11 +119,17 @@ export class AsymmetricDecoder {
     dstDataLen: number,
   ): number {
     const verifies = opcode === wire.AKCIPHER_VERIFY;
-    this.#readable.take(this.#part, keyLen + srcDataLen + (verifies ? dstDataLen : 0));
-    jobs.putInput(job, this.#batch.segments, this.#part, 0);
+    this.#putInput(i, jobs, job, keyLen + srcDataLen + (verifies ? dstDataLen : 0));
     const capacity = verifies ? 0 : Math.min(dstDataLen, JOB_OUTPUT_BYTES_MAX);
     jobs.post(job, this.#batch, i, srcDataLen, verifies ? dstDataLen : 0, capacity);
     return STATUS_DEFERRED;
+  }
+
+  /** Copies the next `length` readable bytes of chain `i` to the input of `job`. */
+  #putInput(i: number, jobs: JobPool, job: number, length: number): void {
+    this.#readable.take(this.#part, length);
+    this.#part.segment += this.#batch.first[i]!;
+    jobs.putInput(job, this.#batch.segments, this.#part, 0);
   }
 
   /**
@@ -137,8 +143,7 @@ export class AsymmetricDecoder {
     const admission = jobs.admit(jobKind(opcode, algo, length, capacity));
     if (admission !== ADMITTED) return notAdmitted(admission);
     const job = jobs.begin(FORM_RFC3, opcode, algo);
-    this.#readable.take(this.#part, length);
-    jobs.putInput(job, this.#batch.segments, this.#part, 0);
+    this.#putInput(i, jobs, job, length);
     jobs.post(job, this.#batch, i, length, 0, capacity);
     return STATUS_DEFERRED;
   }

@@ -5,10 +5,10 @@
  *
  * @module
  */
-import type { Operation } from "../engine/operation.ts";
 import { monotonicNs } from "../os/clock.ts";
 import { STATUS_OK } from "../wire/virtio_crypto.ts";
 import { LABELS_COUNT } from "./metric_labels.ts";
+import type { RequestTemplate } from "./request_template.ts";
 
 /** Statuses that are counted on their own: 0 to 6; all others are counted together, as number 7. */
 export const STATUSES = 8;
@@ -74,12 +74,11 @@ export class QueueCounters {
   #untilMeasured = 0;
   #isMeasured = false;
   #takenNs = 0;
-  /** What the good requests of one series have come to since the last time they were counted in. */
+  /** Sums over requests with the same labels that succeeded, since they were counted in last. */
   #labels = 0;
   #run = 0;
   #sourceBytes = 0;
   #writtenBytes = 0;
-  #inBursts = 0;
 
   /** Counts into `numbers`, of which there is no other writer. */
   constructor(numbers: CounterMemory) {
@@ -140,34 +139,35 @@ export class QueueCounters {
   }
 
   /**
-   * `operation` has been answered with `status`. Neighbours of one series are summed up first: that is most of a batch,
-   * and shared memory is far.
+   * `count` requests with the template `request` have succeeded. Runs with the same labels are added up first: that is most
+   * of a batch, and shared memory is far.
    */
-  request(operation: Operation, status: number): void {
-    if (status === STATUS_OK) this.requests(operation, 1);
-    else this.#count(operation.labels, status, 1, 0, 0);
-  }
-
-  /** `times` requests, all like `operation`, have been answered with STATUS_OK. */
-  requests(operation: Operation, times: number): void {
-    if (operation.labels !== this.#labels) {
-      this.sumUp();
-      this.#labels = operation.labels;
+  succeeded({ labels, operation, writtenBytes }: RequestTemplate, count: number): void {
+    if (labels !== this.#labels) {
+      this.flush();
+      this.#labels = labels;
     }
-    this.#run += times;
-    this.#sourceBytes += times * operation.src.length;
-    this.#writtenBytes += times * operation.written;
-    if (operation.isExecuted) this.#inBursts += times;
+    this.#run += count;
+    this.#sourceBytes += count * operation.src.length;
+    this.#writtenBytes += count * writtenBytes;
   }
 
-  /** Counts in what {@linkcode request} has summed up: at the end of a batch. */
-  sumUp(): void {
+  /** A request with the template `request` has been answered with `status`, which is not STATUS_OK. */
+  failed(request: RequestTemplate, status: number): void {
+    this.#count(request.labels, status, 1, 0, 0);
+  }
+
+  /** So many of the requests that succeeded were executed in multi-buffer batches. */
+  multiBuffered(count: number): void {
+    this.#numbers[BURST_REQUESTS]! += count;
+  }
+
+  /** Counts in what {@linkcode succeeded} has added up: at the end of a batch. */
+  flush(): void {
     if (this.#run > 0) this.#count(this.#labels, STATUS_OK, this.#run, this.#sourceBytes, this.#writtenBytes);
-    if (this.#inBursts > 0) this.#numbers[BURST_REQUESTS]! += this.#inBursts;
     this.#run = 0;
     this.#sourceBytes = 0;
     this.#writtenBytes = 0;
-    this.#inBursts = 0;
   }
 
   /** A control request has been answered. */

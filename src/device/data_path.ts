@@ -1,32 +1,26 @@
 /**
- * The data path of an isolate, in four steps a batch: fetched chains are decoded, executed and given their status.
+ * The data path of a thread, in four steps a batch: fetched chains are decoded, executed and given their status.
+ *
+ * Data path.
  *
  * @module
  */
+import type { Engine, Prepared } from "../engine/engine.ts";
 import type { MultiBufferRunner } from "../engine/multibuffer/runner.ts";
-import type { MultiBufferSession } from "../engine/multibuffer/session.ts";
-import type { Engine } from "../engine/engine.ts";
-import {
-  AUTH_KEY_BYTES_MAX,
-  CIPHER_KEY_BYTES_MAX,
-  createOperations,
-  DONE,
-  FAILED,
-  type Operation,
-} from "../engine/operation.ts";
-import { cleanseBytes } from "../memory/native.ts";
+import { createOperation, DONE, type Operation, PENDING } from "../engine/operation.ts";
 import { BATCH_CHAINS_MAX, ChainBatch } from "../virtqueue/chain.ts";
+import { RESULT_STATUS_BYTES } from "../wire/asym_rfc3.ts";
 import * as wire from "../wire/virtio_crypto.ts";
 import { STATUS_DEFERRED, STATUS_POSTPONED } from "./asymmetric_request.ts";
 import { SessionContexts } from "./contexts.ts";
 import type { QueueCounters } from "./counters.ts";
-import { RESULT_STATUS_BYTES } from "../wire/asym_rfc3.ts";
 import { DataRequestDecoder } from "./data_request.ts";
-import type { NegotiatedFeatures } from "./negotiated_features.ts";
 import type { JobPool } from "./jobs.ts";
+import type { NegotiatedFeatures } from "./negotiated_features.ts";
 import { statusOf } from "./outcomes.ts";
 import type { KeyHolder } from "./queue_group.ts";
 import type { BatchProcessor } from "./queue_server.ts";
+import { RequestRuns, type RequestTemplate } from "./request_template.ts";
 import type { SessionTableView } from "./sessions.ts";
 
 /** Serves batches of data requests, of whatever queue they come from. */
@@ -36,8 +30,11 @@ export class DataPath implements BatchProcessor, KeyHolder {
   readonly #engine: Engine;
   readonly #contexts: SessionContexts;
   readonly #decoder: DataRequestDecoder;
-  readonly #operations: Operation[];
-  readonly #statuses = new Uint8Array(BATCH_CHAINS_MAX);
+  readonly #operation: Operation;
+  readonly #runs = new RequestRuns(BATCH_CHAINS_MAX);
+  /** 1 for each request of the batch that has become a job, and how many they are. */
+  readonly #isDeferred = new Uint8Array(BATCH_CHAINS_MAX);
+  #deferredCount = 0;
 
   /** Executes requests with `engine`, for sessions of `table` and under the features `negotiated`. */
   constructor(engine: Engine, table: SessionTableView, negotiated: NegotiatedFeatures) {
@@ -45,7 +42,7 @@ export class DataPath implements BatchProcessor, KeyHolder {
     this.#engine = engine;
     this.#contexts = new SessionContexts(table, engine);
     this.#decoder = new DataRequestDecoder(this.batch, negotiated, this.#contexts, engine.catalogue);
-    this.#operations = createOperations(this.batch.segments, BATCH_CHAINS_MAX);
+    this.#operation = createOperation(this.batch.segments);
   }
 
   /**
@@ -54,48 +51,144 @@ export class DataPath implements BatchProcessor, KeyHolder {
    * requests were handled: where one is postponed, so are all behind it.
    */
   process(jobs: JobPool | null, counters: QueueCounters): number {
-    this.evict();
-    this.#decoder.begin();
+    const { count, bytes } = this.batch;
     const { bursts } = this.#engine;
-    const together = bursts !== null && bursts.mayServe(this.batch.count, this.batch.bytes);
-    const deferred = together ? this.#serveBursts(bursts, jobs, counters) : this.#serveOneByOne(jobs, counters);
+    this.evict();
+    if (bursts !== null && bursts.mayServe(count, bytes)) {
+      this.#decodeRuns(jobs);
+      this.#executeRuns(bursts);
+      this.#answerRuns(bursts, counters);
+    } else {
+      this.#serveSequentially(jobs, counters);
+    }
     this.#contexts.releaseRetired();
-    counters.sumUp();
+    counters.flush();
     const handled = this.batch.count;
-    if (deferred === 0) return handled;
-    counters.jobsSubmitted(deferred);
+    if (this.#deferredCount === 0) return handled;
+    counters.jobsSubmitted(this.#deferredCount);
     this.#dropDeferred();
     return handled;
   }
 
-  /** One by one, all requests have the same operation, which then stays in the processor's nearest cache. */
-  #serveOneByOne(jobs: JobPool | null, counters: QueueCounters): number {
-    const operation = this.#operations[0]!;
+  /** Decodes, executes and answers one request after the other: what each needs stays in the CPU's nearest cache. */
+  #serveSequentially(jobs: JobPool | null, counters: QueueCounters): void {
     const { count } = this.batch;
-    let deferred = 0;
+    let previous: RequestTemplate | null = null;
+    let prepared: Prepared | null = null;
+    let succeeded = 0;
+    this.#decoder.begin(1);
     for (let i = 0; i < count; i++) {
-      const decoded = this.#decoder.decode(i, operation, jobs);
-      if (decoded === STATUS_POSTPONED) {
+      const request = this.#decoder.decode(i, jobs);
+      if (request.status === STATUS_POSTPONED) {
         this.batch.count = i;
         break;
       }
-      const status = this.#answer(i, operation, decoded, counters);
-      if (status === STATUS_DEFERRED) deferred++;
+      if (request !== previous) {
+        if (succeeded > 0) counters.succeeded(previous!, succeeded);
+        succeeded = 0;
+        previous = request;
+        prepared = this.#prepare(request);
+      }
+      const status = this.#execute(i, request, prepared);
+      this.#answer(i, request, status);
+      if (status === wire.STATUS_OK) succeeded++;
+      else if (status !== STATUS_DEFERRED) counters.failed(request, status);
     }
-    return deferred;
+    if (succeeded > 0) counters.succeeded(previous!, succeeded);
   }
 
-  /** Executes what is left of an operation, of which decoding said `decoded`, and answers its request with a status. */
-  #answer(i: number, operation: Operation, decoded: number, counters: QueueCounters): number {
+  /** Makes ready for requests of a run. Returns the contexts of their session; null if there are none, or no session. */
+  #prepare({ status, operation, sessionSlot, sessionId }: RequestTemplate): Prepared | null {
+    if (status !== wire.STATUS_OK) return null;
+    this.#operation.use(operation);
+    return sessionSlot < 0 ? null : this.#contexts.prepared(sessionSlot, sessionId);
+  }
+
+  /** Executes request `i`, for which {@linkcode #prepare} was called. Returns its status. */
+  #execute(i: number, request: RequestTemplate, prepared: Prepared | null): number {
+    if (request.status !== wire.STATUS_OK) return request.status;
+    const operation = this.#operation;
+    operation.place(this.batch.first[i]!);
+    if (prepared !== null) return statusOf(this.#engine.execute(operation, prepared));
+    return request.sessionSlot < 0 ? statusOf(this.#engine.executeStateless(operation)) : wire.STATUS_ERR;
+  }
+
+  /** Answers request `i` with `status`. It is the last writable byte; where there is none, 0 bytes are reported. */
+  #answer(i: number, request: RequestTemplate, status: number): void {
     const { batch } = this;
-    const status = decoded === wire.STATUS_OK ? this.#execute(operation) : decoded;
-    if (operation.hasOwnKeys) wipeOwnKeys(operation);
-    this.#statuses[i] = status;
-    if (status === STATUS_DEFERRED) return status;
-    // The status is the last writable byte; where there is none, the used entry says 0 bytes.
-    if (batch.putLastByte(i, status)) batch.usedLen[i] = usedLen(batch, i, operation.written);
-    counters.request(operation, status);
-    return status;
+    request.wipeOwnKeys();
+    if (status === STATUS_DEFERRED) {
+      this.#isDeferred[i] = 1;
+      this.#deferredCount++;
+      return;
+    }
+    if (!batch.putLastByte(i, status)) return;
+    if (status === wire.STATUS_OK) batch.usedLen[i] = request.usedLen;
+    else batch.usedLen[i] = batch.writableBytes[i] === 1 ? 1 : 0;
+  }
+
+  /**
+   * Decodes the whole batch. Good requests have their status written before they are executed, and another one afterwards
+   * should they fail: the driver has read that byte last, so the CPU has to fetch it from far, which it does while others
+   * are decoded.
+   */
+  #decodeRuns(jobs: JobPool | null): void {
+    const { batch } = this;
+    const runs = this.#runs;
+    const { count } = batch;
+    runs.clear();
+    this.#decoder.begin(count);
+    for (let i = 0; i < count; i++) {
+      const request = this.#decoder.decode(i, jobs);
+      if (request.status === STATUS_POSTPONED) {
+        batch.count = i;
+        break;
+      }
+      if (request.status === wire.STATUS_OK) batch.putLastByte(i, wire.STATUS_OK);
+      runs.add(i, request);
+    }
+  }
+
+  /** Executes runs in multi-buffer batches, as far as that is faster. */
+  #executeRuns(bursts: MultiBufferRunner): void {
+    const runs = this.#runs;
+    bursts.begin(this.batch, this.batch.count);
+    for (let r = 0; r < runs.count; r++) {
+      const { status, operation, sessionSlot, sessionId } = runs.template(r);
+      if (status !== wire.STATUS_OK || sessionSlot < 0) continue;
+      const session = this.#contexts.burst(sessionSlot, sessionId);
+      if (session !== null) bursts.add(operation, session, runs.start(r), runs.end(r) - runs.start(r));
+    }
+    bursts.run();
+  }
+
+  /** Answers all runs, and executes sequentially what was not executed in a multi-buffer batch. */
+  #answerRuns({ outcomes }: MultiBufferRunner, counters: QueueCounters): void {
+    const { usedLen } = this.batch;
+    const runs = this.#runs;
+    let multiBuffered = 0;
+    for (let r = 0; r < runs.count; r++) {
+      const request = runs.template(r);
+      const end = runs.end(r);
+      let prepared: Prepared | null | undefined;
+      let succeeded = 0;
+      for (let i = runs.start(r); i < end; i++) {
+        const outcome = outcomes[i]!;
+        if (outcome === DONE) {
+          usedLen[i] = request.usedLen;
+          multiBuffered++;
+          succeeded++;
+          continue;
+        }
+        if (outcome === PENDING && prepared === undefined) prepared = this.#prepare(request);
+        const status = outcome === PENDING ? this.#execute(i, request, prepared!) : statusOf(outcome);
+        this.#answer(i, request, status);
+        if (status === wire.STATUS_OK) succeeded++;
+        else if (status !== STATUS_DEFERRED) counters.failed(request, status);
+      }
+      if (succeeded > 0) counters.succeeded(request, succeeded);
+    }
+    if (multiBuffered > 0) counters.multiBuffered(multiBuffered);
   }
 
   /** Moves the answered chains of the batch together, for completion. */
@@ -103,7 +196,7 @@ export class DataPath implements BatchProcessor, KeyHolder {
     const { batch } = this;
     let kept = 0;
     for (let i = 0; i < batch.count; i++) {
-      if (this.#statuses[i] === STATUS_DEFERRED) continue;
+      if (this.#isDeferred[i] === 1) continue;
       batch.id[kept] = batch.id[i]!;
       batch.slots[kept] = batch.slots[i]!;
       batch.usedLen[kept] = batch.usedLen[i]!;
@@ -112,76 +205,8 @@ export class DataPath implements BatchProcessor, KeyHolder {
       kept++;
     }
     batch.count = kept;
-  }
-
-  /** Decodes the whole batch and executes like operations together, as far as that is faster; the others one by one. */
-  #serveBursts(bursts: MultiBufferRunner, jobs: JobPool | null, counters: QueueCounters): number {
-    this.#decodeForBursts(bursts, jobs);
-    bursts.run();
-    const { batch } = this;
-    const { count } = batch;
-    let deferred = 0;
-    // The request before, if it was a good one of a burst: what is like it differs in nothing that is told.
-    let model: Operation | null = null;
-    let likeness = 0;
-    let written = 0;
-    let times = 0;
-    for (let i = 0; i < count; i++) {
-      const operation = this.#operations[i]!;
-      if (operation.likeness === likeness && likeness !== 0 && operation.isExecuted && operation.outcome === DONE) {
-        batch.usedLen[i] = written;
-        times++;
-        continue;
-      }
-      if (times > 0) counters.requests(model!, times);
-      times = 0;
-      const status = this.#answer(i, operation, this.#statuses[i]!, counters);
-      if (status === STATUS_DEFERRED) deferred++;
-      likeness = status === wire.STATUS_OK && operation.isExecuted ? operation.likeness : 0;
-      model = operation;
-      written = batch.usedLen[i]!;
-    }
-    if (times > 0) counters.requests(model!, times);
-    return deferred;
-  }
-
-  /**
-   * Good requests have their status written before they are executed, and another one afterwards should they fail: the
-   * driver has looked at that byte last, so the processor has to fetch it from far, which it does while others are decoded.
-   */
-  #decodeForBursts(bursts: MultiBufferRunner, jobs: JobPool | null): void {
-    const { batch } = this;
-    const { count } = batch;
-    let likeness = 0;
-    let session: MultiBufferSession | null = null;
-    for (let i = 0; i < count; i++) {
-      const operation = this.#operations[i]!;
-      const status = this.#decoder.decode(i, operation, jobs);
-      if (status === STATUS_POSTPONED) {
-        batch.count = i;
-        break;
-      }
-      this.#statuses[i] = status;
-      if (status !== wire.STATUS_OK || operation.sessionSlot < 0) continue;
-      batch.putLastByte(i, wire.STATUS_OK);
-      if (likeness === 0 || likeness !== operation.likeness) {
-        likeness = operation.likeness;
-        session = this.#contexts.burst(operation.sessionSlot, operation.sessionId);
-      }
-      if (session !== null) bursts.add(operation, session);
-    }
-  }
-
-  #execute(operation: Operation): number {
-    if (operation.isExecuted) return statusOf(operation.outcome);
-    if (operation.sessionSlot < 0) {
-      this.#engine.executeStateless(operation);
-    } else {
-      const prepared = this.#contexts.prepared(operation.sessionSlot, operation.sessionId);
-      if (prepared === null) operation.outcome = FAILED;
-      else this.#engine.execute(operation, prepared);
-    }
-    return statusOf(operation.outcome);
+    this.#isDeferred.fill(0);
+    this.#deferredCount = 0;
   }
 
   evict(): void {
@@ -193,14 +218,4 @@ export class DataPath implements BatchProcessor, KeyHolder {
     this.#contexts.evict();
     this.#engine.clear();
   }
-}
-
-/** Bytes written from the first writable one on, without a gap: the status counts only where it follows directly. */
-function usedLen(batch: ChainBatch, i: number, written: number): number {
-  return written + 1 === batch.writableBytes[i] ? written + 1 : written;
-}
-
-function wipeOwnKeys(operation: Operation): void {
-  cleanseBytes(operation.ownCipherKey, CIPHER_KEY_BYTES_MAX + AUTH_KEY_BYTES_MAX);
-  operation.hasOwnKeys = false;
 }

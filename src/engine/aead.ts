@@ -104,7 +104,7 @@ function updateText(context: bigint, segments: SegmentTable): boolean {
 
 /** Cuts the tag off the side that has it; false if there is none. */
 export function cutTag(operation: Operation, encrypt: boolean): boolean {
-  const { segments, src, dst, tagLen } = operation;
+  const { segments, src, dst, template: { tagLen } } = operation;
   const whole = encrypt ? dst : src;
   const textLen = whole.length - tagLen;
   if (textLen < 0) return false;
@@ -137,7 +137,7 @@ export class EvpAead implements AeadTransform {
   }
 
   run(operation: Operation): number {
-    const { tagLen, ivLen } = operation;
+    const { tagLen, ivLen } = operation.template;
     if (!hasTagLength(this.#gcm ? GCM_TAG_LENGTHS : CHACHA20_POLY1305_TAG_LENGTHS, tagLen)) return FAILED;
     if (this.#gcm ? ivLen < GCM_IV_BYTES_MIN : ivLen !== CHACHA20_POLY1305_IV_BYTES) return FAILED;
     if (!cutTag(operation, this.#encrypt)) return FAILED;
@@ -159,14 +159,14 @@ export class EvpAead implements AeadTransform {
   }
 
   #start(operation: Operation): boolean {
-    if (operation.ivLen !== this.#ivLen) {
-      if (!control(this.#context, CTRL_SET_IV_LENGTH, operation.ivLen, 0)) return false;
-      this.#ivLen = operation.ivLen;
+    if (operation.template.ivLen !== this.#ivLen) {
+      if (!control(this.#context, CTRL_SET_IV_LENGTH, operation.template.ivLen, 0)) return false;
+      this.#ivLen = operation.template.ivLen;
     }
     if (!initContext(this.#context, 0, operation.iv)) return false;
     if (this.#encrypt) return true;
     gatherTo(operation.segments, tag, TAG_U64, 0);
-    return control(this.#context, CTRL_SET_TAG, operation.tagLen, tagAddress);
+    return control(this.#context, CTRL_SET_TAG, operation.template.tagLen, tagAddress);
   }
 
   #authenticate(operation: Operation): boolean {
@@ -232,7 +232,7 @@ export class EvpAead implements AeadTransform {
       aad.length,
       text.length,
       tagAddress,
-      operation.tagLen,
+      operation.template.tagLen,
       this.#encrypt,
     );
     if (outcome === DONE) {
@@ -275,7 +275,7 @@ export class CcmAead implements AeadTransform {
   }
 
   run(operation: Operation): number {
-    const { segments, src, aad, tagLen, ivLen } = operation;
+    const { segments, src, aad, template: { tagLen, ivLen } } = operation;
     if (!hasTagLength(CCM_TAG_LENGTHS, tagLen) || ivLen < CCM_IV_BYTES_MIN || ivLen > 13) return FAILED;
     if (!cutTag(operation, this.#encrypt)) return FAILED;
     operation.copyIv();
@@ -292,7 +292,7 @@ export class CcmAead implements AeadTransform {
   }
 
   #start(operation: Operation): boolean {
-    const { segments, tagLen, ivLen, iv } = operation;
+    const { segments, template: { tagLen, ivLen }, iv } = operation;
     if (!control(this.#context, CTRL_SET_IV_LENGTH, ivLen, 0)) return false;
     if (!this.#encrypt) gather(segments, tag, tagAddress);
     const given = this.#encrypt ? 0 : tagAddress;

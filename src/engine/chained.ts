@@ -4,14 +4,14 @@
  * @module
  */
 import { copySpan, DISJOINT, relate, sliceSpan, Span } from "../memory/segments.ts";
-import { KIND_CHAIN, KIND_HASH, KIND_MAC, type Operation } from "./operation.ts";
+import type { Operation } from "./operation.ts";
 
 const copied = new Span();
 const copiedTo = new Span();
 
 /** Copies what lies before and behind the cipher's part of the source; nothing to do in place. */
 export function copyAround(operation: Operation): void {
-  const { segments, src, dst, cipherStart, cipherLen } = operation;
+  const { segments, src, dst, template: { cipherStart, cipherLen } } = operation;
   if (cipherLen === src.length || relate(segments, src, dst) !== DISJOINT) return;
   const tail = cipherStart + cipherLen;
   if (cipherStart > 0) {
@@ -24,10 +24,4 @@ export function copyAround(operation: Operation): void {
     sliceSpan(segments, copiedTo, dst, tail, src.length - tail);
     copySpan(segments, copiedTo, copied);
   }
-}
-
-/** Bytes that `operation`, which is done, has written without a gap, from the first writable one on. */
-export function bytesWritten({ parameters: { kind }, dst, result, gapLen }: Operation): number {
-  if (kind === KIND_HASH || kind === KIND_MAC) return result.length;
-  return kind === KIND_CHAIN && gapLen === 0 ? dst.length + result.length : dst.length;
 }

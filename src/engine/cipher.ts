@@ -96,7 +96,7 @@ export class EvpCipher implements CipherTransform {
   run(operation: Operation, src: Span, dst: Span): boolean {
     const spec = this.#spec;
     const length = src.length;
-    if (operation.ivLen !== spec.ivLen) return false;
+    if (operation.template.ivLen !== spec.ivLen) return false;
     if (length === 0) return true;
     if (length < spec.dataBytesMin) return false;
     if (spec.cut === CUT_BLOCKS && length % spec.blockBytes !== 0) return false;

@@ -45,7 +45,7 @@ export class TripleDesCtr implements CipherTransform {
   }
 
   run(operation: Operation, src: Span, dst: Span): boolean {
-    if (operation.ivLen !== TRIPLE_DES_IV_BYTES) return false;
+    if (operation.template.ivLen !== TRIPLE_DES_IV_BYTES) return false;
     operation.copyIv();
     gather(operation.segments, src, bounceAddress);
     copyBytes(streamAddress + CARRY, operation.iv, 8);
@@ -97,7 +97,7 @@ export class AesF8 implements CipherTransform {
   }
 
   run(operation: Operation, src: Span, dst: Span): boolean {
-    if (operation.ivLen !== AES_F8_IV_BYTES) return false;
+    if (operation.template.ivLen !== AES_F8_IV_BYTES) return false;
     operation.copyIv();
     gather(operation.segments, src, bounceAddress);
     copyBytes(streamAddress + CARRY, operation.iv, 16);

@@ -11,7 +11,7 @@ import { bounceAddress, DATA_BYTES_MAX, wipeBounce } from "./bounce.ts";
 import { createMultiBufferRunner, type MultiBufferRunner } from "./multibuffer/runner.ts";
 import type { MultiBufferChoice } from "./multibuffer/policy.ts";
 import type { MultiBufferSession } from "./multibuffer/session.ts";
-import { bytesWritten, copyAround } from "./chained.ts";
+import { copyAround } from "./chained.ts";
 import type { CipherTransform } from "./cipher.ts";
 import { digestAddress, type DigestTransform } from "./digest.ts";
 import {
@@ -33,7 +33,7 @@ export interface Prepared {
   readonly cipher: CipherTransform | null;
   readonly digest: DigestTransform | null;
   readonly aead: AeadTransform | null;
-  /** What bursts need, if the session can be served in them. */
+  /** What multi-buffer execution needs, if the session can be served by it. */
   readonly burst: MultiBufferSession | null;
 }
 
@@ -97,21 +97,9 @@ export class Engine {
       aead: kind === KIND_AEAD ? createAead(this.catalogue, parameters) : null,
       burst: isOfModule(this.catalogue, parameters) ? null : this.bursts?.prepare(parameters) ?? null,
     };
-    if (this.#setKeys(prepared.cipher, prepared.digest, prepared.aead, parameters, keyed)) return prepared;
+    if (setKeys(parameters, prepared.cipher, prepared.digest, prepared.aead)) return prepared;
     this.release(prepared);
     return null;
-  }
-
-  #setKeys(
-    cipher: CipherTransform | null,
-    digest: DigestTransform | null,
-    aead: AeadTransform | null,
-    parameters: Parameters,
-    keyed: boolean,
-  ): boolean {
-    if (cipher !== null && !cipher.setKey(parameters.cipherKey)) return false;
-    if (aead !== null && !aead.setKey(parameters.cipherKey)) return false;
-    return digest === null || !keyed || digest.setKey(parameters.authKey, parameters.authKeyLen);
   }
 
   /** Wipes and gives up a session's contexts. */
@@ -130,25 +118,21 @@ export class Engine {
     }
   }
 
-  /** Executes `operation` with a session's contexts; outcome and bytes written are left in it. */
-  execute(operation: Operation, prepared: Prepared): void {
-    this.#execute(operation, prepared.cipher, prepared.digest, prepared.aead);
+  /** Executes `operation` with a session's contexts. Returns DONE, FAILED, TAG_MISMATCH or UNSUPPORTED. */
+  execute(operation: Operation, { cipher, digest, aead }: Prepared): number {
+    return run(operation, cipher, digest, aead);
   }
 
-  /** Executes `operation` with the keys it brings, whose parameters `checkParameters` found good. */
-  executeStateless(operation: Operation): void {
-    const { parameters } = operation;
+  /**
+   * Executes `operation` with keys of its own, whose parameters `checkParameters` found good. Returns the same.
+   */
+  executeStateless(operation: Operation): number {
+    const { parameters } = operation.template;
     const { kind } = parameters;
-    const keyed = isKeyed(parameters);
     const cipher = kind === KIND_CIPHER || kind === KIND_CHAIN ? this.#sharedCipher(parameters) : null;
-    const digest = kind === KIND_AEAD || kind === KIND_CIPHER ? null : this.#sharedDigest(parameters, keyed);
+    const digest = kind === KIND_AEAD || kind === KIND_CIPHER ? null : this.#sharedDigest(parameters);
     const aead = kind === KIND_AEAD ? this.#sharedAead(parameters) : null;
-    if (!this.#setKeys(cipher, digest, aead, parameters, keyed)) {
-      operation.outcome = FAILED;
-      operation.written = 0;
-      return;
-    }
-    this.#execute(operation, cipher, digest, aead);
+    return setKeys(parameters, cipher, digest, aead) ? run(operation, cipher, digest, aead) : FAILED;
   }
 
   #sharedCipher(parameters: Parameters): CipherTransform {
@@ -165,7 +149,8 @@ export class Engine {
     return aead;
   }
 
-  #sharedDigest(parameters: Parameters, keyed: boolean): DigestTransform {
+  #sharedDigest(parameters: Parameters): DigestTransform {
+    const keyed = isKeyed(parameters);
     // Only block-cipher MACs are made for a key length, and those have few; an HMAC context takes any key.
     const keyLen = parameters.authKeyLen <= 64 ? parameters.authKeyLen : 0;
     const key = parameters.hashAlgo * 1024 + keyLen * 2 + (keyed ? 1 : 0);
@@ -173,32 +158,39 @@ export class Engine {
     if (digest === undefined) this.#digests.set(key, digest = createDigest(this.catalogue, parameters, keyed));
     return digest;
   }
+}
 
-  #execute(
-    operation: Operation,
-    cipher: CipherTransform | null,
-    digest: DigestTransform | null,
-    aead: AeadTransform | null,
-  ): void {
-    operation.written = 0;
-    switch (operation.parameters.kind) {
-      case KIND_CIPHER:
-        operation.outcome = cipher!.run(operation, operation.src, operation.dst) ? DONE : FAILED;
-        break;
-      case KIND_HASH:
-      case KIND_MAC:
-        operation.outcome = runDigest(operation, digest!, nothing, operation.src) ? DONE : FAILED;
-        break;
-      case KIND_AEAD:
-        operation.outcome = aead!.run(operation);
-        break;
-      case KIND_CHAIN:
-        operation.outcome = runChain(operation, cipher!, digest!) ? DONE : FAILED;
-        break;
-      default:
-        operation.outcome = UNSUPPORTED;
-    }
-    if (operation.outcome === DONE) operation.written = bytesWritten(operation);
+/** Gives contexts the keys of `parameters`; false if an algorithm refuses its key. */
+function setKeys(
+  parameters: Parameters,
+  cipher: CipherTransform | null,
+  digest: DigestTransform | null,
+  aead: AeadTransform | null,
+): boolean {
+  if (cipher !== null && !cipher.setKey(parameters.cipherKey)) return false;
+  if (aead !== null && !aead.setKey(parameters.cipherKey)) return false;
+  return digest === null || !isKeyed(parameters) || digest.setKey(parameters.authKey, parameters.authKeyLen);
+}
+
+/** Executes `operation` with the contexts that its kind needs. */
+function run(
+  operation: Operation,
+  cipher: CipherTransform | null,
+  digest: DigestTransform | null,
+  aead: AeadTransform | null,
+): number {
+  switch (operation.template.parameters.kind) {
+    case KIND_CIPHER:
+      return cipher!.run(operation, operation.src, operation.dst) ? DONE : FAILED;
+    case KIND_HASH:
+    case KIND_MAC:
+      return runDigest(operation, digest!, nothing, operation.src) ? DONE : FAILED;
+    case KIND_AEAD:
+      return aead!.run(operation);
+    case KIND_CHAIN:
+      return runChain(operation, cipher!, digest!) ? DONE : FAILED;
+    default:
+      return UNSUPPORTED;
   }
 }
 
@@ -224,8 +216,8 @@ function runDigest(operation: Operation, digest: DigestTransform, head: Span, bo
  * or, when the cipher comes first, of the destination. Bytes that the cipher does not cover are copied as they are.
  */
 function runChain(operation: Operation, cipher: CipherTransform, digest: DigestTransform): boolean {
-  const { segments, src, dst, aad, parameters } = operation;
-  const { cipherStart, cipherLen, hashStart, hashLen } = operation;
+  const { segments, src, dst, aad } = operation;
+  const { parameters, cipherStart, cipherLen, hashStart, hashLen } = operation.template;
   if (operation.result.length === 0) return false;
   if (digest.digestBytes !== 0 && operation.result.length > digest.digestBytes) return false;
   if (src.length > 0 && relate(segments, src, dst) === OVERLAPPING) {

@@ -130,7 +130,7 @@ export abstract class StreamCipher implements CipherTransform {
   run(operation: Operation, src: Span, dst: Span): boolean {
     const { segments, iv } = operation;
     const { length } = src;
-    if (operation.ivLen !== this.#ivLen || length > this.#dataBytesMax) return false;
+    if (operation.template.ivLen !== this.#ivLen || length > this.#dataBytesMax) return false;
     if (length === 0) return true;
     operation.copyIv();
     const isDirect = !this.overReads && src.isContiguous && dst.isContiguous;

@@ -1,6 +1,7 @@
 /**
- * One cryptographic operation as a flat record: which algorithm, with which keys, on which bytes. The device fills
- * records, the engine executes them; both reuse them for ever.
+ * Cryptographic operations. A template is what operations that differ in their buffers alone have in common; an operation
+ * is a template with the segments that its data lies in. The device fills templates, the engine executes operations of
+ * them; both are reused.
  *
  * @module
  */
@@ -15,7 +16,7 @@ export const KIND_AEAD = 4;
 export const KIND_CHAIN = 5;
 export const KIND_AKCIPHER = 6;
 
-/** What comes of an operation, or of preparing for one. */
+/** Outcomes of an operation, or of preparing for one. */
 export const DONE = 0;
 /** A length, a parameter or the data is wrong. */
 export const FAILED = 1;
@@ -25,8 +26,10 @@ export const TAG_MISMATCH = 2;
 export const UNSUPPORTED = 3;
 /** Asymmetric: the signature does not match. */
 export const SIGNATURE_MISMATCH = 4;
+/** It has not been executed. */
+export const PENDING = 5;
 
-/** Bytes of an IV or nonce, at most. GCM takes any length; nobody sends longer ones. */
+/** Bytes of an IV or nonce, at most. GCM would take any length; no driver is known to send longer ones. */
 export const IV_BYTES_MAX = 128;
 /** Bytes of a cipher or AEAD key, at most. */
 export const CIPHER_KEY_BYTES_MAX = 64;
@@ -91,34 +94,33 @@ export function isKeyed({ kind, authenticated }: Parameters): boolean {
   return kind === KIND_MAC || (kind === KIND_CHAIN && authenticated);
 }
 
-/** Bytes of private memory that each operation brings along. */
-const SCRATCH_BYTES = 1024;
-const IV_OFFSET = 0;
-const CIPHER_KEY_OFFSET = IV_BYTES_MAX;
-const AUTH_KEY_OFFSET = CIPHER_KEY_OFFSET + CIPHER_KEY_BYTES_MAX;
+/** Parameters of a template that has not been filled. */
+const NO_PARAMETERS = new Parameters();
 
-/** One operation. All of its spans lie in `segments`. */
-export class Operation {
-  /** The table that the spans point into. */
-  readonly segments: SegmentTable;
-  /** Algorithms and keys: a session's, or {@linkcode ownParameters}. */
-  parameters: Parameters;
-  /** Parameters of a request that brings its own. */
-  readonly ownParameters: Parameters = new Parameters();
-  /** The slot of the session; -1: the request brings its own parameters. */
-  sessionSlot = -1;
-  /** The session's id: by the time of execution the slot may be another session's. */
-  sessionId = 0;
-  /** What the request is counted as; the engine does not look at it. */
-  labels = 0;
-
-  /** The IV, where the guest has it. Whoever needs it reads it once: into its own place, or by {@linkcode copyIv}. */
-  readonly ivSpan: Span = new Span();
-  /** Where {@linkcode copyIv} puts it. */
-  readonly iv: number;
-  readonly #ivAddress: bigint;
+/**
+ * What operations that differ in their buffers alone have in common: algorithms and keys, lengths, and how their data is
+ * laid out. It stays as it is for as long as operations of it are executed, so that operations with the same template
+ * need not be compared.
+ */
+export class Template {
+  /** Algorithms and keys. */
+  parameters: Parameters = NO_PARAMETERS;
   /** Bytes of IV. */
   ivLen = 0;
+  /** Bytes of tag. */
+  tagLen = 0;
+  /** Chains: the cipher's and the digest's part of the source, in bytes. */
+  cipherStart = 0;
+  cipherLen = 0;
+  hashStart = 0;
+  hashLen = 0;
+  /** Chains: bytes between the destination and the digest that are not written. */
+  gapLen = 0;
+  /**
+   * The IV. Its segment, and those of the other spans, count from an operation's first one on. Spans and lengths that the
+   * kind of operation does not have are left from other templates.
+   */
+  readonly ivSpan: Span = new Span();
   /** Source data. */
   readonly src: Span = new Span();
   /** Destination, cut to what the operation writes. */
@@ -127,62 +129,65 @@ export class Operation {
   readonly aad: Span = new Span();
   /** Where the digest goes. Its length is how many bytes of the digest are wanted. */
   readonly result: Span = new Span();
-  /** Bytes of tag. */
-  tagLen = 0;
-  /** Chains: where in the source the cipher works, and where the digest. */
-  cipherStart = 0;
-  cipherLen = 0;
-  hashStart = 0;
-  hashLen = 0;
 
-  /** Chains: bytes between the destination and the digest that nobody writes. */
-  gapLen = 0;
+  /** Bytes that an operation writes without a gap, from its first writable one on, if it succeeds. */
+  get writtenBytes(): number {
+    const { dst, result, parameters: { kind } } = this;
+    if (kind === KIND_HASH || kind === KIND_MAC) return result.length;
+    return kind === KIND_CHAIN && this.gapLen === 0 ? dst.length + result.length : dst.length;
+  }
+}
 
-  /** Operations with the same number, unless it is 0, differ in their data alone: see {@linkcode resemble}. */
-  likeness = 0;
+/** The template of an operation that is none yet. */
+const NO_TEMPLATE = new Template();
 
-  /** True once a burst has executed it. */
-  isExecuted = false;
-  /** DONE, FAILED, TAG_MISMATCH or UNSUPPORTED. */
-  outcome = DONE;
-  /** Bytes written without a gap, from the first writable one on. */
-  written = 0;
+/** Operations in a table of segments: operation `i` has its data in the segments from `first[i]` on. */
+export interface OperationTable {
+  readonly segments: SegmentTable;
+  readonly first: Uint32Array;
+}
 
-  /** True while keys that came with the request stand at the two addresses below. */
-  hasOwnKeys = false;
-  /** Where keys that come with the request are copied to; the two places are next to each other. */
-  readonly ownCipherKey: number;
-  readonly ownAuthKey: number;
+/** One operation: a template whose spans are placed in `segments`. */
+export class Operation {
+  /** The table that the spans point into. */
+  segments: SegmentTable;
+  /** What the operation is. */
+  template: Template = NO_TEMPLATE;
+  /** The template's spans, in the operation's segments. */
+  readonly ivSpan: Span = new Span();
+  readonly src: Span = new Span();
+  readonly dst: Span = new Span();
+  readonly aad: Span = new Span();
+  readonly result: Span = new Span();
+  /** Where {@linkcode copyIv} puts the IV. */
+  readonly iv: number;
+  readonly #ivAddress: bigint;
 
-  /** A record over `segments` whose private memory is at `scratch`. */
-  constructor(segments: SegmentTable, scratch: number) {
+  /** An operation in `segments`, with room for an IV at address `iv`. */
+  constructor(segments: SegmentTable, iv: number) {
     this.segments = segments;
-    this.parameters = this.ownParameters;
-    this.iv = scratch + IV_OFFSET;
-    this.#ivAddress = BigInt(this.iv);
-    this.ownCipherKey = scratch + CIPHER_KEY_OFFSET;
-    this.ownAuthKey = scratch + AUTH_KEY_OFFSET;
+    this.iv = iv;
+    this.#ivAddress = BigInt(iv);
   }
 
-  /** Makes this what `other` is, an operation of a session, except for the segments that its data lies in. */
-  resemble(other: Operation): void {
-    this.likeness = other.likeness;
-    this.parameters = other.parameters;
-    this.sessionSlot = other.sessionSlot;
-    this.sessionId = other.sessionId;
-    this.labels = other.labels;
-    this.ivLen = other.ivLen;
-    this.tagLen = other.tagLen;
-    this.cipherStart = other.cipherStart;
-    this.cipherLen = other.cipherLen;
-    this.hashStart = other.hashStart;
-    this.hashLen = other.hashLen;
-    this.gapLen = other.gapLen;
-    this.ivSpan.resemble(other.ivSpan);
-    this.src.resemble(other.src);
-    this.dst.resemble(other.dst);
-    this.aad.resemble(other.aad);
-    this.result.resemble(other.result);
+  /** Makes this an operation of `template`; {@linkcode place} says where. */
+  use(template: Template): void {
+    this.template = template;
+    this.ivSpan.copyShape(template.ivSpan);
+    this.src.copyShape(template.src);
+    this.dst.copyShape(template.dst);
+    this.aad.copyShape(template.aad);
+    this.result.copyShape(template.result);
+  }
+
+  /** Places the spans of the template in the segments from `first` on. */
+  place(first: number): void {
+    const { template } = this;
+    this.ivSpan.segment = first + template.ivSpan.segment;
+    this.src.segment = first + template.src.segment;
+    this.dst.segment = first + template.dst.segment;
+    this.aad.segment = first + template.aad.segment;
+    this.result.segment = first + template.result.segment;
   }
 
   /** Copies the IV out of the guest's reach, to {@linkcode iv}. */
@@ -191,8 +196,7 @@ export class Operation {
   }
 }
 
-/** Makes `count` operations over `segments`, with private memory that is kept out of core dumps. */
-export function createOperations(segments: SegmentTable, count: number): Operation[] {
-  const scratch = mapSecret(SCRATCH_BYTES * count);
-  return Array.from({ length: count }, (_, i) => new Operation(segments, scratch.address + SCRATCH_BYTES * i));
+/** Makes an operation in `segments`, whose room for an IV is kept out of core dumps. */
+export function createOperation(segments: SegmentTable): Operation {
+  return new Operation(segments, mapSecret(IV_BYTES_MAX).address);
 }

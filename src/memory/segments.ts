@@ -117,8 +117,8 @@ export class Span {
     this.isContiguous = false;
   }
 
-  /** Makes this span as long as `other`, from the same offset on; in which segment is another matter. */
-  resemble(other: Span): void {
+  /** Takes over everything of `other` but its segment. */
+  copyShape(other: Span): void {
     this.offset = other.offset;
     this.length = other.length;
     this.isContiguous = other.isContiguous;
@@ -138,6 +138,7 @@ export class SegmentCursor {
   readonly #table: SegmentTable;
   #segment = 0;
   #offset = 0;
+  #origin = 0;
   /** Bytes not yet taken. */
   remaining = 0;
 
@@ -146,8 +147,9 @@ export class SegmentCursor {
     this.#table = table;
   }
 
-  /** Starts at segment `first`, with `bytes` bytes ahead. */
-  start(first: number, bytes: number): void {
+  /** Starts at segment `first`, with `bytes` bytes ahead. Spans count segments from segment `origin` on. */
+  start(first: number, bytes: number, origin = 0): void {
+    this.#origin = origin;
     this.#segment = first;
     this.#offset = 0;
     this.remaining = bytes;
@@ -166,7 +168,7 @@ export class SegmentCursor {
       segment++;
       offset = 0;
     }
-    span.segment = segment;
+    span.segment = segment - this.#origin;
     span.offset = offset;
     span.length = length;
     if (offset + length <= lengths[segment]!) {

@@ -11,7 +11,7 @@ import { CHAIN_ANSWER, CHAIN_PARTS, KNOWN_ANSWERS } from "../../src/tools/known_
 import { checkAnswer } from "../../src/tools/checks.ts";
 import type { ModuleRows } from "../../src/engine/algorithms.ts";
 import { loadEngineModules } from "../../src/engine/modules/load.ts";
-import { createOperations, type Operation } from "../../src/engine/operation.ts";
+import { createOperation, Template } from "../../src/engine/operation.ts";
 import { SegmentTable } from "../../src/memory/segments.ts";
 import { mapAnonymous, unmap } from "../../src/os/memory_map.ts";
 import { counts } from "./engines/counting_cbc.ts";
@@ -87,9 +87,10 @@ Deno.test("a module that works on the guest's memory never sees source and desti
   const segments = new SegmentTable(4);
   segments.add(memory.address, 2048);
   segments.add(memory.address + 2048, 2048);
-  const [operation] = createOperations(segments, 1) as [Operation];
+  const operation = createOperation(segments);
+  operation.use(new Template());
   operation.ivSpan.set(1, 0, 16);
-  operation.ivLen = 16;
+  operation.template.ivLen = 16;
   const cipher = ciphers[0]!.create(16, true);
   assert(cipher.setKey(memory.address + 2048 + 64));
   const wanted = new Uint8Array(64);

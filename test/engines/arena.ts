@@ -5,7 +5,7 @@
  * @module
  */
 import { libc } from "../../ffi/libc.ts";
-import { createOperations, type Operation } from "../../src/engine/operation.ts";
+import { createOperation, type Operation, Template } from "../../src/engine/operation.ts";
 import { SegmentCursor, SegmentTable, type Span } from "../../src/memory/segments.ts";
 import { mapAnonymous } from "../../src/os/memory_map.ts";
 
@@ -30,7 +30,8 @@ export class Arena {
     libc.mmap(guard, BigInt(PAGE_BYTES), 0, MAP_PRIVATE_ANONYMOUS_FIXED, -1, 0n);
     this.bytes = new Uint8Array(buffer, 0, sizeBytes);
     this.#address = address;
-    this.operation = createOperations(this.#segments, 1)[0]!;
+    this.operation = createOperation(this.#segments);
+    this.operation.use(new Template());
   }
 
   /** Forgets all places. */

@@ -11,7 +11,17 @@ import { createMultiBufferManager } from "../../src/engine/multibuffer/manager.t
 import { BOUNCED } from "../../src/engine/multibuffer/policy.ts";
 import { MultiBufferRunner } from "../../src/engine/multibuffer/runner.ts";
 import { Engine, type Prepared } from "../../src/engine/engine.ts";
-import { createOperations, DONE, FAILED, KIND_CIPHER, type Operation, Parameters } from "../../src/engine/operation.ts";
+import {
+  createOperation,
+  DONE,
+  FAILED,
+  KIND_CIPHER,
+  type Operation,
+  type OperationTable,
+  Parameters,
+  PENDING,
+  Template,
+} from "../../src/engine/operation.ts";
 import { SegmentCursor, SegmentTable, type Span } from "../../src/memory/segments.ts";
 import { mapAnonymous } from "../../src/os/memory_map.ts";
 import * as v from "../../src/wire/virtio_crypto.ts";
@@ -24,12 +34,15 @@ const SECRET = 0x5a;
 const UNWRITTEN = 0xee;
 
 /** Messages of AES-128-CBC, encrypted, all alike, whose source and destination are in two pieces each, or in one. */
-class Messages {
+class Messages implements OperationTable {
   readonly prepared: Prepared;
-  readonly operations: Operation[];
+  readonly template = new Template();
+  readonly segments: SegmentTable;
+  readonly first: Uint32Array;
+  /** One after the other, whichever was placed last. */
+  readonly operation: Operation;
   readonly #memory: Uint8Array;
   readonly #address: number;
-  readonly #segments: SegmentTable;
   readonly #cursor: SegmentCursor;
   readonly #dst: number[] = [];
   readonly #sizeBytes: number;
@@ -40,32 +53,51 @@ class Messages {
     this.#address = address;
     this.#memory = new Uint8Array(buffer);
     this.#sizeBytes = sizeBytes;
-    this.#segments = new SegmentTable(5 * count);
-    this.#cursor = new SegmentCursor(this.#segments);
-    this.operations = createOperations(this.#segments, count);
+    this.segments = new SegmentTable(5 * count);
+    this.#cursor = new SegmentCursor(this.segments);
+    this.first = new Uint32Array(count);
+    this.operation = createOperation(this.segments);
     const parameters = Object.assign(new Parameters(), { kind: KIND_CIPHER, algo: v.CIPHER_AES_CBC, encrypt: true });
     Object.assign(parameters, { keyLen: 16, cipherKey: address });
     this.prepared = engine.prepare(parameters)!;
-    for (const [i, operation] of this.operations.entries()) {
-      operation.parameters = parameters;
-      operation.ivLen = 16;
-      this.#put(operation.ivSpan, 16, i, 1);
-      this.#put(operation.src, sizeBytes, SECRET, pieces);
+    this.template.parameters = parameters;
+    this.template.ivLen = 16;
+    for (let i = 0; i < count; i++) {
+      const first = this.first[i] = this.segments.count;
+      this.#put(this.template.ivSpan, 16, i, 1);
+      this.#put(this.template.src, sizeBytes, SECRET, pieces);
       this.#dst.push(this.#next);
-      this.#put(operation.dst, sizeBytes, UNWRITTEN, pieces);
+      this.#put(this.template.dst, sizeBytes, UNWRITTEN, pieces);
+      for (const span of [this.template.ivSpan, this.template.src, this.template.dst]) span.segment -= first;
     }
+    this.operation.use(this.template);
   }
 
   #put(span: Span, length: number, content: number, pieces: number): void {
-    const first = this.#segments.count;
+    const first = this.segments.count;
     this.#memory.fill(content, this.#next, this.#next + length);
     const most = 16 * Math.ceil(length / 16 / pieces);
     for (let at = 0; at < length; at += most) {
-      this.#segments.add(this.#address + this.#next + at, Math.min(most, length - at));
+      this.segments.add(this.#address + this.#next + at, Math.min(most, length - at));
     }
     this.#cursor.start(first, length);
     this.#cursor.take(span, length);
     this.#next += length;
+  }
+
+  /** Message `i` as an operation, until the next call. */
+  at(i: number): Operation {
+    this.operation.place(this.first[i]!);
+    return this.operation;
+  }
+
+  /** Executes all in multi-buffer batches as far as that goes, and returns their outcomes. */
+  together(engine: Engine): Uint8Array {
+    const bursts = engine.bursts!;
+    bursts.begin(this, this.first.length);
+    bursts.add(this.template, this.prepared.burst!, 0, this.first.length);
+    bursts.run();
+    return bursts.outcomes.slice(0, this.first.length);
   }
 
   /** What is in the destination of message `i`. */
@@ -75,48 +107,40 @@ class Messages {
 }
 
 Deno.test({
-  name: "private memory holds the sources of a burst, and nothing when it is over",
+  name: "private memory holds the sources of a batch, and nothing when it is over",
   ignore,
   fn: () => {
     const messages = new Messages(burstingEngine(), 2, 256);
-    const [first, second] = messages.operations as [Operation, Operation];
     const session = messages.prepared.burst!;
     const memory = mapAnonymous(4096);
     const bytes = new Uint8Array(memory.buffer);
     const bounce = new MultiBufferBounce(memory);
     const offsetOf = ({ segments, src }: Operation) => segments.startOf(src) - memory.address;
-    const standIns = [first, second].map((operation, i) => {
-      const standIn = bounce.offer(i, operation, session)!;
-      bounce.fetch();
-      assert(offsetOf(standIn) >= 0 && offsetOf(standIn) <= 4096 - 256);
-      assertEquals([standIn.dst.offset, standIn.dst.length], [standIn.src.offset, 256]);
-      return standIn;
+    const copies = [0, 1].map((i) => {
+      const copy = bounce.offer(messages.at(i), session)!;
+      assertEquals(bounce.accept(messages.at(i)), i);
+      assert(bounce.operation(i) === copy);
+      assert(offsetOf(copy) >= 0 && offsetOf(copy) <= 4096 - 256);
+      assertEquals([copy.dst.offset, copy.dst.length], [copy.src.offset, 256]);
+      return copy;
     });
     assertEquals(bytes.filter((byte) => byte === SECRET).length, 512);
-    // The job of the first has been done, that of the second has come to nothing.
-    bytes.fill(7, offsetOf(standIns[0]!), offsetOf(standIns[0]!) + 256);
-    Object.assign(standIns[0]!, { outcome: DONE, written: 256 });
-    Object.assign(standIns[1]!, { outcome: FAILED, written: 0 });
-    bounce.deliver();
-    assertEquals([first, second].map(({ isExecuted, outcome, written }) => [isExecuted, outcome, written]), [
-      [true, DONE, 256],
-      [true, FAILED, 0],
-    ]);
+    // The job of the first has been executed, that of the second has come to nothing.
+    bytes.fill(7, offsetOf(copies[0]!), offsetOf(copies[0]!) + 256);
+    bounce.deliver(0, messages.at(0));
+    bounce.clear();
     assertEquals(messages.dst(0), new Uint8Array(256).fill(7));
     assertEquals(messages.dst(1), new Uint8Array(256).fill(UNWRITTEN));
     assert(bytes.every((byte) => byte === 0), "wiped");
-    // A burst that does not run leaves nothing either, and has its operations back.
-    const operations = [second, bounce.offer(1, first, session)!];
-    bounce.fetch();
-    assert(bytes.includes(SECRET));
-    bounce.drop(operations);
-    assert(operations[0] === second && operations[1] === first);
-    assert(bytes.every((byte) => byte === 0), "wiped again");
+    // What is only offered takes no room from the next.
+    const offered = bounce.offer(messages.at(0), session)!;
+    assert(bounce.offer(messages.at(1), session) === offered);
+    assert(bytes.every((byte) => byte === 0), "not copied yet");
   },
 });
 
 Deno.test({
-  name: "what private memory has no room for goes one by one",
+  name: "what private memory has no room for is left for sequential execution",
   ignore,
   fn: () => {
     const SIZE = 65520;
@@ -125,18 +149,13 @@ Deno.test({
     const together = new Messages(engine, COUNT, SIZE);
     const apart = new Messages(engine, COUNT, SIZE);
     for (let round = 0; round < 2; round++) {
-      for (const operation of together.operations) {
-        operation.isExecuted = false;
-        engine.bursts!.add(operation, together.prepared.burst!);
-      }
-      engine.bursts!.run();
-      const executed = together.operations.filter(({ isExecuted }) => isExecuted).length;
+      const executed = together.together(engine).filter((outcome) => outcome === DONE).length;
       assertEquals(executed, Math.floor(BOUNCE_BYTES / (SIZE + 80)), `round ${round}`);
     }
-    for (const [i, operation] of together.operations.entries()) {
-      if (!operation.isExecuted) engine.execute(operation, together.prepared);
-      engine.execute(apart.operations[i]!, apart.prepared);
-      assertEquals([operation.outcome, operation.written], [DONE, SIZE]);
+    const outcomes = together.together(engine);
+    for (let i = 0; i < COUNT; i++) {
+      if (outcomes[i] === PENDING) assertEquals(engine.execute(together.at(i), together.prepared), DONE);
+      assertEquals(engine.execute(apart.at(i), apart.prepared), DONE);
       assertEquals(together.dst(i), apart.dst(i), `message ${i}`);
     }
     assertNotEquals(together.dst(0), together.dst(1));
@@ -149,52 +168,57 @@ Deno.test({
   fn: () => {
     const policy = (name: string) => name.endsWith(BOUNCED) ? [6, 3000] as const : [2, 0] as const;
     const engine = new Engine(createCatalogue(), new MultiBufferRunner(createMultiBufferManager()!, policy));
-    const executed = (count: number, sizeBytes: number) => {
-      const { operations, prepared } = new Messages(engine, count, sizeBytes);
-      for (const operation of operations) engine.bursts!.add(operation, prepared.burst!);
-      engine.bursts!.run();
-      return operations.filter(({ isExecuted }) => isExecuted).length;
-    };
+    const executed = (count: number, sizeBytes: number) =>
+      new Messages(engine, count, sizeBytes).together(engine).filter((outcome) => outcome === DONE).length;
     assertEquals([executed(5, 1024), executed(6, 480), executed(6, 512)], [0, 0, 6]);
   },
 });
 
 Deno.test({
-  name: "jobs of like operations are not taken for those of others that bounced or were long in between",
+  name: "jobs of one template are not taken for those of others that bounced or were long in between",
   ignore,
   fn: () => {
     const engine = burstingEngine();
+    const COUNT = 4;
+    const numbers = Array.from({ length: COUNT }, (_, i) => i);
     const shapes: [sizeBytes: number, pieces: number][] = [[512, 1], [512, 2], [200000, 1], [70000, 2], [64, 1], [
       256,
       2,
     ]];
     const expected = shapes.map(([sizeBytes, pieces]) => {
-      const messages = new Messages(engine, 4, sizeBytes, pieces);
-      for (const operation of messages.operations) engine.execute(operation, messages.prepared);
+      const messages = new Messages(engine, COUNT, sizeBytes, pieces);
+      for (const i of numbers) engine.execute(messages.at(i), messages.prepared);
       return messages;
     });
-    const kinds = shapes.map(([sizeBytes, pieces]) => new Messages(engine, 4, sizeBytes, pieces));
-    for (const [kind, { operations }] of kinds.entries()) {
-      for (const operation of operations) operation.likeness = kind + 1;
-    }
+    const kinds = shapes.map(([sizeBytes, pieces]) => new Messages(engine, COUNT, sizeBytes, pieces));
     // Each follows each, itself too.
-    const orders = shapes.flatMap((_, a) => shapes.flatMap((_, b) => [[a], [b], a === b ? [a] : [a, b]]));
-    for (const order of orders) {
-      for (const kind of order) {
-        const { operations, prepared } = kinds[kind]!;
-        for (const [i, operation] of operations.entries()) {
-          operation.isExecuted = false;
-          kinds[kind]!.dst(i).fill(UNWRITTEN);
-          engine.bursts!.add(operation, prepared.burst!);
-        }
-      }
-      engine.bursts!.run();
-      for (const kind of order) {
-        for (const [i, { isExecuted, outcome }] of kinds[kind]!.operations.entries()) {
-          assertEquals([isExecuted, outcome], [true, DONE]);
-          assertEquals(kinds[kind]!.dst(i), expected[kind]!.dst(i), `message ${i} of kind ${kind} among ${order}`);
-        }
-      }
+    for (const kind of shapes.flatMap((_, a) => shapes.flatMap((_, b) => [a, b]))) {
+      const messages = kinds[kind]!;
+      for (const i of numbers) messages.dst(i).fill(UNWRITTEN);
+      assertEquals(messages.together(engine), new Uint8Array(COUNT).fill(DONE));
+      for (const i of numbers) assertEquals(messages.dst(i), expected[kind]!.dst(i), `message ${i} of kind ${kind}`);
     }
+  },
+});
+
+Deno.test({
+  name: "a lost job fails the operations of its batch, and no later batch is served",
+  ignore,
+  fn: () => {
+    const manager = createMultiBufferManager()!;
+    const losing = Object.assign(Object.create(manager), { run: () => false });
+    for (const method of ["begin", "set", "setPlace", "setDistance", "setLength"] as const) {
+      losing[method] = manager[method].bind(manager);
+    }
+    const runner = new MultiBufferRunner(losing, () => [1, 0]);
+    const messages = new Messages(burstingEngine(), 3, 256);
+    assert(runner.prepare(messages.template.parameters) !== null && runner.mayServe(3, 3000));
+    const session = runner.prepare(messages.template.parameters)!;
+    runner.begin(messages, 3);
+    runner.add(messages.template, session, 0, 3);
+    runner.run();
+    assertEquals(runner.outcomes.slice(0, 3), new Uint8Array(3).fill(FAILED));
+    assertEquals(messages.dst(0), new Uint8Array(256).fill(UNWRITTEN));
+    assert(!runner.mayServe(128, 1 << 20));
   },
 });

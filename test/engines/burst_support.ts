@@ -20,14 +20,16 @@ import { createZucEea3, createZucEia3 } from "../../src/engine/zuc.ts";
 import { AEAD, kindName } from "../../src/engine/multibuffer/session.ts";
 import { Engine, type Prepared } from "../../src/engine/engine.ts";
 import {
-  createOperations,
+  createOperation,
   KIND_AEAD,
   KIND_CHAIN,
   KIND_CIPHER,
   KIND_HASH,
   KIND_MAC,
   type Operation,
+  type OperationTable,
   Parameters,
+  Template,
 } from "../../src/engine/operation.ts";
 import { SegmentCursor, SegmentTable, sliceSpan, Span } from "../../src/memory/segments.ts";
 import { mapAnonymous, unmap } from "../../src/os/memory_map.ts";
@@ -72,6 +74,19 @@ export function forcedChoice(): MultiBufferChoice {
   ];
   const table = Object.fromEntries(names.flatMap((name) => [[name, FORCED()], [name + BOUNCED, FORCED()]]));
   return Object.fromEntries(BURST_VARIANTS.map(({ name }) => [name, table]));
+}
+
+/** Executes operations, each of its own template, in multi-buffer batches as far as that goes; returns their outcomes. */
+export function together(
+  engine: Engine,
+  { segments, first, templates }: OperationTable & { readonly templates: readonly Template[] },
+  prepared: readonly Prepared[],
+): Uint8Array {
+  const bursts = engine.bursts!;
+  bursts.begin({ segments, first }, templates.length);
+  for (const [i, template] of templates.entries()) bursts.add(template, prepared[i]!.burst!, i, 1);
+  bursts.run();
+  return bursts.outcomes;
 }
 
 /** Numbers that look random: an integer from `min` to `max`, both included. */
@@ -175,41 +190,44 @@ export function sessionsOf(
 /** Where {@linkcode layOut} puts a span, if anywhere. */
 type Put = (span: Span, length: number) => void;
 
-/** Lays out an operation of `session` by way of `put`, with at most `bytesMax` bytes and now and then a wrong length. */
-export function layOut(operation: Operation, session: Session, bytesMax: number, random: Random, put: Put): void {
+/**
+ * Makes `template` one of operations of `session`, laid out by way of `put`, with at most
+ * `bytesMax` bytes and now and then a wrong length.
+ */
+export function layOut(template: Template, session: Session, bytesMax: number, random: Random, put: Put): void {
   const { parameters, ivLen, blockBytes, digestBytes, headBytes } = session;
   const { kind, encrypt } = parameters;
   const odd = random(0, 19) === 0 ? 5 : 0;
-  Object.assign(operation, { parameters, isExecuted: false, gapLen: 0, tagLen: 0 });
-  operation.ivLen = kind === KIND_AEAD && random(0, 3) === 0 ? random(7, 16) : ivLen + (odd && random(0, 1));
-  put(operation.ivSpan, operation.ivLen);
-  operation.aad.clear();
-  operation.dst.clear();
-  operation.result.clear();
+  Object.assign(template, { parameters, gapLen: 0, tagLen: 0 });
+  template.ivLen = kind === KIND_AEAD && random(0, 3) === 0 ? random(7, 16) : ivLen + (odd && random(0, 1));
+  put(template.ivSpan, template.ivLen);
+  template.aad.clear();
+  template.dst.clear();
+  template.result.clear();
   const most = random(0, 9) === 0 ? bytesMax : Math.min(bytesMax, 300);
   const isDigest = kind === KIND_HASH || kind === KIND_MAC;
   let length = isDigest ? random(0, most) + headBytes : blockBytes * random(0, Math.floor(most / blockBytes));
   if (kind === KIND_CIPHER) length += odd;
   if (kind === KIND_AEAD) {
-    operation.tagLen = parameters.algo === v.AEAD_CHACHA20_POLY1305 ? 16 : random(2, 8) * 2;
-    put(operation.aad, random(0, 2) === 0 ? 0 : random(1, random(0, 1) === 0 ? 46 : 200));
-    put(operation.src, encrypt ? length : length + operation.tagLen);
-    length = encrypt ? length + operation.tagLen : length;
+    template.tagLen = parameters.algo === v.AEAD_CHACHA20_POLY1305 ? 16 : random(2, 8) * 2;
+    put(template.aad, random(0, 2) === 0 ? 0 : random(1, random(0, 1) === 0 ? 46 : 200));
+    put(template.src, encrypt ? length : length + template.tagLen);
+    length = encrypt ? length + template.tagLen : length;
   } else {
-    put(operation.src, length);
+    put(template.src, length);
   }
   if (kind === KIND_CHAIN) {
-    operation.cipherLen = blockBytes * random(0, Math.floor(length / blockBytes));
-    operation.cipherStart = random(0, length - operation.cipherLen);
-    operation.hashLen = random(0, length);
-    operation.hashStart = random(0, length - operation.hashLen);
+    template.cipherLen = blockBytes * random(0, Math.floor(length / blockBytes));
+    template.cipherStart = random(0, length - template.cipherLen);
+    template.hashLen = random(0, length);
+    template.hashStart = random(0, length - template.hashLen);
   }
   if (!isDigest) {
-    const inPlace = random(0, 2) === 0 && operation.src.length >= length;
-    if (inPlace) Object.assign(operation.dst, operation.src, { length });
-    if (!inPlace || length === 0) put(operation.dst, length);
+    const inPlace = random(0, 2) === 0 && template.src.length >= length;
+    if (inPlace) Object.assign(template.dst, template.src, { length });
+    if (!inPlace || length === 0) put(template.dst, length);
   }
-  put(operation.result, digestBytes === 0 ? 0 : random(0, 1) === 0 ? digestBytes : random(1, digestBytes));
+  put(template.result, digestBytes === 0 ? 0 : random(0, 1) === 0 ? digestBytes : random(1, digestBytes));
 }
 
 /** A place between two pages that nobody may touch. */
@@ -237,7 +255,11 @@ export class Layout {
   readonly #bytes: Uint8Array;
   readonly segments = new SegmentTable(64 * BATCH);
   readonly #cursor = new SegmentCursor(this.segments);
-  readonly operations: Operation[] = createOperations(this.segments, BATCH);
+  /** By operation, what it is; each is laid out on its own, with spans that count from the table's first segment. */
+  readonly templates: Template[] = Array.from({ length: BATCH }, () => new Template());
+  readonly first: Uint32Array = new Uint32Array(BATCH);
+  /** For sequential execution. */
+  readonly operations: Operation[] = this.templates.map(() => createOperation(this.segments));
   readonly #address: number;
   #next = 0;
 
@@ -275,10 +297,15 @@ export class Layout {
 
   /** Lays operation `i` of `session` out. */
   lay(i: number, session: Session, bytesMax: number, random: Random): void {
-    const operation = this.operations[i]!;
-    layOut(operation, session, bytesMax, random, (span, length) => this.#put(span, length, random));
-    // Now and then the destination starts within the source, whose segments its own follow.
-    const { src, dst } = operation;
+    const template = this.templates[i]!;
+    layOut(template, session, bytesMax, random, (span, length) => this.#put(span, length, random));
+    this.#overlap(template, random);
+    this.operations[i]!.use(template);
+    this.operations[i]!.place(0);
+  }
+
+  /** Now and then the destination starts within the source, whose segments its own follow. */
+  #overlap({ src, dst }: Template, random: Random): void {
     if (random(0, 9) !== 0 || dst.length < 2 || src.length < 2 || src.segment === dst.segment) return;
     const at = random(1, Math.min(src.length, dst.length) - 1);
     const { length } = dst;
@@ -293,7 +320,7 @@ export class Layout {
 
   /** True if some of the data of operation `i`, of `session`, is in pieces. */
   isScattered(i: number, { ivLen, parameters: { kind } }: Session): boolean {
-    const { src, dst, ivSpan } = this.operations[i]!;
+    const { src, dst, ivSpan } = this.templates[i]!;
     const pieced = (span: Span) => span.length > 0 && !span.isContiguous;
     return pieced(src) || (kind !== KIND_HASH && kind !== KIND_MAC && (pieced(dst) || (ivLen > 0 && pieced(ivSpan))));
   }
@@ -312,7 +339,7 @@ export class Layout {
       return false;
     };
     return [...this.operations.keys()].filter((i) => {
-      const { ivSpan, aad, src, dst, result } = this.operations[i]!;
+      const { ivSpan, aad, src, dst, result } = this.templates[i]!;
       return [ivSpan, aad, src, dst, result].some(has);
     });
   }
@@ -321,20 +348,20 @@ export class Layout {
   fill(seed: number, engine: Engine, chosen: readonly Session[]): void {
     const random = randomFrom(seed);
     for (let i = 0; i < this.#next; i += 512) this.#bytes.fill(random(0, 255), i, i + 512);
-    const [sealing] = createOperations(this.segments, 1);
+    const sealing = createOperation(this.segments);
     for (const [i, { twin, parameters }] of chosen.entries()) {
       if (twin === null || random(0, 1) === 0) continue;
-      const { ivSpan, ivLen, aad, src, tagLen } = this.operations[i]!;
-      Object.assign(sealing!, {
-        ivLen,
-        tagLen,
-        parameters: Object.assign(new Parameters(), parameters, { encrypt: true }),
-      });
-      Object.assign(sealing!.ivSpan, ivSpan);
-      Object.assign(sealing!.aad, aad);
-      Object.assign(sealing!.dst, src);
-      sliceSpan(this.segments, sealing!.src, src, 0, src.length - tagLen);
-      engine.execute(sealing!, twin);
+      const { ivSpan, ivLen, aad, src, tagLen } = this.templates[i]!;
+      const template = new Template();
+      template.parameters = Object.assign(new Parameters(), parameters, { encrypt: true });
+      Object.assign(template, { ivLen, tagLen });
+      Object.assign(template.ivSpan, ivSpan);
+      Object.assign(template.aad, aad);
+      Object.assign(template.dst, src);
+      sliceSpan(this.segments, template.src, src, 0, src.length - tagLen);
+      sealing.use(template);
+      sealing.place(0);
+      engine.execute(sealing, twin);
     }
   }
 }

@@ -9,7 +9,7 @@ import { BURST_VARIANTS, type MultiBufferVariant } from "../../ffi/ipsec_mb_burs
 import { FEATURES_USUAL } from "../../src/driver/bring_up.ts";
 import { burstNames } from "../../src/engine/multibuffer/kinds.ts";
 import { createMultiBufferManager, JOB_ENC_KEYS, JOB_EXTRA } from "../../src/engine/multibuffer/manager.ts";
-import { createOperations, DONE, KIND_CHAIN, Parameters } from "../../src/engine/operation.ts";
+import { DONE, KIND_CHAIN, Parameters, PENDING, Template } from "../../src/engine/operation.ts";
 import { SegmentCursor, SegmentTable, type Span } from "../../src/memory/segments.ts";
 import { mapSecret } from "../../src/os/memory_map.ts";
 import * as v from "../../src/wire/virtio_crypto.ts";
@@ -26,6 +26,7 @@ import {
   randomFrom,
   type Session,
   sessionsOf,
+  together,
 } from "./burst_support.ts";
 
 const ignore = createMultiBufferManager() === null;
@@ -61,25 +62,20 @@ function roundsOf(variant: MultiBufferVariant, rounds: number, isBest: boolean):
       layout.fill(seed, engine, chosen);
     }
     const [one, many] = layouts as [Layout, Layout];
-    for (const [i, operation] of one.operations.entries()) engine.execute(operation, chosen[i]!.prepared);
-    for (const [i, operation] of many.operations.entries()) engine.bursts!.add(operation, chosen[i]!.prepared.burst!);
-    engine.bursts!.run();
+    const wanted = one.operations.map((operation, i) => engine.execute(operation, chosen[i]!.prepared));
+    const outcomes = together(engine, many, chosen.map(({ prepared }) => prepared));
     for (const [i, operation] of many.operations.entries()) {
-      if (operation.isExecuted) burst++;
-      if (operation.isExecuted && many.isScattered(i, chosen[i]!)) scattered++;
-      if (operation.isExecuted && operation.src.length > 65520) long++;
-      if (operation.isExecuted && chosen[i]!.twin !== null && operation.outcome === DONE) opened++;
-      if (!operation.isExecuted) engine.execute(operation, chosen[i]!.prepared);
-      const { outcome, written } = one.operations[i]!;
-      const what = `${i} of round ${round}, ${chosen[i]!.name}`;
-      assertEquals(operation.outcome, outcome, `outcome ${what}`);
-      assertEquals(operation.written, written, `bytes written ${what}`);
+      const isExecuted = outcomes[i] !== PENDING;
+      if (isExecuted) burst++;
+      if (isExecuted && many.isScattered(i, chosen[i]!)) scattered++;
+      if (isExecuted && operation.src.length > 65520) long++;
+      if (isExecuted && chosen[i]!.twin !== null && outcomes[i] === DONE) opened++;
+      const outcome = isExecuted ? outcomes[i] : engine.execute(operation, chosen[i]!.prepared);
+      assertEquals(outcome, wanted[i], `outcome ${i} of round ${round}, ${chosen[i]!.name}`);
     }
     if (equalBytes(one.bytes, many.bytes)) continue;
     const at = one.bytes.findIndex((byte, i) => byte !== many.bytes[i]);
-    const whose = many.owners(at).map((i) =>
-      `${i} (${chosen[i]!.name}, in a burst: ${many.operations[i]!.isExecuted})`
-    );
+    const whose = many.owners(at).map((i) => `${i} (${chosen[i]!.name}, in a burst: ${outcomes[i] !== PENDING})`);
     throw new Error(`byte ${at} differs after round ${round}; it belongs to ${whose.join(", ")}`);
   }
   for (const { prepared, twin } of sessions) {
@@ -125,7 +121,8 @@ Deno.test({
     const rooms = Array.from({ length: COUNT * 10 }, () => new GuardedRoom());
     const segments = new SegmentTable(10 * COUNT);
     const cursor = new SegmentCursor(segments);
-    const operations = createOperations(segments, COUNT);
+    const templates = Array.from({ length: COUNT }, () => new Template());
+    const first = new Uint32Array(COUNT);
     inEachVariant((variant) => {
       const engine = burstingEngine(variant);
       const random = randomFrom(9);
@@ -145,14 +142,14 @@ Deno.test({
           cursor.start(first, length);
           cursor.take(span, length);
         };
-        for (const [i, operation] of operations.entries()) {
+        for (const [i, template] of templates.entries()) {
           next = 10 * i;
-          layOut(operation, session, 1000, random, put);
-          engine.bursts!.add(operation, session.prepared.burst!);
+          layOut(template, session, 1000, random, put);
         }
-        engine.bursts!.run();
-        assert(operations.some(({ isExecuted }) => isExecuted), session.name);
-        assert(operations.some(({ isExecuted, src }) => isExecuted && !src.isContiguous), `${session.name}, scattered`);
+        const outcomes = together(engine, { segments, first, templates }, templates.map(() => session.prepared));
+        const executed = templates.filter((_, i) => outcomes[i] !== PENDING);
+        assert(executed.length > 0, session.name);
+        assert(executed.some(({ src }) => !src.isContiguous), `${session.name}, scattered`);
         engine.release(session.prepared);
         if (session.twin !== null) engine.release(session.twin);
       }

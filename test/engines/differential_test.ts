@@ -68,7 +68,7 @@ function checkCipherOnce(row: CipherRow, ivLen: number, length: number): void {
   assert(transform.setKey(put(key)));
   const ivPieces = cut(ivLen);
   arena.cover(operation.ivSpan, layOut(iv, ivPieces), ivPieces);
-  operation.ivLen = ivLen;
+  operation.template.ivLen = ivLen;
   const srcPieces = cut(length);
   const src = layOut(data, srcPieces);
   const apart = below(10) < 6;
@@ -107,7 +107,7 @@ for (const [name, algo, ivLen, max] of CIPHERS) {
         const at = arena.last(length);
         const before = arena.bytes[at - 1];
         arena.cover(operation.ivSpan, arena.places([ivLen], () => 0), [ivLen]);
-        operation.ivLen = ivLen;
+        operation.template.ivLen = ivLen;
         arena.cover(operation.src, [at], [length]);
         assert(transform.run(operation, operation.src, operation.src));
         assertEquals(arena.bytes[at - 1], before);

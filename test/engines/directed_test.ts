@@ -14,13 +14,14 @@ import { hasErratum } from "../../src/engine/ipsec_mb_errata.ts";
 import { ENGINES } from "../../src/engine/libraries.ts";
 import { createMultiBufferManager } from "../../src/engine/multibuffer/manager.ts";
 import {
-  createOperations,
+  createOperation,
   DONE,
   KIND_AEAD,
   KIND_CIPHER,
   KIND_MAC,
-  type Operation,
   Parameters,
+  PENDING,
+  Template,
 } from "../../src/engine/operation.ts";
 import { SegmentCursor, SegmentTable, type Span } from "../../src/memory/segments.ts";
 import { mapAnonymous } from "../../src/os/memory_map.ts";
@@ -49,7 +50,10 @@ const memory = mapAnonymous(64 << 20);
 const bytes = new Uint8Array(memory.buffer);
 const segments = new SegmentTable(8 * BATCH);
 const cursor = new SegmentCursor(segments);
-const operations = createOperations(segments, BATCH);
+/** By answer, its question; spans count from the table's first segment. */
+const templates = Array.from({ length: BATCH }, () => new Template());
+const table = { segments, first: new Uint32Array(BATCH) };
+const operation = createOperation(segments);
 let used = 0;
 
 function put(data: Uint8Array): number {
@@ -78,17 +82,17 @@ function parametersOf({ service, algo, key, direction, tagLen }: KnownAnswer): P
   });
 }
 
-/** Lays `answer`'s question out in `operation`; returns where the answer will be. */
-function layOut(operation: Operation, answer: KnownAnswer, parameters: Parameters): number {
+/** Lays `answer`'s question out in `template`; returns where the answer will be. */
+function layOut(template: Template, answer: KnownAnswer, parameters: Parameters): number {
   const isMac = answer.service === v.SERVICE_MAC;
   const iv = isMac ? new Uint8Array() : answer.iv;
-  Object.assign(operation, { parameters, isExecuted: false, gapLen: 0, likeness: 0, ivLen: iv.length });
-  operation.tagLen = parameters.tagLen;
-  cover(operation.ivSpan, iv);
-  cover(operation.src, sourceOf(answer));
-  cover(operation.aad, answer.aad);
-  const target = isMac ? operation.result : operation.dst;
-  (isMac ? operation.dst : operation.result).clear();
+  Object.assign(template, { parameters, gapLen: 0, ivLen: iv.length });
+  template.tagLen = parameters.tagLen;
+  cover(template.ivSpan, iv);
+  cover(template.src, sourceOf(answer));
+  cover(template.aad, answer.aad);
+  const target = isMac ? template.result : template.dst;
+  (isMac ? template.dst : template.result).clear();
   const at = used;
   cover(target, new Uint8Array(answer.dst.length));
   return at;
@@ -99,20 +103,25 @@ function askEngine(engine: Engine, some: readonly KnownAnswer[], together: boole
   used = 0;
   segments.count = 0;
   const prepared = some.map((answer) => engine.prepare(parametersOf(answer))!);
-  const places = some.map((answer, i) => layOut(operations[i]!, answer, parametersOf(answer)));
-  if (together) {
-    for (const [i, { burst }] of prepared.entries()) if (burst) engine.bursts!.add(operations[i]!, burst);
-    engine.bursts!.run();
-  }
+  const places = some.map((answer, i) => layOut(templates[i]!, answer, parametersOf(answer)));
+  const runner = together ? engine.bursts! : null;
+  runner?.begin(table, some.length);
+  for (const [i, { burst }] of prepared.entries()) if (burst) runner?.add(templates[i]!, burst, i, 1);
+  runner?.run();
   let inBatch = 0;
   const faults: string[] = [];
   for (const [i, answer] of some.entries()) {
-    const operation = operations[i]!;
-    if (operation.isExecuted) inBatch++;
-    else engine.execute(operation, prepared[i]!);
+    let outcome = runner?.outcomes[i] ?? PENDING;
+    if (outcome !== PENDING) {
+      inBatch++;
+    } else {
+      operation.use(templates[i]!);
+      operation.place(0);
+      outcome = engine.execute(operation, prepared[i]!);
+    }
     const result = bytes.subarray(places[i]!, places[i]! + answer.dst.length);
     const differs = answer.dst.some((byte, k) => byte !== result[k]);
-    if (operation.outcome !== DONE || differs) faults.push(`${answer.source}: outcome ${operation.outcome}`);
+    if (outcome !== DONE || differs) faults.push(`${answer.source}: outcome ${outcome}`);
     engine.release(prepared[i]!);
   }
   return [faults, inBatch];
@@ -190,8 +199,10 @@ Deno.test({
       const transform = new ZucEea3();
       const parameters = parametersOf(answer);
       transform.setKey(parameters.cipherKey);
-      const at = layOut(operations[0]!, answer, parameters);
-      assert(transform.run(operations[0]!, operations[0]!.src, operations[0]!.dst));
+      const at = layOut(templates[0]!, answer, parameters);
+      operation.use(templates[0]!);
+      operation.place(0);
+      assert(transform.run(operation, operation.src, operation.dst));
       assertNotEquals([...bytes.subarray(at, at + answer.dst.length)], [...answer.dst], iv);
       transform.free();
     }

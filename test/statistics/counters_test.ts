@@ -13,20 +13,11 @@ import {
   labelsOfControl,
   labelsOfJob,
 } from "../../src/device/metric_labels.ts";
+import { RequestTemplate } from "../../src/device/request_template.ts";
 import { SessionTable } from "../../src/device/sessions.ts";
 import { DeviceCounters, type QueueStatistics } from "../../src/device/statistics.ts";
 import { AEADS, CIPHERS, HASHES, MACS } from "../../src/engine/algorithms.ts";
-import {
-  createOperations,
-  KIND_AEAD,
-  KIND_CHAIN,
-  KIND_CIPHER,
-  KIND_HASH,
-  KIND_MAC,
-  type Operation,
-  Parameters,
-} from "../../src/engine/operation.ts";
-import { SegmentTable } from "../../src/memory/segments.ts";
+import { KIND_AEAD, KIND_CHAIN, KIND_CIPHER, KIND_HASH, KIND_MAC, Parameters } from "../../src/engine/operation.ts";
 import * as w from "../../src/wire/virtio_crypto.ts";
 
 const STATUS_DEFERRED = 0xff;
@@ -39,26 +30,22 @@ function counting(): { counters: QueueCounters; read: () => QueueStatistics } {
   return { counters: new QueueCounters(memory), read: () => device.read().queues[0]! };
 }
 
-/** Operations that have been executed: a series and lengths each. */
-function operations(
-  ...made: readonly { labels: number; source: number; written: number; burst?: boolean }[]
-): Operation[] {
-  return createOperations(new SegmentTable(1), made.length).map((operation, i) => {
-    const { labels, source, written, burst = false } = made[i]!;
-    operation.labels = labels;
-    operation.src.set(0, 0, source);
-    operation.written = written;
-    operation.isExecuted = burst;
-    return operation;
-  });
+/** A request that is decoded: labels and lengths. */
+interface Made {
+  readonly labels: number;
+  readonly source: number;
+  readonly written: number;
 }
 
-/** Answers the first `count` of `batch`, those without deferred ones. */
-function answer(counters: QueueCounters, batch: readonly Operation[], statuses: Uint8Array, count: number): void {
-  batch.slice(0, count).forEach((operation, i) => {
-    if (statuses[i] !== STATUS_DEFERRED) counters.request(operation, statuses[i]!);
+/** Counts requests, one for each of `made`, with their statuses. */
+function answer(counters: QueueCounters, made: readonly Made[], statuses: readonly number[]): void {
+  made.forEach(({ labels, source, written }, i) => {
+    const request = Object.assign(new RequestTemplate(0), { labels, writtenBytes: written });
+    request.operation.src.length = source;
+    if (statuses[i] === w.STATUS_OK) counters.succeeded(request, 1);
+    else if (statuses[i] !== STATUS_DEFERRED) counters.failed(request, statuses[i]!);
   });
-  counters.sumUp();
+  counters.flush();
 }
 
 function parametersOf(kind: number, algo: number, hashAlgo = 0, authenticated = false): Parameters {
@@ -81,7 +68,7 @@ Deno.test("every algorithm has a series and a name of its own", () => {
   ];
   const { counters, read } = counting();
   wanted.forEach(([parameters], i) => {
-    answer(counters, operations({ labels: labelsOf(parameters), source: i, written: 0 }), Uint8Array.of(0), 1);
+    answer(counters, [{ labels: labelsOf(parameters), source: i, written: 0 }], [w.STATUS_OK]);
   });
   const { requests } = read();
   assertEquals(requests.length, wanted.length);
@@ -96,7 +83,7 @@ Deno.test("numbers that nobody serves are unknown algorithms, whatever they are"
   for (const algo of [0, 15, 16, 1000, 2 ** 31, 2 ** 32 - 1]) {
     for (const kind of [KIND_CIPHER, KIND_HASH, KIND_MAC, KIND_AEAD, KIND_CHAIN, 7]) {
       const labels = labelsOf(parametersOf(kind, algo, algo, true));
-      answer(counters, operations({ labels, source: 0, written: 0 }), Uint8Array.of(w.STATUS_NOTSUPP), 1);
+      answer(counters, [{ labels, source: 0, written: 0 }], [w.STATUS_NOTSUPP]);
     }
     counters.control(labelsOfControl(LABELS_CREATE, algo + 5), w.STATUS_NOTSUPP);
     for (const isRfc3 of [false, true]) counters.jobDone(labelsOfJob(isRfc3, algo | 0), w.STATUS_ERR, 0, 0, 1);
@@ -113,18 +100,17 @@ Deno.test("a batch of several series and statuses; deferred requests are counted
   const { counters, read } = counting();
   const cbc = labelsOf(parametersOf(KIND_CIPHER, w.CIPHER_AES_CBC));
   const sha = labelsOf(parametersOf(KIND_HASH, 0, w.HASH_SHA1));
-  const batch = operations(
-    { labels: cbc, source: 16, written: 16, burst: true },
-    { labels: cbc, source: 32, written: 32, burst: true },
+  const batch = [
+    { labels: cbc, source: 16, written: 16 },
+    { labels: cbc, source: 32, written: 32 },
     { labels: sha, source: 3, written: 20 },
     { labels: cbc, source: 64, written: 64 },
     { labels: cbc, source: 999, written: 0 },
     { labels: LABELS_UNKNOWN, source: 999, written: 0 },
     { labels: labelsOfJob(false, 1), source: 999, written: 0 },
-    { labels: cbc, source: 999, written: 999, burst: true },
-  );
-  const statuses = Uint8Array.of(0, 0, 0, 0, w.STATUS_ERR, w.STATUS_NOTSUPP, STATUS_DEFERRED, 0);
-  answer(counters, batch, statuses, 7); // What is behind the seventh is of an earlier batch.
+  ];
+  answer(counters, batch, [0, 0, 0, 0, w.STATUS_ERR, w.STATUS_NOTSUPP, STATUS_DEFERRED]);
+  counters.multiBuffered(2);
   counters.jobsSubmitted(1);
   assertEquals(read().jobsOpen, 1);
   counters.jobDone(labelsOfJob(false, 1), w.STATUS_KEY_REJECTED, 100, 0, 3_000_000);

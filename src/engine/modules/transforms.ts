@@ -120,7 +120,7 @@ export class ModuleCipher implements CipherTransform {
   }
 
   run(operation: Operation, src: Span, dst: Span): boolean {
-    const { segments, ivSpan, ivLen } = operation;
+    const { segments, ivSpan, template: { ivLen } } = operation;
     const { length } = src;
     if (ivLen !== this.#row.ivLen || length % this.#blockBytes !== 0 || length > DATA_BYTES_MAX) return false;
     if (length === 0) return true;
@@ -205,7 +205,7 @@ export class ModuleAead implements AeadTransform {
   }
 
   run(operation: Operation): number {
-    const { segments, ivSpan, ivLen, tagLen, aad } = operation;
+    const { segments, ivSpan, aad, template: { ivLen, tagLen } } = operation;
     const { ivLens, tagLens, direct } = this.#row;
     if (!ivLens.includes(ivLen) || !tagLens.includes(tagLen) || aad.length > DATA_BYTES_MAX) return FAILED;
     if (!cutTag(operation, this.#encrypt) || text.length > DATA_BYTES_MAX) return FAILED;

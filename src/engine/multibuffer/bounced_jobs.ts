@@ -1,21 +1,21 @@
 /**
- * Bounced jobs: where the library cannot take an operation's data as the guest has it, a stand-in goes into the burst,
- * which has in private memory what the guest scattered. Sources are gathered before any job of the burst runs. What
- * jobs leave in private memory is scattered to the guest when all of them are done, and then all of it is wiped.
+ * Bounced operations: where the library cannot take an operation's data as the guest has it, a job is made of a copy that
+ * has in private memory what the guest scattered. Sources are gathered before any job runs. What jobs leave in private
+ * memory is scattered to the guest when all of them have been executed, and then all of it is wiped.
  *
  * @module
  */
 import { libc } from "../../../ffi/libc.ts";
 import { cleanseBytes } from "../../memory/native.ts";
-import { SegmentTable, type Span } from "../../memory/segments.ts";
-import type { Mapping } from "../../os/memory_map.ts";
+import { gather, SegmentTable, type Span } from "../../memory/segments.ts";
+import { type Mapping, mapSecret } from "../../os/memory_map.ts";
 import { BURST_JOBS_MAX } from "./manager.ts";
 import { AEAD, CHAIN, DIGEST, type MultiBufferSession } from "./session.ts";
-import { FAILED, Operation } from "../operation.ts";
+import { IV_BYTES_MAX, Operation } from "../operation.ts";
 
 const { memcpy } = libc;
 
-/** The segment of the stand-ins' table that is all of private memory. */
+/** The segment of the copies' table that is all of private memory. */
 const PRIVATE = 0;
 
 /** Bytes of private memory for an isolate: what a batch has to read, and what it writes takes the place of that. */
@@ -27,39 +27,37 @@ const LINE_BYTES = 64;
  * places of a page each would all be in the same few lines of the nearest cache.
  */
 const SLACK_BYTES = 64;
-/** Spans that a stand-in has. */
+/** Spans of an operation. */
 const SPANS = 5;
 /** The place of a span that stays where the guest has it. */
 const NOWHERE = -1;
 
-/** An operation in a burst in place of another, and where in private memory its spans are. */
-class StandIn {
-  /** The one for the burst: all of its spans are contiguous. It has no memory of its own, and no keys. */
+/** A copy of an operation, and where in private memory its spans are. */
+class BouncedOperation {
+  /** The one that a job is made of: all of its spans are contiguous. */
   readonly operation: Operation;
-  /** The one that it stands in for, and its number in the batch. */
-  original: Operation;
-  index = 0;
   src = NOWHERE;
   dst = NOWHERE;
   aad = NOWHERE;
   result = NOWHERE;
 
-  constructor(segments: SegmentTable) {
-    this.original = this.operation = new Operation(segments, 0);
+  /** A copy in `segments`, with room for an IV at `iv`. */
+  constructor(segments: SegmentTable, iv: number) {
+    this.operation = new Operation(segments, iv);
   }
 }
 
-/** The stand-ins of a burst, and the private memory that they share. */
+/** The bounced operations of a batch, and the private memory that they share. */
 export class MultiBufferBounce {
   readonly #address: number;
   readonly #u64: bigint;
   readonly #sizeBytes: number;
   readonly #segments = new SegmentTable(1 + SPANS * BURST_JOBS_MAX);
-  readonly #standIns: readonly StandIn[];
-  /** Stand-ins that are in the burst, and the bytes that they use. */
+  readonly #bounced: readonly BouncedOperation[];
+  /** Operations that have jobs, and the bytes that they use. */
   #count = 0;
   #used = 0;
-  /** Bytes in use if the next one is in it, too. */
+  /** Bytes in use if the next one has a job, too. */
   #end = 0;
 
   /** With private memory of its own, where nothing is touched that is not needed. */
@@ -68,17 +66,20 @@ export class MultiBufferBounce {
     this.#sizeBytes = sizeBytes;
     this.#u64 = BigInt(address);
     this.#segments.add(address, sizeBytes);
-    this.#standIns = Array.from({ length: BURST_JOBS_MAX }, () => new StandIn(this.#segments));
+    const ivs = mapSecret(IV_BYTES_MAX * BURST_JOBS_MAX).address;
+    this.#bounced = Array.from(
+      { length: BURST_JOBS_MAX },
+      (_, i) => new BouncedOperation(this.#segments, ivs + IV_BYTES_MAX * i),
+    );
   }
 
   /**
-   * The stand-in for `operation`, number `index` of the batch; null if there is no room for it. Its source is not there,
-   * and it is not in the burst, before {@linkcode fetch}.
+   * A copy of `operation`; null if there is no room for it. Its source is not there, and it belongs to no job, before
+   * {@linkcode accept}.
    */
-  offer(index: number, operation: Operation, session: MultiBufferSession): Operation | null {
+  offer(operation: Operation, session: MultiBufferSession): Operation | null {
     const { form, strays } = session;
     const { segments, src, dst, aad, result, ivSpan } = operation;
-    // Spans that a form does not have are left from other requests.
     const hasDst = form !== DIGEST;
     const hasResult = form === DIGEST || form === CHAIN;
     if (src.length === 0 || (form === CHAIN && aad.length > 0)) return null;
@@ -92,26 +93,24 @@ export class MultiBufferBounce {
     const resultPlace = aadPlace + (movesAad ? placeBytes(aad.length) : 0);
     this.#end = resultPlace + (movesResult ? placeBytes(result.length) : 0);
     if (this.#end > this.#sizeBytes) return null;
-    const standIn = this.#standIns[this.#count]!;
-    if (standIn.original !== operation) standIn.original = operation;
-    standIn.index = index;
-    standIn.src = movesSrc ? this.#used : NOWHERE;
-    standIn.dst = movesDst ? this.#used : NOWHERE;
-    standIn.aad = movesAad ? aadPlace : NOWHERE;
-    standIn.result = movesResult ? resultPlace : NOWHERE;
-    const stand = standIn.operation;
+    const bounced = this.#bounced[this.#count]!;
+    bounced.src = movesSrc ? this.#used : NOWHERE;
+    bounced.dst = movesDst ? this.#used : NOWHERE;
+    bounced.aad = movesAad ? aadPlace : NOWHERE;
+    bounced.result = movesResult ? resultPlace : NOWHERE;
+    const copy = bounced.operation;
+    copy.template = operation.template;
     this.#segments.count = 1 + SPANS * this.#count;
-    this.#lay(stand.src, segments, src, standIn.src);
-    if (hasDst) this.#lay(stand.dst, segments, dst, standIn.dst);
-    if (hasResult) this.#lay(stand.result, segments, result, standIn.result);
-    if (form === AEAD) this.#lay(stand.aad, segments, aad, standIn.aad);
-    else stand.aad.clear();
+    this.#lay(copy.src, segments, src, bounced.src);
+    if (hasDst) this.#lay(copy.dst, segments, dst, bounced.dst);
+    if (hasResult) this.#lay(copy.result, segments, result, bounced.result);
+    if (form === AEAD) this.#lay(copy.aad, segments, aad, bounced.aad);
+    else copy.aad.clear();
     if (hasDst && !ivSpan.isContiguous) {
-      operation.copyIv();
-      this.#set(stand.ivSpan, operation.iv, ivSpan.length);
-    } else if (hasDst) this.#lay(stand.ivSpan, segments, ivSpan, NOWHERE);
-    copyNumbers(stand, operation);
-    return stand;
+      if (ivSpan.length > 0) gather(segments, ivSpan, copy.iv);
+      this.#set(copy.ivSpan, copy.iv, ivSpan.length);
+    } else if (hasDst) this.#lay(copy.ivSpan, segments, ivSpan, NOWHERE);
+    return copy;
   }
 
   /** Makes `span` what `original`, of `segments`, is: where that has it, or, in one piece, at `place` of private memory. */
@@ -128,38 +127,30 @@ export class MultiBufferBounce {
     span.set(this.#segments.count - 1, 0, length);
   }
 
-  /** Takes the last one offered in, and copies its source out of the guest's reach. */
-  fetch(): void {
-    const { original, src, aad } = this.#standIns[this.#count++]!;
+  /** The copy offered last has a job: copies the source of `operation`, its original, there. Returns its number. */
+  accept(operation: Operation): number {
+    const number = this.#count++;
+    const { src, aad } = this.#bounced[number]!;
     this.#used = this.#end;
-    if (src !== NOWHERE) this.#gather(original.segments, original.src, src);
-    if (aad !== NOWHERE) this.#gather(original.segments, original.aad, aad);
+    if (src !== NOWHERE) this.#gather(operation.segments, operation.src, src);
+    if (aad !== NOWHERE) this.#gather(operation.segments, operation.aad, aad);
+    return number;
   }
 
-  /** Gives the guest what the jobs of the burst have left, and the originals what has become of them. */
-  deliver(): void {
-    for (let i = 0; i < this.#count; i++) {
-      const { operation: { outcome, written }, original, dst, result } = this.#standIns[i]!;
-      original.isExecuted = true;
-      original.outcome = outcome;
-      original.written = written;
-      if (outcome === FAILED) continue;
-      if (dst !== NOWHERE) this.#scatter(original.segments, original.dst, dst);
-      if (result !== NOWHERE) this.#scatter(original.segments, original.result, result);
-    }
-    this.#wipe();
+  /** The copy with `number`. */
+  operation(number: number): Operation {
+    return this.#bounced[number]!.operation;
   }
 
-  /** Takes everything out of the burst again, whose jobs will not run, and puts originals back among `operations`. */
-  drop(operations: Operation[]): void {
-    for (let i = 0; i < this.#count; i++) {
-      const { original, index } = this.#standIns[i]!;
-      operations[index] = original;
-    }
-    this.#wipe();
+  /** Gives the guest what the job of the copy with `number` has left there; `operation` is its original. */
+  deliver(number: number, operation: Operation): void {
+    const { dst, result } = this.#bounced[number]!;
+    if (dst !== NOWHERE) this.#scatter(operation.segments, operation.dst, dst);
+    if (result !== NOWHERE) this.#scatter(operation.segments, operation.result, result);
   }
 
-  #wipe(): void {
+  /** Wipes all copies. */
+  clear(): void {
     if (this.#used > 0) cleanseBytes(this.#address, this.#used);
     this.#count = 0;
     this.#used = 0;
@@ -203,14 +194,4 @@ export class MultiBufferBounce {
 /** Bytes that a place for `length` bytes takes, with what is left free behind it. */
 function placeBytes(length: number): number {
   return length === 0 ? 0 : (length + SLACK_BYTES + LINE_BYTES - 1) & -LINE_BYTES;
-}
-
-function copyNumbers(to: Operation, from: Operation): void {
-  to.ivLen = from.ivLen;
-  to.tagLen = from.tagLen;
-  to.cipherStart = from.cipherStart;
-  to.cipherLen = from.cipherLen;
-  to.hashStart = from.hashStart;
-  to.hashLen = from.hashLen;
-  to.gapLen = from.gapLen;
 }

@@ -16,14 +16,16 @@ import type { MultiBufferTable, MultiBufferThreshold } from "./thresholds.ts";
 import { AEAD, DIGEST, kindName } from "./session.ts";
 import { Engine, type Prepared } from "../engine.ts";
 import {
-  createOperations,
+  createOperation,
   KIND_AEAD,
   KIND_CHAIN,
   KIND_CIPHER,
   KIND_HASH,
   KIND_MAC,
   type Operation,
+  type OperationTable,
   Parameters,
+  Template,
 } from "../operation.ts";
 
 /** Numbers of messages that are tried. */
@@ -93,19 +95,21 @@ function* kindsOf({ ciphers, hashes, macs, aeads }: Catalogue): Iterable<Partial
 class Bench {
   readonly #engine: Engine;
   readonly #prepared: Prepared;
-  readonly #operations: Operation[];
-  readonly #segments: SegmentTable;
+  readonly #table: OperationTable;
+  readonly #operation: Operation;
+  readonly #template = new Template();
   readonly #cursor: SegmentCursor;
-  readonly #parameters: Parameters;
   #memory: Mapping | undefined;
   #next = 0;
+  /** The first segment of the message that is being laid out. */
+  #first = 0;
 
-  constructor(engine: Engine, parameters: Parameters, operations: Operation[], segments: SegmentTable) {
+  constructor(engine: Engine, parameters: Parameters, table: OperationTable, operation: Operation) {
     this.#engine = engine;
-    this.#parameters = parameters;
-    this.#operations = operations;
-    this.#segments = segments;
-    this.#cursor = new SegmentCursor(segments);
+    this.#table = table;
+    this.#operation = operation;
+    this.#template.parameters = parameters;
+    this.#cursor = new SegmentCursor(table.segments);
     this.#prepared = engine.prepare(parameters)!;
   }
 
@@ -125,41 +129,51 @@ class Bench {
     this.#memory = mapAnonymous(COUNT_MAX * (2 * sizeBytes + 512));
     new Uint8Array(this.#memory.buffer).fill(1);
     this.#next = this.#memory.address;
-    this.#segments.count = 0;
+    const { segments, first } = this.#table;
+    segments.count = 0;
     const { form, ivLenMin, headBytes, digestBytes } = this.#prepared.burst!;
-    const { encrypt } = this.#parameters;
+    const template = this.#template;
+    const { encrypt } = template.parameters;
     const tagLen = form === AEAD ? 16 : 0;
-    for (const operation of this.#operations) {
-      operation.parameters = this.#parameters;
-      operation.tagLen = tagLen;
-      operation.ivLen = form === AEAD ? 12 : ivLenMin;
-      operation.cipherLen = operation.hashLen = sizeBytes;
-      this.#put(operation.ivSpan, operation.ivLen, 1);
-      this.#put(operation.src, sizeBytes + (encrypt ? 0 : tagLen) + headBytes, pieces);
-      this.#put(operation.dst, form === DIGEST ? 0 : sizeBytes + (encrypt ? tagLen : 0), pieces);
-      this.#put(operation.result, digestBytes, 1);
+    template.tagLen = tagLen;
+    template.ivLen = form === AEAD ? 12 : ivLenMin;
+    template.cipherLen = template.hashLen = sizeBytes;
+    // All messages are laid out as the last one is.
+    for (let i = 0; i < COUNT_MAX; i++) {
+      this.#first = first[i] = segments.count;
+      this.#put(template.ivSpan, template.ivLen, 1);
+      this.#put(template.src, sizeBytes + (encrypt ? 0 : tagLen) + headBytes, pieces);
+      this.#put(template.dst, form === DIGEST ? 0 : sizeBytes + (encrypt ? tagLen : 0), pieces);
+      this.#put(template.result, digestBytes, 1);
     }
   }
 
   #put(span: Span, length: number, pieces: number): void {
-    const first = this.#segments.count;
+    const first = this.#table.segments.count;
     // Blocks stay whole, as they do where data is cut at pages.
     const most = Math.ceil(length / pieces / 16) * 16;
-    for (let at = 0; at < length; at += most) this.#segments.add(this.#next + at, Math.min(most, length - at));
+    for (let at = 0; at < length; at += most) this.#table.segments.add(this.#next + at, Math.min(most, length - at));
     this.#cursor.start(first, length);
     this.#cursor.take(span, length);
+    if (length > 0) span.segment -= this.#first;
     this.#next += Math.ceil(length / 64) * 64;
   }
 
-  /** Executes the first `count` operations one by one. */
-  oneByOne(count: number): void {
-    for (let i = 0; i < count; i++) this.#engine.execute(this.#operations[i]!, this.#prepared);
+  /** Executes the first `count` messages sequentially. */
+  sequential(count: number): void {
+    const operation = this.#operation;
+    operation.use(this.#template);
+    for (let i = 0; i < count; i++) {
+      operation.place(this.#table.first[i]!);
+      this.#engine.execute(operation, this.#prepared);
+    }
   }
 
-  /** Executes them in a burst. */
-  burst(count: number): void {
+  /** Executes them in a multi-buffer batch. */
+  multiBuffer(count: number): void {
     const bursts = this.#engine.bursts!;
-    for (let i = 0; i < count; i++) bursts.add(this.#operations[i]!, this.#prepared.burst!);
+    bursts.begin(this.#table, count);
+    bursts.add(this.#template, this.#prepared.burst!, 0, count);
     bursts.run();
   }
 
@@ -191,7 +205,7 @@ function isFaster(bench: Bench, rounds: number, count: number, singleUs: number)
   const limitUs = SHARE * singleUs * count;
   let us = 0;
   for (let attempt = 0; attempt < ATTEMPTS && us < HOPELESS * limitUs; attempt++) {
-    us = timeOf(rounds * 4 ** attempt, () => bench.burst(count)) + COLD_US;
+    us = timeOf(rounds * 4 ** attempt, () => bench.multiBuffer(count)) + COLD_US;
     if (us < limitUs) return true;
   }
   return false;
@@ -200,8 +214,8 @@ function isFaster(bench: Bench, rounds: number, count: number, singleUs: number)
 /** The least of COUNTS at and above which bursts of such messages in `pieces` pieces are faster; undefined: none. */
 function countMinOf(bench: Bench, rounds: number, sizeBytes: number, pieces: number): number | undefined {
   bench.lay(sizeBytes, pieces);
-  bench.burst(COUNT_MAX);
-  const singleUs = timeOf(4 * rounds, () => bench.oneByOne(4)) / 4;
+  bench.multiBuffer(COUNT_MAX);
+  const singleUs = timeOf(4 * rounds, () => bench.sequential(4)) / 4;
   let found: number | undefined;
   for (const count of COUNTS.toReversed()) {
     if (!isFaster(bench, rounds, count, singleUs)) break;
@@ -241,7 +255,8 @@ function measureAll(engine: Engine, rounds: number, tell: Tell): MultiBufferTabl
   const keys = mapAnonymous(4096);
   new Uint8Array(keys.buffer).forEach((_, i, bytes) => bytes[i] = i * 7 % 251);
   const segments = new SegmentTable(2 * (PIECES + 1) * COUNT_MAX);
-  const operations = createOperations(segments, COUNT_MAX);
+  const operation = createOperation(segments);
+  const operations = { segments, first: new Uint32Array(COUNT_MAX) };
   const table: Record<string, MultiBufferThreshold> = {};
   const met = new Set<string>();
   for (const given of kindsOf(engine.catalogue)) {
@@ -251,7 +266,7 @@ function measureAll(engine: Engine, rounds: number, tell: Tell): MultiBufferTabl
     const name = kindName(parameters);
     if (met.has(name)) continue;
     met.add(name);
-    const bench = new Bench(engine, parameters, operations, segments);
+    const bench = new Bench(engine, parameters, operations, operation);
     const measure = (name: string, pieces: number) => {
       const threshold = thresholdOf(bench, rounds, pieces);
       if (threshold !== undefined) table[name] = threshold;

@@ -57,10 +57,10 @@ export class MultiBufferKind {
     this.#bouncedBytesMin = bounced?.[1] ?? Infinity;
   }
 
-  /** Counts a message of `bytes` bytes in. */
-  add(bytes: number): void {
-    this.count++;
-    this.#bytes += bytes;
+  /** Counts `count` messages of `bytes` bytes each in. */
+  add(bytes: number, count: number): void {
+    this.count += count;
+    this.#bytes += count * bytes;
     if (bytes > this.#bytesMax) this.#bytesMax = bytes;
   }
 

@@ -1,0 +1,104 @@
+/**
+ * Reading a request out of its descriptor chain: header and parameters are copied into private memory, once, and no code
+ * reads the guest's copy again; what follows them is cut into spans.
+ *
+ * Data path.
+ *
+ * @module
+ */
+import { gather, gatherTo, scatterFrom, SegmentCursor, Span } from "../memory/segments.ts";
+import { mapSecret } from "../os/memory_map.ts";
+import type { ChainBatch } from "../virtqueue/chain.ts";
+import { DATA_HEADER_BYTES } from "../wire/virtio_crypto.ts";
+import { REQUEST_BYTES_MAX } from "./limits.ts";
+
+/** Reads one request after the other. */
+export class RequestReader {
+  /**
+   * What is left of the readable and of the writable part, which ends before the status. Spans that are cut off them count
+   * segments from the request's first one on.
+   */
+  readonly readable: SegmentCursor;
+  readonly writable: SegmentCursor;
+  /** Header and parameters of the request, as far as they have been fetched. */
+  readonly words: Uint32Array;
+  /** Bytes of them. */
+  fetchedBytes = 0;
+  readonly #batch: ChainBatch;
+  /** The request's first segment. */
+  #first = 0;
+  readonly #address: bigint;
+  readonly #part = new Span();
+
+  /** Reads chains of `batch`. */
+  constructor(batch: ChainBatch) {
+    const memory = mapSecret(4096);
+    this.#batch = batch;
+    this.words = new Uint32Array(memory.buffer);
+    this.#address = BigInt(memory.address);
+    this.readable = new SegmentCursor(batch.segments);
+    this.writable = new SegmentCursor(batch.segments);
+  }
+
+  /** Begins chain `i`, all of which is in guest memory; false if it has no place for a status. */
+  start(i: number): boolean {
+    const batch = this.#batch;
+    const writableBytes = batch.writableBytes[i]!;
+    if (writableBytes === 0) return false;
+    this.#first = batch.first[i]!;
+    this.readable.start(this.#first, batch.readableBytes[i]!, this.#first);
+    // The last byte is the status.
+    this.writable.start(batch.firstWritable[i]!, writableBytes - 1, this.#first);
+    this.fetchedBytes = 0;
+    return true;
+  }
+
+  /** Fetches the next `length` bytes of header and parameters; false if there are fewer. */
+  fetch(length: number): boolean {
+    if (this.readable.remaining < length) return false;
+    this.readable.take(this.#part, length);
+    this.#part.segment += this.#first;
+    gatherTo(this.#batch.segments, this.#part, this.#address, this.fetchedBytes);
+    this.fetchedBytes += length;
+    return true;
+  }
+
+  /** The header field at byte `offset`. */
+  field(offset: number): number {
+    return this.words[offset >>> 2]!;
+  }
+
+  /** The parameter at byte `offset` behind the header. */
+  para(offset: number): number {
+    return this.words[(DATA_HEADER_BYTES + offset) >>> 2]!;
+  }
+
+  /** Copies the next `length` bytes, which are there, to address `to`. */
+  copy(length: number, to: number): void {
+    if (length === 0) return;
+    this.readable.take(this.#part, length);
+    this.#part.segment += this.#first;
+    gather(this.#batch.segments, this.#part, to);
+  }
+
+  /** Writes `value` over the first four writable bytes of chain `i`, as far as there are so many. */
+  putFirstWord(i: number, value: number): void {
+    const length = Math.min(this.#batch.writableBytes[i]!, 4);
+    if (length === 0) return;
+    this.writable.start(this.#batch.firstWritable[i]!, length);
+    this.writable.take(this.#part, length);
+    this.words[0] = value;
+    scatterFrom(this.#batch.segments, this.#address, this.#part);
+  }
+
+  /** Leaves out the next `length` writable bytes, which are there. */
+  skipWritable(length: number): void {
+    if (length > 0) this.writable.take(this.#part, length);
+  }
+
+  /** True if so many bytes are there to read and to write, and `max_size` allows them together. */
+  fits(readable: number, writable: number): boolean {
+    return readable <= this.readable.remaining && writable <= this.writable.remaining &&
+      readable + writable <= REQUEST_BYTES_MAX;
+  }
+}
