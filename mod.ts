@@ -1,7 +1,9 @@
 /**
  * A vhost-user backend for the virtio crypto device, and a driver to talk to one, for programs that bring their own
  * command line. {@linkcode serve} starts a device; {@linkcode CryptoDriver} is the other side, as a VMM and its guest
- * would be; {@linkcode virtioCrypto} holds the specification's numbers.
+ * would be; {@linkcode virtioCrypto} has the specification's numbers. A service of the device is used by creating a session
+ * ({@linkcode CryptoDriver.createSession}) and giving requests to the method of that service, or without sessions in
+ * stateless mode; the examples below have one of each.
  *
  * Linux only. Needs `--allow-ffi`, and `--allow-read --allow-write` for the socket; the device needs OpenSSL 3's
  * libcrypto.
@@ -29,29 +31,27 @@
  *
  * @example Any backend, from the other side
  *
- * {@linkcode CryptoDriver} speaks to every vhost-user backend that presents the whole device, whoever made it. What it
- * offers is in `config` and `offeredFeatures`; what is not there to be had is refused with a {@linkcode RefusedError}.
+ * {@linkcode CryptoDriver} works with every vhost-user backend that presents the whole device. `config` and
+ * `offeredFeatures` say what the backend offers; it refuses other sessions with a {@linkcode RefusedError}.
  * ```ts
- * import { CryptoDriver, serve, virtioCrypto as v } from "@vhost-user-crypto/vhost-user-crypto";
+ * import { CryptoDriver, expectOk, offers, serve, virtioCrypto as v } from "@vhost-user-crypto/vhost-user-crypto";
  * import { assert, assertEquals } from "@std/assert";
  *
- * // Encrypts with AES-CBC through the backend that listens at `socketPath`, all requests at a time.
+ * // Encrypts with AES-CBC through the backend that listens at `socketPath`, with all requests in flight at once.
  * async function encrypt(socketPath: string, key: Uint8Array, ivs: Uint8Array[], src: Uint8Array): Promise<Uint8Array[]> {
  *   await using driver = await CryptoDriver.connect(socketPath, { timeoutMs: 5000 });
- *   const { cipherAlgo = 0n } = driver.config ?? {};
- *   assert((cipherAlgo >> BigInt(v.CIPHER_AES_CBC) & 1n) === 1n, "this backend has no AES-CBC");
+ *   assert(offers(driver.config?.cipherAlgo ?? 0n, v.CIPHER_AES_CBC), "this backend has no AES-CBC");
  *   const algorithm = { service: "cipher", algo: v.CIPHER_AES_CBC, key, op: v.OP_ENCRYPT } as const;
  *   const sessionId = await driver.createSession(algorithm);
  *   const answers = await Promise.all(ivs.map((iv) => driver.cipher({ sessionId, iv, src })));
  *   await driver.destroySession("cipher", sessionId);
- *   assert(answers.every(({ status }) => status === v.STATUS_OK));
- *   return answers.map(({ dst }) => dst);
+ *   return answers.map((answer) => expectOk(answer).dst);
  * }
  *
  * const directory = Deno.makeTempDirSync();
  * const socketPath = `${directory}/backend.sock`;
  * {
- *   await using _backend = await serve({ socketPath }); // One of the many.
+ *   await using _backend = await serve({ socketPath }); // Or any other.
  *   const [first, second] = await encrypt(
  *     socketPath,
  *     Uint8Array.fromHex("2b7e151628aed2a6abf7158809cf4f3c"),
