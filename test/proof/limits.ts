@@ -254,6 +254,14 @@ const UNTOLD: readonly Limit[] = [
     ],
   },
   {
+    what: "bits of a public exponent that is worked out from an RSA key's primes",
+    exports: ["RSA_RECOVERED_EXPONENT_BITS_MAX"],
+    tests: [[
+      "asymmetric/rfc3_exponents_test.ts",
+      "RSA of ${bits} bits: private keys of any public exponent sign and decrypt",
+    ]],
+  },
+  {
     what: "bits of the order of a curve without a name",
     exports: ["EC_ORDER_BITS_MIN"],
     tests: [[ASYMMETRIC, "RFC, orders of curves without a name: 112 bits will do, 110 are too few"]],
