@@ -18,7 +18,6 @@ const SOL_SOCKET = 1;
 const SO_TYPE = 3;
 const SO_ACCEPTCONN = 30;
 const SO_DOMAIN = 39;
-const SO_SNDTIMEO = 21;
 const SCM_RIGHTS = 1;
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
@@ -223,12 +222,6 @@ export class FdSocket {
     this.#data = new Uint8Array(buffer, dataOffset, capacityBytes);
   }
 
-  /** Lets {@linkcode send} fail with `EAGAIN` when the other side has read nothing for `timeoutMs`. */
-  setSendTimeout(timeoutMs: number): void {
-    const timeval = new BigInt64Array([BigInt(Math.floor(timeoutMs / 1000)), BigInt(timeoutMs % 1000) * 1000n]);
-    check(libc.setsockopt(this.fd, SOL_SOCKET, SO_SNDTIMEO, timeval, 16), "setsockopt", `descriptor ${this.fd}`);
-  }
-
   #prepare(dataLength: number, controlLength: number): void {
     const view = new DataView(this.#memory.buffer);
     this.#header.fill(0);
@@ -288,21 +281,37 @@ export class FdSocket {
    * Throws {@linkcode SystemError}, `EPIPE` if the other side has gone.
    */
   send(bytes: Uint8Array, fds: readonly number[] = []): void {
+    let sent = 0;
+    while (sent < bytes.length) {
+      const result = this.#sendPiece(bytes.subarray(sent), sent === 0 ? fds : [], MSG_NOSIGNAL);
+      if (result >= 0) sent += result;
+      else if (result !== -EINTR) throw new SystemError("sendmsg", -result);
+    }
+  }
+
+  /**
+   * As {@linkcode send}, without waiting: returns how many bytes the socket had room for. `fds` are sent unless that is
+   * 0. Throws {@linkcode SystemError}.
+   */
+  trySend(bytes: Uint8Array, fds: readonly number[] = []): number {
+    const result = this.#sendPiece(bytes, fds, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (result >= 0) return result;
+    if (result === -EAGAIN || result === -EINTR) return 0;
+    throw new SystemError("sendmsg", -result);
+  }
+
+  /** Returns how many bytes were sent, or the error's number, negative. */
+  #sendPiece(bytes: Uint8Array, fds: readonly number[], flags: number): number {
     if (fds.length > FDS_PER_MESSAGE_MAX) {
       throw new RangeError(`a message carries at most ${FDS_PER_MESSAGE_MAX} descriptors, not ${fds.length}`);
     }
-    let sent = 0;
-    while (sent < bytes.length) {
-      const piece = Math.min(bytes.length - sent, this.#capacityBytes);
-      const withFds = sent === 0 && fds.length > 0;
-      this.#data.set(bytes.subarray(sent, sent + piece));
-      this.#prepare(piece, withFds ? this.#putFds(fds) : 0);
-      const result = Number(libc.sendmsg(this.fd, this.#header, MSG_NOSIGNAL));
-      const error = result < 0 ? errno() : 0;
-      this.#data.fill(0, 0, piece);
-      if (result >= 0) sent += result;
-      else if (error !== EINTR) throw new SystemError("sendmsg", error);
-    }
+    const piece = Math.min(bytes.length, this.#capacityBytes);
+    this.#data.set(bytes.subarray(0, piece));
+    this.#prepare(piece, fds.length > 0 ? this.#putFds(fds) : 0);
+    const result = Number(libc.sendmsg(this.fd, this.#header, flags));
+    const error = result < 0 ? errno() : 0;
+    this.#data.fill(0, 0, piece);
+    return error > 0 ? -error : result;
   }
 
   #putFds(fds: readonly number[]): number {

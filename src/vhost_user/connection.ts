@@ -8,11 +8,10 @@
 import type { BackendDevice } from "../device/backend.ts";
 import { REGIONS_MAX } from "../memory/guest_memory.ts";
 import { SystemError } from "../os/errno.ts";
-import { closeFd } from "../os/event_fd.ts";
 import { FdSocket } from "../os/unix_socket.ts";
 import * as wire from "../wire/vhost_user.ts";
 import { DriverTracker } from "./driver_tracker.ts";
-import { encodeReply, type Message, MessageReader, ProtocolError } from "./framing.ts";
+import { encodeReply, type Message, MessageReader, ProtocolError, ReplyWriter } from "./framing.ts";
 import { createInflight, InflightRegion } from "./inflight_region.ts";
 import type { Log } from "../os/log.ts";
 import { LogRegion } from "./log_region.ts";
@@ -42,8 +41,6 @@ const PROTOCOL_FEATURES: bigint = [
 const STATUS_FEATURES_OK = 8;
 /** KICK, CALL and ERR use these bits of their number. */
 const VRING_FD_BITS = wire.VRING_INDEX_MASK | wire.VRING_NOFD;
-/** A frontend that leaves so many replies unread for so long reads none any more; meanwhile nothing else is done. */
-const SEND_TIMEOUT_MS = 2000;
 
 /** What a handler leaves to be sent: the payload of a reply, or nothing but success. */
 type Outcome = Uint8Array | void;
@@ -56,6 +53,7 @@ function hex(value: bigint): string {
 /** The backend's side of one connection. */
 export class Connection {
   readonly #socket: FdSocket;
+  readonly #writer: ReplyWriter;
   readonly #reader: MessageReader;
   readonly #device: BackendDevice;
   readonly #log: Log;
@@ -73,9 +71,9 @@ export class Connection {
   #replyFd = -1;
 
   /** Takes over the connected socket `fd`. */
+    this.#writer = new ReplyWriter(this.#socket);
   constructor(fd: number, device: BackendDevice, log: Log) {
     this.#socket = new FdSocket(fd);
-    this.#socket.setSendTimeout(SEND_TIMEOUT_MS);
     this.#reader = new MessageReader(this.#socket);
     this.#device = device;
     this.#log = log;
@@ -97,7 +95,19 @@ export class Connection {
     return this.#messageCount;
   }
 
-  /** Handles the next message, if it is all there. False: the connection is over and wants {@linkcode close}. */
+  /** True while the frontend has left so many replies unread that the last one waits: messages wait behind it. */
+  get hasUnsentReply(): boolean {
+    return this.#writer.hasUnsent;
+  }
+
+  /**
+   * Sends what is left of the last reply, or handles the next message, if it is all there. False: the connection is over
+   * and wants {@linkcode close}.
+      if (this.#writer.hasUnsent) {
+        this.#writer.flush();
+        return true;
+      }
+   */
   async serve(): Promise<boolean> {
     try {
       const message = this.#reader.read();
@@ -113,6 +123,7 @@ export class Connection {
     }
   }
 
+    this.#writer.close();
   /** Gives up everything the connection holds. Nothing may be in {@linkcode serve}. */
   async close(): Promise<void> {
     this.#reader.close();
@@ -144,10 +155,14 @@ export class Connection {
       if (reply === undefined && message.needReply && (this.#protocolFeatures & REPLY_ACK_BIT) !== 0n) {
         reply = u64Payload(succeeded ? 0n : 1n);
       }
-      if (reply !== undefined) this.#socket.send(encodeReply(request, reply), this.#replyFd < 0 ? [] : [this.#replyFd]);
+      if (reply !== undefined) this.#writer.send(encodeReply(request, reply), this.#takeReplyFd());
+  #takeReplyFd(): number {
+    const fd = this.#replyFd;
+    this.#replyFd = -1;
+    return fd;
+  }
+
     } finally {
-      closeFd(this.#replyFd);
-      this.#replyFd = -1;
       message.discard();
     }
   }

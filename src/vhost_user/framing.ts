@@ -142,7 +142,7 @@ export class MessageReader {
 }
 
 /** A reply to `request` as it goes over the socket: QEMU wants exactly these flags, NEED_REPLY never among them. */
-export function encodeReply(request: number, payload: Uint8Array): Uint8Array {
+export function encodeReply(request: number, payload: Uint8Array): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(HEADER_BYTES + payload.length);
   const header = new DataView(bytes.buffer);
   header.setUint32(0, request, true);
@@ -150,4 +150,52 @@ export function encodeReply(request: number, payload: Uint8Array): Uint8Array {
   header.setUint32(8, payload.length, true);
   bytes.set(payload, HEADER_BYTES);
   return bytes;
+}
+
+/**
+ * Sends replies without ever waiting for the frontend. What the socket has no room for is kept; no further message is to
+ * be read meanwhile, so that there is one reply at most.
+ */
+export class ReplyWriter {
+  readonly #socket: FdSocket;
+  #unsent = new Uint8Array(0);
+  /** A descriptor that goes with the first byte; -1: none. */
+  #fd = -1;
+
+  /** Writes to `socket`, which stays the caller's. */
+  constructor(socket: FdSocket) {
+    this.#socket = socket;
+  }
+
+  /** True while a part of a reply waits for room in the socket. */
+  get hasUnsent(): boolean {
+    return this.#unsent.length > 0;
+  }
+
+  /** Sends a reply with the descriptor `fd`, from now on this object's; -1: none. Throws {@linkcode SystemError}. */
+  send(reply: Uint8Array<ArrayBuffer>, fd = -1): void {
+    this.#unsent = reply;
+    this.#fd = fd;
+    this.flush();
+  }
+
+  /** Sends what is left, as far as there is room. Throws {@linkcode SystemError}. */
+  flush(): void {
+    if (!this.hasUnsent) return;
+    const sent = this.#socket.trySend(this.#unsent, this.#fd < 0 ? [] : [this.#fd]);
+    if (sent === 0) return;
+    this.#unsent = this.#unsent.subarray(sent);
+    this.#closeFd();
+  }
+
+  #closeFd(): void {
+    closeFd(this.#fd);
+    this.#fd = -1;
+  }
+
+  /** Gives up what is unsent. */
+  close(): void {
+    this.#unsent = new Uint8Array(0);
+    this.#closeFd();
+  }
 }

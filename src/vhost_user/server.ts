@@ -121,14 +121,26 @@ export class VhostUserServer {
   }
 
   #serve(fd: number): void {
-    const { loop, device, log } = this.#options;
+    const { device, log } = this.#options;
     const connection = new Connection(fd, device, log);
     this.#connection = { fd, connection };
     this.connectionCount++;
     log("info", "a frontend has connected");
+    this.#watchConnection();
+  }
+
+  /** Waits for the next message, or for room in the socket for the rest of a reply. */
+  #watchConnection(): void {
+    if (this.#connection === undefined) return;
+    const { loop } = this.#options;
+    const { fd, connection } = this.#connection;
+    const forOutput = connection.hasUnsentReply;
     loop.watch(fd, async () => {
-      if (!await connection.serve()) await this.#endConnection();
-    });
+      if (!await connection.serve()) return await this.#endConnection();
+      if (connection.hasUnsentReply === forOutput) return;
+      loop.unwatch(fd);
+      this.#watchConnection();
+    }, forOutput);
   }
 
   async #endConnection(): Promise<void> {

@@ -148,12 +148,28 @@ function mutate(steps: Step[], descriptors: Descriptors, random: Random): void {
   }
 }
 
+/** Closes the descriptors of what has come and drops the rest. */
+function hearOut(socket: FdSocket): void {
+  const answers = new Uint8Array(4096);
+  for (let got = socket.receive(answers); got.length > 0; got = socket.receive(answers)) got.fds.forEach(closeFd);
+}
+
+/** Sends all of `bytes`. A device that does not read on while its answers are not read is heard out. */
+async function send(socket: FdSocket, bytes: Uint8Array, fds: readonly number[]): Promise<void> {
+  const deadline = performance.now() + 2000;
+  for (let rest = bytes; rest.length > 0;) {
+    const sent = socket.trySend(rest, rest === bytes ? fds : []);
+    rest = rest.subarray(sent);
+    if (sent > 0) continue;
+    if (performance.now() > deadline) throw new Error("the device does not read what is sent");
+    hearOut(socket);
+    await new Promise((resolve) => setTimeout(resolve, 0));
+  }
+}
+
 /** Holds one conversation; returns how many messages it had. */
 async function converse(path: string, steps: readonly Step[], random: Random): Promise<number> {
   const socket = new FdSocket(connectUnix(path));
-  // A device that does not read may fill the buffer; then this conversation is over, too.
-  socket.setSendTimeout(2000);
-  const answers = new Uint8Array(4096);
   let sent = 0;
   try {
     for (const { request, payload, fds } of steps) {
@@ -163,15 +179,15 @@ async function converse(path: string, steps: readonly Step[], random: Random): P
       const wantsOtherSize = random(150) === 0;
       if (wantsOtherSize) new DataView(bytes.buffer).setUint32(8, hostileWord(random, payload.length), true);
       const cut = random(100) === 0 ? 1 + random(bytes.length) : bytes.length;
-      socket.send(bytes.subarray(0, cut), fds);
+      await send(socket, bytes.subarray(0, cut), fds);
       sent++;
       if (cut < bytes.length) break;
       if (random(8) === 0) await new Promise((resolve) => setTimeout(resolve, 0));
-      for (let got = socket.receive(answers); got.length > 0; got = socket.receive(answers)) got.fds.forEach(closeFd);
+      hearOut(socket);
     }
     // Half of them hear the device out before they hang up.
     if (random(2) === 0) await new Promise((resolve) => setTimeout(resolve, 1));
-    for (let got = socket.receive(answers); got.length > 0; got = socket.receive(answers)) got.fds.forEach(closeFd);
+    hearOut(socket);
   } catch (error) {
     // The device may hang up when a stream makes no sense any more.
     const code = (error as { code?: string }).code ?? "";
@@ -198,15 +214,14 @@ export async function replayConversation(path: string, steps: readonly StoredSte
   const descriptors = new Descriptors();
   const base = descriptors.memory.regions[0]!.hostAddress;
   const socket = new FdSocket(connectUnix(path));
-  socket.setSendTimeout(2000);
   const answers = new Uint8Array(4096);
   try {
     for (const { request, payload, fds = [], flags = wire.FLAG_VERSION | wire.FLAG_NEED_REPLY, cut } of steps) {
       const address = (_: string, offset: string) => u64s(base + Number(offset)).toHex();
       const bytes = frame(request, Uint8Array.fromHex(payload.replace(/@(\d+)/g, address).replaceAll(" ", "")), flags);
-      socket.send(bytes.subarray(0, cut), fds.map((kind) => descriptors.of(kind)));
+      await send(socket, bytes.subarray(0, cut), fds.map((kind) => descriptors.of(kind)));
     }
-    socket.send(frame(wire.GET_QUEUE_NUM), []);
+    await send(socket, frame(wire.GET_QUEUE_NUM), []);
     for (const end = performance.now() + 500; performance.now() < end;) {
       const got = socket.receive(answers);
       got.fds.forEach(closeFd);

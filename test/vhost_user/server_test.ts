@@ -10,7 +10,7 @@ import { type ServerOptions, VhostUserServer } from "../../src/vhost_user/server
 import * as wire from "../../src/wire/vhost_user.ts";
 import { FakeDevice } from "./fake_device.ts";
 import { limitDescriptors } from "../os/descriptor_limit.ts";
-import { countFds, encode, receiveReply, type Reply, u64s } from "./harness.ts";
+import { concat, countFds, encode, receiveReply, type Reply, u32s, u64s } from "./harness.ts";
 
 /** A server with its loop running, in a directory of its own. */
 interface Running {
@@ -119,6 +119,52 @@ Deno.test("a frontend that breaks the protocol is cut off, the next one is serve
     const good = new FdSocket(connectUnix(path));
     await ask(good, wire.GET_QUEUE_NUM);
     good.close();
+  }));
+
+Deno.test("a frontend that reads no replies keeps no other device waiting, and gets all of them when it does read", () =>
+  withServer(({ path }) =>
+    withServer(async ({ path: otherPath, lines }) => {
+      const socket = new FdSocket(connectUnix(path));
+      const other = new FdSocket(connectUnix(otherPath));
+      const question = encode(wire.GET_CONFIG, concat(u32s(0, 256, 0), new Uint8Array(256)));
+      // Its own side may be cut anywhere: messages go out as far as there is room.
+      let asked = 0;
+      let rest = question;
+      for (let idle = 0; idle < 20;) {
+        const sent = socket.trySend(rest);
+        rest = rest.subarray(sent);
+        if (rest.length === 0) [asked, rest] = [asked + 1, question];
+        idle = sent > 0 ? 0 : idle + 1;
+        if (sent === 0) assertEquals((await ask(other, wire.GET_QUEUE_NUM)).payload, u64s(3));
+      }
+      assert(asked > 100, `${asked} messages fill the socket`);
+      let answered = 0;
+      while (answered < asked) {
+        const reply = receiveReply(socket);
+        if (reply === undefined) await new Promise((resolve) => setTimeout(resolve, 1));
+        else answered += Number(reply.payload.length === question.length - wire.HEADER_BYTES);
+      }
+      assertEquals(lines, ["info: a frontend has connected"]);
+      [socket, other].forEach((end) => end.close());
+    })
+  ));
+
+Deno.test("a frontend that leaves while a reply waits for room is let go, and the next one is served", () =>
+  withServer(async ({ path, server }) => {
+    const socket = new FdSocket(connectUnix(path));
+    const question = encode(
+      wire.GET_INFLIGHT_FD,
+      concat(u64s(0, 0), new Uint8Array(Uint16Array.of(1, 64, 0, 0).buffer)),
+    );
+    for (let idle = 0; idle < 20;) {
+      idle = socket.trySend(question) > 0 ? 0 : idle + 1;
+      if (idle > 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    socket.close();
+    await until(() => !server.isConnected);
+    const next = new FdSocket(connectUnix(path));
+    assertEquals((await ask(next, wire.GET_QUEUE_NUM)).payload, u64s(3));
+    next.close();
   }));
 
 Deno.test("a handler that waits keeps the next message waiting", () =>
