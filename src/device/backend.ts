@@ -84,7 +84,7 @@ export interface BackendDevice {
   setFeatures(acknowledged: bigint): void;
   /** The configuration space, whole. */
   readConfig(): Uint8Array;
-  /** Replaces the memory table: afterwards nothing touches the regions of the old one. */
+  /** Replaces the memory table, while all rings are stopped: nothing accesses the regions of the old one afterwards. */
   setMemory(memory: GuestMemory): Promise<void>;
   /** Serves a ring, starting with what is in it already. Throws {@linkcode RingSetupError}. */
   startRing(ring: RingSetup): Promise<void>;

@@ -17,7 +17,7 @@ export const UNKICKED_POLL_INTERVAL_MS = 1;
 
 /** A change to queues. It has taken full effect when its promise resolves, with a value only where one is named. */
 export type QueueCommand =
-  /** Continues in another memory table and logs writes at `log`; nothing accesses the old ones afterwards. */
+  /** Replaces the memory table and logs writes at `log`. All rings are stopped; nothing accesses the old ones later. */
   | { readonly kind: "memory"; readonly regions: readonly MemoryRegion[]; readonly log: DirtyLogLocation | null }
   /** Starts a ring under the features that the driver acknowledged. Rejects with `RingSetupError`. */
   | { readonly kind: "start"; readonly ring: RingSetup; readonly acknowledged: bigint }
@@ -117,7 +117,11 @@ export class QueueGroup {
   async execute(command: QueueCommand): Promise<number> {
     switch (command.kind) {
       case "memory":
-        await this.#setMemory(command.regions, command.log);
+        // A ring that is served would go on in memory that is about to be unmapped.
+        if (this.queues.some((queue) => queue.isStarted)) {
+          throw new Error("guest memory changes while rings are served");
+        }
+        this.#memory = new GuestMemory(command.regions, command.log, this.#memory);
         return 0;
       case "start":
         this.#start(command.ring, command.acknowledged);
@@ -148,14 +152,6 @@ export class QueueGroup {
   /** Evicts native contexts of destroyed sessions. */
   evict(): void {
     this.#keys.evict();
-  }
-
-  async #setMemory(regions: readonly MemoryRegion[], log: DirtyLogLocation | null): Promise<void> {
-    await this.#drain();
-    this.#memory = new GuestMemory(regions, log, this.#memory);
-    for (const [index, queue] of this.#byIndex) {
-      if (!queue.tryMove(this.#memory)) this.#unwatch(index);
-    }
   }
 
   /** Drains all queues at once, in the time that one of them may take. */

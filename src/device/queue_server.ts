@@ -54,7 +54,6 @@ export class QueueServer {
   readonly #onFault: (message: string) => void;
   readonly #jobs: JobPool | null;
   #ring: Ring | null = null;
-  #setup: RingSetup | null = null;
   #packed = false;
   #memory = NO_MEMORY;
   /** Where the ring itself is written to. */
@@ -69,7 +68,7 @@ export class QueueServer {
   /** Turns so far, and how often the ring is looked at once more at the end of one. */
   #turns = 0;
   #looks = LOOKS_MAX;
-  /** True from {@linkcode drain} on until the queue is stopped or moved: requests stay in the ring. */
+  /** True from {@linkcode drain} on until the queue is stopped: requests stay in the ring. */
   #isDraining = false;
   /** Number of the next chain that is popped. */
   #nextChain = 0;
@@ -110,8 +109,9 @@ export class QueueServer {
     this.#ring = this.#makeRing(layout, memory, features, setup.inflightAddress ?? 0);
     this.#isDraining = false;
     this.#packed = packed;
-    this.#take(memory, layout);
-    this.#setup = setup;
+    this.#memory = memory;
+    this.#layout = layout;
+    this.#logRing();
     this.#callFd = setup.callFd;
     this.#errFd = setup.errFd;
     this.#faultReported = false;
@@ -176,28 +176,6 @@ export class QueueServer {
     };
   }
 
-  /** Goes on in another memory table; false if the ring does not lie in it any more, which stops it. */
-  tryMove(memory: GuestMemory): boolean {
-    this.#isDraining = false;
-    if (this.#ring === null || this.#setup === null) return true;
-    try {
-      const layout = this.#translate(this.#setup, memory, this.#packed);
-      this.#ring.move(memory, layout);
-      this.#take(memory, layout);
-      return true;
-    } catch (error) {
-      this.#onFault(`${this.#name} is stopped: ${error instanceof Error ? error.message : String(error)}`);
-      this.stop();
-      return false;
-    }
-  }
-
-  #take(memory: GuestMemory, layout: RingLayout): void {
-    this.#memory = memory;
-    this.#layout = layout;
-    this.#logRing();
-  }
-
   /**
    * Notes that the ring was written to. Its addresses are the frontend's, and what they are to the guest follows from
    * the memory table: there is no need to be told (SET_VRING_ADDR), as no IOMMU stands in between.
@@ -227,7 +205,7 @@ export class QueueServer {
     }
   }
 
-  /** Stops; returns where to go on, also if it has stopped already because its memory went away. */
+  /** Stops; returns where to go on. */
   stop(): number {
     if (this.#ring !== null) {
       this.#stoppedAt = this.#ring.base();
@@ -239,7 +217,6 @@ export class QueueServer {
     this.#memory = NO_MEMORY;
     this.#layout = null;
     this.#ring = null;
-    this.#setup = null;
     this.#isDraining = false;
     return this.#stoppedAt;
   }

@@ -31,10 +31,10 @@ export class DirtyLog {
   readonly location: DirtyLogLocation;
   readonly #words: Int32Array;
 
-  /** The log at `location`, of which whole words are used. */
+  /** The log at `location`. Bits are set by words: the last one may end behind the log, on the same page of memory. */
   constructor(location: DirtyLogLocation) {
     this.location = location;
-    const words = Math.floor(location.sizeBytes / WORD_BYTES);
+    const words = Math.ceil(location.sizeBytes / WORD_BYTES);
     this.#words = new Int32Array(viewOf(location.address, words * WORD_BYTES));
   }
 

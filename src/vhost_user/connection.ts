@@ -14,7 +14,6 @@ import { DriverTracker } from "./driver_tracker.ts";
 import { encodeReply, type Message, MessageReader, ProtocolError, ReplyWriter } from "./framing.ts";
 import { createInflight, InflightRegion } from "./inflight_region.ts";
 import type { Log } from "../os/log.ts";
-import { LogRegion } from "./log_region.ts";
 import { MemoryTable } from "./memory_table.ts";
 import { checkMessage, MESSAGE_RULES, readU64, RequestError, u64Payload } from "./messages.ts";
 import { Rings } from "./rings.ts";
@@ -53,16 +52,14 @@ function hex(value: bigint): string {
 /** The backend's side of one connection. */
 export class Connection {
   readonly #socket: FdSocket;
-  readonly #writer: ReplyWriter;
   readonly #reader: MessageReader;
+  readonly #writer: ReplyWriter;
   readonly #device: BackendDevice;
   readonly #log: Log;
   readonly #memory: MemoryTable;
   readonly #driver: DriverTracker;
   readonly #rings: Rings;
   readonly #handlers: ReadonlyMap<number, Handler>;
-  #logRegion: LogRegion | undefined;
-  #logsWrites = false;
   #protocolFeatures = 0n;
   #status = 0;
   #featuresRefused = false;
@@ -71,15 +68,15 @@ export class Connection {
   #replyFd = -1;
 
   /** Takes over the connected socket `fd`. */
-    this.#writer = new ReplyWriter(this.#socket);
   constructor(fd: number, device: BackendDevice, log: Log) {
     this.#socket = new FdSocket(fd);
     this.#reader = new MessageReader(this.#socket);
+    this.#writer = new ReplyWriter(this.#socket);
     this.#device = device;
     this.#log = log;
-    this.#memory = new MemoryTable(device);
     this.#driver = new DriverTracker(device.queueCount - 1);
-    this.#rings = new Rings(device, log, () => !this.#memory.isEmpty, this.#driver);
+    this.#rings = new Rings(device, log, this.#driver);
+    this.#memory = new MemoryTable((memory) => this.#rings.setMemory(memory));
     this.#handlers = new Map([
       ...this.#featureHandlers(),
       ...this.#memoryHandlers(),
@@ -103,13 +100,13 @@ export class Connection {
   /**
    * Sends what is left of the last reply, or handles the next message, if it is all there. False: the connection is over
    * and wants {@linkcode close}.
+   */
+  async serve(): Promise<boolean> {
+    try {
       if (this.#writer.hasUnsent) {
         this.#writer.flush();
         return true;
       }
-   */
-  async serve(): Promise<boolean> {
-    try {
       const message = this.#reader.read();
       if (message === "partial") return true;
       if (message === "closed") return false;
@@ -123,15 +120,13 @@ export class Connection {
     }
   }
 
-    this.#writer.close();
   /** Gives up everything the connection holds. Nothing may be in {@linkcode serve}. */
   async close(): Promise<void> {
     this.#reader.close();
+    this.#writer.close();
     await this.#rings.close();
     await this.#device.reset();
     await this.#memory.clear();
-    this.#logRegion?.release();
-    this.#logRegion = undefined;
     this.#socket.close();
   }
 
@@ -156,15 +151,15 @@ export class Connection {
         reply = u64Payload(succeeded ? 0n : 1n);
       }
       if (reply !== undefined) this.#writer.send(encodeReply(request, reply), this.#takeReplyFd());
+    } finally {
+      message.discard();
+    }
+  }
+
   #takeReplyFd(): number {
     const fd = this.#replyFd;
     this.#replyFd = -1;
     return fd;
-  }
-
-    } finally {
-      message.discard();
-    }
   }
 
   async #dispatch(message: Message): Promise<Outcome> {
@@ -193,10 +188,10 @@ export class Connection {
     const acknowledged = value & ~PROTOCOL_FEATURES_BIT & ~LOG_ALL_BIT;
     const unknown = acknowledged & ~this.#device.features;
     if (unknown !== 0n) throw new RequestError(`feature bits ${hex(unknown)} were not offered`);
+    await this.#memory.setLogging((value & LOG_ALL_BIT) !== 0n);
     this.#device.setFeatures(acknowledged);
     this.#featuresRefused = false;
     if (this.#driver.setFeatures(acknowledged)) await this.#device.forgetDriver();
-    await this.#setLogging((value & LOG_ALL_BIT) !== 0n);
     if ((value & PROTOCOL_FEATURES_BIT) === 0n) await this.#rings.enableAll();
   }
 
@@ -219,14 +214,8 @@ export class Connection {
 
   #memoryHandlers(): [number, Handler][] {
     return [
-      [wire.SET_MEM_TABLE, async (message) => {
-        await this.#memory.replace(message);
-        await this.#rings.memoryChanged();
-      }],
-      [wire.ADD_MEM_REG, async (message) => {
-        await this.#memory.add(message);
-        await this.#rings.memoryChanged();
-      }],
+      [wire.SET_MEM_TABLE, (message) => this.#memory.replace(message)],
+      [wire.ADD_MEM_REG, (message) => this.#memory.add(message)],
       [wire.REM_MEM_REG, (message) => this.#memory.remove(message)],
       // Always the same number: QEMU refuses a backend that tells a smaller one later.
       [wire.GET_MAX_MEM_SLOTS, () => u64Payload(REGIONS_MAX)],
@@ -238,10 +227,7 @@ export class Connection {
       [wire.SET_LOG_BASE, async ({ view, fds }) => {
         const [fd] = fds;
         if (fd === undefined) throw new RequestError("the dirty log has no file descriptor");
-        const old = this.#logRegion;
-        this.#logRegion = new LogRegion(view, fd, this.#memory.addressEnd);
-        await this.#setLogging(this.#logsWrites);
-        old?.release();
+        await this.#memory.setLogBase(view, fd);
         return u64Payload(0);
       }],
       // The descriptor would tell the frontend to look at the log; all of them look when they like.
@@ -249,12 +235,6 @@ export class Connection {
         if (fds.length === 0) throw new RequestError("no descriptor came along");
       }],
     ];
-  }
-
-  /** Writes to guest memory are noted, where there is a log, or not. Rings in service go on. */
-  async #setLogging(logsWrites: boolean): Promise<void> {
-    this.#logsWrites = logsWrites;
-    await this.#memory.setLog(logsWrites ? this.#logRegion?.location ?? null : null);
   }
 
   #ringHandlers(): [number, Handler][] {
@@ -341,7 +321,7 @@ export class Connection {
     await this.#rings.reset();
     await this.#device.reset();
     this.#driver.reset();
-    await this.#setLogging(false);
+    await this.#memory.setLogging(false);
     this.#status = 0;
     this.#featuresRefused = false;
   }

@@ -5,8 +5,7 @@
  *
  * @module
  */
-import type { BackendDevice } from "../device/backend.ts";
-import type { DirtyLogLocation } from "../memory/dirty_log.ts";
+import { logBytesFor } from "../memory/dirty_log.ts";
 import { GuestMemory, MappedRegion, type RegionDescription } from "../memory/guest_memory.ts";
 import {
   MEM_REG_HEADER_BYTES,
@@ -19,6 +18,7 @@ import {
   REGION_USER_ADDRESS_OFFSET,
 } from "../wire/vhost_user.ts";
 import type { Message } from "./framing.ts";
+import { LogRegion } from "./log_region.ts";
 import { NO_FD_REMEDY, readU64, RequestError } from "./messages.ts";
 
 function descriptionAt(view: DataView, at: number): RegionDescription {
@@ -38,32 +38,54 @@ function release(regions: Iterable<MappedRegion>): void {
   for (const region of regions) region.release();
 }
 
-/** The regions of one connection. */
+function addressEndOf(regions: readonly MappedRegion[]): number {
+  return Math.max(0, ...regions.map(({ guestAddress, sizeBytes }) => guestAddress + sizeBytes));
+}
+
+/** Throws unless `log` has a bit for every page of `regions`. */
+function checkLogSize(regions: readonly MappedRegion[], log: LogRegion): void {
+  const needed = logBytesFor(addressEndOf(regions));
+  const { sizeBytes } = log.location;
+  if (sizeBytes >= needed) return;
+  throw new RequestError(
+    `guest memory needs a dirty log of ${needed} bytes, and the shared one has ${sizeBytes}: ` +
+      "share a larger one (SET_LOG_BASE) first",
+  );
+}
+
+/** The regions of one connection, and the dirty log for them. */
 export class MemoryTable {
-  readonly #device: BackendDevice;
+  readonly #install: (memory: GuestMemory) => Promise<void>;
   #regions: readonly MappedRegion[] = [];
-  #log: DirtyLogLocation | null = null;
+  #log: LogRegion | undefined;
+  #logsWrites = false;
+  /**
+   * True from SET_LOG_BASE until logging is turned off: all memory has to fit into the log. Afterwards memory may be
+   * added again, although no message tells that the frontend has given up the log.
+   */
+  #isLogCurrent = false;
 
-  /** An empty table for `device`. */
-  constructor(device: BackendDevice) {
-    this.#device = device;
+  /** An empty table. `install` has the device use another one; nothing accesses the old one when it resolves. */
+  constructor(install: (memory: GuestMemory) => Promise<void>) {
+    this.#install = install;
   }
 
-  /** True while the frontend has shared no memory. */
-  get isEmpty(): boolean {
-    return this.#regions.length === 0;
+  /** SET_LOG_BASE: the log is the one that `view` describes in the file `fd`, which may be closed afterwards. */
+  async setLogBase(view: DataView, fd: number): Promise<void> {
+    const old = this.#log;
+    this.#log = new LogRegion(view, fd, addressEndOf(this.#regions));
+    this.#isLogCurrent = true;
+    if (this.#logsWrites) await this.#change(this.#regions);
+    old?.release();
   }
 
-  /** The first guest address behind all memory. */
-  get addressEnd(): number {
-    return Math.max(0, ...this.#regions.map(({ guestAddress, sizeBytes }) => guestAddress + sizeBytes));
-  }
-
-  /** Has writes noted at `log` from now on; null: nowhere. What was noted at before is no more in use. */
-  async setLog(log: DirtyLogLocation | null): Promise<void> {
-    if (log === this.#log) return;
-    this.#log = log;
-    await this.#install(this.#regions);
+  /** VHOST_F_LOG_ALL: writes to guest memory are logged, if the frontend has shared a log, or not. */
+  async setLogging(logsWrites: boolean): Promise<void> {
+    if (logsWrites === this.#logsWrites) return;
+    if (logsWrites && this.#log !== undefined) checkLogSize(this.#regions, this.#log);
+    this.#logsWrites = logsWrites;
+    this.#isLogCurrent = logsWrites;
+    if (this.#log !== undefined) await this.#change(this.#regions);
   }
 
   /** SET_MEM_TABLE: these regions and no others. Throws, as all here, an Error that says what is wrong. */
@@ -85,7 +107,7 @@ export class MemoryTable {
       for (let i = 0; i < count; i++) {
         mapped.push(mapRegion(view, MEM_TABLE_HEADER_BYTES + i * REGION_BYTES, fds[i]!));
       }
-      await this.#install(mapped);
+      await this.#change(mapped);
     } catch (error) {
       release(mapped);
       throw error;
@@ -98,7 +120,7 @@ export class MemoryTable {
     if (fd === undefined) throw new RequestError(`the guest memory region has no file descriptor: ${NO_FD_REMEDY}`);
     const region = mapRegion(message.view, MEM_REG_HEADER_BYTES, fd);
     try {
-      await this.#install([...this.#regions, region]);
+      await this.#change([...this.#regions, region]);
     } catch (error) {
       region.release();
       throw error;
@@ -116,17 +138,22 @@ export class MemoryTable {
         `there is no region of ${sizeBytes} bytes at guest address 0x${guestAddress.toString(16)}`,
       );
     }
-    await this.#install(this.#regions.toSpliced(index, 1));
+    await this.#change(this.#regions.toSpliced(index, 1));
   }
 
-  /** Forgets all regions, and the log. */
+  /** Unmaps all regions, and the log. */
   async clear(): Promise<void> {
-    this.#log = null;
-    await this.#install([]);
+    this.#logsWrites = false;
+    this.#isLogCurrent = false;
+    await this.#change([]);
+    this.#log?.release();
+    this.#log = undefined;
   }
 
-  async #install(regions: readonly MappedRegion[]): Promise<void> {
-    await this.#device.setMemory(new GuestMemory(regions, this.#log));
+  async #change(regions: readonly MappedRegion[]): Promise<void> {
+    if (this.#isLogCurrent && this.#log !== undefined) checkLogSize(regions, this.#log);
+    const log = this.#logsWrites ? this.#log?.location ?? null : null;
+    await this.#install(new GuestMemory(regions, log));
     const old = this.#regions;
     this.#regions = regions;
     release(old.filter((region) => !regions.includes(region)));

@@ -7,6 +7,7 @@
  * @module
  */
 import { type BackendDevice, RingSetupError } from "../device/backend.ts";
+import type { GuestMemory } from "../memory/guest_memory.ts";
 import { closeFd, setNonBlocking, signalEventFd } from "../os/event_fd.ts";
 import { QUEUE_SIZE_MAX } from "../wire/vring.ts";
 import type { DriverTracker } from "./driver_tracker.ts";
@@ -34,6 +35,8 @@ class Ring {
   enabled = true;
   /** True while the device serves it. */
   running = false;
+  /** True if the device has served it with the present inflight region, which then holds no other process's requests. */
+  ownsInflightState = false;
   kickFd = -1;
   callFd = -1;
   errFd = -1;
@@ -61,17 +64,16 @@ class Ring {
 export class Rings {
   readonly #device: BackendDevice;
   readonly #log: Log;
-  readonly #hasMemory: () => boolean;
   readonly #driver: DriverTracker;
   readonly #rings: readonly Ring[];
+  #hasMemory = false;
   #inflight: InflightRegion | undefined;
 
-  /** Rings for the queues of `device`; none is served before `hasMemory` says there is guest memory. */
-  constructor(device: BackendDevice, log: Log, hasMemory: () => boolean, driver: DriverTracker) {
+  /** Rings for the queues of `device`, whose starts and stops `driver` is told; none is served before there is guest memory. */
+  constructor(device: BackendDevice, log: Log, driver: DriverTracker) {
     this.#device = device;
     this.#driver = driver;
     this.#log = log;
-    this.#hasMemory = hasMemory;
     this.#rings = Array.from({ length: device.queueCount }, (_, index) => new Ring(index));
   }
 
@@ -162,21 +164,21 @@ export class Rings {
   /** GET_VRING_BASE: stops the ring, which keeps its size and addresses; returns where to go on. */
   async stop(index: number): Promise<number> {
     const ring = this.#ring(index);
-    const wasRunning = ring.running;
     await this.#pause(ring);
     ring.closeKick();
     // Everything is completed, and the frontend is about to know how far: a record has nothing to add.
-    if (wasRunning) this.#inflight?.clear(index);
+    if (ring.ownsInflightState) this.#inflight?.clear(index);
+    ring.ownsInflightState = false;
     return ring.base;
   }
 
   /** SET_INFLIGHT_FD: rings record what they have under way in `region`, now this object's. */
   async setInflight(region: InflightRegion): Promise<void> {
     const running = this.#rings.filter((ring) => ring.running);
-    await this.#drain();
-    for (const ring of running) await this.#pause(ring);
+    await this.#pauseAll();
     this.#inflight?.release();
     this.#inflight = region;
+    for (const ring of this.#rings) ring.ownsInflightState = false;
     for (const ring of running) await this.#resume(ring);
   }
 
@@ -197,14 +199,29 @@ export class Rings {
     }
   }
 
-  /** Starts the rings that waited for the memory that has come now. */
-  async memoryChanged(): Promise<void> {
-    for (const ring of this.#rings) {
-      try {
-        await this.#resume(ring);
-      } catch (error) {
-        this.#log("warn", `ring ${ring.index} is not served yet: ${(error as Error).message}`);
-      }
+  /**
+   * Has the device use another memory table. No ring is served during the change; afterwards each one is that is
+   * started and enabled and whose memory is mapped, where it was and with what is pending. What kept a ring from being
+   * served before, its memory or a fault, does not matter.
+   */
+  async setMemory(memory: GuestMemory): Promise<void> {
+    const running = this.#rings.filter((ring) => ring.running);
+    try {
+      await this.#pauseAll();
+      await this.#device.setMemory(memory);
+      this.#hasMemory = memory.regions.length > 0;
+    } finally {
+      for (const ring of this.#rings) await this.#resumeIfMapped(ring, running.includes(ring));
+    }
+  }
+
+  /** Starts `ring` unless its memory is not mapped; a ring that was running until now is then reported. */
+  async #resumeIfMapped(ring: Ring, wasRunning: boolean): Promise<void> {
+    try {
+      await this.#resume(ring);
+    } catch (error) {
+      const reason = (error as Error).message;
+      this.#log(wasRunning ? "warn" : "debug", `ring ${ring.index} is stopped until its memory is mapped: ${reason}`);
     }
   }
 
@@ -234,7 +251,12 @@ export class Rings {
     } finally {
       await apply();
     }
-    await this.#resume(ring);
+    try {
+      await this.#resume(ring);
+    } catch (error) {
+      if (error instanceof RingSetupError && ring.errFd >= 0) signalEventFd(ring.errFd);
+      throw error;
+    }
   }
 
   /** All rings are about to be stopped: together, that takes no longer than one of them. */
@@ -246,6 +268,13 @@ export class Rings {
     if (!ring.running) return;
     ring.running = false;
     ring.base = await this.#device.stopRing(ring.index);
+  }
+
+  /** Stops serving every ring. Throws, when all have stopped, what one of them threw. */
+  async #pauseAll(): Promise<void> {
+    const drained = await Promise.allSettled([this.#drain()]);
+    const paused = await Promise.allSettled(this.#rings.map((ring) => this.#pause(ring)));
+    for (const outcome of [...drained, ...paused]) if (outcome.status === "rejected") throw outcome.reason;
   }
 
   #inflightOf(index: number, size: number): { inflightAddress?: number } {
@@ -260,28 +289,24 @@ export class Rings {
   async #resume(ring: Ring): Promise<void> {
     const { index, size, base, addresses, kickFd, callFd, errFd } = ring;
     if (ring.running || !ring.started || !ring.enabled || size === 0 || addresses === undefined) return;
-    if (!this.#hasMemory()) {
-      this.#log("warn", `ring ${index} waits for guest memory: the frontend has shared none yet, ${NO_FD_REMEDY}`);
+    if (!this.#hasMemory) {
+      this.#log("warn", `ring ${index} waits for guest memory: the frontend has shared none, ${NO_FD_REMEDY}`);
       return;
     }
-    try {
-      await this.#device.startRing({
-        index,
-        size,
-        descAddress: addresses.desc,
-        driverAddress: addresses.avail,
-        deviceAddress: addresses.used,
-        base,
-        kickFd,
-        callFd,
-        errFd,
-        ...this.#inflightOf(index, size),
-      });
-      ring.running = true;
-      this.#log("debug", `ring ${index} is served: ${size} entries from ${base} on`);
-    } catch (error) {
-      if (error instanceof RingSetupError && errFd >= 0) signalEventFd(errFd);
-      throw error;
-    }
+    await this.#device.startRing({
+      index,
+      size,
+      descAddress: addresses.desc,
+      driverAddress: addresses.avail,
+      deviceAddress: addresses.used,
+      base,
+      kickFd,
+      callFd,
+      errFd,
+      ...this.#inflightOf(index, size),
+    });
+    ring.running = true;
+    ring.ownsInflightState = this.#inflight !== undefined;
+    this.#log("debug", `ring ${index} is served: ${size} entries from ${base} on`);
   }
 }

@@ -65,15 +65,15 @@ export class PackedRing implements Ring {
   readonly faultAddress: Uint32Array = new Uint32Array(2);
   readonly #size: number;
   readonly #features: RingFeatures;
-  #memory: GuestMemory;
+  readonly #memory: GuestMemory;
   /** The descriptor ring, four words a descriptor: address low, high, length, id and flags. */
-  #desc: Int32Array;
+  readonly #desc: Int32Array;
   /** The same without signs, to pop chains from, and the descriptors of a chain in the inflight region. */
   readonly #table: DescriptorTable;
   readonly #record: DescriptorTable;
   /** Event suppression structures: offset and wrap counter in the lower half, flags in the upper. */
-  #driverEvent: Int32Array;
-  #deviceEvent: Int32Array;
+  readonly #driverEvent: Int32Array;
+  readonly #deviceEvent: Int32Array;
   #availSlot: number;
   /** {@linkcode OWNER_FLAGS} of an available descriptor at `#availSlot`: AVAIL is the wrap counter, USED its inverse. */
   #availFlags: number;
@@ -129,14 +129,6 @@ export class PackedRing implements Ring {
   get isRecovering(): boolean {
     const inflight = this.#inflight;
     return inflight !== null && this.#retaken < inflight.resubmissions.length && this.fault === RING_OK;
-  }
-
-  move(memory: GuestMemory, layout: RingLayout): void {
-    this.#memory = memory;
-    this.#desc = new Int32Array(viewOf(layout.desc, DESC_BYTES * layout.size));
-    this.#table.set(new Uint32Array(this.#desc.buffer), 0, layout.size);
-    this.#driverEvent = new Int32Array(viewOf(layout.driver, EVENT_SUPPRESSION_BYTES));
-    this.#deviceEvent = new Int32Array(viewOf(layout.device, EVENT_SUPPRESSION_BYTES));
   }
 
   base(): number {

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import type { GuestMemory } from "../memory/guest_memory.ts";
 import {
   type ChainBatch,
   INDEX_INVALID,
@@ -114,8 +113,6 @@ export interface Ring {
   enableNotifications(): boolean;
   /** Asks the driver not to notify while the ring is being looked at anyway. */
   disableNotifications(): void;
-  /** Goes on with the same ring in another memory table, at the addresses of `layout`; its `base` is not looked at. */
-  move(memory: GuestMemory, layout: RingLayout): void;
   /** Where to go on, as GET_VRING_BASE words it. */
   base(): number;
   /** Gives up what the ring holds besides the guest's memory. It is not used again. */

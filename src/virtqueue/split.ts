@@ -32,11 +32,11 @@ export class SplitRing implements Ring {
   readonly faultAddress: Uint32Array = new Uint32Array(2);
   readonly #size: number;
   readonly #features: RingFeatures;
-  #memory: GuestMemory;
+  readonly #memory: GuestMemory;
   readonly #desc: DescriptorTable;
-  #avail: Uint16Array;
-  #used: Uint16Array;
-  #usedElems: Uint32Array;
+  readonly #avail: Uint16Array;
+  readonly #used: Uint16Array;
+  readonly #usedElems: Uint32Array;
   #lastAvailIdx: number;
   #usedIdx: number;
   /** The inflight region, where requests in flight are recorded; null: there is none. */
@@ -72,15 +72,6 @@ export class SplitRing implements Ring {
   get isRecovering(): boolean {
     const inflight = this.#inflight;
     return inflight !== null && this.#retaken < inflight.resubmissions.length && this.fault === RING_OK;
-  }
-
-  move(memory: GuestMemory, layout: RingLayout): void {
-    this.#memory = memory;
-    this.#desc.set(descriptorsOf(layout), 0, layout.size);
-    this.#avail = new Uint16Array(viewOf(layout.driver, availBytes(layout.size)));
-    const used = viewOf(layout.device, usedBytes(layout.size));
-    this.#used = new Uint16Array(used);
-    this.#usedElems = new Uint32Array(used, 0, 1 + 2 * layout.size);
   }
 
   base(): number {

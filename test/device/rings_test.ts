@@ -49,7 +49,10 @@ for (const workers of [0, 1]) {
         await driver.start();
         await frontend.setMemTable(memory.regions.slice(0, 1));
         await until(() => device.log.some((line) => line.includes("is stopped")), () => device.log.join("\n"));
-        assertStringIncludes(device.log.join("\n"), "data queue 0 is stopped: data queue 0 has its");
+        assertStringIncludes(
+          device.log.join("\n"),
+          "ring 0 is stopped until its memory is mapped: data queue 0 has its",
+        );
         await frontend.setMemTable(memory.regions);
         // With any other base, requests of old would be done again.
         assertEquals([await frontend.getVringBase(0), await frontend.getVringBase(1)], bases);

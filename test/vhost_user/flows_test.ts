@@ -213,5 +213,6 @@ Deno.test("Cloud Hypervisor: owner first, an answer wanted to everything, kick l
     await c.must(wire.ADD_MEM_REG, concat(u64s(0), region(0x10000, 0x10000, 2 * ADDRESS)), [memory]);
     for (let i = 0; i < 2; i++) await c.must(wire.SET_VRING_ENABLE, u32s(i, 0));
     for (let i = 0; i < 2; i++) await c.reply(wire.GET_VRING_BASE, u32s(i, 0), NEED_REPLY);
-    assertEquals(c.device.takeCalls(), ["setMemory 2", "stopRing 0", "stopRing 1"]);
+    const restarted = ["drain", "stopRing 0", "stopRing 1", "setMemory 2", "startRing 0 128 0", "startRing 1 128 0"];
+    assertEquals(c.device.takeCalls(), [...restarted, "stopRing 0", "stopRing 1"]);
   }));

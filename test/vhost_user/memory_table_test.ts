@@ -1,11 +1,13 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { viewOf } from "../../src/os/memory_map.ts";
+import { closeFd } from "../../src/os/event_fd.ts";
+import { createMemfd, viewOf } from "../../src/os/memory_map.ts";
 import * as wire from "../../src/wire/vhost_user.ts";
 import {
   concat,
   countFds,
   countMappings,
   type Harness,
+  MEMORY_NAME,
   memTable,
   region,
   u32s,
@@ -163,4 +165,35 @@ Deno.test("as many regions are taken as slots were told, and not one more", () =
         "too many",
       );
       assertEquals(countMappings(), slots);
+    })));
+
+Deno.test("memory beyond the dirty log is refused from SET_LOG_BASE until logging is off, in whatever message it comes", () =>
+  withMemory(1, ([fd]) =>
+    withHarness(async (harness) => {
+      const log = createMemfd(MEMORY_NAME, 0x1000);
+      // 8 bytes of log are for 64 pages.
+      const end = 64 * 4096;
+      const fits = region(end - SIZE, SIZE, 0x30000000);
+      const beyond = region(end - SIZE + 4096, SIZE, 0x30000000);
+      const setFeatures = (logs: boolean) => [wire.SET_FEATURES, u64s(logs ? 1n << 26n : 0n)] as const;
+      await harness.shareMemory(fd!);
+      await harness.must(wire.SET_LOG_BASE, u64s(8, 0), [log]);
+      for (const logs of [false, true]) {
+        if (logs) await harness.must(...setFeatures(true));
+        const before = countMappings();
+        const line = await harness.mustNot(wire.ADD_MEM_REG, memReg(beyond), [fd!]);
+        assertStringIncludes(line, "needs a dirty log of 9 bytes, and the shared one has 8");
+        await harness.mustNot(wire.SET_MEM_TABLE, memTable(beyond), [fd!]);
+        assertEquals([guestAddresses(harness), countMappings()], [[0], before]);
+        await harness.must(wire.ADD_MEM_REG, memReg(fits), [fd!]);
+        await harness.must(wire.REM_MEM_REG, memReg(fits));
+      }
+      // A frontend that has stopped logging has given up the log, too, and cannot say so.
+      await harness.must(...setFeatures(false));
+      await harness.must(wire.ADD_MEM_REG, memReg(beyond), [fd!]);
+      await harness.mustNot(...setFeatures(true));
+      await harness.mustNot(wire.SET_LOG_BASE, u64s(8, 0), [log]);
+      await harness.must(wire.SET_LOG_BASE, u64s(9, 0), [log]);
+      await harness.must(...setFeatures(true));
+      closeFd(log);
     })));

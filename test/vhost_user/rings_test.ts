@@ -1,9 +1,22 @@
 import { assert, assertEquals, assertNotEquals, assertStringIncludes } from "@std/assert";
 import { RingSetupError } from "../../src/device/backend.ts";
 import { closeFd, drainEventFd, signalEventFd } from "../../src/os/event_fd.ts";
+import { createMemfd, mapShared, unmap } from "../../src/os/memory_map.ts";
 import { unixSocketPair } from "../../src/os/unix_socket.ts";
 import * as wire from "../../src/wire/vhost_user.ts";
-import { countFds, type Harness, u32s, u64s, vringAddr, withEventFds, withHarness, withMemory } from "./harness.ts";
+import {
+  concat,
+  countFds,
+  type Harness,
+  memTable,
+  region,
+  u32s,
+  u64s,
+  vringAddr,
+  withEventFds,
+  withHarness,
+  withMemory,
+} from "./harness.ts";
 
 const ADDRESS = 0x10000000;
 const NOFD = wire.VRING_NOFD;
@@ -285,6 +298,72 @@ Deno.test("a ring whose memory comes last starts then", () =>
         await harness.shareMemory(memory!);
         assertEquals(harness.device.takeCalls(), ["setMemory 1", "startRing 0 256 0"]);
       }))));
+
+Deno.test("memory changes while no ring is served; those that can be are then, and those that cannot when it changes again", () =>
+  withRings(async (harness, [kick, call, err]) =>
+    await withMemory(1, async ([memory]) => {
+      const { device } = harness;
+      const added = concat(u64s(0), region(0x100000, 0x1000, 0x20000000));
+      for (const index of [0, 1]) {
+        await harness.must(wire.SET_VRING_ERR, u64s(index), [err!]);
+        await start(harness, index, kick!);
+      }
+      device.bases.set(0, 4).set(1, 5);
+      await harness.must(wire.ADD_MEM_REG, added, [memory!]);
+      const restarted = ["startRing 0 256 4", "startRing 1 256 5"];
+      assertEquals(device.takeCalls(), ["drain", "stopRing 0", "stopRing 1", "setMemory 2", ...restarted]);
+      device.failures.set("startRing", new RingSetupError("no memory region has it"));
+      harness.lines.length = 0;
+      for (let i = 0; i < 2; i++) {
+        await harness.must(wire.REM_MEM_REG, added);
+        await harness.must(wire.ADD_MEM_REG, added, [memory!]);
+      }
+      assertEquals(harness.lines.filter((line) => line.startsWith("warn")), [
+        "warn: ring 0 is stopped until its memory is mapped: no memory region has it",
+        "warn: ring 1 is stopped until its memory is mapped: no memory region has it",
+      ]);
+      assertEquals(drainEventFd(err!), false, "it is no fault");
+      // What comes meanwhile is for the ring when it is served again.
+      await harness.must(wire.SET_VRING_CALL, u64s(0), [call!]);
+      await harness.must(wire.SET_VRING_ENABLE, u32s(1, 0));
+      device.failures.clear();
+      device.takeCalls();
+      await harness.must(wire.REM_MEM_REG, added);
+      assertEquals(device.takeCalls(), ["setMemory 1", "startRing 0 256 4"]);
+      assert(isCopyOf(device.setups.at(-1)!.callFd, call!));
+      assertEquals((await harness.ask(wire.GET_VRING_BASE, u32s(1, 0)))?.payload, u32s(1, 5));
+      assertEquals(device.takeCalls(), []);
+    })
+  ));
+
+Deno.test("a table that the device does not take leaves rings served as before", () =>
+  withRings(async (harness, [kick]) => {
+    await start(harness, 0, kick!);
+    harness.device.failures.set("setMemory", new Error("worker is gone"));
+    assertEquals((await harness.ask(wire.SET_MEM_TABLE, memTable()))?.payload, u64s(1));
+    harness.device.failures.clear();
+    assertEquals(harness.device.takeCalls(), ["drain", "stopRing 0", "setMemory 0", "startRing 0 256 0"]);
+  }));
+
+Deno.test("GET_VRING_BASE clears the record of a ring that was served, disabled before or not; another's stays", () =>
+  withRings(async (harness, [kick]) => {
+    const record = createMemfd("inflight", 1 << 16);
+    const mapping = mapShared(record, 1 << 16);
+    const version = new Uint16Array(mapping.buffer, 8, 1);
+    const inflight = concat(u64s(1 << 16, 0), Uint8Array.of(1, 0, 0, 1, 0, 0, 0, 0));
+    for (const isServed of [true, false]) {
+      await harness.must(wire.SET_INFLIGHT_FD, inflight, [record]);
+      version[0] = 1;
+      if (isServed) await start(harness, 0, kick!);
+      await harness.must(wire.SET_VRING_ENABLE, u32s(0, 0));
+      await harness.ask(wire.GET_VRING_BASE, u32s(0, 0));
+      assertEquals(version[0], isServed ? 0 : 1);
+      await harness.must(wire.SET_VRING_ENABLE, u32s(0, 1));
+      harness.device.takeCalls();
+    }
+    unmap(mapping);
+    closeFd(record);
+  }));
 
 Deno.test("RESET_DEVICE stops rings and forgets them, but keeps memory and call descriptors", () =>
   withRings(async (harness, [kick, call]) => {

@@ -10,16 +10,7 @@ import {
   RING_UNMAPPED_RESPONSE,
   RING_UNMAPPED_TABLE,
 } from "../../src/virtqueue/ring.ts";
-import {
-  type Desc,
-  deviceMemory,
-  onBoth,
-  type RawDriver,
-  RawPacked,
-  RawSplit,
-  withMemory,
-  WRITE,
-} from "./raw_driver.ts";
+import { type Desc, onBoth, type RawDriver, RawPacked, withMemory, WRITE } from "./raw_driver.ts";
 import { INDIRECT, NEXT } from "./raw_driver.ts";
 
 /** A buffer in the first region of the usual guest memory, which starts at guest address 0. */
@@ -320,32 +311,6 @@ onBoth("stopped and started again at its base, a ring goes on where it was", 8, 
     for (const id of ids) assertEquals(driver.poll()?.id, id);
     ring = driver.open({}, ring.base());
   }
-});
-
-onBoth("moved to other addresses, a ring goes on where it was", 8, (driver) => {
-  withMemory((elsewhere) => {
-    const batch = new ChainBatch();
-    const ring = driver.open();
-    driver.add([buffer(1)]);
-    ring.fetch(batch);
-    ring.complete(batch);
-    const other = driver.format === "split" ? new RawSplit(elsewhere, 8) : new RawPacked(elsewhere, 8);
-    // The same ring as another mapping shows it: all that the guest has written so far.
-    for (const [i, { bytes }] of driver.memory.regions.entries()) elsewhere.regions[i]!.bytes.set(bytes);
-    ring.move(deviceMemory(elsewhere), other.layout);
-    driver.add([buffer(2)]);
-    batch.clear();
-    assertEquals(ring.fetch(batch), 0, "the old place is not looked at");
-    for (const [i, { bytes }] of driver.memory.regions.entries()) elsewhere.regions[i]!.bytes.set(bytes);
-    assertEquals(ring.fetch(batch), 1);
-    const region = elsewhere.regions[0]!;
-    assertEquals(batch.segments.addressOf(0), region.hostAddress + 0x1000);
-    ring.complete(batch);
-    driver.poll();
-    assertEquals(driver.poll(), undefined, "nor written to");
-    for (const [i, { bytes }] of elsewhere.regions.entries()) driver.memory.regions[i]!.bytes.set(bytes);
-    assert(driver.poll() !== undefined);
-  });
 });
 
 onBoth("chains may be completed in another order than they were taken in, and by several batches", 16, (driver) => {
