@@ -7,7 +7,6 @@
  */
 import type { DirtyLogLocation } from "../memory/dirty_log.ts";
 import { GuestMemory, type MemoryRegion, NO_MEMORY } from "../memory/guest_memory.ts";
-import { takeSignals } from "../os/event_fd.ts";
 import type { RingSetup } from "./backend.ts";
 import { type NegotiatedFeatures, ringFeatures } from "./negotiated_features.ts";
 import type { QueueServer } from "./queue_server.ts";
@@ -108,7 +107,7 @@ export class QueueGroup {
       queue.jobs!.drain();
     } else {
       const kickFd = this.#kickFds.get(index);
-      if (kickFd !== undefined) queue.counters.kicked(takeSignals(kickFd));
+      if (kickFd !== undefined && !queue.readKicks()) this.#watch.remove(kickFd);
     }
     return index;
   }

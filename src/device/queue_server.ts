@@ -6,7 +6,7 @@
  */
 import { type GuestMemory, NO_MEMORY } from "../memory/guest_memory.ts";
 import { monotonicNs } from "../os/clock.ts";
-import { signalEventFd } from "../os/event_fd.ts";
+import { KICK_END, KickFd, NO_KICK, NO_SIGNAL, SignalFd } from "../os/passed_fd.ts";
 import type { ChainBatch } from "../virtqueue/chain.ts";
 import { clearInflight, InflightError } from "../virtqueue/inflight_state.ts";
 import { PackedRing, parsePackedBase } from "../virtqueue/packed.ts";
@@ -58,8 +58,9 @@ export class QueueServer {
   #memory = NO_MEMORY;
   /** Where the ring itself is written to. */
   #layout: RingLayout | null = null;
-  #callFd = -1;
-  #errFd = -1;
+  #kick = NO_KICK;
+  #call = NO_SIGNAL;
+  #err = NO_SIGNAL;
   #faultReported = false;
   /** When the next request with unmapped buffers is worth a warning. */
   #nextWarningNs = 0;
@@ -112,10 +113,11 @@ export class QueueServer {
     this.#memory = memory;
     this.#layout = layout;
     this.#logRing();
-    this.#callFd = setup.callFd;
-    this.#errFd = setup.errFd;
+    this.#kick = new KickFd(setup.kickFd);
+    this.#err = new SignalFd(setup.errFd);
     this.#faultReported = false;
     this.counters.started(packed, setup.size, setup.base);
+    this.callFd = setup.callFd;
   }
 
   #makeRing(layout: RingLayout, memory: GuestMemory, features: RingFeatures, inflightAddress: number): Ring {
@@ -221,14 +223,32 @@ export class QueueServer {
     return this.#stoppedAt;
   }
 
-  /** Signals `fd` from now on; -1: nobody. */
+  /**
+   * Signals `fd` from now on; -1: none. Used entries may have been published without a signal before, as there was no
+   * descriptor or the previous process ended in between: if the driver may be waiting for them, it is signalled now.
+   */
   set callFd(fd: number) {
-    this.#callFd = fd;
+    this.#call = new SignalFd(fd);
+    if (this.#ring !== null && this.#ring.mayAwaitNotification()) this.#signal();
   }
 
   /** Reports a broken ring on `fd` from now on; -1: nowhere. */
   set errFd(fd: number) {
-    this.#errFd = fd;
+    this.#err = new SignalFd(fd);
+  }
+
+  /** Reads the driver's kicks; false if there will be no more of them: then their descriptor is not to be watched. */
+  readKicks(): boolean {
+    const count = this.#kick.read();
+    if (count !== KICK_END) {
+      this.counters.kicked(count);
+      return true;
+    }
+    this.#onFault(
+      `${this.#name} will not be kicked any more, as the other side of its kick descriptor is closed: the descriptor ` +
+        "is not watched until SET_VRING_KICK brings another",
+    );
+    return false;
   }
 
   /** The asymmetric operations of this queue, if it can have any. */
@@ -250,8 +270,12 @@ export class QueueServer {
   #complete(ring: Ring): void {
     const wantsSignal = ring.complete(this.#processor.batch);
     this.#logRing();
-    if (!wantsSignal || this.#callFd < 0) return;
-    signalEventFd(this.#callFd);
+    if (wantsSignal) this.#signal();
+  }
+
+  #signal(): void {
+    if (!this.#call.isPresent) return;
+    this.#call.signal();
     this.counters.called();
   }
 
@@ -403,7 +427,7 @@ export class QueueServer {
     if (this.#faultReported) return;
     this.#faultReported = true;
     this.counters.broke(ring.fault);
-    if (this.#errFd >= 0) signalEventFd(this.#errFd);
+    this.#err.signal();
     this.#onFault(`${this.#name} is broken and stands still until it is set up again: ${describeFault(ring)}`);
   }
 }

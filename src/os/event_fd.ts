@@ -15,9 +15,6 @@ const F_SETFL = 4;
 /** Two counters in native memory: the 1 that every signal adds, and a place to read into. */
 const counters = mapAnonymous(16);
 new BigUint64Array(counters.buffer)[0] = 1n;
-/** Whoever has signalled more than 2^32 times is counted short. */
-const words = new Uint32Array(counters.buffer);
-const READ_WORD = 2;
 const ONE_ADDRESS = BigInt(counters.address);
 const READ_ADDRESS = BigInt(counters.address + 8);
 
@@ -34,11 +31,6 @@ export function signalEventFd(fd: number): void {
 /** Sets the counter of `fd` back to 0; true if it was not. */
 export function drainEventFd(fd: number): boolean {
   return libc.read(fd, BigInt.asUintN(64, READ_ADDRESS), BigInt.asUintN(64, 8n)) === 8n;
-}
-
-/** As {@linkcode drainEventFd}; returns how often `fd` was signalled since it was last read. */
-export function takeSignals(fd: number): number {
-  return drainEventFd(fd) ? words[READ_WORD]! : 0;
 }
 
 /** Makes reads and writes of `fd` return at once, whoever made it; a negative one stands for "none". */

@@ -8,7 +8,8 @@
  */
 import { type BackendDevice, RingSetupError } from "../device/backend.ts";
 import type { GuestMemory } from "../memory/guest_memory.ts";
-import { closeFd, setNonBlocking, signalEventFd } from "../os/event_fd.ts";
+import { closeFd } from "../os/event_fd.ts";
+import { SignalFd } from "../os/passed_fd.ts";
 import { QUEUE_SIZE_MAX } from "../wire/vring.ts";
 import type { DriverTracker } from "./driver_tracker.ts";
 import type { Log } from "../os/log.ts";
@@ -122,7 +123,6 @@ export class Rings {
   /** SET_VRING_KICK: starts the ring; `fd`, now the ring's, is -1 for a ring to be polled. */
   async setKick(index: number, fd: number): Promise<void> {
     const ring = this.#ring(index);
-    setNonBlocking(fd);
     await this.#change(ring, () => {
       ring.closeKick();
       ring.kickFd = fd;
@@ -134,7 +134,6 @@ export class Rings {
   async setCall(index: number, fd: number): Promise<void> {
     const ring = this.#ring(index);
     const old = ring.callFd;
-    setNonBlocking(fd);
     ring.callFd = fd;
     if (ring.running) await this.#device.setRingCall(index, fd);
     closeFd(old);
@@ -144,7 +143,6 @@ export class Rings {
   async setErr(index: number, fd: number): Promise<void> {
     const ring = this.#ring(index);
     const old = ring.errFd;
-    setNonBlocking(fd);
     ring.errFd = fd;
     if (ring.running) await this.#device.setRingErr(index, fd);
     closeFd(old);
@@ -254,7 +252,7 @@ export class Rings {
     try {
       await this.#resume(ring);
     } catch (error) {
-      if (error instanceof RingSetupError && ring.errFd >= 0) signalEventFd(ring.errFd);
+      if (error instanceof RingSetupError) new SignalFd(ring.errFd).signal();
       throw error;
     }
   }

@@ -31,6 +31,8 @@ const SLOT_MASK = 0x7fff;
 const WRAP_SHIFT = 15;
 /** No more popped chains are counted: small enough for integers, and more than can be in flight. */
 const POPPED_MAX = 2 ** 30 - 1;
+/** Slot 0, wrap counter 1. */
+const INITIAL_POSITION = 1 << WRAP_SHIFT;
 
 /**
  * Whether the processor keeps loads in the order of the program, as x86-64 does. Then an `Atomics.load`, which costs as
@@ -321,6 +323,17 @@ export class PackedRing implements Ring {
     if (flags === RING_EVENT_FLAGS_DISABLE) return false;
     if (flags !== RING_EVENT_FLAGS_DESC || !this.#features.eventIdx) return true;
     return slotPassed(event & 0xffff, this.#usedPosition(), slots, this.#size);
+  }
+
+  mayAwaitNotification(): boolean {
+    return this.#hasUsedEntries() && this.#wantsNotification(this.#size);
+  }
+
+  /** False for a fresh ring. It may have wrapped to where it began, but then something stands in the last slot. */
+  #hasUsedEntries(): boolean {
+    if (this.#usedPosition() !== INITIAL_POSITION) return true;
+    const last = 4 * (this.#size - 1);
+    return (this.#desc[last]! | this.#desc[last + 1]! | this.#desc[last + 2]! | this.#desc[last + 3]!) !== 0;
   }
 
   enableNotifications(): boolean {

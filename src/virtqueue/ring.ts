@@ -113,6 +113,12 @@ export interface Ring {
   enableNotifications(): boolean;
   /** Asks the driver not to notify while the ring is being looked at anyway. */
   disableNotifications(): void;
+  /**
+   * True if the driver may be waiting to be notified of used entries that were published before, by this process or
+   * another one: of any among the last entries of the ring, as a driver that waits has not seen more. Asked where a
+   * notification may have been lost: when a ring is started, and when there is another descriptor to notify through.
+   */
+  mayAwaitNotification(): boolean;
   /** Where to go on, as GET_VRING_BASE words it. */
   base(): number;
   /** Gives up what the ring holds besides the guest's memory. It is not used again. */

@@ -174,6 +174,19 @@ export class SplitRing implements Ring {
     return eventPassed(Atomics.load(this.#avail, RING + this.#size), usedIdx, oldIdx);
   }
 
+  mayAwaitNotification(): boolean {
+    if (this.#features.known && this.#features.eventIdx) {
+      return this.#wantsNotification(this.#usedIdx, (this.#usedIdx - this.#size) & 0xffff);
+    }
+    return this.#hasUsedEntries() && this.#wantsNotification(this.#usedIdx, (this.#usedIdx - 1) & 0xffff);
+  }
+
+  /** False for a fresh ring. An index of 0 may have wrapped, but then an answer stands in the last entry. */
+  #hasUsedEntries(): boolean {
+    const last = 2 * this.#size;
+    return this.#usedIdx !== 0 || (this.#usedElems[last - 1]! | this.#usedElems[last]!) !== 0;
+  }
+
   enableNotifications(): boolean {
     // avail_event is part of the layout in any case, and a driver that uses it unasked waits for it to move.
     Atomics.store(this.#used, RING + 4 * this.#size, this.#lastAvailIdx);

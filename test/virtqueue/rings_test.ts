@@ -4,6 +4,7 @@ import { makeRandom } from "../../src/driver/random.ts";
 import { BATCH_BYTES_MAX, BATCH_CHAINS_MAX, ChainBatch } from "../../src/virtqueue/chain.ts";
 import { INDIRECT_ENTRIES_MAX } from "../../src/virtqueue/indirect.ts";
 import {
+  type Ring,
   RING_BAD_CHAIN,
   RING_BAD_TABLE,
   RING_OK,
@@ -283,6 +284,63 @@ onBoth("notifications by event index: exactly when the entry asked for is among 
     for (const _ of lengths) assert(driver.poll() !== undefined);
   }
   assert(notified > 1000 && notified < 5000, `${notified}`);
+});
+
+/** Has `ring` take and complete what `driver` adds. */
+function serveOne(ring: Ring, driver: RawDriver, batch: ChainBatch): void {
+  driver.add([buffer(1)]);
+  batch.clear();
+  ring.fetch(batch);
+  batch.usedLen[0] = 1;
+  ring.complete(batch);
+}
+
+onBoth("by flag, a driver may await what was used before unless it wants nothing or the ring is fresh", 8, (driver) => {
+  const batch = new ChainBatch();
+  let ring = driver.open();
+  driver.want("all");
+  assertEquals(ring.mayAwaitNotification(), false);
+  for (const wanted of ["all", "none", "all"] as const) {
+    driver.want(wanted);
+    serveOne(ring, driver, batch);
+    assertEquals(ring.mayAwaitNotification(), wanted === "all");
+    ring = driver.open({}, ring.base());
+    assertEquals(ring.mayAwaitNotification(), wanted === "all");
+    assert(driver.poll() !== undefined);
+  }
+  // Where both formats are at their initial positions again.
+  for (let i = 3; i < 65536; i++) {
+    serveOne(ring, driver, batch);
+    driver.poll();
+  }
+  assertEquals(ring.base(), driver.layout.base);
+  assertEquals(driver.open({}, ring.base()).mayAwaitNotification(), true);
+  assertEquals(driver.open({ known: false }, ring.base()).mayAwaitNotification(), true);
+});
+
+onBoth("by event index, a driver may await what was used before if it asked for an entry that is", 8, (driver) => {
+  const batch = new ChainBatch();
+  let ring = driver.open({ eventIdx: true });
+  driver.want(0);
+  assertEquals(ring.mayAwaitNotification(), false);
+  for (let round = 0; round < 30; round++) {
+    driver.want(0);
+    // The first completion passes the event index, the others leave it behind.
+    for (let i = 0; i < 8; i++) {
+      serveOne(ring, driver, batch);
+      ring = driver.open({ eventIdx: true }, ring.base());
+      assertEquals(ring.mayAwaitNotification(), true, `round ${round}, entry ${i}`);
+    }
+    for (let i = 0; i < 8; i++) assert(driver.poll() !== undefined);
+    driver.want(0);
+    assertEquals(ring.mayAwaitNotification(), false, `round ${round}`);
+    driver.want(3);
+    for (let i = 0; i < 5; i++) {
+      assertEquals(ring.mayAwaitNotification(), i === 4, `round ${round}, entry ${i} of 4`);
+      serveOne(ring, driver, batch);
+      driver.poll();
+    }
+  }
 });
 
 onBoth("what comes before notifications are on is seen when they are", 8, (driver) => {

@@ -1,0 +1,104 @@
+/**
+ * Descriptors that a frontend passes to wake this process or to be woken by it: event descriptors as a rule, pipes and
+ * sockets as well. Their open file descriptions are the frontend's, too, and a flag set here would be set there: a
+ * frontend that waits in `read` would get EAGAIN. So the flags stay as they are, and where a call could block, `poll`
+ * asks first whether it would.
+ *
+ * @module
+ */
+import { libc } from "../../ffi/libc.ts";
+import { errno } from "./errno.ts";
+import { mapAnonymous } from "./memory_map.ts";
+
+const O_NONBLOCK = 0o4000;
+const F_GETFL = 3;
+const POLLIN = 1;
+const POLLOUT = 4;
+const EINTR = 4;
+const EAGAIN = 11;
+const COUNTER_BYTES = 8;
+
+/** In native memory: the 1 that a signal adds, a counter that was read, and a `struct pollfd`. */
+const memory = mapAnonymous(24);
+const words = new Uint32Array(memory.buffer);
+const ONE_ADDRESS = BigInt(memory.address);
+const READ_ADDRESS = BigInt(memory.address + COUNTER_BYTES);
+const POLLFD_ADDRESS = BigInt(memory.address + 2 * COUNTER_BYTES);
+const READ_WORD = 2;
+const POLLFD_FD_WORD = 4;
+/** `events` in the lower half, `revents` in the upper. */
+const POLLFD_EVENTS_WORD = 5;
+words[0] = 1;
+
+/** What {@linkcode KickFd.read} returns when the descriptor will never be signalled again. */
+export const KICK_END = -1;
+
+/** True if reads and writes of `fd` may wait. */
+function mayBlock(fd: number): boolean {
+  return fd >= 0 && (libc.fcntl(fd, F_GETFL, 0n) & O_NONBLOCK) === 0;
+}
+
+/** True if a call for which `event` asks would return at once, successful or not. */
+function isReady(fd: number, event: number): boolean {
+  words[POLLFD_FD_WORD] = fd;
+  words[POLLFD_EVENTS_WORD] = event;
+  return libc.poll(BigInt.asUintN(64, POLLFD_ADDRESS), 1n, 0) === 1;
+}
+
+/** A descriptor that the frontend signals. It stays the owner's to close. */
+export class KickFd {
+  /** The descriptor; -1: there is none. */
+  readonly fd: number;
+  readonly #mayBlock: boolean;
+
+  /** Uses `fd`. */
+  constructor(fd: number) {
+    this.fd = fd;
+    this.#mayBlock = mayBlock(fd);
+  }
+
+  /**
+   * Returns how often `fd` was signalled since the last call, or {@linkcode KICK_END}: it is a pipe without a writer, a
+   * socket whose peer has closed it, or nothing that can be read, and would be reported as readable for ever.
+   */
+  read(): number {
+    if (this.#mayBlock && !isReady(this.fd, POLLIN)) return 0;
+    const count = Number(libc.read(this.fd, BigInt.asUintN(64, READ_ADDRESS), 8n));
+    if (count === COUNTER_BYTES) return words[READ_WORD]!;
+    if (count > 0) return 1;
+    if (count === 0) return KICK_END;
+    const error = errno();
+    return error === EAGAIN || error === EINTR ? 0 : KICK_END;
+  }
+}
+
+/** A descriptor that wakes the frontend. It stays the owner's to close. */
+export class SignalFd {
+  readonly #fd: number;
+  readonly #mayBlock: boolean;
+
+  /** Uses `fd`; -1: there is none, and signals go nowhere. */
+  constructor(fd: number) {
+    this.#fd = fd;
+    this.#mayBlock = mayBlock(fd);
+  }
+
+  /** True if there is a descriptor. */
+  get isPresent(): boolean {
+    return this.#fd >= 0;
+  }
+
+  /**
+   * Wakes the frontend. If so many signals are unread that there is no room for another, the frontend is yet to be woken
+   * by those. If it has closed its side, there is nothing to wake.
+   */
+  signal(): void {
+    if (this.#fd < 0 || (this.#mayBlock && !isReady(this.#fd, POLLOUT))) return;
+    libc.write(this.#fd, BigInt.asUintN(64, ONE_ADDRESS), 8n);
+  }
+}
+
+/** A descriptor that is never signalled. */
+export const NO_KICK: KickFd = new KickFd(-1);
+/** A descriptor that wakes no frontend. */
+export const NO_SIGNAL: SignalFd = new SignalFd(-1);
