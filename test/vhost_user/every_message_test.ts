@@ -98,7 +98,8 @@ Deno.test("every message cut off at every byte, and the connection closed: the d
         harness.socket.close();
         assertEquals(await harness.connection.serve(), false);
         await harness.connection.close();
-        assertEquals(harness.device.takeCalls(), ["stopRing 0", "reset", "setMemory 0"], `${message.name} at ${cut}`);
+        const calls = ["drain", "stopRing 0", "reset", "setMemory 0"];
+        assertEquals(harness.device.takeCalls(), calls, `${message.name} at ${cut}`);
         cases++;
       }
       assertEquals([countFds(), countMappings()], held, message.name);
