@@ -4,15 +4,16 @@
  *
  * @module
  */
-import { FORM_AKCIPHER, FORM_RFC3 } from "../engine/asymmetric/job.ts";
+import { AkcipherKeySpec, FORM_AKCIPHER, FORM_RFC3 } from "../engine/asymmetric/job.ts";
 import { AKCIPHER_KEY_BYTES_MAX } from "../engine/asymmetric/limits.ts";
 import { KIND_AKCIPHER, Parameters } from "../engine/operation.ts";
-import { type SegmentCursor, Span } from "../memory/segments.ts";
+import { Span } from "../memory/segments.ts";
 import type { ChainBatch } from "../virtqueue/chain.ts";
 import * as akcipher from "../wire/akcipher.ts";
 import * as wire from "../wire/virtio_crypto.ts";
 import { ADMITTED, jobKind, type JobPool, REFUSED } from "./jobs.ts";
 import { JOB_INPUT_BYTES_MAX, JOB_OUTPUT_BYTES_MAX, REQUEST_BYTES_MAX } from "./limits.ts";
+import type { RequestReader } from "./request_reader.ts";
 import type { SessionTableView } from "./sessions.ts";
 
 /** Not a status: the request is answered when its job is done. */
@@ -20,9 +21,15 @@ export const STATUS_DEFERRED = 0xff;
 /** Not a status: the request, and all behind it, stay in the ring until jobs in flight are done. */
 export const STATUS_POSTPONED = 0xfe;
 
-/** Words of the data header and of parameters behind it, in the decoder's private copy. */
-const PARA = wire.DATA_HEADER_BYTES >>> 2;
-const SESSION_ID = wire.DATA_SESSION_ID_OFFSET >>> 2;
+/** Bytes of digest behind the source data: to verify, signature and digest are both read. */
+function digestBytes(opcode: number, dstDataLen: number): number {
+  return opcode === wire.AKCIPHER_VERIFY ? dstDataLen : 0;
+}
+
+/** Bytes of result that the request has room for: to verify, only the status is written. */
+function resultBytes(opcode: number, dstDataLen: number): number {
+  return opcode === wire.AKCIPHER_VERIFY ? 0 : dstDataLen;
+}
 
 function notAdmitted(admission: number): number {
   return admission === REFUSED ? wire.STATUS_ERR : STATUS_POSTPONED;
@@ -32,30 +39,22 @@ function notAdmitted(admission: number): number {
 export class AsymmetricDecoder {
   readonly #table: SessionTableView;
   readonly #batch: ChainBatch;
-  readonly #readable: SegmentCursor;
-  readonly #writable: SegmentCursor;
-  readonly #words: Uint32Array;
+  readonly #reader: RequestReader;
   readonly #part = new Span();
   /** The session of the request being decoded. */
   readonly #session = new Parameters();
+  /** The key that the request being decoded brings. */
+  readonly #ownKey = new AkcipherKeySpec();
 
-  /** Decodes the request that the cursors are at, whose private copy is in `words`. */
-  constructor(
-    table: SessionTableView,
-    batch: ChainBatch,
-    readable: SegmentCursor,
-    writable: SegmentCursor,
-    words: Uint32Array,
-  ) {
+  /** Decodes the request of `batch` that `reader` is at; sessions are in `table`. */
+  constructor(table: SessionTableView, batch: ChainBatch, reader: RequestReader) {
     this.#table = table;
     this.#batch = batch;
-    this.#readable = readable;
-    this.#writable = writable;
-    this.#words = words;
+    this.#reader = reader;
   }
 
   #para(offset: number): number {
-    return this.#words[PARA + (offset >>> 2)]!;
+    return this.#reader.field(wire.DATA_HEADER_BYTES + offset);
   }
 
   /**
@@ -63,8 +62,8 @@ export class AsymmetricDecoder {
    * answer with at once.
    */
   decodeSession(i: number, opcode: number, jobs: JobPool): number {
-    const sessionId = this.#words[SESSION_ID]!;
-    const slot = this.#table.find(sessionId, this.#words[SESSION_ID + 1]!);
+    const sessionId = this.#reader.field(wire.DATA_SESSION_ID_OFFSET);
+    const slot = this.#table.find(sessionId, this.#reader.field(wire.DATA_SESSION_ID_OFFSET + 4));
     if (slot < 0) return wire.STATUS_INVSESS;
     if (!this.#table.readParameters(slot, sessionId, this.#session)) return wire.STATUS_INVSESS;
     if (this.#session.kind !== KIND_AKCIPHER) return wire.STATUS_ERR;
@@ -76,7 +75,11 @@ export class AsymmetricDecoder {
     if (admission !== ADMITTED) return notAdmitted(admission);
     const job = jobs.begin(FORM_AKCIPHER, opcode, 0);
     jobs.useSession(job, slot, sessionId, algo);
-    return this.#post(i, opcode, jobs, job, 0, srcDataLen, dstDataLen);
+    this.#putInput(i, jobs, job, srcDataLen + digestBytes(opcode, dstDataLen));
+    const capacity = Math.min(resultBytes(opcode, dstDataLen), JOB_OUTPUT_BYTES_MAX);
+    jobs.setLengths(job, srcDataLen, digestBytes(opcode, dstDataLen), capacity);
+    jobs.post(job, this.#batch, i);
+    return STATUS_DEFERRED;
   }
 
   /** A request that brings its key (ratified text, feature bit 5). */
@@ -89,47 +92,31 @@ export class AsymmetricDecoder {
     const admission = jobs.admit(jobKind(opcode, algo, keyLen + srcDataLen, dstDataLen));
     if (admission !== ADMITTED) return notAdmitted(admission);
     const job = jobs.begin(FORM_AKCIPHER, opcode, 0);
-    jobs.useOwnKey(
-      job,
-      algo,
-      this.#para(akcipher.STATELESS_AKCIPHER_KEY_TYPE_OFFSET),
-      this.#para(akcipher.STATELESS_AKCIPHER_PARA0_OFFSET),
-      this.#para(akcipher.STATELESS_AKCIPHER_PARA1_OFFSET),
-      keyLen,
-    );
-    return this.#post(i, opcode, jobs, job, keyLen, srcDataLen, dstDataLen);
-  }
-
-  /** To verify, signature and digest are both read and only the status is written. */
-  #fits(opcode: number, keyLen: number, srcDataLen: number, dstDataLen: number): boolean {
-    const verifies = opcode === wire.AKCIPHER_VERIFY;
-    const readable = keyLen + srcDataLen + (verifies ? dstDataLen : 0);
-    const writable = verifies ? 0 : dstDataLen;
-    return readable <= this.#readable.remaining && readable <= JOB_INPUT_BYTES_MAX &&
-      writable <= this.#writable.remaining && readable + writable <= REQUEST_BYTES_MAX;
-  }
-
-  #post(
-    i: number,
-    opcode: number,
-    jobs: JobPool,
-    job: number,
-    keyLen: number,
-    srcDataLen: number,
-    dstDataLen: number,
-  ): number {
-    const verifies = opcode === wire.AKCIPHER_VERIFY;
-    this.#putInput(i, jobs, job, keyLen + srcDataLen + (verifies ? dstDataLen : 0));
-    const capacity = verifies ? 0 : Math.min(dstDataLen, JOB_OUTPUT_BYTES_MAX);
-    jobs.post(job, this.#batch, i, srcDataLen, verifies ? dstDataLen : 0, capacity);
+    this.#ownKey.algo = algo;
+    this.#ownKey.keyType = this.#para(akcipher.STATELESS_AKCIPHER_KEY_TYPE_OFFSET);
+    this.#ownKey.para0 = this.#para(akcipher.STATELESS_AKCIPHER_PARA0_OFFSET);
+    this.#ownKey.para1 = this.#para(akcipher.STATELESS_AKCIPHER_PARA1_OFFSET);
+    this.#ownKey.keyLen = keyLen;
+    jobs.useOwnKey(job, this.#ownKey);
+    this.#putInput(i, jobs, job, keyLen + srcDataLen + digestBytes(opcode, dstDataLen));
+    const capacity = Math.min(resultBytes(opcode, dstDataLen), JOB_OUTPUT_BYTES_MAX);
+    jobs.setLengths(job, srcDataLen, digestBytes(opcode, dstDataLen), capacity);
+    jobs.post(job, this.#batch, i);
     return STATUS_DEFERRED;
+  }
+
+  #fits(opcode: number, keyLen: number, srcDataLen: number, dstDataLen: number): boolean {
+    const readable = keyLen + srcDataLen + digestBytes(opcode, dstDataLen);
+    const writable = resultBytes(opcode, dstDataLen);
+    return readable <= this.#reader.readable.remaining && readable <= JOB_INPUT_BYTES_MAX &&
+      writable <= this.#reader.writable.remaining && readable + writable <= REQUEST_BYTES_MAX;
   }
 
   /** Copies the next `length` readable bytes of chain `i` to the input of `job`. */
   #putInput(i: number, jobs: JobPool, job: number, length: number): void {
-    this.#readable.take(this.#part, length);
+    this.#reader.readable.take(this.#part, length);
     this.#part.segment += this.#batch.first[i]!;
-    jobs.putInput(job, this.#batch.segments, this.#part, 0);
+    jobs.putInput(job, this.#batch.segments, this.#part);
   }
 
   /**
@@ -137,14 +124,15 @@ export class AsymmetricDecoder {
    * status in front. What does not fit is missing there, and the job says so.
    */
   decodeRfc(i: number, opcode: number, jobs: JobPool): number {
-    const algo = this.#words[wire.DATA_ALGO_OFFSET >>> 2]!;
-    const length = Math.min(this.#readable.remaining, JOB_INPUT_BYTES_MAX);
+    const algo = this.#reader.field(wire.DATA_ALGO_OFFSET);
+    const length = Math.min(this.#reader.readable.remaining, JOB_INPUT_BYTES_MAX);
     const capacity = Math.min(this.#batch.writableBytes[i]!, JOB_OUTPUT_BYTES_MAX);
     const admission = jobs.admit(jobKind(opcode, algo, length, capacity));
     if (admission !== ADMITTED) return notAdmitted(admission);
     const job = jobs.begin(FORM_RFC3, opcode, algo);
     this.#putInput(i, jobs, job, length);
-    jobs.post(job, this.#batch, i, length, 0, capacity);
+    jobs.setLengths(job, length, 0, capacity);
+    jobs.post(job, this.#batch, i);
     return STATUS_DEFERRED;
   }
 }

@@ -48,7 +48,7 @@ export class DataRequestDecoder {
     this.#fixedSizeForm = new SessionForm(reader, contexts, true);
     this.#sessionForm = new SessionForm(reader, contexts, false);
     this.#statelessForm = new StatelessForm(reader, catalogue);
-    this.#asymmetric = new AsymmetricDecoder(contexts.table, batch, reader.readable, reader.writable, reader.words);
+    this.#asymmetric = new AsymmetricDecoder(contexts.table, batch, reader);
   }
 
   /**

@@ -8,7 +8,7 @@
  *
  * @module
  */
-import { FORM_AKCIPHER } from "../engine/asymmetric/job.ts";
+import { type AkcipherKeySpec, FORM_AKCIPHER } from "../engine/asymmetric/job.ts";
 import type { GuestMemory } from "../memory/guest_memory.ts";
 import { copyBytes, fillBytes } from "../memory/native.ts";
 import { gather, type SegmentTable, type Span } from "../memory/segments.ts";
@@ -203,7 +203,7 @@ export class JobPool extends JobPoolView {
   }
 
   /** The job brings a key of its own, whose DER is the first `keyLen` bytes of the input. */
-  useOwnKey(slot: number, algo: number, keyType: number, para0: number, para1: number, keyLen: number): void {
+  useOwnKey(slot: number, { algo, keyType, para0, para1, keyLen }: AkcipherKeySpec): void {
     const word = this.slotWord(slot);
     this.words[word + KEY_ALGO] = algo;
     this.words[word + KEY_TYPE] = keyType;
@@ -212,18 +212,23 @@ export class JobPool extends JobPoolView {
     this.words[word + KEY_LEN] = keyLen;
   }
 
-  /** Copies `span` to `offset` of the job's input; the caller has checked that it fits. */
-  putInput(slot: number, segments: SegmentTable, span: Span, offset: number): void {
-    if (span.length > 0) gather(segments, span, this.inputAddress(slot) + offset);
+  /** Copies `span` to the job's input; the caller has checked that it fits. */
+  putInput(slot: number, segments: SegmentTable, span: Span): void {
+    if (span.length > 0) gather(segments, span, this.inputAddress(slot));
   }
 
-  /** Posts the job for chain `i` of `batch`, whose completion waits for it. */
-  post(slot: number, batch: ChainBatch, i: number, inputLen: number, digestLen: number, outputCapacity: number): void {
+  /** Sets the bytes of the job's input without key and digest, of the digest behind it, and of room for its output. */
+  setLengths(slot: number, inputLen: number, digestLen: number, outputCapacity: number): void {
     const word = this.slotWord(slot);
     this.words[word + INPUT_LEN] = inputLen;
     this.words[word + DIGEST_LEN] = digestLen;
     this.words[word + OUTPUT_CAPACITY] = outputCapacity;
-    const writable = reachOf(batch, i, outputCapacity);
+  }
+
+  /** Posts the job, which is complete, for chain `i` of `batch`, whose completion waits for it. */
+  post(slot: number, batch: ChainBatch, i: number): void {
+    const word = this.slotWord(slot);
+    const writable = reachOf(batch, i, this.words[word + OUTPUT_CAPACITY]!);
     this.#requests[slot] = {
       id: batch.id[i]!,
       slots: batch.slots[i]!,

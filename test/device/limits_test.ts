@@ -121,7 +121,7 @@ function withPool(body: (pool: JobPool, submitted: SubmittedJobs, batch: ChainBa
 /** Begins jobs of `kind` until one is postponed; returns how many were begun. */
 function fill(pool: JobPool, batch: ChainBatch, kind: number): number {
   let count = 0;
-  for (; pool.admit(kind) === ADMITTED; count++) pool.post(pool.begin(FORM_RFC3, 0, 0), batch, 0, 0, 0, 0);
+  for (; pool.admit(kind) === ADMITTED; count++) pool.post(pool.begin(FORM_RFC3, 0, 0), batch, 0);
   return count;
 }
 
@@ -172,8 +172,9 @@ Deno.test("jobs: input and output of a slot are as long as they may be, and do n
   const places: [from: number, to: number][] = [];
   for (let i = 0; i < JOBS_PER_QUEUE_MAX; i++) {
     const slot = pool.begin(0, 0, 0);
-    pool.putInput(slot, batch.segments, new Span(), 0);
-    pool.post(slot, batch, 0, limits.JOB_INPUT_BYTES_MAX, 0, limits.JOB_OUTPUT_BYTES_MAX);
+    pool.putInput(slot, batch.segments, new Span());
+    pool.setLengths(slot, limits.JOB_INPUT_BYTES_MAX, 0, limits.JOB_OUTPUT_BYTES_MAX);
+    pool.post(slot, batch, 0);
     const job = new AsymmetricJob();
     submitted.read(submitted.next(), job);
     places.push([job.input, job.input + limits.JOB_INPUT_BYTES_MAX], [job.output, job.output + job.outputCapacity]);

@@ -75,7 +75,9 @@ Deno.test("an asymmetric job keeps of its request what its answer can reach", ()
   for (const outputCapacity of [0, 1, 8, 9, 24]) {
     const bytes = new Uint8Array(result.buffer).fill(0xff);
     for (let i = 0; i < 30; i++) {
-      pool.post(pool.begin(FORM_AKCIPHER, 0, 0), batch, 0, 0, 0, outputCapacity);
+      const slot = pool.begin(FORM_AKCIPHER, 0, 0);
+      pool.setLengths(slot, 0, 0, outputCapacity);
+      pool.post(slot, batch, 0);
     }
     assertLess(Deno.memoryUsage().external - before, MIB);
     for (let i = 0; i < 30; i++) {

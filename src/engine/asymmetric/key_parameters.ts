@@ -9,6 +9,7 @@ import { pkeys } from "../../../ffi/libcrypto_pkey.ts";
 import { cleanseBytes, copyBytes } from "../../memory/native.ts";
 import { mapAnonymous, mapSecret } from "../../os/memory_map.ts";
 import { cString } from "../openssl.ts";
+import type { Bytes } from "./key_operations.ts";
 import type { Scratch } from "./scratch.ts";
 
 /** `EVP_PKEY_KEY_PARAMETERS`, `EVP_PKEY_PUBLIC_KEY`, `EVP_PKEY_KEYPAIR`: what is made. */
@@ -158,23 +159,16 @@ export class KeyParameters {
   }
 
   /** Adds an uncompressed point, its two coordinates left-padded to `coordinateBytes`; false if one is longer. */
-  addPoint(
-    name: string,
-    x: number,
-    xLen: number,
-    y: number,
-    yLen: number,
-    coordinateBytes: number,
-  ): boolean {
+  addPoint(name: string, x: Bytes, y: Bytes, coordinateBytes: number): boolean {
     const at = this.#reserve(1 + 2 * coordinateBytes);
     if (at < 0) return false;
     this.#bytes[at] = UNCOMPRESSED;
     this.#push(name, TYPE_OCTET_STRING, BigInt(this.#area.address + at), 1 + 2 * coordinateBytes);
-    return this.#putPadded(at + 1, x, xLen, coordinateBytes) &&
-      this.#putPadded(at + 1 + coordinateBytes, y, yLen, coordinateBytes);
+    return this.#putPadded(at + 1, x, coordinateBytes) &&
+      this.#putPadded(at + 1 + coordinateBytes, y, coordinateBytes);
   }
 
-  #putPadded(at: number, address: number, length: number, sizeBytes: number): boolean {
+  #putPadded(at: number, { address, length }: Bytes, sizeBytes: number): boolean {
     // The number passes through unused room behind what is reserved, so that zeros in front of it can be dropped.
     if (length > AREA_BYTES - this.#used) return false;
     if (length > 0) copyBytes(this.#area.address + this.#used, address, length);

@@ -98,9 +98,8 @@ export class Curves {
     const fieldBytes = (Math.max(bits, 0) + 7) >>> 3;
     add("a", A);
     add("b", B);
-    const [x, y] = [numbers[XG]!, numbers[YG]!];
     const good = fieldBytes > 0 &&
-      parameters.addPoint("generator", x.address, x.length, y.address, y.length, fieldBytes);
+      parameters.addPoint("generator", numbers[XG]!, numbers[YG]!, fieldBytes);
     add("order", ORDER);
     if (numbers[COFACTOR]!.length > 0) add("cofactor", COFACTOR);
     return good ? fieldBytes : 0;
@@ -173,7 +172,7 @@ export class Curves {
     if (!stream.isGood()) return 0n;
     parameters.begin();
     this.#addCurve(curve);
-    if (parameters.addPoint("pub", x.address, x.length, y.address, y.length, curve.fieldBytes)) {
+    if (parameters.addPoint("pub", x, y, curve.fieldBytes)) {
       return parameters.makeKey("EC", SELECT_PUBLIC_KEY);
     }
     parameters.wipe();

@@ -67,7 +67,7 @@ export class Dsa {
     const group = this.#takeGroup(format.DSA_SIGN_GROUP_OFFSET);
     if (group === null) return FAILED;
     const key = this.#makePrivateKey(group.q, group.g, stream.takeNumber(xLen));
-    return key === 0n ? FAILED : pairs.sign(key, rLen, sLen, messageLen, hashAlgo);
+    return key === 0n ? FAILED : pairs.sign(key, { rLen, sLen, messageLen, hashAlgo });
   }
 
   /** The key with private number x, 0 < x < q, in the group whose parameters have been added. */
@@ -96,7 +96,7 @@ export class Dsa {
     if (!stream.isGood()) return FAILED;
     parameters.addNumber("pub", y.address, y.length);
     const key = checkedPublicKey(parameters.makeKey("DSA", SELECT_PUBLIC_KEY));
-    return key === 0n ? FAILED : pairs.verify(key, rLen, sLen, messageLen, hashAlgo);
+    return key === 0n ? FAILED : pairs.verify(key, { rLen, sLen, messageLen, hashAlgo });
   }
 
   /** Generates a group and a key in it (RFC, DSA key generation operation). */

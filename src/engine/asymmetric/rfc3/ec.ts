@@ -41,7 +41,7 @@ export class EllipticCurves {
     );
     if (typeof curve === "number") return curve;
     const key = curves.makePrivateKey(curve, stream.takeNumber(dLen));
-    return key === 0n ? FAILED : pairs.sign(key, rLen, sLen, messageLen, hashAlgo);
+    return key === 0n ? FAILED : pairs.sign(key, { rLen, sLen, messageLen, hashAlgo });
   }
 
   /** Verifies (RFC, ECDSA verification operation): OK, or BADMSG for a signature that is none. */
@@ -61,7 +61,7 @@ export class EllipticCurves {
     if (typeof curve === "number") return curve;
     const x = stream.takeNumber(xLen);
     const key = curves.makePublicKey(curve, x, stream.takeNumber(yLen));
-    return key === 0n ? FAILED : pairs.verify(key, rLen, sLen, messageLen, hashAlgo);
+    return key === 0n ? FAILED : pairs.verify(key, { rLen, sLen, messageLen, hashAlgo });
   }
 
   /** Generates a key (RFC, EC key generation operation). */

@@ -11,6 +11,17 @@ import { SCRATCH_BYTES } from "../scratch.ts";
 import { type Bytes, verifyWith } from "../key_operations.ts";
 import type { Rfc3Tools } from "./tools.ts";
 
+/** A request to sign or verify, apart from its key. */
+export interface PairRequest {
+  /** Bytes of r and of s. */
+  readonly rLen: number;
+  readonly sLen: number;
+  /** Bytes of the message. */
+  readonly messageLen: number;
+  /** The hash of the message; 0: it is a digest already. */
+  readonly hashAlgo: number;
+}
+
 /** Signatures of two numbers, and shared secrets. */
 export class PairResults {
   readonly #tools: Rfc3Tools;
@@ -21,7 +32,7 @@ export class PairResults {
   }
 
   /** Takes the message from the stream, puts r and s of its signature with an ECDSA or DSA key, and frees the key. */
-  sign(key: bigint, rLen: number, sLen: number, messageLen: number, hashAlgo: number): number {
+  sign(key: bigint, { rLen, sLen, messageLen, hashAlgo }: PairRequest): number {
     const { operations, stream } = this.#tools;
     const digest = operations.digestOf(hashAlgo, stream.takeBytes(messageLen));
     const length = stream.isGood() && typeof digest !== "number" ? operations.signWith(key, digest, null) : -1;
@@ -31,13 +42,13 @@ export class PairResults {
   }
 
   /** Takes r, s and the message from the stream, verifies them with an ECDSA or DSA key, and frees the key. */
-  verify(key: bigint, rLen: number, sLen: number, messageLen: number, hashAlgo: number): number {
-    const status = this.#verifySignature(key, rLen, sLen, messageLen, hashAlgo);
+  verify(key: bigint, request: PairRequest): number {
+    const outcome = this.#verifySignature(key, request);
     pkeys.EVP_PKEY_free(key);
-    return status;
+    return outcome;
   }
 
-  #verifySignature(key: bigint, rLen: number, sLen: number, messageLen: number, hashAlgo: number): number {
+  #verifySignature(key: bigint, { rLen, sLen, messageLen, hashAlgo }: PairRequest): number {
     const { operations, stream } = this.#tools;
     const r = stream.takeNumber(rLen);
     const s = stream.takeNumber(sLen);
