@@ -122,17 +122,83 @@ const BANNED: readonly (readonly [RegExp, string])[] = [
   ],
 ];
 
-function checkDataPath(path: string, code: string): string[] {
-  const cold = rules.DATA_PATH[path];
-  if (cold === undefined) return [];
+/** What a file's header says of the data path: on it, but for named functions, or off it; undefined: nothing. */
+export function markerOf(text: string): { readonly isOn: boolean; readonly exceptions: readonly string[] } | undefined {
+  const header = /^\/\*\*[\s\S]*?\*\//.exec(text)?.[0].replace(/^(?:\/\*\*\n| \* ?)/gm, "") ?? "";
+  const paragraph = header.split(/\n\n/).find((part) => /^(Data path[.,]|Off the data path: )/.test(part));
+  if (paragraph === undefined) return undefined;
+  const isOn = paragraph.startsWith("Data path");
+  return { isOn, exceptions: isOn ? [...paragraph.matchAll(/`([#\w]+)`/g)].map((found) => found[1]!) : [] };
+}
+
+function checkDataPath(path: string, text: string, code: string): string[] {
+  const marker = markerOf(text);
+  if (marker === undefined || !marker.isOn) return [];
   const lines = code.split("\n");
   const found: string[] = [];
-  for (const { name, firstLine, lastLine } of functionsOf(code)) {
-    if (name === "constructor" || name in cold) continue;
+  const functions = functionsOf(code);
+  for (const { name, firstLine, lastLine } of functions) {
+    if (name === "constructor" || marker.exceptions.includes(name)) continue;
     for (let line = firstLine; line <= lastLine; line++) {
       for (const [pattern, why] of BANNED) {
         if (pattern.test(lines[line - 1]!)) found.push(`${path}:${line}: ${name}() is on the data path and ${why}`);
       }
+    }
+  }
+  for (const exception of marker.exceptions) {
+    if (functions.some(({ name }) => name === exception)) continue;
+    found.push(`${path}: its header excepts ${exception}() from the data path, which is not there`);
+  }
+  return found;
+}
+
+/** Classes and interfaces that `text` implements or extends, with the modules that they are imported from. */
+function basesOf(path: string, text: string): string[] {
+  const bases = [...text.matchAll(/\bclass \w+(?:<[^{]*>)? (?:extends|implements) ([^{]*)\{/g)].flatMap((found) =>
+    found[1]!.split(/\W+/)
+  );
+  return [...text.matchAll(/^import (?:type )?\{([^}]*)\} from "(\.[^"]+)"/gm)]
+    .filter((found) => found[1]!.split(/\W+/).some((name) => name !== "" && bases.includes(name)))
+    .map((found) => resolve(path, found[2]!));
+}
+
+/**
+ * Files that requests pass through and that do not say so: what the data path imports, and what implements or extends
+ * something of it. Files without functions, and those of modules without any logic, need to say nothing.
+ */
+function checkMarkers(files: Files): string[] {
+  const found: string[] = [];
+  const onPath = new Set<string>();
+  const silent = new Set<string>();
+  const reach = (path: string, how: string) => {
+    const text = files.get(path);
+    if (text === undefined || onPath.has(path) || silent.has(path) || !path.startsWith("src/")) return;
+    const marker = markerOf(text);
+    if (marker === undefined && functionsOf(codeOf(text)).length > 0 && !rules.CONSTANT_ROOMS.includes(roomOf(path))) {
+      silent.add(path);
+      found.push(`${path}: ${how}: its header must say "Data path.", with exceptions, or "Off the data path:" and why`);
+    }
+    if (marker?.isOn !== true) return;
+    onPath.add(path);
+    for (const reference of referencesOf(path, text)) {
+      if (!reference.dynamic) reach(reference.path, `${path}, which is on the data path, imports it`);
+    }
+  };
+  for (const path of rules.DATA_PATH_ROOTS) {
+    if (files.has(path) && markerOf(files.get(path)!)?.isOn !== true) found.push(`${path}: the data path begins here`);
+    reach(path, "the data path begins here");
+  }
+  for (let size = -1; size !== onPath.size;) {
+    size = onPath.size;
+    for (const [path, text] of files) {
+      if (!path.startsWith("src/") || onPath.has(path)) continue;
+      const base = basesOf(path, text).find((other) => onPath.has(other));
+      if (base !== undefined) reach(path, `it implements or extends something of ${base}, which is on the data path`);
+    }
+  }
+  for (const [path, text] of files) {
+    if (/^src\/.*\.ts$/.test(path) && markerOf(text)?.isOn && !onPath.has(path)) {
+      found.push(`${path}: its header says "Data path", but no file of the data path leads to it`);
     }
   }
   return found;
@@ -197,9 +263,6 @@ function checkExceptions(files: Files): string[] {
     ...Object.keys(rules.LONG_FUNCTIONS),
     ...Object.keys(rules.UNUSED_EXPORTS),
   ].map((key) => key.split(" "));
-  for (const [path, cold] of Object.entries(rules.DATA_PATH)) {
-    named.push([path], ...Object.keys(cold).map((name) => [path, name]));
-  }
   for (const [path, name] of named) {
     const text = files.get(path!);
     if (text === undefined) found.push(`tidy_rules.ts: there is no ${path}`);
@@ -218,12 +281,12 @@ export function check(files: Files, whole: boolean): string[] {
     found.push(
       ...checkImports(path, text),
       ...checkDlopen(path, code),
-      ...checkDataPath(path, code),
+      ...checkDataPath(path, text, code),
       ...checkLengths(path, code),
     );
   }
   found.push(...checkExports(files));
-  if (whole) found.push(...checkExceptions(files));
+  if (whole) found.push(...checkMarkers(files), ...checkExceptions(files));
   return found;
 }
 

@@ -38,80 +38,15 @@ export const DYNAMIC_IMPORTS: Readonly<Record<string, string>> = {
 /** Folders that are not the project's own text. */
 export const FOREIGN_FOLDERS: readonly string[] = [".git", ".cache", "dist", "coverage", "node_modules"];
 
-const SET_UP = "runs once for a ring or a message of the frontend";
-const OPENS = "opens a library, once";
-
 /**
- * The files of the data path. Every function in them runs for each request and allocates nothing, but for constructors
- * and those named here, with the reason.
+ * Where the data path begins: the loop of a worker, and serving a queue. From here on, imports are followed, and each file
+ * says in its header whether it is on the data path: a function in a file that is runs for each request and allocates
+ * nothing, but for constructors and those that the header names, with the reason.
  */
-export const DATA_PATH: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-  "src/virtqueue/split.ts": { descriptorsOf: SET_UP },
-  "src/virtqueue/chain.ts": {},
-  "src/virtqueue/descriptor_table.ts": {},
-  "src/virtqueue/indirect.ts": {},
-  "src/virtqueue/notify.ts": {},
-  "src/memory/segments.ts": {},
-  "src/memory/native.ts": {},
-  "src/memory/guest_memory.ts": {
-    windowsOf: SET_UP,
-    "#isWhole": SET_UP,
-    "#makeView": "runs once for a stretch of a region",
-    translateUser: SET_UP,
-  },
-  "src/memory/host_view.ts": { viewBounds: "runs once for a view" },
-  "src/memory/dirty_log.ts": {},
-  "src/engine/bounce.ts": {},
-  "src/engine/parameter_check.ts": {},
-  "src/engine/cipher.ts": {},
-  "src/engine/digest.ts": { nameParameter: "runs once for an algorithm" },
-  "src/engine/aead.ts": {},
-  "src/engine/evp_cipher.ts": {},
-  "src/engine/composed_cipher.ts": {},
-  "src/engine/composed_mac.ts": {},
-  "src/engine/gcm_j0.ts": {},
-  "src/engine/ipsec_mb.ts": { load: OPENS },
-  "src/engine/zuc.ts": {
-    needsJobs: "runs for a session's first request in an isolate",
-    createZucEea3: "runs for a session's first request in an isolate",
-    createZucEia3: "runs for a session's first request in an isolate",
-    eea3Template: "runs for a session's first request in an isolate",
-  },
-  "src/engine/gcrypt.ts": { load: OPENS, open: "makes a context, for a session's first request in an isolate" },
-  "src/engine/modules/transforms.ts": {
-    words: "tells of an algorithm that broke the rules",
-    silence: "the same",
-  },
-  "src/engine/operation.ts": { createOperation: "runs once for a thread" },
-  "src/engine/engine.ts": { createEngine: "runs once for a device and thread" },
-  "src/engine/multibuffer/runner.ts": {
-    createMultiBufferRunner: "runs once for an engine",
-    prepare: "runs for a session's first request in an isolate",
-    "#kindOf": "runs for a session's first request in an isolate",
-  },
-  "src/engine/multibuffer/bounced_jobs.ts": {},
-  "src/engine/multibuffer/job_builder.ts": {},
-  "src/engine/multibuffer/manager.ts": {
-    createMultiBufferManager: "runs once for an engine",
-  },
-  "src/device/jobs.ts": {
-    post: "keeps where the result goes; what follows takes microseconds at the least",
-    reachOf: "the same",
-  },
-  "src/device/contexts.ts": { "#load": "runs for a session's first request in an isolate" },
-  "src/device/data_request.ts": {},
-  "src/device/request_template.ts": {},
-  "src/device/request_reader.ts": {},
-  "src/device/request_layout.ts": {},
-  "src/device/session_form.ts": {},
-  "src/device/stateless_form.ts": {},
-  "src/device/template_matcher.ts": {},
-  "src/device/counters.ts": { createCounterMemory: "runs once for a queue" },
-  "src/device/metric_labels.ts": {},
-  "src/os/clock.ts": {},
-  "src/device/data_path.ts": {},
-  "src/device/asymmetric_request.ts": {},
-};
+export const DATA_PATH_ROOTS: readonly string[] = ["src/worker/data_main.ts", "src/device/queue_server.ts"];
+
+/** Rooms of numbers and pure functions of numbers, which need not say that they are on the data path. */
+export const CONSTANT_ROOMS: readonly string[] = ["wire"];
 
 /** Files outside ffi/ that open libraries, and why. */
 export const OPENS_LIBRARIES: Readonly<Record<string, string>> = {

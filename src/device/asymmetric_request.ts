@@ -2,6 +2,8 @@
  * Decoding asymmetric data requests into jobs: those of the ratified AKCIPHER service, and those of the RFC, whose
  * structures belong to the engine and are passed on whole.
  *
+ * Data path.
+ *
  * @module
  */
 import { AkcipherKeySpec, FORM_AKCIPHER, FORM_RFC3 } from "../engine/asymmetric/job.ts";

@@ -2,6 +2,8 @@
  * What an isolate keeps for sessions of the shared table, by slot, and lets go when the session has gone. What that is
  * and how it is made is the business of those who extend this.
  *
+ * Data path.
+ *
  * @module
  */
 import type { SessionTableView } from "./sessions.ts";

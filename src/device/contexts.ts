@@ -6,6 +6,8 @@
  * session by then is served with what it found: a context that is dropped while a batch is in flight is kept until the
  * batch ends, and no context looks at the shared table again.
  *
+ * Data path, but for `#load` (for a session's first request in a thread).
+ *
  * @module
  */
 import type { MultiBufferSession } from "../engine/multibuffer/session.ts";

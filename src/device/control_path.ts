@@ -2,6 +2,8 @@
  * The control queue: creating and destroying sessions (v19, Control Virtqueue). Control path, but its requests are as
  * untrusted as data requests, and are copied before they are looked at.
  *
+ * Off the data path: it answers the control queue.
+ *
  * @module
  */
 import {

@@ -3,6 +3,8 @@
  * Anybody may read it at any time and finds each number as it was at some moment; numbers that belong together may be
  * a request apart. Counting costs no atomics, no allocation and, for most batches, no look at the clock.
  *
+ * Data path, but for `createCounterMemory` (once for a queue).
+ *
  * @module
  */
 import { monotonicNs } from "../os/clock.ts";

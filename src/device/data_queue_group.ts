@@ -1,6 +1,8 @@
 /**
  * The data queues of one thread with all that their requests need, built from values that can be sent to a worker.
  *
+ * Off the data path: it runs once for a thread.
+ *
  * @module
  */
 import { createCatalogue, type ModuleRows } from "../engine/algorithms.ts";

@@ -3,6 +3,8 @@
  * are (`jobs.ts`), and the isolate that runs them (`submitted_jobs.ts`). Slots are passed through two queues of slot
  * numbers, each with one writer and one reader; a word of each slot says what state its job is in.
  *
+ * Data path.
+ *
  * @module
  */
 import { cleanseBytes } from "../memory/native.ts";

@@ -6,6 +6,8 @@
  * What a queue takes ahead is bounded by time, so that it can stop soon; when it stops, jobs that have not begun are
  * taken back, and one that does not end in time is abandoned. Its slot stays in use until it has ended.
  *
+ * Data path, but for `post` and `reachOf` (keeps where the result goes; what follows takes microseconds at the least).
+ *
  * @module
  */
 import { type AkcipherKeySpec, FORM_AKCIPHER } from "../engine/asymmetric/job.ts";

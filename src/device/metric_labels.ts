@@ -3,6 +3,8 @@
  * Only numbers that the device serves have their own; whatever else a guest names is an unknown algorithm of its
  * service, so that no guest can make counters grow.
  *
+ * Data path.
+ *
  * @module
  */
 import {

@@ -1,6 +1,8 @@
 /**
  * What was negotiated with the driver, in the form that request parsing needs.
  *
+ * Off the data path: it is changed by a command, and its fields are read.
+ *
  * @module
  */
 import * as wire from "../wire/virtio_crypto.ts";

@@ -1,6 +1,8 @@
 /**
  * From what the engine says of an operation to the status that a request is answered with.
  *
+ * Data path.
+ *
  * @module
  */
 import { DONE, SIGNATURE_MISMATCH, TAG_MISMATCH, UNSUPPORTED } from "../engine/operation.ts";

@@ -3,6 +3,8 @@
  * change any of these. The thread's own loop decides when a queue is served; everything else is here, for the event
  * loop of the main isolate and for a worker alike.
  *
+ * Off the data path: it executes commands, between batches.
+ *
  * @module
  */
 import type { DirtyLogLocation } from "../memory/dirty_log.ts";

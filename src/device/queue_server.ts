@@ -2,6 +2,9 @@
  * Serving one virtqueue: the loop from "the driver has kicked" to "the ring is empty and notifications are on". What
  * is in the requests is not its business.
  *
+ * Data path, but for `start`, `#makeRing`, `#translate`, `part`, `drain`, `callFd` and `errFd` (commands of the
+ * frontend).
+ *
  * @module
  */
 import { type GuestMemory, NO_MEMORY } from "../memory/guest_memory.ts";

@@ -2,6 +2,8 @@
  * From the specification's numbers to the engine's parameters: what control requests, session messages and stateless
  * requests have in common. Every function returns the status to answer with; it allocates nothing and never throws.
  *
+ * Data path.
+ *
  * @module
  */
 import type { Catalogue } from "../engine/algorithms.ts";

@@ -2,6 +2,8 @@
  * The session table: fixed slots in native memory that every isolate of the process can view, written by the control
  * path alone. A slot's id changes with each tenant, so that an id once destroyed stays unknown for a long time.
  *
+ * Data path, but for `#takeFreeSlot` (the control path).
+ *
  * @module
  */
 import { AKCIPHER_KEY_BYTES_MAX } from "../engine/asymmetric/limits.ts";

@@ -1,6 +1,8 @@
 /**
  * The side of a job pool that runs the jobs.
  *
+ * Off the data path: jobs run in a worker of their own.
+ *
  * @module
  */
 import type { AsymmetricJob } from "../engine/asymmetric/job.ts";

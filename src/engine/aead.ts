@@ -2,6 +2,8 @@
  * Authenticated encryption through EVP: GCM and ChaCha20-Poly1305, which take their data in pieces, and CCM, which
  * takes it whole. After a tag that does not match, the destination holds zeros.
  *
+ * Data path.
+ *
  * @module
  */
 import { libcrypto } from "../../ffi/libcrypto.ts";

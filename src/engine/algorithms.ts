@@ -4,6 +4,8 @@
  * else from OpenSSL. MAC number 50, CBCMAC-KASUMI-F9, is served by nothing: neither the specification nor 3GPP says
  * what it is, other than F9 itself, which is number 27 and already a CBC-MAC of its own kind (TS 35.201, 4).
  *
+ * Off the data path: a catalogue is made once, and its maps are read.
+ *
  * @module
  */
 import * as numbers from "./algorithm_numbers.ts";

@@ -2,6 +2,8 @@
  * Bounce memory: one per isolate, for data that an algorithm needs contiguous although the guest scattered it, and
  * for sources and destinations that overlap. Wiped after use.
  *
+ * Data path.
+ *
  * @module
  */
 import { cleanseBytes } from "../memory/native.ts";

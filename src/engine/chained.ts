@@ -1,6 +1,8 @@
 /**
  * What chains of a cipher and a digest have in common, however they are executed.
  *
+ * Data path.
+ *
  * @module
  */
 import { copySpan, DISJOINT, relate, sliceSpan, Span } from "../memory/segments.ts";

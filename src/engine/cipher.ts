@@ -1,6 +1,8 @@
 /**
  * Ciphers through EVP, in place on the guest's memory: block modes, stream modes, and XTS, which needs its data whole.
  *
+ * Data path.
+ *
  * @module
  */
 import { libcrypto } from "../../ffi/libcrypto.ts";

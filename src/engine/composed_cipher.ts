@@ -2,6 +2,8 @@
  * Cipher modes that OpenSSL lacks, composed from its ECB: triple DES in CTR mode and AES in F8 mode (RFC 3711,
  * 4.1.2). Both are key streams, made next to the data in bounce memory and combined there.
  *
+ * Data path.
+ *
  * @module
  */
 import { libcrypto } from "../../ffi/libcrypto.ts";

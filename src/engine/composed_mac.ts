@@ -2,6 +2,8 @@
  * MACs composed from OpenSSL's AES: CBC-MAC (ISO/IEC 9797-1, algorithm 1), XCBC (RFC 3566) and GMAC (NIST SP 800-38D).
  * What they digest is gathered in bounce memory, piece by piece.
  *
+ * Data path.
+ *
  * @module
  */
 import { libcrypto } from "../../ffi/libcrypto.ts";

@@ -1,6 +1,8 @@
 /**
  * Digests, keyed or not: one interface for HASH and MAC algorithms, and those of them that OpenSSL has ready-made.
  *
+ * Data path, but for `nameParameter` (once for an algorithm).
+ *
  * @module
  */
 import { libcrypto } from "../../ffi/libcrypto.ts";

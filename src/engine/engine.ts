@@ -2,6 +2,8 @@
  * The engine: prepares native contexts for sessions, keeps some for requests that bring their own keys, and executes
  * operations. Knows no virtio and no sockets.
  *
+ * Data path, but for `createEngine` (once for a device and thread).
+ *
  * @module
  */
 import { gather, OVERLAPPING, relate, scatter, scatterFrom, sliceSpan, Span } from "../memory/segments.ts";

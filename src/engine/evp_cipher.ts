@@ -2,6 +2,8 @@
  * Calls on a native cipher context, in the form that takes the fast path through FFI: what all ciphers, AEADs and
  * block-cipher MACs of this engine are made of. Private addresses are numbers, guest data is a place in segments.
  *
+ * Data path.
+ *
  * @module
  */
 import { libcrypto } from "../../ffi/libcrypto.ts";

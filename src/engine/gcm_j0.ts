@@ -4,6 +4,8 @@
  * that IV's own key stream, makes C again and so the same GHASH; its tag differs from the one wanted only by the two
  * encrypted counter blocks, which CTR gives as well.
  *
+ * Data path.
+ *
  * @module
  */
 import { libcrypto } from "../../ffi/libcrypto.ts";

@@ -2,6 +2,8 @@
  * GMAC with Twofish, by libgcrypt: GCM of NIST SP 800-38D with another block cipher of 128 bits. As with AES, the first
  * 12 bytes of what it digests are its IV, because the MAC service has no field for one.
  *
+ * Data path, but for `load` (opens the library, once), `open` (for a session's first request in a thread).
+ *
  * @module
  */
 import { type Gcrypt, openGcrypt } from "../../ffi/gcrypt.ts";

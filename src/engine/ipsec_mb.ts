@@ -5,6 +5,8 @@
  * UIA2 and EIA3. F9's IV is part of its input by TS 35.201 (4): COUNT ‖ FRESH ‖ message ‖ DIRECTION ‖ 1 ‖ 0…0, of which
  * the zeros at the end may be left out. So DIRECTION needs no field, and messages of any number of bits are served.
  *
+ * Data path, but for `load` (opens the library, once).
+ *
  * @module
  */
 import { type IpsecMb, openIpsecMb, openIpsecMbVersion } from "../../ffi/ipsec_mb.ts";

@@ -2,6 +2,8 @@
  * Known errata of libIPSec_MB in what this program calls of it: which versions have each, and how it is avoided. Code
  * that avoids one asks {@linkcode hasErratum}, so a version that is added is covered by its rows here.
  *
+ * Off the data path: it is asked for a session's first request in a thread.
+ *
  * @module
  */
 

@@ -1,6 +1,8 @@
 /**
  * OpenSSL's objects by name: providers loaded once, algorithms fetched once. Knows names and availability, no modes.
  *
+ * Data path, but for `fetcher` (for a session's first request in a thread), `opensslVersion` (to tell people).
+ *
  * @module
  */
 import { libcrypto } from "../../ffi/libcrypto.ts";

@@ -3,6 +3,8 @@
  * is a template with the segments that its data lies in. The device fills templates, the engine executes operations of
  * them; both are reused.
  *
+ * Data path, but for `createOperation` (once for a thread).
+ *
  * @module
  */
 import { gatherTo, type SegmentTable, Span } from "../memory/segments.ts";

@@ -5,6 +5,8 @@
  * A length that a session fixes, which is any but 0, has to be one that a request can have: of its algorithm, and small
  * enough for a request with it to fit REQUEST_BYTES_MAX.
  *
+ * Data path.
+ *
  * @module
  */
 import type { AeadRow, Catalogue, CipherRow, DigestRow } from "./algorithms.ts";

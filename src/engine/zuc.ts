@@ -3,6 +3,9 @@
  * `ipsec_mb_errata.ts`) execute a message as a job of a manager that has no other: all of its lanes do the same work,
  * and one of them counts.
  *
+ * Data path, but for `needsJobs`, `createZucEea3`, `createZucEia3` and `eea3Template` (for a session's first request
+ * in a thread).
+ *
  * @module
  */
 import { cleanseBytes, copyBytes, fillBytes } from "../memory/native.ts";

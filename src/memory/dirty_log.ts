@@ -2,6 +2,8 @@
  * The log of guest pages that were written to, for a frontend that copies a running guest elsewhere: a bit a page, in
  * memory that both sides share. Set from any number of isolates at once.
  *
+ * Data path.
+ *
  * @module
  */
 import { viewOf } from "../os/memory_map.ts";

@@ -3,6 +3,9 @@
  * and frontend addresses become addresses of this process. A table is never changed, only replaced, so that whoever
  * holds one holds a consistent one.
  *
+ * Data path, but for `windowsOf`, `#isWhole` and `translateUser` (set-up of a ring or of a memory table), `#makeView`
+ * (once for a stretch of a region).
+ *
  * @module
  */
 import { HostView, NO_VIEW, VIEW_BYTES, VIEW_HIGH, VIEW_LOW, viewBounds } from "./host_view.ts";

@@ -3,6 +3,8 @@
  * takes ten times as long. V8 counts such an array as memory of its own and looks for garbage when it is told of one,
  * which takes milliseconds: arrays are made when they are first wanted, and kept from one memory table to the next.
  *
+ * Data path, but for `viewBounds` (once for a view).
+ *
  * @module
  */
 import { viewOf } from "../os/memory_map.ts";

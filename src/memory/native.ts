@@ -3,6 +3,8 @@
  * below 2^53 is split into the two halves of a preallocated 64-bit word, because that word, read as one element,
  * passes through FFI without allocating a BigInt.
  *
+ * Data path.
+ *
  * @module
  */
 import { libc } from "../../ffi/libc.ts";

@@ -2,6 +2,8 @@
  * Private memory in blocks of one size, for keys that live as long as a native context: mapped a few blocks at a time,
  * wiped when a block is given back, reused afterwards.
  *
+ * Off the data path: keys are copied for a session's first request in a thread.
+ *
  * @module
  */
 import { mapSecret } from "../os/memory_map.ts";

@@ -2,6 +2,8 @@
  * Scattered bytes: a table of segments (host address and length), spans of bytes within it, and copying between spans
  * and contiguous memory. A segment whose address is 0 is not mapped; spans never cover one.
  *
+ * Data path.
+ *
  * @module
  */
 import { libc } from "../../ffi/libc.ts";

@@ -1,6 +1,8 @@
 /**
  * Tying a thread to a processor.
  *
+ * Off the data path: a thread is pinned once.
+ *
  * @module
  */
 import { libc } from "../../ffi/libc.ts";

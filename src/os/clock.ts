@@ -1,6 +1,8 @@
 /**
  * Clocks in nanoseconds: a third of the price of `performance.now()`, and not rounded.
  *
+ * Data path.
+ *
  * @module
  */
 import { libc } from "../../ffi/libc.ts";

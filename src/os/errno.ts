@@ -2,6 +2,8 @@
  * The C library's error numbers as a typed error. Deno keeps no errno, so it is read right after the failed call, on
  * the same thread, with nothing in between.
  *
+ * Off the data path: it makes errors, which the data path has none of.
+ *
  * @module
  */
 import { libc } from "../../ffi/libc.ts";

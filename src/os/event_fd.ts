@@ -1,6 +1,8 @@
 /**
  * Event descriptors: the counters through which frontend and backend wake each other.
  *
+ * Data path, but for `setNonBlocking` (set-up).
+ *
  * @module
  */
 import { libc } from "../../ffi/libc.ts";

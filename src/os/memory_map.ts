@@ -2,6 +2,8 @@
  * Mapped memory: anonymous blocks with an address that native code and typed arrays share, and files (guest memory)
  * mapped whole. Every `ArrayBuffer` over native memory in this program is made here.
  *
+ * Off the data path: memory is mapped at start and by commands.
+ *
  * @module
  */
 import { libc } from "../../ffi/libc.ts";

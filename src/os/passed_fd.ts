@@ -4,6 +4,8 @@
  * frontend that waits in `read` would get EAGAIN. So the flags stay as they are, and where a call could block, `poll`
  * asks first whether it would.
  *
+ * Off the data path: descriptors come with messages of the frontend.
+ *
  * @module
  */
 import { libc } from "../../ffi/libc.ts";

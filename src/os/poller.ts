@@ -1,6 +1,9 @@
 /**
  * Waiting for descriptors to become readable: an epoll set that either blocks its isolate or lets the event loop run.
  *
+ * Data path, but for `add` and `remove` (commands), `wait` (control plane), `waitBlocking` (a thread that goes to
+ * sleep).
+ *
  * @module
  */
 import { libc } from "../../ffi/libc.ts";

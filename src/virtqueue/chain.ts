@@ -2,6 +2,8 @@
  * A batch of descriptor chains, flattened: what both ring formats fill and the device reads. Guest buffers become
  * segments of host memory here, checked once; no descriptor is read again.
  *
+ * Data path.
+ *
  * @module
  */
 import { libc } from "../../ffi/libc.ts";

@@ -1,6 +1,8 @@
 /**
  * Descriptor tables as both ring formats have them: where the descriptors of a ring, or of an indirect table, are.
  *
+ * Data path.
+ *
  * @module
  */
 

@@ -2,6 +2,8 @@
  * Indirect descriptor tables: where one is. Each word of a table is read once, when its chain is flattened, so the table
  * can stay in guest memory.
  *
+ * Data path.
+ *
  * @module
  */
 import { type GuestMemory, WINDOW_BASE_HIGH, WINDOW_BASE_LOW } from "../memory/guest_memory.ts";

@@ -6,6 +6,9 @@
  * The region belongs to the frontend. While a ring is served it is written only; what it says is believed nowhere but
  * in recovery, and there every field is checked.
  *
+ * Data path, but for `#recover`, `#recoverChains`, `#recoverPosition`, `#readChain` and `clearInflight` (once, when a
+ * ring starts).
+ *
  * @module
  */
 import { viewOf } from "../os/memory_map.ts";

@@ -1,6 +1,8 @@
 /**
  * When to notify the other side of a ring that asks by index: arithmetic and nothing else.
  *
+ * Data path.
+ *
  * @module
  */
 

@@ -4,6 +4,8 @@
  * The word that holds a descriptor's id and flags is what the two sides exchange: it goes through `Atomics`, which also
  * orders the plain accesses around it. Descriptors are untrusted: each is read once and checked before use.
  *
+ * Data path.
+ *
  * @module
  */
 import type { GuestMemory } from "../memory/guest_memory.ts";

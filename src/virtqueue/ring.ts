@@ -1,6 +1,8 @@
 /**
  * What the two ring formats have in common: their twin methods, their faults, and how a ring is described to them.
  *
+ * Data path.
+ *
  * @module
  */
 import {

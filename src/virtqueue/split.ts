@@ -4,6 +4,8 @@
  * Indices and flags that the two sides exchange go through `Atomics`, which also orders the plain accesses around
  * them. Descriptors and indices are untrusted: each is read once and checked before use.
  *
+ * Data path, but for `descriptorsOf` (set-up of a ring or of a memory table).
+ *
  * @module
  */
 import type { GuestMemory } from "../memory/guest_memory.ts";

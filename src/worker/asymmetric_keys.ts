@@ -2,6 +2,8 @@
  * The session keys of the isolate that runs asymmetric operations: made ready on first use from a private copy, freed
  * when their session has been destroyed.
  *
+ * Off the data path: jobs run in a worker of their own.
+ *
  * @module
  */
 import { BySession } from "../device/by_session.ts";

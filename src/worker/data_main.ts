@@ -3,6 +3,8 @@
  * sleeps on their kick descriptors when there has been none for a while, and executes the main isolate's commands in
  * between.
  *
+ * Data path, but for `run`, `#execute` and `dequeue` (commands), `loadModules` (once, at start).
+ *
  * @module
  */
 import { createDataQueueGroup } from "../device/data_queue_group.ts";

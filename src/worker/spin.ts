@@ -3,6 +3,8 @@
  * for about as long pays if requests keep coming, and is waste if they do not: the time adapts between nothing and a
  * bound, as KVM's halt polling does.
  *
+ * Data path.
+ *
  * @module
  */
 

@@ -11,9 +11,12 @@ function found(path: string, text: string): string[] {
   return check(new Map([[path, text]]), false).map((line) => line.replace(/^[^ ]+ /, ""));
 }
 
+const ON = "/**\n * A file.\n *\n * Data path.\n */\n";
+const OFF = "/**\n * A file.\n *\n * Off the data path: it is set up once.\n */\n";
+
 /** A function on the data path around `body`. */
 function onDataPath(body: string): string[] {
-  return found("src/virtqueue/split.ts", `class SplitRing {\n  fetch(): number {\n    ${body}\n  }\n}\n`);
+  return found("src/virtqueue/split.ts", `${ON}class SplitRing {\n  fetch(): number {\n    ${body}\n  }\n}\n`);
 }
 
 Deno.test("tidy: a room imports what stands below it and nothing else", () => {
@@ -73,9 +76,36 @@ Deno.test("tidy: the data path allocates nothing, waits for nothing and throws n
   ) {
     assertEquals(onDataPath(good), [], good);
   }
-  // Elsewhere all of it is welcome, and so it is in a constructor.
-  assertEquals(found("src/virtqueue/split.ts", "class A {\n  constructor() {\n    this.b = new B();\n  }\n}\n"), []);
+  // Elsewhere all of it is welcome, and so it is in a constructor and in what a header excepts.
+  const constructing = "class A {\n  constructor() {\n    this.b = new B();\n  }\n}\n";
+  assertEquals(found("src/virtqueue/split.ts", ON + constructing), []);
+  const excepting = "/**\n * Data path, but for\n * `open` (once).\n */\n";
+  assertEquals(found("src/engine/a.ts", `${excepting}function open(): void {\n  use(new A());\n}\n`), []);
+  assertEquals(found("src/engine/a.ts", `${excepting}function close(): void {\n  count++;\n}\n`).length, 1);
   assertEquals(found("src/cli/a.ts", "function a(): void {\n  throw new Error();\n}\n"), []);
+});
+
+Deno.test("tidy: each file that requests pass through says so", () => {
+  const body = "function a(): void {\n  count++;\n}\n";
+  const roots: [string, string][] = [["src/worker/data_main.ts", ON], ["src/device/queue_server.ts", ON]];
+  const silent = (...others: readonly (readonly [string, string])[]) =>
+    check(new Map([...roots, ...others]), true).filter((line) => line.includes("data path") && !line.includes("rules"));
+  assertEquals(silent(), []);
+  const importing = (text: string) => [roots[0]![0], `${text}import { a } from "../os/a.ts";\n`] as const;
+  assertEquals(silent(importing(ON), ["src/os/a.ts", body]).length, 1);
+  assertEquals(silent(importing(ON), ["src/os/a.ts", ON + body]), []);
+  assertEquals(silent(importing(ON), ["src/os/a.ts", OFF + body]), []);
+  assertEquals(silent(importing(ON), ["src/os/a.ts", "export const A = 1;\n"]), [], "it has no functions");
+  assertEquals(silent(importing(OFF), ["src/os/a.ts", body]).length, 1, "the data path begins there");
+  // Imports of imports are followed, and what stands behind an interface is found by it.
+  const chain = ["src/os/a.ts", `${ON}import type { B } from "./b.ts";\n`] as const;
+  assertEquals(silent(importing(ON), chain, ["src/os/b.ts", body]).length, 1);
+  const base = ["src/os/b.ts", `${ON}export interface B {}\n`] as const;
+  const implementing =
+    `import type { B } from "./b.ts";\nclass C implements B {\n  c(): void {\n    count++;\n  }\n}\n`;
+  assertEquals(silent(importing(ON), chain, base, ["src/os/c.ts", implementing]).length, 1);
+  assertEquals(silent(importing(ON), chain, base, ["src/os/c.ts", ON + implementing]), []);
+  assertEquals(silent(["src/os/c.ts", ON + body]).length, 1, "no file of the data path leads to it");
 });
 
 Deno.test("tidy: files and functions end somewhere", () => {

@@ -2,6 +2,8 @@
  * One public-key operation as a flat record. Its input is a private copy that nobody changes while the job runs, and
  * its output goes to private memory too, so a job knows nothing of guests, rings or queues.
  *
+ * Off the data path: jobs run in a worker of their own.
+ *
  * @module
  */
 import { DONE } from "../operation.ts";

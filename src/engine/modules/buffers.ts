@@ -2,6 +2,8 @@
  * The private memory that algorithms of engine modules see: source and destination in the bounce of this isolate, the
  * rest in a room of its own. Made once; requests are told apart by addresses and lengths alone.
  *
+ * Data path.
+ *
  * @module
  */
 import { mapSecret, viewOf } from "../../os/memory_map.ts";

@@ -1,6 +1,8 @@
 /**
  * Looks an engine module's description over before anything relies on it. The compiler has not always seen it.
  *
+ * Off the data path: a module is checked when it is loaded.
+ *
  * @module
  */
 import { AUTH_KEY_BYTES_MAX, CIPHER_KEY_BYTES_MAX, IV_BYTES_MAX } from "../operation.ts";

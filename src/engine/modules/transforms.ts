@@ -2,6 +2,8 @@
  * Algorithms of engine modules as the engine knows algorithms. Between the two stands what an engine module is spared:
  * scattered data, overlaps, lengths that are wrong, wiping, and what happens if its own code throws.
  *
+ * Data path, but for `words` and `silence` (tells of an algorithm that broke the rules).
+ *
  * @module
  */
 import { cleanseBytes, copyBytes } from "../../memory/native.ts";

@@ -3,6 +3,8 @@
  * has in private memory what the guest scattered. Sources are gathered before any job runs. What jobs leave in private
  * memory is scattered to the guest when all of them have been executed, and then all of it is wiped.
  *
+ * Data path.
+ *
  * @module
  */
 import { libc } from "../../../ffi/libc.ts";

@@ -2,6 +2,8 @@
  * Jobs of libIPSec_MB made of operations, and what is left to do when they have been executed. Whether an operation can be
  * a job at all depends on its template alone and is asked once for all operations of it; addresses are set for each.
  *
+ * Data path.
+ *
  * @module
  */
 import { copyBytes } from "../../memory/native.ts";

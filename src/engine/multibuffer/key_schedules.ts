@@ -2,6 +2,8 @@
  * Keys as libIPSec_MB's jobs take them: schedules, subkeys, and the states of a hash after HMAC's two pads. They are
  * made once for a session, in memory for keys, and wiped with it.
  *
+ * Off the data path: keys are made for a session's first request in a thread.
+ *
  * @module
  */
 import { type Bursts, type MultiBufferKeyMaker, openMultiBufferManager } from "../../../ffi/ipsec_mb_bursts.ts";

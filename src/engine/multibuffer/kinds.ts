@@ -3,6 +3,8 @@
  * the library's numbers, the lengths it takes, and how its keys are made. The library checks nothing, so the lengths
  * here are the only guard there is.
  *
+ * Off the data path: kinds are chosen for a session's first request in a thread.
+ *
  * @module
  */
 import { CCM_TAG_LENGTHS, CHACHA20_POLY1305_TAG_LENGTHS, GCM_TAG_LENGTHS } from "../aead.ts";

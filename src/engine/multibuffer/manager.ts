@@ -5,6 +5,8 @@
  * A burst is all of the manager's work: jobs are filled from the first one on, submitted together and flushed, after
  * which the manager is as empty as before and its next job is the first one again.
  *
+ * Data path, but for `createMultiBufferManager` (once for an engine).
+ *
  * @module
  */
 import {

@@ -2,6 +2,8 @@
  * From when on operations are executed in bursts. A lane of a burst is slower than OpenSSL is with the same message
  * alone, so a burst is worth it from some number of lanes on.
  *
+ * Off the data path: a policy is asked for a session's first request in a thread.
+ *
  * @module
  */
 import { BURST_TABLES, type MultiBufferTable, type MultiBufferThreshold } from "./thresholds.ts";

@@ -3,6 +3,9 @@
  * libIPSec_MB is handed the messages of a batch together. Takes runs of operations from the counts and sizes on at which
  * that is faster; all others are left for sequential execution.
  *
+ * Data path, but for `createMultiBufferRunner` (once for an engine), `prepare` and `#kindOf` (for a session's first
+ * request in a thread).
+ *
  * @module
  */
 import { fillBytes } from "../../memory/native.ts";

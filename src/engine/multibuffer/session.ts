@@ -1,6 +1,9 @@
 /**
  * What a session needs to be served in bursts: the template of its jobs, its keys, and the kind that it is counted as.
  *
+ * Data path, but for `makeMultiBufferSession`, `setKeys` and `suffersFrom` (for a session's first request in a
+ * thread).
+ *
  * @module
  */
 import {
