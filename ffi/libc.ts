@@ -112,6 +112,8 @@ const symbols = {
   setrlimit: { parameters: ["i32", "buffer"], result: "i32" },
   // int getpid(void)
   getpid: { parameters: [], result: "i32" },
+  // long sysconf(int name)
+  sysconf: { parameters: ["i32"], result: "i64" },
   // int getloadavg(double loadavg[], int nelem)
   getloadavg: { parameters: ["buffer", "i32"], result: "i32" },
 } as const satisfies Deno.ForeignLibraryInterface;
@@ -119,6 +121,6 @@ const symbols = {
 /** The C library's functions. Whoever finds -1 reads `errno` at once: see `src/os/errno.ts`. */
 export const libc: Deno.DynamicLibrary<typeof symbols>["symbols"] = openLibrary({
   name: "the C library",
-  candidates: ["libc.so.6", "libc.musl-x86_64.so.1", "libc.so"],
+  candidates: ["libc.so.6", `libc.musl-${Deno.build.arch}.so.1`, "libc.so"],
   debianPackage: "libc6",
 }, symbols).symbols;

@@ -109,6 +109,11 @@ function checkDlopen(path: string, code: string): string[] {
   return [`${path}: only ffi/ opens libraries`];
 }
 
+function checkArchitecture(path: string, code: string): string[] {
+  if (!/^(src|ffi)\//.test(path) || path in rules.ASKS_ARCHITECTURE || !/\bbuild\.arch\b/.test(code)) return [];
+  return [`${path}: what differs between architectures is in src/os/architecture.ts`];
+}
+
 /** What may not stand in a function of the data path. */
 const BANNED: readonly (readonly [RegExp, string])[] = [
   [/\.(subarray|slice)\(/, "makes a view or a copy"],
@@ -260,6 +265,7 @@ function checkExceptions(files: Files): string[] {
   const found: string[] = [];
   const named = [
     ...Object.keys(rules.OPENS_LIBRARIES),
+    ...Object.keys(rules.ASKS_ARCHITECTURE),
     ...Object.keys(rules.LONG_FUNCTIONS),
     ...Object.keys(rules.UNUSED_EXPORTS),
   ].map((key) => key.split(" "));
@@ -281,6 +287,7 @@ export function check(files: Files, whole: boolean): string[] {
     found.push(
       ...checkImports(path, text),
       ...checkDlopen(path, code),
+      ...checkArchitecture(path, code),
       ...checkDataPath(path, text, code),
       ...checkLengths(path, code),
     );

@@ -10,7 +10,7 @@
  */
 import { HostView, NO_VIEW, VIEW_BYTES, VIEW_HIGH, VIEW_LOW, viewBounds } from "./host_view.ts";
 import { DirtyLog, type DirtyLogLocation } from "./dirty_log.ts";
-import { fileSize, type Mapping, mapShared, sealAgainstShrinking, unmap } from "../os/memory_map.ts";
+import { fileSize, type Mapping, mapShared, PAGE_BYTES, sealAgainstShrinking, unmap } from "../os/memory_map.ts";
 
 /** Regions a table may hold. The same number is told to every frontend (GET_MAX_MEM_SLOTS). */
 export const REGIONS_MAX = 64;
@@ -73,7 +73,7 @@ export class MappedRegion implements MemoryRegion {
     }
     // A memfd that allows seals is kept from shrinking under the mapping; others are taken as they are.
     sealAgainstShrinking(fd);
-    const pageBytes = Math.max(4096, file.blockBytes);
+    const pageBytes = Math.max(PAGE_BYTES, file.blockBytes);
     const start = Math.floor(mmapOffset / pageBytes) * pageBytes;
     const length = Math.ceil((mmapOffset - start + sizeBytes) / pageBytes) * pageBytes;
     this.#mapping = mapShared(fd, length, start);

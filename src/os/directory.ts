@@ -4,13 +4,13 @@
  * @module
  */
 import { libc } from "../../ffi/libc.ts";
+import { architecture } from "./architecture.ts";
 import { check } from "./errno.ts";
 
-const O_DIRECTORY = Deno.build.arch === "aarch64" ? 0o40000 : 0o200000;
 const O_PATH_CLOEXEC = 0o10000000 | 0o2000000;
 
 /** Opens `directory` only to name it; the caller closes the descriptor. Throws {@linkcode SystemError}. */
 export function openDirectory(directory: string): number {
   const path = new TextEncoder().encode(directory + "\0");
-  return check(libc.open(path, O_PATH_CLOEXEC | O_DIRECTORY), "open", directory);
+  return check(libc.open(path, O_PATH_CLOEXEC | architecture.openFlags.directory), "open", directory);
 }

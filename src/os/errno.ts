@@ -32,6 +32,7 @@ const NAMES: Readonly<Record<number, string>> = {
   32: "EPIPE",
   36: "ENAMETOOLONG",
   38: "ENOSYS",
+  40: "ELOOP",
   88: "ENOTSOCK",
   90: "EMSGSIZE",
   95: "EOPNOTSUPP",

@@ -7,6 +7,7 @@
  * @module
  */
 import { libc } from "../../ffi/libc.ts";
+import { architecture } from "./architecture.ts";
 import { check, errno, SystemError } from "./errno.ts";
 
 const PROT_READ_WRITE = 3;
@@ -23,10 +24,9 @@ const MFD_CLOEXEC_ALLOW_SEALING = 3;
 const F_ADD_SEALS = 1033;
 const F_GET_SEALS = 1034;
 const F_SEAL_SHRINK = 2;
-const STAT_SIZE_OFFSET = 48;
-const STAT_BLKSIZE_OFFSET = 56;
-/** Bytes of a page, and of the steps in which memory is mapped. */
-export const PAGE_BYTES = 4096;
+const SC_PAGESIZE = 30;
+/** Bytes of a page, and of the steps in which memory is mapped: 4096, or on arm64 whatever the kernel was built for. */
+export const PAGE_BYTES: number = Number(libc.sysconf(SC_PAGESIZE));
 
 /** Native memory: an address for native code, an `ArrayBuffer` for typed arrays, the same bytes. */
 export interface Mapping {
@@ -94,8 +94,8 @@ export function fileSize(fd: number): { sizeBytes: number; blockBytes: number } 
   check(libc.fstat(fd, stat), "fstat", `descriptor ${fd}`);
   const view = new DataView(stat.buffer);
   return {
-    sizeBytes: Number(view.getBigInt64(STAT_SIZE_OFFSET, true)),
-    blockBytes: Number(view.getBigInt64(STAT_BLKSIZE_OFFSET, true)),
+    sizeBytes: Number(view.getBigInt64(architecture.stat.sizeOffset, true)),
+    blockBytes: view.getUint32(architecture.stat.blksizeOffset, true),
   };
 }
 

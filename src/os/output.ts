@@ -5,11 +5,11 @@
  * @module
  */
 import { libc } from "../../ffi/libc.ts";
+import { architecture } from "./architecture.ts";
 import { errno } from "./errno.ts";
 import { closeFd } from "./event_fd.ts";
 import { mapAnonymous, unmap } from "./memory_map.ts";
 
-const STAT_MODE_OFFSET = Deno.build.arch === "aarch64" ? 16 : 24;
 const S_IFMT = 0o170000;
 const S_IFIFO = 0o010000;
 const S_IFCHR = 0o020000;
@@ -100,5 +100,5 @@ export class Output {
 function fileKind(fd: number): number {
   const stat = new Uint8Array(256);
   if (libc.fstat(fd, stat) !== 0) return 0;
-  return new DataView(stat.buffer).getUint32(STAT_MODE_OFFSET, true) & S_IFMT;
+  return new DataView(stat.buffer).getUint32(architecture.stat.modeOffset, true) & S_IFMT;
 }

@@ -7,6 +7,7 @@
  * @module
  */
 import { libc } from "../../ffi/libc.ts";
+import { architecture } from "./architecture.ts";
 import { check, errno, SystemError } from "./errno.ts";
 import { closeFd } from "./event_fd.ts";
 import { mapAnonymous, type Mapping, unmap } from "./memory_map.ts";
@@ -16,7 +17,8 @@ const EPOLL_CTL_ADD = 1;
 const EPOLL_CTL_DEL = 2;
 const EPOLLIN = 1;
 const EPOLLOUT = 4;
-const EVENT_BYTES = 12;
+/** `struct epoll_event`: events, then 64 bits of data, of which the token takes the lower half. */
+const { sizeBytes: EVENT_BYTES, dataOffset: DATA_OFFSET } = architecture.epollEvent;
 const EVENTS_MAX = 64;
 const EINTR = 4;
 
@@ -42,7 +44,7 @@ export class Poller {
   add(fd: number, token: number, forOutput = false): void {
     const event = new DataView(new ArrayBuffer(EVENT_BYTES));
     event.setUint32(0, forOutput ? EPOLLOUT : EPOLLIN, true);
-    event.setUint32(4, token, true);
+    event.setUint32(DATA_OFFSET, token, true);
     check(
       libc.epoll_ctl(this.#epollFd, EPOLL_CTL_ADD, fd, new Uint8Array(event.buffer)),
       "epoll_ctl",
@@ -72,7 +74,7 @@ export class Poller {
   }
 
   #collect(count: number): number {
-    for (let i = 0; i < count; i++) this.readyTokens[i] = this.#view.getUint32(i * EVENT_BYTES + 4, true);
+    for (let i = 0; i < count; i++) this.readyTokens[i] = this.#view.getUint32(i * EVENT_BYTES + DATA_OFFSET, true);
     return count;
   }
 

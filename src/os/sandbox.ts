@@ -10,6 +10,7 @@ import { errno, SystemError } from "./errno.ts";
 import { resourceLimit, RLIMIT_CORE, RLIMIT_MSGQUEUE, RLIMIT_NOFILE, setResourceLimit } from "./resource_limits.ts";
 import { mapAnonymous, type Mapping, unmap } from "./memory_map.ts";
 import { seccompProgram } from "./seccomp.ts";
+import { type SystemCall, systemCallNumber } from "./system_calls.ts";
 
 const PR_SET_DUMPABLE = 4;
 const PR_SET_NO_NEW_PRIVS = 38;
@@ -18,13 +19,6 @@ const DESCRIPTORS_MIN = 4096;
 const SECCOMP_SET_MODE_FILTER = 1n;
 const SECCOMP_FILTER_FLAG_TSYNC = 1n;
 
-/** System call numbers; Landlock's are the same everywhere. */
-const X86_64 = { seccomp: 317n };
-const AARCH64 = { seccomp: 277n };
-const NUMBERS = Deno.build.arch === "x86_64" ? X86_64 : AARCH64;
-const LANDLOCK_CREATE_RULESET = 444n;
-const LANDLOCK_ADD_RULE = 445n;
-const LANDLOCK_RESTRICT_SELF = 446n;
 const LANDLOCK_CREATE_RULESET_VERSION = 1n;
 const LANDLOCK_RULE_PATH_BENEATH = 1n;
 const ACCESS_REMOVE_FILE = 1n << 5n;
@@ -34,9 +28,9 @@ const ACCESS_BUT_READING = 0x1fffn & ~(1n << 2n) & ~(1n << 3n);
 const ACCESS_REFER = 1n << 13n;
 const ACCESS_TRUNCATE = 1n << 14n;
 
-function call(number: bigint, ...args: bigint[]): number {
+function call(name: SystemCall, ...args: bigint[]): number {
   const [a = 0n, b = 0n, c = 0n, d = 0n, e = 0n, f = 0n] = args;
-  return Number(libc.syscall(number, a, b, c, d, e, f));
+  return Number(libc.syscall(BigInt(systemCallNumber(name)), a, b, c, d, e, f));
 }
 
 /** Runs `body` with `bytes` at an address, for calls that take pointers. */
@@ -73,16 +67,16 @@ function lower(resource: number, most: number): void {
 
 /** Landlock for this thread and those it starts: no change to any file, but what `directories` hold may be removed. */
 function restrictFiles(directories: readonly string[]): boolean {
-  const version = call(LANDLOCK_CREATE_RULESET, 0n, 0n, LANDLOCK_CREATE_RULESET_VERSION);
+  const version = call("landlock_create_ruleset", 0n, 0n, LANDLOCK_CREATE_RULESET_VERSION);
   if (version < 1) return false;
   const handled = ACCESS_BUT_READING | (version >= 2 ? ACCESS_REFER : 0n) | (version >= 3 ? ACCESS_TRUNCATE : 0n);
   const ruleset = withBytes(
     new Uint8Array(BigUint64Array.of(handled).buffer),
-    (address) => call(LANDLOCK_CREATE_RULESET, address, 8n, 0n),
+    (address) => call("landlock_create_ruleset", address, 8n, 0n),
   );
   if (ruleset < 0) return false;
   for (const directory of directories) allowRemoval(ruleset, directory);
-  const restricted = call(LANDLOCK_RESTRICT_SELF, BigInt(ruleset), 0n) === 0;
+  const restricted = call("landlock_restrict_self", BigInt(ruleset), 0n) === 0;
   libc.close(ruleset);
   return restricted;
 }
@@ -93,14 +87,13 @@ function allowRemoval(ruleset: number, directory: string): void {
   const rule = new Uint8Array(12);
   new DataView(rule.buffer).setBigUint64(0, ACCESS_REMOVE_FILE, true);
   new DataView(rule.buffer).setInt32(8, fd, true);
-  withBytes(rule, (address) => call(LANDLOCK_ADD_RULE, BigInt(ruleset), LANDLOCK_RULE_PATH_BENEATH, address, 0n));
+  withBytes(rule, (address) => call("landlock_add_rule", BigInt(ruleset), LANDLOCK_RULE_PATH_BENEATH, address, 0n));
   libc.close(fd);
 }
 
-/** The system call filter, on every thread at once; false if this kernel or processor has none. */
+/** The system call filter, on every thread at once; false if this kernel has none. */
 function restrictCalls(): boolean {
   const program = seccompProgram();
-  if (program === undefined) return false;
   return withBytes(program, (address) => {
     // struct sock_fprog: len u16, padding, filter pointer.
     const description = new Uint8Array(16);
@@ -109,7 +102,7 @@ function restrictCalls(): boolean {
     view.setBigUint64(8, address, true);
     return withBytes(
       description,
-      (at) => call(NUMBERS.seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, at) === 0,
+      (at) => call("seccomp", SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, at) === 0,
     );
   });
 }
@@ -123,6 +116,6 @@ export function enterSandbox(socketDirectories: readonly string[], descriptorsNe
   const missing: string[] = [];
   harden(descriptorsNeeded);
   if (!restrictFiles(socketDirectories)) missing.push("this kernel has no Landlock: files are not restricted by path");
-  if (!restrictCalls()) missing.push("there is no system call filter for this kernel or processor");
+  if (!restrictCalls()) missing.push("this kernel has no system call filter");
   return missing;
 }

@@ -5,7 +5,15 @@
  * @module
  */
 import { closeFd } from "../os/event_fd.ts";
-import { createMemfd, fileSize, type Mapping, mapShared, sealAgainstShrinking, unmap } from "../os/memory_map.ts";
+import {
+  createMemfd,
+  fileSize,
+  type Mapping,
+  mapShared,
+  PAGE_BYTES,
+  sealAgainstShrinking,
+  unmap,
+} from "../os/memory_map.ts";
 import { clearInflight, inflightBytes } from "../virtqueue/inflight_state.ts";
 import {
   INFLIGHT_MMAP_OFFSET_OFFSET,
@@ -15,8 +23,6 @@ import {
 } from "../wire/vhost_user.ts";
 import { QUEUE_SIZE_MAX } from "../wire/vring.ts";
 import { readU64, RequestError } from "./messages.ts";
-
-const PAGE_BYTES = 4096;
 
 interface Description {
   readonly queueCount: number;

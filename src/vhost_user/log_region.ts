@@ -4,10 +4,9 @@
  * @module
  */
 import { type DirtyLogLocation, logBytesFor } from "../memory/dirty_log.ts";
-import { fileSize, type Mapping, mapShared, sealAgainstShrinking, unmap } from "../os/memory_map.ts";
+import { fileSize, type Mapping, mapShared, PAGE_BYTES, sealAgainstShrinking, unmap } from "../os/memory_map.ts";
 import { readU64, RequestError } from "./messages.ts";
 
-const PAGE_BYTES = 4096;
 const SIZE_OFFSET = 0;
 const FILE_OFFSET_OFFSET = 8;
 const PAYLOAD_BYTES = 16;

@@ -9,6 +9,7 @@
  * @module
  */
 import type { GuestMemory } from "../memory/guest_memory.ts";
+import { architecture } from "../os/architecture.ts";
 import { viewOf } from "../os/memory_map.ts";
 import {
   DESC_BYTES,
@@ -40,7 +41,7 @@ const INITIAL_POSITION = 1 << WRAP_SHIFT;
  * Whether the processor keeps loads in the order of the program, as x86-64 does. Then an `Atomics.load`, which costs as
  * much as a descriptor takes to flatten, is needed once a batch and not for every chain in it.
  */
-const LOADS_IN_ORDER = Deno.build.arch === "x86_64";
+const LOADS_IN_ORDER = architecture.keepsLoadsInOrder;
 
 /** A base taken apart: where the device looks for its next chain, and where it puts its next used descriptor. */
 export interface PackedBase {

@@ -82,7 +82,6 @@ const SANDBOXED = "test/lifecycle/sandboxed_device.ts";
 for (const workers of [0, 1]) {
   Deno.test({
     name: `in the sandbox no file is written and no program runs, while serving goes on (${workers} workers)`,
-    ignore: Deno.build.arch !== "x86_64",
     fn: () =>
       withDirectory((directory) =>
         assertConfined(directory, workers, [
@@ -113,7 +112,7 @@ async function copyForNobody(directory: string): Promise<Starter> {
 Deno.test({
   name: "the sandbox needs no privileges: the same as a user who has none",
   // Whoever is not root has seen it in the tests above.
-  ignore: Deno.build.arch !== "x86_64" || Deno.uid() !== 0,
+  ignore: Deno.uid() !== 0,
   fn: () =>
     withDirectory(async (directory) => {
       await Deno.chmod(directory, 0o755);

@@ -49,6 +49,13 @@ Deno.test("tidy: libraries are opened in ffi/", () => {
   assertEquals(found("src/os/a.ts", `/** Never calls Deno.dlopen. */\n`), []);
 });
 
+Deno.test("tidy: one file says what differs between architectures", () => {
+  const text = `const O_DIRECT = Deno.build.arch === "aarch64" ? 0o200000 : 0o40000;\n`;
+  assertEquals(found("src/os/a.ts", text), ["what differs between architectures is in src/os/architecture.ts"]);
+  assertEquals(found("src/os/architecture.ts", text), []);
+  assertEquals(found("test/a.ts", text), []);
+});
+
 Deno.test("tidy: the data path allocates nothing, waits for nothing and throws nothing", () => {
   for (
     const bad of [

@@ -1,0 +1,125 @@
+/**
+ * System call numbers, by architecture: of the calls that the C library has no function for, and of those that the
+ * sandbox refuses. A test compares them with the kernel's headers.
+ *
+ * @module
+ */
+import { architecture, type ArchitectureName } from "./architecture.ts";
+
+/** Numbers on x86-64 and aarch64, by the call's name; -1: there is no such call. */
+const NUMBERS = {
+  open: [2, -1],
+  openat: [257, 56],
+  openat2: [437, 437],
+  clone: [56, 220],
+  clone3: [435, 435],
+  seccomp: [317, 277],
+  landlock_create_ruleset: [444, 444],
+  landlock_add_rule: [445, 445],
+  landlock_restrict_self: [446, 446],
+  execve: [59, 221],
+  execveat: [322, 281],
+  fork: [57, -1],
+  vfork: [58, -1],
+  ptrace: [101, 117],
+  process_vm_readv: [310, 270],
+  process_vm_writev: [311, 271],
+  pidfd_open: [434, 434],
+  pidfd_getfd: [438, 438],
+  process_madvise: [440, 440],
+  kcmp: [312, 272],
+  kill: [62, 129],
+  tkill: [200, 130],
+  rt_sigqueueinfo: [129, 138],
+  rt_tgsigqueueinfo: [297, 240],
+  pidfd_send_signal: [424, 424],
+  socket: [41, 198],
+  connect: [42, 203],
+  bind: [49, 200],
+  listen: [50, 201],
+  creat: [85, -1],
+  rename: [82, -1],
+  renameat: [264, 38],
+  renameat2: [316, 276],
+  mkdir: [83, -1],
+  mkdirat: [258, 34],
+  rmdir: [84, -1],
+  link: [86, -1],
+  linkat: [265, 37],
+  symlink: [88, -1],
+  symlinkat: [266, 36],
+  chmod: [90, -1],
+  fchmod: [91, 52],
+  fchmodat: [268, 53],
+  fchmodat2: [452, 452],
+  chown: [92, -1],
+  fchown: [93, 55],
+  lchown: [94, -1],
+  fchownat: [260, 54],
+  truncate: [76, 45],
+  mknod: [133, -1],
+  mknodat: [259, 33],
+  setxattr: [188, 5],
+  lsetxattr: [189, 6],
+  fsetxattr: [190, 7],
+  open_by_handle_at: [304, 265],
+  mount: [165, 40],
+  umount2: [166, 39],
+  pivot_root: [155, 41],
+  chroot: [161, 51],
+  open_tree: [428, 428],
+  move_mount: [429, 429],
+  fsopen: [430, 430],
+  fsconfig: [431, 431],
+  fsmount: [432, 432],
+  fspick: [433, 433],
+  mount_setattr: [442, 442],
+  unshare: [272, 97],
+  setns: [308, 268],
+  bpf: [321, 280],
+  perf_event_open: [298, 241],
+  userfaultfd: [323, 282],
+  io_uring_setup: [425, 425],
+  io_uring_enter: [426, 426],
+  io_uring_register: [427, 427],
+  init_module: [175, 105],
+  finit_module: [313, 273],
+  delete_module: [176, 106],
+  kexec_load: [246, 104],
+  kexec_file_load: [320, 294],
+  reboot: [169, 142],
+  swapon: [167, 224],
+  swapoff: [168, 225],
+  acct: [163, 89],
+  settimeofday: [164, 170],
+  clock_settime: [227, 112],
+  clock_adjtime: [305, 266],
+  adjtimex: [159, 171],
+  sethostname: [170, 161],
+  setdomainname: [171, 162],
+  iopl: [172, -1],
+  ioperm: [173, -1],
+  add_key: [248, 217],
+  request_key: [249, 218],
+  keyctl: [250, 219],
+  setuid: [105, 146],
+  setgid: [106, 144],
+  setreuid: [113, 145],
+  setregid: [114, 143],
+  setresuid: [117, 147],
+  setresgid: [119, 149],
+  capset: [126, 91],
+} as const satisfies Readonly<Record<string, readonly [x86: number, aarch64: number]>>;
+
+const COLUMNS: Readonly<Record<ArchitectureName, 0 | 1>> = { x86_64: 0, aarch64: 1 };
+
+/** The name of a system call that is numbered here. */
+export type SystemCall = keyof typeof NUMBERS;
+
+/** All of them. */
+export const SYSTEM_CALLS: readonly SystemCall[] = Object.keys(NUMBERS) as SystemCall[];
+
+/** The number of `call` on `name`, which is this architecture if not given; -1: it has no such call. */
+export function systemCallNumber(call: SystemCall, name: ArchitectureName = architecture.name): number {
+  return NUMBERS[call][COLUMNS[name]];
+}
