@@ -34,6 +34,8 @@ async function serveSeveral(path: string): Promise<void> {
       service: "akcipher",
       algo: 1,
       keyType: 1,
+      paddingAlgo: 0,
+      hashAlgo: 0,
       key: new Uint8Array(64),
     });
     assert(status !== 0);
