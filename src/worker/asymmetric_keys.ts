@@ -1,5 +1,5 @@
 /**
- * The session keys of the isolate that runs asymmetric operations: made ready on first use from a private copy, freed
+ * The session keys of the worker that runs asymmetric operations: made ready on first use from a private copy, freed
  * when their session has been destroyed.
  *
  * Off the data path: jobs run in a worker of their own.

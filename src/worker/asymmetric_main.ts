@@ -1,5 +1,5 @@
 /**
- * The isolate that runs asymmetric operations: it takes jobs from all queues in turn, one at a time, and never touches
+ * The worker that runs asymmetric operations: it takes jobs from all queues in turn, one at a time, and never touches
  * a ring or a guest's memory.
  *
  * @module

@@ -1,5 +1,5 @@
 /**
- * The main isolate's handle on the one that runs asymmetric operations. That isolate is started when the first job may
+ * The main isolate's handle on the one that runs asymmetric operations. That worker is started when the first job may
  * come: most guests have none. It ends by itself, between two jobs.
  *
  * @module
@@ -12,11 +12,11 @@ import { closeFd, createEventFd, signalEventFd } from "../os/event_fd.ts";
 import { requireDescriptors } from "../os/resource_limits.ts";
 import { WORKER_FDS } from "./descriptors.ts";
 
-/** Words shared with the job isolate: 1 if it is to end, and 1 while it runs a job. */
+/** Words shared with the asymmetric worker: 1 if it is to end, and 1 while it runs a job. */
 export const CLOSING = 0;
 export const BUSY = 1;
 
-/** What the job isolate is started with. */
+/** What the asymmetric worker is started with. */
 export interface JobRunnerSetup {
   /** The pools of all queues. */
   readonly pools: readonly JobPoolLocation[];
@@ -28,7 +28,7 @@ export interface JobRunnerSetup {
   readonly shared: Int32Array<SharedArrayBuffer>;
 }
 
-/** Runs jobs in a worker isolate. */
+/** Runs jobs in a worker of its own. */
 class WorkerJobRunner implements JobRunner {
   readonly pools: readonly JobPoolLocation[];
   readonly #memories: JobPoolMemory[];
@@ -37,7 +37,7 @@ class WorkerJobRunner implements JobRunner {
   readonly #shared = new Int32Array(new SharedArrayBuffer(64));
   #worker: Worker | undefined;
 
-  /** Makes the pools of `dataQueues` queues; the isolate is not started yet. */
+  /** Makes the pools of `dataQueues` queues; the worker is not started yet. */
   constructor(dataQueues: number, sessions: SessionTableLocation) {
     this.#sessions = sessions;
     this.#memories = Array.from({ length: dataQueues }, () => new JobPoolMemory(this.#submittedFd));
@@ -70,13 +70,13 @@ class WorkerJobRunner implements JobRunner {
       hasEnded = true;
     });
     const deadlineMs = performance.now() + STOP_MS_MAX;
-    // An isolate that runs no job is about to end.
+    // A worker that runs no job is about to end.
     const isStuck = () => performance.now() >= deadlineMs && Atomics.load(this.#shared, BUSY) === 1;
     while (!hasEnded && !isStuck()) await new Promise((resolve) => setTimeout(resolve, 1));
     if (hasEnded) await ending;
   }
 
-  /** Resolves when the isolate, if there is one, has ended: nothing accesses memory and descriptors afterwards. */
+  /** Resolves when the worker, if there is one, has ended: nothing accesses memory and descriptors afterwards. */
   async #end(): Promise<void> {
     if (this.#worker === undefined) return;
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -88,5 +88,5 @@ class WorkerJobRunner implements JobRunner {
   }
 }
 
-/** Makes runners that work in an isolate of their own. */
+/** Makes runners that run jobs in a worker of their own. */
 export const workerJobRunner: JobRunnerFactory = (dataQueues, sessions) => new WorkerJobRunner(dataQueues, sessions);

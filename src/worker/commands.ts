@@ -1,13 +1,13 @@
 /**
- * What the main isolate and a data isolate say to each other. Commands travel as messages; a shared counter and an
- * event descriptor tell the data isolate, which is usually blocked or spinning, that there are some.
+ * What the main isolate and a data worker say to each other. Commands travel as messages; a shared counter and an
+ * event descriptor tell the data worker, which is usually blocked or spinning, that there are some.
  *
  * @module
  */
 import type { DataQueueSetup } from "../device/data_queue_group.ts";
 
-/** What a data isolate is started with. */
-export interface IsolateSetup extends DataQueueSetup {
+/** What a data worker is started with. */
+export interface WorkerSetup extends DataQueueSetup {
   /** Its number, for people. */
   readonly number: number;
   /** Where engine modules are loaded from. */
@@ -27,7 +27,7 @@ export interface IsolateSetup extends DataQueueSetup {
 /** The shared word that counts commands. */
 export const SUBMITTED = 0;
 
-/** What a data isolate says. */
+/** What a data worker says. */
 export type Report =
   | { readonly kind: "ready" }
   | { readonly kind: "unable"; readonly message: string }

@@ -13,7 +13,7 @@ import type { ModuleRows } from "../engine/algorithms.ts";
 import { pinThread } from "../os/affinity.ts";
 import { drainEventFd } from "../os/event_fd.ts";
 import { Poller } from "../os/poller.ts";
-import { type IsolateSetup, type Report, SUBMITTED } from "./commands.ts";
+import { type Report, SUBMITTED, type WorkerSetup } from "./commands.ts";
 import { SpinBudget } from "./spin.ts";
 
 /** The poller's tokens for the worker's own descriptors; all are below those of queues. */
@@ -39,9 +39,9 @@ class CommandQueue {
 }
 
 /** The worker's state and its loop. */
-class DataIsolate {
+class DataWorker {
   readonly commands = new CommandQueue();
-  readonly #setup: IsolateSetup;
+  readonly #setup: WorkerSetup;
   readonly #poller = new Poller();
   readonly #group: QueueGroup;
   readonly #spin: SpinBudget;
@@ -49,7 +49,7 @@ class DataIsolate {
   #executed = 0;
   #closed = false;
 
-  constructor(setup: IsolateSetup, modules: readonly ModuleRows[], report: (report: Report) => void) {
+  constructor(setup: WorkerSetup, modules: readonly ModuleRows[], report: (report: Report) => void) {
     this.#setup = setup;
     this.#report = report;
     this.#spin = new SpinBudget(setup.pollUs);
@@ -131,13 +131,13 @@ interface WorkerScope {
 const scope = globalThis as unknown as WorkerScope;
 
 /** Loads engine modules, if there are any: what only they need is loaded with them. */
-async function loadModules({ moduleUrls }: IsolateSetup): Promise<ModuleRows[]> {
+async function loadModules({ moduleUrls }: WorkerSetup): Promise<ModuleRows[]> {
   if (moduleUrls.length === 0) return [];
   const { loadEngineModules } = await import("../engine/modules/load.ts");
   return await loadEngineModules(moduleUrls, (message) => scope.postMessage({ kind: "fault", message }));
 }
 
-scope.onmessage = async ({ data: setup }: MessageEvent<IsolateSetup>) => {
+scope.onmessage = async ({ data: setup }: MessageEvent<WorkerSetup>) => {
   let modules: readonly ModuleRows[];
   try {
     modules = await loadModules(setup);
@@ -145,15 +145,15 @@ scope.onmessage = async ({ data: setup }: MessageEvent<IsolateSetup>) => {
     scope.postMessage({ kind: "unable", message: error instanceof Error ? error.message : String(error) });
     return;
   }
-  let isolate: DataIsolate;
+  let worker: DataWorker;
   try {
-    isolate = new DataIsolate(setup, modules, (report) => scope.postMessage(report));
+    worker = new DataWorker(setup, modules, (report) => scope.postMessage(report));
   } catch (error) {
     scope.postMessage({ kind: "failed", message: error instanceof Error ? error.message : String(error) });
     return;
   }
-  scope.onmessage = ({ data }: MessageEvent<QueueCommand>) => isolate.commands.enqueue(data);
+  scope.onmessage = ({ data }: MessageEvent<QueueCommand>) => worker.commands.enqueue(data);
   scope.postMessage({ kind: "ready" });
-  await isolate.run();
+  await worker.run();
   scope.close();
 };

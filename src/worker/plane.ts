@@ -1,6 +1,6 @@
 /**
- * The data plane of worker isolates, as the main isolate drives it: each data queue belongs to one of them, and every
- * command resolves when that isolate has executed it.
+ * The data plane of workers, as the main isolate drives it: each data queue belongs to one of them, and every
+ * command resolves when that worker has executed it.
  *
  * @module
  */
@@ -9,15 +9,15 @@ import type { DataPlane, DataPlaneContext, DataPlaneFactory } from "../device/da
 import type { QueueCommand } from "../device/queue_group.ts";
 import { EngineModuleError } from "../engine/modules/description.ts";
 import { closeFd, createEventFd, signalEventFd } from "../os/event_fd.ts";
-import { type IsolateSetup, type Report, SUBMITTED } from "./commands.ts";
+import { type Report, SUBMITTED, type WorkerSetup } from "./commands.ts";
 
-/** How data isolates run. */
+/** How data workers run. */
 export interface WorkerOptions {
-  /** Isolates; data queues are dealt out to them in turn. */
+  /** Workers; data queues are assigned to them in turn. */
   readonly workers: number;
   /** Microseconds to look at rings before going to sleep, at most. */
   readonly pollUs: number;
-  /** Processors to tie isolates to, in turn; empty: none. */
+  /** CPUs to pin workers to, in turn; empty: none. */
   readonly cpus: readonly number[];
 }
 
@@ -26,8 +26,8 @@ interface Waiting {
   reject(error: Error): void;
 }
 
-/** One data isolate, seen from the main one. */
-class IsolateHandle {
+/** One data worker, seen from the main isolate. */
+class WorkerHandle {
   readonly #worker: Worker;
   readonly #ready: Promise<void>;
   readonly #doorbellFd = createEventFd();
@@ -36,7 +36,7 @@ class IsolateHandle {
   readonly #waiting: Waiting[] = [];
 
   constructor(
-    setup: Omit<IsolateSetup, "doorbellFd" | "evictFd" | "shared">,
+    setup: Omit<WorkerSetup, "doorbellFd" | "evictFd" | "shared">,
     onFault: (message: string) => void,
     after: Promise<void>,
   ) {
@@ -65,7 +65,7 @@ class IsolateHandle {
       event.preventDefault();
       fail(event.message);
     };
-    const complete: IsolateSetup = {
+    const complete: WorkerSetup = {
       ...setup,
       doorbellFd: this.#doorbellFd,
       evictFd: this.#evictFd,
@@ -75,12 +75,12 @@ class IsolateHandle {
     after.then(begin, begin);
   }
 
-  /** Resolves when the isolate can be commanded; rejects with {@linkcode EngineModuleError} if it never can. */
+  /** Resolves when the worker can be commanded; rejects with {@linkcode EngineModuleError} if it never can. */
   get ready(): Promise<void> {
     return this.#ready;
   }
 
-  /** Has the isolate execute `command`; resolves with its value when it has. */
+  /** Has the worker execute `command`; resolves with its value when it has. */
   async execute(command: QueueCommand): Promise<number> {
     await this.#ready;
     return await new Promise((resolve, reject) => {
@@ -91,17 +91,17 @@ class IsolateHandle {
     });
   }
 
-  /** Wakes the isolate so that it evicts contexts of destroyed sessions. */
+  /** Wakes the worker so that it evicts contexts of destroyed sessions. */
   evict(): void {
     signalEventFd(this.#evictFd);
   }
 
-  /** Has the isolate drop every key. One that never began has none. */
+  /** Has the worker drop every key. One that never began has none. */
   async clear(): Promise<void> {
     await this.#ready.then(() => this.execute({ kind: "clear" }), () => {});
   }
 
-  /** Ends the isolate, whether it ever began or not. */
+  /** Ends the worker, whether it ever began or not. */
   async close(): Promise<void> {
     await this.#ready.then(() => this.execute({ kind: "close" }), () => {});
     this.#worker.terminate();
@@ -110,11 +110,11 @@ class IsolateHandle {
   }
 }
 
-/** Data queues served by worker isolates. */
+/** Data queues served by workers. */
 class WorkerPlane implements DataPlane {
-  readonly #isolates: IsolateHandle[] = [];
+  readonly #workers: WorkerHandle[] = [];
 
-  /** Starts the isolates, one after the other; calls wait for those that are not ready yet. */
+  /** Starts the workers, one after the other; calls wait for those that are not ready yet. */
   constructor({ workers, pollUs, cpus }: WorkerOptions, context: DataPlaneContext) {
     const { dataQueues, onFault, sessions, engines, moduleUrls, bursts, pools, counters, asymmetric } = context;
     const common = { sessions, engines, moduleUrls, bursts, pools, counters, asymmetric, pollUs };
@@ -122,22 +122,22 @@ class WorkerPlane implements DataPlane {
     for (let number = 0; number < workers; number++) {
       const queues = Array.from({ length: dataQueues }, (_, i) => i).filter((i) => i % workers === number);
       const cpu = cpus.length === 0 ? -1 : cpus[number % cpus.length]!;
-      const isolate = new IsolateHandle(
+      const worker = new WorkerHandle(
         { number, queues, cpu, ...common },
         onFault,
         after,
       );
-      after = isolate.ready;
-      this.#isolates.push(isolate);
+      after = worker.ready;
+      this.#workers.push(worker);
     }
   }
 
   get ready(): Promise<void> {
-    return Promise.all(this.#isolates.map(({ ready }) => ready)).then(() => {});
+    return Promise.all(this.#workers.map(({ ready }) => ready)).then(() => {});
   }
 
-  #isolateOf(queue: number): IsolateHandle {
-    return this.#isolates[queue % this.#isolates.length]!;
+  #workerOf(queue: number): WorkerHandle {
+    return this.#workers[queue % this.#workers.length]!;
   }
 
   async execute(command: QueueCommand): Promise<number> {
@@ -146,18 +146,18 @@ class WorkerPlane implements DataPlane {
         await this.#setMemory(command);
         return 0;
       case "drain":
-        await Promise.all(this.#isolates.map((isolate) => isolate.execute(command)));
+        await Promise.all(this.#workers.map((worker) => worker.execute(command)));
         return 0;
       case "clear":
-        await Promise.all(this.#isolates.map((isolate) => isolate.clear()));
+        await Promise.all(this.#workers.map((worker) => worker.clear()));
         return 0;
       case "close":
         await this.close();
         return 0;
       case "start":
-        return await this.#isolateOf(command.ring.index).execute(command);
+        return await this.#workerOf(command.ring.index).execute(command);
       default:
-        return await this.#isolateOf(command.index).execute(command);
+        return await this.#workerOf(command.index).execute(command);
     }
   }
 
@@ -169,19 +169,19 @@ class WorkerPlane implements DataPlane {
       userAddress,
       hostAddress,
     }));
-    await Promise.all(this.#isolates.map((isolate) => isolate.execute({ ...command, regions })));
+    await Promise.all(this.#workers.map((worker) => worker.execute({ ...command, regions })));
   }
 
   evict(): void {
-    for (const isolate of this.#isolates) isolate.evict();
+    for (const worker of this.#workers) worker.evict();
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.#isolates.map((isolate) => isolate.close()));
+    await Promise.all(this.#workers.map((worker) => worker.close()));
   }
 }
 
-/** Makes data planes of worker isolates. */
+/** Makes data planes of workers. */
 export function workerPlane(options: WorkerOptions): DataPlaneFactory {
   return (context) => new WorkerPlane(options, context);
 }

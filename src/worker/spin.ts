@@ -1,5 +1,5 @@
 /**
- * How long to go on looking at rings before sleeping. Waking a sleeping isolate takes tens of microseconds, so looking
+ * How long to go on looking at rings before sleeping. Waking a sleeping worker takes tens of microseconds, so looking
  * for about as long pays if requests keep coming, and is waste if they do not: the time adapts between nothing and a
  * bound, as KVM's halt polling does.
  *
