@@ -29,6 +29,7 @@ import { hasErratum } from "./ipsec_mb_errata.ts";
 import {
   CIPHER_NULL,
   createMultiBufferManager,
+  DIRECTION_ENCRYPT,
   HASH_NULL,
   JOB_CIPHER_LENGTH,
   JOB_DEC_KEYS,
@@ -44,6 +45,8 @@ import {
   JOB_TAG_BYTES,
   JobTemplate,
   type MultiBufferManager,
+  ORDER_CIPHER_FIRST,
+  ORDER_HASH_FIRST,
 } from "./multibuffer/manager.ts";
 
 /** The library's numbers: IMB_CIPHER_ZUC_EEA3, IMB_AUTH_ZUC_EIA3_BITLEN. */
@@ -85,7 +88,7 @@ export function createZucEia3(manager: MultiBufferManager | null = sequentialMan
 
 /** What jobs of EEA3 with the key at `key` have in common. */
 function eea3Template(key: number): JobTemplate {
-  const template = new JobTemplate(CIPHER_EEA3, HASH_NULL, true, false);
+  const template = new JobTemplate(CIPHER_EEA3, HASH_NULL, DIRECTION_ENCRYPT, ORDER_CIPHER_FIRST);
   template.set(JOB_ENC_KEYS, key);
   template.set(JOB_DEC_KEYS, key);
   template.set(JOB_KEY_BYTES, KEY_BYTES);
@@ -136,7 +139,7 @@ class ZucEea3Job extends StreamCipher {
  */
 class ZucEia3Job extends WirelessMac {
   readonly #manager: MultiBufferManager;
-  readonly #template: JobTemplate = new JobTemplate(CIPHER_NULL, HASH_EIA3, true, true);
+  readonly #template: JobTemplate = new JobTemplate(CIPHER_NULL, HASH_EIA3, DIRECTION_ENCRYPT, ORDER_HASH_FIRST);
   readonly #keyStream: JobTemplate = eea3Template(this.schedule);
   /** Bytes of a round of key stream where its last words need care; 0: nowhere. */
   readonly #roundBytes: number;

@@ -63,18 +63,26 @@ const JOB_ORDER = 36;
 export const CIPHER_NULL = 3;
 export const HASH_NULL = 8;
 
+/** Directions. */
+export const DIRECTION_ENCRYPT = 1;
+export const DIRECTION_DECRYPT = 2;
+
+/** Orders of a chain. */
+export const ORDER_CIPHER_FIRST = 1;
+export const ORDER_HASH_FIRST = 2;
+
 const TWO_TO_MINUS_32 = 2 ** -32;
 
 /** What jobs of a session have in common: a job whose variable fields are 0. */
 export class JobTemplate {
   readonly words: Uint32Array = new Uint32Array(JOB_WORDS_USED);
 
-  /** Numbers of the library: the cipher's mode, the hash. `hashFirst` says in which order. */
-  constructor(cipherMode: number, hash: number, encrypt: boolean, hashFirst: boolean) {
+  /** Numbers of the library: the cipher's mode, the hash, DIRECTION_* and ORDER_*. */
+  constructor(cipherMode: number, hash: number, direction: number, order: number) {
     this.words[JOB_CIPHER_MODE] = cipherMode;
-    this.words[JOB_DIRECTION] = encrypt ? 1 : 2;
+    this.words[JOB_DIRECTION] = direction;
     this.words[JOB_HASH] = hash;
-    this.words[JOB_ORDER] = hashFirst ? 2 : 1;
+    this.words[JOB_ORDER] = order;
   }
 
   /** Sets the pointer or length at `field`. */

@@ -28,7 +28,13 @@ import { BOUNCE_BYTES, MultiBufferBounce } from "./bounced_jobs.ts";
 import { JobBuilder, JobList } from "./job_builder.ts";
 import { BURST_JOBS_MAX, createMultiBufferManager, type MultiBufferManager } from "./manager.ts";
 import { BOUNCED, type MultiBufferChoice, type MultiBufferPolicy, multiBufferPolicy } from "./policy.ts";
-import { AEAD, makeMultiBufferSession, MultiBufferKind, type MultiBufferSession } from "./session.ts";
+import {
+  AEAD,
+  type KindDescription,
+  makeMultiBufferSession,
+  MultiBufferKind,
+  type MultiBufferSession,
+} from "./session.ts";
 
 /** Bytes of a request that are no message: header and parameters, the status. */
 const OVERHEAD_BYTES = 73;
@@ -84,19 +90,16 @@ export class MultiBufferRunner {
 
   /** Prepares for a session; null if its algorithms are none of those done in bursts. */
   prepare(parameters: Parameters): MultiBufferSession | null {
-    return makeMultiBufferSession(
-      parameters,
-      this.#manager,
-      (name, parts, returnsData, strays) => this.#kindOf(name, parts, returnsData, strays),
-    );
+    return makeMultiBufferSession(parameters, this.#manager, (description) => this.#kindOf(description));
   }
 
-  #kindOf(name: string, parts: readonly string[], returnsData: boolean, strays: boolean): MultiBufferKind | null {
+  #kindOf({ parts, returnsData, overReads }: KindDescription): MultiBufferKind | null {
+    const name = parts.join("+");
     let kind = this.#kinds.get(name);
     if (kind === undefined) {
-      // The library cannot be given any message of a kind that strays where the guest has it.
+      // No message of a kind that the library reads past the end of can stay where the guest has it.
       const bounced = this.#policy(name + BOUNCED, parts.map((part) => part + BOUNCED));
-      const threshold = strays ? bounced : this.#policy(name, parts);
+      const threshold = overReads ? bounced : this.#policy(name, parts);
       if (threshold === null) return null;
       this.#countMin = Math.min(this.#countMin, threshold[0]);
       // A batch counts what is written, too.

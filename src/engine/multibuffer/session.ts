@@ -20,12 +20,16 @@ import { hasErratum } from "../ipsec_mb_errata.ts";
 import { keyMemory } from "./key_schedules.ts";
 import {
   CIPHER_NULL,
+  DIRECTION_DECRYPT,
+  DIRECTION_ENCRYPT,
   HASH_NULL,
   JOB_IV_BYTES,
   JOB_KEY_BYTES,
   JOB_TAG_BYTES,
   JobTemplate,
   type MultiBufferManager,
+  ORDER_CIPHER_FIRST,
+  ORDER_HASH_FIRST,
 } from "./manager.ts";
 import type { MultiBufferThreshold } from "./thresholds.ts";
 import { isKeyed, KIND_AEAD, KIND_CHAIN, KIND_CIPHER, KIND_HASH, KIND_MAC, type Parameters } from "../operation.ts";
@@ -85,16 +89,18 @@ export class MultiBufferKind {
   }
 }
 
-/**
- * The kind of a name, whose parts are the names of its algorithms, whether its results are as long as its messages, and
- * whether it strays; null: there are no bursts of it.
- */
-export type KindFinder = (
-  name: string,
-  parts: readonly string[],
-  returnsData: boolean,
-  strays: boolean,
-) => MultiBufferKind | null;
+/** What a kind of operation is, for its thresholds. */
+export interface KindDescription {
+  /** The names of its algorithms. */
+  readonly parts: readonly string[];
+  /** Its results are as long as its messages. */
+  readonly returnsData: boolean;
+  /** The library reads past the end of its messages. */
+  readonly overReads: boolean;
+}
+
+/** The kind of a description; null: there is no multi-buffer execution of it. */
+export type KindFinder = (description: KindDescription) => MultiBufferKind | null;
 
 /** What a session needs to be served in bursts. */
 export class MultiBufferSession {
@@ -149,7 +155,8 @@ export class MultiBufferSession {
     const hash = aead?.hash ?? digest?.hash(authKeyLen) ?? HASH_NULL;
     // Where only one of the two does something, it is the first one.
     const hashFirst = aead ? aead.hashesPlaintext === encrypt : !cipher || this.hashFirst;
-    this.template = new JobTemplate(mode, hash, !cipher && !aead || encrypt, hashFirst);
+    const direction = !cipher && !aead || encrypt ? DIRECTION_ENCRYPT : DIRECTION_DECRYPT;
+    this.template = new JobTemplate(mode, hash, direction, hashFirst ? ORDER_HASH_FIRST : ORDER_CIPHER_FIRST);
     if (cipher) this.template.set(JOB_IV_BYTES, cipher.ivLen);
     if (digest) this.template.set(JOB_TAG_BYTES, digest.digestBytes);
   }
@@ -232,11 +239,11 @@ export function makeMultiBufferSession(
   const parts = partsOf(parameters);
   const variant = manager.variant.name;
   if (parts === null || suffersFrom("wrong", parts, variant)) return null;
-  const names = namesOf(parts, parameters);
-  const mayStray = suffersFrom("overRead", parts, variant);
-  const kind = find(names.join("+"), names, parts.cipher !== undefined || parts.aead !== undefined, mayStray);
+  const returnsData = parts.cipher !== undefined || parts.aead !== undefined;
+  const overReads = suffersFrom("overRead", parts, variant);
+  const kind = find({ parts: namesOf(parts, parameters), returnsData, overReads });
   if (kind === null) return null;
-  const session = new MultiBufferSession(parameters, parts, kind, mayStray);
+  const session = new MultiBufferSession(parameters, parts, kind, overReads);
   if (session.setKeys(parameters, manager)) return session;
   session.free();
   return null;
