@@ -1,6 +1,6 @@
 /**
- * A request like the one before it is not decoded again. Batches of requests that differ in a word of their header, in
- * how they are cut, in their session or in nothing have to be answered as each of them is when it comes alone.
+ * A request that matches the template of the previous one is not decoded again. Batches of requests that differ in a word
+ * of their header, in their buffer layout, in their session or in nothing have to be answered as each of them is alone.
  */
 import { assert, assertEquals } from "@std/assert";
 import type { EncodedRequest } from "../../src/driver/fields.ts";
@@ -74,7 +74,7 @@ function turned(request: EncodedRequest): EncodedRequest {
   };
 }
 
-function compareBatches(mode: RequestMode, bursts: MultiBufferChoice): { alike: number } {
+function compareBatches(mode: RequestMode, bursts: MultiBufferChoice): { matching: number } {
   const seed = 7;
   const random = randomFrom(seed);
   const ring = new Ring({ mux: mode === "mux", bursts });
@@ -87,12 +87,12 @@ function compareBatches(mode: RequestMode, bursts: MultiBufferChoice): { alike: 
     request: { readable: [{ name: "header", bytes: new Uint8Array(8) }], writable: requests[0]!.writable },
     split: "fields" as const,
   };
-  let alike = 0;
+  let matching = 0;
   for (let batch = 0; batch < BATCHES; batch++) {
     let last = { request: requests[random(0, requests.length - 1)]!, split: "fields" as Split };
     const asked = Array.from({ length: BATCH }, () => {
       const what = random(0, 9);
-      if (what < 6) alike++;
+      if (what < 6) matching++;
       else if (what === 6) last = { ...last, request: requests[random(0, requests.length - 1)]! };
       else if (what === 7) last = { ...last, split: (["one", "fields", "random", "linux"] as const)[random(0, 3)]! };
       else return { ...last, request: [changed, changed, recut, turned][random(0, 3)]!(last.request, random) };
@@ -100,24 +100,24 @@ function compareBatches(mode: RequestMode, bursts: MultiBufferChoice): { alike: 
     });
     const together = ring.ask(asked);
     for (const [i, each] of asked.entries()) {
-      // What comes between is like nothing.
+      // No request matches what comes between.
       ring.ask([nonsense]);
       assertEquals(together[i], ring.ask([each])[0], `seed ${seed}, batch ${batch}, request ${i}`);
     }
   }
-  return { alike };
+  return { matching };
 }
 
 for (const mode of ["fixed", "mux"] as const) {
   for (const [where, bursts] of [["by the usual thresholds", "auto"], ["in bursts", forcedChoice()]] as const) {
-    Deno.test(`requests like the one before are answered as alone (${mode}, ${where})`, () => {
-      const { alike } = compareBatches(mode, bursts);
-      assert(alike > BATCHES);
+    Deno.test(`requests that match the previous one are answered as alone (${mode}, ${where})`, () => {
+      const { matching } = compareBatches(mode, bursts);
+      assert(matching > BATCHES);
     });
   }
 }
 
-Deno.test("what stands behind the first buffer is not the request's, however much it looks like the one before", () => {
+Deno.test("what stands behind the first buffer is not the request's, however well it matches", () => {
   const ring = new Ring();
   const workload = WORKLOADS.find(({ name }) => name === "AES-128-CBC")!;
   const id = ring.table.create(sessionRecord(workload.session));
