@@ -20,9 +20,9 @@ function importMap(): string[] {
   try {
     if (Deno.readTextFileSync(`${ROOT}.cache/jsr-answers`).trim() === "yes") return [];
   } catch {
-    // Never asked: the stand-ins are always here.
+    // The replacements are in the repository, so nothing is asked of a registry.
   }
-  return [`--import-map=${ROOT}scripts/standins/import_map.json`];
+  return [`--import-map=${ROOT}scripts/std_fallback/import_map.json`];
 }
 
 /** The arguments with which Deno runs the program at `path`, with V8 flags beside the usual ones. */

@@ -106,7 +106,7 @@ async function copyForNobody(directory: string): Promise<Starter> {
   }
   await run("cp", [Deno.execPath(), `${tree}deno`]);
   await run("chmod", ["-R", "a+rX", `${directory}/tree`]);
-  const map = `--import-map=${tree}scripts/standins/import_map.json`;
+  const map = `--import-map=${tree}scripts/std_fallback/import_map.json`;
   const args = ["run", "-A", "--no-check", map, `${tree}${SANDBOXED}`];
   return [`${tree}deno`, args, { uid: NOBODY, gid: NOBODY }];
 }

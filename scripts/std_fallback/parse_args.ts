@@ -1,5 +1,5 @@
 /**
- * Stands in for `@std/cli/parse-args` where the JSR registry cannot be reached: the options this project uses, with
+ * Replaces `@std/cli/parse-args` where the JSR registry cannot be reached: the options this project uses, with
  * the same names and behaviour, built on `node:util`.
  *
  * @module

@@ -1,5 +1,5 @@
 /**
- * Stands in for `@std/assert` where the JSR registry cannot be reached: the few functions this project uses, with
+ * Replaces `@std/assert` where the JSR registry cannot be reached: the few functions this project uses, with
  * the same names and signatures, built on `node:assert`.
  *
  * @module
