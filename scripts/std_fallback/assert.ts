@@ -93,7 +93,9 @@ function checkError<E extends Error>(
   }
 }
 
-/** Fails unless `fn` throws, optionally an `ErrorClass` whose message includes `msgIncludes`; returns what was thrown. */
+/**
+ * Fails unless `fn` throws, optionally an `ErrorClass` whose message includes `msgIncludes`; returns what was thrown.
+ */
 export function assertThrows<E extends Error = Error>(
   fn: () => unknown,
   // deno-lint-ignore no-explicit-any

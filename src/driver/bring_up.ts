@@ -1,5 +1,5 @@
 /**
- * From a connection to running queues: the messages of QEMU's two ways of presenting a crypto device, in their order.
+ * Brings a connection up to running queues: the messages that QEMU's two device models send, in their order.
  *
  * @module
  */
@@ -16,26 +16,27 @@ import type { DriverQueue, QueueOptions } from "./queue.ts";
 import { SplitQueue } from "./split_queue.ts";
 
 /**
- * What the device is to this driver: `device`, all of it, as to QEMU's generic vhost-user device; or `messages`, data
- * queue 0 and session messages, as to QEMU's `cryptodev-vhost-user`, which acknowledges no feature that it uses.
+ * The device model of QEMU that the driver behaves like: `generic`, where the backend has the whole device, its control
+ * queue included; or `cryptodev` (`cryptodev-vhost-user`), which uses data queue 0 and session messages and
+ * acknowledges none of the features that it uses.
  */
-export type DeviceModel = "device" | "messages";
+export type DeviceModel = "generic" | "cryptodev";
 
 /**
- * What is negotiated of the device's forms of request: `session`, none of the device's own feature bits, so that
- * requests use sessions and are padded to one size, which every device and every deployed driver speaks; `mux`,
- * VIRTIO_CRYPTO_F_MUX_MODE (ratified: REVISION_1), where each request has its own size; `stateless`, that and the
- * stateless bits of all services, so that a request may bring its key instead of a session.
+ * The forms of request that the driver negotiates. `session`: none of the device's own feature bits; requests use
+ * sessions and are padded to one size, which every device and every deployed driver supports. `mux`:
+ * VIRTIO_CRYPTO_F_MUX_MODE (ratified: REVISION_1); each request has its own size. `stateless`: MUX_MODE and the
+ * stateless bits of all services; a request may carry its key instead of naming a session.
  */
 export type DriverMode = "session" | "mux" | "stateless";
 
 /** How queues are brought up. */
 export interface BringUpOptions {
-  /** `device` if not given. */
+  /** `generic` if not given. */
   readonly deviceModel?: DeviceModel;
   /**
-   * Forms of request to negotiate; `session` if not given. {@linkcode CryptoDriver.connect} throws if the device does not
-   * offer VIRTIO_CRYPTO_F_MUX_MODE for `mux` and `stateless`, or no stateless bit at all for the latter. A service
+   * Forms of request to negotiate; `session` if not given. {@linkcode CryptoDriver.connect} throws if the device does
+   * not offer VIRTIO_CRYPTO_F_MUX_MODE for `mux` and `stateless`, or no stateless bit at all for the latter. A service
    * whose stateless bit is missing needs sessions.
    */
   readonly mode?: DriverMode;
@@ -46,7 +47,7 @@ export interface BringUpOptions {
    * `packed` want. INDIRECT_DESC and EVENT_IDX if not given.
    */
   readonly features?: bigint;
-  /** Layout of the device's configuration space; found out if not given. */
+  /** Layout of the device's configuration space; detected if not given. */
   readonly configLayout?: ConfigLayout;
   /** Protocol features not to acknowledge. */
   readonly protocolFeaturesUnwanted?: bigint;
@@ -54,31 +55,31 @@ export interface BringUpOptions {
   readonly dataQueueCount?: number;
   /** Entries of a queue; 256 if not given. */
   readonly queueSize?: number;
-  /** Memory goes over region by region (ADD_MEM_REG) instead of as a table. */
+  /** Sends memory region by region (ADD_MEM_REG) instead of as a table. */
   readonly memSlots?: boolean;
-  /** The device signals nothing: this side polls. */
+  /** The driver polls for used entries and gives the device no call descriptor. */
   readonly polls?: boolean;
   /** Index of the memory region that holds the rings. */
   readonly ringRegion?: number;
 }
 
-/** A ring with the descriptor that says it is broken. */
+/** A ring with its error descriptor. */
 export interface Ring {
   /** The driver's side of it. */
   readonly queue: DriverQueue;
-  /** Signalled by the device. */
+  /** Signalled by the device when the ring is broken. */
   readonly errFd: number;
 }
 
-/** What {@linkcode bringUp} has found and made. */
+/** The result of {@linkcode bringUp}. */
 export interface Device {
-  /** Virtio feature bits in force. */
+  /** Negotiated virtio feature bits. */
   readonly features: bigint;
-  /** Virtio feature bits on offer. */
+  /** Virtio feature bits that the device offers. */
   readonly offeredFeatures: bigint;
-  /** The configuration space; undefined where it is not to be had. */
+  /** The configuration space; undefined if the device does not let it be read. */
   readonly config: CryptoConfig | undefined;
-  /** Ring index of the control queue; -1: there is none. */
+  /** Ring index of the control queue; -1 if there is none. */
   readonly controlIndex: number;
   /** The data queues in use. */
   readonly dataQueues: readonly DriverQueue[];
@@ -91,7 +92,7 @@ export function maskOf(...bits: number[]): bigint {
   return bits.reduce((mask, bit) => mask | 1n << BigInt(bit), 0n);
 }
 
-/** What every driver acknowledges. */
+/** Feature bits that every driver acknowledges. */
 export const FEATURES_USUAL: bigint = maskOf(F_VERSION_1, F_INDIRECT_DESC, F_EVENT_IDX);
 
 const STATELESS_FEATURES: bigint = maskOf(
@@ -130,7 +131,10 @@ export function featuresOfMode(mode: DriverMode): bigint {
   return FEATURES_USUAL | MODE_FEATURES[mode];
 }
 
-/** The feature bits to acknowledge of those on offer. Throws {@linkcode DriverError} if one that is necessary is missing. */
+/**
+ * The feature bits to acknowledge of those on offer. Throws {@linkcode DriverError} if one that is necessary is
+ * missing.
+ */
 function chooseFeatures(offered: bigint, options: BringUpOptions): bigint {
   const { mode = "session", packed = false, features = FEATURES_USUAL } = options;
   const modeFeatures = MODE_FEATURES[mode];
@@ -149,7 +153,7 @@ function chooseFeatures(offered: bigint, options: BringUpOptions): bigint {
   return offered & (features | maskOf(F_VERSION_1) | modeFeatures | (packed ? maskOf(F_RING_PACKED) : 0n));
 }
 
-/** Makes a queue of the format that `features` tell, with its event descriptors. */
+/** Makes a queue in the format that `features` select, with its event descriptors. */
 function makeRing(memory: DriverMemory, features: bigint, options: BringUpOptions): Ring {
   const queueOptions: QueueOptions = {
     size: options.queueSize ?? 256,
@@ -180,16 +184,16 @@ export async function setUpRing(
   await frontend.setVringAddr(index, queue);
   await frontend.setVringKick(index, queue.kickFd);
   await frontend.setVringCall(index, queue.callFd);
-  if (deviceModel === "device") await frontend.setVringEnable(index, true);
+  if (deviceModel === "generic") await frontend.setVringEnable(index, true);
 }
 
-/** Stops ring `index`; returns where it would go on. */
+/** Stops ring `index`; returns its base, from which it can be resumed. */
 export async function tearDownRing(frontend: Frontend, index: number, deviceModel: DeviceModel): Promise<number> {
-  if (deviceModel === "device") await frontend.setVringEnable(index, false);
+  if (deviceModel === "generic") await frontend.setVringEnable(index, false);
   return await frontend.getVringBase(index);
 }
 
-/** Hands over the memory. */
+/** Sends the memory regions. */
 async function sendMemory(frontend: Frontend, memory: DriverMemory, memSlots: boolean): Promise<void> {
   if (!memSlots) return await frontend.setMemTable(memory.regions);
   for (const region of memory.regions) await frontend.addMemReg(region);
@@ -201,8 +205,8 @@ interface Greeting {
   readonly config: CryptoConfig | undefined;
 }
 
-/** The features on offer. Backends serve one frontend at a time, and others wait for their first reply. */
-async function firstAnswer(frontend: Frontend): Promise<bigint> {
+/** Features that the backend offers. Backends serve one frontend at a time; others wait for their first reply. */
+async function firstReply(frontend: Frontend): Promise<bigint> {
   try {
     return await frontend.getFeatures();
   } catch (error) {
@@ -212,8 +216,8 @@ async function firstAnswer(frontend: Frontend): Promise<bigint> {
 }
 
 async function greet(frontend: Frontend, options: BringUpOptions): Promise<Greeting> {
-  const isWhole = (options.deviceModel ?? "device") === "device";
-  const offered = await firstAnswer(frontend);
+  const isWhole = (options.deviceModel ?? "generic") === "generic";
+  const offered = await firstReply(frontend);
   if (!has(offered, vu.F_PROTOCOL_FEATURES)) throw new DriverError("the backend does not offer protocol features");
   let wanted = PROTOCOL_FEATURES & ~(options.protocolFeaturesUnwanted ?? 0n);
   if (!isWhole) wanted &= ~maskOf(vu.PROTOCOL_F_CONFIG);
@@ -226,35 +230,35 @@ async function greet(frontend: Frontend, options: BringUpOptions): Promise<Greet
   return { offered, queueNum, config };
 }
 
-/** Which rings there are: the data queues used and, for a whole device, the control queue behind all data queues. */
+/** Indexes of the rings: the data queues used and, for the whole device, the control queue behind all data queues. */
 function ringIndexes(greeting: Greeting, options: BringUpOptions): { data: number[]; control: number } {
   const dataCount = options.dataQueueCount ?? 1;
-  const isWhole = (options.deviceModel ?? "device") === "device";
+  const isWhole = (options.deviceModel ?? "generic") === "generic";
   const dataMax = greeting.config?.maxDataqueues ?? Math.max(1, greeting.queueNum - 1);
   if (dataCount > dataMax) throw new DriverError(`the device has ${dataMax} data queues, not ${dataCount}`);
   return { data: Array.from({ length: dataCount }, (_, i) => i), control: isWhole ? dataMax : -1 };
 }
 
-/** QEMU's cryptodev tells the backend nothing of what the guest negotiated, and the guest uses it all the same. */
+/** QEMU's cryptodev does not tell the backend which features the guest negotiated, although the guest uses them. */
 function cryptodevFeatures({ mode = "session", packed = false }: BringUpOptions): bigint {
   if (mode === "session" && !packed) return FEATURES_USUAL;
-  throw new DriverError('session messages negotiate no features: mode and packed rings need `deviceModel: "device"`');
+  throw new DriverError('session messages negotiate no features: mode and packed rings need `deviceModel: "generic"`');
 }
 
-/** Negotiates, hands over the memory and starts the rings. Leaves no descriptor behind when it throws. */
+/** Negotiates, sends the memory and starts the rings. Closes all descriptors it made when it throws. */
 export async function bringUp(frontend: Frontend, memory: DriverMemory, options: BringUpOptions): Promise<Device> {
-  const deviceModel = options.deviceModel ?? "device";
+  const deviceModel = options.deviceModel ?? "generic";
   const greeting = await greet(frontend, options);
   const { data, control } = ringIndexes(greeting, options);
   const protocolBit = maskOf(vu.F_PROTOCOL_FEATURES);
-  const features = deviceModel === "device" ? chooseFeatures(greeting.offered, options) : cryptodevFeatures(options);
+  const features = deviceModel === "generic" ? chooseFeatures(greeting.offered, options) : cryptodevFeatures(options);
   const rings = new Map<number, Ring>();
   try {
     for (const index of control < 0 ? data : [...data, control]) {
       rings.set(index, makeRing(memory, features, options));
     }
     for (const [index, ring] of rings) await frontend.setVringCall(index, ring.queue.callFd);
-    await frontend.setFeatures(deviceModel === "device" ? features | protocolBit : protocolBit);
+    await frontend.setFeatures(deviceModel === "generic" ? features | protocolBit : protocolBit);
     if (has(frontend.protocolFeatures, vu.PROTOCOL_F_STATUS)) {
       await frontend.setStatus(STATUS_ACKNOWLEDGED_TO_FEATURES_OK);
     }

@@ -1,7 +1,7 @@
 /**
- * Requests laid out once and submitted again and again: what a driver keeps under way that measures. Each has the
- * descriptors of a session request as Linux makes it (header with parameters, IV, source, destination, status), or as
- * many as its algorithm needs. Looks at no clock.
+ * Requests that are laid out once and submitted repeatedly, for measurements. Each has the descriptors of a session
+ * request as Linux makes it (header with parameters, IV, source, destination, status), or as many as its algorithm
+ * needs. Nothing here reads a clock.
  *
  * @module
  */
@@ -12,9 +12,9 @@ import type { DriverQueue } from "./queue.ts";
 
 /** A request in guest memory, prepared on a queue. */
 export interface Chain {
-  /** Its handle. */
+  /** The queue's handle of the chain. */
   readonly handle: number;
-  /** Its fields by name; `header` has the parameters in it. */
+  /** Its fields by name; `header` includes the parameters. */
   readonly blocks: ReadonlyMap<string, Block>;
 }
 
@@ -29,7 +29,7 @@ function lead(request: EncodedRequest): Uint8Array {
   return bytes;
 }
 
-/** What descriptors say of a block: source and destination are cut into `pieces` pieces, about equally long. */
+/** The segments of a block: source and destination are cut into `pieces` pieces of about the same length. */
 function cut(name: string, { guestAddress, sizeBytes }: Block, pieces: number): Segment[] {
   const length = name === "src" || name === "dst" ? Math.ceil(sizeBytes / pieces) : sizeBytes;
   const segments: Segment[] = [];
@@ -40,7 +40,7 @@ function cut(name: string, { guestAddress, sizeBytes }: Block, pieces: number): 
 }
 
 /**
- * Lays out `request` and prepares it on `queue`, to come back as `token`; source and destination have `pieces`
+ * Lays out `request` and prepares it on `queue`, whose completion returns `token`; source and destination have `pieces`
  * descriptors each. Throws {@linkcode DriverError}.
  */
 export function prepareChain(
@@ -68,7 +68,7 @@ export function prepareChain(
   return { handle, blocks };
 }
 
-/** Puts the chain's memory and descriptors back. */
+/** Frees the chain's memory and descriptors. */
 export function discardChain(memory: DriverMemory, queue: DriverQueue, chain: Chain): void {
   queue.discard(chain.handle);
   for (const block of chain.blocks.values()) memory.free(block);

@@ -1,6 +1,6 @@
 /**
- * What callers describe, checked before it is encoded: a field that is missing or of another type becomes a
- * {@linkcode RequestError} that says what is expected. Values are the device's to judge.
+ * Checks what callers describe before it is encoded: a field that is missing or has the wrong type throws a
+ * {@linkcode RequestError} that says what is expected. Values are not checked, as the device judges them.
  *
  * @module
  */
@@ -47,7 +47,7 @@ const REQUEST_FIELDS: Readonly<Record<DataRequest["service"], Fields>> = {
   akcipher: { necessary: ["opcode", "src"], optional: ["dstDataLen", "digest"] },
 };
 
-/** What stands in each field, where its name does not say it. */
+/** Meanings of the fields whose names do not explain them. */
 const MEANINGS: Readonly<Record<string, string>> = {
   algo: "the algorithm's number",
   cipherAlgo: "a CIPHER_* number",
@@ -59,22 +59,22 @@ const MEANINGS: Readonly<Record<string, string>> = {
   keyType: "AKCIPHER_KEY_PUBLIC or AKCIPHER_KEY_PRIVATE",
   paddingAlgo: "RSA_RAW_PADDING or RSA_PKCS1_PADDING",
   curveId: "a CURVE_* number",
-  hashResultLen: "the bytes of digest wanted",
-  tagLen: "the bytes of tag",
-  dstDataLen: "room for the result in bytes",
-  digest: "what was signed",
+  hashResultLen: "the length of the digest in bytes",
+  tagLen: "the length of the tag in bytes",
+  dstDataLen: "the size of the result buffer in bytes",
+  digest: "the digest that was signed",
 };
 
 const UINT32_MAX = 0xffff_ffff;
 
-/** What `value` is, for an error's text; never what is in it, as it may be a key. */
+/** Describes the type of `value` for an error's text, without its contents, which may be a key. */
 function kindOf(value: unknown): string {
   if (value === undefined) return "is missing";
   if (typeof value === "number") return `is ${value}`;
   return value === null ? "is null" : `is of type ${value.constructor?.name ?? typeof value}`;
 }
 
-/** Throws {@linkcode RequestError} unless `value` is good for the field `name` of `what`. */
+/** Throws {@linkcode RequestError} unless `value` is valid for the field `name` of `what`. */
 export function checkField(what: string, name: string, value: unknown, isBytes: boolean): void {
   const isGood = isBytes
     ? value instanceof Uint8Array
@@ -101,10 +101,10 @@ function fieldsOf<Service extends string>(
   const fields = Object.hasOwn(table, String(service)) ? table[service as Service] : undefined;
   if (fields !== undefined) return fields;
   const services = Object.keys(table).join(", ");
-  throw new RequestError(`${what} needs \`service\`, one of ${services}; ${JSON.stringify(service)} is none of them`);
+  throw new RequestError(`${what} needs \`service\`, one of ${services}, not ${JSON.stringify(service)}`);
 }
 
-/** Numbers of AKCIPHER's hashes end where those of HASH go on. */
+/** AKCIPHER's hash numbers end below some of HASH's, so a larger number is a HASH_* constant used by mistake. */
 function checkAkcipher(session: AkcipherSession): void {
   const { algo, para0, paddingAlgo, curveId, hashAlgo } = session;
   const isRsa = algo === ak.AKCIPHER_RSA;
@@ -114,26 +114,28 @@ function checkAkcipher(session: AkcipherSession): void {
   if (isEcdsa && para0 === undefined) checkField(`${what} of ECDSA`, "curveId", curveId, false);
   if (hashAlgo !== undefined && hashAlgo > ak.RSA_SHA224) {
     throw new RequestError(
-      `${what} has no hash ${hashAlgo}: AKCIPHER counts in its own way, from RSA_NO_HASH to RSA_SHA224, not as HASH_*`,
+      `${what} has no hash ${hashAlgo}: AKCIPHER has its own numbers, RSA_NO_HASH to RSA_SHA224, not HASH_*`,
     );
   }
 }
 
-/** Throws {@linkcode RequestError} if something is missing in `session`. */
+/** Throws {@linkcode RequestError} if `session` lacks a field. */
 export function checkSession(session: SessionParameters): void {
   const fields = fieldsOf("a session", SESSION_FIELDS, session);
   checkFields(`${withArticle(session.service)} session`, fields, session as unknown as Record<string, unknown>);
   if (session.service === "akcipher") checkAkcipher(session);
 }
 
-/** Throws {@linkcode RequestError} if `service` has no sessions or `sessionId` cannot be one's. */
+/** Throws {@linkcode RequestError} if `service` has no sessions or `sessionId` is not a possible id. */
 export function checkDestruction(service: SessionParameters["service"], sessionId: number | bigint): void {
   fieldsOf("destroySession()", SESSION_FIELDS, { service });
   if (typeof sessionId === "bigint" || Number.isInteger(sessionId)) return;
   throw new RequestError("destroySession() needs `sessionId`, as createSession() returns it");
 }
 
-/** Throws {@linkcode RequestError} unless `request` is one, encoded, with a writable field `necessary` if that is given. */
+/**
+ * Throws {@linkcode RequestError} unless `request` is an encoded request, with a writable field `necessary` if given.
+ */
 export function checkEncoded(request: EncodedRequest, necessary?: string): void {
   if (!Array.isArray(request?.readable) || !Array.isArray(request.writable)) {
     throw new RequestError("an encoded request needs the lists `readable` and `writable`, as encodeData() makes them");
@@ -146,10 +148,10 @@ export function checkEncoded(request: EncodedRequest, necessary?: string): void 
   );
 }
 
-/** What a session fixes for its requests. */
+/** The parameters that a session fixes for its requests. */
 export type SessionDefaults = Readonly<Partial<Record<"op" | "hashResultLen" | "tagLen", number>>>;
 
-/** What `session` fixes for its requests. */
+/** The parameters that `session` fixes for its requests. */
 export function sessionDefaultsOf(session: SessionParameters): SessionDefaults {
   const { op, hashResultLen, tagLen } = session as SessionDefaults;
   return {
@@ -159,7 +161,7 @@ export function sessionDefaultsOf(session: SessionParameters): SessionDefaults {
   };
 }
 
-/** What the session of a request fixes: `known` has it for ids that this driver has created. */
+/** The parameters that the session of `request` fixes: `known` returns them for ids that this driver has created. */
 function fixedBySession(
   what: string,
   { sessionId, stateless }: DataRequest,
@@ -175,7 +177,7 @@ function fixedBySession(
   );
 }
 
-/** A signature to verify needs its digest, every other operation room for its result. Tests give `dstBytes` instead. */
+/** A verification needs `digest`, every other operation `dstDataLen`. Tests give `dstBytes` instead. */
 function checkRoom(what: string, { opcode, dstDataLen, dstBytes, digest }: AkcipherRequest): void {
   if (dstDataLen !== undefined || dstBytes !== undefined) return;
   if (opcode === AKCIPHER_VERIFY) checkField(what, "digest", digest, true);
@@ -183,8 +185,8 @@ function checkRoom(what: string, { opcode, dstDataLen, dstBytes, digest }: Akcip
 }
 
 /**
- * `request` with what its session fixes; `known` has that for the ids of sessions. Throws {@linkcode RequestError} if
- * something is missing in it then.
+ * `request` completed with the parameters that its session fixes; `known` returns these by session id. Throws
+ * {@linkcode RequestError} if a field is still missing.
  */
 export function completeRequest(
   request: DataRequest,

@@ -1,6 +1,6 @@
 /**
- * The configuration space as the driver reads it. Three documents lay it out differently, and the device does not say
- * which one it follows: {@linkcode readConfig} finds out.
+ * The configuration space as the driver reads it. Three documents define different layouts, and the device does not say
+ * which one it follows: {@linkcode readConfig} detects it.
  *
  * @module
  */
@@ -19,7 +19,7 @@ export type ConfigLayout = "ratified" | "rfc3" | "v5";
 
 /** `struct virtio_crypto_config`. Bit n of a mask stands for number n. */
 export interface CryptoConfig {
-  /** The layout that it has been decoded by. */
+  /** The layout in which it was decoded. */
   readonly layout: ConfigLayout;
   /** S_HW_READY. */
   readonly status: number;
@@ -67,7 +67,7 @@ function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
-/** The fields from offset 32 on, which are what the layouts differ in. */
+/** The fields from offset 32 on, where the layouts differ. */
 function layouted(view: DataView, layout: ConfigLayout): Layouted {
   const u32 = (offset: number) => view.getUint32(offset, true);
   switch (layout) {
@@ -101,11 +101,13 @@ function layouted(view: DataView, layout: ConfigLayout): Layouted {
   }
 }
 
-/** Decodes the configuration space's bytes by `layout`. Throws {@linkcode DriverError} if there are too few. */
+/** Decodes the configuration space in `layout`. Throws {@linkcode DriverError} if there are too few bytes. */
 export function parseConfig(bytes: Uint8Array, layout: ConfigLayout = "ratified"): CryptoConfig {
   if (bytes.length < LAYOUT_BYTES[layout]) {
     throw new DriverError(
-      `a configuration space of layout ${layout} has ${LAYOUT_BYTES[layout]} bytes, but only ${bytes.length} came`,
+      `a configuration space of layout ${layout} has ${
+        LAYOUT_BYTES[layout]
+      } bytes, but the device returned ${bytes.length}`,
     );
   }
   const view = viewOf(bytes);
@@ -124,8 +126,8 @@ export function parseConfig(bytes: Uint8Array, layout: ConfigLayout = "ratified"
 }
 
 /**
- * True if `bytes`, 56 of a space that may be v5's with zeros behind it, are that: an AEAD service whose mask is where
- * v5 has it, and nothing where the ratified text has its mask and its limits.
+ * True if the 56 `bytes` are v5's layout followed by zeros: the AEAD service's mask is at v5's offset, and the offsets
+ * of the ratified mask and limits hold zeros.
  */
 function isV5(bytes: Uint8Array): boolean {
   const view = viewOf(bytes);
@@ -135,7 +137,7 @@ function isV5(bytes: Uint8Array): boolean {
     u32(v5.CONFIG_PRIMITIVE_ALGO_OFFSET_V5) === 0 && view.getBigUint64(w.CONFIG_MAX_SIZE_OFFSET, true) === 0n;
 }
 
-/** True if the first 56 bytes could be the RFC's: what is in them fits its two masks and its reserved word. */
+/** True if the first 56 bytes could be the RFC's: its two masks and its reserved word have valid values. */
 function couldBeRfc3(bytes: Uint8Array): boolean {
   const view = viewOf(bytes);
   const u32 = (offset: number) => view.getUint32(offset, true);
@@ -158,9 +160,9 @@ async function tryGetConfig(frontend: Frontend, sizeBytes: number): Promise<Uint
 }
 
 /**
- * Reads and decodes the configuration space. Without `layout`, the device is asked for 56 bytes, as every frontend asks;
- * one that has fewer is v5's. Only if these could be the RFC's, too, all 64 are asked for: a space that ends before
- * them is refused or filled up with zeros, while the RFC's has max_size there, which is never 0.
+ * Reads and decodes the configuration space. Without `layout`, 56 bytes are requested, as every frontend does; a device
+ * that refuses them has v5's layout. Only if the bytes could be the RFC's, 64 are requested: a device with a shorter
+ * space refuses them or fills them up with zeros, while the RFC's has max_size at the end, which is never 0.
  */
 export async function readConfig(frontend: Frontend, layout?: ConfigLayout): Promise<CryptoConfig> {
   if (layout !== undefined) return parseConfig(await frontend.getConfig(0, LAYOUT_BYTES[layout]), layout);

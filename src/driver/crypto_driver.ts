@@ -1,6 +1,6 @@
 /**
- * A virtio-crypto driver on top of a vhost-user frontend: everything on the other side of the device, in one object. Owns
- * memory, queues and connection, from the handshake to their end.
+ * A virtio-crypto driver on top of a vhost-user frontend, in one object. Owns guest memory, queues and the connection
+ * from the handshake until they are closed.
  *
  * @module
  */
@@ -32,17 +32,17 @@ import type { SessionMessageLayout } from "./session_payload.ts";
 import { type ControlOptions, encodeCreateSession, encodeDestroySession, type SessionParameters } from "./sessions.ts";
 import { sessionRefused, withArticle } from "./status.ts";
 
-/** How a driver is made. */
+/** Options of {@linkcode CryptoDriver.connect}. */
 export interface CryptoDriverOptions extends FrontendOptions, BringUpOptions {
   /** Guest memory; three regions if not given. */
   readonly regions?: readonly RegionSpec[];
-  /** Guest memory that the caller has made, instead; the driver owns it from then on. */
+  /** Guest memory that the caller has made, used instead of `regions`; the driver owns it from then on. */
   readonly memory?: DriverMemory;
-  /** Layout of session messages, where {@linkcode DeviceModel} is `messages`; `qemu-8.1` if not given. */
+  /** Layout of session messages, where {@linkcode DeviceModel} is `cryptodev`; `qemu-8.1` if not given. */
   readonly sessionLayout?: SessionMessageLayout;
 }
 
-/** How a request is submitted. */
+/** Options of a submitted request. */
 export interface SubmitOptions extends PipelineOptions {
   /** Index of the data queue; 0 if not given. */
   readonly queue?: number;
@@ -50,36 +50,38 @@ export interface SubmitOptions extends PipelineOptions {
   readonly mode?: requests.RequestMode;
 }
 
-/** What became of a request: its status, and how many bytes the device says it has written, the status included. */
+/**
+ * The outcome of a request: its status, and the number of bytes that the device reports as written, status included.
+ */
 export interface Outcome {
-  /** STATUS_*; {@linkcode expectOk} makes an error of a bad one. */
+  /** STATUS_*; {@linkcode expectOk} throws if it is not STATUS_OK. */
   readonly status: number;
-  /** Bytes written, as the device says. */
+  /** Bytes written, as the device reports. */
   readonly usedLen: number;
 }
 
-/** What became of a CIPHER, AEAD or AKCIPHER request. */
+/** The outcome of a CIPHER, AEAD or AKCIPHER request. */
 export interface DstResult extends Outcome {
-  /** The destination: the result, all of it, if `status` is STATUS_OK. */
+  /** The whole destination, if `status` is STATUS_OK. */
   readonly dst: Uint8Array<ArrayBuffer>;
 }
 
-/** What became of a HASH or MAC request. */
+/** The outcome of a HASH or MAC request. */
 export interface DigestResult extends Outcome {
   /** The digest or the authentication code, if `status` is STATUS_OK. */
   readonly result: Uint8Array<ArrayBuffer>;
 }
 
-/** What became of a data request of any service. Fields that the service does not have are empty. */
+/** The outcome of a data request of any service. Fields that the service does not have are empty. */
 export interface DataResult extends DstResult, DigestResult {}
 
-/** What became of a request to create a session. */
+/** The outcome of a request to create a session. */
 export interface CreateResult {
   /** STATUS_*. */
   readonly status: number;
   /** The new session's id. */
   readonly sessionId: number;
-  /** Bytes written, as the device says. */
+  /** Bytes written, as the device reports. */
   readonly usedLen: number;
 }
 
@@ -88,7 +90,7 @@ export type Bare<Request> = Omit<Request, "service">;
 
 const NOTHING = new Uint8Array();
 
-/** The feature bit behind which each service's requests may come without a session. */
+/** The feature bit that allows each service's requests without a session. */
 const STATELESS_BITS = {
   cipher: w.F_CIPHER_STATELESS_MODE,
   chain: w.F_CIPHER_STATELESS_MODE,
@@ -99,10 +101,10 @@ const STATELESS_BITS = {
 } as const;
 
 /**
- * A driver of a virtio-crypto device: sessions are created with {@linkcode CryptoDriver.createSession}, and each service has
- * a method. Any number of requests may be in flight. Methods reject with {@linkcode RequestError} for a request that
- * cannot be encoded, with {@linkcode DriverTimeoutError}, {@linkcode DisconnectedError} or {@linkcode DeviceViolationError}
- * if the device does not answer as it should; a status that is not STATUS_OK is a result.
+ * A driver of a virtio-crypto device: sessions are created with {@linkcode CryptoDriver.createSession}, and each
+ * service has a method. Any number of requests may be in flight. Methods reject with {@linkcode RequestError} for a
+ * request that cannot be encoded, and with {@linkcode DriverTimeoutError}, {@linkcode DisconnectedError} or
+ * {@linkcode DeviceViolationError} if the device does not answer correctly. A status that is not STATUS_OK is a result.
  */
 export class CryptoDriver {
   /** The connection. */
@@ -111,13 +113,13 @@ export class CryptoDriver {
   readonly memory: DriverMemory;
   /** The data queues. */
   readonly dataQueues: readonly DriverQueue[];
-  /** The control queue; undefined where sessions go by message. */
+  /** The control queue; undefined for the device model `cryptodev`, where session messages replace it. */
   readonly controlQueue: DriverQueue | undefined;
   /** The operations of the asymmetric RFC v3, for a device whose `config.layout` is `rfc3`. */
   readonly rfc3: Rfc3Service;
   /** Virtio feature bits that were acknowledged. */
   readonly features: bigint;
-  /** Virtio feature bits on offer. */
+  /** Virtio feature bits that the device offers. */
   readonly offeredFeatures: bigint;
   /** The configuration space; undefined if the device does not let it be read. */
   readonly config: CryptoConfig | undefined;
@@ -127,7 +129,7 @@ export class CryptoDriver {
   readonly #pipeline: Pipeline;
   readonly #sessionLayout: SessionMessageLayout;
   readonly #bases = new Map<number, number>();
-  /** What the sessions that exist fix for their requests, by id. */
+  /** Parameters that the existing sessions fix for their requests, by id. */
   readonly #sessionDefaults = new Map<bigint, SessionDefaults>();
   #closed = false;
 
@@ -144,7 +146,7 @@ export class CryptoDriver {
     this.config = device.config;
     this.dataQueues = device.dataQueues;
     this.controlQueue = device.rings.get(device.controlIndex)?.queue;
-    this.#deviceModel = options.deviceModel ?? "device";
+    this.#deviceModel = options.deviceModel ?? "generic";
     this.#controlIndex = device.controlIndex;
     this.#rings = device.rings;
     this.#sessionLayout = options.sessionLayout ?? "qemu-8.1";
@@ -163,7 +165,7 @@ export class CryptoDriver {
 
   /**
    * Connects to the device that listens on a path (or is connected to a descriptor), negotiates, and starts the
-   * queues. Throws {@linkcode DriverError} or {@linkcode SystemError}; nothing stays behind then.
+   * queues. Throws {@linkcode DriverError} or {@linkcode SystemError}, after freeing everything.
    */
   static async connect(where: string | number, options: CryptoDriverOptions = {}): Promise<CryptoDriver> {
     const frontend = new Frontend(typeof where === "number" ? where : connectUnix(where), options);
@@ -189,8 +191,8 @@ export class CryptoDriver {
   }
 
   /**
-   * Creates a session; returns its id. Throws {@linkcode RequestError} if a parameter is missing, {@linkcode RefusedError}
-   * with the status's name and a remedy if the device refuses it.
+   * Creates a session; returns its id. Throws {@linkcode RequestError} if a parameter is missing, {@linkcode
+   * RefusedError} with the status's name and a remedy if the device refuses it.
    */
   async createSession(session: SessionParameters, options: ControlOptions & PipelineOptions = {}): Promise<number> {
     const { status, sessionId } = await this.tryCreateSession(session, options);
@@ -198,7 +200,7 @@ export class CryptoDriver {
     return sessionId;
   }
 
-  /** Creates a session; resolves with the status, whatever it is. Throws {@linkcode RequestError} as above. */
+  /** Creates a session; resolves with any status. Throws {@linkcode RequestError} if a parameter is missing. */
   async tryCreateSession(
     session: SessionParameters,
     options: ControlOptions & PipelineOptions = {},
@@ -210,7 +212,7 @@ export class CryptoDriver {
   }
 
   async #submitCreation(session: SessionParameters, options: ControlOptions & PipelineOptions): Promise<CreateResult> {
-    if (this.#deviceModel === "messages") {
+    if (this.#deviceModel === "cryptodev") {
       const id = Number(await this.frontend.createCryptoSession(this.#sessionLayout, session));
       return { status: id < 0 ? -id : w.STATUS_OK, sessionId: id, usedLen: 0 };
     }
@@ -228,7 +230,7 @@ export class CryptoDriver {
   ): Promise<number> {
     checkDestruction(service, sessionId);
     this.#sessionDefaults.delete(BigInt(sessionId));
-    if (this.#deviceModel === "messages") {
+    if (this.#deviceModel === "cryptodev") {
       await this.frontend.closeCryptoSession(sessionId);
       return w.STATUS_OK;
     }
@@ -249,8 +251,8 @@ export class CryptoDriver {
   }
 
   /**
-   * Computes a message authentication code. GMAC, SNOW3G_UIA2 and ZUC_EIA3 need an `iv`, which travels in front of `src`
-   * and is no part of the message.
+   * Computes a message authentication code. GMAC, SNOW3G_UIA2 and ZUC_EIA3 need an `iv`, which is sent in front of
+   * `src` and is not part of the message.
    */
   mac(request: Bare<requests.MacRequest>, options?: SubmitOptions): Promise<DigestResult> {
     return this.request({ ...request, service: "mac" }, options);
@@ -261,26 +263,26 @@ export class CryptoDriver {
     return this.request({ ...request, service: "chain" }, options);
   }
 
-  /** Encrypts and authenticates, or decrypts what is authentic: a tag that does not match is STATUS_BADMSG. */
+  /** Encrypts and authenticates, or verifies and decrypts; a tag that does not match gives STATUS_BADMSG. */
   aead(request: Bare<requests.AeadRequest>, options?: SubmitOptions): Promise<DstResult> {
     return this.request({ ...request, service: "aead" }, options);
   }
 
   /**
-   * Does an operation of the ratified AKCIPHER service. `dst` has exactly the bytes of the result, of which a signature
-   * or a plaintext may have fewer than `dstDataLen`. A signature that does not match is STATUS_KEY_REJECTED.
+   * Executes an operation of the ratified AKCIPHER service. `dst` has exactly the bytes of the result, which can be
+   * fewer than `dstDataLen` for a signature or a plaintext. A signature that does not match gives STATUS_KEY_REJECTED.
    */
   akcipher(request: Bare<requests.AkcipherRequest>, options?: SubmitOptions): Promise<DstResult> {
     return this.request({ ...request, service: "akcipher" }, options);
   }
 
-  /** The form in which `request` is sent if nothing else is said. */
+  /** The form in which `request` is sent unless the caller chooses one. */
   modeOf(request: requests.DataRequest): requests.RequestMode {
     if (request.stateless !== undefined && request.flag !== w.FLAG_SESSION_MODE) return "stateless";
     return this.hasFeature(w.F_MUX_MODE) ? "mux" : "fixed";
   }
 
-  /** Does a data request of any service. Rejects with {@linkcode RequestError} if something is missing in it. */
+  /** Executes a data request of any service. Rejects with {@linkcode RequestError} if a field is missing. */
   async request(request: requests.DataRequest, options: SubmitOptions = {}): Promise<DataResult> {
     const complete = completeRequest(request, (id) => this.#sessionDefaults.get(id));
     if (complete.service === "akcipher") this.#expectAsymmetric("ratified");
@@ -303,7 +305,7 @@ export class CryptoDriver {
     );
   }
 
-  /** Throws {@linkcode RequestError} if the configuration space says that the asymmetric service is the other one. */
+  /** Throws {@linkcode RequestError} if, by the configuration space, the device has the other asymmetric service. */
   #expectAsymmetric(layout: "ratified" | "rfc3"): void {
     if (this.config === undefined || (this.config.layout === "rfc3") === (layout === "rfc3")) return;
     throw new RequestError(
@@ -314,8 +316,8 @@ export class CryptoDriver {
   }
 
   /**
-   * Submits an encoded data request, whose last writable field is the byte `status`. Any number may be in flight. Rejects
-   * with {@linkcode RequestError} if there is no such field.
+   * Submits an encoded data request, whose last writable field is the byte `status`. Any number may be in flight.
+   * Rejects with {@linkcode RequestError} if there is no such field.
    */
   async submitData(request: EncodedRequest, options: SubmitOptions = {}): Promise<DataResult> {
     checkEncoded(request, "status");
@@ -334,7 +336,7 @@ export class CryptoDriver {
     return await this.#pipeline.submit(this.#controlIndex, request, options);
   }
 
-  /** For tests: puts a chain that the caller has laid out on any ring, by its index; returns the used length. */
+  /** For tests: submits a chain that the caller has laid out on the ring `index`; returns the used length. */
   async submitSegments(
     ringIndex: number,
     readable: readonly Segment[],
@@ -344,7 +346,7 @@ export class CryptoDriver {
     return (await this.#pipeline.submitSegments(ringIndex, readable, writable, chain)).usedLen;
   }
 
-  /** Stops all queues, as a guest's pause does: requests that the device has popped are completed, sessions stay. */
+  /** Stops all queues, as a guest's pause does: the device completes requests that it has popped and keeps sessions. */
   async stop(): Promise<void> {
     for (const [index, { queue }] of this.#rings) {
       this.#bases.set(index, await tearDownRing(this.frontend, index, this.#deviceModel));
@@ -352,7 +354,7 @@ export class CryptoDriver {
     }
   }
 
-  /** Starts all queues where {@linkcode stop} has left them. */
+  /** Starts all queues at the bases that {@linkcode stop} recorded. */
   async start(): Promise<void> {
     for (const [index, { queue, errFd }] of this.#rings) {
       await setUpRing(
@@ -366,7 +368,7 @@ export class CryptoDriver {
     }
   }
 
-  /** Addresses of the ring of queue `index`, as SET_VRING_ADDR has them. */
+  /** Addresses of the ring of queue `index`, as SET_VRING_ADDR carries them. */
   ringAddresses(index: number): Pick<DriverQueue, "descAddress" | "driverAddress" | "deviceAddress"> {
     const ring = this.#rings.get(index);
     if (ring === undefined) throw new DriverError(`there is no queue ${index}`);
@@ -374,10 +376,10 @@ export class CryptoDriver {
     return { descAddress, driverAddress, deviceAddress };
   }
 
-  /** Ends in order: the queues are stopped, then connection, queues and memory are given up. */
+  /** Stops the queues, then closes the connection and frees queues and memory. */
   async close(): Promise<void> {
     try {
-      if (!this.#closed && this.frontend.look()) await this.stop();
+      if (!this.#closed && this.frontend.readAvailable()) await this.stop();
     } finally {
       await this.abandon();
     }
@@ -388,7 +390,7 @@ export class CryptoDriver {
     return this.close();
   }
 
-  /** Ends at once, as a guest that is killed does. */
+  /** Closes at once without stopping the queues, as a guest that is killed does. */
   async abandon(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;

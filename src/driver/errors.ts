@@ -1,17 +1,16 @@
 /**
- * What goes wrong on the driver's side: requests that cannot be encoded, refusals by the device, rules that the device
- * broke.
+ * The driver's errors: requests that cannot be encoded, refusals by the device, violations of the specification.
  *
  * @module
  */
 
-/** Anything that keeps the driver from doing what it was asked to do. */
+/** The base class of the driver's errors. */
 export class DriverError extends Error {
   /** The class's name. */
   override readonly name: string = "DriverError";
 }
 
-/** Nothing came in time. The message says what was awaited. */
+/** A reply or a completion did not arrive in time. The message names it. */
 export class DriverTimeoutError extends DriverError {
   /** The class's name. */
   override readonly name = "DriverTimeoutError";
@@ -23,27 +22,27 @@ export class DisconnectedError extends DriverError {
   override readonly name = "DisconnectedError";
 }
 
-/** The device answered with a failure. */
+/** The device replied with a failure. */
 export class RefusedError extends DriverError {
   /** The class's name. */
   override readonly name = "RefusedError";
-  /** The number it answered with: a STATUS_*, or a vhost-user message's acknowledgement, which is not 0. */
+  /** The number of the reply: a STATUS_*, or the acknowledgement of a vhost-user message, which is not 0. */
   readonly code: number;
 
-  /** An error that says what was refused, and `code` in words. */
+  /** Makes an error for `code`; `message` says what was refused, and the code's name. */
   constructor(message: string, code: number) {
     super(message);
     this.code = code;
   }
 }
 
-/** A request or a session cannot be encoded as its caller describes it. The message says what is expected. */
+/** A request or a session cannot be encoded as described. The message says what is expected. */
 export class RequestError extends DriverError {
   /** The class's name. */
   override readonly name = "RequestError";
 }
 
-/** The device broke a rule of the specification: a defect of the device. */
+/** The device violated the specification, which is a defect of the device. */
 export class DeviceViolationError extends DriverError {
   /** The class's name. */
   override readonly name = "DeviceViolationError";

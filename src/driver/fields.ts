@@ -1,5 +1,5 @@
 /**
- * A request as named fields, before anything is decided about memory: what the encoders produce and the layouts take.
+ * A request as named fields, which the encoders produce and the layouts place in memory.
  *
  * @module
  */

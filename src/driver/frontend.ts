@@ -1,6 +1,6 @@
 /**
- * A vhost-user frontend's connection: every message as a method, with the replies checked as strictly as QEMU checks
- * them. Owns the socket; never blocks, as the backend may live on the same event loop.
+ * A vhost-user frontend's connection: every message is a method, and replies are checked as strictly as QEMU checks
+ * them. Owns the socket; never blocks, as the backend may run on the same event loop.
  *
  * @module
  */
@@ -30,15 +30,15 @@ export interface RingAddresses {
 export interface InflightRegion {
   /** Its length in bytes. */
   readonly mmapSize: number;
-  /** Where in its file it starts. */
+  /** Its offset in its file, in bytes. */
   readonly mmapOffset: number;
-  /** Queues that it has room for. */
+  /** Number of queues it holds. */
   readonly queueCount: number;
   /** Entries of each queue. */
   readonly queueSize: number;
 }
 
-/** What a region is told of. */
+/** The fields of a region that the backend is told. */
 export type RegionMessage = Pick<DriverRegion, "guestAddress" | "sizeBytes" | "hostAddress" | "mmapOffset">;
 
 function u64(value: number | bigint): Uint8Array<ArrayBuffer> {
@@ -66,14 +66,14 @@ function putRegion(view: DataView, offset: number, region: RegionMessage): void 
   view.setBigUint64(offset + w.REGION_MMAP_OFFSET_OFFSET, BigInt(region.mmapOffset), true);
 }
 
-/** The vhost-user messages a frontend sends. Unless they say otherwise, methods throw {@linkcode RefusedError}. */
+/** The vhost-user messages of a frontend. Methods throw {@linkcode RefusedError} unless they document otherwise. */
 export class Frontend extends FrontendConnection {
   /** Connects to the backend that listens on `path`. Throws {@linkcode SystemError}. */
   static connect(path: string, options: FrontendOptions = {}): Frontend {
     return new Frontend(connectUnix(path), options);
   }
 
-  /** Virtio feature bits on offer. */
+  /** Virtio feature bits that the backend offers. */
   async getFeatures(): Promise<bigint> {
     return asU64(await this.call(w.GET_FEATURES, "GET_FEATURES", undefined, 8));
   }
@@ -83,17 +83,17 @@ export class Frontend extends FrontendConnection {
     return this.tell(w.SET_FEATURES, "SET_FEATURES", u64(features));
   }
 
-  /** Says that this frontend owns the session. */
+  /** Declares this frontend the owner of the session. */
   setOwner(): Promise<void> {
     return this.tell(w.SET_OWNER, "SET_OWNER");
   }
 
-  /** Long obsolete, still legal. */
+  /** RESET_OWNER, which is obsolete but still valid. */
   resetOwner(): Promise<void> {
     return this.tell(w.RESET_OWNER, "RESET_OWNER");
   }
 
-  /** Protocol feature bits on offer. */
+  /** Protocol feature bits that the backend offers. */
   async getProtocolFeatures(): Promise<bigint> {
     return asU64(await this.call(w.GET_PROTOCOL_FEATURES, "GET_PROTOCOL_FEATURES", undefined, 8));
   }
@@ -109,17 +109,17 @@ export class Frontend extends FrontendConnection {
     return Number(asU64(await this.call(w.GET_QUEUE_NUM, "GET_QUEUE_NUM", undefined, 8)));
   }
 
-  /** Regions the backend can take. */
+  /** Number of memory regions that the backend can map. */
   async getMaxMemSlots(): Promise<number> {
     return Number(asU64(await this.call(w.GET_MAX_MEM_SLOTS, "GET_MAX_MEM_SLOTS", undefined, 8)));
   }
 
-  /** Hands over all of the memory. */
+  /** Sends all memory regions. */
   setMemTable(regions: readonly DriverRegion[]): Promise<void> {
     return this.setMemTableWith(regions, regions.map((region) => region.fd));
   }
 
-  /** The same with descriptors of the caller's choosing. */
+  /** Sends all memory regions with the given descriptors. */
   setMemTableWith(regions: readonly RegionMessage[], fds: readonly number[]): Promise<void> {
     const payload = new Uint8Array(w.MEM_TABLE_HEADER_BYTES + regions.length * w.REGION_BYTES);
     const view = new DataView(payload.buffer);
@@ -128,17 +128,17 @@ export class Frontend extends FrontendConnection {
     return this.tell(w.SET_MEM_TABLE, "SET_MEM_TABLE", payload, fds);
   }
 
-  /** Hands over one more region. */
+  /** Adds a memory region. */
   addMemReg(region: DriverRegion): Promise<void> {
     return this.tell(w.ADD_MEM_REG, "ADD_MEM_REG", regionPayload(region), [region.fd]);
   }
 
-  /** Takes a region away. */
+  /** Removes a memory region. */
   remMemReg(region: RegionMessage, fds: readonly number[] = []): Promise<void> {
     return this.tell(w.REM_MEM_REG, "REM_MEM_REG", regionPayload(region), fds);
   }
 
-  /** Size of a ring. */
+  /** Sets the size of a ring. */
   setVringNum(index: number, size: number): Promise<void> {
     return this.tell(w.SET_VRING_NUM, "SET_VRING_NUM", u32Pair(index, size));
   }
@@ -156,12 +156,12 @@ export class Frontend extends FrontendConnection {
     return this.tell(w.SET_VRING_ADDR, "SET_VRING_ADDR", payload);
   }
 
-  /** Where a ring goes on. */
+  /** Sets the base of a ring, where it starts. */
   setVringBase(index: number, base: number): Promise<void> {
     return this.tell(w.SET_VRING_BASE, "SET_VRING_BASE", u32Pair(index, base));
   }
 
-  /** Stops a ring; returns where it would go on. */
+  /** Stops a ring; returns its base, from which it can be resumed. */
   async getVringBase(index: number): Promise<number> {
     const payload = await this.call(w.GET_VRING_BASE, "GET_VRING_BASE", u32Pair(index, 0), w.VRING_STATE_BYTES);
     const view = new DataView(payload.buffer, payload.byteOffset);
@@ -170,17 +170,17 @@ export class Frontend extends FrontendConnection {
     return view.getUint32(4, true);
   }
 
-  /** Hands over the descriptor that wakes the backend; -1: it must poll. */
+  /** Sets the kick descriptor, which wakes the backend; -1: it must poll. */
   setVringKick(index: number, fd: number): Promise<void> {
     return this.#tellFd(w.SET_VRING_KICK, "SET_VRING_KICK", index, fd);
   }
 
-  /** Hands over the descriptor that the backend signals; -1: this side polls. */
+  /** Sets the call descriptor, which the backend signals; -1: the driver polls. */
   setVringCall(index: number, fd: number): Promise<void> {
     return this.#tellFd(w.SET_VRING_CALL, "SET_VRING_CALL", index, fd);
   }
 
-  /** Hands over the descriptor that the backend signals when a ring is broken; -1: nobody cares. */
+  /** Sets the error descriptor, which the backend signals when a ring is broken; -1: none. */
   setVringErr(index: number, fd: number): Promise<void> {
     return this.#tellFd(w.SET_VRING_ERR, "SET_VRING_ERR", index, fd);
   }
@@ -189,12 +189,12 @@ export class Frontend extends FrontendConnection {
     return this.tell(request, name, u64(fd < 0 ? index | w.VRING_NOFD : index), fd < 0 ? [] : [fd]);
   }
 
-  /** Lets a ring be served, or not. */
+  /** Enables or disables a ring. */
   setVringEnable(index: number, enabled: boolean): Promise<void> {
     return this.tell(w.SET_VRING_ENABLE, "SET_VRING_ENABLE", u32Pair(index, enabled ? 1 : 0));
   }
 
-  /** `sizeBytes` bytes of the configuration space. */
+  /** Reads `sizeBytes` bytes of the configuration space. */
   async getConfig(offset: number, sizeBytes: number): Promise<Uint8Array<ArrayBuffer>> {
     const payload = configPayload(offset, sizeBytes, 0);
     const reply = await this.call(w.GET_CONFIG, "GET_CONFIG", payload, -1);
@@ -215,7 +215,7 @@ export class Frontend extends FrontendConnection {
     return await this.createCryptoSessionWith(layout, encodeSessionMessage(layout, session));
   }
 
-  /** The same with a payload of the caller's making. */
+  /** Creates a session from an encoded payload; returns the reply. */
   async createCryptoSessionWith(layout: SessionMessageLayout, payload: Uint8Array): Promise<bigint> {
     const reply = await this.call(w.CREATE_CRYPTO_SESSION, "CREATE_CRYPTO_SESSION", payload, payload.length);
     return sessionIdOf(layout, reply);
@@ -226,22 +226,22 @@ export class Frontend extends FrontendConnection {
     return this.tell(w.CLOSE_CRYPTO_SESSION, "CLOSE_CRYPTO_SESSION", u64(id));
   }
 
-  /** Stops everything and forgets sessions and features; the connection stays. */
+  /** Resets the device: rings are stopped, sessions and features are cleared; the connection stays open. */
   resetDevice(): Promise<void> {
     return this.tell(w.RESET_DEVICE, "RESET_DEVICE");
   }
 
-  /** The virtio device status. */
+  /** Reads the virtio device status. */
   async getStatus(): Promise<number> {
     return Number(asU64(await this.call(w.GET_STATUS, "GET_STATUS", undefined, 8)));
   }
 
-  /** Tells the virtio device status. */
+  /** Sets the virtio device status. */
   setStatus(status: number): Promise<void> {
     return this.tell(w.SET_STATUS, "SET_STATUS", u64(status));
   }
 
-  /** Hands over memory for the dirty log. The backend always answers this one, with a u64 or with nothing. */
+  /** Sets the memory of the dirty log. The backend always replies, with a u64 or without a payload. */
   async setLogBase(sizeBytes: number, offset: number, fd: number): Promise<void> {
     const payload = new Uint8Array(16);
     payload.set(u64(sizeBytes));
@@ -249,17 +249,17 @@ export class Frontend extends FrontendConnection {
     await this.call(w.SET_LOG_BASE, "SET_LOG_BASE", payload, -1, [fd]);
   }
 
-  /** Hands over the descriptor that is signalled when the dirty log was written. */
+  /** Sets the descriptor that is signalled when the dirty log was written. */
   setLogFd(fd: number): Promise<void> {
     return this.tell(w.SET_LOG_FD, "SET_LOG_FD", undefined, [fd]);
   }
 
-  /** Hands over the backend's channel to this frontend. */
+  /** Sets the backend's channel to this frontend. */
   setBackendReqFd(fd: number): Promise<void> {
     return this.tell(w.SET_BACKEND_REQ_FD, "SET_BACKEND_REQ_FD", undefined, [fd]);
   }
 
-  /** Asks for a region that outlives the backend. The caller owns the descriptor, which is -1 if there was none. */
+  /** Requests an inflight region, which outlives the backend. The caller owns the descriptor; -1 if none came. */
   async getInflightFd(queueCount: number, queueSize: number): Promise<InflightRegion & { readonly fd: number }> {
     const payload = inflightPayload({ mmapSize: 0, mmapOffset: 0, queueCount, queueSize });
     const reply = await this.call(w.GET_INFLIGHT_FD, "GET_INFLIGHT_FD", payload, payload.length);
@@ -273,7 +273,7 @@ export class Frontend extends FrontendConnection {
     };
   }
 
-  /** Gives such a region back, to a backend that may be another process by now. */
+  /** Sets the inflight region of a backend, which may be another process than the one that made it. */
   setInflightFd(region: InflightRegion, fd: number): Promise<void> {
     return this.tell(w.SET_INFLIGHT_FD, "SET_INFLIGHT_FD", inflightPayload(region), [fd]);
   }
@@ -294,7 +294,7 @@ function configPayload(offset: number, sizeBytes: number, flags: number): Uint8A
   return payload;
 }
 
-/** As QEMU has it: the C structure's 20 bytes and the padding behind them. */
+/** The payload as QEMU sends it: the C structure's 20 bytes and 4 bytes of padding. */
 function inflightPayload(region: InflightRegion): Uint8Array<ArrayBuffer> {
   const payload = new Uint8Array(24);
   const view = new DataView(payload.buffer);

@@ -1,6 +1,6 @@
 /**
- * The frontend's end of the socket: messages out, replies in, one exchange at a time. Knows framing and
- * acknowledgements, and no message in particular.
+ * The frontend's end of the socket: sends messages and receives replies, one exchange at a time. Implements framing and
+ * acknowledgements, no specific message.
  *
  * @module
  */
@@ -17,30 +17,30 @@ import {
 import { DeviceViolationError, DisconnectedError, DriverTimeoutError, RefusedError } from "./errors.ts";
 import { Waiter } from "./waiter.ts";
 
-/** How a frontend behaves. */
+/** Options of a frontend. */
 export interface FrontendOptions {
-  /** How long anything is waited for; 5000 if not given. */
+  /** Maximum wait for a reply or a request, in milliseconds; 5000 if not given. */
   readonly timeoutMs?: number;
   /**
-   * When NEED_REPLY is set, once REPLY_ACK is negotiated: `never`; `acks` (if not given): on messages that have no
-   * reply of their own; `always`: on those that do, too, as rust-vmm's frontend does it.
+   * When NEED_REPLY is set, once REPLY_ACK is negotiated: `never`; `acks` (default), on messages without a reply of
+   * their own; `always`, on all messages, as rust-vmm's frontend does.
    */
   readonly needReply?: "never" | "acks" | "always";
 }
 
-/** A message as it came in. */
+/** A received message. */
 export interface Message {
   /** The message's number. */
   readonly request: number;
   /** Version and flag bits. */
   readonly flags: number;
-  /** What follows the header. */
+  /** The bytes after the header. */
   readonly payload: Uint8Array<ArrayBuffer>;
 }
 
 const REPLY_FLAGS = FLAG_VERSION | FLAG_REPLY;
 
-/** A message's bytes. */
+/** Encodes a message. */
 export function frame(request: number, payload: Uint8Array = new Uint8Array(), flags = FLAG_VERSION): Uint8Array {
   const bytes = new Uint8Array(HEADER_BYTES + payload.length);
   const view = new DataView(bytes.buffer);
@@ -62,11 +62,11 @@ export class FrontendConnection {
   readonly #socket: FdSocket;
   readonly #waiter = new Waiter();
   readonly #chunk = new Uint8Array(4096);
-  #inbox: Uint8Array<ArrayBuffer> = new Uint8Array();
+  #received: Uint8Array<ArrayBuffer> = new Uint8Array();
   #fds: number[] = [];
   #peerClosed = false;
   #closed = false;
-  /** True while an exchange sleeps until more of its reply comes. */
+  /** True while an exchange waits for more bytes of its reply. */
   #isAwaiting = false;
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -78,17 +78,17 @@ export class FrontendConnection {
     this.#waiter.watch(fd, 0);
   }
 
-  /** The socket, for watching: readable when the backend says something or goes. */
+  /** The socket, to be polled: it is readable when the backend has sent bytes or has closed the connection. */
   get socketFd(): number {
     return this.#socket.fd;
   }
 
-  /** True once the backend has closed the connection; see {@linkcode look}. */
+  /** True once the backend has closed the connection; see {@linkcode readAvailable}. */
   get peerClosed(): boolean {
     return this.#peerClosed;
   }
 
-  /** Sends anything at all. */
+  /** Sends any bytes and descriptors. */
   sendRaw(bytes: Uint8Array, fds: readonly number[] = []): void {
     if (this.#closed) throw new DisconnectedError("the connection is closed on this side");
     try {
@@ -99,20 +99,20 @@ export class FrontendConnection {
     }
   }
 
-  /** The next message of the backend, whatever it is. `awaited` names it, should it not come. */
+  /** Receives the next message, of any kind. `awaited` names it in errors. */
   async receiveRaw(awaited = "a message"): Promise<Message> {
     const deadline = performance.now() + this.timeoutMs;
-    const header = new DataView((await this.#take(HEADER_BYTES, deadline, awaited)).buffer);
+    const header = new DataView((await this.#receiveBytes(HEADER_BYTES, deadline, awaited)).buffer);
     const size = header.getUint32(8, true);
     if (size > PAYLOAD_BYTES_MAX) throw this.violation(`the device announced ${size} bytes of ${awaited}`);
-    const payload = await this.#take(size, deadline, awaited);
+    const payload = await this.#receiveBytes(size, deadline, awaited);
     return { request: header.getUint32(0, true), flags: header.getUint32(4, true), payload };
   }
 
-  /** Waits until the backend closes the connection; false if it says something or nothing instead. */
+  /** Waits until the backend closes the connection; false if it sends bytes or the time is over. */
   async waitForClose(timeoutMs: number = this.timeoutMs): Promise<boolean> {
     const deadline = performance.now() + timeoutMs;
-    while (this.look() && this.#inbox.length === 0) {
+    while (this.readAvailable() && this.#received.length === 0) {
       const leftMs = deadline - performance.now();
       if (leftMs <= 0) return false;
       await this.#sleep(leftMs);
@@ -120,18 +120,18 @@ export class FrontendConnection {
     return this.#peerClosed;
   }
 
-  /** Reads what has come, without waiting; false once the backend has gone. */
-  look(): boolean {
+  /** Reads the available bytes without waiting; false once the backend has closed the connection. */
+  readAvailable(): boolean {
     while (!this.#peerClosed && !this.#closed) {
       const received = this.#socket.receive(this.#chunk);
       if (received.length < 0) break;
       if (received.length === 0) this.#peerClosed = true;
       this.#fds.push(...received.fds);
-      const grown = new Uint8Array(this.#inbox.length + received.length);
-      grown.set(this.#inbox);
-      grown.set(this.#chunk.subarray(0, received.length), this.#inbox.length);
-      this.#inbox = grown;
-      // Whoever sleeps until the socket is readable would sleep on: what it waits for is here, and not there any more.
+      const grown = new Uint8Array(this.#received.length + received.length);
+      grown.set(this.#received);
+      grown.set(this.#chunk.subarray(0, received.length), this.#received.length);
+      this.#received = grown;
+      // A waiter that polls the socket must be woken: the bytes it waits for have been read and are buffered here.
       if (this.#isAwaiting) this.#waiter.wake();
     }
     return !this.#peerClosed && !this.#closed;
@@ -143,26 +143,26 @@ export class FrontendConnection {
     this.#isAwaiting = false;
   }
 
-  async #take(length: number, deadline: number, awaited: string): Promise<Uint8Array<ArrayBuffer>> {
+  async #receiveBytes(length: number, deadline: number, awaited: string): Promise<Uint8Array<ArrayBuffer>> {
     while (true) {
-      const open = this.look();
-      if (this.#inbox.length >= length) break;
-      if (!open) throw new DisconnectedError(`the connection was closed while ${awaited} was awaited`);
+      const open = this.readAvailable();
+      if (this.#received.length >= length) break;
+      if (!open) throw new DisconnectedError(`the connection was closed while ${awaited} was expected`);
       const leftMs = deadline - performance.now();
       if (leftMs <= 0) throw new DriverTimeoutError(`${awaited} did not come within ${this.timeoutMs} ms`);
       await this.#sleep(leftMs);
     }
-    const bytes = this.#inbox.slice(0, length);
-    this.#inbox = this.#inbox.slice(length);
+    const bytes = this.#received.slice(0, length);
+    this.#received = this.#received.slice(length);
     return bytes;
   }
 
-  /** The descriptors that came with replies so far. They are the caller's from now on. */
+  /** The descriptors received with replies so far. The caller owns them from now on. */
   takeFds(): number[] {
     return this.#fds.splice(0);
   }
 
-  /** Runs one exchange after the other: a reply belongs to the last request sent. */
+  /** Runs exchanges sequentially: a reply belongs to the last request sent. */
   #exchange<T>(run: () => Promise<T>): Promise<T> {
     const result = this.#turn.then(run);
     this.#turn = result.catch(() => {});
@@ -173,7 +173,7 @@ export class FrontendConnection {
     return this.needReply !== "never" && (this.protocolFeatures >> BigInt(PROTOCOL_F_REPLY_ACK) & 1n) === 1n;
   }
 
-  /** Sends a request that is always answered; returns the reply, of `replyBytes` bytes (-1: any number). */
+  /** Sends a request that has a reply; returns the reply, of `replyBytes` bytes (-1: any number). */
   call(
     request: number,
     name: string,
@@ -192,7 +192,10 @@ export class FrontendConnection {
     });
   }
 
-  /** Sends a request that is answered only if asked. Throws {@linkcode RefusedError} if the answer is a failure. */
+  /**
+   * Sends a request that is acknowledged only on demand. Throws {@linkcode RefusedError} if the backend reports a
+   * failure.
+   */
   tell(request: number, name: string, payload?: Uint8Array, fds: readonly number[] = []): Promise<void> {
     return this.#exchange(async () => {
       if (!this.#acks) return this.sendRaw(frame(request, payload), fds);
@@ -213,12 +216,12 @@ export class FrontendConnection {
     return reply.payload;
   }
 
-  /** An error that says which rule the backend broke. */
+  /** An error for a violation of the protocol by the backend. */
   violation(message: string): DeviceViolationError {
     return new DeviceViolationError(message);
   }
 
-  /** Closes the connection, in the middle of anything. */
+  /** Closes the connection, whatever is in flight. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;

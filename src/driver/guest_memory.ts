@@ -1,7 +1,7 @@
 /**
- * The driver's own guest memory: memfd regions laid out as awkwardly as a real machine's (a hole, something above
- * 4 GiB, two neighbours in guest-physical space that are different files), and an allocator over them. Owns the
- * descriptors and mappings; never knows what is put there.
+ * The driver's guest memory: memfd regions with the layout of a real machine (a hole, a region above 4 GiB, two regions
+ * that are adjacent in guest-physical space but are different files), and an allocator over them. Owns the descriptors
+ * and mappings.
  *
  * @module
  */
@@ -9,64 +9,66 @@ import { closeFd } from "../os/event_fd.ts";
 import { createMemfd, type Mapping, mapShared, unmap } from "../os/memory_map.ts";
 import { DriverError } from "./errors.ts";
 
-/** A region to make; all in bytes. */
+/** The specification of a region, in bytes. */
 export interface RegionSpec {
-  /** Where the guest sees it. */
+  /** Its guest address. */
   readonly guestAddress: number;
   /** Its length, a multiple of 4096. */
   readonly sizeBytes: number;
-  /** Where in its file it starts, a multiple of 4096; 0 if not given. */
+  /** Its offset in its file, a multiple of 4096; 0 if not given. */
   readonly mmapOffset?: number;
 }
 
-/** A region that exists: what a frontend tells a backend about it, and its bytes. */
+/** A mapped region: the fields that a frontend sends to a backend, and its bytes. */
 export interface DriverRegion extends Required<RegionSpec> {
   /** The memfd behind it. */
   readonly fd: number;
-  /** Where this process sees it, which is what the frontend calls its user address. */
+  /** Its address in this process, which is the frontend's user address. */
   readonly hostAddress: number;
   /** The region itself. */
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
-/** A stretch of guest memory, as a descriptor names it. */
+/** A range of guest memory, as a descriptor names it. */
 export interface Segment {
-  /** Where the guest sees it. */
+  /** Its guest address. */
   readonly guestAddress: number;
   /** Its length; 0 is legal. */
   readonly sizeBytes: number;
 }
 
-/** A stretch of memory that the allocator handed out. */
+/** An allocated range of memory. */
 export interface Block extends Segment {
-  /** Where this process sees it. */
+  /** Its address in this process. */
   readonly hostAddress: number;
   /** Its bytes, exactly as many as were asked for. */
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** Index of its region. */
   readonly region: number;
-  /** Bytes that are really set aside for it. */
+  /** Bytes that are reserved for it. */
   readonly classBytes: number;
 }
 
-/** Where and how to allocate. */
+/** Options of an allocation. */
 export interface AllocOptions {
   /** Alignment in bytes, a power of two of at most 4096; 16 if not given. */
   readonly align?: number;
-  /** Index of the region; the first with room if not given. */
+  /** Index of the region; the first with enough free memory if not given. */
   readonly region?: number;
 }
 
 const MIB = 1024 * 1024;
 
-/** The usual regions: neighbours at 0 and 2 MiB in two files, and one above 4 GiB whose file starts elsewhere. */
+/** The default regions: adjacent ones at 0 and 2 MiB in two files, and one above 4 GiB with an offset in its file. */
 export const DEFAULT_REGIONS: readonly RegionSpec[] = [
   { guestAddress: 0, sizeBytes: 2 * MIB },
   { guestAddress: 2 * MIB, sizeBytes: 2 * MIB },
   { guestAddress: 5 * 1024 * MIB, sizeBytes: 64 * MIB, mmapOffset: 64 * 1024 },
 ];
 
-/** Bytes on either side of a border between neighbours that the allocator leaves for {@linkcode DriverMemory.straddling}. */
+/**
+ * Bytes on each side of a border between adjacent regions that are reserved for {@linkcode DriverMemory.straddling}.
+ */
 const BORDER_BYTES = 64 * 1024;
 const CLASS_BYTES_MIN = 64;
 const ALIGN_MAX = 4096;
@@ -79,7 +81,7 @@ class Region implements DriverRegion {
   readonly hostAddress: number;
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly #mapping: Mapping;
-  /** The allocator's: the next byte never handed out, the end, and freed blocks by size class. */
+  /** State of the allocator: the next byte never allocated, the end, and freed blocks by size class. */
   next = 0;
   end: number;
   readonly free: Map<number, number[]> = new Map();
@@ -128,7 +130,7 @@ export class DriverMemory {
     }
   }
 
-  /** From now on, nothing is handed out of the first and last `marginBytes` bytes of any region. */
+  /** Excludes the first and last `marginBytes` bytes of every region from allocation from now on. */
   protected keepMargins(marginBytes: number): void {
     for (const region of this.#regions) {
       region.next = Math.max(region.next, marginBytes);
@@ -136,19 +138,19 @@ export class DriverMemory {
     }
   }
 
-  /** The regions, as they are told to a backend. */
+  /** The regions, as they are sent to a backend. */
   get regions(): readonly DriverRegion[] {
     return this.#regions;
   }
 
-  /** Hands out `sizeBytes` bytes, zeroed. Throws {@linkcode DriverError} if there is no room. */
+  /** Allocates `sizeBytes` zeroed bytes. Throws {@linkcode DriverError} if there is no free memory. */
   alloc(sizeBytes: number, options: AllocOptions = {}): Block {
     const block = this.tryAlloc(sizeBytes, options);
     if (block !== undefined) return block;
-    throw new DriverError(`the driver's memory has no room for ${sizeBytes} bytes: give it larger regions`);
+    throw new DriverError(`the driver's memory has no ${sizeBytes} bytes free: give it larger regions`);
   }
 
-  /** The same, but undefined if there is no room. */
+  /** Allocates `sizeBytes` zeroed bytes; undefined if there is no free memory. */
   tryAlloc(sizeBytes: number, options: AllocOptions = {}): Block | undefined {
     const align = options.align ?? 16;
     if (align > ALIGN_MAX) throw new DriverError(`an alignment of ${align} is beyond ${ALIGN_MAX}`);
@@ -174,7 +176,7 @@ export class DriverMemory {
     return undefined;
   }
 
-  /** Takes `block` back. Nobody may use it any more, the device included. */
+  /** Frees `block`. Neither the driver nor the device may use it any more. */
   free(block: Block): void {
     const region = this.#regions[block.region]!;
     const list = region.free.get(block.classBytes);
@@ -184,12 +186,12 @@ export class DriverMemory {
   }
 
   /**
-   * A segment that lies half in one region and half in its neighbour: one buffer to the guest, two mappings to the
-   * device. There is one such place only, so at most one request at a time may use it.
+   * A segment that lies half in one region and half in the adjacent one: one buffer for the guest, two mappings for the
+   * device. There is only one such place, so at most one request at a time may use it.
    */
   straddling(sizeBytes: number): Segment {
     const border = this.#borders[0];
-    if (border === undefined) throw new DriverError("no two memory regions are neighbours");
+    if (border === undefined) throw new DriverError("no two memory regions are adjacent");
     if (sizeBytes > BORDER_BYTES) throw new DriverError(`at most ${BORDER_BYTES} bytes can straddle a border`);
     return { guestAddress: border - Math.floor(sizeBytes / 2), sizeBytes };
   }
@@ -218,13 +220,13 @@ export class DriverMemory {
     }
   }
 
-  /** Unmaps everything. Views of it must not be touched afterwards. */
+  /** Unmaps all regions. Views of them must not be used afterwards. */
   release(): void {
     for (const region of this.#regions.splice(0)) region.release();
   }
 }
 
-/** Freed blocks are kept by powers of two, so that any block of a class serves any request of it. */
+/** Freed blocks are kept by powers of two, so that any block of a class satisfies any allocation of that class. */
 function classOf(sizeBytes: number): number {
   let classBytes = CLASS_BYTES_MIN;
   while (classBytes < sizeBytes) classBytes *= 2;

@@ -1,6 +1,6 @@
 /**
- * Where a request's fields lie in guest memory and how descriptors cut them: the specification ties no field to a
- * descriptor, so every way of cutting must give the same answer. Owns the placement of one request, and the check that
+ * Places a request's fields in guest memory and cuts them into descriptors: the specification ties no field to a
+ * descriptor, so every way of cutting must give the same result. Owns the placement of one request, and the check that
  * the device wrote nowhere else.
  *
  * @module
@@ -12,54 +12,54 @@ import { makeRandom, type Random } from "./random.ts";
 
 /**
  * How a request is cut into descriptors:
- * `one`: all readable bytes in one, all writable ones in another; `fields`: one a field; `bytes`: one a byte;
- * `random`: by chance, empty ones included, all over the memory; `linux`: as Linux does it, header and parameters in
+ * `one`: all readable bytes in one, all writable ones in another; `fields`: one per field; `bytes`: one per byte;
+ * `random`: at random places and lengths, empty ones included; `linux`: as Linux does it, header and parameters in
  * one, data cut at pages and listed in the triangular way of its `virtio_crypto` driver; `straddle`: all readable
- * bytes in one descriptor that crosses from one memory region into its neighbour.
+ * bytes in one descriptor that crosses from one memory region into the adjacent one.
  */
 export type Split = "one" | "fields" | "bytes" | "random" | "linux" | "straddle";
 
-/** All ways of {@linkcode Split} that can be used for several requests at a time. */
+/** All values of {@linkcode Split} that can be used for several requests at a time. */
 export const SPLITS: readonly Split[] = ["one", "fields", "bytes", "random", "linux"];
 
-/** How to place a request. */
+/** Options of a placement. */
 export interface LayoutOptions {
   /** `fields` if not given. */
   readonly split?: Split;
-  /** `dst` lies on `src`. */
+  /** Places `dst` at the address of `src`. */
   readonly inPlace?: boolean;
-  /** Chance of `random` and `linux`; equal seeds give equal layouts. */
+  /** Seed of `random` and `linux`; equal seeds give equal layouts. */
   readonly seed?: number;
   /** Checks afterwards that nothing but the writable fields has changed; true if not given. */
   readonly guards?: boolean;
 }
 
-/** What untouched writable bytes hold: a device that forgets to write shows. */
+/** Initial value of writable bytes, so that a byte that the device did not write is recognized. */
 export const UNWRITTEN = 0xee;
 
 const GUARD = 0xa5;
 const PAGE_BYTES = 4096;
 
-/** A stretch of one field: where it is. */
+/** A contiguous part of one field. */
 interface Piece extends Segment {
   readonly field: string;
-  /** Where in its field it starts. */
+  /** Its offset in its field. */
   readonly offset: number;
 }
 
 /** A request in guest memory. */
 export class Placement {
-  /** What the device-readable descriptors name, in order. */
+  /** Segments of the device-readable descriptors, in order. */
   readonly readable: readonly Segment[];
-  /** What the device-writable descriptors name, in order. */
+  /** Segments of the device-writable descriptors, in order. */
   readonly writable: readonly Segment[];
   readonly #memory: DriverMemory;
   readonly #blocks: readonly Block[];
   readonly #pieces: readonly Piece[];
-  /** What the blocks held when the request was made; empty without guards. */
+  /** Contents of the blocks before the request was submitted; empty without guards. */
   readonly #before: readonly Uint8Array[];
 
-  /** Put together by {@linkcode place}. */
+  /** Made by {@linkcode place}. */
   constructor(
     memory: DriverMemory,
     blocks: readonly Block[],
@@ -76,7 +76,7 @@ export class Placement {
     this.#before = guards ? blocks.map((block) => block.bytes.slice()) : [];
   }
 
-  /** A copy of the writable field `name` as it is now. */
+  /** A copy of the current bytes of the writable field `name`. */
   read(name: string): Uint8Array<ArrayBuffer> {
     const pieces = this.#pieces.filter((piece) => piece.field === name);
     const bytes = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.sizeBytes, 0));
@@ -96,13 +96,15 @@ export class Placement {
       const at = firstDifference(before, block.bytes);
       if (at >= 0) {
         throw new DeviceViolationError(
-          `the device wrote to guest address 0x${(block.guestAddress + at).toString(16)}, which is not its to write`,
+          `the device wrote to guest address 0x${
+            (block.guestAddress + at).toString(16)
+          }, which is outside the request's writable fields`,
         );
       }
     });
   }
 
-  /** Gives the memory back. The device must have finished with it. */
+  /** Frees the memory. The device must have completed the request. */
   release(): void {
     for (const block of this.#blocks) this.#memory.free(block);
   }
@@ -115,18 +117,18 @@ function firstDifference(a: Uint8Array, b: Uint8Array): number {
   return -1;
 }
 
-/** Hands out places in blocks of the right size, with guard bytes between. */
-class Ground {
+/** Allocates places for fields in blocks of the right size, with guard bytes between them. */
+class FieldAllocator {
   readonly blocks: Block[];
   readonly #memory: DriverMemory;
   readonly #next: number[];
   readonly #random: Random | undefined;
 
-  /** `random`: places are strewn over all regions. */
+  /** Set for `random`: places are spread over all regions. */
   constructor(memory: DriverMemory, sizeBytes: number, align: number, random?: Random) {
     this.#memory = memory;
     this.#random = random;
-    this.blocks = random === undefined ? [memory.alloc(sizeBytes, { align })] : strewn(memory, sizeBytes);
+    this.blocks = random === undefined ? [memory.alloc(sizeBytes, { align })] : blocksInAllRegions(memory, sizeBytes);
     for (const block of this.blocks) block.bytes.fill(GUARD);
     this.#next = this.blocks.map(() => GAP_BYTES);
   }
@@ -150,8 +152,8 @@ class Ground {
   }
 }
 
-/** A block in every region that has room for one. */
-function strewn(memory: DriverMemory, sizeBytes: number): Block[] {
+/** A block in every region with enough free memory. */
+function blocksInAllRegions(memory: DriverMemory, sizeBytes: number): Block[] {
   const blocks = memory.regions.map((_, region) => memory.tryAlloc(sizeBytes, { region }));
   const found = blocks.filter((block) => block !== undefined);
   return found.length > 0 ? found : [memory.alloc(sizeBytes)];
@@ -160,10 +162,10 @@ function strewn(memory: DriverMemory, sizeBytes: number): Block[] {
 /** Largest gap between two places. */
 const GAP_BYTES = 16;
 
-/** Pieces that chance cuts a field into; empty ones come on top, one a piece at most. */
+/** Maximum number of pieces of a field under `random`, besides empty ones, of which each piece has at most one. */
 const RANDOM_PIECES_MAX = 24;
 
-/** Lengths of the pieces that a field of `sizeBytes` bytes is cut into. */
+/** Lengths of the pieces of a field of `sizeBytes` bytes. */
 function cut(sizeBytes: number, split: Split, random: Random): number[] {
   const lengths: number[] = [];
   if (split === "bytes") return new Array(sizeBytes).fill(1);
@@ -179,7 +181,7 @@ function cut(sizeBytes: number, split: Split, random: Random): number[] {
   return lengths;
 }
 
-/** Pages that a field touches when it begins `offset` bytes into one. */
+/** Lengths of the parts of a field in the pages that it touches when it begins at `offset` in the first. */
 function cutAtPages(sizeBytes: number, offset: number): number[] {
   const lengths: number[] = [];
   for (let left = sizeBytes, room = PAGE_BYTES - offset; left > 0; room = PAGE_BYTES) {
@@ -190,14 +192,14 @@ function cutAtPages(sizeBytes: number, offset: number): number[] {
   return lengths;
 }
 
-/** Pieces 1…n, then 2…n once more, and so on to n: what `virtqueue_add_sgs` makes of Linux's scatter lists. */
+/** Pieces 1…n, then 2…n, and so on to n: the descriptors that `virtqueue_add_sgs` makes of Linux's scatter lists. */
 function triangular(pieces: readonly Piece[]): Piece[] {
   const all: Piece[] = [];
   for (let from = 0; from < pieces.length; from++) all.push(...pieces.slice(from));
   return all;
 }
 
-/** Joins neighbours: what remains of pieces in one block that follow each other. */
+/** Joins pieces that are adjacent in memory. */
 function joined(pieces: readonly Segment[]): Segment[] {
   const segments: Segment[] = [];
   for (const { guestAddress, sizeBytes } of pieces) {
@@ -212,11 +214,11 @@ function joined(pieces: readonly Segment[]): Segment[] {
   return segments;
 }
 
-/** Places one request. Every method handles one field after the other, in the order of the stream. */
+/** Places one request, field by field, in the order of the stream. */
 class Layouter {
   readonly #split: Split;
   readonly #random: Random;
-  readonly #ground: Ground;
+  readonly #allocator: FieldAllocator;
   readonly #memory: DriverMemory;
   #straddleNext = 0;
 
@@ -233,7 +235,7 @@ class Layouter {
     const piecesPerField = this.#split === "random" ? RANDOM_PIECES_MAX + 3 : 2;
     const pieceCount = piecesPerField * fieldCount + (this.#split === "bytes" ? total : 0);
     const pageBytes = this.#split === "linux" ? 2 * PAGE_BYTES * fieldCount : 0;
-    this.#ground = new Ground(
+    this.#allocator = new FieldAllocator(
       memory,
       total + pieceCount * 2 * GAP_BYTES + pageBytes + 2 * GAP_BYTES,
       pageBytes > 0 ? PAGE_BYTES : 16,
@@ -243,13 +245,13 @@ class Layouter {
   }
 
   get blocks(): Block[] {
-    return this.#ground.blocks;
+    return this.#allocator.blocks;
   }
 
   #takePieces(field: string, lengths: readonly number[], gapBytes: number): Piece[] {
     let offset = 0;
     return lengths.map((sizeBytes) => {
-      const piece = { field, offset, sizeBytes, guestAddress: this.#ground.take(sizeBytes, gapBytes) };
+      const piece = { field, offset, sizeBytes, guestAddress: this.#allocator.take(sizeBytes, gapBytes) };
       offset += sizeBytes;
       return piece;
     });
@@ -264,20 +266,20 @@ class Layouter {
     if (this.#split === "one") return this.#takePieces(field, [sizeBytes], 0);
     if (this.#split === "linux" && isData) {
       const offset = this.#random(PAGE_BYTES / 16) * 16;
-      this.#ground.turnPage(offset);
+      this.#allocator.turnPage(offset);
       return this.#takePieces(field, cutAtPages(sizeBytes, offset), 0);
     }
     const gapBytes = this.#split === "linux" ? 0 : GAP_BYTES;
     return this.#takePieces(field, cut(sizeBytes, this.#split, this.#random), gapBytes);
   }
 
-  /** From now on the other direction: a guard in between, and the border is not used twice. */
+  /** Switches from readable to writable fields: leaves a guard in between and does not use the border again. */
   turn(): void {
     this.#straddleNext = 0;
-    this.#ground.take(0, GAP_BYTES);
+    this.#allocator.take(0, GAP_BYTES);
   }
 
-  /** `dst` on the pieces of `src`; what is longer gets pieces of its own. */
+  /** Places `dst` on the pieces of `src`; the part that is longer than `src` gets pieces of its own. */
   placeOn(field: string, sizeBytes: number, onto: readonly Piece[]): Piece[] {
     const pieces: Piece[] = [];
     let done = 0;
@@ -306,11 +308,11 @@ class Layouter {
   finish(readable: readonly Piece[], writable: readonly Piece[], inPlace: boolean, guards: boolean): Placement {
     const onSource = new Set(inPlace ? readable.map((piece) => piece.guestAddress) : []);
     for (const piece of writable) {
-      if (!onSource.has(piece.guestAddress)) this.#ground.fill(piece.guestAddress, piece.sizeBytes, UNWRITTEN);
+      if (!onSource.has(piece.guestAddress)) this.#allocator.fill(piece.guestAddress, piece.sizeBytes, UNWRITTEN);
     }
     return new Placement(
       this.#memory,
-      this.#ground.blocks,
+      this.#allocator.blocks,
       writable,
       this.segments(readable),
       this.segments(writable),
@@ -319,7 +321,7 @@ class Layouter {
   }
 }
 
-/** Puts `request` into guest memory. Throws {@linkcode DriverError} if it does not fit. */
+/** Places `request` in guest memory. Throws {@linkcode DriverError} if it does not fit. */
 export function place(memory: DriverMemory, request: EncodedRequest, options: LayoutOptions = {}): Placement {
   const layouter = new Layouter(memory, request, options);
   const readable: Piece[] = [];

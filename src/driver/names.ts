@@ -1,6 +1,6 @@
 /**
- * What the numbers on the wire are called: services, algorithms, feature bits and statuses, the way people write them.
- * Owns names alone; a number without one is printed as it is.
+ * Names of the numbers on the wire: services, algorithms, feature bits and statuses. A number without a name is printed
+ * as a number.
  *
  * @module
  */
@@ -20,7 +20,7 @@ export const CIPHER_NAMES: readonly string[] =
 export const HASH_NAMES: readonly string[] =
   ("- MD5 SHA1 SHA-224 SHA-256 SHA-384 SHA-512 SHA3-224 SHA3-256 SHA3-384 SHA3-512 SHAKE128 SHAKE256").split(" ");
 
-/** MAC algorithms by number: there are gaps. */
+/** MAC algorithms by number; the numbers have gaps. */
 export const MAC_NAMES: Readonly<Record<number, string>> = {
   1: "HMAC-MD5",
   2: "HMAC-SHA1",
@@ -43,7 +43,7 @@ export const MAC_NAMES: Readonly<Record<number, string>> = {
 /** AEAD algorithms by number. */
 export const AEAD_NAMES: readonly string[] = ["-", "AES-GCM", "AES-CCM", "ChaCha20-Poly1305"];
 
-/** AKCIPHER algorithms by number, as deployed drivers and devices count them. */
+/** AKCIPHER algorithms by number, as deployed drivers and devices number them. */
 export const AKCIPHER_NAMES: readonly string[] = ["-", "RSA", "ECDSA", "ECDSA (number 3)"];
 
 /** Algorithms of the asymmetric RFC v3 by number. */

@@ -1,6 +1,6 @@
 /**
  * The driver's side of a packed virtqueue (Virtio 1.x, Packed Virtqueues). Owns ring memory and the state of every
- * chain; never blocks and never looks into buffers. `split_queue.ts` is its twin.
+ * chain; never blocks and never reads buffers. `split_queue.ts` is its counterpart.
  *
  * @module
  */
@@ -21,10 +21,10 @@ import { type ChainLayout, passesEvent, type QueueOptions, totalBytes } from "./
 import { buildTable, NONE, overlong, RingQueue, viewOf, wordsOf } from "./ring_queue.ts";
 
 const WRAP_BIT = 0x8000;
-/** Stands in the id of every descriptor but a chain's last, where ids mean nothing. */
+/** The id in every descriptor but a chain's last, where the device must ignore it. */
 const NO_ID = 0xdead;
 
-/** A chain laid out: what its descriptors in the ring will say. */
+/** A chain with its prepared descriptors. */
 interface Chain {
   readonly token: number;
   readonly writableBytes: number;
@@ -32,7 +32,7 @@ interface Chain {
   readonly table: Block | undefined;
   /** Descriptors in the ring. */
   readonly count: number;
-  /** Four words each, without AVAIL and USED, which depend on where the chain comes to lie. */
+  /** Four words per descriptor, without AVAIL and USED, which depend on the chain's position in the ring. */
   readonly words: Uint32Array;
   isInFlight: boolean;
 }
@@ -130,7 +130,7 @@ export class PackedQueue extends RingQueue {
     const segments = [...readable, ...writable];
     const choice = layout ?? this.usualLayout;
     if (typeof choice === "number") {
-      throw new DriverError("a packed ring has no chains of descriptors and a table: choose one of the two");
+      throw new DriverError("a packed ring has no chains of descriptors and a table: use 'direct' or 'indirect'");
     }
     const isIndirect = choice === "indirect";
     const count = isIndirect ? 1 : segments.length;
@@ -153,8 +153,8 @@ export class PackedQueue extends RingQueue {
   }
 
   /**
-   * A table of `segments`, of which the first `readableCount` are readable. The order is the chain's, and WRITE the
-   * only flag that counts (Virtio 1.x, Packed: Indirect Flag).
+   * An indirect table of `segments`, of which the first `readableCount` are readable. Its order is the chain's, and
+   * WRITE is the only flag that the device reads (Virtio 1.x, Packed: Indirect Flag).
    */
   #buildTable(segments: readonly Segment[], readableCount: number): Block {
     return buildTable(this.memory, segments, (view, offset, segment, i) => {
@@ -165,7 +165,9 @@ export class PackedQueue extends RingQueue {
 
   override submit(handle: number): boolean {
     const chain = this.#chains[handle];
-    if (chain === undefined || chain.isInFlight) throw new DriverError(`chain ${handle} is not there to be submitted`);
+    if (chain === undefined || chain.isInFlight) {
+      throw new DriverError(`chain ${handle} is not prepared, or is in flight`);
+    }
     const { count, words } = chain;
     if (count > this.#freeSlots) return false;
     const desc = this.#desc;
@@ -188,7 +190,7 @@ export class PackedQueue extends RingQueue {
     this.inFlight++;
     this.#freeSlots -= count;
     this.#addedSlots += count;
-    // The head's flags make all of it available, so they come last.
+    // The head's flags make the whole chain available, so they are written last.
     Atomics.store(this.#desc, 4 * head + 3, headWord);
     return true;
   }
@@ -217,7 +219,7 @@ export class PackedQueue extends RingQueue {
     return this.notify(wanted);
   }
 
-  /** True if there is a used descriptor to be polled. */
+  /** True if {@linkcode pollOne} would return a token. */
   get hasUsed(): boolean {
     return this.#isUsed(Atomics.load(this.#desc, 4 * this.#usedSlot + 3) >>> 16);
   }
@@ -232,11 +234,11 @@ export class PackedQueue extends RingQueue {
     const flags = word >>> 16;
     if (!this.#isUsed(flags)) return NONE;
     const id = word & 0xffff;
-    // Without WRITE the length means nothing (Virtio 1.x, Packed: Used Ring Element).
+    // Without WRITE the length has no meaning (Virtio 1.x, Packed: Used Ring Element).
     const length = (flags & DESC_F_WRITE) !== 0 ? this.#desc[4 * this.#usedSlot + 2]! : 0;
     const chain = this.#chains[id];
     if (chain === undefined || !chain.isInFlight) {
-      throw new DeviceViolationError(`the device gave back buffer ${id}, which it did not have`);
+      throw new DeviceViolationError(`the device returned buffer ${id}, which is not in flight`);
     }
     if (length > chain.writableBytes) throw overlong(length, chain.writableBytes);
     this.#usedSlot += chain.count;

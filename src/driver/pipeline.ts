@@ -1,6 +1,6 @@
 /**
- * Requests under way: places them in memory, puts them on their queues, sleeps until the device has done them, and
- * settles their promises. Any number may be under way on any number of queues. Knows no request's meaning.
+ * Requests in flight: places them in memory, submits them to their queues, waits until the device has completed them,
+ * and settles their promises. Any number may be in flight on any number of queues.
  *
  * @module
  */
@@ -13,25 +13,25 @@ import { type LayoutOptions, place, type Placement } from "./layout.ts";
 import type { ChainLayout, DriverQueue } from "./queue.ts";
 import { Waiter } from "./waiter.ts";
 
-/** How a request is submitted. */
+/** Options of a submitted request. */
 export interface PipelineOptions extends LayoutOptions {
-  /** Descriptors in the ring or in a table; as the queue prefers if not given. */
+  /** Descriptors in the ring or in an indirect table; the queue's default if not given. */
   readonly chain?: ChainLayout;
 }
 
-/** What became of a request. */
+/** The completion of a request. */
 export interface Completion {
-  /** Bytes written, as the device says. */
+  /** Bytes written, as the device reports. */
   readonly usedLen: number;
   /** A copy of each writable field. */
   readonly fields: Readonly<Record<string, Uint8Array<ArrayBuffer>>>;
 }
 
-/** A queue with the descriptor that says it is broken. */
+/** A queue with its error descriptor. */
 export interface PipelineQueue {
   /** The driver's side of it. */
   readonly queue: DriverQueue;
-  /** -1: none. */
+  /** Signalled by the device when the queue is broken; -1: none. */
   readonly errFd: number;
 }
 
@@ -39,22 +39,22 @@ interface Pending {
   readonly queueIndex: number;
   readonly readable: readonly Segment[];
   readonly writable: readonly Segment[];
-  /** The request that the segments hold, unless they are of the caller's making. */
+  /** The request in the segments; undefined if the caller made the segments. */
   readonly placed: { readonly request: EncodedRequest; readonly placement: Placement } | undefined;
   readonly chain: ChainLayout | undefined;
   readonly deadline: number;
   readonly resolve: (completion: Completion) => void;
   readonly reject: (error: Error) => void;
-  /** Given up by its owner; the device may still write to its memory. */
+  /** Its promise is rejected; the device may still write to its memory. */
   isLost: boolean;
 }
 
 const SOCKET_TOKEN = 0xffff_fffe;
-/** Tokens of queue i: 2i for its calls, 2i+1 for its errors. */
+/** Tokens of queue i: 2i for its call descriptor, 2i+1 for its error descriptor. */
 const TOKENS_PER_QUEUE = 2;
 const POLL_MS = 1;
 
-/** All requests of one driver that are under way. */
+/** All requests in flight of one driver. */
 export class Pipeline {
   readonly #memory: DriverMemory;
   readonly #connection: FrontendConnection;
@@ -62,11 +62,11 @@ export class Pipeline {
   readonly #waiter = new Waiter();
   readonly #pending: (Pending | undefined)[] = [];
   readonly #freeTokens: number[] = [];
-  /** Queues on which the device broke a rule: they are left alone from then on. */
+  /** Queues on which the device violated the specification; they are not used any more. */
   readonly #broken = new Set<number>();
-  /** Tokens that wait for room, by queue. */
+  /** Tokens of requests that wait for free descriptors, by queue. */
   readonly #backlogs = new Map<number, number[]>();
-  /** No request is overdue before this. */
+  /** The earliest time at which a request can be overdue. */
   #nextDeadline = Infinity;
   #openCount = 0;
   #pump: Promise<void> = Promise.resolve();
@@ -74,19 +74,19 @@ export class Pipeline {
   #sleeping = false;
   #closed = false;
 
-  /** A pipeline without queues, which also hears when `connection` is closed. */
+  /** A pipeline without queues, which also watches whether `connection` is closed. */
   constructor(memory: DriverMemory, connection: FrontendConnection) {
     this.#memory = memory;
     this.#connection = connection;
     this.#waiter.watch(connection.socketFd, SOCKET_TOKEN);
   }
 
-  /** Requests that nobody has heard of yet. */
+  /** Number of requests whose promises are not settled. */
   get openCount(): number {
     return this.#openCount;
   }
 
-  /** Takes `queue` as number `index`. */
+  /** Adds `queue` with number `index`. */
   addQueue(index: number, queue: PipelineQueue): void {
     this.#queues.set(index, queue);
     this.#backlogs.set(index, []);
@@ -95,8 +95,8 @@ export class Pipeline {
   }
 
   /**
-   * Puts `request` on queue `queueIndex`, at once if there is room. Rejects with {@linkcode DriverTimeoutError},
-   * {@linkcode DisconnectedError} or {@linkcode DeviceViolationError}.
+   * Submits `request` to queue `queueIndex`, at once if there are free descriptors. Rejects with
+   * {@linkcode DriverTimeoutError}, {@linkcode DisconnectedError} or {@linkcode DeviceViolationError}.
    */
   submit(queueIndex: number, request: EncodedRequest, options: PipelineOptions = {}): Promise<Completion> {
     const objection = this.#objection(queueIndex);
@@ -106,7 +106,7 @@ export class Pipeline {
     return this.#enter({ queueIndex, readable, writable, placed: { request, placement }, chain: options.chain });
   }
 
-  /** Puts a chain of the caller's making on queue `queueIndex`: it may name any address, and the memory is not freed. */
+  /** Submits a chain of the caller's segments to queue `queueIndex`: they may have any address and are not freed. */
   submitSegments(
     queueIndex: number,
     readable: readonly Segment[],
@@ -136,7 +136,7 @@ export class Pipeline {
     });
   }
 
-  /** Adds what waits for room on queue `index`, in order, and kicks. */
+  /** Submits the waiting requests of queue `index`, in order, as far as descriptors are free, and kicks. */
   #drainBacklog(index: number): void {
     const backlog = this.#backlogs.get(index)!;
     if (backlog.length === 0) return;
@@ -148,7 +148,7 @@ export class Pipeline {
     queue.kick();
   }
 
-  /** False if there is no room yet. What cannot be added at all, or need not be any more, is over. */
+  /** False if there are too few free descriptors. A request that cannot be added or is abandoned is settled. */
   #tryAdd(queue: DriverQueue, token: number): boolean {
     const pending = this.#pending[token]!;
     try {
@@ -160,7 +160,7 @@ export class Pipeline {
     return true;
   }
 
-  /** Settles requests until none is left. May be through with it before it has ever waited. */
+  /** Settles requests until none is left. It can finish without having waited. */
   async #run(): Promise<void> {
     this.#isPumping = true;
     while (this.#openCount > 0 && !this.#closed) {
@@ -186,7 +186,7 @@ export class Pipeline {
   #heed(token: number): void {
     if (this.#closed) return;
     if (token === SOCKET_TOKEN) {
-      if (!this.#connection.look()) this.#failAll(new DisconnectedError("the device closed the connection"));
+      if (!this.#connection.readAvailable()) this.#failAll(new DisconnectedError("the device closed the connection"));
       return;
     }
     const index = Math.floor(token / TOKENS_PER_QUEUE);
@@ -196,11 +196,11 @@ export class Pipeline {
     } else {
       drainEventFd(errFd);
       this.poll();
-      this.#break(index, new DeviceViolationError(`the device says that queue ${index} is broken`));
+      this.#break(index, new DeviceViolationError(`the device reports that queue ${index} is broken`));
     }
   }
 
-  /** Settles what the device has done; returns how many. For whoever wants to spin. */
+  /** Settles the requests that the device has completed; returns their number. For callers that busy-poll. */
   poll(): number {
     let total = 0;
     for (const [index, { queue }] of this.#queues) {
@@ -232,7 +232,7 @@ export class Pipeline {
     }
   }
 
-  /** The request is over, and so is its use of memory. */
+  /** Removes a completed request and frees its memory. */
   #settle(token: number, how: (pending: Pending) => void): void {
     const pending = this.#pending[token]!;
     this.#pending[token] = undefined;
@@ -243,7 +243,7 @@ export class Pipeline {
     how(pending);
   }
 
-  /** Its owner hears of a failure; its memory stays reserved, as the device still has it. */
+  /** Rejects the request; its memory stays allocated, as the device may still write to it. */
   #lose(pending: Pending, error: Error): void {
     pending.isLost = true;
     this.#openCount--;
@@ -262,7 +262,7 @@ export class Pipeline {
     });
   }
 
-  /** Gives up what is overdue; returns the time until the next one may be. */
+  /** Rejects overdue requests; returns the time until the next one can be overdue, in milliseconds. */
   #expire(): number {
     const now = performance.now();
     if (now < this.#nextDeadline) return this.#nextDeadline - now;
@@ -276,17 +276,17 @@ export class Pipeline {
       const { timeoutMs } = this.#connection;
       this.#lose(
         pending,
-        new DriverTimeoutError(`a request on queue ${pending.queueIndex} was not done within ${timeoutMs} ms`),
+        new DriverTimeoutError(`a request on queue ${pending.queueIndex} was not completed within ${timeoutMs} ms`),
       );
     }
     return this.#nextDeadline - now;
   }
 
-  /** Ends everything; whatever is still under way is rejected. */
+  /** Closes the pipeline and rejects the requests in flight. */
   async close(): Promise<void> {
     this.#closed = true;
     await this.#waiter.close();
     await this.#pump;
-    this.#failAll(new DriverError("the driver was closed before the request was done"));
+    this.#failAll(new DriverError("the driver was closed before the request was completed"));
   }
 }

@@ -1,6 +1,5 @@
 /**
- * What split and packed driver queues have in common: one interface, so that whoever makes requests need not know the
- * ring format.
+ * The common interface of split and packed driver queues, so that the layers above do not depend on the ring format.
  *
  * @module
  */
@@ -11,11 +10,11 @@ import { Waiter } from "./waiter.ts";
 /** How a chain is laid out: descriptors in the ring, a table, or a number of the former followed by the latter. */
 export type ChainLayout = "direct" | "indirect" | number;
 
-/** How a queue is made. */
+/** Options of a queue. */
 export interface QueueOptions {
   /** Entries. */
   readonly size: number;
-  /** Lays chains out in tables unless told otherwise (VIRTIO_F_INDIRECT_DESC). */
+  /** Chains use indirect tables by default (VIRTIO_F_INDIRECT_DESC). */
   readonly indirect?: boolean;
   /** Notifications are suppressed by index (VIRTIO_F_EVENT_IDX), not by flag. */
   readonly eventIdx?: boolean;
@@ -23,7 +22,7 @@ export interface QueueOptions {
   readonly region?: number;
   /** Signalled when requests were added; -1: the device polls. */
   readonly kickFd: number;
-  /** Readable when requests are done; -1: this side polls. */
+  /** Readable when requests are completed; -1: the driver polls. */
   readonly callFd: number;
 }
 
@@ -37,45 +36,45 @@ export interface DriverQueue {
   readonly driverAddress: number;
   /** User address of the used ring (split) or device event suppression (packed). */
   readonly deviceAddress: number;
-  /** What SET_VRING_BASE says of a fresh ring. */
+  /** The base of an empty ring, for SET_VRING_BASE. */
   readonly initialBase: number;
   /** Signalled by {@linkcode kick}. */
   readonly kickFd: number;
   /** Signalled by the device. */
   readonly callFd: number;
-  /** Chains that the device has and has not given back. */
+  /** Number of chains in flight. */
   readonly inFlight: number;
   /** Kicks that were sent, and that the device had asked not to be sent. */
   readonly kicksSent: number;
   /** Kicks that the device had asked not to be sent. */
   readonly kicksSuppressed: number;
-  /** Of the chain that {@linkcode pollOne} returned last: the bytes written, and its handle. */
+  /** Bytes written to the chain that {@linkcode pollOne} returned last. */
   readonly usedLen: number;
-  /** Its handle. */
+  /** Handle of the chain that {@linkcode pollOne} returned last. */
   readonly usedHandle: number;
 
   /**
-   * Lays out a chain and makes it available once; returns its handle, or -1 if there is no room.
-   * `token` (≥ 0) comes back from {@linkcode pollOne}.
+   * Lays out a chain and makes it available once; returns its handle, or -1 if there are too few free descriptors.
+   * {@linkcode pollOne} returns `token` (≥ 0) when it is completed.
    */
   add(readable: readonly Segment[], writable: readonly Segment[], token: number, layout?: ChainLayout): number;
-  /** Lays out a chain that stays: {@linkcode submit} makes it available, again and again. Returns a handle, or -1. */
+  /** Lays out a chain that {@linkcode submit} can make available repeatedly. Returns a handle, or -1. */
   prepare(readable: readonly Segment[], writable: readonly Segment[], token: number, layout?: ChainLayout): number;
-  /** Makes a prepared chain available, without allocation; false if there is no room. It must not be in flight. */
+  /** Makes a prepared chain available, without allocation; false if descriptors lack. It must not be in flight. */
   submit(handle: number): boolean;
-  /** Forgets a prepared chain that is not in flight. */
+  /** Frees a prepared chain that is not in flight. */
   discard(handle: number): void;
-  /** Wakes the device for what was added since the last call, unless it said that it need not be; true if woken. */
+  /** Kicks the device for chains added since the last call, unless it suppresses kicks; true if it was kicked. */
   kick(): boolean;
-  /** Token of the next completed chain, or -1. Throws {@linkcode DeviceViolationError} if the device broke a rule. */
+  /** Token of the next completed chain, or -1. Throws {@linkcode DeviceViolationError} if the used entry is invalid. */
   pollOne(): number;
-  /** Asks for a signal on `callFd` at the next completion; false if there is one already to be polled. */
+  /** Requests a signal on `callFd` at the next completion; false if there is a completion to be polled already. */
   enableCalls(): boolean;
-  /** Asks for no signals. */
+  /** Suppresses signals. */
   disableCalls(): void;
-  /** Sleeps until something can be polled; false if nothing came within `timeoutMs`. */
+  /** Waits for a completion; false if there was none within `timeoutMs`. */
   wait(timeoutMs: number): Promise<boolean>;
-  /** Gives up everything but the descriptors, which are the owner's. */
+  /** Frees the queue. The file descriptors belong to the caller and stay open. */
   close(): Promise<void>;
 }
 
@@ -84,19 +83,19 @@ export function passesEvent(event: number, newIdx: number, oldIdx: number): bool
   return ((newIdx - event - 1) & 0xffff) < ((newIdx - oldIdx) & 0xffff);
 }
 
-/** Kicks even though nobody asked for it; for tests. */
+/** Kicks although the device has suppressed kicks; for tests. */
 export function kickAnyway(queue: DriverQueue): void {
   signalEventFd(queue.kickFd);
 }
 
-/** Bytes in all `segments` together. */
+/** Total bytes of `segments`. */
 export function totalBytes(segments: readonly Segment[]): number {
   let total = 0;
   for (const segment of segments) total += segment.sizeBytes;
   return total;
 }
 
-/** Sleeping on a queue's call descriptor, or polling where there is none. */
+/** Waits on a queue's call descriptor, or polls if there is none. */
 export class Sleeper {
   #waiter: Waiter | undefined;
 
@@ -120,7 +119,7 @@ export class Sleeper {
     return true;
   }
 
-  /** Ends a wait under way. */
+  /** Ends a wait in progress. */
   async close(): Promise<void> {
     await this.#waiter?.close();
   }

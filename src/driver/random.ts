@@ -1,5 +1,5 @@
 /**
- * Chance that can be repeated: a small seeded generator for layouts and fuzzers. Never for keys.
+ * Reproducible randomness: a small seeded generator for layouts and fuzzers. It must not be used for keys.
  *
  * @module
  */

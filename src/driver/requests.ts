@@ -1,7 +1,7 @@
 /**
  * Data requests as bytes (v19, Data Virtqueue; AKCIPHER from the ratified text), in the three forms that exist:
- * padded to 72 bytes, short under VIRTIO_CRYPTO_F_MUX_MODE, and stateless. Pure functions; the fields stay apart so
- * that they can be laid out over descriptors in any way.
+ * padded to 72 bytes, short under VIRTIO_CRYPTO_F_MUX_MODE, and stateless. Pure functions that return separate fields,
+ * so that these can be laid out over descriptors in any way.
  *
  * @module
  */
@@ -28,11 +28,13 @@ import {
  */
 export type RequestMode = "fixed" | "mux" | "stateless";
 
-/** What every data request says: one of `sessionId` and `stateless`. All else is for tests, which may make false claims. */
+/**
+ * Common fields of data requests: `sessionId` or `stateless`. The others are for tests, which may make false claims.
+ */
 export interface RequestCommon<Session> {
   /** The session, as {@linkcode CryptoDriver.createSession} returns it. */
   readonly sessionId?: number | bigint;
-  /** The parameters of a session instead, which the request then brings along (`mode: "stateless"`). */
+  /** The parameters of a session, carried by the request instead of a session id (`mode: "stateless"`). */
   readonly stateless?: Session;
   /** The header's `opcode`. */
   readonly opcode?: number;
@@ -40,23 +42,23 @@ export interface RequestCommon<Session> {
   readonly algo?: number;
   /** The header's `flag`. */
   readonly flag?: number;
-  /** Lengths and numbers to claim instead of the true ones, under the specification's names in camel case. */
+  /** Lengths and numbers to encode instead of the true ones, by the specification's names in camel case. */
   readonly claims?: Readonly<Record<string, number>>;
-  /** Bytes of the parameters, if not as many as v19 has: 76 for a symmetric stateless request of the ratified text. */
+  /** Length of the parameters if not v19's: 76 bytes for a symmetric stateless request of the ratified text. */
   readonly paraBytes?: number;
-  /** Bytes really given for `dst`, if not as many as are claimed. */
+  /** Actual length of `dst` in bytes, if it differs from the claimed one. */
   readonly dstBytes?: number;
-  /** Bytes really given for `result`, if not as many as are claimed. */
+  /** Actual length of `result` in bytes, if it differs from the claimed one. */
   readonly resultBytes?: number;
 }
 
 /** Encrypts or decrypts with a cipher. */
 export interface CipherRequest extends RequestCommon<CipherSession> {
-  /** Tells the services apart. */
+  /** The service. */
   readonly service: "cipher";
   /** OP_ENCRYPT or OP_DECRYPT; the session's if not given. */
   readonly op?: number;
-  /** IV, counter block, tweak or nonce, as the algorithm has it. */
+  /** IV, counter block, tweak or nonce, depending on the algorithm. */
   readonly iv?: Uint8Array;
   /** The source data. */
   readonly src: Uint8Array;
@@ -64,56 +66,58 @@ export interface CipherRequest extends RequestCommon<CipherSession> {
 
 /** Computes a digest. */
 export interface HashRequest extends RequestCommon<HashSession> {
-  /** Tells the services apart. */
+  /** The service. */
   readonly service: "hash";
   /** The source data. */
   readonly src: Uint8Array;
-  /** Bytes of digest wanted; the session's number if not given. */
+  /** Length of the digest in bytes; the session's if not given. */
   readonly hashResultLen?: number;
 }
 
 /** Computes a message authentication code. */
 export interface MacRequest extends RequestCommon<MacSession> {
-  /** Tells the services apart. */
+  /** The service. */
   readonly service: "mac";
   /**
-   * The IV of an algorithm that has one: 12 bytes for GMAC, 16 for SNOW3G_UIA2 and ZUC_EIA3. The specification has no
-   * field for it; it goes in front of `src`, and here the driver puts it there. Without `iv`, `src` must begin with it.
+   * The IV, if the algorithm has one: 12 bytes for GMAC, 16 for SNOW3G_UIA2 and ZUC_EIA3. The specification has no
+   * field for it; the driver writes it in front of `src`. Without `iv`, `src` must begin with it.
    */
   readonly iv?: Uint8Array;
   /** The source data. */
   readonly src: Uint8Array;
-  /** Bytes of digest wanted; the session's number if not given. */
+  /** Length of the digest in bytes; the session's if not given. */
   readonly hashResultLen?: number;
 }
 
 /** Encrypts or decrypts, and hashes, in one request. Ranges that are not given reach to the end of `src`. */
 export interface ChainRequest extends RequestCommon<ChainSession> {
-  /** Tells the services apart. */
+  /** The service. */
   readonly service: "chain";
   /** OP_ENCRYPT or OP_DECRYPT; the session's if not given. */
   readonly op?: number;
-  /** IV, counter block, tweak or nonce, as the algorithm has it. */
+  /** IV, counter block, tweak or nonce, depending on the algorithm. */
   readonly iv?: Uint8Array;
   /** The source data. */
   readonly src: Uint8Array;
   /** Additional authenticated data. */
   readonly aad?: Uint8Array;
-  /** Where in `src` the cipher starts. */
+  /** Offset in `src` at which the cipher starts. */
   readonly cipherStartSrcOffset?: number;
-  /** Bytes for the cipher. */
+  /** Number of bytes that the cipher processes. */
   readonly lenToCipher?: number;
-  /** Where in `src` the digest starts. */
+  /** Offset in `src` at which the digest starts. */
   readonly hashStartSrcOffset?: number;
-  /** Bytes for the digest. */
+  /** Number of bytes that the digest covers. */
   readonly lenToHash?: number;
-  /** Bytes of digest wanted; the session's number if not given. */
+  /** Length of the digest in bytes; the session's if not given. */
   readonly hashResultLen?: number;
 }
 
-/** Encrypts (`src` is the plaintext, `dst` the ciphertext and the tag) or decrypts (`src` is both, `dst` the plaintext). */
+/**
+ * Encrypts (`src` is the plaintext, `dst` the ciphertext and the tag) or decrypts (`src` is both, `dst` the plaintext).
+ */
 export interface AeadRequest extends RequestCommon<AeadSession> {
-  /** Tells the services apart. */
+  /** The service. */
   readonly service: "aead";
   /** OP_ENCRYPT or OP_DECRYPT; the session's if not given. */
   readonly op?: number;
@@ -123,21 +127,21 @@ export interface AeadRequest extends RequestCommon<AeadSession> {
   readonly src: Uint8Array;
   /** Additional authenticated data. */
   readonly aad?: Uint8Array;
-  /** Bytes of tag; the session's number if not given. */
+  /** Length of the tag in bytes; the session's if not given. */
   readonly tagLen?: number;
 }
 
 /** An asymmetric operation. */
 export interface AkcipherRequest extends RequestCommon<AkcipherSession> {
-  /** Tells the services apart. */
+  /** The service. */
   readonly service: "akcipher";
   /** AKCIPHER_ENCRYPT, AKCIPHER_DECRYPT, AKCIPHER_SIGN or AKCIPHER_VERIFY. */
   readonly opcode: number;
-  /** What to encrypt or to decrypt; the digest to sign; the signature to verify. */
+  /** The plaintext or ciphertext, the digest to sign, or the signature to verify. */
   readonly src: Uint8Array;
-  /** Room for the result in bytes (RSA: as many as the modulus has); AKCIPHER_VERIFY has none. */
+  /** Size of the result buffer in bytes (RSA: the modulus's length); AKCIPHER_VERIFY has none. */
   readonly dstDataLen?: number;
-  /** Of AKCIPHER_VERIFY: the digest that was signed. */
+  /** AKCIPHER_VERIFY only: the digest that was signed. */
   readonly digest?: Uint8Array;
 }
 
@@ -148,7 +152,7 @@ const NOTHING = new Uint8Array();
 
 type Struct = [offset: number, value: number][];
 
-/** A request before its header: structure size and contents, the fields behind it, the writable fields. */
+/** A request without its header: size and contents of the structure, the fields behind it, the writable fields. */
 interface Draft {
   readonly opcode: number;
   readonly muxBytes: number;
@@ -157,8 +161,8 @@ interface Draft {
   readonly spaces: readonly Space[];
 }
 
-/** The true numbers of a request, or its claims. */
-function claim(truth: Record<string, number>, request: DataRequest): (name: string) => number {
+/** The numbers to encode: the request's claims, else the true ones. */
+function claimedOr(truth: Record<string, number>, request: DataRequest): (name: string) => number {
   return (name) => request.claims?.[name] ?? truth[name] ?? 0;
 }
 
@@ -167,7 +171,7 @@ function field(name: string, bytes: Uint8Array | undefined): Field {
 }
 
 function draftCipher(r: CipherRequest, s: CipherSession | undefined): Draft {
-  const say = claim({
+  const valueOf = claimedOr({
     ivLen: r.iv?.length ?? 0,
     srcDataLen: r.src.length,
     dstDataLen: r.src.length,
@@ -177,57 +181,57 @@ function draftCipher(r: CipherRequest, s: CipherSession | undefined): Draft {
   }, r);
   const struct: Struct = s === undefined
     ? [
-      [w.CIPHER_PARA_IV_LEN_OFFSET, say("ivLen")],
-      [w.CIPHER_PARA_SRC_DATA_LEN_OFFSET, say("srcDataLen")],
-      [w.CIPHER_PARA_DST_DATA_LEN_OFFSET, say("dstDataLen")],
-      [w.SYM_PARA_OP_TYPE_OFFSET, say("opType")],
+      [w.CIPHER_PARA_IV_LEN_OFFSET, valueOf("ivLen")],
+      [w.CIPHER_PARA_SRC_DATA_LEN_OFFSET, valueOf("srcDataLen")],
+      [w.CIPHER_PARA_DST_DATA_LEN_OFFSET, valueOf("dstDataLen")],
+      [w.SYM_PARA_OP_TYPE_OFFSET, valueOf("opType")],
     ]
     : [
       [w.STATELESS_CIPHER_ALGO_OFFSET, s.algo],
-      [w.STATELESS_CIPHER_KEYLEN_OFFSET, say("keylen")],
-      [w.STATELESS_CIPHER_OP_OFFSET, say("op")],
-      [w.STATELESS_CIPHER_IV_LEN_OFFSET, say("ivLen")],
-      [w.STATELESS_CIPHER_SRC_DATA_LEN_OFFSET, say("srcDataLen")],
-      [w.STATELESS_CIPHER_DST_DATA_LEN_OFFSET, say("dstDataLen")],
-      [w.STATELESS_SYM_OP_TYPE_OFFSET, say("opType")],
+      [w.STATELESS_CIPHER_KEYLEN_OFFSET, valueOf("keylen")],
+      [w.STATELESS_CIPHER_OP_OFFSET, valueOf("op")],
+      [w.STATELESS_CIPHER_IV_LEN_OFFSET, valueOf("ivLen")],
+      [w.STATELESS_CIPHER_SRC_DATA_LEN_OFFSET, valueOf("srcDataLen")],
+      [w.STATELESS_CIPHER_DST_DATA_LEN_OFFSET, valueOf("dstDataLen")],
+      [w.STATELESS_SYM_OP_TYPE_OFFSET, valueOf("opType")],
     ];
   return {
     opcode: (r.op ?? s?.op) === w.OP_DECRYPT ? w.CIPHER_DECRYPT : w.CIPHER_ENCRYPT,
     muxBytes: s === undefined ? w.DATA_SYM_BYTES : w.STATELESS_SYM_BYTES,
     struct,
     tail: [field("iv", r.iv), field("src", r.src)],
-    spaces: [{ name: "dst", sizeBytes: r.dstBytes ?? say("dstDataLen") }],
+    spaces: [{ name: "dst", sizeBytes: r.dstBytes ?? valueOf("dstDataLen") }],
   };
 }
 
 function draftDigest(r: HashRequest | MacRequest, s: HashSession | MacSession | undefined): Draft {
   const iv = r.service === "mac" ? r.iv : undefined;
-  const say = claim({
+  const valueOf = claimedOr({
     srcDataLen: (iv?.length ?? 0) + r.src.length,
     hashResultLen: r.hashResultLen ?? s?.hashResultLen ?? 0,
     authKeyLen: s?.service === "mac" ? s.authKey.length : 0,
   }, r);
   const opcode = r.service === "mac" ? w.MAC : w.HASH;
   const tail = [...(iv === undefined ? [] : [field("iv", iv)]), field("src", r.src)];
-  const spaces = [{ name: "result", sizeBytes: r.resultBytes ?? say("hashResultLen") }];
+  const spaces = [{ name: "result", sizeBytes: r.resultBytes ?? valueOf("hashResultLen") }];
   if (s === undefined) {
     const struct: Struct = [
-      [w.HASH_PARA_SRC_DATA_LEN_OFFSET, say("srcDataLen")],
-      [w.HASH_PARA_HASH_RESULT_LEN_OFFSET, say("hashResultLen")],
+      [w.HASH_PARA_SRC_DATA_LEN_OFFSET, valueOf("srcDataLen")],
+      [w.HASH_PARA_HASH_RESULT_LEN_OFFSET, valueOf("hashResultLen")],
     ];
     return { opcode, muxBytes: w.DATA_HASH_BYTES, struct, tail, spaces };
   }
   const struct: Struct = s.service === "hash"
     ? [
       [w.STATELESS_HASH_ALGO_OFFSET, s.algo],
-      [w.STATELESS_HASH_SRC_DATA_LEN_OFFSET, say("srcDataLen")],
-      [w.STATELESS_HASH_RESULT_LEN_OFFSET, say("hashResultLen")],
+      [w.STATELESS_HASH_SRC_DATA_LEN_OFFSET, valueOf("srcDataLen")],
+      [w.STATELESS_HASH_RESULT_LEN_OFFSET, valueOf("hashResultLen")],
     ]
     : [
       [w.STATELESS_MAC_ALGO_OFFSET, s.algo],
-      [w.STATELESS_MAC_AUTH_KEY_LEN_OFFSET, say("authKeyLen")],
-      [w.STATELESS_MAC_SRC_DATA_LEN_OFFSET, say("srcDataLen")],
-      [w.STATELESS_MAC_RESULT_LEN_OFFSET, say("hashResultLen")],
+      [w.STATELESS_MAC_AUTH_KEY_LEN_OFFSET, valueOf("authKeyLen")],
+      [w.STATELESS_MAC_SRC_DATA_LEN_OFFSET, valueOf("srcDataLen")],
+      [w.STATELESS_MAC_RESULT_LEN_OFFSET, valueOf("hashResultLen")],
     ];
   return {
     opcode,
@@ -238,47 +242,47 @@ function draftDigest(r: HashRequest | MacRequest, s: HashSession | MacSession | 
   };
 }
 
-function chainStruct(say: (name: string) => number, s: ChainSession | undefined): Struct {
+function chainStruct(valueOf: (name: string) => number, s: ChainSession | undefined): Struct {
   if (s === undefined) {
     return [
-      [w.CHAIN_PARA_IV_LEN_OFFSET, say("ivLen")],
-      [w.CHAIN_PARA_SRC_DATA_LEN_OFFSET, say("srcDataLen")],
-      [w.CHAIN_PARA_DST_DATA_LEN_OFFSET, say("dstDataLen")],
-      [w.CHAIN_PARA_CIPHER_START_OFFSET, say("cipherStartSrcOffset")],
-      [w.CHAIN_PARA_LEN_TO_CIPHER_OFFSET, say("lenToCipher")],
-      [w.CHAIN_PARA_HASH_START_OFFSET, say("hashStartSrcOffset")],
-      [w.CHAIN_PARA_LEN_TO_HASH_OFFSET, say("lenToHash")],
-      [w.CHAIN_PARA_AAD_LEN_OFFSET, say("aadLen")],
-      [w.CHAIN_PARA_HASH_RESULT_LEN_OFFSET, say("hashResultLen")],
-      [w.SYM_PARA_OP_TYPE_OFFSET, say("opType")],
+      [w.CHAIN_PARA_IV_LEN_OFFSET, valueOf("ivLen")],
+      [w.CHAIN_PARA_SRC_DATA_LEN_OFFSET, valueOf("srcDataLen")],
+      [w.CHAIN_PARA_DST_DATA_LEN_OFFSET, valueOf("dstDataLen")],
+      [w.CHAIN_PARA_CIPHER_START_OFFSET, valueOf("cipherStartSrcOffset")],
+      [w.CHAIN_PARA_LEN_TO_CIPHER_OFFSET, valueOf("lenToCipher")],
+      [w.CHAIN_PARA_HASH_START_OFFSET, valueOf("hashStartSrcOffset")],
+      [w.CHAIN_PARA_LEN_TO_HASH_OFFSET, valueOf("lenToHash")],
+      [w.CHAIN_PARA_AAD_LEN_OFFSET, valueOf("aadLen")],
+      [w.CHAIN_PARA_HASH_RESULT_LEN_OFFSET, valueOf("hashResultLen")],
+      [w.SYM_PARA_OP_TYPE_OFFSET, valueOf("opType")],
     ];
   }
   return [
-    [w.STATELESS_CHAIN_ORDER_OFFSET, say("algChainOrder")],
-    [w.STATELESS_CHAIN_AAD_LEN_FIRST_OFFSET, say("aadLenFirst")],
+    [w.STATELESS_CHAIN_ORDER_OFFSET, valueOf("algChainOrder")],
+    [w.STATELESS_CHAIN_AAD_LEN_FIRST_OFFSET, valueOf("aadLenFirst")],
     [w.STATELESS_CHAIN_CIPHER_ALGO_OFFSET, s.cipherAlgo],
-    [w.STATELESS_CHAIN_CIPHER_KEYLEN_OFFSET, say("keylen")],
-    [w.STATELESS_CHAIN_CIPHER_OP_OFFSET, say("op")],
+    [w.STATELESS_CHAIN_CIPHER_KEYLEN_OFFSET, valueOf("keylen")],
+    [w.STATELESS_CHAIN_CIPHER_OP_OFFSET, valueOf("op")],
     [w.STATELESS_CHAIN_HASH_ALGO_OFFSET, s.hashAlgo],
-    [w.STATELESS_CHAIN_AUTH_KEY_LEN_OFFSET, say("authKeyLen")],
-    [w.STATELESS_CHAIN_HASH_MODE_OFFSET, say("hashMode")],
-    [w.STATELESS_CHAIN_IV_LEN_OFFSET, say("ivLen")],
-    [w.STATELESS_CHAIN_SRC_DATA_LEN_OFFSET, say("srcDataLen")],
-    [w.STATELESS_CHAIN_DST_DATA_LEN_OFFSET, say("dstDataLen")],
-    [w.STATELESS_CHAIN_CIPHER_START_OFFSET, say("cipherStartSrcOffset")],
-    [w.STATELESS_CHAIN_LEN_TO_CIPHER_OFFSET, say("lenToCipher")],
-    [w.STATELESS_CHAIN_HASH_START_OFFSET, say("hashStartSrcOffset")],
-    [w.STATELESS_CHAIN_LEN_TO_HASH_OFFSET, say("lenToHash")],
-    [w.STATELESS_CHAIN_AAD_LEN_OFFSET, say("aadLen")],
-    [w.STATELESS_CHAIN_HASH_RESULT_LEN_OFFSET, say("hashResultLen")],
-    [w.STATELESS_SYM_OP_TYPE_OFFSET, say("opType")],
+    [w.STATELESS_CHAIN_AUTH_KEY_LEN_OFFSET, valueOf("authKeyLen")],
+    [w.STATELESS_CHAIN_HASH_MODE_OFFSET, valueOf("hashMode")],
+    [w.STATELESS_CHAIN_IV_LEN_OFFSET, valueOf("ivLen")],
+    [w.STATELESS_CHAIN_SRC_DATA_LEN_OFFSET, valueOf("srcDataLen")],
+    [w.STATELESS_CHAIN_DST_DATA_LEN_OFFSET, valueOf("dstDataLen")],
+    [w.STATELESS_CHAIN_CIPHER_START_OFFSET, valueOf("cipherStartSrcOffset")],
+    [w.STATELESS_CHAIN_LEN_TO_CIPHER_OFFSET, valueOf("lenToCipher")],
+    [w.STATELESS_CHAIN_HASH_START_OFFSET, valueOf("hashStartSrcOffset")],
+    [w.STATELESS_CHAIN_LEN_TO_HASH_OFFSET, valueOf("lenToHash")],
+    [w.STATELESS_CHAIN_AAD_LEN_OFFSET, valueOf("aadLen")],
+    [w.STATELESS_CHAIN_HASH_RESULT_LEN_OFFSET, valueOf("hashResultLen")],
+    [w.STATELESS_SYM_OP_TYPE_OFFSET, valueOf("opType")],
   ];
 }
 
 function draftChain(r: ChainRequest, s: ChainSession | undefined, mode: RequestMode): Draft {
   const cipherStartSrcOffset = r.cipherStartSrcOffset ?? 0;
   const hashStartSrcOffset = r.hashStartSrcOffset ?? 0;
-  const say = claim({
+  const valueOf = claimedOr({
     ivLen: r.iv?.length ?? 0,
     srcDataLen: r.src.length,
     dstDataLen: r.src.length,
@@ -302,12 +306,12 @@ function draftChain(r: ChainRequest, s: ChainSession | undefined, mode: RequestM
   return {
     opcode: (r.op ?? s?.op) === w.OP_DECRYPT ? w.CIPHER_DECRYPT : w.CIPHER_ENCRYPT,
     muxBytes: s === undefined ? w.DATA_SYM_BYTES : w.STATELESS_SYM_BYTES,
-    struct: chainStruct(say, s),
+    struct: chainStruct(valueOf, s),
     // v19's session structure has aad behind src, its stateless one before; deployed padded requests put it before.
     tail: mode === "mux" ? [iv, src, aad] : [iv, aad, src],
     spaces: [
-      { name: "dst", sizeBytes: r.dstBytes ?? say("dstDataLen") },
-      { name: "result", sizeBytes: r.resultBytes ?? say("hashResultLen") },
+      { name: "dst", sizeBytes: r.dstBytes ?? valueOf("dstDataLen") },
+      { name: "result", sizeBytes: r.resultBytes ?? valueOf("hashResultLen") },
     ],
   };
 }
@@ -315,7 +319,7 @@ function draftChain(r: ChainRequest, s: ChainSession | undefined, mode: RequestM
 function draftAead(r: AeadRequest, s: AeadSession | undefined): Draft {
   const decrypts = (r.op ?? s?.op) === w.OP_DECRYPT;
   const tagLen = r.tagLen ?? s?.tagLen ?? 0;
-  const say = claim({
+  const valueOf = claimedOr({
     ivLen: r.iv.length,
     aadLen: r.aad?.length ?? 0,
     srcDataLen: r.src.length,
@@ -326,34 +330,34 @@ function draftAead(r: AeadRequest, s: AeadSession | undefined): Draft {
   }, r);
   const struct: Struct = s === undefined
     ? [
-      [w.AEAD_PARA_IV_LEN_OFFSET, say("ivLen")],
-      [w.AEAD_PARA_AAD_LEN_OFFSET, say("aadLen")],
-      [w.AEAD_PARA_SRC_DATA_LEN_OFFSET, say("srcDataLen")],
-      [w.AEAD_PARA_DST_DATA_LEN_OFFSET, say("dstDataLen")],
-      [w.AEAD_PARA_TAG_LEN_OFFSET, say("tagLen")],
+      [w.AEAD_PARA_IV_LEN_OFFSET, valueOf("ivLen")],
+      [w.AEAD_PARA_AAD_LEN_OFFSET, valueOf("aadLen")],
+      [w.AEAD_PARA_SRC_DATA_LEN_OFFSET, valueOf("srcDataLen")],
+      [w.AEAD_PARA_DST_DATA_LEN_OFFSET, valueOf("dstDataLen")],
+      [w.AEAD_PARA_TAG_LEN_OFFSET, valueOf("tagLen")],
     ]
     : [
       [w.STATELESS_AEAD_ALGO_OFFSET, s.algo],
-      [w.STATELESS_AEAD_KEY_LEN_OFFSET, say("keyLen")],
-      [w.STATELESS_AEAD_OP_OFFSET, say("op")],
-      [w.STATELESS_AEAD_IV_LEN_OFFSET, say("ivLen")],
-      [w.STATELESS_AEAD_TAG_LEN_OFFSET, say("tagLen")],
-      [w.STATELESS_AEAD_AAD_LEN_OFFSET, say("aadLen")],
-      [w.STATELESS_AEAD_SRC_DATA_LEN_OFFSET, say("srcDataLen")],
-      [w.STATELESS_AEAD_DST_DATA_LEN_OFFSET, say("dstDataLen")],
+      [w.STATELESS_AEAD_KEY_LEN_OFFSET, valueOf("keyLen")],
+      [w.STATELESS_AEAD_OP_OFFSET, valueOf("op")],
+      [w.STATELESS_AEAD_IV_LEN_OFFSET, valueOf("ivLen")],
+      [w.STATELESS_AEAD_TAG_LEN_OFFSET, valueOf("tagLen")],
+      [w.STATELESS_AEAD_AAD_LEN_OFFSET, valueOf("aadLen")],
+      [w.STATELESS_AEAD_SRC_DATA_LEN_OFFSET, valueOf("srcDataLen")],
+      [w.STATELESS_AEAD_DST_DATA_LEN_OFFSET, valueOf("dstDataLen")],
     ];
   return {
     opcode: decrypts ? w.AEAD_DECRYPT : w.AEAD_ENCRYPT,
     muxBytes: s === undefined ? w.DATA_AEAD_BYTES : w.STATELESS_AEAD_BYTES,
     struct,
     tail: [field("iv", r.iv), field("src", r.src), field("aad", r.aad)],
-    spaces: [{ name: "dst", sizeBytes: r.dstBytes ?? say("dstDataLen") }],
+    spaces: [{ name: "dst", sizeBytes: r.dstBytes ?? valueOf("dstDataLen") }],
   };
 }
 
 function draftAkcipher(r: AkcipherRequest, s: AkcipherSession | undefined): Draft {
   const verifies = r.opcode === w.AKCIPHER_VERIFY;
-  const say = claim({
+  const valueOf = claimedOr({
     srcDataLen: r.src.length,
     dstDataLen: verifies ? r.digest?.length ?? 0 : r.dstDataLen ?? 0,
     keyType: s?.keyType ?? 0,
@@ -361,25 +365,25 @@ function draftAkcipher(r: AkcipherRequest, s: AkcipherSession | undefined): Draf
   }, r);
   const struct: Struct = s === undefined
     ? [
-      [ak.AKCIPHER_PARA_SRC_DATA_LEN_OFFSET, say("srcDataLen")],
-      [ak.AKCIPHER_PARA_DST_DATA_LEN_OFFSET, say("dstDataLen")],
+      [ak.AKCIPHER_PARA_SRC_DATA_LEN_OFFSET, valueOf("srcDataLen")],
+      [ak.AKCIPHER_PARA_DST_DATA_LEN_OFFSET, valueOf("dstDataLen")],
     ]
     : [
       [ak.STATELESS_AKCIPHER_ALGO_OFFSET, s.algo],
-      [ak.STATELESS_AKCIPHER_KEY_TYPE_OFFSET, say("keyType")],
-      [ak.STATELESS_AKCIPHER_KEY_LEN_OFFSET, say("keyLen")],
+      [ak.STATELESS_AKCIPHER_KEY_TYPE_OFFSET, valueOf("keyType")],
+      [ak.STATELESS_AKCIPHER_KEY_LEN_OFFSET, valueOf("keyLen")],
       [ak.STATELESS_AKCIPHER_PARA0_OFFSET, akcipherParameters(s)[0]],
       [ak.STATELESS_AKCIPHER_PARA1_OFFSET, akcipherParameters(s)[1]],
-      [ak.STATELESS_AKCIPHER_SRC_DATA_LEN_OFFSET, say("srcDataLen")],
-      [ak.STATELESS_AKCIPHER_DST_DATA_LEN_OFFSET, say("dstDataLen")],
+      [ak.STATELESS_AKCIPHER_SRC_DATA_LEN_OFFSET, valueOf("srcDataLen")],
+      [ak.STATELESS_AKCIPHER_DST_DATA_LEN_OFFSET, valueOf("dstDataLen")],
     ];
   return {
     opcode: r.opcode,
     muxBytes: s === undefined ? ak.AKCIPHER_PARA_BYTES : ak.STATELESS_AKCIPHER_BYTES,
     struct,
-    // A signature and its digest are both readable: a verification writes nothing but its status.
+    // Signature and digest are both readable: a verification writes its status only.
     tail: verifies ? [field("src", r.src), field("digest", r.digest)] : [field("src", r.src)],
-    spaces: [{ name: "dst", sizeBytes: r.dstBytes ?? (verifies ? 0 : say("dstDataLen")) }],
+    spaces: [{ name: "dst", sizeBytes: r.dstBytes ?? (verifies ? 0 : valueOf("dstDataLen")) }],
   };
 }
 
@@ -400,7 +404,7 @@ function draftOf(request: DataRequest, mode: RequestMode): Draft {
   }
 }
 
-/** `flag` where the request does not say: deployed drivers leave it 0 without MUX_MODE, and stateless is 0 as well. */
+/** The default of `flag`: deployed drivers leave it 0 without MUX_MODE, and the stateless value is 0 as well. */
 function defaultFlag(mode: RequestMode): number {
   return mode === "mux" ? w.FLAG_SESSION_MODE : w.FLAG_STATELESS_MODE_ZERO;
 }
@@ -414,7 +418,7 @@ function paraOf(draft: Draft, mode: RequestMode, sizeBytes: number | undefined):
 }
 
 /**
- * A data request in one of its forms. Fields of no bytes are there, too: the layouts decide what becomes of them. Throws
+ * A data request in one of its forms. Empty fields are included, as the layouts decide how to place them. Throws
  * {@linkcode RequestError} for the stateless form of a request without parameters.
  */
 export function encodeData(request: DataRequest, mode: RequestMode): EncodedRequest {

@@ -1,6 +1,6 @@
 /**
- * What the driver's sides of split and packed virtqueues share: the memory of a ring, notifications in both
- * directions, and the end. What stands in the memory is for those who extend this.
+ * The common base of the driver's split and packed virtqueues: the memory of a ring, notifications in both directions,
+ * and closing. Subclasses define the contents of the memory.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import { type ChainLayout, type DriverQueue, type QueueOptions, Sleeper } from "
 /** No chain, no token. */
 export const NONE = -1;
 
-/** A part of a ring: bytes, and what its address is a multiple of. */
+/** A part of a ring: its length and the alignment of its address, in bytes. */
 interface Part {
   readonly sizeBytes: number;
   readonly align: number;
@@ -29,7 +29,7 @@ export function wordsOf({ bytes, sizeBytes }: Block): Uint16Array<ArrayBuffer> {
   return new Uint16Array(bytes.buffer, bytes.byteOffset, sizeBytes / 2);
 }
 
-/** Fills a fresh indirect table with `segments`, in order, each by `put`. */
+/** Makes an indirect table and writes each of `segments`, in order, with `put`. */
 export function buildTable(
   memory: DriverMemory,
   segments: readonly Segment[],
@@ -41,14 +41,14 @@ export function buildTable(
   return table;
 }
 
-/** What a device has done that says that it wrote `length` bytes to a chain with room for `writableBytes`. */
+/** The error for a used length of `length` bytes on a chain with `writableBytes` writable bytes. */
 export function overlong(length: number, writableBytes: number): DeviceViolationError {
   return new DeviceViolationError(
-    `the device says that it wrote ${length} bytes to a chain that takes ${writableBytes}`,
+    `the device reports ${length} bytes written to a chain with ${writableBytes} writable bytes`,
   );
 }
 
-/** The driver's side of a virtqueue, but for what the ring's format says. */
+/** The driver's side of a virtqueue, without what depends on the ring format. */
 export abstract class RingQueue implements DriverQueue {
   readonly size: number;
   readonly descAddress: number;
@@ -63,18 +63,18 @@ export abstract class RingQueue implements DriverQueue {
   usedHandle: number = NONE;
   inFlight = 0;
 
-  /** Where indirect tables are made. */
+  /** The memory in which indirect tables are allocated. */
   protected readonly memory: DriverMemory;
-  /** The layout of chains for which none is chosen. */
+  /** The layout of chains whose caller chooses none. */
   protected readonly usualLayout: ChainLayout;
-  /** Notifications are suppressed by index. */
+  /** True if notifications are suppressed by index (VIRTIO_F_EVENT_IDX). */
   protected readonly eventIdx: boolean;
-  /** Descriptors, what the driver writes, what the device writes. */
+  /** The descriptors, the driver's part and the device's part. */
   protected readonly blocks: readonly [Block, Block, Block];
   readonly #sleeper = new Sleeper();
   #isClosed = false;
 
-  /** Makes a ring in `memory`: descriptors, and the parts that the driver and the device write. */
+  /** Allocates a ring in `memory`: descriptors, and the parts that the driver and the device write. */
   constructor(memory: DriverMemory, options: QueueOptions, driverPart: Part, devicePart: Part) {
     const { size, kickFd, callFd, region } = options;
     const alloc = ({ sizeBytes, align }: Part) =>
@@ -107,7 +107,7 @@ export abstract class RingQueue implements DriverQueue {
   abstract enableCalls(): boolean;
   abstract disableCalls(): void;
 
-  /** Sends a kick if the device has `wanted` one; returns that. */
+  /** Sends a kick if `wanted`, else counts it as suppressed; returns `wanted`. */
   protected notify(wanted: boolean): boolean {
     if (wanted) {
       this.kicksSent++;

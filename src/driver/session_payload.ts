@@ -1,5 +1,5 @@
 /**
- * CREATE_CRYPTO_SESSION's payload in the three layouts that QEMU has had. Pure functions.
+ * The payload of CREATE_CRYPTO_SESSION in the three layouts of QEMU. Pure functions.
  *
  * @module
  */
@@ -19,10 +19,10 @@ import {
   type SessionParameters,
 } from "./sessions.ts";
 
-/** A layout, by the first QEMU that had it. The two older ones are equally long and do not know AKCIPHER. */
+/** A layout, named by the first QEMU version with it. The two older ones have the same length and no AKCIPHER. */
 export type SessionMessageLayout = "qemu-2.12" | "qemu-7.1" | "qemu-8.1";
 
-/** What the two pointers hold: the frontend's addresses, which mean nothing to the backend. */
+/** The value of the two pointers: addresses of the frontend, which the backend must ignore. */
 const POINTER = 0x7fff_dead_beef_0000n;
 const FIRST_POINTER_OFFSET = 40;
 
@@ -57,7 +57,7 @@ function symmetric(layout: SessionMessageLayout, session: CipherSession | ChainS
   ], offset + 24);
   view.setBigUint64(FIRST_POINTER_OFFSET, POINTER, true);
   view.setBigUint64(FIRST_POINTER_OFFSET + 8, POINTER, true);
-  // Keys that are too long run over what follows, as far as there is room: lying must be possible.
+  // A key that is too long overwrites the fields behind it, up to the payload's end: tests send such messages.
   payload.set(cipherKey.subarray(0, payload.length - w.SESSION_CIPHER_KEY_OFFSET), w.SESSION_CIPHER_KEY_OFFSET);
   payload.set(authKey.subarray(0, payload.length - w.SESSION_AUTH_KEY_OFFSET), w.SESSION_AUTH_KEY_OFFSET);
   return payload;

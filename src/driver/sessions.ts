@@ -1,7 +1,7 @@
 /**
  * Control requests as bytes (v19, Control Virtqueue): sessions of every service created and destroyed, in the padded
- * form that deployed drivers use and in the short one of VIRTIO_CRYPTO_F_MUX_MODE. Pure functions; the fields stay apart
- * so that they can be laid out over descriptors in any way.
+ * form that deployed drivers use and in the short one of VIRTIO_CRYPTO_F_MUX_MODE. Pure functions that return separate
+ * fields, so that these can be laid out over descriptors in any way.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { type EncodedRequest, type Field, le32s } from "./fields.ts";
 
 /** A CIPHER session. */
 export interface CipherSession {
-  /** Tells the services apart. */
+  /** The service. */
   readonly service: "cipher";
   /** CIPHER_*. */
   readonly algo: number;
@@ -23,21 +23,21 @@ export interface CipherSession {
 
 /** A HASH session. */
 export interface HashSession {
-  /** Tells the services apart. */
+  /** The service. */
   readonly service: "hash";
   /** HASH_*. */
   readonly algo: number;
-  /** Bytes of digest wanted. */
+  /** Length of the digest in bytes. */
   readonly hashResultLen: number;
 }
 
 /** A MAC session. */
 export interface MacSession {
-  /** Tells the services apart. */
+  /** The service. */
   readonly service: "mac";
   /** MAC_*. */
   readonly algo: number;
-  /** Bytes of code wanted. */
+  /** Length of the code in bytes. */
   readonly hashResultLen: number;
   /** The authentication key. */
   readonly authKey: Uint8Array;
@@ -45,7 +45,7 @@ export interface MacSession {
 
 /** A session that chains a cipher and a hash or MAC. */
 export interface ChainSession {
-  /** Tells the services apart. */
+  /** The service. */
   readonly service: "chain";
   /** CHAIN_HASH_THEN_CIPHER or CHAIN_CIPHER_THEN_HASH. */
   readonly algChainOrder: number;
@@ -59,25 +59,25 @@ export interface ChainSession {
   readonly op: number;
   /** HASH_* for HASH_MODE_PLAIN, MAC_* for HASH_MODE_AUTH. */
   readonly hashAlgo: number;
-  /** Bytes of digest wanted. */
+  /** Length of the digest in bytes. */
   readonly hashResultLen: number;
   /** HASH_MODE_AUTH only. */
   readonly authKey?: Uint8Array;
-  /** Bytes of additional data, if the session is to fix them. */
+  /** Length of the additional data in bytes, if the session fixes it. */
   readonly aadLen?: number;
 }
 
 /** An AEAD session. */
 export interface AeadSession {
-  /** Tells the services apart. */
+  /** The service. */
   readonly service: "aead";
   /** AEAD_*. */
   readonly algo: number;
   /** The key. */
   readonly key: Uint8Array;
-  /** Bytes of tag. */
+  /** Length of the tag in bytes. */
   readonly tagLen: number;
-  /** Bytes of additional data, if the session is to fix them. */
+  /** Length of the additional data in bytes, if the session fixes it. */
   readonly aadLen?: number;
   /** OP_ENCRYPT or OP_DECRYPT. */
   readonly op: number;
@@ -85,25 +85,25 @@ export interface AeadSession {
 
 /** An AKCIPHER session (ratified text). */
 export interface AkcipherSession {
-  /** Tells the services apart. */
+  /** The service. */
   readonly service: "akcipher";
   /** AKCIPHER_RSA or AKCIPHER_ECDSA. */
   readonly algo: number;
   /** AKCIPHER_KEY_PUBLIC or AKCIPHER_KEY_PRIVATE. */
   readonly keyType: number;
   /**
-   * RSA: DER of PKCS #1, RSAPublicKey or RSAPrivateKey without a PKCS #8 wrapping. ECDSA: DER of RFC 5915, ECPrivateKey,
-   * or the public point as its bytes 04, x, y.
+   * RSA: DER of PKCS #1, RSAPublicKey or RSAPrivateKey without a PKCS #8 wrapping. ECDSA: DER of RFC 5915,
+   * ECPrivateKey, or the public point as its bytes 04, x, y.
    */
   readonly key: Uint8Array;
-  /** RSA only, necessary there: RSA_RAW_PADDING or RSA_PKCS1_PADDING. */
+  /** Required for RSA, and only there: RSA_RAW_PADDING or RSA_PKCS1_PADDING. */
   readonly paddingAlgo?: number;
   /**
-   * RSA with RSA_PKCS1_PADDING, to sign and verify: RSA_SHA256 and the like; RSA_NO_HASH if not given. AKCIPHER counts
-   * hashes in its own way: the number of HASH_SHA_256 is MD5's here.
+   * For RSA with RSA_PKCS1_PADDING, to sign and verify: RSA_SHA256 and so on; RSA_NO_HASH if not given. AKCIPHER has
+   * its own numbers of hashes: the number of HASH_SHA_256 is MD5's here.
    */
   readonly hashAlgo?: number;
-  /** ECDSA only, necessary there: CURVE_NIST_P256 and the like. */
+  /** Required for ECDSA, and only there: CURVE_NIST_P256 and so on. */
   readonly curveId?: number;
   /** For tests: the first word of the algorithm's parameters, instead of `paddingAlgo` or `curveId`. */
   readonly para0?: number;
@@ -111,7 +111,7 @@ export interface AkcipherSession {
   readonly para1?: number;
 }
 
-/** Everything that a session of any service is made of. */
+/** The parameters of a session of any service. */
 export type SessionParameters =
   | CipherSession
   | HashSession
@@ -120,7 +120,7 @@ export type SessionParameters =
   | AeadSession
   | AkcipherSession;
 
-/** What else a control request says. All but `mux` is for tests, which may make false claims. */
+/** Options of a control request. All but `mux` are for tests, which may make false claims. */
 export interface ControlOptions {
   /** VIRTIO_CRYPTO_F_MUX_MODE is negotiated. */
   readonly mux?: boolean;
@@ -132,7 +132,7 @@ export interface ControlOptions {
   readonly flag?: number;
   /** The header's `queue_id`. */
   readonly queueId?: number;
-  /** Lengths and numbers to claim instead of the true ones, under the specification's names in camel case. */
+  /** Lengths and numbers to encode instead of the true ones, by the specification's names in camel case. */
   readonly claims?: Readonly<Record<string, number>>;
 }
 
@@ -154,7 +154,7 @@ const DESTROY_OPCODES = {
   akcipher: w.AKCIPHER_DESTROY_SESSION,
 } as const;
 
-/** Body bytes under MUX_MODE. */
+/** Length of the body under MUX_MODE, in bytes. */
 const MUX_BYTES = {
   cipher: w.CTRL_SYM_BYTES,
   chain: w.CTRL_SYM_BYTES,
@@ -257,12 +257,12 @@ export function keyFields(s: SessionParameters): Field[] {
   }
 }
 
-/** The algorithm that a session's request headers name. */
+/** The algorithm in the header of a session's requests. */
 export function headerAlgo(s: SessionParameters): number {
   return s.service === "chain" ? s.cipherAlgo : s.algo;
 }
 
-/** A request to create a session: answered in the field `input`, 16 bytes of session_id le64 and status le32. */
+/** A request to create a session; the reply is the field `input`, 16 bytes with session_id le64 and status le32. */
 export function encodeCreateSession(session: SessionParameters, options: ControlOptions = {}): EncodedRequest {
   const sizeBytes = options.mux ? MUX_BYTES[session.service] : w.CTRL_BODY_BYTES_FIXED;
   return {
@@ -276,8 +276,8 @@ export function encodeCreateSession(session: SessionParameters, options: Control
 }
 
 /**
- * A request to destroy a session. The field `input` takes the status: one byte, as deployed drivers and the ratified
- * text have it, or under MUX_MODE the 8 bytes of v19, unless `inputBytes` says otherwise.
+ * A request to destroy a session. The status is written to the field `input`: one byte, as for deployed drivers and the
+ * ratified text, or under MUX_MODE the 8 bytes of v19, unless `inputBytes` is given.
  */
 export function encodeDestroySession(
   service: SessionParameters["service"],

@@ -1,6 +1,6 @@
 /**
  * The driver's side of a split virtqueue (Virtio 1.x, Split Virtqueues). Owns ring memory and the state of every
- * chain; never blocks and never looks into buffers. `packed_queue.ts` is its twin.
+ * chain; never blocks and never reads buffers. `packed_queue.ts` is its counterpart.
  *
  * @module
  */
@@ -22,7 +22,7 @@ import type { Block, DriverMemory, Segment } from "./guest_memory.ts";
 import { type ChainLayout, passesEvent, type QueueOptions, totalBytes } from "./queue.ts";
 import { buildTable, NONE, overlong, RingQueue, viewOf, wordsOf } from "./ring_queue.ts";
 
-/** A descriptor as it stands in memory. */
+/** The fields of a descriptor in memory. */
 export interface RawDescriptor {
   /** Guest address. */
   readonly address: number | bigint;
@@ -61,7 +61,9 @@ export class SplitQueue extends RingQueue {
   readonly #nextFree: Int32Array;
   #freeHead = 0;
   #freeCount: number;
-  /** By head: token or -1, writable bytes, descriptors in the ring, in flight or not, outliving completion or not. */
+  /**
+   * By head: token or -1, writable bytes, descriptors in the ring, whether in flight, whether kept after completion.
+   */
   readonly #tokens: Float64Array;
   readonly #writableBytes: Float64Array;
   readonly #chainLength: Int32Array;
@@ -99,12 +101,12 @@ export class SplitQueue extends RingQueue {
     return this.#availIdx;
   }
 
-  /** Index of the next used entry to be looked at. */
+  /** Index of the next used entry to be read. */
   get usedIdx(): number {
     return this.#usedIdx;
   }
 
-  /** What the device asked for last: the index at which it wants a kick. */
+  /** The index at which the device requests a kick (avail_event). */
   get availEvent(): number {
     return Atomics.load(this.#used, this.#availEventAt);
   }
@@ -172,7 +174,7 @@ export class SplitQueue extends RingQueue {
     return head;
   }
 
-  /** A table of `segments`, of which the first `readableCount` are readable. */
+  /** An indirect table of `segments`, of which the first `readableCount` are readable. */
   #buildTable(segments: readonly Segment[], readableCount: number): Block {
     return buildTable(this.memory, segments, (view, offset, { guestAddress, sizeBytes }, i) => {
       const more = i + 1 < segments.length;
@@ -185,7 +187,7 @@ export class SplitQueue extends RingQueue {
     });
   }
 
-  /** Declares that `head` is a chain of the caller's making, written through the views, for {@linkcode submit}. */
+  /** Registers a chain at `head` that the caller has written through the views, for {@linkcode submit}. */
   expect(head: number, token: number, writableBytes: number): void {
     this.#tokens[head] = token;
     this.#writableBytes[head] = writableBytes;
@@ -201,7 +203,7 @@ export class SplitQueue extends RingQueue {
     return true;
   }
 
-  /** Makes any number available, without a thought: for tests that misbehave. */
+  /** Makes any head available without checks: for tests that misbehave. */
   post(head: number): void {
     this.#avail[2 + this.#availIdx % this.size] = head;
     this.#availIdx = (this.#availIdx + 1) & 0xffff;
@@ -217,7 +219,7 @@ export class SplitQueue extends RingQueue {
     this.#isKept[handle] = 0;
     const length = this.#chainLength[handle]!;
     if (length === 0) return;
-    // The links still are what they were: only free descriptors are relinked.
+    // The links of the chain are unchanged: only free descriptors are relinked.
     let last = handle;
     for (let i = 1; i < length; i++) last = this.#nextFree[last]!;
     this.#nextFree[last] = this.#freeHead;
@@ -235,7 +237,7 @@ export class SplitQueue extends RingQueue {
     return this.notify(wanted);
   }
 
-  /** True if there is a used entry to be polled. */
+  /** True if {@linkcode pollOne} would return a token. */
   get hasUsed(): boolean {
     return Atomics.load(this.#used, 1) !== this.#usedIdx;
   }
@@ -252,7 +254,7 @@ export class SplitQueue extends RingQueue {
     const head = this.usedView.getUint32(offset, true);
     const length = this.usedView.getUint32(offset + 4, true);
     if (head >= this.size || this.#isInFlight[head] !== 1) {
-      throw new DeviceViolationError(`the device gave back chain ${head}, which it did not have`);
+      throw new DeviceViolationError(`the device returned chain ${head}, which is not in flight`);
     }
     if (length > this.#writableBytes[head]!) throw overlong(length, this.#writableBytes[head]!);
     this.#usedIdx = (this.#usedIdx + 1) & 0xffff;
@@ -266,14 +268,14 @@ export class SplitQueue extends RingQueue {
   }
 
   override enableCalls(): boolean {
-    // Both, as the device may not know which of the two counts (the flag must be 0 under EVENT_IDX anyway).
+    // Both are written, as the device may read either (the flag must be 0 under EVENT_IDX anyway).
     if (this.eventIdx) Atomics.store(this.#avail, this.#usedEventAt, this.#usedIdx);
     Atomics.store(this.#avail, 0, 0);
     return !this.hasUsed;
   }
 
   override disableCalls(): void {
-    // By index there is no "never": half the number space away comes close.
+    // used_event has no value for "never": an index half the number space away is as far as possible.
     if (this.eventIdx) Atomics.store(this.#avail, this.#usedEventAt, (this.#usedIdx + 0x8000) & 0xffff);
     else Atomics.store(this.#avail, 0, AVAIL_F_NO_INTERRUPT);
   }

@@ -1,5 +1,5 @@
 /**
- * Statuses in words: their names, and errors that say what a refused session or request lacks.
+ * Names of statuses, and errors that say why a session or request was refused.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { RefusedError } from "./errors.ts";
 import { STATUS_NAMES } from "./names.ts";
 import type { SessionParameters } from "./sessions.ts";
 
-/** The name of the constant that `status` is: `STATUS_NOTSUPP` for 3. A number that is none: `status 77`. */
+/** The constant's name of `status`: `STATUS_NOTSUPP` for 3; `status 77` for a number without one. */
 export function statusName(status: number): string {
   const name = STATUS_NAMES[status];
   return name === undefined ? `status ${status}` : `STATUS_${name}`;
@@ -18,7 +18,7 @@ function statusText(status: number): string {
   return status in STATUS_NAMES ? `${statusName(status)} (${status})` : statusName(status);
 }
 
-/** Fields of the configuration that list what each service can do. */
+/** Fields of the configuration that list the algorithms of each service. */
 const MASKS: Readonly<Record<SessionParameters["service"], string>> = {
   cipher: "cipherAlgo",
   hash: "hashAlgo",
@@ -28,7 +28,7 @@ const MASKS: Readonly<Record<SessionParameters["service"], string>> = {
   akcipher: "akcipherAlgo",
 };
 
-/** What the caller can do about a session that got `status`. */
+/** The remedy for a session that was refused with `status`. */
 function sessionRemedy(service: SessionParameters["service"], status: number): string {
   switch (status) {
     case w.STATUS_ERR:
@@ -40,9 +40,9 @@ function sessionRemedy(service: SessionParameters["service"], status: number): s
     case w.STATUS_NOSPC:
       return "the session table is full: destroy a session first";
     case w.STATUS_KEY_REJECTED:
-      return "the key is not one of the algorithm's: AKCIPHER takes PKCS #1 or RFC 5915 DER, or an EC point";
+      return "the key does not suit the algorithm: AKCIPHER accepts PKCS #1 or RFC 5915 DER, or an EC point";
     default:
-      return "the specification has no such answer to the creation of a session";
+      return "the specification defines no such status for the creation of a session";
   }
 }
 
@@ -57,7 +57,7 @@ export function sessionRefused(service: SessionParameters["service"], status: nu
   return new RefusedError(text + sessionRemedy(service, status), status);
 }
 
-/** What each status says of a data request. */
+/** Meaning of each status of a data request. */
 const DATA_REASONS: Readonly<Record<number, string>> = {
   [w.STATUS_ERR]: "a length or a parameter does not suit the algorithm or the session",
   [w.STATUS_BADMSG]: "the authentication tag does not match",
@@ -68,8 +68,8 @@ const DATA_REASONS: Readonly<Record<number, string>> = {
 };
 
 /**
- * Returns `result` if its status is STATUS_OK. Throws {@linkcode RefusedError}, whose message has the status's name and
- * what it means, if it is not.
+ * Returns `result` if its status is STATUS_OK. Throws {@linkcode RefusedError} otherwise, whose message has the
+ * status's name and meaning.
  */
 export function expectOk<Result extends { readonly status: number }>(result: Result): Result {
   const { status } = result;

@@ -1,6 +1,6 @@
 /**
- * Waiting for descriptors without blocking the event loop, in such a way that the wait can be ended from outside:
- * the device may live in the same isolate, and a driver may be closed while it waits.
+ * Waits for file descriptors without blocking the event loop, as the device may run in the same thread. A wait can be
+ * ended by another party, as a driver may be closed while it waits.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { Poller } from "../os/poller.ts";
 
 const WAKE_TOKEN = 0xffff_ffff;
 
-/** A set of descriptors that one party at a time waits on. */
+/** A set of file descriptors with one waiter at a time. */
 export class Waiter {
   readonly #poller = new Poller();
   readonly #wakeFd = createEventFd();
@@ -26,14 +26,14 @@ export class Waiter {
     this.#poller.add(fd, token);
   }
 
-  /** Forgets `fd`. */
+  /** Removes `fd` from the set. */
   unwatch(fd: number): void {
     this.#poller.remove(fd);
   }
 
-  /** Waits up to `timeoutMs`, or until {@linkcode wake}; returns the tokens of what is readable. */
+  /** Waits up to `timeoutMs`, or until {@linkcode wake}; returns the tokens of the readable descriptors. */
   async wait(timeoutMs: number): Promise<number[]> {
-    // One wait at a time: the others queue up behind it, and then find out for themselves.
+    // There is one wait at a time: the other callers await it and then check their own conditions.
     while (this.#current !== undefined) await this.#current;
     if (this.#closed) return [];
     this.#current = this.#poller.wait(Math.ceil(timeoutMs));
@@ -48,12 +48,12 @@ export class Waiter {
     return tokens;
   }
 
-  /** Ends the wait under way, or else the next one. */
+  /** Ends the wait in progress, or else the next one. */
   wake(): void {
     signalEventFd(this.#wakeFd);
   }
 
-  /** Ends the wait under way and gives up the set; later waits return at once. Watched descriptors stay open. */
+  /** Ends the wait in progress and closes the set; later waits return at once. Watched descriptors stay open. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;

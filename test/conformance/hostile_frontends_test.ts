@@ -85,7 +85,7 @@ for (const packed of [false, true]) {
         // A kick descriptor that nobody ever signals.
         const { size, descAddress, driverAddress, deviceAddress, callFd } = queue!;
         const silent = { size, descAddress, driverAddress, deviceAddress, callFd, kickFd } as DriverQueue;
-        await setUpRing(frontend, 0, silent, errFd, base, "device");
+        await setUpRing(frontend, 0, silent, errFd, base, "generic");
         await answered(queue!);
         check();
         queue!.discard(handle);
@@ -174,7 +174,7 @@ Deno.test("SPDK #2228, #378: 1000 frontends that leave half-way through their st
 
 /** A driver whose control queue stays in the VMM, as with QEMU's `cryptodev-vhost-user`. */
 function connectByMessages(device: TestDevice): Promise<CryptoDriver> {
-  return device.connect({ deviceModel: "messages" });
+  return device.connect({ deviceModel: "cryptodev" });
 }
 
 Deno.test("QEMU's 256 sessions: a frontend that creates them by message gets as many as there are, and then a refusal", () =>

@@ -58,7 +58,7 @@ export class RawRing {
     try {
       await body(ring);
     } finally {
-      await tearDownRing(driver.frontend, index, "device");
+      await tearDownRing(driver.frontend, index, "generic");
       await ring.queue.close();
       for (const fd of [ring.#kickFd, ring.#callFd, ring.#errFd]) closeFd(fd);
     }
@@ -67,13 +67,13 @@ export class RawRing {
   /** Stops the ring and sets a fresh one up. */
   async reset(): Promise<void> {
     const { frontend, memory } = this.driver;
-    await tearDownRing(frontend, this.index, "device");
+    await tearDownRing(frontend, this.index, "generic");
     const options = { size: this.size, eventIdx: true, kickFd: this.#kickFd, callFd: this.#callFd };
     const fresh = new SplitQueue(memory, options);
     await this.queue?.close();
     this.queue = fresh;
     drainEventFd(this.#errFd);
-    await setUpRing(frontend, this.index, fresh, this.#errFd, 0, "device");
+    await setUpRing(frontend, this.index, fresh, this.#errFd, 0, "generic");
   }
 
   /** Writes descriptor `index` exactly so. */

@@ -1,6 +1,6 @@
 /**
- * Guests that boot one after the other behind one frontend's connection: the sessions of each go when the next begins, and
- * stay when it only pauses.
+ * Guests that boot one after the other behind one frontend's connection: the sessions of each go when the next begins,
+ * and stay when it only pauses.
  */
 import { assertEquals } from "@std/assert";
 import { bringUp, type Device, FEATURES_USUAL, maskOf, setUpRing, tearDownRing } from "../../src/driver/bring_up.ts";
@@ -57,14 +57,14 @@ class Guest {
   /** Stops all rings, as QEMU does at a reset of the guest and when its user stops the guest. */
   async stop(): Promise<void> {
     for (const index of this.#device.rings.keys()) {
-      this.#bases.set(index, await tearDownRing(this.#frontend, index, "device"));
+      this.#bases.set(index, await tearDownRing(this.#frontend, index, "generic"));
     }
   }
 
   /** Goes on where {@linkcode stop} left off. */
   async continue(): Promise<void> {
     for (const [index, { queue, errFd }] of this.#device.rings) {
-      await setUpRing(this.#frontend, index, queue, errFd, this.#bases.get(index)!, "device");
+      await setUpRing(this.#frontend, index, queue, errFd, this.#bases.get(index)!, "generic");
     }
   }
 
@@ -114,7 +114,7 @@ for (const workers of [0, 1]) {
 
   Deno.test(`sessions that came by message stay until they are closed, ${workers} workers`, () =>
     withDevice({ workers, maxSessions: TABLE_SLOTS }, async (device) => {
-      const driver = await device.connect({ deviceModel: "messages" });
+      const driver = await device.connect({ deviceModel: "cryptodev" });
       const sessionId = await driver.createSession({
         service: "cipher",
         algo: w.CIPHER_AES_CBC,

@@ -274,7 +274,7 @@ for (const [name, cases] of GROUPS) {
       }
       await mux.close();
       for (const sessionLayout of LAYOUTS) {
-        const driver = await device.connect({ deviceModel: "messages", sessionLayout });
+        const driver = await device.connect({ deviceModel: "cryptodev", sessionLayout });
         for (const [i, one] of [...cases()].entries()) {
           if (one.session.service !== "cipher" && one.session.service !== "chain") continue;
           // A message says op_type and direction in a byte each, and has room for keys of 64 and 512 bytes.

@@ -37,7 +37,7 @@ for (const workers of [0, 1]) {
   Deno.test(`sessions by message work on data queues, in every layout, ${workers} workers`, () =>
     withDevice({ workers }, async (device) => {
       for (const sessionLayout of LAYOUTS) {
-        const driver = await device.connect({ deviceModel: "messages", sessionLayout });
+        const driver = await device.connect({ deviceModel: "cryptodev", sessionLayout });
         for (const sample of [cipherSample(), cipherSample(w.OP_DECRYPT), ...chains()]) {
           const sessionId = await driver.createSession(sample.session);
           const result = await driver.request({ ...sample.request, sessionId });
@@ -56,7 +56,7 @@ for (const workers of [0, 1]) {
 
   Deno.test(`public keys by message sign, ${workers} workers`, () =>
     withDevice({ workers }, async (device) => {
-      const driver = await device.connect({ deviceModel: "messages" });
+      const driver = await device.connect({ deviceModel: "cryptodev" });
       const sessionId = await driver.createSession(signer);
       const src = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode("a message")));
       const { status, dst } = await driver.akcipher({ sessionId, opcode: w.AKCIPHER_SIGN, src, dstDataLen: 128 });
@@ -67,7 +67,7 @@ for (const workers of [0, 1]) {
 
 Deno.test("sessions by message are refused with the status that the control queue would give, and leave room", () =>
   withDevice({ maxSessions: 2 }, async (device) => {
-    const driver = await device.connect({ deviceModel: "messages" });
+    const driver = await device.connect({ deviceModel: "cryptodev" });
     const chain = chainSample().session as ChainSession;
     const { session } = cipherSample();
     const refusals: [string, Parameters<typeof driver.tryCreateSession>[0], number][] = [
@@ -100,6 +100,6 @@ Deno.test("sessions by message are refused with the status that the control queu
 
 Deno.test("public keys by message are not supported where the service is off", () =>
   withDevice({ asymmetric: "off" }, async (device) => {
-    const driver = await device.connect({ deviceModel: "messages" });
+    const driver = await device.connect({ deviceModel: "cryptodev" });
     assertEquals((await driver.tryCreateSession(signer)).status, w.STATUS_NOTSUPP);
   }));

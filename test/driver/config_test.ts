@@ -1,5 +1,5 @@
 /**
- * The configuration space in the layouts of three documents, and how the driver tells them apart: offsets and numbers
+ * The configuration space in the layouts of three documents, and how the driver distinguishes them: offsets and numbers
  * are literals here, as the documents print them.
  */
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
@@ -18,7 +18,7 @@ function space(sizeBytes: number, le32: Record<number, number>): Uint8Array<Arra
   return bytes;
 }
 
-/** Status, data queues, services, ciphers, hashes, MACs: where all three layouts have them. */
+/** Status, data queues, services, ciphers, hashes and MACs, whose offsets all three layouts share. */
 const COMMON = { 0: 1, 4: 2, 8: 0xf, 12: 0x7ffe, 20: 0x1ffe, 24: 0x7e, 28: 0x200 };
 const COMMON_FIELDS = {
   status: 1,
@@ -112,7 +112,7 @@ const SPACES: readonly Space[] = [
   },
 ];
 
-/** What the driver reads of a backend with configuration space `bytes`, and the sizes that it has asked for. */
+/** The configuration that the driver decodes from a backend with the space `bytes`, and the sizes that it requested. */
 async function read(
   bytes: Uint8Array<ArrayBuffer>,
   fillsUp: boolean,
@@ -138,21 +138,21 @@ async function read(
 for (const { name, bytes, config } of SPACES) {
   for (const fillsUp of [false, true]) {
     const how = fillsUp ? "fills up" : "refuses";
-    Deno.test(`configuration of ${name}, of a backend that ${how} what is behind its end`, async () => {
+    Deno.test(`configuration of ${name}, of a backend that ${how} reads past its end`, async () => {
       assertEquals((await read(bytes, fillsUp)).config, config);
       assertEquals((await read(bytes, fillsUp, { configLayout: config.layout })).config, config);
     });
   }
 }
 
-Deno.test("a backend with the usual key lengths is asked for 56 bytes and for nothing else", async () => {
+Deno.test("56 bytes are requested once from a backend with the usual key lengths", async () => {
   assertEquals((await read(SPACES[0]!.bytes, true)).sizes, [56]);
   assertEquals((await read(SPACES[2]!.bytes, false)).sizes, [56, 64]);
   assertEquals((await read(SPACES[4]!.bytes, false)).sizes, [56, 48]);
   assertEquals((await read(SPACES[2]!.bytes, false, { configLayout: "rfc3" })).sizes, [64]);
 });
 
-Deno.test("a space that ends before its layout does is no configuration", async () => {
+Deno.test("a space that is shorter than its layout is refused", async () => {
   for (const [layout, sizeBytes] of [["ratified", 56], ["rfc3", 64], ["v5", 48]] as [ConfigLayout, number][]) {
     assertEquals(parseConfig(new Uint8Array(sizeBytes), layout).layout, layout);
     assertThrows(() => parseConfig(new Uint8Array(sizeBytes - 1), layout), DriverError, `has ${sizeBytes} bytes`);

@@ -32,7 +32,7 @@ const data = (length: number): Uint8Array => Uint8Array.from({ length }, (_, i) 
 const scrambled = (bytes: Uint8Array): Uint8Array<ArrayBuffer> => Uint8Array.from(bytes, (byte) => byte ^ SCRAMBLE);
 const openFds = (): number => [...Deno.readDirSync("/proc/self/fd")].length;
 
-Deno.test("connects, makes a session, encrypts, destroys, closes", () =>
+Deno.test("a driver connects, creates a session, encrypts, destroys the session and closes", () =>
   withDriver({}, async (driver, backend) => {
     assertEquals(driver.config!.status, 1);
     assertEquals(driver.config!.maxDataqueues, 2);
@@ -47,15 +47,15 @@ Deno.test("connects, makes a session, encrypts, destroys, closes", () =>
     assertEquals(driver.openCount, 0);
   }));
 
-Deno.test("the messages of QEMU's generic device, in its order", () =>
+Deno.test("device model generic: QEMU's messages in its order", () =>
   withDriver({}, async (_driver, backend) => {
     const ring = [14, 8, 10, 9, 12, 13, 18];
     assertEquals(backend.requests, [1, 15, 16, 17, 36, 3, 24, 13, 13, 2, 5, ...ring, ...ring]);
     await Promise.resolve();
   }));
 
-Deno.test("the messages of QEMU's cryptodev: one queue, no ENABLE, no config, no features", () =>
-  withDriver({ deviceModel: "messages" }, async (driver, backend) => {
+Deno.test("device model cryptodev: one queue, no ENABLE, no config, no features", () =>
+  withDriver({ deviceModel: "cryptodev" }, async (driver, backend) => {
     assertEquals(backend.requests, [1, 15, 16, 17, 36, 3, 13, 2, 5, 14, 8, 10, 9, 12, 13]);
     assertEquals(backend.acknowledged, 0x4000_0000n);
     assertEquals([driver.config, driver.controlQueue], [undefined, undefined]);
@@ -68,7 +68,7 @@ Deno.test("the messages of QEMU's cryptodev: one queue, no ENABLE, no config, no
 
 for (const split of [...SPLITS, "straddle"] as const) {
   for (const inPlace of [false, true]) {
-    Deno.test(`layout ${split}${inPlace ? ", in place" : ""}: the same bytes arrive and come back`, () =>
+    Deno.test(`layout ${split}${inPlace ? ", in place" : ""}: the device reads and returns the same bytes`, () =>
       withDriver({}, async (driver) => {
         for (let seed = 1; seed <= (split === "random" ? 60 : 3); seed++) {
           for (const length of [0, 1, 16, 100, 5000]) {
@@ -85,7 +85,7 @@ for (const split of [...SPLITS, "straddle"] as const) {
   }
 }
 
-Deno.test("Linux's triangular chains have the descriptors that Linux makes", () =>
+Deno.test("layout linux: triangular chains have the descriptors that Linux makes", () =>
   withDriver({}, async (driver) => {
     const before = driver.dataQueues[0]!.kicksSent;
     const src = data(65536);
@@ -94,7 +94,7 @@ Deno.test("Linux's triangular chains have the descriptors that Linux makes", () 
     assertEquals(driver.dataQueues[0]!.kicksSent, before + 1);
   }));
 
-Deno.test("many requests under way, more than fit, on two queues, each with its own answer", () =>
+Deno.test("more requests in flight than two queues hold each get their own result", () =>
   withDriver({ dataQueueCount: 2, queueSize: 4 }, async (driver) => {
     const results = await Promise.all(
       Array.from(
@@ -109,7 +109,7 @@ Deno.test("many requests under way, more than fit, on two queues, each with its 
     results.forEach((result, i) => assertEquals(result.dst, scrambled(data(i + 1))));
   }));
 
-Deno.test("a device that is done before the kick has returned", () =>
+Deno.test("a device that completes a request before the kick returns", () =>
   withDriver({}, async (driver, backend) => {
     const queue = driver.dataQueues[0]!;
     const kick = queue.kick.bind(queue);
@@ -122,7 +122,7 @@ Deno.test("a device that is done before the kick has returned", () =>
     }
   }));
 
-Deno.test("chains of the caller's making", () =>
+Deno.test("submitSegments submits chains of the caller's segments", () =>
   withDriver({}, async (driver) => {
     const block = driver.memory.alloc(200);
     block.bytes.set(encodeData({ service: "cipher", op: 1, src: data(8) }, "fixed").readable[1]!.bytes, 24);
@@ -136,7 +136,7 @@ Deno.test("chains of the caller's making", () =>
     await assertRejects(() => driver.submitSegments(7, [at(0, 24)], []), DriverError, "there is no queue 7");
   }));
 
-Deno.test("packed rings through the same driver", () =>
+Deno.test("the driver works with packed rings", () =>
   withDriver(
     { features: maskOf(28, 29, 32, 34), queueSize: 5 },
     async (driver) => {
@@ -152,7 +152,7 @@ Deno.test("packed rings through the same driver", () =>
     (backend) => backend.features |= 1n << 34n,
   ));
 
-Deno.test("stop and start go on where they were", () =>
+Deno.test("start resumes queues at the bases that stop recorded", () =>
   withDriver({ memSlots: true }, async (driver, backend) => {
     for (let i = 0; i < 3; i++) {
       assertEquals((await driver.cipher({ op: 1, sessionId: 1, iv: IV, src: data(i) })).status, 0);
@@ -165,12 +165,12 @@ Deno.test("stop and start go on where they were", () =>
     assertEquals(bases.map((message) => message.payload[4]), [0, 1, 2, 3]);
   }));
 
-Deno.test("a device that signals nothing is polled", () =>
+Deno.test("a queue without a call descriptor is polled", () =>
   withDriver({ polls: true }, async (driver) => {
     assertEquals((await driver.cipher({ op: 1, sessionId: 1, iv: IV, src: data(5) })).status, 0);
   }));
 
-Deno.test("a device that writes outside its fields is found out", async () => {
+Deno.test("a device that writes outside the writable fields is a DeviceViolationError", async () => {
   for (const split of ["one", "fields", "bytes", "random", "linux"] as const) {
     await withDriver({}, async (driver, backend) => {
       backend.tamper = (parts, bytes, length) => {
@@ -181,7 +181,7 @@ Deno.test("a device that writes outside its fields is found out", async () => {
       await assertRejects(
         () => driver.cipher({ op: 1, sessionId: 1, iv: IV, src: data(50) }, { split }),
         DeviceViolationError,
-        "not its to write",
+        "outside the request's writable fields",
       );
       backend.tamper = (parts, bytes, length) => {
         bytes(parts[0]!.address, 1)[0]! ^= 1;
@@ -195,7 +195,7 @@ Deno.test("a device that writes outside its fields is found out", async () => {
   }
 });
 
-Deno.test("a device that writes nothing leaves a pattern that is no answer", () =>
+Deno.test("bytes that the device did not write have the pattern UNWRITTEN", () =>
   withDriver({}, async (driver, backend) => {
     backend.tamper = (parts, bytes) => {
       for (const part of parts) if (part.isWritable) bytes(part.address, part.length).fill(0xee);
@@ -205,11 +205,11 @@ Deno.test("a device that writes nothing leaves a pattern that is no answer", () 
     assertEquals([result.status, result.usedLen, [...result.dst]], [0xee, 0, [0xee, 0xee, 0xee]]);
   }));
 
-Deno.test("requests that are not done in time, on a broken queue, or of a device that has gone are rejected", async () => {
+Deno.test("requests are rejected on timeout, on a broken queue and on disconnection", async () => {
   const ask = (driver: CryptoDriver) => driver.cipher({ op: 1, sessionId: 1, iv: IV, src: data(3) });
   await withDriver({ timeoutMs: 20 }, async (driver, backend) => {
     backend.stuck.add(0);
-    await assertRejects(() => ask(driver), DriverTimeoutError, "queue 0 was not done within 20 ms");
+    await assertRejects(() => ask(driver), DriverTimeoutError, "queue 0 was not completed within 20 ms");
     assertEquals(driver.openCount, 0);
   });
   await withDriver({}, async (driver, backend) => {
@@ -233,7 +233,7 @@ Deno.test("requests that are not done in time, on a broken queue, or of a device
   });
 });
 
-Deno.test("what was given up before there was room is not sent any more, and the queue goes on", () =>
+Deno.test("a request that expires before descriptors are free is not submitted, and the queue continues", () =>
   withDriver({ queueSize: 2, timeoutMs: 20 }, async (driver, backend) => {
     backend.stuck.add(0);
     const ask = () => driver.cipher({ op: 1, sessionId: 1, iv: IV, src: data(3) });
@@ -245,7 +245,7 @@ Deno.test("what was given up before there was room is not sent any more, and the
     assertEquals(backend.taken(0), 7);
   }));
 
-Deno.test("a queue is heard while the driver sleeps for another", () =>
+Deno.test("a completion is handled while the driver waits for another queue", () =>
   withDriver({ dataQueueCount: 2, timeoutMs: 200 }, async (driver, backend) => {
     backend.honoursUsedEvent = true;
     const ask = (queue: number) => driver.cipher({ op: 1, sessionId: 1, iv: IV, src: data(3) }, { queue });
@@ -261,7 +261,7 @@ Deno.test("a queue is heard while the driver sleeps for another", () =>
     await stuck;
   }));
 
-Deno.test("a queue on which a rule was broken is left alone, the others go on", () =>
+Deno.test("after a violation the queue is not used any more, and the others continue", () =>
   withDriver({ dataQueueCount: 2 }, async (driver, backend) => {
     const ask = (queue: number) => driver.cipher({ op: 1, sessionId: 1, iv: IV, src: data(3) }, { queue });
     backend.stuck.add(0);
@@ -272,7 +272,7 @@ Deno.test("a queue on which a rule was broken is left alone, the others go on", 
     for (let i = 0; i < 3; i++) assertEquals((await ask(1)).status, 0);
   }));
 
-Deno.test("nothing stays open, however it ends", async () => {
+Deno.test("no file descriptor stays open after close, destroy or an error", async () => {
   await withDriver({}, async () => {});
   const before = openFds();
   for (let i = 0; i < 5; i++) {
@@ -289,7 +289,7 @@ Deno.test("nothing stays open, however it ends", async () => {
   await assertRejects(() => CryptoDriver.connect("/nonexistent/socket"), Error, "ENOENT");
 });
 
-Deno.test("too many data queues are refused in words", () =>
+Deno.test("more data queues than the device has are refused with their number", () =>
   assertRejects(
     () => withDriver({ dataQueueCount: 3 }, async () => {}),
     DriverError,

@@ -1,6 +1,6 @@
 /**
- * A vhost-user backend of the simplest kind, to try frontend and driver without the real one: it notes every message,
- * answers as the protocol wants, and serves its rings with naive devices whose cipher is an exclusive or.
+ * A minimal vhost-user backend to test frontend and driver without the real one: it records every message, replies as
+ * the protocol requires, and serves its rings with naive devices whose cipher is an exclusive or.
  */
 import { closeFd, drainEventFd, signalEventFd } from "../../src/os/event_fd.ts";
 import { EventLoop } from "../../src/os/event_loop.ts";
@@ -8,8 +8,8 @@ import { type Mapping, mapShared, unmap } from "../../src/os/memory_map.ts";
 import { FdSocket, unixSocketPair } from "../../src/os/unix_socket.ts";
 import { type Answer, type Bytes, type NaiveDevice, NaivePacked, NaiveSplit, type Part } from "./naive_device.ts";
 
-/** A message as it came. */
-export interface Heard {
+/** A received message. */
+export interface ReceivedMessage {
   readonly request: number;
   readonly flags: number;
   readonly payload: Uint8Array;
@@ -28,25 +28,26 @@ interface FakeRing {
   naive?: NaiveDevice;
 }
 
-/** What the fake cipher does to every byte. */
+/** The fake cipher is an exclusive or of every byte with this. */
 export const SCRAMBLE = 0x5a;
 
 const OWN_REPLIES = new Set([1, 6, 11, 15, 17, 24, 26, 31, 36, 40]);
 
-/** The backend. Everything may be changed from a test while it runs. */
+/** The backend. A test may change its fields while it runs. */
 export class FakeBackend {
   /** The frontend's end. */
   readonly frontendFd: number;
-  readonly heard: Heard[] = [];
+  readonly heard: ReceivedMessage[] = [];
   features = 1n << 28n | 1n << 29n | 1n << 30n | 1n << 32n | 1n;
   protocolFeatures = 1n << 0n | 1n << 3n | 1n << 7n | 1n << 9n | 1n << 13n | 1n << 15n;
   config = new Uint8Array(56);
-  /** Answers messages in a way of the test's own; undefined leaves it to the backend. */
-  hook: (message: Heard) => { flags?: number; request?: number; payload?: Uint8Array } | "nothing" | undefined = () =>
-    undefined;
-  /** Rings on which requests are left where they are. */
+  /** Replies to messages instead of the backend; undefined leaves the reply to the backend. */
+  hook: (
+    message: ReceivedMessage,
+  ) => { flags?: number; request?: number; payload?: Uint8Array } | "nothing" | undefined = () => undefined;
+  /** Rings whose requests are not served. */
   readonly stuck: Set<number> = new Set();
-  /** Last change to an answer, before it is given back. */
+  /** Changes a result before the chain is returned. */
   tamper: (parts: readonly Part[], bytes: Bytes, length: number) => number = (_parts, _bytes, length) => length;
   acknowledged = 0n;
   readonly #loop = new EventLoop();
@@ -54,7 +55,7 @@ export class FakeBackend {
   readonly #rings = new Map<number, FakeRing>();
   readonly #mappings: { guestAddress: number; userAddress: number; sizeBytes: number; mapping: Mapping }[] = [];
   readonly #running: Promise<void>;
-  #inbox: number[] = [];
+  #received: number[] = [];
   #fds: number[] = [];
   #nextSession = 1;
 
@@ -68,7 +69,7 @@ export class FakeBackend {
     this.#running = this.#loop.run();
   }
 
-  /** Goes away. */
+  /** Closes the socket and frees everything. */
   async close(): Promise<void> {
     this.#loop.stop();
     await this.#running;
@@ -79,7 +80,7 @@ export class FakeBackend {
   }
 
   #hungUp = false;
-  /** Closes the socket and nothing else. */
+  /** Closes the socket only. */
   hangUp(): void {
     if (this.#hungUp) return;
     this.#hungUp = true;
@@ -87,7 +88,7 @@ export class FakeBackend {
     this.#socket.close();
   }
 
-  /** Says that ring `index` is broken. */
+  /** Signals that ring `index` is broken. */
   signalError(index: number): void {
     signalEventFd(this.#rings.get(index)!.errFd);
   }
@@ -97,12 +98,12 @@ export class FakeBackend {
     this.#serve(index);
   }
 
-  /** Chains that ring `index` has brought. */
+  /** Number of chains received on ring `index`. */
   taken(index: number): number {
     return this.#rings.get(index)!.naive!.taken;
   }
 
-  /** The message numbers heard so far. */
+  /** The message numbers received so far. */
   get requests(): number[] {
     return this.heard.map((message) => message.request);
   }
@@ -112,13 +113,13 @@ export class FakeBackend {
     const received = this.#socket.receive(chunk);
     if (received.length <= 0) return this.hangUp();
     this.#fds.push(...received.fds);
-    this.#inbox.push(...chunk.subarray(0, received.length));
-    while (this.#inbox.length >= 12) {
-      const header = new DataView(Uint8Array.from(this.#inbox.slice(0, 12)).buffer);
+    this.#received.push(...chunk.subarray(0, received.length));
+    while (this.#received.length >= 12) {
+      const header = new DataView(Uint8Array.from(this.#received.slice(0, 12)).buffer);
       const size = header.getUint32(8, true);
-      if (this.#inbox.length < 12 + size) return;
-      const payload = Uint8Array.from(this.#inbox.slice(12, 12 + size));
-      this.#inbox = this.#inbox.slice(12 + size);
+      if (this.#received.length < 12 + size) return;
+      const payload = Uint8Array.from(this.#received.slice(12, 12 + size));
+      this.#received = this.#received.slice(12 + size);
       const fds = this.#fds.splice(0);
       const message = {
         request: header.getUint32(0, true),
@@ -131,7 +132,7 @@ export class FakeBackend {
     }
   }
 
-  #handle(message: Heard, fds: number[]): void {
+  #handle(message: ReceivedMessage, fds: number[]): void {
     const own = this.#act(message, new DataView(message.payload.buffer), fds);
     const hooked = this.hook(message);
     if (hooked === "nothing") return;
@@ -140,7 +141,7 @@ export class FakeBackend {
     this.say(hooked?.request ?? message.request, hooked?.payload ?? own ?? new Uint8Array(8), hooked?.flags ?? 5);
   }
 
-  /** Sends a message, asked or not. */
+  /** Sends a message, whether requested or not. */
   say(request: number, payload: Uint8Array, flags = 5): void {
     const bytes = new Uint8Array(12 + payload.length);
     const view = new DataView(bytes.buffer);
@@ -164,7 +165,7 @@ export class FakeBackend {
     return new Uint8Array(new BigUint64Array([value]).buffer);
   }
 
-  #act({ request, payload }: Heard, view: DataView, fds: number[]): Uint8Array | undefined {
+  #act({ request, payload }: ReceivedMessage, view: DataView, fds: number[]): Uint8Array | undefined {
     const index = payload.length >= 4 ? view.getUint32(0, true) : 0;
     switch (request) {
       case 1:
@@ -241,8 +242,8 @@ export class FakeBackend {
 
   #find(address: number, sizeBytes: number, key: "guestAddress" | "userAddress"): Uint8Array {
     const found = this.#mappings.find((m) => address >= m[key] && address < m[key] + m.sizeBytes);
-    if (found === undefined) throw new Error(`address 0x${address.toString(16)} is nowhere`);
-    // Naive, but it knows neighbours: what crosses a border is answered by a copy that only reads.
+    if (found === undefined) throw new Error(`address 0x${address.toString(16)} is in no region`);
+    // A range that crosses into the adjacent region is returned as a copy, which is good for reading only.
     const offset = address - found[key];
     const bytes = new Uint8Array(found.mapping.buffer);
     if (offset + sizeBytes <= found.sizeBytes) return bytes.subarray(offset, offset + sizeBytes);
@@ -301,16 +302,16 @@ export class FakeBackend {
     let wanted = naive.run() > 0;
     if (naive instanceof NaiveSplit) {
       naive.availEvent = naive.availIdx;
-      // It answers at once and in order, so what is used is what was available.
+      // The device completes chains at once and in order, so the used ring equals the available ring.
       if (this.honoursUsedEvent) wanted = wanted && naive.usedEvent === ((naive.availIdx - 1) & 0xffff);
     }
     if (wanted && ring.callFd >= 0) signalEventFd(ring.callFd);
   }
 
-  /** Signals only if the one request that was answered is the one that the driver wants to hear of. */
+  /** Signals only if the completed request is the one for which the driver requested a signal. */
   honoursUsedEvent = false;
 
-  /** Gives back a chain that it never had. */
+  /** Returns a chain that was never made available. */
   giveNonsense(index: number): void {
     const { naive, callFd } = this.#ring(index);
     (naive as NaiveSplit).give(9999, 0);
@@ -334,7 +335,7 @@ export class FakeBackend {
     return payload;
   }
 
-  /** Padded control and CIPHER requests, and nothing else. */
+  /** Answers padded control and CIPHER requests only. */
   #answer(index: number, parts: readonly Part[], bytes: Bytes): number {
     const readable = parts.filter((part) => !part.isWritable);
     const writable = parts.filter((part) => part.isWritable);
@@ -355,7 +356,7 @@ export class FakeBackend {
     }
     done = 0;
     for (const { address, length } of writable) {
-      // Byte by byte where a part crosses from one region into the next.
+      // Bytes are written singly, as a part can cross from one region into the next.
       const piece = output.subarray(done, done + length);
       piece.forEach((byte, i) => bytes(address + i, 1)[0] = byte);
       done += piece.length;

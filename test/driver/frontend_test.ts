@@ -25,12 +25,12 @@ async function withFrontend(
 const hex = (bytes: Uint8Array): string => bytes.toHex();
 const REPLY_ACK = 1n << 3n;
 
-/** A round trip that leaves nothing unread. */
+/** A round trip, after which the backend has read all messages. */
 async function sync(frontend: Frontend): Promise<void> {
   await frontend.getFeatures();
 }
 
-Deno.test("every message that carries numbers, byte for byte", () =>
+Deno.test("messages that carry numbers have the specified bytes", () =>
   withFrontend({}, async (frontend, backend) => {
     const fd = createEventFd();
     const region = { guestAddress: 0x1122, sizeBytes: 0x3344, hostAddress: 0x7f00_1234_5678, mmapOffset: 0x5566 };
@@ -85,7 +85,7 @@ Deno.test("every message that carries numbers, byte for byte", () =>
     closeFd(fd);
   }));
 
-Deno.test("memory goes over as a table or region by region", () =>
+Deno.test("memory is sent as a table or region by region", () =>
   withFrontend({}, async (frontend, backend) => {
     const memory = new DriverMemory();
     await frontend.setMemTable(memory.regions);
@@ -106,7 +106,7 @@ Deno.test("memory goes over as a table or region by region", () =>
     memory.release();
   }));
 
-Deno.test("NEED_REPLY is set when REPLY_ACK is negotiated, and never, or always, as told", () =>
+Deno.test("NEED_REPLY is set as needReply says once REPLY_ACK is negotiated", () =>
   withFrontend({}, async (frontend, backend) => {
     await frontend.setOwner();
     await frontend.setProtocolFeatures(REPLY_ACK);
@@ -128,13 +128,13 @@ Deno.test("NEED_REPLY is set when REPLY_ACK is negotiated, and never, or always,
     ]);
   }));
 
-Deno.test("a failure acknowledgement is an error with its number", () =>
+Deno.test("a negative acknowledgement throws an error with its number", () =>
   withFrontend({}, async (frontend, backend) => {
     await frontend.setProtocolFeatures(REPLY_ACK);
     backend.hook = ({ request }) => (request === 8 ? { payload: new Uint8Array([5, 0, 0, 0, 0, 0, 0, 0]) } : undefined);
     const error = await assertRejects(() => frontend.setVringNum(0, 3), RefusedError, "SET_VRING_NUM");
     assertEquals(error.code, 5);
-    assertEquals(await frontend.getQueueNum(), 3, "the connection goes on");
+    assertEquals(await frontend.getQueueNum(), 3, "the connection stays usable");
     backend.hook = ({ request }) => (request === 24 ? { payload: new Uint8Array() } : undefined);
     await assertRejects(() => frontend.getConfig(0, 8), RefusedError, "GET_CONFIG");
   }));
@@ -154,7 +154,7 @@ Deno.test("replies are checked as QEMU checks them", () =>
     }
   }));
 
-Deno.test("a reply that does not come is an error that says which", () =>
+Deno.test("a missing reply throws an error that names it", () =>
   withFrontend({ timeoutMs: 10 }, async (frontend, backend) => {
     backend.hook = () => "nothing";
     await assertRejects(
@@ -164,25 +164,25 @@ Deno.test("a reply that does not come is an error that says which", () =>
     );
   }));
 
-Deno.test("a backend that goes is an error, before and after", () =>
+Deno.test("a closed connection throws an error before and after it is noticed", () =>
   withFrontend({}, async (frontend, backend) => {
     backend.hook = () => {
       backend.hangUp();
       return "nothing";
     };
-    await assertRejects(() => frontend.getQueueNum(), DisconnectedError, "the reply to GET_QUEUE_NUM was awaited");
+    await assertRejects(() => frontend.getQueueNum(), DisconnectedError, "the reply to GET_QUEUE_NUM was expected");
     assert(frontend.peerClosed);
     await assertRejects(() => frontend.getQueueNum(), DisconnectedError);
   }));
 
-Deno.test("waitForClose tells a close from silence", () =>
+Deno.test("waitForClose distinguishes a close from silence", () =>
   withFrontend({}, async (frontend, backend) => {
     assertEquals(await frontend.waitForClose(5), false);
     setTimeout(() => backend.hangUp(), 5);
     assertEquals(await frontend.waitForClose(2000), true);
   }));
 
-Deno.test("close ends a wait under way", async () => {
+Deno.test("close ends a wait in progress", async () => {
   const backend = new FakeBackend();
   backend.hook = () => "nothing";
   const frontend = new Frontend(backend.frontendFd);
@@ -193,7 +193,7 @@ Deno.test("close ends a wait under way", async () => {
   await backend.close();
 });
 
-Deno.test("exchanges do not mix: a request waits for the reply to the one before", () =>
+Deno.test("a request waits for the reply to the previous one", () =>
   withFrontend({}, async (frontend, backend) => {
     backend.hook = () => "nothing";
     const answers = Promise.all([frontend.getQueueNum(), frontend.getMaxMemSlots()]);
@@ -207,7 +207,7 @@ Deno.test("exchanges do not mix: a request waits for the reply to the one before
     assertEquals(await answers, [3, 64]);
   }));
 
-Deno.test("a reply that somebody else looks at first still reaches whoever waits for it", async () => {
+Deno.test("a reply that another caller reads first reaches the caller that waits for it", async () => {
   const [near, far] = unixSocketPair();
   const frontend = new Frontend(near, { timeoutMs: 1000 });
   const backend = new FdSocket(far);
@@ -216,10 +216,10 @@ Deno.test("a reply that somebody else looks at first still reaches whoever waits
       const asking = frontend.getFeatures();
       await new Promise((resolve) => setTimeout(resolve, 1));
       backend.send(frame(1, new Uint8Array(8), 5));
-      frontend.look();
+      frontend.readAvailable();
       const start = performance.now();
       assertEquals(await asking, 0n);
-      assert(performance.now() - start < 500, "it was found when the wait was over, not when it came");
+      assert(performance.now() - start < 500, "the reply was noticed at the end of the wait, not when it arrived");
     }
   } finally {
     await frontend.close();
@@ -227,14 +227,14 @@ Deno.test("a reply that somebody else looks at first still reaches whoever waits
   }
 });
 
-Deno.test("a base of another ring is no answer", () =>
+Deno.test("a GET_VRING_BASE reply for another ring is a violation", () =>
   withFrontend({}, async (frontend, backend) => {
     backend.hook = () => ({ payload: new Uint8Array([1, 0, 0, 0, 7, 0, 0, 0]) });
     assertEquals(await frontend.getVringBase(1), 7);
     await assertRejects(() => frontend.getVringBase(2), DeviceViolationError, "answered for ring 1");
   }));
 
-Deno.test("raw bytes go out as they are, in pieces, too", () =>
+Deno.test("raw bytes are sent unchanged, also in pieces", () =>
   withFrontend({}, async (frontend, backend) => {
     const message = [17, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0];
     for (const byte of message) {
@@ -260,7 +260,7 @@ const CHAIN = {
   aadLen: 9,
 } as const;
 
-Deno.test("session messages in the three layouts, byte for byte", () => {
+Deno.test("session messages have the specified bytes in the three layouts", () => {
   const numbers = (payload: Uint8Array, ...offsets: number[]) =>
     offsets.map((offset) => new DataView(payload.buffer).getUint32(offset, true));
   const first = encodeSessionMessage("qemu-2.12", CHAIN);

@@ -1,4 +1,4 @@
-/** What descriptors the layouts make; that devices understand them is tried in `crypto_driver_test.ts`. */
+/** The descriptors of the layouts; `crypto_driver_test.ts` tests that devices read them correctly. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { DeviceViolationError } from "../../src/driver/errors.ts";
 import type { EncodedRequest } from "../../src/driver/fields.ts";
@@ -35,7 +35,7 @@ function gathered(memory: DriverMemory, segments: readonly Segment[]): number[] 
 
 const STREAM = (encoded: EncodedRequest): number[] => encoded.readable.flatMap((field) => [...field.bytes]);
 
-Deno.test("one: a descriptor each way", () => {
+Deno.test("one: one readable and one writable descriptor", () => {
   const encoded = request(100, 100);
   withPlacement(encoded, { split: "one" }, (placement, memory) => {
     assertEquals([sizes(placement.readable), sizes(placement.writable)], [[188], [101]]);
@@ -43,7 +43,7 @@ Deno.test("one: a descriptor each way", () => {
   });
 });
 
-Deno.test("fields: a descriptor a field, none for empty ones", () => {
+Deno.test("fields: one descriptor per field, none for empty fields", () => {
   withPlacement(request(100, 0, 0), { split: "fields" }, (placement, memory) => {
     assertEquals([sizes(placement.readable), sizes(placement.writable)], [[24, 48, 100], [1]]);
     assertEquals(gathered(memory, placement.readable), STREAM(request(100, 0, 0)));
@@ -51,7 +51,7 @@ Deno.test("fields: a descriptor a field, none for empty ones", () => {
   });
 });
 
-Deno.test("bytes: a descriptor a byte", () => {
+Deno.test("bytes: one descriptor per byte", () => {
   const encoded = request(20, 10);
   withPlacement(encoded, { split: "bytes" }, (placement, memory) => {
     assertEquals([sizes(placement.readable), sizes(placement.writable)], [
@@ -62,7 +62,7 @@ Deno.test("bytes: a descriptor a byte", () => {
   });
 });
 
-Deno.test("random: repeatable, in several regions, with empty descriptors, never more or fewer bytes", () => {
+Deno.test("random: reproducible, in several regions, with empty descriptors, always all bytes", () => {
   const encoded = request(500, 400);
   let empty = 0;
   const regions = new Set<number>();
@@ -83,12 +83,12 @@ Deno.test("random: repeatable, in several regions, with empty descriptors, never
   assertEquals(regions.size, 3);
 });
 
-Deno.test("linux: header and parameters in one, data cut at pages and listed in a triangle", () => {
+Deno.test("linux: header and parameters in one descriptor, data cut at pages and listed in a triangle", () => {
   for (let seed = 0; seed < 20; seed++) {
     withPlacement(request(65536, 65536), { split: "linux", seed }, ({ readable, writable }) => {
       assertEquals(sizes(readable).slice(0, 2), [72, 16]);
       for (const [data, rest] of [[readable.slice(2), 0], [writable, 1]] as const) {
-        // n(n+1)/2 descriptors: the first n are the data, the next n-1 the same but the first, …
+        // n(n+1)/2 descriptors: the first n are the data, the next n-1 the data without the first, …
         const pages = data[0]!.guestAddress % 4096 === 0 ? 16 : 17;
         assertEquals(data.length, pages * (pages + 1) / 2 + rest);
         assertEquals(sizes(data.slice(0, pages)).reduce((a, b) => a + b), 65536);
@@ -110,7 +110,7 @@ Deno.test("straddle: one descriptor over the border between two regions", () => 
   });
 });
 
-Deno.test("in place: dst lies on src, what is longer elsewhere", () => {
+Deno.test("in place: dst lies on src, its excess elsewhere", () => {
   for (const split of ["one", "fields", "bytes", "random", "linux"] as const) {
     withPlacement(request(5000, 5000), { split, inPlace: true, seed: 5 }, ({ readable, writable }, memory) => {
       if (split === "one") {
@@ -135,7 +135,7 @@ Deno.test("in place: dst lies on src, what is longer elsewhere", () => {
   });
 });
 
-Deno.test("read gathers a field, verify finds every byte changed that is in none", () => {
+Deno.test("read gathers a field, verify detects every changed byte outside the fields", () => {
   for (const split of ["one", "fields", "random"] as const) {
     withPlacement(request(64, 64), { split, seed: 9 }, (placement, memory) => {
       let value = 0;
@@ -158,7 +158,7 @@ Deno.test("read gathers a field, verify finds every byte changed that is in none
   }
 });
 
-Deno.test("memory comes back", () => {
+Deno.test("free returns all memory", () => {
   const memory = new DriverMemory([{ guestAddress: 0, sizeBytes: 2 ** 20 }]);
   for (const split of ["one", "fields", "bytes", "random", "linux"] as const) {
     for (let i = 0; i < 200; i++) place(memory, request(600, 600), { split, seed: i }).release();

@@ -13,7 +13,7 @@ function withMemory(run: (memory: DriverMemory) => void, specs = DEFAULT_REGIONS
   }
 }
 
-Deno.test("the usual regions: three files, two neighbours, one above 4 GiB", () => {
+Deno.test("the default regions: three files, two adjacent, one above 4 GiB", () => {
   withMemory((memory) => {
     assertEquals(memory.regions.length, 3);
     const [first, second, third] = memory.regions;
@@ -24,7 +24,7 @@ Deno.test("the usual regions: three files, two neighbours, one above 4 GiB", () 
   });
 });
 
-Deno.test("a region is what a second mapping of its descriptor shows", () => {
+Deno.test("a second mapping of a region's descriptor has the same bytes", () => {
   withMemory((memory) => {
     for (const region of memory.regions) {
       const mapping = mapShared(region.fd, region.sizeBytes, region.mmapOffset);
@@ -35,7 +35,7 @@ Deno.test("a region is what a second mapping of its descriptor shows", () => {
   });
 });
 
-Deno.test("blocks are zeroed, aligned, apart from each other, and what they say they are", () => {
+Deno.test("blocks are zeroed, aligned and disjoint, with the lengths they claim", () => {
   withMemory((memory) => {
     const blocks = [1, 16, 64, 65, 100, 4096, 5000].map((size) => memory.alloc(size, { align: 64 }));
     blocks.forEach((block, i) => {
@@ -52,7 +52,7 @@ Deno.test("blocks are zeroed, aligned, apart from each other, and what they say 
   });
 });
 
-Deno.test("freed blocks are handed out again, zeroed", () => {
+Deno.test("freed blocks are allocated again, zeroed", () => {
   withMemory((memory) => {
     const block = memory.alloc(1000);
     block.bytes.fill(9);
@@ -68,16 +68,16 @@ Deno.test("freed blocks are handed out again, zeroed", () => {
   });
 });
 
-Deno.test("no room is an error that says what to do, or undefined for who asks so", () => {
+Deno.test("exhausted memory throws an error with a remedy, and tryAlloc returns undefined", () => {
   withMemory((memory) => {
     assertThrows(() => memory.alloc(3 * 2 ** 20, { region: 0 }), DriverError, "larger regions");
     assertEquals(memory.tryAlloc(3 * 2 ** 20, { region: 0 }), undefined);
-    // Without a region of the caller's choosing, the large one takes it.
+    // Without a given region, the block is allocated in the large one.
     assertEquals(memory.alloc(3 * 2 ** 20).region, 2);
   });
 });
 
-Deno.test("reads and writes cross from one region into its neighbour, and stop at a hole", () => {
+Deno.test("reads and writes cross into the adjacent region and fail at a hole", () => {
   withMemory((memory) => {
     const segment = memory.straddling(100);
     assertEquals(segment.guestAddress, 2 * 2 ** 20 - 50);
@@ -86,7 +86,7 @@ Deno.test("reads and writes cross from one region into its neighbour, and stop a
     assertEquals(memory.read(segment.guestAddress, 100), data);
     assertEquals(memory.regions[0]!.bytes.at(-1), 49);
     assertEquals(memory.regions[1]!.bytes[0], 50);
-    // Nobody else is given what lies about the border.
+    // The allocator never uses the memory around the border.
     for (const region of [0, 1]) {
       for (let block = memory.tryAlloc(4096, { region }); block; block = memory.tryAlloc(4096, { region })) {
         assert(Math.abs(block.guestAddress + 2048 - 2 * 2 ** 20) > 32 * 1024);
@@ -95,12 +95,12 @@ Deno.test("reads and writes cross from one region into its neighbour, and stop a
     assertThrows(() => memory.read(4 * 2 ** 20 - 10, 20), DriverError, "0x400000 is in no memory region");
   });
   withMemory(
-    (memory) => assertThrows(() => memory.straddling(2), DriverError, "neighbours"),
+    (memory) => assertThrows(() => memory.straddling(2), DriverError, "adjacent"),
     [{ guestAddress: 4096, sizeBytes: 8192 }],
   );
 });
 
-Deno.test("nothing stays open", () => {
+Deno.test("close closes all descriptors", () => {
   const count = () => [...Deno.readDirSync("/proc/self/fd")].length;
   withMemory(() => {});
   const before = count();

@@ -1,9 +1,9 @@
 /**
- * Devices as simple as they can be, written from the ring chapters of the specification and from nothing in
- * src/driver: they walk rings entry by entry through DataViews, and leave to a callback what to answer.
+ * Minimal devices, written from the ring chapters of the specification independently of src/driver: they walk rings
+ * entry by entry through DataViews, and a callback computes the result.
  */
 
-/** Finds the bytes at a guest address. */
+/** Returns the bytes at a guest address. */
 export type Bytes = (guestAddress: number, sizeBytes: number) => Uint8Array;
 
 /** A descriptor of a chain. */
@@ -13,18 +13,18 @@ export interface Part {
   readonly isWritable: boolean;
 }
 
-/** Answers a chain: returns the number of bytes written. */
+/** Executes a chain; returns the number of bytes written. */
 export type Answer = (parts: readonly Part[], head: number) => number;
 
 const NEXT = 1;
 const WRITE = 2;
 const INDIRECT = 4;
 
-/** What both formats have in common. */
+/** The common part of both formats. */
 export abstract class NaiveDevice {
-  /** Chains as they were seen, by number of descriptors, and whether in a table. */
+  /** The shapes of the chains: a dot per descriptor, the length of an indirect table in brackets. */
   readonly seen: string[] = [];
-  /** Chains taken. */
+  /** Number of chains popped. */
   taken = 0;
   protected readonly bytes: Bytes;
   protected readonly answer: Answer;
@@ -34,10 +34,10 @@ export abstract class NaiveDevice {
     this.answer = answer;
   }
 
-  /** Takes one chain and answers it; false if there is none. */
+  /** Pops and completes one chain; false if there is none. */
   abstract step(): boolean;
 
-  /** Answers all there is; returns how many. */
+  /** Completes all available chains; returns their number. */
   run(): number {
     let count = 0;
     while (this.step()) count++;
@@ -49,7 +49,7 @@ function view(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
-/** A split ring's other side. */
+/** The device's side of a split ring. */
 export class NaiveSplit extends NaiveDevice {
   readonly desc: DataView;
   readonly avail: DataView;
@@ -69,12 +69,12 @@ export class NaiveSplit extends NaiveDevice {
     this.size = ring.size;
   }
 
-  /** Index at which the driver wants a signal. */
+  /** Index at which the driver requests a signal. */
   get usedEvent(): number {
     return this.avail.getUint16(4 + 2 * this.size, true);
   }
 
-  /** Index at which this device wants a kick. */
+  /** Index at which this device requests a kick. */
   set availEvent(index: number) {
     this.used.setUint16(4 + 8 * this.size, index, true);
   }
@@ -116,7 +116,7 @@ export class NaiveSplit extends NaiveDevice {
     return true;
   }
 
-  /** Puts anything on the used ring. */
+  /** Writes any entry to the used ring. */
   give(id: number, length: number): void {
     const usedIdx = this.used.getUint16(2, true);
     this.used.setUint32(4 + 8 * (usedIdx % this.size), id, true);
@@ -125,7 +125,7 @@ export class NaiveSplit extends NaiveDevice {
   }
 }
 
-/** A packed ring's other side. */
+/** The device's side of a packed ring. */
 export class NaivePacked extends NaiveDevice {
   readonly desc: DataView;
   readonly driverEvent: DataView;
@@ -148,10 +148,10 @@ export class NaivePacked extends NaiveDevice {
     this.size = ring.size;
   }
 
-  /** Chains taken and not yet given back: id, slots, bytes written. */
+  /** Chains popped and not returned: id, slots, bytes written. */
   readonly held: { id: number; slots: number; length: number }[] = [];
 
-  /** Takes one chain and keeps it; false if there is none. */
+  /** Pops one chain and keeps it; false if there is none. */
   take(): boolean {
     const flags = this.desc.getUint16(16 * this.availSlot + 14, true);
     const isAvailable = ((flags >> 7) & 1) === Number(this.availWrap) && ((flags >> 15) & 1) !== Number(this.availWrap);
@@ -194,7 +194,7 @@ export class NaivePacked extends NaiveDevice {
     return true;
   }
 
-  /** Gives back the oldest chain it holds, or the `index`-th. */
+  /** Returns the oldest chain it holds, or the `index`-th. */
   give(index = 0): void {
     const { id, slots, length } = this.held.splice(index, 1)[0]!;
     const at = 16 * this.usedSlot;
@@ -215,7 +215,7 @@ export class NaivePacked extends NaiveDevice {
   }
 }
 
-/** Copies what is readable to what is writable, as far as it goes. */
+/** Copies readable bytes to writable ones, up to the shorter length. */
 export function echo(bytes: Bytes): Answer {
   return (parts) => {
     const input = parts.filter((part) => !part.isWritable).flatMap((part) => [...bytes(part.address, part.length)]);

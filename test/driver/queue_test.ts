@@ -1,4 +1,4 @@
-/** Split and packed queues have one interface, so most of what they must do is written here once for both. */
+/** Split and packed queues have one interface, so most tests are written once and run on both. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { DeviceViolationError, DriverError } from "../../src/driver/errors.ts";
 import { type Block, DriverMemory, type Segment } from "../../src/driver/guest_memory.ts";
@@ -15,7 +15,7 @@ interface Setup {
   readonly eventIdx?: boolean;
   readonly polls?: boolean;
   readonly answer?: Answer;
-  /** Little memory, to run out of what leaks. */
+  /** Uses little memory, so that leaks exhaust it. */
   readonly small?: boolean;
 }
 
@@ -44,13 +44,13 @@ function bytesOf(memory: DriverMemory): Bytes {
   };
 }
 
-/** The bytes at an address of this process, as a frontend would tell them to a backend. */
+/** The bytes at an address of this process, as a frontend would send it to a backend. */
 function userBytes(memory: DriverMemory, address: number, sizeBytes: number): Uint8Array {
   const region = memory.regions.find((r) => address >= r.hostAddress && address < r.hostAddress + r.sizeBytes)!;
   return region.bytes.subarray(address - region.hostAddress, address - region.hostAddress + sizeBytes);
 }
 
-/** Memory, the options of a queue in it, and what the device at its other end needs. */
+/** Memory, the options of a queue in it, and the parameters of the device at its other end. */
 function prepare({ size = 8, polls = false, small = false, answer, ...rest }: Setup) {
   const memory = small ? new DriverMemory([{ guestAddress: 0, sizeBytes: 2 ** 18 }]) : new DriverMemory();
   const callFd = polls ? -1 : createEventFd();
@@ -102,7 +102,7 @@ function filled(memory: DriverMemory, sizeBytes: number, value: number): Block {
 }
 
 for (const indirect of [false, true]) {
-  onBoth(`echoes chains of any shape, ${indirect ? "in tables" : "direct"}`, { indirect, size: 16 }, (bench) => {
+  onBoth(`chains of any shape are echoed,  ${indirect ? "in tables" : "direct"}`, { indirect, size: 16 }, (bench) => {
     const { memory, queue, device } = bench;
     const random = makeRandom(7);
     for (let round = 0; round < 300; round++) {
@@ -129,7 +129,7 @@ for (const indirect of [false, true]) {
 }
 
 onBoth(
-  "fills up, says so, and goes on when there is room",
+  "a full queue refuses chains until descriptors are free",
   { size: 4, indirect: true },
   ({ memory, queue, device }) => {
     const block = filled(memory, 8, 1);
@@ -151,7 +151,7 @@ onBoth(
   },
 );
 
-onBoth("direct chains give their descriptors back", { size: 5 }, ({ memory, queue, device }) => {
+onBoth("descriptors of completed direct chains are free again", { size: 5 }, ({ memory, queue, device }) => {
   const block = filled(memory, 8, 1);
   for (let i = 0; i < 100; i++) {
     assert(queue.add([block, block], [block], i) >= 0);
@@ -162,7 +162,7 @@ onBoth("direct chains give their descriptors back", { size: 5 }, ({ memory, queu
   }
 });
 
-onBoth("prepared chains go round and round, past the end of the index", { size: 8 }, ({ memory, queue, device }) => {
+onBoth("prepared chains are submitted repeatedly while the index wraps", { size: 8 }, ({ memory, queue, device }) => {
   const block = filled(memory, 4, 9);
   const target = memory.alloc(4);
   const handles = [queue.prepare([block], [target], 5), queue.prepare([block], [target], 6)];
@@ -178,9 +178,9 @@ onBoth("prepared chains go round and round, past the end of the index", { size: 
   assertThrows(() => queue.add(new Array(9).fill(block), [], 0, "direct"), DriverError, "longer than the queue");
 });
 
-onBoth("tables are given back", { indirect: true, small: true }, ({ memory, queue, device }) => {
+onBoth("indirect tables are freed", { indirect: true, small: true }, ({ memory, queue, device }) => {
   const block = filled(memory, 8, 1);
-  // More tables than all of the memory could hold.
+  // More tables than the memory can hold.
   for (let i = 0; i < 200; i++) {
     assert(queue.add(new Array(500).fill(block), [], i) >= 0);
     device.run();
@@ -188,7 +188,7 @@ onBoth("tables are given back", { indirect: true, small: true }, ({ memory, queu
   }
 });
 
-onBoth("a chain in flight is not submitted twice", {}, ({ memory, queue }) => {
+onBoth("a chain in flight cannot be submitted again", {}, ({ memory, queue }) => {
   const block = filled(memory, 4, 9);
   const handle = queue.prepare([block], [], 5);
   queue.submit(handle);
@@ -196,7 +196,7 @@ onBoth("a chain in flight is not submitted twice", {}, ({ memory, queue }) => {
   assertThrows(() => queue.discard(handle), DriverError, "in flight");
 });
 
-onBoth("descriptors of no bytes are descriptors", {}, ({ memory, queue, device }) => {
+onBoth("descriptors of length 0 are kept in the chain", {}, ({ memory, queue, device }) => {
   const block = filled(memory, 4, 9);
   const empty = { guestAddress: block.guestAddress, sizeBytes: 0 };
   queue.add([empty, block], [empty], 1);
@@ -206,7 +206,7 @@ onBoth("descriptors of no bytes are descriptors", {}, ({ memory, queue, device }
   assertEquals(queue.usedLen, 0);
 });
 
-onBoth("kicks when something was added, once", {}, ({ memory, queue }) => {
+onBoth("a kick is sent once after chains were added", {}, ({ memory, queue }) => {
   const block = filled(memory, 4, 9);
   assertEquals(queue.kick(), false);
   queue.add([block], [], 1);
@@ -217,7 +217,7 @@ onBoth("kicks when something was added, once", {}, ({ memory, queue }) => {
   assertEquals(drainEventFd(queue.kickFd), true);
 });
 
-onBoth("waits for a signal, not longer than it may", { eventIdx: true }, async ({ memory, queue, device }) => {
+onBoth("wait returns at the signal or after the timeout", { eventIdx: true }, async ({ memory, queue, device }) => {
   const block = filled(memory, 4, 9);
   queue.add([block], [], 1);
   assertEquals(await queue.wait(5), false);
@@ -233,7 +233,7 @@ onBoth("waits for a signal, not longer than it may", { eventIdx: true }, async (
   assertEquals(queue.pollOne(), 1);
 });
 
-onBoth("polls where there is nothing to be signalled", { polls: true }, async ({ memory, queue, device }) => {
+onBoth("a queue without a call descriptor polls", { polls: true }, async ({ memory, queue, device }) => {
   const block = filled(memory, 4, 9);
   queue.add([block], [], 1);
   setTimeout(() => device.run(), 5);
@@ -252,25 +252,25 @@ Deno.test("split: kicks are suppressed by flag", () =>
     assertEquals([queue.kicksSent, queue.kicksSuppressed], [1, 1]);
   }));
 
-Deno.test("split: kicks are suppressed by index, round the corner, too, and the flag counts for nothing", () =>
+Deno.test("split: kicks are suppressed by index, also when it wraps, and the flag is ignored", () =>
   withSplit({ eventIdx: true }, ({ memory, queue, device }) => {
     const block = filled(memory, 4, 9);
     device.used.setUint16(0, 1, true);
     for (let i = 0; i < 70_000; i++) {
-      device.availEvent = i % 2 === 0 ? i : i - 1; // wants every second one
+      device.availEvent = i % 2 === 0 ? i : i - 1; // Requests every second one.
       queue.add([block], [], i);
       if (queue.kick() !== (i % 2 === 0)) throw new Error(`at ${i}`);
       device.run();
       queue.pollOne();
     }
     assertEquals(queue.availIdx, 70_000 - 65_536);
-    // Three added at once, the middle one wanted.
+    // Three chains are added at once, and the kick is requested for the middle one.
     device.availEvent = queue.availIdx + 1;
     for (let i = 0; i < 3; i++) queue.add([block], [], i);
     assertEquals(queue.kick(), true);
   }));
 
-Deno.test("split: signals are asked for by index or flag", async () => {
+Deno.test("split: signals are requested by index or flag", async () => {
   await withSplit({ eventIdx: true }, ({ memory, queue, device }) => {
     const block = filled(memory, 4, 9);
     for (let i = 0; i < 3; i++) {
@@ -314,7 +314,7 @@ Deno.test("split: a table may be longer than the queue", () =>
     assertEquals(device.seen, ["[1059]"]);
   }));
 
-Deno.test("split: chains are given back in any order", () =>
+Deno.test("split: chains can be completed in any order", () =>
   withSplit({ size: 8 }, ({ memory, queue, device }) => {
     const block = filled(memory, 4, 9);
     const heads = [0, 1, 2].map((token) => queue.add([block], [block], token));
@@ -325,12 +325,12 @@ Deno.test("split: chains are given back in any order", () =>
     assertEquals(queue.freeCount, 8);
   }));
 
-Deno.test("split: a device that breaks rules is found out", async () => {
+Deno.test("split: an invalid used entry is a DeviceViolationError", async () => {
   const cases: [string, (device: NaiveSplit, head: number) => void, string][] = [
     ["twice", (device, head) => (device.give(head, 0), device.give(head, 0)), "used index"],
-    ["not its own", (device, head) => device.give(head + 1, 0), "did not have"],
-    ["outside", (device) => device.give(77, 0), "did not have"],
-    ["too long", (device, head) => device.give(head, 5), "wrote 5 bytes"],
+    ["not its own", (device, head) => device.give(head + 1, 0), "is not in flight"],
+    ["outside", (device) => device.give(77, 0), "is not in flight"],
+    ["too long", (device, head) => device.give(head, 5), "5 bytes written"],
   ];
   for (const [, misbehave, message] of cases) {
     await withSplit({}, ({ memory, queue, device }) => {
@@ -356,7 +356,7 @@ Deno.test("split: raw descriptors and entries, for tests that misbehave", () =>
     assertEquals(device.avail.getUint16(2, true), 2);
   }));
 
-Deno.test("packed: chains are given back in any order, over the end of the ring", () =>
+Deno.test("packed: chains can be completed in any order, also when the ring wraps", () =>
   withPacked({ size: 7 }, ({ memory, queue, device }) => {
     const block = filled(memory, 4, 9);
     const random = makeRandom(3);
@@ -390,13 +390,15 @@ Deno.test("packed: kicks are suppressed by flag and by slot", () =>
     assertEquals(addOne(), false);
     device.deviceEvent.setUint16(2, 0, true);
     assertEquals(addOne(), true);
-    // Slots 2…7 of the first round, then 0 and 1 of the second; wanted: slot 5, then slot 1 with the other wrap.
+    // Slots 2…7 of the first round, then 0 and 1 of the second; kicks at slot 5, then at slot 1 with the other wrap
+    // counter.
     device.deviceEvent.setUint16(2, 2, true);
     device.deviceEvent.setUint16(0, 5 | 0x8000, true);
     assertEquals([addOne(), addOne(), addOne(), addOne()], [false, false, false, true]);
     device.deviceEvent.setUint16(0, 1, true);
     assertEquals([addOne(), addOne(), addOne(), addOne()], [false, false, false, true]);
-    // On to slot 6; then three at once, over the end: wanted is the last slot of the round that is over.
+    // On to slot 6; then three at once while the ring wraps: the kick is requested at the last slot of the previous
+    // round.
     device.deviceEvent.setUint16(2, 1, true);
     for (let i = 0; i < 4; i++) addOne();
     device.deviceEvent.setUint16(2, 2, true);
@@ -406,7 +408,7 @@ Deno.test("packed: kicks are suppressed by flag and by slot", () =>
     assertEquals(queue.kick(), true);
   }));
 
-Deno.test("packed: a length without WRITE means nothing", () =>
+Deno.test("packed: the length of a used descriptor without WRITE is ignored", () =>
   withPacked({}, ({ memory, queue, device }) => {
     const block = filled(memory, 4, 9);
     queue.add([block], [block], 1);
@@ -416,7 +418,7 @@ Deno.test("packed: a length without WRITE means nothing", () =>
     assertEquals([queue.pollOne(), queue.usedLen], [1, 0]);
   }));
 
-Deno.test("packed: signals are asked for by slot or flag", async () => {
+Deno.test("packed: signals are requested by slot or flag", async () => {
   await withPacked({ eventIdx: true, size: 2 }, ({ memory, queue, device }) => {
     const block = filled(memory, 4, 9);
     queue.enableCalls();
@@ -438,8 +440,8 @@ Deno.test("packed: signals are asked for by slot or flag", async () => {
   });
 });
 
-Deno.test("packed: a device that breaks rules is found out", async () => {
-  for (const [id, length, message] of [[6, 0, "did not have"], [0, 5, "wrote 5 bytes"]] as const) {
+Deno.test("packed: an invalid used descriptor is a DeviceViolationError", async () => {
+  for (const [id, length, message] of [[6, 0, "is not in flight"], [0, 5, "5 bytes written"]] as const) {
     await withPacked({}, ({ memory, queue, device }) => {
       const block = filled(memory, 4, 9);
       queue.add([block], [block], 1);
@@ -454,7 +456,7 @@ Deno.test("packed: a device that breaks rules is found out", async () => {
 Deno.test("packed: descriptors followed by a table are refused", () =>
   withPacked({}, ({ memory, queue }) => {
     const block = filled(memory, 4, 9);
-    assertThrows(() => queue.add([block, block], [], 1, 1), DriverError, "choose one of the two");
+    assertThrows(() => queue.add([block, block], [], 1, 1), DriverError, "use 'direct' or 'indirect'");
   }));
 
 Deno.test("passesEvent is modulo 2^16", () => {

@@ -1,6 +1,6 @@
 /**
- * Encoders against the specification's structures, byte for byte: offsets and numbers stand here as literals, so that
- * a wrong constant shows.
+ * Encoders against the specification's structures, byte for byte: offsets and numbers are literals here, so that a
+ * wrong constant fails the test.
  */
 import { assertEquals, assertThrows } from "@std/assert";
 import { RequestError } from "../../src/driver/errors.ts";
@@ -10,17 +10,17 @@ import { encodeCreateSession, encodeDestroySession, type SessionParameters } fro
 
 const bytes = (length: number, first: number): Uint8Array => Uint8Array.from({ length }, (_, i) => first + i);
 
-/** The readable bytes in one piece. */
+/** The readable bytes, concatenated. */
 function stream(request: EncodedRequest): Uint8Array {
   return new Uint8Array(request.readable.flatMap((field) => [...field.bytes]));
 }
 
-/** What is writable, as `name:size`. */
+/** The writable fields as `name:size`. */
 function spaces(request: EncodedRequest): string {
   return request.writable.map((space) => `${space.name}:${space.sizeBytes}`).join(" ");
 }
 
-/** `size` zero bytes with le32 at the offsets given and byte strings behind. */
+/** `size` zero bytes with le32 at the given offsets, followed by byte strings. */
 function expected(size: number, le32: Record<number, number>, ...tail: Uint8Array[]): Uint8Array {
   const fixed = new Uint8Array(size);
   for (const [offset, value] of Object.entries(le32)) new DataView(fixed.buffer).setUint32(+offset, value, true);
@@ -51,7 +51,7 @@ const CHAIN: SessionParameters = {
 const AEAD: SessionParameters = { service: "aead", algo: 1, key: KEY, tagLen: 16, aadLen: 7, op: 2 };
 const AKCIPHER: SessionParameters = { service: "akcipher", algo: 1, keyType: 2, key: KEY, para0: 1, para1: 6 };
 
-/** Session, le32 by offset, size with padding, size under MUX_MODE, what follows. */
+/** Session, le32 by offset, size with padding, size under MUX_MODE, the bytes that follow. */
 const CREATES: [SessionParameters, Record<number, number>, number, Uint8Array[]][] = [
   [CIPHER, { 0: 0x0002, 4: 3, 16: 3, 20: 16, 24: 1, 64: 1 }, 72, [KEY]],
   [HASH, { 0: 0x0102, 4: 4, 16: 4, 20: 32 }, 24, []],
@@ -78,7 +78,7 @@ for (const [session, le32, muxBytes, tail] of CREATES) {
   });
 }
 
-Deno.test("create: header fields and claims can be told otherwise", () => {
+Deno.test("create: header fields and claims can be overridden", () => {
   const request = encodeCreateSession(CIPHER, {
     opcode: 9,
     algo: 8,
@@ -294,7 +294,7 @@ DATA.forEach(({ name, request, mode, size, le32, tail, spaces: writable }, i) =>
   });
 });
 
-Deno.test("data: opcode, algo and flag can be told otherwise, stateless without parameters is refused", () => {
+Deno.test("data: opcode, algo and flag can be overridden, stateless without parameters is refused", () => {
   const request: DataRequest = { service: "hash", src: SRC, hashResultLen: 4, opcode: 77, algo: 78, flag: 79 };
   assertEquals(
     stream(encodeData(request, "mux")),

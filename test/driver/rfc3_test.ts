@@ -1,6 +1,6 @@
 /**
- * The methods for the asymmetric RFC v3 against node's implementation: each operation with numbers that the other side
- * has made, results that the other side checks, and answers of a device that lies.
+ * The methods for the asymmetric RFC v3 against Node's implementation: each operation uses numbers that Node has made,
+ * Node checks the results, and results of a faulty device are refused.
  */
 import { assert, assertEquals, assertNotEquals, assertRejects } from "@std/assert";
 import {
@@ -137,7 +137,7 @@ Deno.test("DSA generates a key, signs and verifies", () =>
     assertEquals(expectOk(await rfc3.dsa.verify({ ...what, y, r: s, s: r, msg: TEXT })).verified, false);
   }));
 
-/** NIST's curves by the names that node has for them; it has no implementation of the first and the last. */
+/** NIST's curves by Node's names; Node does not implement the first and the last. */
 const CURVE_NAMES = {
   p192: "prime192v1",
   p224: "secp224r1",
@@ -146,7 +146,7 @@ const CURVE_NAMES = {
   p521: "secp521r1",
 } as const;
 
-Deno.test("curves have the numbers that the standards print, and the device works on each", () =>
+Deno.test("curves have the numbers of the standards, and the device supports each", () =>
   withDriver(async ({ rfc3 }) => {
     for (const [name, group] of Object.entries(ecGroups)) {
       const numbers = [group.xg, group.yg, group.n, group.q, group.a, group.b, group.h];
@@ -169,7 +169,7 @@ for (const name of ["p224", "p256", "p384"] as const) {
   const group = ecGroups[name];
   const size = group.q.length;
 
-  Deno.test(`ECDSA on ${name}: signatures of either side are verified by the other`, () =>
+  Deno.test(`ECDSA on ${name}: Node verifies the device's signatures, and the device Node's`, () =>
     withDriver(async ({ rfc3 }) => {
       const pair = generateKeyPairSync("ec", { namedCurve: CURVE_NAMES[name] });
       const dsaEncoding = "ieee-p1363";
@@ -193,7 +193,7 @@ for (const name of ["p224", "p256", "p384"] as const) {
       assertEquals(expectOk(await rfc3.ecdsa.verify({ ...check, msg: OTHER_TEXT })).verified, false);
     }));
 
-  Deno.test(`ECDH on ${name}: the same secret as the other side's`, () =>
+  Deno.test(`ECDH on ${name}: device and Node compute the same secret`, () =>
     withDriver(async ({ rfc3 }) => {
       const mine = expectOk(await rfc3.ecdh.keyGen({ group }));
       const yours = createECDH(CURVE_NAMES[name]);
@@ -207,7 +207,7 @@ for (const name of ["p224", "p256", "p384"] as const) {
     }));
 }
 
-Deno.test("DH: groups, keys, and the same secret as the other side's", () =>
+Deno.test("DH: groups and keys, and device and Node compute the same secret", () =>
   withDriver(async ({ rfc3 }) => {
     const published = expectOk(await rfc3.dh.paramGen({ modulusLen: 256 })).group;
     assertEquals([published.p.length, published.g], [256, Uint8Array.of(2)]);
@@ -222,7 +222,7 @@ Deno.test("DH: groups, keys, and the same secret as the other side's", () =>
     }
   }));
 
-Deno.test("operations that the device refuses have a status and nothing else", () =>
+Deno.test("refused operations have a status and no result", () =>
   withDriver(async ({ rfc3 }) => {
     const sign = { hashAlgo: 99, paddingMode: rfc.RSA_PKCS1_PADDING, msg: TEXT, privateKey: { n, d } };
     const { status, signature, usedLen } = await rfc3.rsa.sign(sign);
@@ -246,7 +246,7 @@ Deno.test("operations that the device refuses have a status and nothing else", (
     assertEquals([verification.status, verification.verified], [v.STATUS_ERR, false]);
   }));
 
-Deno.test("parameters that are missing are RequestErrors that name them", () =>
+Deno.test("missing parameters are RequestErrors that name them", () =>
   withDriver(async ({ rfc3 }) => {
     const none = {} as never;
     const cases: [() => Promise<unknown>, string][] = [
@@ -279,14 +279,14 @@ Deno.test("parameters that are missing are RequestErrors that name them", () =>
     for (const [ask, text] of cases) await assertRejects(ask, RequestError, text);
   }));
 
-Deno.test("a device whose result is shorter than it says has broken a rule", async () => {
+Deno.test("a result that is shorter than its lengths is a DeviceViolationError", async () => {
   const backend = new FakeBackend();
   backend.config = new Uint8Array(64);
   const view = new DataView(backend.config.buffer);
   for (const [offset, value] of [[0, 1], [4, 2], [8, 0x1f], [36, 0x3e], [44, 64], [56, 4096]] as const) {
     view.setUint32(offset, value, true);
   }
-  // STATUS_OK, and fewer bytes than two numbers have.
+  // STATUS_OK with fewer bytes than two numbers have.
   backend.tamper = (parts, bytes) => {
     for (const part of parts) if (part.isWritable) bytes(part.address, part.length).fill(0);
     return 8 + 40;
@@ -303,7 +303,7 @@ Deno.test("a device whose result is shorter than it says has broken a rule", asy
     await assertRejects(
       () => driver.rfc3.ecdsa.keyGen({ group: ecGroups.p256 }),
       DeviceViolationError,
-      "40 bytes only",
+      "only 40 bytes",
     );
   } finally {
     await backend.close();

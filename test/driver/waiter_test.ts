@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { Waiter } from "../../src/driver/waiter.ts";
 import { closeFd, createEventFd, drainEventFd, signalEventFd } from "../../src/os/event_fd.ts";
 
-Deno.test("several parties may wait at a time, one after the other", async () => {
+Deno.test("several callers can wait at the same time and are served in turn", async () => {
   const waiter = new Waiter();
   const fd = createEventFd();
   waiter.watch(fd, 7);
@@ -17,7 +17,7 @@ Deno.test("several parties may wait at a time, one after the other", async () =>
   closeFd(fd);
 });
 
-Deno.test("a wait is ended by wake and by close, and there is none after that", async () => {
+Deno.test("wake and close end a wait, and later waits return at once", async () => {
   const waiter = new Waiter();
   const start = performance.now();
   const woken = waiter.wait(2000);

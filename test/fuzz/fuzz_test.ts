@@ -33,7 +33,7 @@ Deno.test("hostile rings, requests, messages and rewriters, with a fresh seed: n
 });
 
 const FAULTS: readonly [fault: string, target: Target, finding: string][] = [
-  ["overrun", requests, "not its to write"],
+  ["overrun", requests, "outside the request's writable fields"],
   ["wrong-answer", requests, "actual"],
   ["crash", requests, "closed the connection"],
   ["hang", requests, "not done within"],

@@ -79,7 +79,7 @@ class Survivor {
     await frontend.setMemTable(this.memory.regions);
     this.#region ??= await frontend.getInflightFd(2, SIZE);
     await frontend.setInflightFd(this.#region, this.#region.fd);
-    await setUpRing(frontend, 0, this.queue, this.#fds[2], this.queue.initialBase, "device");
+    await setUpRing(frontend, 0, this.queue, this.#fds[2], this.queue.initialBase, "generic");
   }
 
   async disconnect(): Promise<void> {

@@ -90,7 +90,7 @@ function withFreshKeys(sample: Sample): { session: SessionParameters; request: S
 
 const WAYS: [way: string, options: CryptoDriverOptions, samples: Sample[]][] = [
   ["by the control queue", { features: FEATURES.mux }, [cipherSample(), macSample(), aeadSample(), chainSample()]],
-  ["by message", { deviceModel: "messages" }, [cipherSample(), chainSample()]],
+  ["by message", { deviceModel: "cryptodev" }, [cipherSample(), chainSample()]],
 ];
 
 for (const workers of [0, 1]) {

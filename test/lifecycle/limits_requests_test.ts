@@ -124,7 +124,7 @@ Deno.test("cipher keys: 63 and 64 bytes work, 65 are refused, in sessions, witho
       await driver.close();
       // By message a key of 65 bytes has no room in the layout's field, so only its length can say so.
       if (beyond > 0) continue;
-      const messages = await device.connect({ deviceModel: "messages" });
+      const messages = await device.connect({ deviceModel: "cryptodev" });
       assertStatus(await messages.tryCreateSession(session), status, beside(beyond));
       await messages.close();
     }

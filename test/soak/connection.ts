@@ -134,7 +134,7 @@ export class Connection {
     // QEMU's own device: sessions go by message, and nothing is acknowledged.
     const byMessage = !options.packed && random(4) === 0;
     const driver = await CryptoDriver.connect(path, {
-      ...(byMessage ? { deviceModel: "messages" } : {}),
+      ...(byMessage ? { deviceModel: "cryptodev" } : {}),
       memory: new CanaryMemory(REGIONS),
       dataQueueCount: queues,
       features: featuresOf(options),

@@ -167,7 +167,7 @@ for (const workers of [0, 1]) {
 }
 
 Deno.test("sessions: refused for want of room and of an algorithm, on the queue and by messages", async () => {
-  for (const deviceModel of ["device", "messages"] as const) {
+  for (const deviceModel of ["generic", "cryptodev"] as const) {
     await withDirectory(async (directory) => {
       const socketPath = `${directory}/device.sock`;
       await using device = await serve({ socketPath, maxSessions: 1 });
@@ -178,7 +178,7 @@ Deno.test("sessions: refused for want of room and of an algorithm, on the queue 
       await assertRejects(() => driver.createSession({ ...session, algo: 60 } as CipherSession), RefusedError);
       const { count, created, destroyed, refused } = device.statistics().sessions;
       assertEquals([count, created, destroyed], [1, 1, 0], deviceModel);
-      assertEquals(refused, deviceModel === "device" ? { nospc: 1, notsupp: 1 } : { err: 1, notsupp: 1 }, deviceModel);
+      assertEquals(refused, deviceModel === "generic" ? { nospc: 1, notsupp: 1 } : { err: 1, notsupp: 1 }, deviceModel);
       await driver.close();
       await until(() => device.statistics().sessions.count === 0, () => "the end of the frontend's session");
       assertEquals(device.statistics().sessions.destroyed, 1);

@@ -16,15 +16,15 @@ export interface DhGroup {
   readonly g: Uint8Array;
 }
 
-/** Two keys with a secret in common. */
+/** The keys from which a shared secret is computed. */
 export interface DhComputeRequest {
   /** The group of both keys. */
   readonly group: DhGroup;
-  /** The own private number. */
+  /** The caller's private number. */
   readonly x: Uint8Array;
-  /** The other one's public number. */
+  /** The peer's public number. */
   readonly y: Uint8Array;
-  /** Bytes of the secret; as many as `p` has if not given. */
+  /** Length of the secret in bytes; that of `p` if not given. */
   readonly sharedSecretLen?: number;
 }
 
@@ -42,7 +42,7 @@ export interface DhKeyPair extends Rfc3Result {
   readonly y: Uint8Array<ArrayBuffer>;
 }
 
-/** The group's numbers, and the fixed part of a request that does `keyexchgOp` in it. */
+/** The group's numbers, and the fixed part of a request for `keyexchgOp`. */
 function encodeGroup(what: string, keyexchgOp: number, group: DhGroup): { numbers: Uint8Array[]; words: number[] } {
   const { p, g } = required(what, "group", group, "the numbers p and g");
   const [pLen = 0, gLen = 0] = lengthsOf(what, { p, g });
@@ -59,8 +59,8 @@ export class Rfc3Dh {
   }
 
   /**
-   * Generates a group whose modulus has `modulusLen` bytes, or takes a published one. The RFC has no writable place for
-   * it: this device puts lengths and numbers behind the two words of the result.
+   * Generates a group whose modulus has `modulusLen` bytes, or selects a published one. The RFC defines no writable
+   * field for the group: this device writes lengths and numbers behind the two words of the result.
    */
   async paramGen(request: { readonly modulusLen: number }, options?: SubmitOptions): Promise<DhParameters> {
     const { modulusLen } = request;
@@ -98,7 +98,7 @@ export class Rfc3Dh {
     const { sharedSecretLen = group.p.length } = request;
     checkWords(what, { sharedSecretLen });
     const [xLen = 0, yLen = 0] = lengthsOf(what, { x, y });
-    // A second structure stands behind p and g.
+    // A second structure follows p and g.
     const lengths = le32s(rfc.DH_COMPUTE_BYTES, [
       [rfc.DH_COMPUTE_X_LEN_OFFSET, xLen],
       [rfc.DH_COMPUTE_Y_LEN_OFFSET, yLen],

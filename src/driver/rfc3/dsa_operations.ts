@@ -26,7 +26,7 @@ export interface DsaGroup {
   readonly g: Uint8Array;
 }
 
-/** What to sign with. The device draws the number k. */
+/** A message to sign, and the key. The device generates the number k. */
 export interface DsaSignRequest extends Rfc3Message {
   /** The key's group. */
   readonly group: DsaGroup;
@@ -34,7 +34,7 @@ export interface DsaSignRequest extends Rfc3Message {
   readonly x: Uint8Array;
 }
 
-/** What to verify. */
+/** A signature to verify, and the key. */
 export interface DsaVerifyRequest extends Rfc3Message {
   /** The key's group. */
   readonly group: DsaGroup;

@@ -1,13 +1,13 @@
 /**
- * NIST's curves over prime fields as numbers (FIPS 186-4, appendix D.1.2), for requests of the asymmetric RFC v3, which
- * name a curve by them.
+ * NIST's curves over prime fields as numbers (FIPS 186-4, appendix D.1.2). Requests of the asymmetric RFC v3 carry them
+ * to name a curve.
  *
  * @module
  */
 import { EC_FIELD_TYPE_PRIME } from "../../wire/asym_rfc3.ts";
 import type { EcGroup } from "./ec_operations.ts";
 
-/** Numbers of a curve in hexadecimal, all with as many digits as the field's elements have. */
+/** Numbers of a curve in hexadecimal, each with as many digits as the field's elements. */
 type Digits = Readonly<Record<"q" | "a" | "b" | "xg" | "yg" | "n", string>>;
 
 function primeCurve({ q, a, b, xg, yg, n }: Digits): EcGroup {

@@ -18,7 +18,7 @@ import {
   type Run,
 } from "./operation.ts";
 
-/** A curve as numbers, which is how requests name it. {@linkcode ecGroups} has the usual ones. */
+/** A curve as numbers, as requests carry it. {@linkcode ecGroups} has NIST's curves. */
 export interface EcGroup {
   /** EC_FIELD_TYPE_PRIME or EC_FIELD_TYPE_BINARY. */
   readonly fieldType: number;
@@ -38,7 +38,7 @@ export interface EcGroup {
   readonly h: Uint8Array;
 }
 
-/** What to sign with. The device draws the number k. */
+/** A message to sign, and the key. The device generates the number k. */
 export interface EcdsaSignRequest extends Rfc3Message {
   /** The key's curve. */
   readonly group: EcGroup;
@@ -46,7 +46,7 @@ export interface EcdsaSignRequest extends Rfc3Message {
   readonly d: Uint8Array;
 }
 
-/** What to verify. */
+/** A signature to verify, and the key. */
 export interface EcdsaVerifyRequest extends Rfc3Message {
   /** The key's curve. */
   readonly group: EcGroup;
@@ -60,23 +60,23 @@ export interface EcdsaVerifyRequest extends Rfc3Message {
   readonly s: Uint8Array;
 }
 
-/** Where to generate a key. */
+/** The curve of a key to generate. */
 export interface EcKeyGenRequest {
   /** The curve. */
   readonly group: EcGroup;
 }
 
-/** Two keys with a secret in common. */
+/** The keys from which a shared secret is computed. */
 export interface EcdhComputeRequest {
   /** The curve of both keys. */
   readonly group: EcGroup;
-  /** The own private number. */
+  /** The caller's private number. */
   readonly d: Uint8Array;
-  /** x of the other one's public point. */
+  /** x of the peer's public point. */
   readonly x: Uint8Array;
-  /** y of the other one's public point. */
+  /** y of the peer's public point. */
   readonly y: Uint8Array;
-  /** Bytes of the secret; as many as `q` has if not given. */
+  /** Length of the secret in bytes; that of `q` if not given. */
   readonly sharedSecretLen?: number;
 }
 

@@ -1,7 +1,7 @@
 /**
- * An operation of the asymmetric RFC v3 as bytes, and its answer taken apart. The service knows no sessions: one request
- * has all that an operation needs, a fixed part of le32 words and then numbers, and its result begins with a status.
- * Numbers are big-endian, without a sign; zeros in front do no harm.
+ * Encodes an operation of the asymmetric RFC v3 and decodes its result. The service has no sessions: a request has all
+ * parameters of its operation, as a fixed part of le32 words followed by numbers, and its result begins with a status.
+ * Numbers are big-endian and unsigned; leading zeros are allowed.
  *
  * @module
  */
@@ -13,17 +13,17 @@ import { DeviceViolationError, RequestError } from "../errors.ts";
 import { type EncodedRequest, type Field, le32s } from "../fields.ts";
 import type { Completion } from "../pipeline.ts";
 
-/** What became of an operation. All that a result has besides is empty unless `status` is STATUS_OK. */
+/** The outcome of an operation. All other fields of a result are empty unless `status` is STATUS_OK. */
 export interface Rfc3Result {
   /** STATUS_*. */
   readonly status: number;
-  /** Bytes that the device says it has written: two words, and the result. */
+  /** Bytes written, as the device reports: two words, and the result. */
   readonly usedLen: number;
 }
 
-/** What became of a verification. */
+/** The outcome of a verification. */
 export interface Rfc3Verification extends Rfc3Result {
-  /** True if the device has checked the signature and it is right. */
+  /** True if the device has verified the signature. */
   readonly verified: boolean;
 }
 
@@ -37,7 +37,7 @@ export interface Rfc3PairSignature extends Rfc3Result {
 
 /** A secret that two parties share. */
 export interface Rfc3SharedSecret extends Rfc3Result {
-  /** The secret, with zeros in front to have the length that was asked for. */
+  /** The secret, with leading zeros to have the requested length. */
   readonly sharedSecret: Uint8Array<ArrayBuffer>;
 }
 
@@ -57,9 +57,9 @@ export interface Operation {
   readonly algo: number;
   /** The fixed part. */
   readonly words: readonly number[];
-  /** What follows it. */
+  /** The numbers after the fixed part. */
   readonly numbers: readonly Uint8Array[];
-  /** Room for the result behind its two words, in bytes. */
+  /** Size of the result buffer behind its two words, in bytes. */
   readonly resultBytes: number;
 }
 
@@ -79,7 +79,7 @@ export function lengthsOf(what: string, values: Readonly<Record<string, unknown>
   });
 }
 
-/** `value`. Throws {@linkcode RequestError} if it is missing; `meaning` says what it has to be. */
+/** Returns `value`. Throws {@linkcode RequestError} with its `meaning` if it is missing. */
 export function required<Value>(what: string, name: string, value: Value, meaning: string): Value & object {
   if (typeof value === "object" && value !== null) return value;
   throw new RequestError(`${what} needs \`${name}\` (${meaning})`);
@@ -96,16 +96,16 @@ export function encodeOperation({ opcode, algo, words, numbers, resultBytes }: O
   };
 }
 
-/** What an operation has come to, to be taken apart from the front. */
+/** The result of an operation, decoded from front to back. */
 export class Answer {
-  /** What every result says. */
+  /** The fields that every result has. */
   readonly outcome: Rfc3Result;
-  /** True for a verification that found the signature right. */
+  /** True for a verification whose signature matches. */
   readonly verified: boolean;
   readonly #data: Uint8Array<ArrayBuffer>;
   #at = 0;
 
-  /** Reads the two words in front. */
+  /** Decodes the two words in front. */
   constructor({ usedLen, fields }: Completion) {
     const output = fields["output"]!;
     const view = new DataView(output.buffer);
@@ -116,28 +116,28 @@ export class Answer {
   }
 
   /**
-   * The next `sizeBytes` bytes; none if the status is not STATUS_OK. Throws {@linkcode DeviceViolationError} if the
-   * device has written fewer.
+   * Decodes the next `sizeBytes` bytes; none if the status is not STATUS_OK. Throws {@linkcode DeviceViolationError} if
+   * the device has written fewer.
    */
   take(sizeBytes: number): Uint8Array<ArrayBuffer> {
     if (this.outcome.status !== w.STATUS_OK) return new Uint8Array();
     const end = this.#at + sizeBytes;
     if (end > this.#data.length) {
-      throw new DeviceViolationError(`a result of ${end} bytes or more has ${this.#data.length} bytes only`);
+      throw new DeviceViolationError(`a result of ${end} bytes or more has only ${this.#data.length} bytes`);
     }
     const bytes = this.#data.slice(this.#at, end);
     this.#at = end;
     return bytes;
   }
 
-  /** The next `count` words; zeros if the status is not STATUS_OK. */
+  /** Decodes the next `count` words; zeros if the status is not STATUS_OK. */
   words(count: number): number[] {
     const bytes = this.take(4 * count);
     const view = new DataView(bytes.length === 0 ? new ArrayBuffer(4 * count) : bytes.buffer);
     return Array.from({ length: count }, (_, i) => view.getUint32(4 * i, true));
   }
 
-  /** All bytes that are left. */
+  /** All remaining bytes. */
   rest(): Uint8Array<ArrayBuffer> {
     return this.take(this.#data.length - this.#at);
   }

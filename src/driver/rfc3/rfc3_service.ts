@@ -1,5 +1,5 @@
 /**
- * The asymmetric service of the RFC v3, all of it.
+ * The asymmetric service of the RFC v3.
  *
  * @module
  */
@@ -10,9 +10,9 @@ import type { Run } from "./operation.ts";
 import { Rfc3Rsa } from "./rsa_operations.ts";
 
 /**
- * The operations of the asymmetric RFC v3, by algorithm. What the device offers is in `config.asymAlgo`. All methods
- * throw {@linkcode RequestError} if a parameter is missing and resolve with the device's status otherwise;
- * {@linkcode expectOk} makes an error of a bad one. Numbers are big-endian.
+ * The operations of the asymmetric RFC v3, by algorithm; `config.asymAlgo` lists those that the device offers. All
+ * methods throw {@linkcode RequestError} if a parameter is missing and resolve with the device's status otherwise;
+ * {@linkcode expectOk} throws if it is not STATUS_OK. Numbers are big-endian.
  */
 export class Rfc3Service {
   /** Sign, verify, encrypt, decrypt, generate keys. */

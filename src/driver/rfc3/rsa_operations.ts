@@ -32,7 +32,7 @@ export interface RsaExponentKey {
   readonly d: Uint8Array;
 }
 
-/** What a prime after the second brings along (RFC 8017, OtherPrimeInfo). */
+/** A prime after the second, with its exponent and coefficient (RFC 8017, OtherPrimeInfo). */
 export interface RsaFurtherPrime {
   /** The prime. */
   readonly r: Uint8Array;
@@ -42,7 +42,7 @@ export interface RsaFurtherPrime {
   readonly t: Uint8Array;
 }
 
-/** A private key: primes, and what goes with them (RSA_PRIV_KEY_REPTYPE2). */
+/** A private key: primes, exponents and coefficient (RSA_PRIV_KEY_REPTYPE2). */
 export interface RsaPrimesKey {
   /** The first prime. */
   readonly p: Uint8Array;
@@ -61,19 +61,21 @@ export interface RsaPrimesKey {
 /** A private key in either representation. */
 export type RsaPrivateKey = RsaExponentKey | RsaPrimesKey;
 
-/** How RSA is applied. */
+/** The padding of an RSA operation. */
 export interface RsaPadding {
-  /** RSA_NO_PADDING, RSA_PKCS1_PADDING and the like: what the device offers is in `config.rsaPadding`. */
+  /** RSA_NO_PADDING, RSA_PKCS1_PADDING and so on; `config.rsaPadding` lists those that the device offers. */
   readonly paddingMode: number;
 }
 
-/** What to sign with. */
+/** A message to sign, and the key. */
 export interface RsaSignRequest extends Rfc3Message, RsaPadding {
   /** The key. */
   readonly privateKey: RsaPrivateKey;
 }
 
-/** What to verify. The RFC has no place for the signature; it goes in front of the message. */
+/**
+ * A signature to verify, and the key. The RFC has no field for the signature; the driver sends it before the message.
+ */
 export interface RsaVerifyRequest extends Rfc3Message, RsaPadding {
   /** The key. */
   readonly publicKey: RsaPublicKey;
@@ -81,7 +83,7 @@ export interface RsaVerifyRequest extends Rfc3Message, RsaPadding {
   readonly signature: Uint8Array;
 }
 
-/** What to encrypt. */
+/** A message to encrypt, and the key. */
 export interface RsaEncryptRequest extends RsaPadding {
   /** The key. */
   readonly publicKey: RsaPublicKey;
@@ -89,7 +91,7 @@ export interface RsaEncryptRequest extends RsaPadding {
   readonly msg: Uint8Array;
 }
 
-/** What to decrypt. */
+/** A message to decrypt, and the key. */
 export interface RsaDecryptRequest extends RsaPadding {
   /** The key. */
   readonly privateKey: RsaPrivateKey;
@@ -97,7 +99,7 @@ export interface RsaDecryptRequest extends RsaPadding {
   readonly cmsg: Uint8Array;
 }
 
-/** Which key to generate. */
+/** Parameters of a key to generate. */
 export interface RsaKeyGenRequest {
   /** Bytes of the modulus. */
   readonly modulusLen: number;
@@ -105,7 +107,7 @@ export interface RsaKeyGenRequest {
   readonly e: Uint8Array;
   /** Primes of the modulus; 2 if not given. */
   readonly rsaPrimeNumber?: number;
-  /** RSA_PRIV_KEY_REPTYPE1, also if not given, or RSA_PRIV_KEY_REPTYPE2. */
+  /** RSA_PRIV_KEY_REPTYPE1 (default) or RSA_PRIV_KEY_REPTYPE2. */
   readonly privKeyRepType?: number;
 }
 
@@ -115,33 +117,33 @@ export interface RsaSignature extends Rfc3Result {
   readonly signature: Uint8Array<ArrayBuffer>;
 }
 
-/** A message that was encrypted or decrypted. */
+/** An encrypted or decrypted message. */
 export interface RsaText extends Rfc3Result {
-  /** Exactly as long as the device has made it. */
+  /** The text, with the length that the device reports. */
   readonly text: Uint8Array<ArrayBuffer>;
 }
 
 /** A generated key. */
 export interface RsaKeyPair extends Rfc3Result {
-  /** In the representation that was asked for. */
+  /** The private key in the requested representation. */
   readonly privateKey: RsaPrivateKey;
   /** Modulus and public exponent. */
   readonly publicKey: RsaPublicKey;
 }
 
-/** Bytes of the product of `numbers`. */
+/** Length of the product of `numbers` in bytes. */
 function productBytes(numbers: readonly Uint8Array[]): number {
   const product = numbers.reduce((sofar, number) => sofar * BigInt(`0x0${number.toHex()}`), 1n);
   return Math.ceil(product.toString(16).length / 2);
 }
 
-/** Elements of an array, which the RFC has equally long: zeros in front of the shorter ones. */
+/** Pads `numbers` with leading zeros, as the RFC's arrays have elements of the same length. */
 function equallyLong(numbers: readonly Uint8Array[]): Uint8Array[] {
   const sizeBytes = Math.max(0, ...numbers.map((number) => number.length));
   return numbers.map((number) => Uint8Array.of(...new Uint8Array(sizeBytes - number.length), ...number));
 }
 
-/** A private key as `struct virtio_crypto_rsa_priv_key` and the numbers that belong to it. */
+/** A private key as `struct virtio_crypto_rsa_priv_key` and its numbers. */
 interface EncodedPrivateKey {
   readonly words: readonly number[];
   readonly numbers: readonly Uint8Array[];
@@ -171,7 +173,7 @@ function publicKeyOf(what: string, publicKey: RsaPublicKey): RsaPublicKey {
   return required(what, "publicKey", publicKey, "the numbers n and e");
 }
 
-/** Takes a generated key: both fixed parts, then the numbers. */
+/** Decodes a generated key: both fixed parts, then the numbers. */
 function takeKeyPair(answer: Answer): Pick<RsaKeyPair, "privateKey" | "publicKey"> {
   const [primeNumber = 0, repType = 0, ...lengths] = answer.words(10);
   const [nLen = 0, eLen = 0] = answer.words(2);
@@ -272,7 +274,7 @@ export class Rfc3Rsa {
       algo: rfc.ASYM_RSA,
       words: [modulusLen, rsaPrimeNumber, privKeyRepType, ...lengthsOf(what, { e })],
       numbers: [e],
-      // Two fixed parts, n twice, d or the primes and what goes with them, each of which may be a little too long.
+      // Two fixed parts, n twice, and d or the primes with their exponents and coefficients, each with a small reserve.
       resultBytes: rfc.RSA_PRIV_KEY_BYTES + 8 + 5 * modulusLen + 16 * rsaPrimeNumber + e.length,
     }, options);
     return { ...answer.outcome, ...takeKeyPair(answer) };

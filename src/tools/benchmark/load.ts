@@ -223,7 +223,9 @@ export class Load {
   #checkStall(last: number): void {
     const waitedMs = performance.now() - last;
     if (waitedMs < LOOK_MS) return;
-    if (!this.#driver.frontend.look()) throw new DisconnectedError("the device closed the connection under load");
+    if (!this.#driver.frontend.readAvailable()) {
+      throw new DisconnectedError("the device closed the connection under load");
+    }
     if (waitedMs > STALL_MS) throw new DriverTimeoutError(`nothing was completed for ${STALL_MS} ms`);
   }
 
