@@ -116,7 +116,7 @@ export class AsymmetricDecoder {
 
   /** Copies the next `length` readable bytes of chain `i` to the input of `job`. */
   #putInput(i: number, jobs: JobPool, job: number, length: number): void {
-    this.#reader.readable.take(this.#part, length);
+    this.#reader.readable.sliceInto(this.#part, length);
     this.#part.segment += this.#batch.first[i]!;
     jobs.putInput(job, this.#batch.segments, this.#part);
   }

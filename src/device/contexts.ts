@@ -57,12 +57,12 @@ export class SessionContexts extends BySession {
   #load(slot: number, id: number): boolean {
     const parameters = new Parameters();
     if (!this.table.readParameters(slot, id, parameters)) return false;
-    parameters.cipherKey = this.#keys.take();
+    parameters.cipherKey = this.#keys.allocate();
     parameters.authKey = parameters.cipherKey + CIPHER_KEY_BYTES_MAX;
     // Asymmetric keys are longer, and of use in another isolate only.
     const isSymmetric = parameters.kind !== KIND_AKCIPHER;
     if (isSymmetric && !this.table.copyKeys(slot, id, parameters)) {
-      this.#keys.give(parameters.cipherKey);
+      this.#keys.free(parameters.cipherKey);
       return false;
     }
     this.drop(slot);
@@ -93,7 +93,7 @@ export class SessionContexts extends BySession {
     if (retired.length === 0) return;
     for (const { prepared, parameters } of retired) {
       if (prepared !== null) this.#engine.release(prepared);
-      this.#keys.give(parameters.cipherKey);
+      this.#keys.free(parameters.cipherKey);
     }
     retired.length = 0;
   }

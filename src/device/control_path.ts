@@ -117,7 +117,7 @@ export class ControlPath implements BatchProcessor {
   /** Copies the next `length` readable bytes to `address`; false if there are fewer. */
   #copy(address: number, length: number): boolean {
     if (this.#readable.remaining < length) return false;
-    this.#readable.take(this.#part, length);
+    this.#readable.sliceInto(this.#part, length);
     gather(this.batch.segments, this.#part, address);
     return true;
   }
@@ -161,7 +161,7 @@ export class ControlPath implements BatchProcessor {
   }
 
   #write(length: number): number {
-    this.#writable.take(this.#part, length);
+    this.#writable.sliceInto(this.#part, length);
     scatter(this.batch.segments, this.#memory.address + ANSWER, this.#part);
     return length;
   }

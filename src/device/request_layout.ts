@@ -27,9 +27,9 @@ export function layOutCipher(reader: RequestReader, template: Template, lengths:
   if (dstDataLen < srcDataLen || ivLen > IV_BYTES_MAX) return wire.STATUS_ERR;
   if (!reader.fits(ivLen + srcDataLen, dstDataLen)) return wire.STATUS_ERR;
   template.ivLen = ivLen;
-  reader.readable.take(template.ivSpan, ivLen);
-  reader.readable.take(template.src, srcDataLen);
-  reader.writable.take(template.dst, srcDataLen);
+  reader.readable.sliceInto(template.ivSpan, ivLen);
+  reader.readable.sliceInto(template.src, srcDataLen);
+  reader.writable.sliceInto(template.dst, srcDataLen);
   return wire.STATUS_OK;
 }
 
@@ -39,8 +39,8 @@ export function layOutDigest(reader: RequestReader, template: Template, lengths:
   const sessionResultLen = template.parameters.hashResultLen;
   if (resultLen === 0 || (sessionResultLen !== 0 && resultLen > sessionResultLen)) return wire.STATUS_ERR;
   if (!reader.fits(srcDataLen, resultLen)) return wire.STATUS_ERR;
-  reader.readable.take(template.src, srcDataLen);
-  reader.writable.take(template.result, resultLen);
+  reader.readable.sliceInto(template.src, srcDataLen);
+  reader.writable.sliceInto(template.result, resultLen);
   return wire.STATUS_OK;
 }
 
@@ -54,10 +54,10 @@ export function layOutAead(reader: RequestReader, template: Template, lengths: R
   if (!reader.fits(ivLen + srcDataLen + aadLen, dstDataLen)) return wire.STATUS_ERR;
   template.ivLen = ivLen;
   template.tagLen = tagLen;
-  reader.readable.take(template.ivSpan, ivLen);
-  reader.readable.take(template.src, srcDataLen);
-  reader.readable.take(template.aad, aadLen);
-  reader.writable.take(template.dst, writtenLen);
+  reader.readable.sliceInto(template.ivSpan, ivLen);
+  reader.readable.sliceInto(template.src, srcDataLen);
+  reader.readable.sliceInto(template.aad, aadLen);
+  reader.writable.sliceInto(template.dst, writtenLen);
   return wire.STATUS_OK;
 }
 
@@ -83,14 +83,14 @@ export function layOutChain(reader: RequestReader, template: Template, at: numbe
   if (dstDataLen < srcDataLen || ivLen > IV_BYTES_MAX) return wire.STATUS_ERR;
   if (!reader.fits(ivLen + srcDataLen + aadLen, dstDataLen + hashResultLen)) return wire.STATUS_ERR;
   template.ivLen = ivLen;
-  reader.readable.take(template.ivSpan, ivLen);
-  if (aadFirst) reader.readable.take(template.aad, aadLen);
-  reader.readable.take(template.src, srcDataLen);
-  if (!aadFirst) reader.readable.take(template.aad, aadLen);
-  reader.writable.take(template.dst, srcDataLen);
+  reader.readable.sliceInto(template.ivSpan, ivLen);
+  if (aadFirst) reader.readable.sliceInto(template.aad, aadLen);
+  reader.readable.sliceInto(template.src, srcDataLen);
+  if (!aadFirst) reader.readable.sliceInto(template.aad, aadLen);
+  reader.writable.sliceInto(template.dst, srcDataLen);
   // A destination longer than the source keeps its rest; the digest stands behind all of it.
   template.gapLen = dstDataLen - srcDataLen;
   reader.skipWritable(template.gapLen);
-  reader.writable.take(template.result, hashResultLen);
+  reader.writable.sliceInto(template.result, hashResultLen);
   return wire.STATUS_OK;
 }

@@ -56,7 +56,7 @@ export class RequestReader {
   /** Fetches the next `length` bytes of header and parameters; false if there are fewer. */
   fetch(length: number): boolean {
     if (this.readable.remaining < length) return false;
-    this.readable.take(this.#part, length);
+    this.readable.sliceInto(this.#part, length);
     this.#part.segment += this.#first;
     gatherTo(this.#batch.segments, this.#part, this.#address, this.fetchedBytes);
     this.fetchedBytes += length;
@@ -76,7 +76,7 @@ export class RequestReader {
   /** Copies the next `length` bytes, which are there, to address `to`. */
   copy(length: number, to: number): void {
     if (length === 0) return;
-    this.readable.take(this.#part, length);
+    this.readable.sliceInto(this.#part, length);
     this.#part.segment += this.#first;
     gather(this.#batch.segments, this.#part, to);
   }
@@ -86,14 +86,14 @@ export class RequestReader {
     const length = Math.min(this.#batch.writableBytes[i]!, 4);
     if (length === 0) return;
     this.writable.start(this.#batch.firstWritable[i]!, length);
-    this.writable.take(this.#part, length);
+    this.writable.sliceInto(this.#part, length);
     this.words[0] = value;
     scatterFrom(this.#batch.segments, this.#address, this.#part);
   }
 
   /** Leaves out the next `length` writable bytes, which are there. */
   skipWritable(length: number): void {
-    if (length > 0) this.writable.take(this.#part, length);
+    if (length > 0) this.writable.sliceInto(this.#part, length);
   }
 
   /** True if so many bytes are there to read and to write, and `max_size` allows them together. */

@@ -1,6 +1,6 @@
 /**
- * The log of guest pages that were written to, for a frontend that copies a running guest elsewhere: a bit a page, in
- * memory that both sides share. Set from any number of isolates at once.
+ * The log of guest pages that were written to, for a frontend that migrates a running guest: one bit per page, in memory
+ * that both sides share. Any number of threads may set bits at the same time.
  *
  * Data path.
  *
@@ -8,13 +8,13 @@
  */
 import { viewOf } from "../os/memory_map.ts";
 
-/** Bytes of a page of the log, whatever the processor's pages are. */
+/** Bytes of a page of the log, independent of the CPU's page size. */
 const LOG_PAGE_BYTES = 4096;
 
 const PAGES_PER_WORD = 32;
 const WORD_BYTES = 4;
 
-/** Where a log is mapped: what another isolate needs to write to it. */
+/** Where a log is mapped: all that another worker needs to write to it. */
 export interface DirtyLogLocation {
   /** Its first byte, a multiple of 4. */
   readonly address: number;
@@ -27,20 +27,20 @@ export function logBytesFor(addressEnd: number): number {
   return Math.ceil(Math.ceil(addressEnd / LOG_PAGE_BYTES) / 8);
 }
 
-/** A log at its place. */
+/** A mapped log. */
 export class DirtyLog {
   /** Where it is. */
   readonly location: DirtyLogLocation;
   readonly #words: Int32Array;
 
-  /** The log at `location`. Bits are set by words: the last one may end behind the log, on the same page of memory. */
+  /** The log at `location`. Bits are set in words: the last one may end behind the log, on the same page of memory. */
   constructor(location: DirtyLogLocation) {
     this.location = location;
     const words = Math.ceil(location.sizeBytes / WORD_BYTES);
     this.#words = new Int32Array(viewOf(location.address, words * WORD_BYTES));
   }
 
-  /** Notes that `length` bytes at guest address `address` were written. What lies behind the log's end has no page in it. */
+  /** Sets the bits of the pages of `length` bytes at guest address `address`. Pages behind the log's end have no bit. */
   mark(address: number, length: number): void {
     if (length <= 0) return;
     const words = this.#words;
@@ -48,7 +48,7 @@ export class DirtyLog {
     for (let page = Math.floor(address / LOG_PAGE_BYTES); page <= last; page++) {
       const word = Math.floor(page / PAGES_PER_WORD);
       if (word >= words.length) return;
-      // Never without the atomic operation, even if the bit is there: it may be on its way to be taken.
+      // Always an atomic operation, even if the bit is set: the frontend may be about to read and clear it.
       Atomics.or(words, word, 1 << page % PAGES_PER_WORD);
     }
   }

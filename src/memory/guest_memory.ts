@@ -1,10 +1,10 @@
 /**
- * The guest's memory: regions that a frontend hands over as descriptors, mapped here, and the one place where guest
- * and frontend addresses become addresses of this process. A table is never changed, only replaced, so that whoever
- * holds one holds a consistent one.
+ * The guest's memory: regions that a frontend passes as descriptors and that are mapped here, and the one place where
+ * guest and frontend addresses are translated to addresses of this process. A table is never changed, only replaced, so
+ * that every user of a table has a consistent one.
  *
  * Data path, but for `windowsOf`, `#isWhole` and `translateUser` (set-up of a ring or of a memory table), `#makeView`
- * (once for a stretch of a region).
+ * (once for each part of a region).
  *
  * @module
  */
@@ -12,25 +12,25 @@ import { HostView, NO_VIEW, VIEW_BYTES, VIEW_HIGH, VIEW_LOW, viewBounds } from "
 import { DirtyLog, type DirtyLogLocation } from "./dirty_log.ts";
 import { fileSize, type Mapping, mapShared, PAGE_BYTES, sealAgainstShrinking, unmap } from "../os/memory_map.ts";
 
-/** Regions a table may hold. The same number is told to every frontend (GET_MAX_MEM_SLOTS). */
+/** Regions that a table may hold. Every frontend is told the same number (GET_MAX_MEM_SLOTS). */
 export const REGIONS_MAX = 64;
 
-/** Addresses stay exact as numbers below this. */
+/** Addresses below this are exact as numbers. */
 const ADDRESS_LIMIT = 2 ** 53;
 
-/** A stretch of guest memory as the frontend describes it; all in bytes. */
+/** A region of guest memory as the frontend describes it; all in bytes. */
 export interface RegionDescription {
-  /** Where the guest sees it. */
+  /** Its guest address. */
   readonly guestAddress: number;
   /** Its length. */
   readonly sizeBytes: number;
-  /** Where the frontend sees it. */
+  /** Its address in the frontend. */
   readonly userAddress: number;
 }
 
 /** A region mapped into this process. */
 export interface MemoryRegion extends RegionDescription {
-  /** Where this process sees it. */
+  /** Its address in this process. */
   readonly hostAddress: number;
 }
 
@@ -49,7 +49,7 @@ export class MappedRegion implements MemoryRegion {
 
   /**
    * Maps `sizeBytes` bytes at `mmapOffset` of the file behind `fd`, which may be closed afterwards.
-   * Throws {@linkcode GuestMemoryError} for a region that makes no sense or does not lie within its file, and
+   * Throws {@linkcode GuestMemoryError} for a region that is invalid or does not lie within its file, and
    * {@linkcode SystemError} if it cannot be mapped.
    */
   constructor(description: RegionDescription, fd: number, mmapOffset: number) {
@@ -57,7 +57,7 @@ export class MappedRegion implements MemoryRegion {
     const name = `guest memory region at 0x${guestAddress.toString(16)}`;
     if (sizeBytes <= 0 || mmapOffset + sizeBytes >= ADDRESS_LIMIT) {
       throw new GuestMemoryError(
-        `${name} has a size of ${sizeBytes} bytes at offset ${mmapOffset}: it cannot be mapped`,
+        `${name} cannot be mapped: its size is ${sizeBytes} bytes, at offset ${mmapOffset} of its file`,
       );
     }
     if (guestAddress + sizeBytes >= ADDRESS_LIMIT || userAddress + sizeBytes >= ADDRESS_LIMIT) {
@@ -71,7 +71,7 @@ export class MappedRegion implements MemoryRegion {
         } bytes of a file that has ${file.sizeBytes}: touching the rest would be fatal`,
       );
     }
-    // A memfd that allows seals is kept from shrinking under the mapping; others are taken as they are.
+    // A memfd that allows seals is sealed against shrinking while it is mapped; other files are mapped as they are.
     sealAgainstShrinking(fd);
     const pageBytes = Math.max(PAGE_BYTES, file.blockBytes);
     const start = Math.floor(mmapOffset / pageBytes) * pageBytes;
@@ -118,30 +118,30 @@ export class GuestMemory {
   /** The regions, by ascending guest address, without overlap. */
   readonly regions: readonly MemoryRegion[];
   /**
-   * A window is the part of a region whose guest addresses have one upper half. Within it the lower half alone says
-   * where a byte is, and a few 32-bit operations check and translate an address: in doubles, which 53 bits take, they
-   * cost four times as much. This is the window found last, where the next address probably is too: the two halves of
-   * its base, which makes an address of this process out of the lower half of a guest's by addition, the upper half of
-   * its guest addresses, and the lower halves of the first and the last.
+   * A window is the part of a region whose guest addresses have the same upper half. Within it the lower half alone
+   * determines the byte, and a few 32-bit operations check and translate an address; in doubles, which 53 bits need, they
+   * cost four times as much. This is the window found last, which probably contains the next address too: the two halves
+   * of its base (the sum of the base and the lower half of a guest address is the address in this process), the upper
+   * half of its guest addresses, and the lower halves of the first and the last one.
    */
   readonly window: Uint32Array = new Uint32Array(WINDOW_WORDS);
   /** All windows, by ascending guest address. */
   readonly #windows: readonly Uint32Array[];
-  /** Where writes are noted; null: nowhere. */
+  /** The dirty log in which writes are recorded; null: there is none. */
   readonly log: DirtyLog | null;
-  /** The view looked for last. */
+  /** The view found last. */
   view: HostView = NO_VIEW;
   #views: HostView[];
 
   /**
-   * Writes are noted at `log`, if there is one. Views of what is still there are taken over from the table `before`.
+   * Writes are recorded in `log`, if it is given. Views of regions that both tables have are taken from the table `before`.
    * Throws {@linkcode GuestMemoryError} if there are too many regions or two of them overlap.
    */
   constructor(regions: readonly MemoryRegion[], log: DirtyLogLocation | null = null, before?: GuestMemory) {
     this.log = log === null ? null : new DirtyLog(log);
     if (regions.length > REGIONS_MAX) {
       throw new GuestMemoryError(
-        `${regions.length} guest memory regions are too many: at most ${REGIONS_MAX} are taken`,
+        `${regions.length} guest memory regions are too many: at most ${REGIONS_MAX} are supported`,
       );
     }
     this.regions = regions.toSorted((a, b) => a.guestAddress - b.guestAddress);
@@ -157,12 +157,12 @@ export class GuestMemory {
       }
     }
     this.#windows = this.regions.flatMap(windowsOf);
-    // Until the first address is looked up, all are elsewhere: this window ends before it begins.
+    // An empty window, which contains no address, until the first address is looked up.
     this.window[WINDOW_FIRST] = 1;
     this.#views = before === undefined ? [] : before.#views.filter((view) => this.#isWhole(view));
   }
 
-  /** True if `view` is what this table would make in its place. */
+  /** True if this table would create the same view as `view`. */
   #isWhole({ address, bytes }: HostView): boolean {
     const region = this.regions.find(({ hostAddress, sizeBytes }) =>
       address >= hostAddress && address < hostAddress + sizeBytes
@@ -173,8 +173,8 @@ export class GuestMemory {
   }
 
   /**
-   * Where the `length` bytes at host address `high`‖`low` are in {@linkcode view}, which is moved there if need be; -1 if
-   * they are in none.
+   * The offset of the `length` bytes at host address `high`‖`low` in {@linkcode view}, which is moved there if necessary;
+   * -1 if no view contains all of them.
    */
   offsetInView(high: number, low: number, length: number): number {
     if (!isIn(this.view, high, low) && !this.#moveView(high, low)) return -1;
@@ -183,7 +183,7 @@ export class GuestMemory {
     return at + length <= place[VIEW_BYTES]! ? at : -1;
   }
 
-  /** Moves {@linkcode view} to where the host address `high`‖`low` is; false if that is nowhere. */
+  /** Moves {@linkcode view} to the one that contains host address `high`‖`low`; false if there is none. */
   #moveView(high: number, low: number): boolean {
     const address = high * TWO_TO_32 + low;
     for (let i = 0; i < this.#views.length; i++) {
@@ -215,7 +215,7 @@ export class GuestMemory {
     return undefined;
   }
 
-  /** How many bytes from guest address `address` on, which is in no region, are in none; Infinity: there is none behind. */
+  /** The distance in bytes from guest address `address`, which is in no region, to the next region, or Infinity. */
   unmappedBytesFrom(address: number): number {
     for (let i = 0; i < this.regions.length; i++) {
       const { guestAddress } = this.regions[i]!;
@@ -224,7 +224,7 @@ export class GuestMemory {
     return Infinity;
   }
 
-  /** True if all of the `length` bytes from guest address `high`‖`low` on are in the window, moved there if need be. */
+  /** True if one window contains the `length` bytes at guest address `high`‖`low`; moves {@linkcode window} to it. */
   isInWindow(high: number, low: number, length: number): boolean {
     const { window } = this;
     if (high !== window[WINDOW_HIGH]! || low < window[WINDOW_FIRST]! || low > window[WINDOW_LAST]!) {
@@ -233,7 +233,7 @@ export class GuestMemory {
     return length - 1 <= window[WINDOW_LAST]! - low;
   }
 
-  /** Moves {@linkcode window} to where guest address `high`‖`low` is; false if that is nowhere. */
+  /** Moves {@linkcode window} to the one that contains guest address `high`‖`low`; false if there is none. */
   moveWindow(high: number, low: number): boolean {
     const windows = this.#windows;
     let from = 0;
@@ -264,7 +264,7 @@ export class GuestMemory {
     return offset + length > region.sizeBytes ? 0 : region.hostAddress + offset;
   }
 
-  /** Notes, where there is a log, that `length` bytes at this process's address `address` were written. */
+  /** Records in the dirty log, if there is one, that `length` bytes at this process's address `address` were written. */
   logWrite(address: number, length: number): void {
     if (this.log === null) return;
     for (let i = 0; i < this.regions.length; i++) {
@@ -276,7 +276,7 @@ export class GuestMemory {
     }
   }
 
-  /** As {@linkcode translateGuest} for an address of the frontend: ring addresses come so. */
+  /** As {@linkcode translateGuest}, for an address of the frontend, as ring addresses are. */
   translateUser(address: number, length: number): number {
     for (const region of this.regions) {
       const offset = address - region.userAddress;
@@ -286,7 +286,7 @@ export class GuestMemory {
   }
 }
 
-/** A table of nothing. */
+/** An empty memory table. */
 export const NO_MEMORY: GuestMemory = new GuestMemory([]);
 
 /** True if the byte at host address `high`‖`low` is in a view. */

@@ -1,7 +1,7 @@
 /**
- * Guest memory as typed arrays: to read a word or write a byte through one takes a few instructions, where a native call
- * takes ten times as long. V8 counts such an array as memory of its own and looks for garbage when it is told of one,
- * which takes milliseconds: arrays are made when they are first wanted, and kept from one memory table to the next.
+ * Guest memory as typed arrays: reading a word or writing a byte through one takes a few instructions; a native call
+ * takes ten times as long. V8 counts such an array as memory of its own and may start a garbage collection of
+ * milliseconds when one is created: arrays are created when they are first needed, and kept when the memory table changes.
  *
  * Data path, but for `viewBounds` (once for a view).
  *
@@ -9,7 +9,7 @@
  */
 import { viewOf } from "../os/memory_map.ts";
 
-/** Bytes of a view, at most: to the compiler an index up to here is an integer. */
+/** Maximum size of a view in bytes: the compiler represents an index up to here as an integer. */
 const VIEW_BYTES_MAX = 2 ** 31;
 const WORD_BYTES = 4;
 
@@ -18,17 +18,17 @@ export const VIEW_LOW = 0;
 export const VIEW_HIGH = 1;
 export const VIEW_BYTES = 2;
 
-/** A stretch of a region, which stays mapped as long as a table that holds this is in use. */
+/** A part of a region, which stays mapped as long as a table that holds this view is in use. */
 export class HostView {
   /** The host address of its first byte, a multiple of 4. */
   readonly address: number;
-  /** Its bytes, and its whole words. */
+  /** Its bytes, and its complete words. */
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly words: Uint32Array<ArrayBuffer>;
-  /** The two halves of `address`, and how many bytes there are. */
+  /** The two halves of `address`, and the size in bytes. */
   readonly place: Uint32Array = new Uint32Array(3);
 
-  /** The `sizeBytes` bytes at `address`; none at all are nowhere. */
+  /** The `sizeBytes` bytes at `address`; a view of 0 bytes contains no address. */
   constructor(address: number, sizeBytes: number) {
     const buffer = sizeBytes === 0 ? new ArrayBuffer(0) : viewOf(address, sizeBytes);
     this.address = address;
@@ -40,10 +40,10 @@ export class HostView {
   }
 }
 
-/** A view of nothing. */
+/** An empty view. */
 export const NO_VIEW: HostView = new HostView(0, 0);
 
-/** Where the view with host address `address` of a region starts and ends; undefined in front of the first whole word. */
+/** Start and end of the view of a region that contains host address `address`; undefined before the first whole word. */
 export function viewBounds(
   address: number,
   { hostAddress, sizeBytes }: { readonly hostAddress: number; readonly sizeBytes: number },

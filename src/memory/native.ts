@@ -1,7 +1,7 @@
 /**
- * Touching native memory from the data path: copying, wiping and storing at addresses held as plain numbers. A number
- * below 2^53 is split into the two halves of a preallocated 64-bit word, because that word, read as one element,
- * passes through FFI without allocating a BigInt.
+ * Native memory on the data path: copying, wiping and storing at addresses that are plain numbers. A number below 2^53
+ * is split into the two halves of a preallocated 64-bit word, because that word, read as one element, is passed through
+ * FFI without allocating a BigInt.
  *
  * Data path.
  *
@@ -15,13 +15,13 @@ const words = new BigUint64Array(3);
 const halves = new Uint32Array(words.buffer);
 const TWO_TO_MINUS_32 = 2 ** -32;
 
-/** 64-bit arguments for native calls: `args.set(i, address)`, then `args.u64[i]` stands in the call. */
+/** 64-bit arguments for native calls: `args.set(i, address)`, then the call is passed `args.u64[i]`. */
 export class NativeArgs {
-  /** The arguments as the call takes them. */
+  /** The arguments as passed to the call. */
   readonly u64: BigUint64Array;
   readonly #halves: Uint32Array;
 
-  /** Room for `count` arguments. */
+  /** Space for `count` arguments. */
   constructor(count: number) {
     this.u64 = new BigUint64Array(count);
     this.#halves = new Uint32Array(this.u64.buffer);
@@ -34,7 +34,7 @@ export class NativeArgs {
   }
 }
 
-/** Copies `length` (below 2^32) bytes; the two stretches do not overlap. */
+/** Copies `length` (below 2^32) bytes; the two ranges do not overlap. */
 export function copyBytes(to: number, from: number, length: number): void {
   halves[0] = to >>> 0;
   halves[1] = (to * TWO_TO_MINUS_32) >>> 0;
@@ -54,7 +54,7 @@ export function fillBytes(at: number, value: number, length: number): void {
   memset(BigInt.asUintN(64, words[0]!), value, BigInt.asUintN(64, words[2]!));
 }
 
-/** Wipes `length` (below 2^32) bytes in a way that no compiler leaves out. */
+/** Wipes `length` (below 2^32) bytes in a way that no compiler optimizes away. */
 export function cleanseBytes(at: number, length: number): void {
   halves[0] = at >>> 0;
   halves[1] = (at * TWO_TO_MINUS_32) >>> 0;

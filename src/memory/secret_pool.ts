@@ -1,6 +1,6 @@
 /**
- * Private memory in blocks of one size, for keys that live as long as a native context: mapped a few blocks at a time,
- * wiped when a block is given back, reused afterwards.
+ * Private memory in blocks of one size, for keys that live as long as a native context. Several blocks are mapped at a
+ * time; a block is wiped when it is freed and reused afterwards.
  *
  * Off the data path: keys are copied for a session's first request in a thread.
  *
@@ -22,8 +22,8 @@ export class SecretPool {
     this.#blockBytes = blockBytes;
   }
 
-  /** The address of a block of zeros, for {@linkcode give} to take back. Throws {@linkcode SystemError} if out of memory. */
-  take(): number {
+  /** Returns the address of a block of zeros; {@linkcode free} it. Throws {@linkcode SystemError} if out of memory. */
+  allocate(): number {
     if (this.#free.length === 0) {
       const { address } = mapSecret(GROW_BLOCKS * this.#blockBytes);
       for (let i = GROW_BLOCKS - 1; i >= 0; i--) this.#free.push(address + i * this.#blockBytes);
@@ -31,8 +31,8 @@ export class SecretPool {
     return this.#free.pop()!;
   }
 
-  /** Wipes the block at `address` and takes it back. */
-  give(address: number): void {
+  /** Wipes the block at `address` and makes it available again. */
+  free(address: number): void {
     cleanseBytes(address, this.#blockBytes);
     this.#free.push(address);
   }

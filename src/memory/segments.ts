@@ -12,7 +12,7 @@ import { copyBytes } from "./native.ts";
 
 const { memcpy } = libc;
 
-/** A preallocated list of segments. Whoever fills it appends; a batch clears it. */
+/** A preallocated list of segments. Descriptor chains append to it; a batch clears it. */
 export class SegmentTable {
   /**
    * Host addresses, as 64-bit words. `BigInt.asUintN(64, u64[i] + BigInt(offset >>> 0))`, written in a native call's argument,
@@ -25,7 +25,7 @@ export class SegmentTable {
   /** Segments in use. */
   count = 0;
 
-  /** Room for `capacity` segments. */
+  /** Space for `capacity` segments. */
   constructor(capacity: number) {
     this.u64 = new BigUint64Array(capacity);
     this.#halves = new Uint32Array(this.u64.buffer);
@@ -44,8 +44,8 @@ export class SegmentTable {
   }
 
   /**
-   * Sets segment `i` to `length` bytes from `base` + `low` on, where the base of a window of guest memory comes in two
-   * halves. Counting it in is the caller's.
+   * Sets segment `i` to the `length` bytes at base + `low`, where the base of a window of guest memory is given in two
+   * halves. The caller updates {@linkcode count}.
    */
   put(i: number, baseLow: number, baseHigh: number, low: number, length: number): void {
     const sum = (baseLow + low) >>> 0;
@@ -64,7 +64,7 @@ export class SegmentTable {
     return this.#halves[2 * i + 1]! * TWO_TO_32 + this.#halves[2 * i]!;
   }
 
-  /** Stores the host address of byte `offset` of segment `i` as `words[at]`, its lower half, and the one behind. */
+  /** Stores the host address of byte `offset` of segment `i`: its lower half in `words[at]`, its upper in the next word. */
   storeAddress(words: Uint32Array, at: number, i: number, offset: number): void {
     const low = this.#halves[2 * i]!;
     const sum = (low + offset) >>> 0;
@@ -73,8 +73,8 @@ export class SegmentTable {
   }
 
   /**
-   * Where `length` bytes from byte `offset` of segment `i` on are in the view of `memory`, moved there if need be; -1 if
-   * they are in none.
+   * The offset of the `length` bytes from byte `offset` of segment `i` on in the view of `memory`, which is moved there if
+   * necessary; -1 if no view contains all of them.
    */
   offsetInView(memory: GuestMemory, i: number, offset: number, length: number): number {
     const segmentLow = this.#halves[2 * i]!;
@@ -83,8 +83,8 @@ export class SegmentTable {
   }
 
   /**
-   * True if two contiguous spans share bytes but do not start at the same one. Spans are shorter than 2^31, so most
-   * pairs are told apart by the lower halves of their addresses.
+   * True if two contiguous spans share bytes but do not start at the same one. Spans are shorter than 2^31, so the lower
+   * halves of the addresses suffice for most pairs.
    */
   overlap(a: Span, b: Span): boolean {
     const distance = ((this.#halves[2 * b.segment]! + b.offset) - (this.#halves[2 * a.segment]! + a.offset)) | 0;
@@ -92,7 +92,7 @@ export class SegmentTable {
     return relate(this, a, b) === OVERLAPPING;
   }
 
-  /** The host address of the first byte of `span` as a number; of no use for one that is empty. */
+  /** The host address of the first byte of `span`, which is not empty, as a number. */
   startOf(span: Span): number {
     return this.addressOf(span.segment) + span.offset;
   }
@@ -104,7 +104,7 @@ const TWO_TO_32 = 2 ** 32;
 export class Span {
   /** The segment that holds the first byte. */
   segment = 0;
-  /** Where in that segment. */
+  /** The first byte's offset in that segment. */
   offset = 0;
   /** Bytes. */
   length = 0;
@@ -119,7 +119,7 @@ export class Span {
     this.isContiguous = false;
   }
 
-  /** Takes over everything of `other` but its segment. */
+  /** Copies everything but the segment from `other`. */
   copyShape(other: Span): void {
     this.offset = other.offset;
     this.length = other.length;
@@ -135,13 +135,13 @@ export class Span {
   }
 }
 
-/** Walks a stretch of a table once, front to back, and cuts spans off it. */
+/** Walks consecutive segments of a table once and slices them into spans. */
 export class SegmentCursor {
   readonly #table: SegmentTable;
   #segment = 0;
   #offset = 0;
   #origin = 0;
-  /** Bytes not yet taken. */
+  /** Bytes that are not sliced yet. */
   remaining = 0;
 
   /** A cursor over `table`; {@linkcode start} it before use. */
@@ -149,7 +149,7 @@ export class SegmentCursor {
     this.#table = table;
   }
 
-  /** Starts at segment `first`, with `bytes` bytes ahead. Spans count segments from segment `origin` on. */
+  /** Starts at segment `first`, with `bytes` bytes to slice. Spans count segments from segment `origin` on. */
   start(first: number, bytes: number, origin = 0): void {
     this.#origin = origin;
     this.#segment = first;
@@ -157,8 +157,8 @@ export class SegmentCursor {
     this.remaining = bytes;
   }
 
-  /** Cuts `length` bytes off into `span`. The caller has checked that so many remain. */
-  take(span: Span, length: number): void {
+  /** Sets `span` to the next `length` bytes. The caller has checked that so many remain. */
+  sliceInto(span: Span, length: number): void {
     const lengths = this.#table.length;
     let segment = this.#segment;
     let offset = this.#offset;
@@ -189,7 +189,7 @@ export class SegmentCursor {
   }
 }
 
-/** Makes `part` the `length` bytes of `whole` from `start` on; the caller has checked that `whole` has them. */
+/** Sets `part` to the `length` bytes of `whole` from `start` on; the caller has checked that `whole` has them. */
 export function sliceSpan(table: SegmentTable, part: Span, whole: Span, start: number, length: number): void {
   if (length === 0) {
     part.clear();
@@ -230,7 +230,7 @@ export function gather(table: SegmentTable, span: Span, to: number): void {
   }
 }
 
-/** {@linkcode gather} for the data path: private memory is given as an address that is kept, and an offset from it. */
+/** {@linkcode gather} for the data path: private memory is given as a constant address and an offset from it. */
 export function gatherTo(table: SegmentTable, span: Span, to: bigint, toOffset: number): void {
   if (!span.isContiguous) {
     if (span.length > 0) gather(table, span, Number(to) + toOffset);
@@ -275,17 +275,17 @@ export function scatter(table: SegmentTable, from: number, span: Span): void {
   }
 }
 
-/** How two spans lie to each other. */
+/** How two spans relate: they share no byte. */
 export const DISJOINT = 0;
-/** Byte i of the one is byte i of the other, as far as both go. */
+/** Byte i of one is byte i of the other, up to the length of the shorter one. */
 export const ALIASED = 1;
-/** Some bytes are shared otherwise: working from one to the other would read what it has overwritten. */
+/** They share bytes in another way: an operation from one to the other would read bytes that it has overwritten. */
 export const OVERLAPPING = 2;
 
-/** Pairs of segments compared before scattered spans count as overlapping without a closer look. */
+/** Maximum number of pairs of segments that are compared; with more, scattered spans count as overlapping. */
 const PAIRS_MAX = 1024;
 
-/** Tells how `a` and `b`, both not empty, lie to each other. */
+/** Returns how `a` and `b`, both not empty, relate: DISJOINT, ALIASED or OVERLAPPING. */
 export function relate(table: SegmentTable, a: Span, b: Span): number {
   if (a.isContiguous && b.isContiguous) {
     const startA = table.startOf(a);
@@ -317,7 +317,7 @@ function relateScattered(table: SegmentTable, a: Span, b: Span): number {
   return DISJOINT;
 }
 
-/** True if the two spans are cut alike and each piece of one lies where the other's does. */
+/** True if each byte of the shorter span has the same address as the byte at the same offset of the other. */
 function aliasedPiecewise(table: SegmentTable, a: Span, b: Span): boolean {
   const { length } = table;
   let i = a.segment;
@@ -343,7 +343,7 @@ function aliasedPiecewise(table: SegmentTable, a: Span, b: Span): boolean {
   return true;
 }
 
-/** Copies all bytes of `from` over as many of `to`; the two are disjoint and `to` is no shorter. */
+/** Copies all bytes of `from` to the start of `to`; the two are disjoint and `to` is no shorter. */
 export function copySpan(table: SegmentTable, to: Span, from: Span): void {
   let i = from.segment;
   let j = to.segment;

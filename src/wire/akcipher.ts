@@ -45,7 +45,7 @@ export const AKCIPHER_SESSION_KEY_LEN_OFFSET = 8;
 export const AKCIPHER_SESSION_PARA0_OFFSET = 12;
 /** RSA's `hash_algo`. */
 export const AKCIPHER_SESSION_PARA1_OFFSET = 16;
-/** Bytes of the body that mean anything; the rest of the fixed-size body is not looked at. */
+/** Bytes of the body that have a meaning; the rest of the fixed-size body is ignored. */
 export const AKCIPHER_SESSION_BYTES = 20;
 
 /** `struct virtio_crypto_akcipher_para`, of a session's request. */
@@ -53,7 +53,7 @@ export const AKCIPHER_PARA_SRC_DATA_LEN_OFFSET = 0;
 export const AKCIPHER_PARA_DST_DATA_LEN_OFFSET = 4;
 export const AKCIPHER_PARA_BYTES = 8;
 
-/** `struct virtio_crypto_akcipher_data_req_stateless`, a request that brings its key. */
+/** `struct virtio_crypto_akcipher_data_req_stateless`, a request that contains its key. */
 export const STATELESS_AKCIPHER_ALGO_OFFSET = 0;
 export const STATELESS_AKCIPHER_KEY_TYPE_OFFSET = 4;
 export const STATELESS_AKCIPHER_KEY_LEN_OFFSET = 8;

@@ -1,13 +1,13 @@
 /**
  * Numbers and layouts of the asymmetric service of RFC v3 (January 2017, on top of v15 of the device's
  * specification). Offsets are in bytes from the start of the structure in their name; all fields are little-endian.
- * Request structures start right behind the 24-byte header; results start with a le32 status.
+ * Request structures follow the 24-byte header directly; results start with a le32 status.
  *
  * @module
  */
 import { CONFIG_BYTES, CONFIG_MAX_CIPHER_KEY_LEN_OFFSET, CONFIG_MAX_SIZE_OFFSET } from "./virtio_crypto.ts";
 
-/** The service's number, which the ratified text gave to AKCIPHER. */
+/** The service's number; the ratified specification assigns it to AKCIPHER. */
 export const SERVICE_ASYM = 4;
 
 /** Algorithms: bits of `asym_algo`. */
@@ -42,11 +42,11 @@ export const KEY_EXCHANGE_GEN_DH_PARAM = 2;
 export const EC_FIELD_TYPE_PRIME = 0;
 export const EC_FIELD_TYPE_BINARY = 1;
 
-/** `priv_key_rep_type`: modulus and exponent, or primes and what goes with them. */
+/** `priv_key_rep_type`: modulus and exponent, or the primes with their CRT exponents and coefficient. */
 export const RSA_PRIV_KEY_REPTYPE1 = 0;
 export const RSA_PRIV_KEY_REPTYPE2 = 1;
 
-/** What every result starts with: `status`, then `reserved` or `verify_result`. */
+/** The start of every result: `status`, then `reserved` or `verify_result`. */
 export const RESULT_HEADER_BYTES = 8;
 /** The first of these, a le32. */
 export const RESULT_STATUS_BYTES = 4;
@@ -60,7 +60,7 @@ export const RSA_PRIV_KEY_PRIME_NUMBER_OFFSET = 0;
 export const RSA_PRIV_KEY_REP_TYPE_OFFSET = 4;
 export const RSA_PRIV_KEY_UNION_OFFSET = 8;
 export const RSA_PRIV_KEY_BYTES = 40;
-/** Its size where a driver ends the union with the first representation. */
+/** Its size if the driver ends the union after the first representation. */
 export const RSA_PRIV_KEY_BYTES_REP1 = 16;
 
 /** `struct virtio_crypto_ecdsa_sign_para`. */
@@ -84,7 +84,7 @@ export const DSA_SIGN_R_LEN_OFFSET = 36;
 export const DSA_SIGN_S_LEN_OFFSET = 40;
 export const DSA_SIGN_BYTES = 48;
 
-/** `struct virtio_crypto_rsa_sign_para`; the lengths behind the key stand where the key ends. */
+/** `struct virtio_crypto_rsa_sign_para`; further lengths follow the key, whose size depends on its representation. */
 export const RSA_SIGN_HASH_ALGO_OFFSET = 0;
 export const RSA_SIGN_PADDING_MODE_OFFSET = 4;
 export const RSA_SIGN_PRIV_KEY_OFFSET = 8;
@@ -131,7 +131,7 @@ export const RSA_ENC_E_LEN_OFFSET = 8;
 export const RSA_ENC_MSG_LEN_OFFSET = 12;
 export const RSA_ENC_BYTES = 16;
 
-/** `struct virtio_crypto_rsa_dec_para`; the length behind the key stands where the key ends. */
+/** `struct virtio_crypto_rsa_dec_para`; a length follows the key, whose size depends on its representation. */
 export const RSA_DEC_PADDING_MODE_OFFSET = 0;
 export const RSA_DEC_PRIV_KEY_OFFSET = 4;
 export const RSA_DEC_BYTES_BEHIND_KEY = 4;
@@ -173,7 +173,7 @@ export const ECDH_KEYGEN_OP_OFFSET = 0;
 export const ECDH_KEYGEN_PARA_OFFSET = 8;
 export const ECDH_KEYGEN_BYTES = 60;
 
-/** `struct virtio_crypto_ecdh_keyexchg_compute_key_para`. Its own lengths count, not those in the embedded part. */
+/** `struct virtio_crypto_ecdh_keyexchg_compute_key_para`. Its own lengths apply, not those in the embedded structure. */
 export const ECDH_COMPUTE_D_LEN_OFFSET = 8;
 export const ECDH_COMPUTE_X_LEN_OFFSET = 12;
 export const ECDH_COMPUTE_Y_LEN_OFFSET = 16;
@@ -184,7 +184,7 @@ export const ECDH_COMPUTE_BYTES = 76;
 /** The longest fixed part of a request. */
 export const FIXED_BYTES_MAX: number = ECDH_COMPUTE_BYTES;
 
-/** `struct virtio_crypto_config` with the two masks inserted. */
+/** `struct virtio_crypto_config` with the RFC's two masks inserted. */
 export const CONFIG_BYTES_RFC3 = 64;
 export const CONFIG_ASYM_ALGO_OFFSET = 36;
 export const CONFIG_RSA_PADDING_OFFSET = 40;
@@ -192,7 +192,7 @@ export const CONFIG_MAX_CIPHER_KEY_LEN_OFFSET_RFC3 = 44;
 export const CONFIG_MAX_AUTH_KEY_LEN_OFFSET_RFC3 = 48;
 export const CONFIG_MAX_SIZE_OFFSET_RFC3 = 56;
 
-/** Makes the RFC's configuration of the ratified one: two masks go in before the key lengths. */
+/** Returns the RFC's configuration space for the ratified one `config`: two masks are inserted before the key lengths. */
 export function insertMasks(config: Uint8Array, asymAlgo: number, rsaPadding: number): Uint8Array {
   const bytes = new Uint8Array(CONFIG_BYTES_RFC3);
   const inserted = CONFIG_BYTES_RFC3 - CONFIG_BYTES;

@@ -5,7 +5,7 @@
  * @module
  */
 
-/** `struct virtio_crypto_config`: 48 bytes, without limits. The first eight fields are where v19 has them. */
+/** `struct virtio_crypto_config`: 48 bytes, without limits. The first eight fields have the offsets of v19. */
 export const CONFIG_BYTES_V5 = 48;
 export const CONFIG_ASYM_ALGO_OFFSET_V5 = 32;
 export const CONFIG_KDF_ALGO_OFFSET_V5 = 36;

@@ -1,6 +1,6 @@
 /**
  * Numbers and layouts of the vhost-user protocol (QEMU's interop document). Offsets are in bytes; fields are in the
- * machine's byte order, which is little-endian wherever this program runs.
+ * machine's byte order, which is little-endian on all architectures that this program supports.
  *
  * @module
  */
@@ -48,7 +48,7 @@ export const GET_STATUS = 40;
 export const SET_DEVICE_STATE_FD = 42;
 export const CHECK_DEVICE_STATE = 43;
 
-/** The virtio feature bit that announces protocol features, and the one that asks for dirty logging. */
+/** The virtio feature bits that request dirty logging and that announce protocol features. */
 export const F_LOG_ALL = 26;
 export const F_PROTOCOL_FEATURES = 30;
 
@@ -85,7 +85,7 @@ export const VRING_ADDR_USED_OFFSET = 16;
 export const VRING_ADDR_AVAIL_OFFSET = 24;
 export const VRING_ADDR_LOG_OFFSET = 32;
 
-/** SET_VRING_KICK, CALL and ERR: the ring's index, and the bit that says no descriptor comes along. */
+/** SET_VRING_KICK, CALL and ERR: the ring's index, and the bit that is set if the message carries no descriptor. */
 export const VRING_INDEX_MASK = 0xff;
 export const VRING_NOFD = 1 << 8;
 
@@ -101,8 +101,8 @@ export const CONFIG_BYTES_MAX = 256;
 export const CONFIG_FLAG_MIGRATION = 1;
 
 /**
- * CREATE_CRYPTO_SESSION has three layouts that no feature bit tells apart. The two older ones are 632 bytes long and
- * differ in whether an op_code stands behind the session id; the newest has it in front and the id at its end.
+ * CREATE_CRYPTO_SESSION has three layouts, and no feature bit distinguishes them. The two older ones are 632 bytes long
+ * and differ in whether an op_code follows the session id; the newest starts with the op_code and ends with the id.
  */
 export const SESSION_BYTES_OLD = 632;
 export const SESSION_BYTES_NEW = 1072;
@@ -119,8 +119,8 @@ export const SESSION_ASYM_PARA_OFFSET = 32;
 export const SESSION_ASYM_KEY_OFFSET = 40;
 export const SESSION_ASYM_KEY_BYTES_MAX = 1024;
 
-/** The longest payload that is read: longer than any of today, so that a later one can be refused and not cut off. */
+/** The longest payload that is read: longer than any known one, so that a longer one can be refused, not truncated. */
 export const PAYLOAD_BYTES_MAX = 4096;
 
-/** Descriptors a message may bring: one a region. */
+/** Descriptors that a message may carry: one for each region. */
 export const FDS_MAX = 8;

@@ -131,7 +131,7 @@ export const HASH_MODE_PLAIN = 1;
 export const HASH_MODE_AUTH = 2;
 export const HASH_MODE_NESTED = 3;
 
-/** `flag` of a data request. The number 2 for stateless requests is an older draft's; 0 means the same. */
+/** `flag` of a data request. Older drafts use 2 for stateless requests; the specification uses 0. */
 export const FLAG_STATELESS_MODE_ZERO = 0;
 export const FLAG_SESSION_MODE = 1;
 export const FLAG_STATELESS_MODE_V15 = 2;
@@ -151,7 +151,7 @@ export const CONFIG_MAX_CIPHER_KEY_LEN_OFFSET = 36;
 export const CONFIG_MAX_AUTH_KEY_LEN_OFFSET = 40;
 export const CONFIG_AKCIPHER_ALGO_OFFSET = 44;
 export const CONFIG_MAX_SIZE_OFFSET = 48;
-/** The one defined bit of `status`: the device takes requests. */
+/** The only defined bit of `status`: the device accepts requests. */
 export const S_HW_READY = 1;
 
 /** `struct virtio_crypto_ctrl_header` (Control Virtqueue). */
@@ -190,7 +190,7 @@ export const CHAIN_SESSION_HASH_MODE_OFFSET = 4;
 export const CHAIN_SESSION_CIPHER_OFFSET = 8;
 export const CHAIN_SESSION_HASH_OFFSET = 24;
 export const CHAIN_SESSION_AAD_LEN_OFFSET = 40;
-/** `op_type` of `struct virtio_crypto_sym_create_session_req`, behind the union. */
+/** `op_type` of `struct virtio_crypto_sym_create_session_req`, after the union. */
 export const SYM_SESSION_OP_TYPE_OFFSET = 48;
 
 /** `struct virtio_crypto_aead_session_para`. */
@@ -241,7 +241,7 @@ export const CHAIN_PARA_HASH_START_OFFSET = 20;
 export const CHAIN_PARA_LEN_TO_HASH_OFFSET = 24;
 export const CHAIN_PARA_AAD_LEN_OFFSET = 28;
 export const CHAIN_PARA_HASH_RESULT_LEN_OFFSET = 32;
-/** `op_type` of `struct virtio_crypto_sym_data_req`, behind the union. */
+/** `op_type` of `struct virtio_crypto_sym_data_req`, after the union. */
 export const SYM_PARA_OP_TYPE_OFFSET = 40;
 
 /** `struct virtio_crypto_aead_para`. */
@@ -270,7 +270,7 @@ export const STATELESS_CIPHER_IV_LEN_OFFSET = 12;
 export const STATELESS_CIPHER_SRC_DATA_LEN_OFFSET = 16;
 export const STATELESS_CIPHER_DST_DATA_LEN_OFFSET = 20;
 
-/** `struct virtio_crypto_alg_chain_data_para_stateless`; `aad_len` stands in it twice. */
+/** `struct virtio_crypto_alg_chain_data_para_stateless`, which contains `aad_len` twice. */
 export const STATELESS_CHAIN_ORDER_OFFSET = 0;
 export const STATELESS_CHAIN_AAD_LEN_FIRST_OFFSET = 4;
 export const STATELESS_CHAIN_CIPHER_ALGO_OFFSET = 8;
@@ -288,7 +288,7 @@ export const STATELESS_CHAIN_HASH_START_OFFSET = 52;
 export const STATELESS_CHAIN_LEN_TO_HASH_OFFSET = 56;
 export const STATELESS_CHAIN_AAD_LEN_OFFSET = 60;
 export const STATELESS_CHAIN_HASH_RESULT_LEN_OFFSET = 64;
-/** `op_type` of `struct virtio_crypto_sym_data_req_stateless`, behind the union. */
+/** `op_type` of `struct virtio_crypto_sym_data_req_stateless`, after the union. */
 export const STATELESS_SYM_OP_TYPE_OFFSET = 72;
 
 /** `struct virtio_crypto_aead_para_stateless`. */
@@ -306,7 +306,7 @@ export function serviceOf(opcode: number): number {
   return opcode >>> 8;
 }
 
-/** The numbers set in a 64-bit mask that is given as two 32-bit halves, lowest first. */
+/** The numbers of the bits that are set in a 64-bit mask, given as two 32-bit halves, in ascending order. */
 export function bitsOf(low: number, high = 0): number[] {
   const bits: number[] = [];
   for (let bit = 0; bit < 64; bit++) {

@@ -51,7 +51,7 @@ export class Arena {
     for (const [i, at] of places.entries()) this.#segments.add(this.#address + at, lengths[i]!);
     const total = lengths.reduce((sum, length) => sum + length, 0);
     this.#cursor.start(first, total);
-    this.#cursor.take(span, total);
+    this.#cursor.sliceInto(span, total);
   }
 
   /** Finds room for pieces of the given lengths, with up to `gap` bytes between them. */

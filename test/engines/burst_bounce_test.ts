@@ -81,7 +81,7 @@ class Messages implements OperationTable {
       this.segments.add(this.#address + this.#next + at, Math.min(most, length - at));
     }
     this.#cursor.start(first, length);
-    this.#cursor.take(span, length);
+    this.#cursor.sliceInto(span, length);
     this.#next += length;
   }
 

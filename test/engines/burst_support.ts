@@ -292,7 +292,7 @@ export class Layout {
       left -= bytes;
     }
     this.#cursor.start(first, length);
-    this.#cursor.take(span, length);
+    this.#cursor.sliceInto(span, length);
   }
 
   /** Lays operation `i` of `session` out. */

@@ -140,7 +140,7 @@ Deno.test({
             if (bytes > 0) segments.add(room.place(bytes, random(0, 1) === 0), bytes);
           }
           cursor.start(first, length);
-          cursor.take(span, length);
+          cursor.sliceInto(span, length);
         };
         for (const [i, template] of templates.entries()) {
           next = 10 * i;

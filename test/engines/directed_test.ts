@@ -66,7 +66,7 @@ function cover(span: Span, data: Uint8Array): void {
   const first = segments.count;
   if (data.length > 0) segments.add(put(data), data.length);
   cursor.start(first, data.length);
-  cursor.take(span, data.length);
+  cursor.sliceInto(span, data.length);
 }
 
 const KINDS = new Map([[v.SERVICE_CIPHER, KIND_CIPHER], [v.SERVICE_MAC, KIND_MAC], [v.SERVICE_AEAD, KIND_AEAD]]);

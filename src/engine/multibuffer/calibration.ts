@@ -154,7 +154,7 @@ class Bench {
     const most = Math.ceil(length / pieces / 16) * 16;
     for (let at = 0; at < length; at += most) this.#table.segments.add(this.#next + at, Math.min(most, length - at));
     this.#cursor.start(first, length);
-    this.#cursor.take(span, length);
+    this.#cursor.sliceInto(span, length);
     if (length > 0) span.segment -= this.#first;
     this.#next += Math.ceil(length / 64) * 64;
   }

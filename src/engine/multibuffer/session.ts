@@ -165,7 +165,7 @@ export class MultiBufferSession {
   setKeys({ cipherKey, keyLen, authKey, authKeyLen }: Parameters, manager: MultiBufferManager): boolean {
     const { template } = this;
     const { cipher, digest, aead } = this.#parts;
-    const place = () => this.#keys[this.#keys.push(keyMemory.take()) - 1]!;
+    const place = () => this.#keys[this.#keys.push(keyMemory.allocate()) - 1]!;
     // To the library a key of two parts is one of three, and a cipher that has the length in its name wants none.
     if (cipher || aead) template.set(JOB_KEY_BYTES, cipher?.name(keyLen) === "3DES-CBC" ? 24 : keyLen);
     if (cipher && !cipher.setKey(template, place(), cipherKey, keyLen)) return false;
@@ -175,7 +175,7 @@ export class MultiBufferSession {
 
   /** Wipes the keys and gives up their memory. */
   free(): void {
-    for (const address of this.#keys) keyMemory.give(address);
+    for (const address of this.#keys) keyMemory.free(address);
     this.#keys.length = 0;
   }
 }
