@@ -127,18 +127,21 @@ export function openMultiBuffers({ name }: MultiBufferVariant, gcm: string): Bur
   return openIpsecMbSymbols(burstSymbols(name, gcm));
 }
 
-/** The address of the exported function `name`; 0n if this version of the library has none of that name. */
-function addressOf(name: string): bigint {
-  const { address } = openIpsecMbSymbols({ address: { name, type: "pointer", optional: true } as const });
-  return Deno.UnsafePointer.value(address);
+/** The addresses of the exported functions `names`; 0n where this version of the library has none of that name. */
+function addressesOf(names: readonly string[]): bigint[] {
+  const symbols = Object.fromEntries(
+    names.map((name) => [name, { type: "pointer", optional: true } as const satisfies Deno.ForeignStatic<"pointer">]),
+  );
+  const found = openIpsecMbSymbols(symbols);
+  return names.map((name) => Deno.UnsafePointer.value(found[name] ?? null));
 }
 
-/** The address of the function that submits bursts in `variant`, to compare with a manager's; 0n: there is none. */
-export function submitBurstAddress({ name }: MultiBufferVariant): bigint {
-  return addressOf(`submit_burst_nocheck_${name}`);
+/** The addresses of the functions that submit bursts in BURST_VARIANTS, to compare with a manager's; 0n: there is none. */
+export function submitBurstAddresses(): bigint[] {
+  return addressesOf(BURST_VARIANTS.map(({ name }) => `submit_burst_nocheck_${name}`));
 }
 
-/** The address of the function that prepares keys for GCM with `gcm` of GCM_VARIANTS, as the one before. */
-export function gcmKeyAddress(gcm: string): bigint {
-  return addressOf(`aes_gcm_pre_128_${gcm}`);
+/** The addresses of the functions that prepare keys for GCM with GCM_VARIANTS, likewise. */
+export function gcmKeyAddresses(): bigint[] {
+  return addressesOf(GCM_VARIANTS.map((name) => `aes_gcm_pre_128_${name}`));
 }

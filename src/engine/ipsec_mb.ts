@@ -84,9 +84,10 @@ export function ipsecMbVersionNumber(): number {
   return versionNumber;
 }
 
-/** True if this program's tests have been run with the library's version. */
-export function isIpsecMbTested(): boolean {
-  return VERSIONS_TESTED.includes(versionNumber);
+/** Says that this program's tests have not been run with the library's version; undefined: they have. */
+export function ipsecMbCaution(): string | undefined {
+  if (library === undefined || VERSIONS_TESTED.includes(versionNumber)) return undefined;
+  return `libIPSec_MB ${version} has not been tested with this program: what gives its known answers here is used`;
 }
 
 /** Equal pieces of secret memory, each with room for the largest key schedule, KASUMI's. Wiped when given back. */

@@ -6,7 +6,8 @@
  * A burst is all of the manager's work: jobs are filled from the first one on, submitted together and flushed, after
  * which the manager is as empty as before and its next job is the first one again.
  *
- * Data path, but for `createMultiBufferManager` (once for an engine).
+ * Data path, but for `createMultiBufferManager`, `partsOf` and `findLayout` (once for an engine) and `makeTemplate` (once
+ * for a session).
  *
  * @module
  */
@@ -15,12 +16,12 @@ import {
   BURST_VARIANTS,
   type Bursts,
   GCM_VARIANTS,
-  gcmKeyAddress,
+  gcmKeyAddresses,
   type MultiBufferKeyMaker,
   type MultiBufferVariant,
   openMultiBufferManager,
   openMultiBuffers,
-  submitBurstAddress,
+  submitBurstAddresses,
 } from "../../../ffi/ipsec_mb_bursts.ts";
 import { NativeArgs } from "../../memory/native.ts";
 import type { SegmentTable, Span } from "../../memory/segments.ts";
@@ -52,7 +53,7 @@ const JOB_WORDS_MAX = 64;
 /** Where in a job what is, in words; pointers and lengths take two. */
 export const JOB_ENC_KEYS = 0;
 export const JOB_DEC_KEYS = 2;
-export const JOB_KEY_BYTES = 4;
+const JOB_KEY_BYTES = 4;
 export const JOB_SRC = 6;
 export const JOB_DST = 8;
 export const JOB_CIPHER_OFFSET = 10;
@@ -269,8 +270,8 @@ function partsOf(
   if ((new BigUint64Array(memory.buffer, MANAGER_FEATURES, 1)[0]! & FEATURE_SAFE_DATA) === 0n) return null;
   const pointers = new Set(new BigUint64Array(memory.buffer, 0, MANAGER_FUNCTIONS_END / 8));
   pointers.delete(0n);
-  const variant = BURST_VARIANTS.find((candidate) => pointers.has(submitBurstAddress(candidate)));
-  const gcm = GCM_VARIANTS.find((candidate) => pointers.has(gcmKeyAddress(candidate)));
+  const variant = BURST_VARIANTS[submitBurstAddresses().findIndex((pointer) => pointers.has(pointer))];
+  const gcm = GCM_VARIANTS[gcmKeyAddresses().findIndex((pointer) => pointers.has(pointer))];
   if (variant === undefined || gcm === undefined || (wanted !== undefined && variant !== wanted)) return null;
   const functions = openMultiBuffers(variant, gcm);
   const layout = findLayout(functions, memory);
