@@ -25,13 +25,14 @@ function importMap(): string[] {
   return [`--import-map=${ROOT}scripts/std_fallback/import_map.json`];
 }
 
-/** The arguments with which Deno runs the program at `path`, with V8 flags beside the usual ones. */
+/** The arguments with which Deno runs the program at `path` of the tree `root`, with V8 flags beside the usual ones. */
 export function runArguments(
   path: string,
   permissions: readonly string[],
   flags: readonly string[] = [],
+  root = ROOT,
 ): string[] {
-  return ["run", "--no-prompt", "--no-check", v8Flags(flags), ...importMap(), ...permissions, `${ROOT}${path}`];
+  return ["run", "--no-prompt", "--no-check", v8Flags(flags), ...importMap(), ...permissions, `${root}${path}`];
 }
 
 /** A device in a process of its own. */
@@ -55,9 +56,9 @@ export class DeviceProcess implements AsyncDisposable {
     return this.#child.pid;
   }
 
-  /** Starts one with `options` of its command line. Throws if it does not listen within ten seconds. */
-  static async start(options: readonly string[] = []): Promise<DeviceProcess> {
-    const { directory, path, child, start } = spawn(options);
+  /** Starts that of the tree `root` with `options`. Throws if it does not listen within ten seconds. */
+  static async start(options: readonly string[] = [], root = ROOT): Promise<DeviceProcess> {
+    const { directory, path, child, start } = spawn(options, root);
     await untilConnected(child, directory, () => closeFd(connectUnix(path)));
     return new DeviceProcess(directory, path, child, performance.now() - start);
   }
@@ -87,7 +88,7 @@ export async function connectToOwnDevice(
   return driver;
 }
 
-function spawn(options: readonly string[]): {
+function spawn(options: readonly string[], root = ROOT): {
   readonly directory: string;
   readonly path: string;
   readonly child: Deno.ChildProcess;
@@ -95,7 +96,7 @@ function spawn(options: readonly string[]): {
 } {
   const directory = Deno.makeTempDirSync({ prefix: "vuc-bench-" });
   const path = `${directory}/device.sock`;
-  const args = runArguments("src/cli/main.ts", ["--allow-ffi", "--allow-read", "--allow-write"]);
+  const args = runArguments("src/cli/main.ts", ["--allow-ffi", "--allow-read", "--allow-write"], [], root);
   const start = performance.now();
   const child = new Deno.Command(Deno.execPath(), {
     args: [...args, `--socket-path=${path}`, "--log-level=error", ...options],

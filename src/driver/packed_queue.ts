@@ -18,7 +18,7 @@ import {
 import { DeviceViolationError, DriverError } from "./errors.ts";
 import type { Block, DriverMemory, Segment } from "./guest_memory.ts";
 import { type ChainLayout, passesEvent, type QueueOptions, totalBytes } from "./queue.ts";
-import { buildTable, NONE, overlong, RingQueue, viewOf, wordsOf } from "./ring_queue.ts";
+import { buildTable, Image, NONE, overlong, RingQueue, viewOf, wordsOf } from "./ring_queue.ts";
 
 const WRAP_BIT = 0x8000;
 /** The id in every descriptor but a chain's last, where the device must ignore it. */
@@ -30,6 +30,8 @@ interface Chain {
   readonly writableBytes: number;
   readonly isKept: boolean;
   readonly table: Block | undefined;
+  /** What the table contains. */
+  readonly image: Image | undefined;
   /** Descriptors in the ring. */
   readonly count: number;
   /** Four words per descriptor, without AVAIL and USED, which depend on the chain's position in the ring. */
@@ -67,6 +69,9 @@ export class PackedQueue extends RingQueue {
   #usedSlot = 0;
   #usedWrap = 1;
   #addedSlots = 0;
+  /** The slot of the first staged chain and what its last word is to be; NONE: nothing is staged. */
+  #stagedHead = NONE;
+  #stagedWord = 0;
 
   /** Makes an empty ring in `memory`. */
   constructor(memory: DriverMemory, options: QueueOptions) {
@@ -148,7 +153,8 @@ export class PackedQueue extends RingQueue {
       }
     }
     const writableBytes = totalBytes(writable);
-    this.#chains[id] = { token, writableBytes, isKept, table, count, words, isInFlight: false };
+    const image = table === undefined ? undefined : new Image(table);
+    this.#chains[id] = { token, writableBytes, isKept, table, image, count, words, isInFlight: false };
     return id;
   }
 
@@ -163,7 +169,7 @@ export class PackedQueue extends RingQueue {
     });
   }
 
-  override submit(handle: number): boolean {
+  override stage(handle: number): boolean {
     const chain = this.#chains[handle];
     if (chain === undefined || chain.isInFlight) {
       throw new DriverError(`chain ${handle} is not prepared, or is in flight`);
@@ -190,9 +196,25 @@ export class PackedQueue extends RingQueue {
     this.inFlight++;
     this.#freeSlots -= count;
     this.#addedSlots += count;
-    // The head's flags make the whole chain available, so they are written last.
-    Atomics.store(this.#desc, 4 * head + 3, headWord);
+    // The device stops at the first chain that is not available: its head's flags come last.
+    if (this.#stagedHead !== NONE) {
+      desc[4 * head + 3] = headWord;
+    } else {
+      this.#stagedHead = head;
+      this.#stagedWord = headWord;
+    }
     return true;
+  }
+
+  override publish(): void {
+    if (this.#stagedHead === NONE) return;
+    Atomics.store(this.#desc, 4 * this.#stagedHead + 3, this.#stagedWord);
+    this.#stagedHead = NONE;
+  }
+
+  override rebuild(handle: number): void {
+    // Descriptors in the ring are written by each submission in any case.
+    this.#chains[handle]!.image?.write();
   }
 
   override discard(handle: number): void {

@@ -62,6 +62,12 @@ export interface DriverQueue {
   prepare(readable: readonly Segment[], writable: readonly Segment[], token: number, layout?: ChainLayout): number;
   /** Makes a prepared chain available, without allocation; false if descriptors lack. It must not be in flight. */
   submit(handle: number): boolean;
+  /** As {@linkcode submit}, but the device does not see the chain before {@linkcode publish} is called. */
+  stage(handle: number): boolean;
+  /** Makes all staged chains available at once. */
+  publish(): void;
+  /** Writes the descriptors of a prepared chain that is not in flight anew, as a driver does that builds each request. */
+  rebuild(handle: number): void;
   /** Frees a prepared chain that is not in flight. */
   discard(handle: number): void;
   /** Kicks the device for chains added since the last call, unless it suppresses kicks; true if it was kicked. */

@@ -41,6 +41,25 @@ export function buildTable(
   return table;
 }
 
+/** The contents of memory that a driver writes for each request anew. */
+export class Image {
+  readonly #target: Uint32Array<ArrayBuffer>;
+  readonly #words: Uint32Array<ArrayBuffer>;
+
+  /** The present contents of `block`, whose length is a multiple of 4. */
+  constructor({ bytes, sizeBytes }: Block) {
+    this.#target = new Uint32Array(bytes.buffer, bytes.byteOffset, sizeBytes / 4);
+    this.#words = this.#target.slice();
+  }
+
+  /** Writes them again. */
+  write(): void {
+    const target = this.#target;
+    const words = this.#words;
+    for (let i = 0; i < words.length; i++) target[i] = words[i]!;
+  }
+}
+
 /** The error for a used length of `length` bytes on a chain with `writableBytes` writable bytes. */
 export function overlong(length: number, writableBytes: number): DeviceViolationError {
   return new DeviceViolationError(
@@ -100,12 +119,20 @@ export abstract class RingQueue implements DriverQueue {
     token: number,
     layout?: ChainLayout,
   ): number;
-  abstract submit(handle: number): boolean;
+  abstract stage(handle: number): boolean;
+  abstract publish(): void;
+  abstract rebuild(handle: number): void;
   abstract discard(handle: number): void;
   abstract kick(): boolean;
   abstract pollOne(): number;
   abstract enableCalls(): boolean;
   abstract disableCalls(): void;
+
+  submit(handle: number): boolean {
+    if (!this.stage(handle)) return false;
+    this.publish();
+    return true;
+  }
 
   /** Sends a kick if `wanted`, else counts it as suppressed; returns `wanted`. */
   protected notify(wanted: boolean): boolean {

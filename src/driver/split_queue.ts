@@ -20,7 +20,7 @@ import {
 import { DeviceViolationError, DriverError } from "./errors.ts";
 import type { Block, DriverMemory, Segment } from "./guest_memory.ts";
 import { type ChainLayout, passesEvent, type QueueOptions, totalBytes } from "./queue.ts";
-import { buildTable, NONE, overlong, RingQueue, viewOf, wordsOf } from "./ring_queue.ts";
+import { buildTable, Image, NONE, overlong, RingQueue, viewOf, wordsOf } from "./ring_queue.ts";
 
 /** The fields of a descriptor in memory. */
 export interface RawDescriptor {
@@ -70,6 +70,11 @@ export class SplitQueue extends RingQueue {
   readonly #isInFlight: Uint8Array;
   readonly #isKept: Uint8Array;
   readonly #tables: (Block | undefined)[];
+  /** The descriptor table as words, and what was written there when chains were laid out. */
+  readonly #descWords: Uint32Array<ArrayBuffer>;
+  readonly #written: Uint32Array<ArrayBuffer>;
+  /** By head, the contents of the chain's table. */
+  readonly #images: (Image | undefined)[];
   #availIdx = 0;
   #kickedIdx = 0;
   #usedIdx = 0;
@@ -94,6 +99,10 @@ export class SplitQueue extends RingQueue {
     this.#isInFlight = new Uint8Array(size);
     this.#isKept = new Uint8Array(size);
     this.#tables = new Array(size).fill(undefined);
+    const [{ bytes }] = this.blocks;
+    this.#descWords = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
+    this.#written = new Uint32Array(this.#descWords.length);
+    this.#images = new Array(size).fill(undefined);
   }
 
   /** Index of the next entry to be made available. */
@@ -165,8 +174,11 @@ export class SplitQueue extends RingQueue {
         flags,
         next: i + 1 < needed ? following : 0,
       });
+      this.#written.set(this.#descWords.subarray(4 * index, 4 * index + 4), 4 * index);
       index = following;
     }
+    const table = this.#tables[head];
+    this.#images[head] = table === undefined ? undefined : new Image(table);
     this.#freeHead = index;
     this.#freeCount -= needed;
     this.expect(head, token, totalBytes(writable));
@@ -195,19 +207,42 @@ export class SplitQueue extends RingQueue {
     this.#chainLength[head] = 0;
   }
 
-  override submit(handle: number): boolean {
+  override stage(handle: number): boolean {
     if (this.#isInFlight[handle] !== 0) throw new DriverError(`chain ${handle} is in flight already`);
     this.#isInFlight[handle] = 1;
     this.inFlight++;
-    this.post(handle);
+    this.#stage(handle);
     return true;
+  }
+
+  #stage(head: number): void {
+    this.#avail[2 + this.#availIdx % this.size] = head;
+    this.#availIdx = (this.#availIdx + 1) & 0xffff;
+  }
+
+  override publish(): void {
+    Atomics.store(this.#avail, 1, this.#availIdx);
+  }
+
+  override rebuild(handle: number): void {
+    const desc = this.#descWords;
+    const words = this.#written;
+    let index = handle;
+    for (let i = this.#chainLength[handle]!; i > 0; i--) {
+      const at = 4 * index;
+      desc[at] = words[at]!;
+      desc[at + 1] = words[at + 1]!;
+      desc[at + 2] = words[at + 2]!;
+      desc[at + 3] = words[at + 3]!;
+      index = words[at + 3]! >>> 16;
+    }
+    this.#images[handle]?.write();
   }
 
   /** Makes any head available without checks: for tests that misbehave. */
   post(head: number): void {
-    this.#avail[2 + this.#availIdx % this.size] = head;
-    this.#availIdx = (this.#availIdx + 1) & 0xffff;
-    Atomics.store(this.#avail, 1, this.#availIdx);
+    this.#stage(head);
+    this.publish();
   }
 
   override discard(handle: number): void {

@@ -15,7 +15,7 @@ import { nameOf, STATUS_NAMES } from "../../driver/names.ts";
 import { advertisedAnswers, algorithmName, connectionError, featuresFor } from "../probe.ts";
 import type { RequestMode } from "../../driver/requests.ts";
 import { type BareCalls, bareCalls } from "./bare.ts";
-import { Load } from "./load.ts";
+import { type DriverWork, Load, type Publication } from "./load.ts";
 import { ecdsaSubject, rsaSubject, type Subject, symmetricSubject } from "./subjects.ts";
 
 /** What to measure, and how. */
@@ -36,6 +36,9 @@ export interface BenchmarkOptions {
   readonly packed: boolean;
   /** The driver spins instead of sleeping. */
   readonly polls: boolean;
+  /** What the driver does for a request, and when it publishes; as {@linkcode LoadOptions} says if not given. */
+  readonly work?: DriverWork;
+  readonly publication?: Publication;
 }
 
 /** One combination, measured. */
@@ -60,7 +63,12 @@ export interface Figures {
   readonly callsPerRequest: number;
   /** From submission to the look that found it answered. */
   readonly latencyUs: { readonly p50: number; readonly p99: number };
-  /** Processor time of the driver's thread, by request. */
+  /** Requests that the driver finds answered at once, as a share of the depth: 1 where the two sides work in lock-step. */
+  readonly batchShare: number;
+  /** Shares of the time in which the driver, or the device, waits for the other side. */
+  readonly driverWaitShare: number;
+  readonly deviceWaitShare: number;
+  /** CPU time of the driver's thread, by request. */
   readonly driverNsPerRequest: number;
   /** Bare OpenSSL's requests a second, one by one on one core; undefined: there is nothing to compare with. */
   readonly bareRequestsPerSecond: number | undefined;
@@ -137,6 +145,12 @@ function choose(driver: CryptoDriver, wanted: BenchmarkOptions["algorithms"]): S
   return chosen;
 }
 
+/** What a load is measured with. */
+interface Combination {
+  readonly sizeBytes: number;
+  readonly depth: number;
+}
+
 /** Requests a second of bare OpenSSL, and the time that it took. */
 function measureBare(bare: BareCalls, durationMs: number): { count: number; ms: number } {
   const start = performance.now();
@@ -152,11 +166,11 @@ function measureBare(bare: BareCalls, durationMs: number): { count: number; ms: 
 
 function figuresOf(
   load: Load,
-  sizeBytes: number,
+  { sizeBytes, depth }: Combination,
   bare: { count: number; ms: number },
   checked: [number, number],
 ): Figures {
-  const { answered, elapsedMs, kicks, calls, cpuNs } = load.counts;
+  const { answered, elapsedMs, kicks, calls, rounds, driverWaitMs, deviceWaitMs, cpuNs } = load.counts;
   const requestsPerSecond = answered / elapsedMs * 1000;
   const bareRequestsPerSecond = bare.count === 0 ? undefined : bare.count / bare.ms * 1000;
   return {
@@ -165,6 +179,9 @@ function figuresOf(
     kicksPerRequest: kicks / answered,
     callsPerRequest: calls / answered,
     latencyUs: { p50: load.latency.quantile(0.5) / 1000, p99: load.latency.quantile(0.99) / 1000 },
+    batchShare: answered / rounds / depth,
+    driverWaitShare: driverWaitMs / elapsedMs,
+    deviceWaitShare: deviceWaitMs / elapsedMs,
     driverNsPerRequest: cpuNs / answered,
     bareRequestsPerSecond,
     timesBare: bareRequestsPerSecond === undefined ? undefined : requestsPerSecond / bareRequestsPerSecond,
@@ -177,10 +194,10 @@ function figuresOf(
 function measure(
   load: Load,
   subject: Subject,
-  sizeBytes: number,
+  combination: Combination,
   seconds: number,
 ): Pick<Row, "outcome" | "detail" | "figures"> {
-  const bare = bareCalls(subject.session, sizeBytes);
+  const bare = bareCalls(subject.session, combination.sizeBytes);
   const bareTotal = { count: 0, ms: 0 };
   const checked: [number, number] = [0, 0];
   const windowMs = seconds * 1000 / WINDOWS;
@@ -202,7 +219,7 @@ function measure(
   } finally {
     bare?.close();
   }
-  return { outcome: "measured", figures: figuresOf(load, sizeBytes, bareTotal, checked) };
+  return { outcome: "measured", figures: figuresOf(load, combination, bareTotal, checked) };
 }
 
 /** Holds the device to the published answer, if there is one; returns what is wrong. */
@@ -231,7 +248,7 @@ async function measureSubject(
       }
       try {
         const load = await Load.create(driver, subject, { ...options, sizeBytes, depth });
-        const result = measure(load, subject, sizeBytes, options.seconds);
+        const result = measure(load, subject, { sizeBytes, depth }, options.seconds);
         await load.close();
         tell({ sizeBytes, depth, ...result });
       } catch (error) {

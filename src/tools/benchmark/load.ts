@@ -1,7 +1,9 @@
 /**
- * A load: a fixed number of requests under way on each queue, submitted again as soon as they are answered, with the
- * time of each and the number of times that either side woke the other. The driver sleeps when there is nothing to do,
- * as a guest does, or spins if it is told to. Knows no algorithm; between runs the answers can be looked at.
+ * A load: a fixed number of requests in flight on each queue, submitted again as soon as they are answered, with the
+ * time of each, the number of times that either side woke the other, and the share of time that each side waits for the
+ * other. The driver builds each request anew and reads its result, as a guest does, unless it is told to repeat prepared
+ * ones; it sleeps when there is nothing to do, or spins if it is told to. Knows no algorithm; between runs the answers
+ * can be looked at.
  *
  * @module
  */
@@ -15,8 +17,15 @@ import { DisconnectedError, DriverError, DriverTimeoutError } from "../../driver
 import { UNWRITTEN } from "../../driver/layout.ts";
 import type { DriverQueue } from "../../driver/queue.ts";
 import { type DataRequest, encodeData, type RequestMode } from "../../driver/requests.ts";
+import { GuestWork } from "./guest_work.ts";
 import { Histogram } from "./histogram.ts";
 import type { Subject } from "./subjects.ts";
+
+/** A driver that builds each request and reads its result, or one that submits the same prepared requests again. */
+export type DriverWork = "guest" | "prepared";
+
+/** When the driver publishes: each request as soon as it is built, or all that one poll of the ring has led to. */
+export type Publication = "each" | "round";
 
 /** How a load is made. */
 export interface LoadOptions {
@@ -28,6 +37,10 @@ export interface LoadOptions {
   readonly depth: number;
   /** The driver spins instead of sleeping. */
   readonly polls: boolean;
+  /** What the driver does for a request; `guest` if not given. */
+  readonly work?: DriverWork;
+  /** When it publishes; `round` if not given. */
+  readonly publication?: Publication;
 }
 
 /** What runs of a load have come to. */
@@ -39,7 +52,12 @@ export interface LoadCounts {
   /** Times that the driver woke the device, and the device the driver. */
   readonly kicks: number;
   readonly calls: number;
-  /** Processor time of this thread. */
+  /** Times that the driver polled a ring and found requests answered. */
+  readonly rounds: number;
+  /** Time that the driver had nothing to do, and that the device had nothing to do, on each queue. */
+  readonly driverWaitMs: number;
+  readonly deviceWaitMs: number;
+  /** CPU time of this thread. */
   readonly cpuNs: number;
 }
 
@@ -64,6 +82,8 @@ const SPINS_PER_LOOK = 4096;
 interface Lane {
   readonly queue: DriverQueue;
   readonly chains: readonly Chain[];
+  /** By token, what the driver does with the request's buffers; none if requests are prepared. */
+  readonly work: readonly GuestWork[];
   readonly requests: readonly DataRequest[];
   /** By token, when it was submitted. */
   readonly submittedMs: Float64Array;
@@ -81,35 +101,41 @@ export class Load {
   readonly #subject: Subject;
   readonly #lanes: readonly Lane[];
   readonly #polls: boolean;
+  readonly #publishesEach: boolean;
   readonly #sessionIds: readonly number[];
   readonly #poller = new Poller();
   #answered = 0;
   #elapsedMs = 0;
   #calls = 0;
+  #rounds = 0;
+  #driverWaitMs = 0;
+  #deviceWaitMs = 0;
   #cpuNs = 0;
   #kicksBefore = 0;
-  /** When answers were found last. */
+  /** When answers were found last, and when the driver had dealt with them. */
   #now = 0;
+  #doneMs = 0;
 
   private constructor(
     driver: CryptoDriver,
     subject: Subject,
     lanes: readonly Lane[],
     sessionIds: readonly number[],
-    polls: boolean,
+    { polls, publication = "round" }: LoadOptions,
   ) {
     this.#driver = driver;
     this.#subject = subject;
     this.#lanes = lanes;
     this.#sessionIds = sessionIds;
     this.#polls = polls;
+    this.#publishesEach = publication === "each";
     lanes.forEach(({ queue }, i) => queue.callFd >= 0 && this.#poller.add(queue.callFd, i));
     this.#poller.add(driver.frontend.socketFd, lanes.length);
   }
 
   /** Lays out the requests of `subject`, with a session on each queue. Throws {@linkcode DriverError}. */
   static async create(driver: CryptoDriver, subject: Subject, options: LoadOptions): Promise<Load> {
-    const { mode, sizeBytes, depth } = options;
+    const { mode, sizeBytes, depth, work = "guest" } = options;
     const lanes: Lane[] = [];
     const sessionIds: number[] = [];
     for (const [index, queue] of driver.dataQueues.entries()) {
@@ -123,13 +149,14 @@ export class Load {
       lanes.push({
         queue,
         chains,
+        work: work === "guest" ? chains.map((chain) => new GuestWork(chain)) : [],
         requests,
         submittedMs: new Float64Array(depth),
         batch: new Int32Array(depth),
         first: new Array(depth).fill(undefined),
       });
     }
-    return new Load(driver, subject, lanes, sessionIds, options.polls);
+    return new Load(driver, subject, lanes, sessionIds, options);
   }
 
   /** What all runs since the last {@linkcode forget} have come to. */
@@ -139,6 +166,9 @@ export class Load {
       elapsedMs: this.#elapsedMs,
       kicks: this.#lanes.reduce((sum, { queue }) => sum + queue.kicksSent, 0) - this.#kicksBefore,
       calls: this.#calls,
+      rounds: this.#rounds,
+      driverWaitMs: this.#driverWaitMs,
+      deviceWaitMs: this.#deviceWaitMs / this.#lanes.length,
       cpuNs: this.#cpuNs,
     };
   }
@@ -148,6 +178,9 @@ export class Load {
     this.#answered =
       this.#elapsedMs =
       this.#calls =
+      this.#rounds =
+      this.#driverWaitMs =
+      this.#deviceWaitMs =
       this.#cpuNs =
         0;
     this.#kicksBefore = this.#lanes.reduce((sum, { queue }) => sum + queue.kicksSent, 0);
@@ -165,11 +198,14 @@ export class Load {
     for (const lane of this.#lanes) {
       for (const [token, { handle }] of lane.chains.entries()) {
         lane.submittedMs[token] = performance.now();
-        lane.queue.submit(handle);
+        lane.queue.stage(handle);
+        if (this.#publishesEach) lane.queue.publish();
       }
+      lane.queue.publish();
       lane.queue.disableCalls();
       lane.queue.kick();
     }
+    this.#doneMs = performance.now();
     let last = start;
     for (let idle = 0; this.#lanes.some(({ queue }) => queue.inFlight > 0);) {
       let done = 0;
@@ -188,21 +224,43 @@ export class Load {
   }
 
   /** Takes what `lane` has answers for and submits it again until `end`; returns how many there were. */
-  #turn({ queue, chains, submittedMs, batch }: Lane, end: number): number {
+  #turn(lane: Lane, end: number): number {
+    const { queue, submittedMs, batch } = lane;
     let count = 0;
     for (let token = queue.pollOne(); token >= 0; token = queue.pollOne()) batch[count++] = token;
     if (count === 0) return 0;
     const now = this.#now = performance.now();
+    const isDeviceWaiting = queue.inFlight === 0;
+    this.#driverWaitMs += now - this.#doneMs;
     for (let i = 0; i < count; i++) {
       const token = batch[i]!;
       this.latency.record((now - submittedMs[token]!) * 1e6);
+      if (lane.work.length > 0) lane.work[token]!.read();
       if (now >= end) continue;
       submittedMs[token] = now;
-      queue.submit(chains[token]!.handle);
+      this.#build(lane, token);
+      if (!this.#publishesEach) continue;
+      queue.publish();
+      if (i > 0 || !isDeviceWaiting) continue;
+      this.#deviceWaitMs += performance.now() - now;
     }
+    queue.publish();
     queue.kick();
+    this.#doneMs = performance.now();
+    if (isDeviceWaiting && !this.#publishesEach) this.#deviceWaitMs += this.#doneMs - now;
+    this.#rounds++;
     this.#answered += count;
     return count;
+  }
+
+  /** Builds request `token` and adds it to the ring. */
+  #build({ queue, chains, work }: Lane, token: number): void {
+    const { handle } = chains[token]!;
+    if (work.length > 0) {
+      work[token]!.write();
+      queue.rebuild(handle);
+    }
+    queue.stage(handle);
   }
 
   #sleep(last: number): void {

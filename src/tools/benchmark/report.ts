@@ -18,6 +18,9 @@ const COLUMNS: readonly (readonly [title: string, width: number])[] = [
   ["calls/req", 11],
   ["p50 us", 10],
   ["p99 us", 10],
+  ["batch", 7],
+  ["waits: driver", 15],
+  ["device", 8],
   ["driver ns", 11],
 ];
 
@@ -37,6 +40,10 @@ function digits(value: number): string {
   return value >= 10 ? value.toFixed(1) : value.toFixed(2);
 }
 
+function percent(share: number): string {
+  return `${(100 * share).toFixed(0)}%`;
+}
+
 /** One combination's line. */
 export function rowText({ algorithm, sizeBytes, depth, outcome, detail, figures }: Row): string {
   const head = [algorithm, String(sizeBytes), String(depth)];
@@ -50,6 +57,9 @@ export function rowText({ algorithm, sizeBytes, depth, outcome, detail, figures 
     figures.callsPerRequest.toFixed(3),
     digits(figures.latencyUs.p50),
     digits(figures.latencyUs.p99),
+    percent(figures.batchShare),
+    percent(figures.driverWaitShare),
+    percent(figures.deviceWaitShare),
     figures.driverNsPerRequest.toFixed(0),
   ]);
 }
