@@ -10,8 +10,8 @@ import { AKCIPHER_ALGO_MASK } from "../engine/asymmetric/akcipher.ts";
 import * as limits from "../engine/asymmetric/limits.ts";
 import { asymAlgoMask } from "../engine/asymmetric/rfc3/service.ts";
 import { burstNames } from "../engine/multibuffer/kinds.ts";
-import { choiceWithout, type MultiBufferPolicy, multiBufferPolicy } from "../engine/multibuffer/policy.ts";
-import { wrongKinds } from "../engine/multibuffer/trial.ts";
+import { createMultiBufferManager } from "../engine/multibuffer/manager.ts";
+import { type MultiBufferPolicy, multiBufferPolicy } from "../engine/multibuffer/policy.ts";
 import { type EngineName, ENGINES } from "../engine/libraries.ts";
 import { gcryptProblem, gcryptVersion } from "../engine/gcrypt.ts";
 import { ipsecMbProblem, ipsecMbVersion } from "../engine/ipsec_mb.ts";
@@ -101,11 +101,10 @@ function libraries(chosen: ReadonlySet<EngineName>): ListedLibrary[] {
   });
 }
 
-/** The built-in thresholds of this host, for what is right here; undefined: there is no multi-buffer execution. */
+/** The built-in thresholds of this host; undefined if there is no multi-buffer execution here. */
 function policyOf(catalogue: Catalogue): MultiBufferPolicy | undefined {
-  const wrong = catalogue.engines.has("ipsec-mb") ? wrongKinds(catalogue) : null;
-  if (wrong === null) return undefined;
-  return multiBufferPolicy(choiceWithout("auto", wrong.variant, wrong.names), wrong.variant);
+  const manager = catalogue.engines.has("ipsec-mb") ? createMultiBufferManager() : null;
+  return manager === null ? undefined : multiBufferPolicy("auto", manager.variant.name);
 }
 
 function burstsOf(service: ServiceName, algo: number, policy: MultiBufferPolicy | undefined): EngineName | undefined {

@@ -24,6 +24,7 @@ import {
 } from "../virtqueue/ring.ts";
 import { SplitRing } from "../virtqueue/split.ts";
 import { availBytes, DESC_BYTES, EVENT_SUPPRESSION_BYTES, QUEUE_SIZE_MAX, usedBytes } from "../wire/vring.ts";
+import { BatchLimit } from "./batch_limit.ts";
 import { type CounterMemory, createCounterMemory, QueueCounters } from "./counters.ts";
 import { CHAIN_NUMBER_MASK, type JobPool } from "./jobs.ts";
 import { type RingSetup, RingSetupError } from "./backend.ts";
@@ -74,6 +75,8 @@ export class QueueServer {
   #looks = LOOKS_MAX;
   /** True from {@linkcode drain} on until the queue is stopped: requests stay in the ring. */
   #isDraining = false;
+  /** How many requests are answered before the driver is given them back. */
+  #limit = new BatchLimit();
   /** Number of the next chain that is popped. */
   #nextChain = 0;
 
@@ -110,6 +113,7 @@ export class QueueServer {
           "stands like that",
       );
     }
+    this.#limit = new BatchLimit();
     this.#ring = this.#makeRing(layout, memory, features, setup.inflightAddress ?? 0);
     this.#isDraining = false;
     this.#packed = packed;
@@ -353,12 +357,15 @@ export class QueueServer {
 
   #serveBatch(ring: Ring): number {
     const { batch } = this.#processor;
+    if (this.#limit.isHeld()) return 0;
     batch.clear();
+    batch.chainsMax = this.#limit.chainsMax;
     const count = ring.fetch(batch);
     if (count === 0) {
       if (ring.fault !== RING_OK) this.#reportFault(ring);
       return 0;
     }
+    this.#limit.resumed();
     if (batch.unmappedCount > 0) this.#warnOfUnmapped(batch);
     this.counters.batchTaken(count);
     this.#jobs?.beginBatch(this.#nextChain);
@@ -369,6 +376,7 @@ export class QueueServer {
     this.#logAnswers(batch);
     if (batch.count > 0) this.#complete(ring);
     this.counters.batchCompleted(batch.count, ring.base());
+    this.#limit.completed(batch.count);
     return handled;
   }
 
@@ -376,6 +384,7 @@ export class QueueServer {
   arm(): boolean {
     if (this.#ring === null || this.#isSaturated() || this.#isDraining) return false;
     const hasMore = this.#ring.enableNotifications();
+    if (!hasMore) this.#limit.idle();
     this.#logRing();
     return hasMore;
   }

@@ -102,6 +102,8 @@ export class ChainBatch {
   memory: GuestMemory = NO_MEMORY;
   /** Chains in the batch. */
   count = 0;
+  /** A batch ends at this many chains. */
+  chainsMax: number = BATCH_CHAINS_MAX;
   /** Bytes of all chains so far. */
   bytes = 0;
   /** Chains in the batch that have a buffer in no memory region. */
@@ -134,7 +136,7 @@ export class ChainBatch {
 
   /** True if one more chain is welcome. */
   hasRoom(): boolean {
-    return this.count < BATCH_CHAINS_MAX && this.bytes < BATCH_BYTES_MAX;
+    return this.count < this.chainsMax && this.bytes < BATCH_BYTES_MAX;
   }
 
   /** Begins the next chain. */

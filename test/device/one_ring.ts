@@ -121,14 +121,15 @@ export class Ring {
     return block;
   }
 
-  /** Has chains of blocks that {@linkcode put} has made answered in one batch; returns used lengths, by chain. */
+  /** Has chains of blocks that {@linkcode put} has made answered together; returns used lengths, by chain. */
   askRaw(
     chains: readonly { readonly readable: readonly Segment[]; readonly writable: readonly Segment[] }[],
   ): number[] {
     for (const [i, { readable, writable }] of chains.entries()) {
       assert(this.#queue.add(readable, writable, i) >= 0);
     }
-    while (this.#server.poll() > 0);
+    // Requests may be left in the ring for a moment.
+    while (this.#server.poll() > 0 || this.#server.arm());
     const usedLens: number[] = [];
     for (let token = this.#queue.pollOne(); token >= 0; token = this.#queue.pollOne()) {
       usedLens[token] = this.#queue.usedLen;
@@ -136,7 +137,7 @@ export class Ring {
     return usedLens;
   }
 
-  /** Has all `requests` answered in one batch; `placed` may write to the first buffers once they are there. */
+  /** Has all `requests` answered together; `placed` may write to the first buffers once they are there. */
   ask(
     requests: readonly { readonly request: EncodedRequest; readonly split: Split }[],
     placed?: (writeTo: (i: number, offset: number, bytes: Uint8Array) => void) => void,
@@ -148,7 +149,8 @@ export class Ring {
       assert(this.#queue.add(readable, writable, i) >= 0);
     }
     placed?.((i, offset, bytes) => this.#memory.write(placements[i]!.readable[0]!.guestAddress + offset, bytes));
-    while (this.#server.poll() > 0);
+    // Requests may be left in the ring for a moment.
+    while (this.#server.poll() > 0 || this.#server.arm());
     const answers: Answer[] = new Array(requests.length);
     for (let token = this.#queue.pollOne(); token >= 0; token = this.#queue.pollOne()) {
       const names = requests[token]!.request.writable.map(({ name }) => name);
