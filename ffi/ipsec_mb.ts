@@ -9,13 +9,26 @@
  *
  * @module
  */
-import { type LibrarySpec, openLibrary } from "./library.ts";
+import { type LibrarySpec, openCandidate, openLibrary } from "./library.ts";
 
 const spec: LibrarySpec = {
   name: "libIPSec_MB",
-  candidates: ["libIPSec_MB.so.1"],
+  candidates: ["libIPSec_MB.so.2", "libIPSec_MB.so.1"],
   debianPackage: "libipsec-mb1",
 };
+
+/** Numbers that differ between major versions of the library. */
+export interface IpsecMbNumbers {
+  /** The least IMB_ARCH that has AES-NI. */
+  readonly archSse: number;
+  /** IMB_FLAG_GFNI_OFF. */
+  readonly flagGfniOff: bigint;
+}
+
+/** The numbers of version `version`, as imb_get_version() returns it. */
+export function ipsecMbNumbers(version: number): IpsecMbNumbers {
+  return version < 0x20000 ? { archSse: 2, flagGfniOff: 4n } : { archSse: 1, flagGfniOff: 2n };
+}
 
 const versionSymbols = {
   // unsigned imb_get_version(void)
@@ -56,15 +69,28 @@ const symbols = {
 
 /** What tells a version, which every version of the library has. */
 export type IpsecMbVersion = Deno.DynamicLibrary<typeof versionSymbols>["symbols"];
-/** The algorithms, under the names that version 1.3 has for them. */
+/** The algorithms, under the names that all versions from 1.3 to 2.0 have for them. */
 export type IpsecMb = Deno.DynamicLibrary<typeof symbols>["symbols"];
+
+/** The one of the candidates that is there: functions of two versions must never be mixed. */
+let found: LibrarySpec | undefined;
 
 /** Opens the library as far as telling its version goes; throws LibraryMissingError. */
 export function openIpsecMbVersion(): IpsecMbVersion {
-  return openLibrary(spec, versionSymbols).symbols;
+  const { library, candidate } = openCandidate(found ?? spec, versionSymbols);
+  found = { ...spec, candidates: [candidate] };
+  return library.symbols;
 }
 
-/** Opens the library, whose version the caller has found good; throws LibraryMissingError. */
+/** Opens `symbols` of the library that {@linkcode openIpsecMbVersion} has found; throws LibraryMissingError. */
+export function openIpsecMbSymbols<Symbols extends Deno.ForeignLibraryInterface>(
+  symbols: Symbols,
+): Deno.DynamicLibrary<Symbols>["symbols"] {
+  if (found === undefined) openIpsecMbVersion();
+  return openLibrary(found!, symbols).symbols;
+}
+
+/** Opens the algorithms of the library; throws LibraryMissingError, also if it lacks one of them. */
 export function openIpsecMb(): IpsecMb {
-  return openLibrary(spec, symbols).symbols;
+  return openIpsecMbSymbols(symbols);
 }

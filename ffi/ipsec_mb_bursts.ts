@@ -8,13 +8,10 @@
  *
  * @module
  */
-import { type LibrarySpec, openLibrary } from "./library.ts";
+import { openIpsecMbSymbols } from "./ipsec_mb.ts";
 
-const spec: LibrarySpec = {
-  name: "libIPSec_MB",
-  candidates: ["libIPSec_MB.so.1"],
-  debianPackage: "libipsec-mb1",
-};
+/** What may keep a manager from choosing its best instruction set: SHA extensions or GFNI are not to be used. */
+export type MultiBufferFlag = "SHANI_OFF" | "GFNI_OFF";
 
 /** An instruction set of the library: how the names of its functions end. */
 export interface MultiBufferVariant {
@@ -22,27 +19,33 @@ export interface MultiBufferVariant {
   readonly name: string;
   /** The function that makes a manager for this set or a lesser one: init_mb_mgr_*. */
   readonly init: "sse" | "avx" | "avx2" | "avx512";
-  /** Flags of that manager that keep it from choosing a greater set. */
-  readonly flags: bigint;
-  /** The functions that prepare keys for GCM: their results are another in each set. */
-  readonly gcm: string;
+  /** The flag of that manager that keeps it from choosing a greater set. */
+  readonly flag?: MultiBufferFlag;
 }
 
-/** Flags of a manager: without the SHA extensions, without GFNI. */
-const SHANI_OFF = 1n;
-const GFNI_OFF = 4n;
-
-/** All of version 1.3, the best first. */
+/** All of versions 1.3 to 2.0, the best first. No version has all of them. */
 export const BURST_VARIANTS: readonly MultiBufferVariant[] = [
-  { name: "avx512_t2", init: "avx512", flags: 0n, gcm: "vaes_avx512" },
-  { name: "avx512_t1", init: "avx512", flags: GFNI_OFF, gcm: "avx512" },
-  { name: "avx2_t2", init: "avx2", flags: 0n, gcm: "avx_gen4" },
-  { name: "avx2_t1", init: "avx2", flags: SHANI_OFF, gcm: "avx_gen4" },
-  { name: "avx_t2", init: "avx", flags: 0n, gcm: "avx_gen2" },
-  { name: "avx_t1", init: "avx", flags: SHANI_OFF, gcm: "avx_gen2" },
-  { name: "sse_t3", init: "sse", flags: 0n, gcm: "sse" },
-  { name: "sse_t2", init: "sse", flags: GFNI_OFF, gcm: "sse" },
-  { name: "sse_t1", init: "sse", flags: SHANI_OFF, gcm: "sse" },
+  { name: "avx512_t2", init: "avx512" },
+  { name: "avx512_t1", init: "avx512", flag: "GFNI_OFF" },
+  { name: "avx2_t4", init: "avx2" },
+  { name: "avx2_t3", init: "avx2" },
+  { name: "avx2_t2", init: "avx2" },
+  { name: "avx2_t1", init: "avx2", flag: "SHANI_OFF" },
+  { name: "avx_t2", init: "avx" },
+  { name: "avx_t1", init: "avx", flag: "SHANI_OFF" },
+  { name: "sse_t3", init: "sse" },
+  { name: "sse_t2", init: "sse", flag: "GFNI_OFF" },
+  { name: "sse_t1", init: "sse", flag: "SHANI_OFF" },
+];
+
+/** How the names of functions end that prepare keys for GCM, whose results differ. A manager has those of one of them. */
+export const GCM_VARIANTS: readonly string[] = [
+  "vaes_avx512",
+  "avx512",
+  "vaes_avx2",
+  "avx_gen4",
+  "avx_gen2",
+  "sse",
 ];
 
 // void init_mb_mgr_N(IMB_MGR *state)
@@ -62,9 +65,11 @@ const managerSymbols = {
   // void init_mb_mgr_auto(IMB_MGR *state, IMB_ARCH *arch)
   init_mb_mgr_auto: { parameters: ["u64", "u64"], result: "void" },
   init_mb_mgr_sse: initialise,
-  init_mb_mgr_avx: initialise,
+  init_mb_mgr_avx: { ...initialise, optional: true },
   init_mb_mgr_avx2: initialise,
   init_mb_mgr_avx512: initialise,
+  // uint32_t imb_set_session(IMB_MGR *state, IMB_JOB *job): not in 1.3
+  imb_set_session: { parameters: ["u64", "u64"], result: "u32", optional: true },
   // The results are the same in every instruction set, and these run on all processors that the library supports.
   aes_keyexp_128_sse: keyExpansion,
   aes_keyexp_192_sse: keyExpansion,
@@ -91,10 +96,12 @@ const managerSymbols = {
   sha512_sse: digest,
 } as const satisfies Deno.ForeignLibraryInterface;
 
-function burstSymbols({ name, gcm }: MultiBufferVariant) {
+function burstSymbols(name: string, gcm: string) {
   // void aes_gcm_pre_N(const void *key, struct gcm_key_data *key_data)
   const gcmKey = { parameters: ["u64", "u64"], result: "void" } as const;
   return {
+    // uint32_t get_next_burst(IMB_MGR *state, const uint32_t n_jobs, IMB_JOB **jobs)
+    getNextBurst: { name: `get_next_burst_${name}`, parameters: ["u64", "u32", "u64"], result: "u32" },
     // uint32_t submit_burst(IMB_MGR *state, const uint32_t n_jobs, IMB_JOB **jobs)
     submitBurst: { name: `submit_burst_nocheck_${name}`, parameters: ["u64", "u32", "u64"], result: "u32" },
     // uint32_t flush_burst(IMB_MGR *state, const uint32_t max_jobs, IMB_JOB **jobs)
@@ -112,16 +119,29 @@ export type Bursts = Deno.DynamicLibrary<ReturnType<typeof burstSymbols>>["symbo
 
 /** Opens what makes managers and keys; throws LibraryMissingError. */
 export function openMultiBufferManager(): MultiBufferKeyMaker {
-  return openLibrary(spec, managerSymbols).symbols;
+  return openIpsecMbSymbols(managerSymbols);
 }
 
-/** Opens the functions of `variant`, one of BURST_VARIANTS; throws LibraryMissingError. */
-export function openMultiBuffers(variant: MultiBufferVariant): Bursts {
-  return openLibrary(spec, burstSymbols(variant)).symbols;
+/** Opens the functions of the instruction set `variant`, with keys of `gcm` of GCM_VARIANTS; throws LibraryMissingError. */
+export function openMultiBuffers({ name }: MultiBufferVariant, gcm: string): Bursts {
+  return openIpsecMbSymbols(burstSymbols(name, gcm));
 }
 
-/** The address of the function that submits bursts in `variant`, to compare with a manager's; throws as the others. */
-export function submitBurstAddress({ name }: MultiBufferVariant): bigint {
-  const symbol = { name: `submit_burst_nocheck_${name}`, type: "pointer" } as const;
-  return Deno.UnsafePointer.value(openLibrary(spec, { address: symbol }).symbols.address);
+/** The addresses of the exported functions `names`; 0n where this version of the library has none of that name. */
+function addressesOf(names: readonly string[]): bigint[] {
+  const symbols = Object.fromEntries(
+    names.map((name) => [name, { type: "pointer", optional: true } as const satisfies Deno.ForeignStatic<"pointer">]),
+  );
+  const found = openIpsecMbSymbols(symbols);
+  return names.map((name) => Deno.UnsafePointer.value(found[name] ?? null));
+}
+
+/** The addresses of the functions that submit bursts in BURST_VARIANTS, to compare with a manager's; 0n: there is none. */
+export function submitBurstAddresses(): bigint[] {
+  return addressesOf(BURST_VARIANTS.map(({ name }) => `submit_burst_nocheck_${name}`));
+}
+
+/** The addresses of the functions that prepare keys for GCM with GCM_VARIANTS, likewise. */
+export function gcmKeyAddresses(): bigint[] {
+  return addressesOf(GCM_VARIANTS.map((name) => `aes_gcm_pre_128_${name}`));
 }

@@ -21,6 +21,8 @@ export class LibraryMissingError extends Error {
   override readonly name = "LibraryMissingError";
   /** What was looked for. */
   readonly spec: LibrarySpec;
+  /** Why the last candidate could not be opened. */
+  readonly reason: string;
 
   /** Tells `spec` and the `reason` of the last candidate's failure. */
   constructor(spec: LibrarySpec, reason: string) {
@@ -29,21 +31,36 @@ export class LibraryMissingError extends Error {
         `${spec.debianPackage}, and allow FFI with --allow-ffi (${reason})`,
     );
     this.spec = spec;
+    this.reason = reason;
   }
 }
 
+/** A library that has been opened, and the one of its candidate names that opened it. */
+export interface OpenedLibrary<Symbols extends Deno.ForeignLibraryInterface> {
+  readonly library: Deno.DynamicLibrary<Symbols>;
+  readonly candidate: string;
+}
+
 /** Opens the first candidate of `spec` that has all `symbols`; throws {@linkcode LibraryMissingError} if none has. */
-export function openLibrary<Symbols extends Deno.ForeignLibraryInterface>(
+export function openCandidate<Symbols extends Deno.ForeignLibraryInterface>(
   spec: LibrarySpec,
   symbols: Symbols,
-): Deno.DynamicLibrary<Symbols> {
+): OpenedLibrary<Symbols> {
   let reason = "no candidate names";
   for (const candidate of spec.candidates) {
     try {
-      return Deno.dlopen(candidate, symbols);
+      return { library: Deno.dlopen(candidate, symbols), candidate };
     } catch (error) {
       reason = error instanceof Error ? error.message : String(error);
     }
   }
   throw new LibraryMissingError(spec, reason);
+}
+
+/** The same where the name does not matter. */
+export function openLibrary<Symbols extends Deno.ForeignLibraryInterface>(
+  spec: LibrarySpec,
+  symbols: Symbols,
+): Deno.DynamicLibrary<Symbols> {
+  return openCandidate(spec, symbols).library;
 }

@@ -10,8 +10,8 @@ import { AKCIPHER_ALGO_MASK } from "../engine/asymmetric/akcipher.ts";
 import * as limits from "../engine/asymmetric/limits.ts";
 import { asymAlgoMask } from "../engine/asymmetric/rfc3/service.ts";
 import { burstNames } from "../engine/multibuffer/kinds.ts";
-import { createMultiBufferManager } from "../engine/multibuffer/manager.ts";
-import { type MultiBufferPolicy, multiBufferPolicy } from "../engine/multibuffer/policy.ts";
+import { choiceWithout, type MultiBufferPolicy, multiBufferPolicy } from "../engine/multibuffer/policy.ts";
+import { wrongKinds } from "../engine/multibuffer/trial.ts";
 import { type EngineName, ENGINES } from "../engine/libraries.ts";
 import { gcryptProblem, gcryptVersion } from "../engine/gcrypt.ts";
 import { ipsecMbProblem, ipsecMbVersion } from "../engine/ipsec_mb.ts";
@@ -101,10 +101,11 @@ function libraries(chosen: ReadonlySet<EngineName>): ListedLibrary[] {
   });
 }
 
-/** The built-in thresholds of this host; undefined if there is no multi-buffer execution here. */
+/** The built-in thresholds of this host, for what is right here; undefined: there is no multi-buffer execution. */
 function policyOf(catalogue: Catalogue): MultiBufferPolicy | undefined {
-  const manager = catalogue.engines.has("ipsec-mb") ? createMultiBufferManager() : null;
-  return manager === null ? undefined : multiBufferPolicy("auto", manager.variant.name);
+  const wrong = catalogue.engines.has("ipsec-mb") ? wrongKinds(catalogue) : null;
+  if (wrong === null) return undefined;
+  return multiBufferPolicy(choiceWithout("auto", wrong.variant, wrong.names), wrong.variant);
 }
 
 function burstsOf(service: ServiceName, algo: number, policy: MultiBufferPolicy | undefined): EngineName | undefined {

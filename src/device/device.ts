@@ -5,6 +5,7 @@
  */
 import { type Catalogue, createCatalogue, type ModuleRows } from "../engine/algorithms.ts";
 import type { MultiBufferChoice } from "../engine/multibuffer/policy.ts";
+import { tryMultiBuffers } from "../engine/multibuffer/trial.ts";
 import { type EngineName, ENGINES } from "../engine/libraries.ts";
 import type { GuestMemory } from "../memory/guest_memory.ts";
 import type { EventLoop } from "../os/event_loop.ts";
@@ -71,6 +72,8 @@ const STATELESS_FEATURES: readonly number[] = [
 export class CryptoDevice implements BackendDevice {
   readonly queueCount: number;
   readonly features: bigint;
+  /** What is not on offer for want of a library, or not used for its wrong answers, in sentences for people. */
+  readonly notes: readonly string[];
   readonly #catalogue: Catalogue;
   readonly #config: Uint8Array;
   readonly #sessions: SessionTable;
@@ -87,6 +90,8 @@ export class CryptoDevice implements BackendDevice {
     const { dataQueues, maxSessions = SESSIONS_DEFAULT, mux = true, engines = ENGINES, bursts = "auto" } = options;
     const { modules = NO_MODULES } = options;
     this.#catalogue = createCatalogue(engines, modules.rows);
+    const trial = tryMultiBuffers(this.#catalogue, bursts);
+    this.notes = [...this.#catalogue.notes, ...trial.notes];
     // All of it comes from OpenSSL.
     const canAsymmetric = options.jobRunner !== undefined && this.#catalogue.engines.has("openssl");
     const asymmetric = canAsymmetric ? options.asymmetric ?? "off" : "off";
@@ -109,7 +114,8 @@ export class CryptoDevice implements BackendDevice {
     const controlCounters = createCounterMemory();
     this.#counters = new DeviceCounters(counters, controlCounters, this.#sessions);
     this.#dataPlane = createDataPlane({
-      ...{ dataQueues, sessions, engines, bursts, pools, counters, asymmetric, onFault, loop },
+      ...{ dataQueues, sessions, engines, pools, counters, asymmetric, onFault, loop },
+      bursts: trial.choice,
       ...{ modules: modules.rows, moduleUrls: modules.urls },
     });
     const negotiated = new NegotiatedFeatures(servicesOf(this.#catalogue), asymmetric);
@@ -127,11 +133,6 @@ export class CryptoDevice implements BackendDevice {
   /** Resolves when the data queues can be served; rejects if they never can. */
   get ready(): Promise<void> {
     return this.#dataPlane.ready;
-  }
-
-  /** What is not on offer for want of a library, in sentences for people. */
-  get notes(): readonly string[] {
-    return this.#catalogue.notes;
   }
 
   /** The libraries that are there and may be used. */

@@ -69,7 +69,7 @@ export const DEFAULT_REGIONS: readonly RegionSpec[] = [
 /**
  * Bytes on each side of a border between adjacent regions that are reserved for {@linkcode DriverMemory.straddling}.
  */
-const BORDER_BYTES = 64 * 1024;
+export const BORDER_BYTES: number = 64 * 1024;
 const CLASS_BYTES_MIN = 64;
 const ALIGN_MAX = 4096;
 

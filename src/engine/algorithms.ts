@@ -28,7 +28,9 @@ import { type EngineName, ENGINES } from "./libraries.ts";
 import { gcryptProblem, GmacTwofish } from "./gcrypt.ts";
 import {
   CIPHER_IV_BYTES,
+  ipsecMbCaution,
   ipsecMbProblem,
+  ipsecMbVersion,
   KASUMI_F8_IV_BYTES,
   KASUMI_F9_INPUT,
   KasumiF8,
@@ -40,6 +42,7 @@ import {
 } from "./ipsec_mb.ts";
 import { AUTH_KEY_BYTES_MAX } from "./operation.ts";
 import { fetchCipher, fetchDigest, fetchMac } from "./openssl.ts";
+import { isCipherRight, isMacRight } from "./wireless_answers.ts";
 import { createZucEea3, createZucEia3, zucProblem } from "./zuc.ts";
 
 /** A cipher of the table. */
@@ -426,10 +429,28 @@ export function createCatalogue(
   }
   const zucReason = engines.has("ipsec-mb") ? zucProblem() : undefined;
   if (zucReason !== undefined) notes.push(`ZUC is not on offer: ${zucReason}`);
+  const caution = engines.has("ipsec-mb") ? ipsecMbCaution() : undefined;
+  if (caution !== undefined) notes.push(caution);
+  /** Notes that a row is not served if it `isRight` not. */
+  const noted = ({ name }: CipherRow | DigestRow, isRight: boolean) => {
+    if (!isRight) notes.push(`${name} is not on offer: libIPSec_MB ${ipsecMbVersion()} does not give its known answer`);
+    return isRight;
+  };
+  const ownCiphers = byNumber(
+    CIPHERS,
+    engines,
+    (row) =>
+      canMakeCipher(row) && (row.engine !== "ipsec-mb" || noted(row, isCipherRight(row.algo, row.create(16, true)))),
+  );
+  const ownMacs = byNumber(
+    MACS,
+    engines,
+    (row) => row.isAvailable() && (row.engine !== "ipsec-mb" || noted(row, isMacRight(row.algo, row.create(16)))),
+  );
   return {
-    ciphers: overlay(byNumber(CIPHERS, engines, canMakeCipher), modules.flatMap(({ ciphers }) => ciphers)),
+    ciphers: overlay(ownCiphers, modules.flatMap(({ ciphers }) => ciphers)),
     hashes: overlay(byNumber(HASHES, engines, (row) => row.isAvailable()), modules.flatMap(({ hashes }) => hashes)),
-    macs: overlay(byNumber(MACS, engines, (row) => row.isAvailable()), modules.flatMap(({ macs }) => macs)),
+    macs: overlay(ownMacs, modules.flatMap(({ macs }) => macs)),
     aeads: overlay(byNumber(AEADS, engines, hasCiphers), modules.flatMap(({ aeads }) => aeads)),
     engines,
     notes,

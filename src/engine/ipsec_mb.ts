@@ -9,7 +9,7 @@
  *
  * @module
  */
-import { type IpsecMb, openIpsecMb, openIpsecMbVersion } from "../../ffi/ipsec_mb.ts";
+import { type IpsecMb, ipsecMbNumbers, openIpsecMb, openIpsecMbVersion } from "../../ffi/ipsec_mb.ts";
 import { LibraryMissingError } from "../../ffi/library.ts";
 import { cleanseBytes, copyBytes, NativeArgs } from "../memory/native.ts";
 import { gather, OVERLAPPING, relate, scatter, type SegmentTable, type Span } from "../memory/segments.ts";
@@ -20,10 +20,10 @@ import { TwoSpans } from "./composed_mac.ts";
 import { ANY_INPUT, digestAddress, type DigestInput, type DigestTransform } from "./digest.ts";
 import type { Operation } from "./operation.ts";
 
-/** Versions tested: the names of the functions used here are not a promise of the library's. */
+/** The oldest version that has all functions used here. */
 const VERSION_MIN = 0x10300;
-const VERSION_END = 0x10400;
-const IMB_ARCH_SSE = 2;
+/** Versions that this program's tests have been run with. */
+const VERSIONS_TESTED: readonly number[] = [0x10300, 0x10400, 0x10500, 0x20000, 0x20001, 0x20002];
 
 /** Most bytes of a message: 20 000 bits for KASUMI and 65 504 for ZUC. The library does nothing with longer ones. */
 const KASUMI_BYTES_MAX = 2500;
@@ -52,18 +52,18 @@ function load(): string | undefined {
     const number = imb_get_version();
     versionNumber = number;
     version = new Deno.UnsafePointerView(imb_get_version_str()!).getCString();
-    if (number < VERSION_MIN || number >= VERSION_END) {
-      return `libIPSec_MB ${version} has not been tested with this program, which knows version 1.3`;
-    }
+    if (number < VERSION_MIN) return `libIPSec_MB ${version} is too old: version 1.3 or later is needed`;
+    const functions = openIpsecMb();
     const architecture = new Uint32Array(1);
     const state = manager.alloc_mb_mgr(0n);
     manager.init_mb_mgr_auto(state, architecture);
     manager.free_mb_mgr(state);
-    if (architecture[0]! < IMB_ARCH_SSE) return "libIPSec_MB needs a processor with AES-NI for them";
-    library = openIpsecMb();
+    if (architecture[0]! < ipsecMbNumbers(number).archSse) return "libIPSec_MB needs a CPU with AES-NI for them";
+    library = functions;
     return undefined;
   } catch (error) {
     if (!(error instanceof LibraryMissingError)) throw error;
+    if (version !== undefined) return `libIPSec_MB ${version} lacks functions that are needed (${error.reason})`;
     return `install the Debian package ${error.spec.debianPackage} to add them`;
   }
 }
@@ -82,6 +82,12 @@ export function ipsecMbVersion(): string | undefined {
 /** The same as a number, major, minor and patch of 8 bits each; 0: not there. */
 export function ipsecMbVersionNumber(): number {
   return versionNumber;
+}
+
+/** Says that this program's tests have not been run with the library's version; undefined: they have. */
+export function ipsecMbCaution(): string | undefined {
+  if (library === undefined || VERSIONS_TESTED.includes(versionNumber)) return undefined;
+  return `libIPSec_MB ${version} has not been tested with this program: what gives its known answers here is used`;
 }
 
 /** Equal pieces of secret memory, each with room for the largest key schedule, KASUMI's. Wiped when given back. */

@@ -108,7 +108,7 @@ const ERRATA = {
     since: version(0, 0),
     fixedIn: NEVER,
     fault: "the header does not align keys of GCM to the 64 bytes that some instruction sets need",
-    avoidance: "keys are at multiples of 1024 bytes",
+    avoidance: "keys are at multiples of 64 bytes",
   },
 } as const satisfies Readonly<Record<string, Erratum>>;
 

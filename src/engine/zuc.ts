@@ -39,11 +39,10 @@ import {
   JOB_HASH_LENGTH,
   JOB_IV,
   JOB_IV_BYTES,
-  JOB_KEY_BYTES,
   JOB_SRC,
   JOB_TAG,
   JOB_TAG_BYTES,
-  JobTemplate,
+  type JobTemplate,
   type MultiBufferManager,
   ORDER_CIPHER_FIRST,
   ORDER_HASH_FIRST,
@@ -87,11 +86,16 @@ export function createZucEia3(manager: MultiBufferManager | null = sequentialMan
 }
 
 /** What jobs of EEA3 with the key at `key` have in common. */
-function eea3Template(key: number): JobTemplate {
-  const template = new JobTemplate(CIPHER_EEA3, HASH_NULL, DIRECTION_ENCRYPT, ORDER_CIPHER_FIRST);
+function eea3Template(manager: MultiBufferManager, key: number): JobTemplate {
+  const template = manager.makeTemplate({
+    mode: CIPHER_EEA3,
+    hash: HASH_NULL,
+    direction: DIRECTION_ENCRYPT,
+    order: ORDER_CIPHER_FIRST,
+    keyBytes: KEY_BYTES,
+  })!;
   template.set(JOB_ENC_KEYS, key);
   template.set(JOB_DEC_KEYS, key);
-  template.set(JOB_KEY_BYTES, KEY_BYTES);
   template.set(JOB_IV_BYTES, CIPHER_IV_BYTES);
   return template;
 }
@@ -107,13 +111,14 @@ function fillEea3(manager: MultiBufferManager, i: number, template: JobTemplate,
 /** EEA3 as the only job of a manager. */
 class ZucEea3Job extends StreamCipher {
   readonly #manager: MultiBufferManager;
-  readonly #template: JobTemplate = eea3Template(this.schedule);
+  readonly #template: JobTemplate;
   protected override readonly overReads: boolean;
 
   /** For a key of 16 bytes, executed by `manager`. */
   constructor(manager: MultiBufferManager) {
     super(CIPHER_IV_BYTES, ZUC_BYTES_MAX);
     this.#manager = manager;
+    this.#template = eea3Template(manager, this.schedule);
     this.overReads = hasErratum("zucOverRead", ipsecMbVersionNumber(), manager.variant.name);
   }
 
@@ -139,8 +144,8 @@ class ZucEea3Job extends StreamCipher {
  */
 class ZucEia3Job extends WirelessMac {
   readonly #manager: MultiBufferManager;
-  readonly #template: JobTemplate = new JobTemplate(CIPHER_NULL, HASH_EIA3, DIRECTION_ENCRYPT, ORDER_HASH_FIRST);
-  readonly #keyStream: JobTemplate = eea3Template(this.schedule);
+  readonly #template: JobTemplate;
+  readonly #keyStream: JobTemplate;
   /** Bytes of a round of key stream where its last words need care; 0: nowhere. */
   readonly #roundBytes: number;
 
@@ -148,6 +153,14 @@ class ZucEia3Job extends WirelessMac {
   constructor(manager: MultiBufferManager) {
     super(ZUC_EIA3_INPUT);
     this.#manager = manager;
+    this.#template = manager.makeTemplate({
+      mode: CIPHER_NULL,
+      hash: HASH_EIA3,
+      direction: DIRECTION_ENCRYPT,
+      order: ORDER_HASH_FIRST,
+      keyBytes: 0,
+    })!;
+    this.#keyStream = eea3Template(manager, this.schedule);
     const { name } = manager.variant;
     const needsCare = hasErratum("zucEia3UnequalLanes", ipsecMbVersionNumber(), name);
     this.#roundBytes = needsCare ? name.startsWith("avx2_") ? 32 : 16 : 0;

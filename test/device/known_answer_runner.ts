@@ -52,6 +52,11 @@ export function requestOf(answer: KnownAnswer, sessionId: number | undefined): D
   }
 }
 
+/** Bytes of a request that asks `answer`'s question, header and status left out: a layout may have room for so many only. */
+export function requestBytes({ key, iv, aad, src, dst }: KnownAnswer): number {
+  return key.length + iv.length + aad.length + src.length + dst.length;
+}
+
 /** Asks; with a session made for the purpose unless `mode` is stateless. */
 export async function ask(
   driver: CryptoDriver,

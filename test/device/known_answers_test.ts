@@ -9,7 +9,7 @@ import * as w from "../../src/wire/virtio_crypto.ts";
 import { F_RING_PACKED } from "../../src/wire/vring.ts";
 import { type KnownAnswer, knownAnswers, missingSources } from "../vectors/known_answers.ts";
 import { withDevice } from "./harness.ts";
-import { ask, complaint } from "./known_answer_runner.ts";
+import { ask, complaint, requestBytes } from "./known_answer_runner.ts";
 
 const PER_ALGORITHM_MAX = 24;
 /** Runs of known answers that must take place at least: raise it when there are more, never lower it. */
@@ -28,7 +28,7 @@ const MODES: readonly { mode: RequestMode; options: CryptoDriverOptions }[] = [
 
 function layoutsOf(answer: KnownAnswer): LayoutOptions[] {
   const layouts: LayoutOptions[] = [{ split: "one" }, { split: "fields" }, { split: "random", seed: 7 }];
-  if (answer.src.length + answer.dst.length < 600) layouts.push({ split: "bytes" });
+  if (requestBytes(answer) < 600) layouts.push({ split: "bytes" });
   else layouts.push({ split: "linux", seed: 3 });
   const writes = answer.service === w.SERVICE_CIPHER || answer.service === w.SERVICE_AEAD;
   if (writes && answer.src.length > 0) layouts.push({ split: "fields", inPlace: true });

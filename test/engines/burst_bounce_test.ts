@@ -207,7 +207,7 @@ Deno.test({
   fn: () => {
     const manager = createMultiBufferManager()!;
     const losing = Object.assign(Object.create(manager), { run: () => false });
-    for (const method of ["begin", "set", "setPlace", "setDistance", "setLength"] as const) {
+    for (const method of ["begin", "set", "setPlace", "setDistance", "setLength", "makeTemplate"] as const) {
       losing[method] = manager[method].bind(manager);
     }
     const runner = new MultiBufferRunner(losing, () => [1, 0]);

@@ -8,6 +8,9 @@ import { PROGRAM, run, Running, withDirectory } from "../cli/programs.ts";
 
 const ALGORITHMS = new URL("../../src/engine/algorithms.ts", import.meta.url).href;
 
+/** The names that libIPSec_MB may have. */
+const LIB_IPSEC_MB = ["libIPSec_MB.so.1", "libIPSec_MB.so.2"];
+
 /** What the catalogue says in a process that finds the files of `directory` before the host's libraries. */
 async function catalogueWith(directory: string): Promise<{ notes: string[]; ciphers: number[]; macs: number[] }> {
   const program = `const { ciphers, macs, notes } = (await import("${ALGORITHMS}")).createCatalogue();
@@ -20,7 +23,7 @@ async function catalogueWith(directory: string): Promise<{ notes: string[]; ciph
 Deno.test("without the optional libraries the rest is served, and a sentence names each package", async () => {
   await withDirectory(async (directory) => {
     // An empty file found first has the effect of a host that lacks the library.
-    await Deno.writeFile(`${directory}/libIPSec_MB.so.1`, new Uint8Array());
+    for (const name of LIB_IPSEC_MB) await Deno.writeFile(`${directory}/${name}`, new Uint8Array());
     await Deno.writeFile(`${directory}/libgcrypt.so.20`, new Uint8Array());
     const { notes, ciphers, macs } = await catalogueWith(directory);
     assertEquals(notes, [
@@ -49,7 +52,7 @@ async function startUpLog(directory: string, args: readonly string[]): Promise<s
 
 Deno.test("the program says in a line for each library what is missing, if it may use that library", async () => {
   await withDirectory(async (directory) => {
-    await Deno.writeFile(`${directory}/libIPSec_MB.so.1`, new Uint8Array());
+    for (const name of LIB_IPSEC_MB) await Deno.writeFile(`${directory}/${name}`, new Uint8Array());
     await Deno.writeFile(`${directory}/libgcrypt.so.20`, new Uint8Array());
     const lines = (log: string) => log.split("\n").filter((line) => line.includes("not on offer"));
     assertEquals(lines(await startUpLog(directory, [])).length, 2);
@@ -72,30 +75,35 @@ async function hasCompiler(): Promise<boolean> {
 const compiler = await hasCompiler();
 if (!compiler) console.warn("SKIPPED: no C compiler to make a library of another version with");
 
-Deno.test({
-  name: "a version of libIPSec_MB that nobody has tested is refused by name",
-  ignore: !compiler,
-  fn: () =>
-    withDirectory(async (directory) => {
-      const source = `unsigned imb_get_version(void) { return 0x10500; }
-        const char *imb_get_version_str(void) { return "1.5.0"; }
-        void *alloc_mb_mgr(unsigned long flags) { __builtin_trap(); }
-        void init_mb_mgr_auto(void *state, int *arch) { __builtin_trap(); }
-        void free_mb_mgr(void *state) { __builtin_trap(); }`;
-      await Deno.writeTextFile(`${directory}/other.c`, source);
-      const built = await run("cc", [
-        "-shared",
-        "-fPIC",
-        "-o",
-        `${directory}/libIPSec_MB.so.1`,
-        `${directory}/other.c`,
-      ]);
+/** What the catalogue says where libIPSec_MB is of `version`, a number, and has no algorithms. */
+async function catalogueWithVersion(version: number, text: string): Promise<{ notes: string[]; ciphers: number[] }> {
+  let found: { notes: string[]; ciphers: number[] } | undefined;
+  await withDirectory(async (directory) => {
+    const source = `unsigned imb_get_version(void) { return ${version}; }
+      const char *imb_get_version_str(void) { return "${text}"; }
+      void *alloc_mb_mgr(unsigned long flags) { __builtin_trap(); }
+      void init_mb_mgr_auto(void *state, int *arch) { __builtin_trap(); }
+      void free_mb_mgr(void *state) { __builtin_trap(); }`;
+    await Deno.writeTextFile(`${directory}/other.c`, source);
+    for (const name of LIB_IPSEC_MB) {
+      const built = await run("cc", ["-shared", "-fPIC", "-o", `${directory}/${name}`, `${directory}/other.c`]);
       assertEquals(built.code, 0, built.stderr);
-      const { notes, ciphers } = await catalogueWith(directory);
-      assertStringIncludes(
-        notes[0]!,
-        "KASUMI, SNOW 3G and ZUC are not on offer: libIPSec_MB 1.5.0 has not been tested",
-      );
-      assert(!ciphers.includes(10));
-    }),
+    }
+    found = await catalogueWith(directory);
+  });
+  return found!;
+}
+
+Deno.test({
+  name: "a version of libIPSec_MB that lacks functions, or is too old, is refused by name",
+  ignore: !compiler,
+  fn: async () => {
+    const later = await catalogueWithVersion(0x20900, "2.9.0");
+    const notOnOffer = "KASUMI, SNOW 3G and ZUC are not on offer: ";
+    assertStringIncludes(later.notes[0]!, `${notOnOffer}libIPSec_MB 2.9.0 lacks functions that are needed (`);
+    assert(!later.ciphers.includes(10));
+    const earlier = await catalogueWithVersion(0x10200, "1.2.0");
+    assertEquals(earlier.notes[0], `${notOnOffer}libIPSec_MB 1.2.0 is too old: version 1.3 or later is needed`);
+    assert(!earlier.ciphers.includes(10));
+  },
 });

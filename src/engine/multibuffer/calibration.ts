@@ -4,29 +4,17 @@
  *
  * @module
  */
-import * as numbers from "../algorithm_numbers.ts";
 import { SegmentCursor, SegmentTable, type Span } from "../../memory/segments.ts";
 import { mapAnonymous, type Mapping, unmap } from "../../os/memory_map.ts";
-import { type Catalogue, createCatalogue } from "../algorithms.ts";
-import { BURST_AEADS, BURST_CIPHERS, BURST_HASHES, BURST_MACS } from "./kinds.ts";
+import { createCatalogue } from "../algorithms.ts";
+import { kindParameters } from "./kind_parameters.ts";
 import { createMultiBufferManager } from "./manager.ts";
 import { BOUNCED } from "./policy.ts";
 import { MultiBufferRunner } from "./runner.ts";
 import type { MultiBufferTable, MultiBufferThreshold } from "./thresholds.ts";
 import { AEAD, DIGEST, kindName } from "./session.ts";
 import { Engine, type Prepared } from "../engine.ts";
-import {
-  createOperation,
-  KIND_AEAD,
-  KIND_CHAIN,
-  KIND_CIPHER,
-  KIND_HASH,
-  KIND_MAC,
-  type Operation,
-  type OperationTable,
-  Parameters,
-  Template,
-} from "../operation.ts";
+import { createOperation, type Operation, type OperationTable, Parameters, Template } from "../operation.ts";
 
 /** Numbers of messages that are tried. */
 const COUNTS = [2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 32];
@@ -53,43 +41,6 @@ const ATTEMPTS = 3;
 /** No disturbance makes it seem so many times slower than it may be. */
 const HOPELESS = 4;
 const TURN_MS = 0.1;
-
-/** What AES-CBC is chained with. */
-const CHAINED_MACS = [
-  numbers.MAC_HMAC_SHA1,
-  numbers.MAC_HMAC_SHA_256,
-  numbers.MAC_HMAC_SHA_384,
-  numbers.MAC_HMAC_SHA_512,
-];
-
-/** Kinds that are measured, as parameters without keys; one of each name. */
-function* kindsOf({ ciphers, hashes, macs, aeads }: Catalogue): Iterable<Partial<Parameters>> {
-  const directions = [true, false];
-  for (const algo of BURST_CIPHERS.keys()) {
-    for (const keyLen of ciphers.get(algo)?.keyLens ?? []) {
-      for (const encrypt of directions) yield { kind: KIND_CIPHER, algo, keyLen, encrypt };
-    }
-  }
-  for (const algo of BURST_AEADS.keys()) {
-    for (const keyLen of aeads.get(algo)?.keyLens ?? []) {
-      for (const encrypt of directions) yield { kind: KIND_AEAD, algo, keyLen, encrypt };
-    }
-  }
-  for (const hashAlgo of BURST_HASHES.keys()) if (hashes.has(hashAlgo)) yield { kind: KIND_HASH, hashAlgo };
-  for (const hashAlgo of BURST_MACS.keys()) {
-    const keyLens = macs.get(hashAlgo)?.keyLens;
-    for (const authKeyLen of [16, 32]) if (keyLens?.has(authKeyLen)) yield { kind: KIND_MAC, hashAlgo, authKeyLen };
-  }
-  const authenticated = true;
-  // Other chains need as many as those of their parts that need most.
-  for (const keyLen of ciphers.get(numbers.CIPHER_AES_CBC)?.keyLens ?? []) {
-    for (const hashAlgo of CHAINED_MACS) {
-      if (!macs.has(hashAlgo)) continue;
-      const kind = { kind: KIND_CHAIN, algo: numbers.CIPHER_AES_CBC, keyLen, hashAlgo, authKeyLen: 16, authenticated };
-      for (const encrypt of directions) yield { ...kind, encrypt };
-    }
-  }
-}
 
 /** Operations of one kind on memory of their own. */
 class Bench {
@@ -259,7 +210,7 @@ function measureAll(engine: Engine, rounds: number, tell: Tell): MultiBufferTabl
   const operations = { segments, first: new Uint32Array(COUNT_MAX) };
   const table: Record<string, MultiBufferThreshold> = {};
   const met = new Set<string>();
-  for (const given of kindsOf(engine.catalogue)) {
+  for (const given of kindParameters(engine.catalogue)) {
     const parameters = Object.assign(new Parameters(), given);
     parameters.cipherKey = keys.address;
     parameters.authKey = keys.address + 1024;

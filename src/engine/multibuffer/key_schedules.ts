@@ -17,8 +17,11 @@ function keyMaker(): MultiBufferKeyMaker {
   return library ??= openMultiBufferManager();
 }
 
-/** Room for the largest keys, those of GCM, and for all others, which take a piece for cipher and digest each. */
-const PIECE_BYTES = 1024;
+/**
+ * Room for the largest keys, those of GCM (1008 bytes in version 1.3, 1264 in 2.0), and for all others, which take a
+ * piece for cipher and digest each. A multiple of the 64 bytes that GCM's keys are aligned to.
+ */
+const PIECE_BYTES = 1280;
 
 /** Memory for keys, a piece each. */
 export const keyMemory: SecretPool = new SecretPool(PIECE_BYTES);

@@ -1,48 +1,59 @@
 /**
  * The manager of libIPSec_MB that bursts go through, one for each engine, and the jobs in it. Owns the layouts of the
- * library's structures and knows no operations.
+ * library's structures and knows no operations. The fields of a job that are used are the same in versions 1.3 to 2.0;
+ * what differs (the size of a job, where a manager has its queue and its functions) is found in the manager itself.
  *
  * A burst is all of the manager's work: jobs are filled from the first one on, submitted together and flushed, after
  * which the manager is as empty as before and its next job is the first one again.
  *
- * Data path, but for `createMultiBufferManager` (once for an engine).
+ * Data path, but for `createMultiBufferManager`, `partsOf` and `findLayout` (once for an engine) and `makeTemplate` (once
+ * for a session).
  *
  * @module
  */
+import { ipsecMbNumbers } from "../../../ffi/ipsec_mb.ts";
 import {
   BURST_VARIANTS,
   type Bursts,
+  GCM_VARIANTS,
+  gcmKeyAddresses,
+  type MultiBufferKeyMaker,
   type MultiBufferVariant,
   openMultiBufferManager,
   openMultiBuffers,
-  submitBurstAddress,
+  submitBurstAddresses,
 } from "../../../ffi/ipsec_mb_bursts.ts";
 import { NativeArgs } from "../../memory/native.ts";
 import type { SegmentTable, Span } from "../../memory/segments.ts";
-import { type Mapping, mapSecret } from "../../os/memory_map.ts";
-import { ipsecMbProblem } from "../ipsec_mb.ts";
+import { type Mapping, mapSecret, unmap } from "../../os/memory_map.ts";
+import { ipsecMbProblem, ipsecMbVersionNumber } from "../ipsec_mb.ts";
 
 /** Jobs of a burst, at most: IMB_MAX_BURST_SIZE. */
 export const BURST_JOBS_MAX = 128;
 
-/** IMB_MGR of version 1.3: its features, the function that submits bursts, and the jobs. */
+/** IMB_MGR: its features, and how far into it its function pointers go at most. */
 const MANAGER_FEATURES = 8;
-const MANAGER_SUBMIT_BURST = 968;
-/** The earliest job under way, -1 if there is none, and the next one to be taken, both as distances in bytes. */
-const MANAGER_QUEUE = 1016;
-const MANAGER_JOBS = 1024;
+const MANAGER_FUNCTIONS_END = 4096;
+/**
+ * In front of the jobs: the earliest job in flight, -1 if there is none, and the next one to be filled, both as
+ * distances in bytes.
+ */
+const QUEUE_BYTES = 8;
+/** Jobs of a manager: IMB_MAX_JOBS. */
+const JOBS = 256;
 /** The feature of a library that wipes what it has worked with. */
 const FEATURE_SAFE_DATA = 1n << 14n;
 
-/** Words of an IMB_JOB of version 1.3. */
-const JOB_WORDS = 50;
-/** Words of it that are not always 0. */
+/** Words of an IMB_JOB that are set here; all others are 0, but for its suite. */
 const JOB_WORDS_USED = 38;
+/** Words of an IMB_JOB without its suite, and with it at most. */
+const JOB_WORDS_MIN = 50;
+const JOB_WORDS_MAX = 64;
 
 /** Where in a job what is, in words; pointers and lengths take two. */
 export const JOB_ENC_KEYS = 0;
 export const JOB_DEC_KEYS = 2;
-export const JOB_KEY_BYTES = 4;
+const JOB_KEY_BYTES = 4;
 export const JOB_SRC = 6;
 export const JOB_DST = 8;
 export const JOB_CIPHER_OFFSET = 10;
@@ -73,16 +84,26 @@ export const ORDER_HASH_FIRST = 2;
 
 const TWO_TO_MINUS_32 = 2 ** -32;
 
-/** What jobs of a session have in common: a job whose variable fields are 0. */
-export class JobTemplate {
-  readonly words: Uint32Array = new Uint32Array(JOB_WORDS_USED);
+/** What jobs of one kind have in common. */
+export interface JobKind {
+  /** Numbers of the library: the cipher's mode, the hash. */
+  readonly mode: number;
+  readonly hash: number;
+  /** DIRECTION_*. */
+  readonly direction: number;
+  /** ORDER_*. */
+  readonly order: number;
+  /** Bytes of the cipher's key; 0 if there is no cipher. */
+  readonly keyBytes: number;
+}
 
-  /** Numbers of the library: the cipher's mode, the hash, DIRECTION_* and ORDER_*. */
-  constructor(cipherMode: number, hash: number, direction: number, order: number) {
-    this.words[JOB_CIPHER_MODE] = cipherMode;
-    this.words[JOB_DIRECTION] = direction;
-    this.words[JOB_HASH] = hash;
-    this.words[JOB_ORDER] = order;
+/** What jobs of a session have in common: a job whose variable fields are 0. {@linkcode MultiBufferManager} makes it. */
+export class JobTemplate {
+  readonly words: Uint32Array;
+
+  /** With `words` of a job. */
+  constructor(words: Uint32Array) {
+    this.words = words;
   }
 
   /** Sets the pointer or length at `field`. */
@@ -92,43 +113,86 @@ export class JobTemplate {
   }
 }
 
+/** Where in a manager what is, in bytes from its start. */
+interface ManagerLayout {
+  readonly jobs: number;
+  readonly jobBytes: number;
+}
+
+/** An initialised manager, and what has been found in it. */
+interface ManagerParts {
+  readonly variant: MultiBufferVariant;
+  readonly functions: Bursts;
+  readonly memory: Mapping;
+  readonly layout: ManagerLayout;
+  readonly library: MultiBufferKeyMaker;
+}
+
 /** A manager and its jobs. */
 export class MultiBufferManager {
   readonly variant: MultiBufferVariant;
   /** The functions in the manager's instruction set. */
   readonly functions: Bursts;
   readonly #jobs: Uint32Array;
+  readonly #jobWords: number;
   readonly #queue: Int32Array;
+  readonly #library: MultiBufferKeyMaker;
   /** The template that a job was made from last. */
   readonly #made: (JobTemplate | null)[] = new Array(BURST_JOBS_MAX).fill(null);
   /** The manager, the list of its jobs, and the part of it that was not done at once. */
   readonly #args = new NativeArgs(3);
   readonly #list: number;
+  /** The manager's last job, which is in no batch. */
+  readonly #spare: Uint32Array;
+  readonly #spareAddress: bigint;
 
-  /** A manager at the start of `memory`, which has been initialised. */
-  constructor(variant: MultiBufferVariant, memory: Mapping) {
+  /** A manager of `parts`. */
+  constructor({ variant, functions, memory, layout: { jobs, jobBytes }, library }: ManagerParts) {
     this.variant = variant;
-    this.functions = openMultiBuffers(variant);
-    this.#jobs = new Uint32Array(memory.buffer, MANAGER_JOBS, JOB_WORDS * BURST_JOBS_MAX);
-    this.#queue = new Int32Array(memory.buffer, MANAGER_QUEUE, 2);
+    this.functions = functions;
+    this.#library = library;
+    this.#jobWords = jobBytes / 4;
+    this.#jobs = new Uint32Array(memory.buffer, jobs, this.#jobWords * BURST_JOBS_MAX);
+    this.#queue = new Int32Array(memory.buffer, jobs - QUEUE_BYTES, 2);
     // The library tests itself when it is initialised, and leaves its queue empty but somewhere in its middle.
     this.#queue.set([-1, 0]);
     const list = mapSecret(8 * BURST_JOBS_MAX);
-    const pointers = new Float64Array(BURST_JOBS_MAX).map((_, i) => memory.address + MANAGER_JOBS + 4 * JOB_WORDS * i);
+    const pointers = new Float64Array(BURST_JOBS_MAX).map((_, i) => memory.address + jobs + jobBytes * i);
     new BigUint64Array(list.buffer).set(Array.from(pointers, BigInt));
     this.#list = list.address;
+    const spare = jobs + jobBytes * (JOBS - 1);
+    this.#spare = new Uint32Array(memory.buffer, spare, this.#jobWords);
+    this.#spareAddress = BigInt(memory.address + spare);
     this.#args.set(0, memory.address);
     this.#args.set(1, list.address);
   }
 
+  /**
+   * Makes a template for jobs of `kind`; null if this version of the library has none such. From 1.4 on a job carries
+   * its suite, by which the library dispatches it, and which the library itself sets.
+   */
+  makeTemplate({ mode, hash, direction, order, keyBytes }: JobKind): JobTemplate | null {
+    const words = this.#spare;
+    words.fill(0);
+    words[JOB_CIPHER_MODE] = mode;
+    words[JOB_DIRECTION] = direction;
+    words[JOB_HASH] = hash;
+    words[JOB_ORDER] = order;
+    words[JOB_KEY_BYTES] = keyBytes;
+    const { imb_set_session } = this.#library;
+    if (imb_set_session === null) return new JobTemplate(words.slice(0, JOB_WORDS_USED));
+    return imb_set_session(this.#args.u64[0]!, this.#spareAddress) === 0 ? null : new JobTemplate(words.slice());
+  }
+
   /** Makes job `i` one of `template`, and returns where its words are. */
   begin(i: number, template: JobTemplate): number {
-    const job = i * JOB_WORDS;
+    const job = i * this.#jobWords;
     if (this.#made[i] === template) return job;
     this.#made[i] = template;
     const jobs = this.#jobs;
     const { words } = template;
-    for (let word = 0; word < JOB_WORDS_USED; word++) jobs[job + word] = words[word]!;
+    const { length } = words;
+    for (let word = 0; word < length; word++) jobs[job + word] = words[word]!;
     return job;
   }
 
@@ -178,6 +242,42 @@ export class MultiBufferManager {
   }
 }
 
+/** Where `address` has its jobs: the library names the next ones, and their distances tell how far the first is. */
+function findLayout(functions: Bursts, { address, buffer, sizeBytes }: Mapping): ManagerLayout | null {
+  const list = mapSecret(24);
+  const count = functions.getNextBurst(BigInt(address), 3, BigInt(list.address));
+  const next = Array.from(new BigUint64Array(list.buffer, 0, 3), (pointer) => Number(pointer) - address);
+  unmap(list);
+  // Where the queue wraps, one of the distances is negative.
+  const jobBytes = Math.max(next[1]! - next[0]!, next[2]! - next[1]!);
+  if (count !== 3 || jobBytes < 4 * JOB_WORDS_MIN || jobBytes > 4 * JOB_WORDS_MAX || jobBytes % 8 !== 0) return null;
+  const view = new DataView(buffer);
+  for (let distance = 0; distance < JOBS * jobBytes; distance += jobBytes) {
+    const jobs = next[0]! - distance;
+    if (jobs < QUEUE_BYTES || jobs + JOBS * jobBytes > sizeBytes) continue;
+    const isEmpty = view.getInt32(jobs - QUEUE_BYTES, true) === -1;
+    if (isEmpty && view.getInt32(jobs - QUEUE_BYTES + 4, true) === distance) return { jobs, jobBytes };
+  }
+  return null;
+}
+
+/** Finds what the initialised manager in `memory` has; null if that is none of `wanted`, or not known. */
+function partsOf(
+  library: MultiBufferKeyMaker,
+  memory: Mapping,
+  wanted: MultiBufferVariant | undefined,
+): ManagerParts | null {
+  if ((new BigUint64Array(memory.buffer, MANAGER_FEATURES, 1)[0]! & FEATURE_SAFE_DATA) === 0n) return null;
+  const pointers = new Set(new BigUint64Array(memory.buffer, 0, MANAGER_FUNCTIONS_END / 8));
+  pointers.delete(0n);
+  const variant = BURST_VARIANTS[submitBurstAddresses().findIndex((pointer) => pointers.has(pointer))];
+  const gcm = GCM_VARIANTS[gcmKeyAddresses().findIndex((pointer) => pointers.has(pointer))];
+  if (variant === undefined || gcm === undefined || (wanted !== undefined && variant !== wanted)) return null;
+  const functions = openMultiBuffers(variant, gcm);
+  const layout = findLayout(functions, memory);
+  return layout === null ? null : { variant, functions, memory, layout, library };
+}
+
 /**
  * Makes a manager of the instruction set `wanted`, or of the best one that this CPU has. Null if the CPU or the library
  * cannot do it. All of the manager is in memory for keys.
@@ -185,15 +285,17 @@ export class MultiBufferManager {
 export function createMultiBufferManager(wanted?: MultiBufferVariant): MultiBufferManager | null {
   if (ipsecMbProblem() !== undefined) return null;
   const library = openMultiBufferManager();
+  const initialise = wanted === undefined ? null : library[`init_mb_mgr_${wanted.init}`];
+  if (wanted !== undefined && initialise === null) return null;
+  const { flagGfniOff } = ipsecMbNumbers(ipsecMbVersionNumber());
+  const flags = { SHANI_OFF: 1n, GFNI_OFF: flagGfniOff };
   const sizeBytes = Number(library.imb_get_mb_mgr_size());
   const memory = mapSecret(sizeBytes + 64);
   const address = BigInt(memory.address);
-  library.imb_set_pointers_mb_mgr(address, wanted?.flags ?? 0n, 1);
-  if (wanted === undefined) library.init_mb_mgr_auto(address, address + BigInt(sizeBytes));
-  else library[`init_mb_mgr_${wanted.init}`](address);
-  if ((new BigUint64Array(memory.buffer, MANAGER_FEATURES, 1)[0]! & FEATURE_SAFE_DATA) === 0n) return null;
-  const chosen = new BigUint64Array(memory.buffer, MANAGER_SUBMIT_BURST, 1)[0]!;
-  const variant = BURST_VARIANTS.find((candidate) => submitBurstAddress(candidate) === chosen);
-  if (variant === undefined || (wanted !== undefined && variant !== wanted)) return null;
-  return new MultiBufferManager(variant, memory);
+  library.imb_set_pointers_mb_mgr(address, wanted?.flag === undefined ? 0n : flags[wanted.flag], 1);
+  if (initialise === null) library.init_mb_mgr_auto(address, address + BigInt(sizeBytes));
+  else initialise(address);
+  const parts = partsOf(library, memory, wanted);
+  if (parts === null) unmap(memory);
+  return parts === null ? null : new MultiBufferManager(parts);
 }

@@ -34,8 +34,33 @@ function policyOf(table: MultiBufferTable): MultiBufferPolicy {
  */
 export type MultiBufferChoice = "auto" | "off" | Readonly<Record<string, MultiBufferTable>>;
 
+/** Instruction sets without a table of their own, and the one whose table is nearest: what those add is seldom used. */
+const NEAREST: Readonly<Record<string, string>> = { avx2_t4: "avx2_t2", avx2_t3: "avx2_t2" };
+
+function tableOf(choice: Exclude<MultiBufferChoice, "off">, variant: string): MultiBufferTable {
+  const chosen = choice === "auto" ? undefined : choice[variant];
+  return chosen ?? BURST_TABLES[variant] ?? BURST_TABLES[NEAREST[variant] ?? ""] ?? {};
+}
+
 /** The policy that `choice` means for the instruction set `variant`. */
 export function multiBufferPolicy(choice: MultiBufferChoice, variant: string): MultiBufferPolicy {
-  if (choice === "off") return () => null;
-  return policyOf((choice === "auto" ? undefined : choice[variant]) ?? BURST_TABLES[variant] ?? {});
+  return choice === "off" ? () => null : policyOf(tableOf(choice, variant));
+}
+
+/** `choice` for the instruction set `variant`, but without the kinds `names` and all chains that they are part of. */
+export function choiceWithout(
+  choice: MultiBufferChoice,
+  variant: string,
+  names: readonly string[],
+): MultiBufferChoice {
+  if (choice === "off" || names.length === 0) return choice;
+  const table = tableOf(choice, variant);
+  const isWithout = (name: string) => {
+    const kind = name.replace(BOUNCED, "");
+    return !names.includes(kind) && !kind.split("+").some((part) => names.includes(part));
+  };
+  const kept = Object.entries(table).filter(([name]) => isWithout(name));
+  // A chain that a table lacks is judged by its parts.
+  const never = names.flatMap((name) => [[name, NEVER], [name + BOUNCED, NEVER]]);
+  return { [variant]: Object.fromEntries([...kept, ...never]) };
 }

@@ -104,7 +104,7 @@ export class MultiBufferRunner {
       this.#countMin = Math.min(this.#countMin, threshold[0]);
       // A batch counts what is written, too.
       this.#bytesMin = Math.min(this.#bytesMin, returnsData ? 2 * threshold[1] : threshold[1]);
-      this.#kinds.set(name, kind = new MultiBufferKind(threshold, bounced));
+      this.#kinds.set(name, kind = new MultiBufferKind(threshold, bounced, overReads));
     }
     return kind;
   }

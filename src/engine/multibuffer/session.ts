@@ -24,9 +24,9 @@ import {
   DIRECTION_ENCRYPT,
   HASH_NULL,
   JOB_IV_BYTES,
-  JOB_KEY_BYTES,
   JOB_TAG_BYTES,
-  JobTemplate,
+  type JobKind,
+  type JobTemplate,
   type MultiBufferManager,
   ORDER_CIPHER_FIRST,
   ORDER_HASH_FIRST,
@@ -55,9 +55,12 @@ export class MultiBufferKind {
   /** The same for those whose data has to go through private memory, and whether the batch has such. */
   isWorthBouncing = false;
   bounces = false;
+  /** The library may touch what is behind the end of its data, which then has to be in private memory. */
+  readonly overReads: boolean;
 
   /** Worth it where there is work for so many lanes to the end, and so many bytes together; null: never. */
-  constructor([lanesMin, bytesMin]: MultiBufferThreshold, bounced: MultiBufferThreshold | null) {
+  constructor([lanesMin, bytesMin]: MultiBufferThreshold, bounced: MultiBufferThreshold | null, overReads: boolean) {
+    this.overReads = overReads;
     this.#lanesMin = lanesMin;
     this.#bytesMin = bytesMin;
     this.#bouncedLanesMin = bounced?.[0] ?? Infinity;
@@ -130,12 +133,13 @@ export class MultiBufferSession {
   readonly #keys: number[] = [];
 
   /** For `parts` of a session with `parameters`; {@linkcode makeMultiBufferSession} gives it its keys. */
-  constructor(parameters: Parameters, parts: MultiBufferParts, kind: MultiBufferKind, strays: boolean) {
+  constructor(parameters: Parameters, parts: MultiBufferParts, template: JobTemplate, kind: MultiBufferKind) {
     const { cipher, digest, aead } = parts;
-    const { encrypt, authKeyLen } = parameters;
+    const { encrypt } = parameters;
     this.#parts = parts;
+    this.template = template;
     this.kind = kind;
-    this.strays = strays;
+    this.strays = kind.overReads;
     this.ivLenMin = aead?.ivLenMin ?? cipher?.ivLen ?? 0;
     this.ivLenMax = aead?.ivLenMax ?? cipher?.ivLen ?? 0;
     this.blockBytes = cipher?.blockBytes ?? 1;
@@ -151,14 +155,8 @@ export class MultiBufferSession {
     this.form = aead ? AEAD : cipher ? digest ? CHAIN : CIPHER : DIGEST;
     this.continues = this.form === CIPHER && encrypt && cipher!.ivLen === cipher!.blockBytes;
     this.hashFirst = this.form === CHAIN && parameters.hashFirst;
-    const mode = aead?.mode ?? cipher?.mode ?? CIPHER_NULL;
-    const hash = aead?.hash ?? digest?.hash(authKeyLen) ?? HASH_NULL;
-    // Where only one of the two does something, it is the first one.
-    const hashFirst = aead ? aead.hashesPlaintext === encrypt : !cipher || this.hashFirst;
-    const direction = !cipher && !aead || encrypt ? DIRECTION_ENCRYPT : DIRECTION_DECRYPT;
-    this.template = new JobTemplate(mode, hash, direction, hashFirst ? ORDER_HASH_FIRST : ORDER_CIPHER_FIRST);
-    if (cipher) this.template.set(JOB_IV_BYTES, cipher.ivLen);
-    if (digest) this.template.set(JOB_TAG_BYTES, digest.digestBytes);
+    if (cipher) template.set(JOB_IV_BYTES, cipher.ivLen);
+    if (digest) template.set(JOB_TAG_BYTES, digest.digestBytes);
   }
 
   /** Makes the keys; false if the library does not do keys of such a length. */
@@ -166,8 +164,6 @@ export class MultiBufferSession {
     const { template } = this;
     const { cipher, digest, aead } = this.#parts;
     const place = () => this.#keys[this.#keys.push(keyMemory.allocate()) - 1]!;
-    // To the library a key of two parts is one of three, and a cipher that has the length in its name wants none.
-    if (cipher || aead) template.set(JOB_KEY_BYTES, cipher?.name(keyLen) === "3DES-CBC" ? 24 : keyLen);
     if (cipher && !cipher.setKey(template, place(), cipherKey, keyLen)) return false;
     if (aead && !aead.setKey(template, place(), cipherKey, keyLen, manager)) return false;
     return digest === undefined || digest.setKey(template, place(), authKey, authKeyLen);
@@ -185,6 +181,22 @@ interface MultiBufferParts {
   readonly cipher?: MultiBufferCipher;
   readonly digest?: MultiBufferDigest;
   readonly aead?: MultiBufferAead;
+}
+
+/** What jobs of a session with `parameters`, whose algorithms are `parts`, have in common. */
+function jobKindOf({ cipher, digest, aead }: MultiBufferParts, parameters: Parameters): JobKind {
+  const { encrypt, keyLen, authKeyLen, kind } = parameters;
+  const hasKey = cipher !== undefined || aead !== undefined;
+  // Where only one of the two does something, it is the first one.
+  const hashFirst = aead ? aead.hashesPlaintext === encrypt : !cipher || (kind === KIND_CHAIN && parameters.hashFirst);
+  return {
+    mode: aead?.mode ?? cipher?.mode ?? CIPHER_NULL,
+    hash: aead?.hash ?? digest?.hash(authKeyLen) ?? HASH_NULL,
+    direction: !hasKey || encrypt ? DIRECTION_ENCRYPT : DIRECTION_DECRYPT,
+    order: hashFirst ? ORDER_HASH_FIRST : ORDER_CIPHER_FIRST,
+    // To the library a key of two parts is one of three.
+    keyBytes: !hasKey ? 0 : cipher?.name(keyLen) === "3DES-CBC" ? 24 : keyLen,
+  };
 }
 
 /** The algorithms of a session with `parameters`; null if one of them is not known to bursts. */
@@ -243,7 +255,9 @@ export function makeMultiBufferSession(
   const overReads = suffersFrom("overRead", parts, variant);
   const kind = find({ parts: namesOf(parts, parameters), returnsData, overReads });
   if (kind === null) return null;
-  const session = new MultiBufferSession(parameters, parts, kind, overReads);
+  const template = manager.makeTemplate(jobKindOf(parts, parameters));
+  if (template === null) return null;
+  const session = new MultiBufferSession(parameters, parts, template, kind);
   if (session.setKeys(parameters, manager)) return session;
   session.free();
   return null;

@@ -1,0 +1,45 @@
+/**
+ * The kinds of operation that are measured and tried, as parameters without keys.
+ *
+ * @module
+ */
+import * as numbers from "../algorithm_numbers.ts";
+import type { Catalogue } from "../algorithms.ts";
+import { KIND_AEAD, KIND_CHAIN, KIND_CIPHER, KIND_HASH, KIND_MAC, type Parameters } from "../operation.ts";
+import { BURST_AEADS, BURST_CIPHERS, BURST_HASHES, BURST_MACS } from "./kinds.ts";
+
+/** What AES-CBC is chained with. */
+const CHAINED_MACS = [
+  numbers.MAC_HMAC_SHA1,
+  numbers.MAC_HMAC_SHA_256,
+  numbers.MAC_HMAC_SHA_384,
+  numbers.MAC_HMAC_SHA_512,
+];
+
+/** One of each kind that `catalogue` serves: every algorithm and direction; of chains, those of AES-CBC and HMAC. */
+export function* kindParameters({ ciphers, hashes, macs, aeads }: Catalogue): Iterable<Partial<Parameters>> {
+  const directions = [true, false];
+  for (const algo of BURST_CIPHERS.keys()) {
+    for (const keyLen of ciphers.get(algo)?.keyLens ?? []) {
+      for (const encrypt of directions) yield { kind: KIND_CIPHER, algo, keyLen, encrypt };
+    }
+  }
+  for (const algo of BURST_AEADS.keys()) {
+    for (const keyLen of aeads.get(algo)?.keyLens ?? []) {
+      for (const encrypt of directions) yield { kind: KIND_AEAD, algo, keyLen, encrypt };
+    }
+  }
+  for (const hashAlgo of BURST_HASHES.keys()) if (hashes.has(hashAlgo)) yield { kind: KIND_HASH, hashAlgo };
+  for (const hashAlgo of BURST_MACS.keys()) {
+    const keyLens = macs.get(hashAlgo)?.keyLens;
+    for (const authKeyLen of [16, 32]) if (keyLens?.has(authKeyLen)) yield { kind: KIND_MAC, hashAlgo, authKeyLen };
+  }
+  const authenticated = true;
+  for (const keyLen of ciphers.get(numbers.CIPHER_AES_CBC)?.keyLens ?? []) {
+    for (const hashAlgo of CHAINED_MACS) {
+      if (!macs.has(hashAlgo)) continue;
+      const kind = { kind: KIND_CHAIN, algo: numbers.CIPHER_AES_CBC, keyLen, hashAlgo, authKeyLen: 16, authenticated };
+      for (const encrypt of directions) yield { ...kind, encrypt };
+    }
+  }
+}
