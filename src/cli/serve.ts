@@ -103,20 +103,20 @@ function whereOf(
 async function dataPlane(options: ServeOptions): Promise<DataPlaneFactory | undefined> {
   const { workers = 0, cpus = [] } = options;
   if (workers === 0) return undefined;
-  const [{ workerPlane }, { POLL_US_DEFAULT }, { tryProcessor }] = await Promise.all([
+  const [{ workerPlane }, { POLL_US_DEFAULT }, { checkPinning }] = await Promise.all([
     import("../worker/plane.ts"),
     import("../device/limits.ts"),
     import("../os/affinity.ts"),
   ]);
   for (const cpu of cpus) {
     try {
-      tryProcessor(cpu);
+      checkPinning(cpu);
     } catch (error) {
       throw new RangeError(
-        `workers cannot be tied to processor ${cpu} (${
+        `workers cannot be pinned to CPU ${cpu} (${
           (error as Error).message
-        }): choose processors that this host has ` +
-          "and that this process may use",
+        }): choose CPUs that this host has and that ` +
+          "this process may use",
       );
     }
   }

@@ -1,5 +1,5 @@
 /**
- * Tying a thread to a processor.
+ * CPU affinity of threads.
  *
  * Off the data path: a thread is pinned once.
  *
@@ -10,15 +10,15 @@ import { check } from "./errno.ts";
 
 const MASK_BYTES = 128;
 
-/** Lets the calling thread run on processor `cpu` (0 to 1023) only. Throws {@linkcode SystemError}. */
+/** Pins the calling thread to `cpu` (0 to 1023). Throws {@linkcode SystemError}. */
 export function pinThread(cpu: number): void {
   const mask = new Uint8Array(MASK_BYTES);
   mask[cpu >>> 3] = 1 << (cpu & 7);
-  check(libc.sched_setaffinity(0, BigInt(mask.length), mask), "sched_setaffinity", `processor ${cpu}`);
+  check(libc.sched_setaffinity(0, BigInt(mask.length), mask), "sched_setaffinity", `CPU ${cpu}`);
 }
 
-/** Finds out, by trying, whether threads may be tied to processor `cpu`. Throws {@linkcode SystemError} if not. */
-export function tryProcessor(cpu: number): void {
+/** Throws {@linkcode SystemError} unless this thread can be pinned to `cpu`; its affinity does not change. */
+export function checkPinning(cpu: number): void {
   const before = new Uint8Array(MASK_BYTES);
   check(libc.sched_getaffinity(0, BigInt(MASK_BYTES), before), "sched_getaffinity");
   try {

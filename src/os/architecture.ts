@@ -1,38 +1,38 @@
 /**
- * What differs from one architecture to another in Linux's interface and in the processor, in one place: layouts of
- * structures, values of flags, and ordering. System call numbers are in `system_calls.ts`; nothing else asks for
- * `Deno.build.arch`. Both of the architectures that Deno runs on are little-endian with 64-bit pointers, so `msghdr` and
- * `cmsghdr` (ancillary data), `iovec`, `pollfd`, `timespec`, `rlimit64`, `sock_fprog`, the error numbers, and all other
- * flags of this folder are the same on both; a test runs them on both. The page size is the kernel's: `memory_map.ts`.
+ * The differences between architectures in Linux's interface and in the CPU, in one place: layouts of structures, values
+ * of flags, and memory ordering. System call numbers are in `system_calls.ts`; no other file reads `Deno.build.arch`.
+ * Both architectures that Deno runs on are little-endian with 64-bit pointers, so `msghdr` and `cmsghdr` (ancillary
+ * data), `iovec`, `pollfd`, `timespec`, `rlimit64`, `sock_fprog`, the error numbers, and all other flags of this folder
+ * are the same on both; a test runs them on both. The kernel determines the page size: `memory_map.ts`.
  *
  * @module
  */
 
-/** An architecture that is described here, as Deno names it. */
+/** A supported architecture, by Deno's name. */
 export type ArchitectureName = "x86_64" | "aarch64";
 
 /** One architecture. Offsets and sizes are in bytes. */
 export interface Architecture {
-  /** What Deno calls it. */
+  /** Deno's name of it. */
   readonly name: ArchitectureName;
-  /** `struct epoll_event`: packed on x86-64 alone, elsewhere its 64 bits of data are aligned. */
+  /** `struct epoll_event`: packed on x86-64 only; elsewhere its 64 bits of data are aligned. */
   readonly epollEvent: { readonly sizeBytes: number; readonly dataOffset: number };
   /** `struct stat`. Only the lower half of `st_blksize` is read: the upper one is padding on arm64. */
   readonly stat: { readonly modeOffset: number; readonly sizeOffset: number; readonly blksizeOffset: number };
   /** Flags of `open`. The two architectures have the same bits for different flags. */
   readonly openFlags: { readonly directory: number; readonly noFollow: number; readonly direct: number };
-  /** AUDIT_ARCH_*, as a system call filter sees it. */
+  /** AUDIT_ARCH_*: the architecture that a system call filter is given. */
   readonly audit: number;
   /** The bit that marks the numbers of a second set of system calls (x32); 0: there is none. */
   readonly otherCallsBit: number;
   /**
-   * Whether the processor keeps loads in the order of the program. Where it does, one `Atomics.load` orders the plain
-   * loads after it as well as an `Atomics.load` for each would.
+   * Whether the CPU executes loads in program order. If so, one `Atomics.load` orders the plain loads after it as well as
+   * an `Atomics.load` for each would.
    */
   readonly keepsLoadsInOrder: boolean;
 }
 
-/** All of them. */
+/** All supported architectures. */
 export const ARCHITECTURES: Readonly<Record<ArchitectureName, Architecture>> = {
   x86_64: {
     name: "x86_64",
@@ -54,5 +54,5 @@ export const ARCHITECTURES: Readonly<Record<ArchitectureName, Architecture>> = {
   },
 };
 
-/** This process's. */
+/** The architecture of this process. */
 export const architecture: Architecture = ARCHITECTURES[Deno.build.arch];

@@ -1,5 +1,5 @@
 /**
- * A connected stream socket for bytes alone, which never waits. Descriptors that come along are closed by the kernel.
+ * A connected, nonblocking stream socket for bytes only. The kernel closes descriptors that are sent to it.
  *
  * @module
  */
@@ -13,7 +13,7 @@ const EINTR = 4;
 const EAGAIN = 11;
 const ECONNRESET = 104;
 
-/** Where all streams of an isolate read to and write from: no call leaves anything there that the next could need. */
+/** The buffer that all streams of a thread share: no call needs what an earlier one left in it. */
 const PIECE_BYTES = 1 << 16;
 const memory = mapAnonymous(PIECE_BYTES);
 const bytes = new Uint8Array(memory.buffer);
@@ -24,14 +24,14 @@ export class ByteStream {
   /** The socket's descriptor, for polling. */
   readonly fd: number;
 
-  /** Takes over the connected socket `fd`. */
+  /** Owns the connected socket `fd` from now on. */
   constructor(fd: number) {
     this.fd = fd;
     setNonBlocking(fd);
   }
 
   /**
-   * Reads what is there, at most `max` bytes; empty: the other side has closed its own; undefined: nothing there now.
+   * Reads the available bytes, at most `max`; empty: the other side has closed its end; undefined: nothing is available.
    * Throws {@linkcode SystemError}.
    */
   read(max: number): Uint8Array<ArrayBuffer> | undefined {
@@ -44,8 +44,8 @@ export class ByteStream {
   }
 
   /**
-   * Writes of `data` what there is room for; returns how many bytes. Throws {@linkcode SystemError}, `EPIPE` if the
-   * other side has gone.
+   * Writes as much of `data` as the socket has space for; returns the number of bytes. Throws {@linkcode SystemError},
+   * `EPIPE` if the other side has closed its end.
    */
   write(data: Uint8Array): number {
     const piece = data.subarray(0, PIECE_BYTES);
@@ -57,7 +57,7 @@ export class ByteStream {
     throw new SystemError("send", error);
   }
 
-  /** Closes it. */
+  /** Closes the socket. */
   close(): void {
     closeFd(this.fd);
   }

@@ -1,8 +1,8 @@
 /**
- * The C library's error numbers as a typed error. Deno keeps no errno, so it is read right after the failed call, on
- * the same thread, with nothing in between.
+ * The C library's error numbers as a typed error. Deno does not save errno, so it is read directly after the failed call,
+ * on the same thread.
  *
- * Off the data path: it makes errors, which the data path has none of.
+ * Off the data path: the data path throws no errors.
  *
  * @module
  */
@@ -48,13 +48,13 @@ const NAMES: Readonly<Record<number, string>> = {
 
 let errnoView: Deno.UnsafePointerView | undefined;
 
-/** The calling thread's `errno`. Meaningful only right after a call that failed. */
+/** The calling thread's `errno`. Valid only directly after a failed call. */
 export function errno(): number {
   errnoView ??= new Deno.UnsafePointerView(Deno.UnsafePointer.create(libc.__errno_location())!);
   return errnoView.getInt32();
 }
 
-/** What to do where a call fails for want of something. */
+/** What a user can do about errors of exhausted limits. */
 const REMEDIES: Readonly<Record<string, string>> = {
   EMFILE: "this process may open no more files: raise LimitNOFILE= of its unit, or ulimit -n",
   ENFILE: "the system may open no more files: raise the sysctl fs.file-max",
@@ -64,14 +64,14 @@ const REMEDIES: Readonly<Record<string, string>> = {
 export class SystemError extends Error {
   /** The class's name. */
   override readonly name = "SystemError";
-  /** The call, as in `mmap`. */
+  /** The call, such as `mmap`. */
   readonly call: string;
   /** The error number. */
   readonly errno: number;
-  /** The error's name, as in `ENOENT`. */
+  /** The error's name, such as `ENOENT`. */
   readonly code: string;
 
-  /** Tells which `call` failed with which `errno`, and, in `about`, what it was applied to. */
+  /** `call` failed with `errno`; `about` is what it was applied to. */
   constructor(call: string, errno: number, about = "") {
     const code = NAMES[errno] ?? `errno ${errno}`;
     const remedy = REMEDIES[code];
@@ -82,12 +82,12 @@ export class SystemError extends Error {
   }
 }
 
-/** True if `error` is want of descriptors or memory, which may be over soon. */
+/** True if `error` is a shortage of descriptors or memory, which may be temporary. */
 export function isShortage(error: SystemError): boolean {
   return ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"].includes(error.code);
 }
 
-/** Returns `result`, unless it is negative: then throws a {@linkcode SystemError} with the current `errno`. */
+/** Returns `result`; throws a {@linkcode SystemError} with the current `errno` if it is negative. */
 export function check(result: number | bigint, call: string, about = ""): number {
   if (result < 0) throw new SystemError(call, errno(), about);
   return Number(result);

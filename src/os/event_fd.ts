@@ -1,5 +1,5 @@
 /**
- * Event descriptors: the counters through which frontend and backend wake each other.
+ * Event descriptors: the counters with which frontend and backend wake each other.
  *
  * Data path, but for `setNonBlocking` (set-up).
  *
@@ -14,28 +14,28 @@ const O_NONBLOCK = 0o4000;
 const F_GETFL = 3;
 const F_SETFL = 4;
 
-/** Two counters in native memory: the 1 that every signal adds, and a place to read into. */
+/** Two counters in native memory: the 1 that every signal adds, and the result of a read. */
 const counters = mapAnonymous(16);
 new BigUint64Array(counters.buffer)[0] = 1n;
 const ONE_ADDRESS = BigInt(counters.address);
 const READ_ADDRESS = BigInt(counters.address + 8);
 
-/** Makes a nonblocking event descriptor whose counter is 0. Throws {@linkcode SystemError}. */
+/** Creates a nonblocking event descriptor whose counter is 0. Throws {@linkcode SystemError}. */
 export function createEventFd(): number {
   return check(libc.eventfd(0, EFD_CLOEXEC_NONBLOCK), "eventfd");
 }
 
-/** Adds 1 to the counter of `fd`. Says nothing of failure: the other side of a closed descriptor has nothing to hear. */
+/** Adds 1 to the counter of `fd`. Errors are ignored: if the descriptor is closed, no thread waits for it. */
 export function signalEventFd(fd: number): void {
   libc.write(fd, BigInt.asUintN(64, ONE_ADDRESS), BigInt.asUintN(64, 8n));
 }
 
-/** Sets the counter of `fd` back to 0; true if it was not. */
+/** Resets the counter of `fd` to 0; true if it was not 0. */
 export function drainEventFd(fd: number): boolean {
   return libc.read(fd, BigInt.asUintN(64, READ_ADDRESS), BigInt.asUintN(64, 8n)) === 8n;
 }
 
-/** Makes reads and writes of `fd` return at once, whoever made it; a negative one stands for "none". */
+/** Makes `fd` nonblocking, which affects all processes that share it; a negative one stands for "none". */
 export function setNonBlocking(fd: number): void {
   if (fd < 0) return;
   const flags = check(libc.fcntl(fd, F_GETFL, 0n), "fcntl", `descriptor ${fd}`);

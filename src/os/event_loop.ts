@@ -1,15 +1,15 @@
 /**
- * The single-process event loop: descriptors and what to do when they become readable, one handler after the other.
+ * The single-process event loop: descriptors and their handlers, which are called sequentially.
  *
  * @module
  */
 import { closeFd, createEventFd, drainEventFd, signalEventFd } from "./event_fd.ts";
 import { Poller } from "./poller.ts";
 
-/** Called when a descriptor is readable; the loop waits for it before it goes on. */
+/** Called when a descriptor is ready; the loop waits for it before it continues. */
 export type Handler = () => void | Promise<void>;
 
-/** Watches descriptors from the Deno event loop. Signals, timers and promises go on while it waits. */
+/** Watches descriptors from the Deno event loop. Signals, timers and promises are handled while it waits. */
 export class EventLoop {
   readonly #poller = new Poller();
   readonly #wakeFd = createEventFd();
@@ -18,7 +18,7 @@ export class EventLoop {
   #deferred: Handler[] = [];
   #nextToken = 1;
   #stopping = false;
-  /** True while nothing but a descriptor ends the wait. */
+  /** True while the loop waits and only a descriptor ends the wait. */
   #sleeps = false;
 
   /** An empty loop. Throws {@linkcode SystemError}. */
@@ -34,7 +34,7 @@ export class EventLoop {
     this.#handlers.set(token, { fd, handler });
   }
 
-  /** Forgets `fd`, before it is closed. A token is never used twice, so a stale report finds no handler. */
+  /** Stops watching `fd`, before it is closed. A token is never used twice, so a stale event has no handler. */
   unwatch(fd: number): void {
     const token = this.#tokens.get(fd);
     if (token === undefined) return;
@@ -43,14 +43,14 @@ export class EventLoop {
     this.#poller.remove(fd);
   }
 
-  /** Calls `handler` once more in the next turn, after every descriptor that is ready has had its own. */
+  /** Calls `handler` once in the next round, after the handlers of all descriptors that are ready. */
   defer(handler: Handler): void {
     this.#deferred.push(handler);
-    // Whoever defers from a timer finds the loop asleep.
+    // A timer calls this while the loop waits.
     if (this.#sleeps) signalEventFd(this.#wakeFd);
   }
 
-  /** Runs until {@linkcode stop}. Whatever a handler throws ends the loop. */
+  /** Runs until {@linkcode stop}. An error that a handler throws ends the loop. */
   async run(): Promise<void> {
     while (!this.#stopping) {
       this.#sleeps = this.#deferred.length === 0;
@@ -69,13 +69,13 @@ export class EventLoop {
     }
   }
 
-  /** Ends {@linkcode run} after the handler under way. */
+  /** Ends {@linkcode run} after the running handler. */
   stop(): void {
     this.#stopping = true;
     signalEventFd(this.#wakeFd);
   }
 
-  /** Gives up the loop's own descriptors, after {@linkcode run} has returned. */
+  /** Closes the loop's own descriptors, after {@linkcode run} has returned. */
   close(): void {
     this.#poller.close();
     closeFd(this.#wakeFd);

@@ -1,5 +1,5 @@
 /**
- * A listening socket with a path of its own. Removes what a dead process left behind, never what a living one uses.
+ * A listening socket with its path. Removes the socket file of a dead process, never that of a running one.
  *
  * @module
  */
@@ -7,41 +7,41 @@ import { SystemError } from "./errno.ts";
 import { closeFd } from "./event_fd.ts";
 import { openDirectory } from "./directory.ts";
 import { LockHeldError, withPathLock } from "./path_lock.ts";
-import { checkSocketPath, fitsSocketAddress, listenUnix, someoneListens } from "./unix_socket.ts";
+import { checkSocketPath, fitsSocketAddress, hasListener, listenUnix } from "./unix_socket.ts";
 
-/** A socket that cannot be served. The message says what to do. */
+/** A socket that cannot be served. The message contains the remedy. */
 export class ServerError extends Error {
   /** The class's name. */
   override readonly name = "ServerError";
 }
 
-/** Where to listen, and who may come. */
+/** The path to listen at, and its permissions. */
 export interface SocketPath {
-  /** The path, which must be free or left behind by a dead process. */
+  /** The path, which must be unused or left by a dead process. */
   readonly path: string;
-  /** Permissions; as the umask says if not given. */
+  /** Permissions; default: according to the umask. */
   readonly mode?: number;
-  /** Group id; as the system says if not given. */
+  /** Group id; default: the process's. */
   readonly group?: number;
 }
 
 /** A socket that listens at a path until {@linkcode close}. */
 export class ListeningSocket {
-  /** Its descriptor. */
+  /** The listening socket's descriptor. */
   readonly fd: number;
   readonly #path: string;
   readonly #inode: number | null;
   readonly #device: number;
 
   /**
-   * Listens. The path appears only when connections are accepted, and with its final permissions; of several processes
-   * that want it at once, one has it. Throws {@linkcode ServerError} if the path cannot be had, RangeError if it is too
-   * long.
+   * Listens. The path appears only when connections are accepted, and with its final permissions; if several processes
+   * request it at the same time, one gets it. Throws {@linkcode ServerError} if the path cannot be used, RangeError if it
+   * is too long.
    */
   constructor(place: SocketPath, backlog = 8) {
     const { path } = place;
     checkSocketPath(path);
-    // Told at once, before anything is made.
+    // Checked before any file is created.
     findStaleSocket(path);
     this.#path = path;
     const temporary = new TemporaryName(path);
@@ -61,10 +61,10 @@ export class ListeningSocket {
     }
   }
 
-  /** Stops to listen, and removes the socket unless another process has put its own in its place. */
+  /** Stops listening, and removes the socket file unless another process has replaced it with its own. */
   close(): void {
     try {
-      // While this one listens no other process takes the path, so what is checked is what is removed.
+      // While this socket listens no other process replaces the file, so the file that is checked is the one removed.
       const info = fileInfo(this.#path);
       if (info?.ino === this.#inode && info.dev === this.#device) removeIfThere(this.#path);
     } finally {
@@ -73,7 +73,7 @@ export class ListeningSocket {
   }
 }
 
-/** Before a socket listens it refuses connections, so it never accepts one that its permissions exclude. */
+/** Called before the socket listens: it never accepts a connection that its final permissions exclude. */
 function setPermissions(path: string, { mode, group }: SocketPath): void {
   try {
     if (group !== undefined) Deno.chownSync(path, null, group);
@@ -84,7 +84,7 @@ function setPermissions(path: string, { mode, group }: SocketPath): void {
   if (mode !== undefined) Deno.chmodSync(path, mode);
 }
 
-/** What to tell of `error`, which kept a socket from `path`. */
+/** The error to report if `error` prevented a socket at `path`. */
 function listenError(path: string, error: unknown): unknown {
   if (error instanceof LockHeldError) return new ServerError(error.message);
   const isOfDirectory = error instanceof Deno.errors.NotFound || error instanceof Deno.errors.PermissionDenied ||
@@ -95,7 +95,7 @@ function listenError(path: string, error: unknown): unknown {
   return error instanceof SystemError ? new ServerError(`cannot listen on ${path} (${error.message})`) : error;
 }
 
-/** A name in the directory of a path, for a socket that is not to be found yet. */
+/** A temporary name in the directory of a path, for a socket that clients must not find yet. */
 class TemporaryName {
   /** The name. */
   readonly path: string;
@@ -114,7 +114,7 @@ class TemporaryName {
     this.address = `/proc/self/fd/${this.#directoryFd}/.${suffix}`;
   }
 
-  /** Removes what has this name, if anything has. */
+  /** Removes the file of this name, if there is one. */
   remove(): void {
     removeIfThere(this.path);
     closeFd(this.#directoryFd);
@@ -129,16 +129,16 @@ function removeIfThere(path: string): void {
   }
 }
 
-/** Gives the listening socket at `temporary` the name `path`, in place of a stale one. Needs the lock of `path`. */
+/** Renames the listening socket at `temporary` to `path`, replacing a stale one. Needs the lock of `path`. */
 function publish(temporary: string, path: string): void {
-  // Replaced in one step: there is no moment without a socket.
+  // Replaced atomically: there is a socket at any time.
   if (findStaleSocket(path)) return Deno.renameSync(temporary, path);
   try {
     Deno.linkSync(temporary, path);
   } catch (error) {
-    // Another program's, which knows nothing of the lock.
+    // A socket of another program, which does not use the lock.
     if (error instanceof Deno.errors.AlreadyExists) throw inUse(path);
-    // A file system without hard links.
+    // The file system has no hard links.
     Deno.renameSync(temporary, path);
   }
 }
@@ -159,7 +159,7 @@ function inUse(path: string): ServerError {
   return new ServerError(`${path} is already in use by a running process: stop it or choose another socket path`);
 }
 
-/** True if a dead process's socket is at `path`, false if nothing is. Throws {@linkcode ServerError} for all else. */
+/** True if a dead process's socket is at `path`, false if nothing is. Otherwise throws {@linkcode ServerError}. */
 function findStaleSocket(path: string): boolean {
   const info = fileInfo(path);
   if (info === undefined) return false;
@@ -168,9 +168,9 @@ function findStaleSocket(path: string): boolean {
   }
   let isInUse: boolean;
   try {
-    isInUse = someoneListens(path);
+    isInUse = hasListener(path);
   } catch (error) {
-    // Removed in between.
+    // Removed in the meantime.
     if (!(error instanceof SystemError)) throw error;
     if (error.code === "ENOENT") return false;
     throw new ServerError(

@@ -1,11 +1,11 @@
 /**
- * What this program's parts know of logging: a function they are given.
+ * The log function that is passed to the modules of this program.
  *
  * @module
  */
 
-/** How much a log line matters, the most first. */
+/** The severity of a log line, most severe first. */
 export type LogLevel = "error" | "warn" | "info" | "debug";
 
-/** Takes a line: a sentence without a full stop, never with key material in it. */
+/** Logs a line: a sentence without a full stop, which never contains key material. */
 export type Log = (level: LogLevel, message: string) => void;

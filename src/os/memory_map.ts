@@ -1,6 +1,6 @@
 /**
- * Mapped memory: anonymous blocks with an address that native code and typed arrays share, and files (guest memory)
- * mapped whole. Every `ArrayBuffer` over native memory in this program is made here.
+ * Mapped memory: anonymous blocks at an address that native code and typed arrays share, and files (guest memory). Every
+ * `ArrayBuffer` over native memory in this program is created here.
  *
  * Off the data path: memory is mapped at start and by commands.
  *
@@ -17,7 +17,7 @@ const MAP_NORESERVE = 0x4000;
 const MAP_FAILED = 0xffff_ffff_ffff_ffffn;
 const MADV_DONTNEED = 4;
 const MADV_DONTDUMP = 16;
-/** The same for memory that is locked, too; Linux 5.18 and later. */
+/** The same for locked memory; Linux 5.18 and later. */
 const MADV_DONTNEED_LOCKED = 24;
 const MLOCK_ONFAULT = 1;
 const MFD_CLOEXEC_ALLOW_SEALING = 3;
@@ -25,20 +25,20 @@ const F_ADD_SEALS = 1033;
 const F_GET_SEALS = 1034;
 const F_SEAL_SHRINK = 2;
 const SC_PAGESIZE = 30;
-/** Bytes of a page, and of the steps in which memory is mapped: 4096, or on arm64 whatever the kernel was built for. */
+/** Page size in bytes, the granularity of mappings: 4096, or on arm64 the size that the kernel was built for. */
 export const PAGE_BYTES: number = Number(libc.sysconf(SC_PAGESIZE));
 
-/** Native memory: an address for native code, an `ArrayBuffer` for typed arrays, the same bytes. */
+/** Native memory: the same bytes at an address for native code and in an `ArrayBuffer` for typed arrays. */
 export interface Mapping {
-  /** Where it starts, in bytes; always below 2^53. */
+  /** Its address, always below 2^53. */
   readonly address: number;
   /** Its length in bytes. */
   readonly sizeBytes: number;
-  /** A view of it. After {@linkcode unmap} nothing may touch this any more. */
+  /** A view of it. It must not be accessed after {@linkcode unmap}. */
   readonly buffer: ArrayBuffer;
 }
 
-/** An `ArrayBuffer` over the `sizeBytes` bytes of native memory at `address`. Nothing keeps that memory mapped. */
+/** An `ArrayBuffer` over the `sizeBytes` bytes of native memory at `address`. It does not keep that memory mapped. */
 export function viewOf(address: number, sizeBytes: number): ArrayBuffer {
   return Deno.UnsafePointerView.getArrayBuffer(Deno.UnsafePointer.create(BigInt(address))!, sizeBytes);
 }
@@ -56,7 +56,7 @@ export function mapAnonymous(sizeBytes: number): Mapping {
 }
 
 /**
- * Maps private memory for keys: kept out of core dumps, and out of swap as far as the memory-lock limit allows.
+ * Maps private memory for keys: excluded from core dumps, and from swap as far as the memory-lock limit allows.
  * Throws {@linkcode SystemError} if it cannot be mapped.
  */
 export function mapSecret(sizeBytes: number): Mapping {
@@ -67,8 +67,8 @@ export function mapSecret(sizeBytes: number): Mapping {
 }
 
 /**
- * Gives pages of a {@linkcode mapSecret} from `address` on, a page's start, back to the system: they are zeros again,
- * and take no memory until they are used.
+ * Returns the pages of a {@linkcode mapSecret} from `address`, the start of a page, to the system: they are zeros again,
+ * and use no memory until they are written.
  */
 export function giveBackSecret(address: number, sizeBytes: number): void {
   const [start, length] = [BigInt(address), BigInt(sizeBytes)];
@@ -83,7 +83,7 @@ export function mapShared(fd: number, sizeBytes: number, offsetBytes = 0): Mappi
   return map(sizeBytes, MAP_SHARED | MAP_NORESERVE, fd, offsetBytes, `${sizeBytes} bytes of descriptor ${fd}`);
 }
 
-/** Unmaps `mapping`; its `buffer` must have no users left. */
+/** Unmaps `mapping`; its `buffer` must not be used any more. */
 export function unmap(mapping: Mapping): void {
   check(libc.munmap(BigInt(mapping.address), BigInt(mapping.sizeBytes)), "munmap");
 }
@@ -99,14 +99,14 @@ export function fileSize(fd: number): { sizeBytes: number; blockBytes: number } 
   };
 }
 
-/** Forbids the memfd `fd` to shrink, where it allows seals; true if it is sealed so now. */
+/** Seals the memfd `fd` against shrinking, if it allows seals; true if it is sealed now. */
 export function sealAgainstShrinking(fd: number): boolean {
   if (libc.fcntl(fd, F_ADD_SEALS, BigInt(F_SEAL_SHRINK)) === 0) return true;
   const seals = libc.fcntl(fd, F_GET_SEALS, 0n);
   return seals >= 0 && (seals & F_SEAL_SHRINK) !== 0;
 }
 
-/** Makes a memfd of `sizeBytes` zero bytes, named for people who read `/proc`. Throws {@linkcode SystemError}. */
+/** Creates a memfd of `sizeBytes` zero bytes; `name` is shown in `/proc`. Throws {@linkcode SystemError}. */
 export function createMemfd(name: string, sizeBytes: number): number {
   const fd = check(libc.memfd_create(new TextEncoder().encode(name + "\0"), MFD_CLOEXEC_ALLOW_SEALING), "memfd_create");
   check(libc.ftruncate(fd, BigInt(sizeBytes)), "ftruncate", `${sizeBytes} bytes`);

@@ -1,5 +1,5 @@
 /**
- * The C library's heap, which libraries and the runtime itself allocate from.
+ * The C library's heap, from which libraries and the runtime allocate.
  *
  * @module
  */
@@ -10,10 +10,11 @@ const M_MMAP_THRESHOLD = -3;
 const THRESHOLD_BYTES = 128 * 1024;
 
 /**
- * Has large blocks mapped one by one, and free memory at the end of a heap given back to the system, from the sizes on
- * that glibc begins with. It would raise both with the largest block freed, up to 32 and 64 MiB for each of a dozen
- * threads: what one compilation, or one burst of garbage, once took would stay for good. On the data path nothing is so
- * large. Other C libraries have no such habit.
+ * Fixes glibc's two thresholds at their initial values: the size from which a block is mapped separately, and the amount
+ * of free memory at the end of a heap from which it is returned to the system. Otherwise glibc raises both with the
+ * largest freed block, up to 32 and 64 MiB for each of a dozen threads, and the process keeps the memory that one
+ * compilation or garbage collection needed. The data path makes no allocations of that size. Other C libraries have no
+ * such thresholds.
  */
 export function keepHeapSmall(): void {
   libc.mallopt?.(M_MMAP_THRESHOLD, THRESHOLD_BYTES);

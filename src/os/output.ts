@@ -1,6 +1,6 @@
 /**
- * Writing to a descriptor that other processes share, as standard error is, without ever waiting for its reader. The
- * open file description is theirs too, so O_NONBLOCK is not set on it.
+ * Writing to a descriptor that other processes share, such as standard error, without ever waiting for its reader. They
+ * share the open file description too, so O_NONBLOCK is not set on it.
  *
  * @module
  */
@@ -21,15 +21,15 @@ const POLLOUT = 4;
 const EINTR = 4;
 const EAGAIN = 11;
 
-/** Bytes of one write: PIPE_BUF, which a pipe takes whole, or not at all. */
+/** Bytes of one write: PIPE_BUF, the size up to which writes to a pipe are atomic. */
 const PIECE_BYTES = 4096;
-/** struct pollfd, in front of the bytes to write. */
+/** struct pollfd, before the bytes to write. */
 const POLL_BYTES = 8;
 
-/** A descriptor's nonblocking side. The descriptor stays the caller's, open, and as blocking as it was. */
+/** Nonblocking output to a descriptor, which the caller still owns and whose flags do not change. */
 export class Output {
   readonly #fd: number;
-  /** The same file with a description of its own that does not block; -1: there is none. */
+  /** The same file, opened again as nonblocking; -1: it could not be. */
   readonly #reopenedFd: number;
   readonly #isSocket: boolean;
   readonly #memory = mapAnonymous(POLL_BYTES + PIECE_BYTES);
@@ -37,20 +37,20 @@ export class Output {
   readonly #bytes = new Uint8Array(this.#memory.buffer, POLL_BYTES, PIECE_BYTES);
   readonly #bytesAddress = BigInt(this.#memory.address + POLL_BYTES);
 
-  /** Prepares to write to `fd`. To be made before the sandbox, in which nothing is opened for writing. */
+  /** Output to `fd`. Create it before the sandbox is entered, in which no file can be opened for writing. */
   constructor(fd: number) {
     this.#fd = fd;
     const kind = fileKind(fd);
     this.#isSocket = kind === S_IFSOCK;
-    // A regular file never blocks, and reopened it would have a position of its own.
+    // A regular file never blocks, and would have its own position if it were opened again.
     const canReopen = kind === S_IFIFO || kind === S_IFCHR;
     const path = new TextEncoder().encode(`/proc/self/fd/${fd}\0`);
     this.#reopenedFd = canReopen ? libc.open(path, REOPEN_FLAGS) : -1;
   }
 
   /**
-   * Writes of `bytes` what there is room for; returns how many bytes, 0 if there is no room now, or -1 if the file
-   * takes nothing any more: its reader has gone, its disk is full.
+   * Writes as much of `bytes` as the file accepts now; returns the number of bytes, possibly 0, or -1 if the file accepts
+   * nothing any more because its reader has closed it or the disk is full.
    */
   write(bytes: Uint8Array): number {
     let written = 0;
@@ -76,13 +76,13 @@ export class Output {
       return Number(libc.send(this.#fd, this.#bytesAddress, length, MSG_DONTWAIT | MSG_NOSIGNAL));
     }
     if (this.#reopenedFd >= 0) return Number(libc.write(this.#reopenedFd, this.#bytesAddress, length));
-    // A pipe or terminal that may not be reopened, as another user's: what is ready takes one piece without blocking,
-    // unless another process writes at the same instant.
+    // A pipe or terminal that may not be opened again, such as another user's: if it is ready, a write of one piece does
+    // not block, unless another process writes at the same time.
     if (!this.waitForRoom(0)) return 0;
     return Number(libc.write(this.#fd, this.#bytesAddress, length));
   }
 
-  /** Blocks until there may be room, at most `timeoutMs`; false if there is none. */
+  /** Blocks until the file may accept bytes, at most `timeoutMs`; false if it does not. */
   waitForRoom(timeoutMs: number): boolean {
     this.#poll.setInt32(0, this.#fd, true);
     this.#poll.setInt16(4, POLLOUT, true);
@@ -90,7 +90,7 @@ export class Output {
     return libc.poll(BigInt(this.#memory.address), 1n, timeoutMs) > 0;
   }
 
-  /** Gives up what was opened. The descriptor itself stays open. */
+  /** Closes what the constructor opened. The descriptor itself stays open. */
   close(): void {
     closeFd(this.#reopenedFd);
     unmap(this.#memory);

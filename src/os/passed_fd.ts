@@ -1,10 +1,10 @@
 /**
- * Descriptors that a frontend passes to wake this process or to be woken by it: event descriptors as a rule, pipes and
- * sockets as well. Their open file descriptions are the frontend's, too, and a flag set here would be set there: a
- * frontend that waits in `read` would get EAGAIN. So the flags stay as they are, and where a call could block, `poll`
- * asks first whether it would.
+ * Descriptors that a frontend passes to wake this process or to be woken by it: usually event descriptors, sometimes
+ * pipes or sockets. The frontend shares their open file descriptions, and a flag set here would be set there: a frontend
+ * that waits in `read` would get EAGAIN. The flags are therefore not changed, and `poll` is asked first whether a call
+ * would block.
  *
- * Off the data path: descriptors come with messages of the frontend.
+ * Off the data path: descriptors are received with messages of the frontend.
  *
  * @module
  */
@@ -20,7 +20,7 @@ const EINTR = 4;
 const EAGAIN = 11;
 const COUNTER_BYTES = 8;
 
-/** In native memory: the 1 that a signal adds, a counter that was read, and a `struct pollfd`. */
+/** Native memory: the 1 that a signal adds, the result of a read, and a `struct pollfd`. */
 const memory = mapAnonymous(24);
 const words = new Uint32Array(memory.buffer);
 const ONE_ADDRESS = BigInt(memory.address);
@@ -40,14 +40,14 @@ function mayBlock(fd: number): boolean {
   return fd >= 0 && (libc.fcntl(fd, F_GETFL, 0n) & O_NONBLOCK) === 0;
 }
 
-/** True if a call for which `event` asks would return at once, successful or not. */
+/** True if the call that `event` stands for would return at once, successful or not. */
 function isReady(fd: number, event: number): boolean {
   words[POLLFD_FD_WORD] = fd;
   words[POLLFD_EVENTS_WORD] = event;
   return libc.poll(BigInt.asUintN(64, POLLFD_ADDRESS), 1n, 0) === 1;
 }
 
-/** A descriptor that the frontend signals. It stays the owner's to close. */
+/** A descriptor that the frontend signals. Its owner closes it. */
 export class KickFd {
   /** The descriptor; -1: there is none. */
   readonly fd: number;
@@ -60,8 +60,8 @@ export class KickFd {
   }
 
   /**
-   * Returns how often `fd` was signalled since the last call, or {@linkcode KICK_END}: it is a pipe without a writer, a
-   * socket whose peer has closed it, or nothing that can be read, and would be reported as readable for ever.
+   * Returns how often `fd` was signalled since the last call. {@linkcode KICK_END} means that it is a pipe without a
+   * writer, a socket whose peer has closed it, or not readable at all: it would be reported as readable forever.
    */
   read(): number {
     if (this.#mayBlock && !isReady(this.fd, POLLIN)) return 0;
@@ -74,12 +74,12 @@ export class KickFd {
   }
 }
 
-/** A descriptor that wakes the frontend. It stays the owner's to close. */
+/** A descriptor that wakes the frontend. Its owner closes it. */
 export class SignalFd {
   readonly #fd: number;
   readonly #mayBlock: boolean;
 
-  /** Uses `fd`; -1: there is none, and signals go nowhere. */
+  /** Uses `fd`; -1: there is none, and signals have no effect. */
   constructor(fd: number) {
     this.#fd = fd;
     this.#mayBlock = mayBlock(fd);
@@ -91,8 +91,8 @@ export class SignalFd {
   }
 
   /**
-   * Wakes the frontend. If so many signals are unread that there is no room for another, the frontend is yet to be woken
-   * by those. If it has closed its side, there is nothing to wake.
+   * Wakes the frontend. If the descriptor is full of unread signals, those will wake it. If the frontend has closed its
+   * side, the signal is dropped.
    */
   signal(): void {
     if (this.#fd < 0 || (this.#mayBlock && !isReady(this.#fd, POLLOUT))) return;

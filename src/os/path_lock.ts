@@ -1,23 +1,23 @@
 /**
- * Mutual exclusion of processes that want the same path: a lock file beside it, which is removed with the lock.
+ * Mutual exclusion of processes that want the same path: a lock file next to it, which is removed when it is unlocked.
  *
  * @module
  */
 
-/** How long to wait for another process, which holds the lock for some milliseconds at most. */
+/** Maximum wait for another process, which holds the lock for a few milliseconds. */
 const WAIT_MS_MAX = 2000;
 const RETRY_MS = 5;
 
-/** A lock that another process has held for too long. The message says which, and what to do. */
+/** A lock that another process has held for too long. The message contains its path and the remedy. */
 export class LockHeldError extends Error {
   /** The class's name. */
   override readonly name = "LockHeldError";
 }
 
-/** Opens the lock file, or makes it; undefined: another process has just removed it, or may alone open it. */
+/** Opens or creates the lock file; undefined: another process has just removed it, or only another user may open it. */
 function openLock(lockPath: string): Deno.FsFile | undefined {
   try {
-    // Never made through a symbolic link, so a link that another user has planted makes no file elsewhere.
+    // Never created through a symbolic link: a link that another user has placed must not create a file elsewhere.
     return Deno.openSync(lockPath, { write: true, createNew: true, mode: 0o600 });
   } catch (error) {
     if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
@@ -30,7 +30,7 @@ function openLock(lockPath: string): Deno.FsFile | undefined {
   }
 }
 
-/** True if `file` is what `lockPath` names: the holder before may have removed it between opening and locking. */
+/** True if `lockPath` still names `file`: the previous holder may have removed it between opening and locking. */
 function isNamed(file: Deno.FsFile, lockPath: string): boolean {
   try {
     const named = Deno.lstatSync(lockPath);
@@ -45,16 +45,16 @@ function isNamed(file: Deno.FsFile, lockPath: string): boolean {
 function tryLock(lockPath: string): Deno.FsFile | undefined {
   const file = openLock(lockPath);
   if (file === undefined) return undefined;
-  // The kernel gives the lock up with the process, so a file that a killed process left is no obstacle.
+  // The kernel releases a lock when its process ends, so the file of a killed process is no obstacle.
   if (file.tryLockSync(true) && isNamed(file, lockPath)) return file;
   file.close();
   return undefined;
 }
 
 /**
- * Runs `body`, which may take some milliseconds, while no other process runs its own for the same `path`. Waits for up
- * to two seconds. Throws {@linkcode LockHeldError} after that, what Deno throws where no file can be made, and what
- * `body` throws.
+ * Runs `body`, which may take a few milliseconds, while no other process runs its own for the same `path`. Waits up to
+ * two seconds, then throws {@linkcode LockHeldError}. Also throws Deno's errors if the file cannot be created, and the
+ * errors of `body`.
  */
 export function withPathLock<T>(path: string, body: () => T): T {
   const lockPath = `${path}.lock`;
@@ -63,7 +63,7 @@ export function withPathLock<T>(path: string, body: () => T): T {
   while (file === undefined) {
     if (performance.now() > deadlineMs) {
       throw new LockHeldError(
-        `${lockPath} cannot be locked, as another process holds it or another user has left it behind: remove it, or ` +
+        `${lockPath} cannot be locked: another process holds it, or it belongs to another user; remove it, or ` +
           "choose another path",
       );
     }

@@ -1,8 +1,8 @@
 /**
- * Waiting for descriptors to become readable: an epoll set that either blocks its isolate or lets the event loop run.
+ * Waiting for descriptors to become readable: an epoll set that either blocks its thread or lets the event loop run.
  *
- * Data path, but for `add` and `remove` (commands), `wait` (control plane), `waitBlocking` (a thread that goes to
- * sleep).
+ * Data path, but for `add` and `remove` (commands), `wait` (control plane), `waitBlocking` (a thread that becomes
+ * idle).
  *
  * @module
  */
@@ -17,17 +17,17 @@ const EPOLL_CTL_ADD = 1;
 const EPOLL_CTL_DEL = 2;
 const EPOLLIN = 1;
 const EPOLLOUT = 4;
-/** `struct epoll_event`: events, then 64 bits of data, of which the token takes the lower half. */
+/** `struct epoll_event`: events, then 64 bits of data, whose lower half is the token. */
 const { sizeBytes: EVENT_BYTES, dataOffset: DATA_OFFSET } = architecture.epollEvent;
 const EVENTS_MAX = 64;
 const EINTR = 4;
 
-/** A set of descriptors to wait on, each with a number of its owner's choosing (its token, below 2^32). */
+/** A set of descriptors to wait for, each with a number that its owner chooses (its token, below 2^32). */
 export class Poller {
   readonly #epollFd: number;
   readonly #events: Mapping;
   readonly #view: DataView;
-  /** Tokens of the descriptors found ready by the last wait; the first `count` of them count. */
+  /** Tokens of the descriptors that the last wait found ready; only as many are valid as it returned. */
   readonly readyTokens: Uint32Array = new Uint32Array(EVENTS_MAX);
 
   /** An empty set. Throws {@linkcode SystemError}. */
@@ -38,7 +38,7 @@ export class Poller {
   }
 
   /**
-   * Watches `fd` for input, or for room for output if `forOutput`, and for hang-up, and reports it as `token`. Throws
+   * Watches `fd` for input, or for output if `forOutput`, and for hang-up, and reports it as `token`. Throws
    * {@linkcode SystemError}.
    */
   add(fd: number, token: number, forOutput = false): void {
@@ -52,19 +52,19 @@ export class Poller {
     );
   }
 
-  /** Stops watching `fd`. A descriptor that is not watched is no error. */
+  /** Stops watching `fd`. It is no error if it is not watched. */
   remove(fd: number): void {
     libc.epoll_ctl(this.#epollFd, EPOLL_CTL_DEL, fd, new Uint8Array(EVENT_BYTES));
   }
 
-  /** Waits up to `timeoutMs` (-1: for ever) on a thread of the pool; returns how many of `readyTokens` are filled. */
+  /** Waits up to `timeoutMs` (-1: forever) on a thread of the pool; returns the number of `readyTokens`. */
   async wait(timeoutMs: number): Promise<number> {
     const count = await libc.epoll_wait_async(this.#epollFd, BigInt(this.#events.address), EVENTS_MAX, timeoutMs);
-    if (count < 0) return 0; // The pool thread's errno is out of reach; EINTR is the only one that can come here.
+    if (count < 0) return 0; // The pool thread's errno cannot be read; only EINTR is possible here.
     return this.#collect(count);
   }
 
-  /** As {@linkcode wait}, but blocks the isolate. Throws {@linkcode SystemError}. */
+  /** As {@linkcode wait}, but blocks the calling thread. Throws {@linkcode SystemError}. */
   waitBlocking(timeoutMs: number): number {
     const count = libc.epoll_wait(this.#epollFd, BigInt(this.#events.address), EVENTS_MAX, timeoutMs);
     if (count >= 0) return this.#collect(count);
@@ -78,7 +78,7 @@ export class Poller {
     return count;
   }
 
-  /** Gives up the set. No wait may be under way. */
+  /** Closes the set. No wait may be pending. */
   close(): void {
     closeFd(this.#epollFd);
     unmap(this.#events);

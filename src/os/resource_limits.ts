@@ -1,29 +1,29 @@
 /**
- * Limits of resources (setrlimit), and whether there are descriptors enough.
+ * Resource limits (setrlimit), and the check that enough descriptors may be open.
  *
  * @module
  */
 import { libc } from "../../ffi/libc.ts";
 import { check } from "./errno.ts";
 
-/** Resources by their numbers. */
+/** Maximum size of a core dump in bytes. */
 export const RLIMIT_CORE = 4;
-/** Descriptors that may be open. */
+/** Maximum number of open descriptors. */
 export const RLIMIT_NOFILE = 7;
-/** Bytes of message queues. */
+/** Maximum size of message queues in bytes. */
 export const RLIMIT_MSGQUEUE = 12;
 
 const F_GETFD = 1;
-/** Descriptors from this number on are not looked for: none is open before those below are. */
+/** Descriptors from this number on are not counted: the kernel uses the lowest free number first. */
 const NUMBER_MAX = 1 << 16;
 
-/** What holds now, and how far it may be raised; `RLIM_INFINITY` is 2^64 - 1. */
+/** The limit in effect, and the maximum to which it may be raised; `RLIM_INFINITY` is 2^64 - 1. */
 export interface ResourceLimit {
   readonly soft: bigint;
   readonly hard: bigint;
 }
 
-/** Too few descriptors may be open. The message says how many are needed, and what to do. */
+/** Too few descriptors may be open. The message contains the number that is needed, and the remedy. */
 export class DescriptorLimitError extends Error {
   /** The class's name. */
   override readonly name = "DescriptorLimitError";
@@ -49,8 +49,9 @@ function openDescriptorCount(limit: bigint): number {
 }
 
 /**
- * Makes sure that `count` more descriptors may be open, raising the soft limit as far as needed. Returns how many may be
- * open then at least. Throws {@linkcode DescriptorLimitError} if the hard limit is too low; `remedy` ends its message.
+ * Ensures that `count` more descriptors may be open; raises the soft limit as far as necessary. Returns the number of
+ * descriptors that may be open then, at least. Throws {@linkcode DescriptorLimitError} if the hard limit is too low;
+ * `remedy` ends its message.
  */
 export function requireDescriptors(count: number, remedy: string): number {
   const { soft, hard } = resourceLimit(RLIMIT_NOFILE);

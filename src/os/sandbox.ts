@@ -1,6 +1,7 @@
 /**
- * What a device gives up before it looks at a stranger's requests: being dumped and traced, new privileges, programs,
- * new connections, and files but for reading. Everything here is for good, and for the whole process.
+ * The sandbox that a device enters before it handles requests of an untrusted guest: it cannot be dumped or traced, gain
+ * privileges, execute programs, open connections, or change files. All of this is permanent and applies to the whole
+ * process.
  *
  * @module
  */
@@ -14,7 +15,7 @@ import { type SystemCall, systemCallNumber } from "./system_calls.ts";
 
 const PR_SET_DUMPABLE = 4;
 const PR_SET_NO_NEW_PRIVS = 38;
-/** Descriptors that may be open at least: what most devices need, many times over. */
+/** Lowest limit of open descriptors: many times what most devices need. */
 const DESCRIPTORS_MIN = 4096;
 const SECCOMP_SET_MODE_FILTER = 1n;
 const SECCOMP_FILTER_FLAG_TSYNC = 1n;
@@ -22,7 +23,7 @@ const SECCOMP_FILTER_FLAG_TSYNC = 1n;
 const LANDLOCK_CREATE_RULESET_VERSION = 1n;
 const LANDLOCK_RULE_PATH_BENEATH = 1n;
 const ACCESS_REMOVE_FILE = 1n << 5n;
-/** Execute, write, remove, make anything: all of the first version but reading files and directories. */
+/** Executing, writing, removing, creating: all rights of the first version but reading files and directories. */
 const ACCESS_BUT_READING = 0x1fffn & ~(1n << 2n) & ~(1n << 3n);
 /** Later versions: moving between directories, truncating. */
 const ACCESS_REFER = 1n << 13n;
@@ -33,7 +34,7 @@ function call(name: SystemCall, ...args: bigint[]): number {
   return Number(libc.syscall(BigInt(systemCallNumber(name)), a, b, c, d, e, f));
 }
 
-/** Runs `body` with `bytes` at an address, for calls that take pointers. */
+/** Runs `body` with the address of a copy of `bytes`, for calls that need pointers. */
 function withBytes<T>(bytes: Uint8Array, body: (address: bigint, mapping: Mapping) => T): T {
   const mapping = mapAnonymous(bytes.length + 16);
   new Uint8Array(mapping.buffer).set(bytes);
@@ -45,10 +46,10 @@ function withBytes<T>(bytes: Uint8Array, body: (address: bigint, mapping: Mappin
 }
 
 /**
- * No core dumps, in which keys would stand, no tracing by the same user, no privileges from files that are executed, no
- * message queues, as many descriptors as needed. No limit of FSIZE, as the log may go to a file and inflight regions are
- * files of memory; of NPROC, which counts all of a user's threads, and isolates start later; of AS and DATA, as V8
- * reserves more than it ever touches.
+ * Disables core dumps, which would contain keys, tracing by the same user, privileges from executed files, and message
+ * queues, and limits open descriptors. FSIZE is not limited, because the log may be a file and inflight regions are
+ * memory files; nor is NPROC, which counts all threads of a user while workers start later; nor are AS and DATA, because
+ * V8 reserves more address space than it uses.
  */
 function harden(descriptorsNeeded: number): void {
   if (libc.prctl(PR_SET_NO_NEW_PRIVS, 1n, 0n, 0n, 0n) !== 0) throw new SystemError("prctl(NO_NEW_PRIVS)", errno());
@@ -58,14 +59,14 @@ function harden(descriptorsNeeded: number): void {
   lower(RLIMIT_MSGQUEUE, 0);
 }
 
-/** Lowers a limit to `most`, for good; one that is lower already stays. */
+/** Lowers a limit to `most` permanently; a lower one does not change. */
 function lower(resource: number, most: number): void {
   const { hard } = resourceLimit(resource);
   const lowered = hard < BigInt(most) ? hard : BigInt(most);
   setResourceLimit(resource, { soft: lowered, hard: lowered });
 }
 
-/** Landlock for this thread and those it starts: no change to any file, but what `directories` hold may be removed. */
+/** Landlock for this thread and those it starts: no file may be changed, but files in `directories` may be removed. */
 function restrictFiles(directories: readonly string[]): boolean {
   const version = call("landlock_create_ruleset", 0n, 0n, LANDLOCK_CREATE_RULESET_VERSION);
   if (version < 1) return false;
@@ -91,7 +92,7 @@ function allowRemoval(ruleset: number, directory: string): void {
   libc.close(fd);
 }
 
-/** The system call filter, on every thread at once; false if this kernel has none. */
+/** Installs the system call filter on all threads; false if this kernel does not support it. */
 function restrictCalls(): boolean {
   const program = seccompProgram();
   return withBytes(program, (address) => {
@@ -109,8 +110,7 @@ function restrictCalls(): boolean {
 
 /**
  * Enters the sandbox; sockets in `socketDirectories` can still be removed, and `descriptorsNeeded` descriptors opened,
- * or 4096 if that is more. Returns what could not be had, in words for
- * people. Throws {@linkcode SystemError}.
+ * or 4096 if that is more. Returns descriptions of the mechanisms that the kernel lacks. Throws {@linkcode SystemError}.
  */
 export function enterSandbox(socketDirectories: readonly string[], descriptorsNeeded = 0): string[] {
   const missing: string[] = [];

@@ -1,14 +1,14 @@
 /**
- * A seccomp filter as data: the system calls that a serving device has no use for, and the program that refuses them.
- * It is a list of what is forbidden, not of what is allowed: the JavaScript engine maps and protects executable memory,
- * starts threads and makes calls of its own choice, and a list that has to follow it would break with every release.
+ * A seccomp filter as data: the system calls that a serving device does not need, and the program that refuses them. The
+ * list contains what is forbidden, not what is allowed: the JavaScript engine maps and protects executable memory, starts
+ * threads and chooses its system calls itself, and a list of allowed calls would break with its releases.
  *
  * @module
  */
 import { architecture, type ArchitectureName, ARCHITECTURES } from "./architecture.ts";
 import { type SystemCall, systemCallNumber } from "./system_calls.ts";
 
-/** Bits of `open` flags that mean more than reading: WRONLY, RDWR, CREAT, TRUNC. */
+/** Bits of `open` flags for more than reading: WRONLY, RDWR, CREAT, TRUNC. */
 const OPEN_FOR_WRITING = 0o1 | 0o2 | 0o100 | 0o1000;
 const CLONE_THREAD = 0x10000;
 
@@ -25,19 +25,19 @@ const JUMP_GREATER_EQUAL = 0x35;
 const JUMP_SET = 0x45;
 const RETURN = 0x06;
 const INSTRUCTION_BYTES = 8;
-/** Of `struct seccomp_data`: the call's number, the architecture, the lower halves of the arguments. */
+/** Offsets in `struct seccomp_data`: the call's number, the architecture, the lower halves of the arguments. */
 const NUMBER = 0;
 const ARCHITECTURE = 4;
 const ARGUMENT = (index: number): number => 16 + 8 * index;
 
-/** Calls that are refused, by what they would be used for. */
+/** Refused calls, grouped by purpose. */
 export const FORBIDDEN: readonly SystemCall[] = [
-  // Programs.
+  // Executing programs.
   "execve",
   "execveat",
   "fork",
   "vfork",
-  // Other processes. tgkill stays: it is how a runtime signals its own threads.
+  // Other processes. tgkill is allowed: a runtime signals its own threads with it.
   "ptrace",
   "process_vm_readv",
   "process_vm_writev",
@@ -50,13 +50,13 @@ export const FORBIDDEN: readonly SystemCall[] = [
   "rt_sigqueueinfo",
   "rt_tgsigqueueinfo",
   "pidfd_send_signal",
-  // New connections. What listens already may accept; and pairs of sockets, which lead nowhere, are what the runtime
-  // hears of signals through.
+  // New connections. Listening sockets may accept, and pairs of connected sockets are allowed, because the runtime
+  // receives signals through them.
   "socket",
   "connect",
   "bind",
   "listen",
-  // Files.
+  // Changing files.
   "creat",
   "rename",
   "renameat",
@@ -121,7 +121,7 @@ export const FORBIDDEN: readonly SystemCall[] = [
   "setdomainname",
   "iopl",
   "ioperm",
-  // Keys of the kernel, and identities.
+  // Kernel keyrings, and identities.
   "add_key",
   "request_key",
   "keyctl",
@@ -134,7 +134,7 @@ export const FORBIDDEN: readonly SystemCall[] = [
   "capset",
 ];
 
-/** Their arguments lie in memory, where a filter cannot look; whoever is told that they do not exist has another way. */
+/** Calls whose arguments are in memory, which a filter cannot read. ENOSYS makes callers use the older calls. */
 const UNKNOWN: readonly SystemCall[] = ["clone3", "openat2"];
 
 type Instruction = readonly [code: number, jumpTrue: number, jumpFalse: number, k: number];
@@ -150,7 +150,7 @@ function unlessBits(number: number, argument: number, bits: number, refusesSet: 
   ];
 }
 
-/** The filter for the architecture called `name`, this one's if not given, as the kernel takes it. */
+/** The filter program for architecture `name`, by default this process's, in the kernel's format. */
 export function seccompProgram(name: ArchitectureName = architecture.name): Uint8Array<ArrayBuffer> {
   const { audit, otherCallsBit } = ARCHITECTURES[name];
   const numberOf = (call: SystemCall) => systemCallNumber(call, name);

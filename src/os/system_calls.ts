@@ -6,7 +6,7 @@
  */
 import { architecture, type ArchitectureName } from "./architecture.ts";
 
-/** Numbers on x86-64 and aarch64, by the call's name; -1: there is no such call. */
+/** Numbers on x86-64 and aarch64, by the call's name; -1: the architecture does not have the call. */
 const NUMBERS = {
   open: [2, -1],
   openat: [257, 56],
@@ -113,13 +113,13 @@ const NUMBERS = {
 
 const COLUMNS: Readonly<Record<ArchitectureName, 0 | 1>> = { x86_64: 0, aarch64: 1 };
 
-/** The name of a system call that is numbered here. */
+/** The name of a system call in the table. */
 export type SystemCall = keyof typeof NUMBERS;
 
-/** All of them. */
+/** The names of all system calls in the table. */
 export const SYSTEM_CALLS: readonly SystemCall[] = Object.keys(NUMBERS) as SystemCall[];
 
-/** The number of `call` on `name`, which is this architecture if not given; -1: it has no such call. */
+/** The number of `call` on architecture `name`, by default this process's; -1: it does not have the call. */
 export function systemCallNumber(call: SystemCall, name: ArchitectureName = architecture.name): number {
   return NUMBERS[call][COLUMNS[name]];
 }

@@ -1,5 +1,5 @@
 /**
- * Unix stream sockets that carry file descriptors (SCM_RIGHTS), which Deno's own sockets do not; and datagrams to one.
+ * Unix stream sockets that pass file descriptors (SCM_RIGHTS), which Deno's own sockets do not; and datagram sockets.
  *
  * @module
  */
@@ -32,7 +32,7 @@ const POLLHUP = 0x10;
 const F_GETFD = 1;
 const FD_CLOEXEC = 1;
 
-/** Descriptors one message may carry here. More are closed by the kernel and reported as truncated. */
+/** Maximum number of descriptors in a message. The kernel closes further ones and reports truncation. */
 const FDS_PER_MESSAGE_MAX = 32;
 
 const CMSG_HEADER_BYTES = 16;
@@ -63,7 +63,7 @@ function socketAddress(path: string): Uint8Array<ArrayBuffer> {
   return address;
 }
 
-/** The address of `@name`, a name without a file: it starts with a zero byte and ends with its last character. */
+/** The address of the abstract socket `@name`: it starts with a zero byte and ends with the name's last character. */
 function abstractAddress(name: string): Uint8Array<ArrayBuffer> {
   const address = socketAddress(name).slice(0, -1);
   address[2] = 0;
@@ -71,8 +71,8 @@ function abstractAddress(name: string): Uint8Array<ArrayBuffer> {
 }
 
 /**
- * Listens on `path`, which must not exist; `beforeListening` is called when the socket is there and refuses connections
- * still. Throws {@linkcode SystemError}.
+ * Listens on `path`, which must not exist; `beforeListening` is called when the socket file exists but connections are
+ * still refused. Throws {@linkcode SystemError}.
  */
 export function listenUnix(path: string, backlog = 8, beforeListening: () => void = () => {}): number {
   const address = socketAddress(path);
@@ -88,7 +88,7 @@ export function listenUnix(path: string, backlog = 8, beforeListening: () => voi
   return fd;
 }
 
-/** Takes the next connection of a listening `fd`. Throws {@linkcode SystemError}. */
+/** Accepts the next connection of the listening socket `fd`. Throws {@linkcode SystemError}. */
 export function acceptUnix(fd: number): number {
   return check(libc.accept4(fd, 0n, 0n, SOCK_CLOEXEC), "accept4");
 }
@@ -110,7 +110,7 @@ export function connectUnix(path: string): number {
 }
 
 /**
- * A socket whose datagrams go to the one at `path`, or to an abstract one, `@name`. Throws {@linkcode SystemError}, or
+ * A socket that sends datagrams to the one at `path`, or to the abstract one `@name`. Throws {@linkcode SystemError}, or
  * RangeError for a path that is too long.
  */
 export function connectUnixDatagrams(path: string): number {
@@ -118,10 +118,10 @@ export function connectUnixDatagrams(path: string): number {
   return connectedSocket(SOCK_DGRAM_CLOEXEC, address, path);
 }
 
-/** True if a process listens at `path`, where there is a socket. Throws {@linkcode SystemError}. */
-export function someoneListens(path: string): boolean {
+/** True if a process listens at the existing socket `path`. Throws {@linkcode SystemError}. */
+export function hasListener(path: string): boolean {
   const address = socketAddress(path);
-  // Without waiting: a listener whose queue is full is alive too, and would keep a blocking call.
+  // Nonblocking: a blocking call would wait for a running listener whose queue is full.
   const fd = check(libc.socket(AF_UNIX, SOCK_STREAM_CLOEXEC | SOCK_NONBLOCK, 0), "socket");
   const error = libc.connect(fd, address, address.length) === 0 ? 0 : errno();
   closeFd(fd);
@@ -130,17 +130,17 @@ export function someoneListens(path: string): boolean {
   throw new SystemError("connect", error, path);
 }
 
-/** Two sockets connected to each other. Throws {@linkcode SystemError}. */
+/** A pair of connected sockets. Throws {@linkcode SystemError}. */
 export function unixSocketPair(): [number, number] {
   const pair = new Int32Array(2);
   check(libc.socketpair(AF_UNIX, SOCK_STREAM_CLOEXEC, 0, pair), "socketpair");
   return [pair[0]!, pair[1]!];
 }
 
-/** What a descriptor is, as far as serving it is concerned. */
+/** The kind of a descriptor that is to be served. */
 export type SocketState = "listening" | "connected" | "unconnected" | "other socket" | "no socket";
 
-/** True if socket `fd` has been shut down, by another process that has it too: no connection comes any more. */
+/** True if another process that shares socket `fd` has shut it down: it accepts no connection any more. */
 export function isShutDown(fd: number): boolean {
   const poll = mapAnonymous(8); // struct pollfd
   try {
@@ -153,19 +153,19 @@ export function isShutDown(fd: number): boolean {
   }
 }
 
-/** True if programs that this one executes do not inherit the open descriptor `fd`: nor was it inherited itself. */
+/** True if `fd` is open and close-on-exec: executed programs do not inherit it, and it was not inherited itself. */
 export function isCloseOnExec(fd: number): boolean {
   const flags = libc.fcntl(fd, F_GETFD, 0n);
   return flags >= 0 && (flags & FD_CLOEXEC) !== 0;
 }
 
-/** An option of socket `fd` that is a number; -1 if `fd` is no socket. */
+/** A numeric option of socket `fd`; -1 if `fd` is no socket. */
 function socketOption(fd: number, name: number): number {
   const value = new Int32Array(1);
   return libc.getsockopt(fd, SOL_SOCKET, name, value, new Uint32Array([4])) === 0 ? value[0]! : -1;
 }
 
-/** What `fd` is: only unix stream sockets are told apart by their state. */
+/** The kind of `fd`; the state is determined for unix stream sockets only. */
 export function socketState(fd: number): SocketState {
   const domain = socketOption(fd, SO_DOMAIN);
   if (domain < 0) return "no socket";
@@ -176,22 +176,22 @@ export function socketState(fd: number): SocketState {
 }
 
 /**
- * Why descriptors of a message are missing: more came than fit, or the kernel did not hand them over, because this
+ * Why descriptors of a message are missing: more were sent than fit, or the kernel did not hand them over, because this
  * process may open no more or a security policy forbids it.
  */
 export type LostFds = "none" | "too many" | "not handed over";
 
-/** What {@linkcode FdSocket.receive} found. */
+/** The result of {@linkcode FdSocket.receive}. */
 export interface Received {
-  /** Bytes written into the buffer; 0: the other side has closed; -1: nothing there now. */
+  /** Bytes written into the buffer; 0: the other side has closed the connection; -1: nothing is available. */
   readonly length: number;
-  /** Descriptors that came along. The receiver owns them and must close what it does not keep. */
+  /** Received descriptors. The caller owns them and closes those that it does not keep. */
   readonly fds: number[];
-  /** Whether descriptors are missing, and why; those are closed already. */
+  /** Whether descriptors are missing, and why. The missing ones are closed. */
   readonly lostFds: LostFds;
 }
 
-/** Why the kernel handed over `count` descriptors only: it stops where the room ends, or at the first that it cannot. */
+/** Why the kernel handed over only `count` descriptors: the buffer was full, or it could not hand over the next one. */
 function reasonOfLoss(count: number): LostFds {
   return count < FDS_PER_MESSAGE_MAX ? "not handed over" : "too many";
 }
@@ -207,7 +207,7 @@ export class FdSocket {
   readonly #data: Uint8Array;
   readonly #capacityBytes: number;
 
-  /** Takes over the connected socket `fd`; at most `capacityBytes` bytes go through in one call. */
+  /** Owns the connected socket `fd` from now on; a call transfers at most `capacityBytes` bytes. */
   constructor(fd: number, capacityBytes = 8192) {
     this.fd = fd;
     this.#capacityBytes = capacityBytes;
@@ -250,7 +250,7 @@ export class FdSocket {
       if (error !== EINTR) throw new SystemError("recvmsg", error);
     } while (true);
     into.set(this.#data.subarray(0, length));
-    // What passes here may be a key: no copy stays behind.
+    // The bytes may be a key: no copy remains here.
     this.#data.fill(0, 0, length);
     const flags = new DataView(this.#memory.buffer).getUint32(48, true);
     const fds = this.#receivedFds();
@@ -278,7 +278,7 @@ export class FdSocket {
 
   /**
    * Writes all of `bytes`, with `fds` on the first byte. Waits while the socket's buffer is full.
-   * Throws {@linkcode SystemError}, `EPIPE` if the other side has gone.
+   * Throws {@linkcode SystemError}, `EPIPE` if the other side has closed the connection.
    */
   send(bytes: Uint8Array, fds: readonly number[] = []): void {
     let sent = 0;
@@ -290,8 +290,8 @@ export class FdSocket {
   }
 
   /**
-   * As {@linkcode send}, without waiting: returns how many bytes the socket had room for. `fds` are sent unless that is
-   * 0. Throws {@linkcode SystemError}.
+   * As {@linkcode send}, without waiting: returns the number of bytes that the socket accepted. `fds` are sent unless that
+   * is 0. Throws {@linkcode SystemError}.
    */
   trySend(bytes: Uint8Array, fds: readonly number[] = []): number {
     const result = this.#sendPiece(bytes, fds, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -300,7 +300,7 @@ export class FdSocket {
     throw new SystemError("sendmsg", -result);
   }
 
-  /** Returns how many bytes were sent, or the error's number, negative. */
+  /** Returns the number of bytes that were sent, or the negative error number. */
   #sendPiece(bytes: Uint8Array, fds: readonly number[], flags: number): number {
     if (fds.length > FDS_PER_MESSAGE_MAX) {
       throw new RangeError(`a message carries at most ${FDS_PER_MESSAGE_MAX} descriptors, not ${fds.length}`);

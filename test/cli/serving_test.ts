@@ -131,7 +131,7 @@ Deno.test("a processor that this host does not have is told, and nothing is serv
     assertEquals(code, 1);
     assertStringIncludes(
       stderr,
-      "error: workers cannot be tied to processor 1023 (sched_setaffinity of processor 1023",
+      "error: workers cannot be pinned to CPU 1023 (sched_setaffinity of CPU 1023",
     );
     assertEquals(stderr.trimEnd().split("\n").length, 1, stderr);
     assert(!exists(path));

@@ -6,7 +6,7 @@
  */
 import { FEATURES_USUAL } from "../../src/driver/bring_up.ts";
 import { CryptoDriver, type CryptoDriverOptions } from "../../src/driver/crypto_driver.ts";
-import { someoneListens } from "../../src/os/unix_socket.ts";
+import { hasListener } from "../../src/os/unix_socket.ts";
 import { F_RING_PACKED } from "../../src/wire/vring.ts";
 import { PROGRAM, Running, until } from "../cli/programs.ts";
 import { allSamples, ask, assertAnswer } from "../conformance/support.ts";
@@ -86,7 +86,7 @@ export class Bed {
 
   #isListening(): boolean {
     try {
-      return someoneListens(this.path);
+      return hasListener(this.path);
     } catch {
       return false; // It is not there yet.
     }

@@ -15,7 +15,7 @@ import type { DriverQueue } from "../../src/driver/queue.ts";
 import { encodeData } from "../../src/driver/requests.ts";
 import { SplitQueue } from "../../src/driver/split_queue.ts";
 import { closeFd, createEventFd, drainEventFd } from "../../src/os/event_fd.ts";
-import { someoneListens } from "../../src/os/unix_socket.ts";
+import { hasListener } from "../../src/os/unix_socket.ts";
 import { F_PROTOCOL_FEATURES, PROTOCOL_F_INFLIGHT_SHMFD, PROTOCOL_F_REPLY_ACK } from "../../src/wire/vhost_user.ts";
 import { STATUS_INVSESS, STATUS_OK } from "../../src/wire/virtio_crypto.ts";
 import { F_RING_PACKED } from "../../src/wire/vring.ts";
@@ -36,7 +36,7 @@ async function startDevice(path: string, workers: number): Promise<Running> {
   const device = new Running(PROGRAM, [`--socket-path=${path}`, `--workers=${workers}`, "--log-level=warn"]);
   const listens = () => {
     try {
-      return someoneListens(path);
+      return hasListener(path);
     } catch {
       return false;
     }

@@ -4,7 +4,7 @@ import { check, type SystemError } from "../../src/os/errno.ts";
 import { closeFd } from "../../src/os/event_fd.ts";
 import { ListeningSocket, ServerError } from "../../src/os/listening_socket.ts";
 import { withPathLock } from "../../src/os/path_lock.ts";
-import { connectUnix, listenUnix, someoneListens } from "../../src/os/unix_socket.ts";
+import { connectUnix, listenUnix, hasListener } from "../../src/os/unix_socket.ts";
 import { ROOT, withDirectory } from "../cli/programs.ts";
 
 /** A process of contender.ts. */
@@ -71,7 +71,7 @@ for (const before of ["nothing", "a dead process's socket"]) {
           const others = answers.filter((answer) => answer !== "listening");
           assertEquals(others.length, 3, answers.join("; "));
           for (const answer of others) assertStringIncludes(answer, "is already in use by a running process");
-          assert(someoneListens(path));
+          assert(hasListener(path));
           assertEquals(names(directory), [`${round}`], "temporary names are left behind");
           await Promise.all(contenders.map((contender) => contender.order("close")));
           for (const contender of contenders) assertEquals(await contender.answer(), "closed");
@@ -90,7 +90,7 @@ Deno.test("a socket file accepts connections from the moment it is there", () =>
         let isAccepting: boolean | undefined;
         for (const deadline = performance.now() + 20_000; isAccepting === undefined && performance.now() < deadline;) {
           try {
-            isAccepting = someoneListens(path);
+            isAccepting = hasListener(path);
           } catch (error) {
             assertEquals((error as SystemError).code, "ENOENT");
           }
@@ -124,7 +124,7 @@ Deno.test("what a killed process left in the directory is no obstacle: its lock,
     Deno.writeTextFileSync(`${path}.lock`, "");
     closeFd(listenUnix(path));
     const socket = new ListeningSocket({ path });
-    assert(someoneListens(path));
+    assert(hasListener(path));
     socket.close();
     assertEquals(names(directory), []);
     return Promise.resolve();

@@ -6,7 +6,7 @@
  */
 import { processStat } from "../../bench/support/process_stat.ts";
 import { makeRandom } from "../../src/driver/random.ts";
-import { someoneListens } from "../../src/os/unix_socket.ts";
+import { hasListener } from "../../src/os/unix_socket.ts";
 import { PROGRAM, ROOT, Running, until } from "../cli/programs.ts";
 import { startOperations } from "../fuzz/asymmetric.ts";
 import type { DriverNews, DriverOrder } from "./driver_process.ts";
@@ -122,7 +122,7 @@ class Device {
 
   #isListening(): boolean {
     try {
-      return someoneListens(this.path);
+      return hasListener(this.path);
     } catch {
       return false; // It is not there yet.
     }

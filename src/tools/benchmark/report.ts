@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { loadAverages } from "../../os/processor.ts";
+import { loadAverages } from "../../os/load_average.ts";
 import { type Axis, type Chart, drawCharts, type Series, shortBytes } from "../chart.ts";
 import type { BenchmarkOptions, Figures, Row } from "./benchmark.ts";
 
