@@ -1,6 +1,6 @@
 /**
- * A batch of descriptor chains, flattened: what both ring formats fill and the device reads. Guest buffers become
- * segments of host memory here, checked once; no descriptor is read again.
+ * A batch of flattened descriptor chains, which both ring formats fill and the device reads. Guest buffers become
+ * segments of host memory here and are checked once; no descriptor is read again.
  *
  * Data path.
  *
@@ -25,19 +25,19 @@ const { memset } = libc;
 
 const TWO_TO_32 = 2 ** 32;
 
-/** Numbers up to here are integers to the compiler, and cost a fraction of others. */
+/** The compiler represents numbers up to here as integers, which cost a fraction of doubles. */
 const INT32_MAX = 2 ** 31 - 1;
 
-// What a module imports, the compiler takes for a variable; these it takes for constants.
+// The compiler treats imports as variables, and these as constants.
 const NEXT = DESC_F_NEXT;
 const WRITE = DESC_F_WRITE;
 const INDIRECT = DESC_F_INDIRECT;
 
-/** Chains taken from a ring at once. */
+/** Maximum number of chains in a batch. */
 export const BATCH_CHAINS_MAX = 128;
 /**
- * Segments of a batch, and so of one chain. Drivers cut large requests into surprisingly many pieces: Linux repeats
- * the tail of a scatter list for each of its elements, and 128 KiB become more than a thousand descriptors.
+ * Maximum number of segments of a batch, and therefore of a chain. Drivers split large requests into many buffers: Linux
+ * repeats the tail of a scatter list for each of its elements, and 128 KiB become more than a thousand descriptors.
  */
 export const BATCH_SEGMENTS_MAX = 65536;
 /** A batch ends after this many bytes, so that its first request does not wait long for the last. */
@@ -45,29 +45,29 @@ export const BATCH_BYTES_MAX = 1 << 20;
 /** A chain describes at most this many bytes (Virtio, Descriptor Table). */
 export const CHAIN_BYTES_MAX = 2 ** 32;
 
-/** What comes of adding a chain, or a buffer to it: it was added, or one of the reasons below why it was not. */
+/** The result of adding a chain, or a buffer to it: it was added, or one of the reasons below why it was not. */
 export const ADDED = 0;
 /** The segment table is full. */
 export const TABLE_FULL = -1;
-/** The chain breaks the ring's rules: it is out of order, or has more bytes or descriptors than allowed. */
+/** The chain is invalid: a readable buffer follows a writable one, or it has too many bytes or descriptors. */
 export const CHAIN_INVALID = -2;
-/** A descriptor of the ring names a next one that is not there, or the head is none. */
+/** The head, or the next index of a descriptor of the ring, is out of range. */
 export const INDEX_INVALID = -3;
-/** An indirect table crosses a border of regions, has a wrong length or wrong contents, or does not end its chain. */
+/** An indirect table is not in one region, has an invalid length or contents, or does not end its chain. */
 export const INDIRECT_INVALID = -4;
-/** The chain goes on behind as many descriptors as there are: it loops. */
+/** The chain has more descriptors than its table: it loops. */
 const CHAIN_ENDLESS = -5;
-/** An indirect table starts at an address that is in no memory region. */
+/** The start of an indirect table is in no memory region. */
 export const INDIRECT_UNMAPPED = -6;
-/** The place of the response is in no memory region: the driver would take what is there for a response. */
+/** The buffer for the response is in no memory region: the driver would read stale bytes as the response. */
 export const RESPONSE_UNMAPPED = -7;
 
-/** Formats of a descriptor table: in a split ring and its indirect tables, descriptors are linked by their indices. */
+/** Formats of a descriptor table. In a split ring and its indirect tables, descriptors are linked by their indices. */
 const LINKED = 0;
-/** In a packed ring, a chain goes on with the next slot as long as descriptors say so; its last one has the buffer id. */
+/** In a packed ring, a chain continues in the next slot while NEXT is set; its last descriptor has the buffer id. */
 const PACKED = 1;
 /**
- * In an indirect table of a packed ring, all entries belong to the chain, and WRITE is the only flag that counts (Virtio,
+ * In an indirect table of a packed ring, all entries belong to the chain, and all flags but WRITE are ignored (Virtio,
  * Packed: Indirect Flag).
  */
 const LISTED = 2;
@@ -79,11 +79,11 @@ function listedFlags(word: number, index: number, entries: number): number {
 
 /** Flattened chains; chain `i` is described by element `i` of each array. */
 export class ChainBatch {
-  /** The pieces of all chains, readable ones of a chain before its writable ones. */
+  /** The segments of all chains; the readable ones of a chain precede its writable ones. */
   readonly segments: SegmentTable = new SegmentTable(BATCH_SEGMENTS_MAX);
-  /** What the used entry names: the head's index (split), the buffer id (packed). */
+  /** The id for the used entry: the head's index (split), the buffer id (packed). */
   readonly id: Uint32Array = new Uint32Array(BATCH_CHAINS_MAX);
-  /** Ring slots that the chain takes (packed rings). */
+  /** Number of ring slots of the chain (packed rings). */
   readonly slots: Uint32Array = new Uint32Array(BATCH_CHAINS_MAX);
   /** First segment. */
   readonly first: Uint32Array = new Uint32Array(BATCH_CHAINS_MAX);
@@ -91,14 +91,14 @@ export class ChainBatch {
   readonly firstWritable: Uint32Array = new Uint32Array(BATCH_CHAINS_MAX);
   /** One behind the last segment. */
   readonly end: Uint32Array = new Uint32Array(BATCH_CHAINS_MAX);
-  /** Bytes in readable and in writable segments; 2^31 and more count as one less than that, far beyond any request. */
+  /** Bytes in readable and in writable segments, at most 2^31 - 1, which is far beyond any request. */
   readonly readableBytes: Int32Array = new Int32Array(BATCH_CHAINS_MAX);
   readonly writableBytes: Int32Array = new Int32Array(BATCH_CHAINS_MAX);
-  /** 1 if some buffer does not lie in guest memory: its segments have address 0. */
+  /** 1 if a buffer is not in guest memory: its segments have address 0. */
   readonly unmapped: Uint8Array = new Uint8Array(BATCH_CHAINS_MAX);
-  /** Bytes to tell in the used entry, set before completion. */
+  /** The used length for the used entry, set before completion. */
   readonly usedLen: Int32Array = new Int32Array(BATCH_CHAINS_MAX);
-  /** The memory that the segments lie in: the ring's that they come from. */
+  /** The guest memory that contains the segments: that of the ring. */
   memory: GuestMemory = NO_MEMORY;
   /** Chains in the batch. */
   count = 0;
@@ -109,7 +109,7 @@ export class ChainBatch {
   /** Chains in the batch that have a buffer in no memory region. */
   unmappedCount = 0;
 
-  /** Guest address of the last buffer or table, or part of one, found to be in no memory region: low half, high half. */
+  /** Guest address (low half, high half) of the last buffer or table, or part of one, that was in no memory region. */
   readonly unmappedAddress: Uint32Array = new Uint32Array(2);
   readonly #responseBytes: number;
 
@@ -120,7 +120,7 @@ export class ChainBatch {
   #firstWritable = -1;
 
   /**
-   * An empty batch, for requests whose response is the last writable byte, or in the first `responseBytes` writable ones.
+   * An empty batch for requests whose response is the last writable byte, or the first `responseBytes` writable ones.
    */
   constructor(responseBytes = 0) {
     this.#responseBytes = responseBytes;
@@ -134,7 +134,7 @@ export class ChainBatch {
     this.segments.count = 0;
   }
 
-  /** True if one more chain is welcome. */
+  /** True if another chain may be added. */
   hasRoom(): boolean {
     return this.count < this.chainsMax && this.bytes < BATCH_BYTES_MAX;
   }
@@ -149,8 +149,8 @@ export class ChainBatch {
   }
 
   /**
-   * Adds the chain of a split ring that starts at descriptor `head`. Returns ADDED or why not; then the batch is as it
-   * was.
+   * Adds the chain of a split ring that starts at descriptor `head`. Returns ADDED, or the reason why it was not added;
+   * then the batch does not change.
    */
   addSplitChain(ring: DescriptorTable, head: number): number {
     if (head >= ring.entries) return INDEX_INVALID;
@@ -172,8 +172,8 @@ export class ChainBatch {
 
   /**
    * Adds the chain of a packed ring that starts at slot `head`, whose last word is `word` and is not read again. It may
-   * have `slotsMax` slots. Returns ADDED or why not; then the batch is as it was. How many slots it has, and its buffer
-   * id, are then in {@linkcode slots} and {@linkcode id}.
+   * have up to `slotsMax` slots. Returns ADDED, with the number of slots and the buffer id in {@linkcode slots} and
+   * {@linkcode id}, or the reason why it was not added; then the batch does not change.
    */
   addPackedChain(ring: DescriptorTable, head: number, word: number, slotsMax: number): number {
     this.beginChain();
@@ -186,7 +186,7 @@ export class ChainBatch {
       if (outcome === ADDED && this.slots[i]! > slotsMax) outcome = CHAIN_INVALID;
     } else {
       outcome = (word >>> 16 & NEXT) !== 0 ? CHAIN_INVALID : this.#addListedTable(ring, head);
-      // For the ring, the table is one descriptor.
+      // The table occupies one descriptor of the ring.
       this.id[i] = word & 0xffff;
       this.slots[i] = 1;
     }
@@ -202,7 +202,7 @@ export class ChainBatch {
     const table = indirectTables.find(this.memory, words[at]!, words[at + 1]!, words[at + 2]!);
     if (table === null) return this.#tableFailure(words[at]!, words[at + 1]!);
     const outcome = this.#walk(table, LINKED, 0, table.words[table.start + 3]!);
-    // A table refers to no other table, and ends within itself.
+    // A table must not refer to another table, and its chain ends within it.
     return outcome > ADDED || outcome === INDEX_INVALID || outcome === CHAIN_ENDLESS ? INDIRECT_INVALID : outcome;
   }
 
@@ -222,7 +222,7 @@ export class ChainBatch {
     return INDIRECT_UNMAPPED;
   }
 
-  /** RESPONSE_UNMAPPED if the chain being added has no guest memory where its response belongs, else ADDED. */
+  /** RESPONSE_UNMAPPED if the chain being added has no guest memory for its response, else ADDED. */
   #checkResponse(): number {
     const { segments } = this;
     const last = segments.count - 1;
@@ -244,11 +244,11 @@ export class ChainBatch {
 
   /**
    * Adds the buffers of descriptors of `table`, which has `format`, from entry `index` on, whose last word is `word` and
-   * is not read again. Returns ADDED or why not; 1 + the index of a descriptor that refers to an indirect table and was
-   * not read but for its last word. In a packed ring, notes the buffer id and the slots of the chain. What changes from
-   * one descriptor to the next is in local variables: with windows of guest memory, that halved what a descriptor takes.
-   * An address is looked up without a sum that could wrap: from `low` on, the window has one byte more than the
-   * difference that is compared.
+   * is not read again. Returns ADDED, or the reason why not, or 1 + the index of a descriptor that refers to an indirect
+   * table, of which only the last word was read. In a packed ring, stores the buffer id and the slots of the chain.
+   * State that changes with each descriptor is in local variables: together with windows of guest memory, that halved
+   * the time per descriptor. The bounds check uses no sum that could wrap: from `low` on, the window has one byte more
+   * than the difference that is compared.
    */
   #walk(table: DescriptorTable, format: number, index: number, word: number): number {
     const { segments, memory } = this;
@@ -314,9 +314,9 @@ export class ChainBatch {
     return ADDED;
   }
 
-  /** Adds a buffer that is not, or not all, in the window of the one before. */
+  /** Adds a buffer that is not completely in the current window of guest memory. */
   #addElsewhere(memory: GuestMemory, addressLow: number, addressHigh: number, length: number): number {
-    if (length === 0) return ADDED; // Linux sends these, with addresses that mean nothing.
+    if (length === 0) return ADDED; // Linux sends empty buffers with meaningless addresses.
     if (addressHigh >= ADDRESS_HIGH_LIMIT) {
       this.#noteUnmapped(addressLow, addressHigh);
       return this.segments.add(0, length) ? ADDED : TABLE_FULL;
@@ -325,7 +325,7 @@ export class ChainBatch {
     return this.#addPiecewise(memory, addressHigh * TWO_TO_32 + addressLow, length);
   }
 
-  /** A buffer that runs from one region into the next, or over what is between regions, becomes a segment in each. */
+  /** A buffer that extends over several regions, or over a gap between them, becomes a segment in each. */
   #addPiecewise(memory: GuestMemory, address: number, length: number): number {
     while (length > 0) {
       const region = memory.regionAt(address);
@@ -346,7 +346,7 @@ export class ChainBatch {
     return ADDED;
   }
 
-  /** Ends the chain and counts it in. */
+  /** Ends the chain and counts it. */
   endChain(id: number, slots: number): void {
     const i = this.count;
     this.id[i] = id;
@@ -368,12 +368,12 @@ export class ChainBatch {
     this.count = i + 1;
   }
 
-  /** Takes back the segments of the chain that is being added. */
+  /** Removes the segments of the chain that is being added. */
   dropChain(): void {
     this.segments.count = this.first[this.count]!;
   }
 
-  /** Writes `value` to the last writable byte of chain `i`; false if it has none, or none in guest memory. */
+  /** Writes `value` to the last writable byte of chain `i`; false if it has none, or it is not in guest memory. */
   putLastByte(i: number, value: number): boolean {
     const last = this.end[i]! - 1;
     if (last < this.firstWritable[i]!) return false;

@@ -1,5 +1,5 @@
 /**
- * Descriptor tables as both ring formats have them: where the descriptors of a ring, or of an indirect table, are.
+ * The location of descriptors, in both ring formats: those of a ring or of an indirect table.
  *
  * Data path.
  *
@@ -11,7 +11,7 @@ export const ADDRESS_HIGH_LIMIT = 1 << 21;
 
 /** Descriptors of four words each: address low, address high, length, and flags with the next index or buffer id. */
 export class DescriptorTable {
-  /** The memory that the table lies in, which the guest may write to at any time. */
+  /** The memory that contains the table. The guest may write to it at any time. */
   words: Uint32Array;
   /** The first descriptor's first word. */
   start: number;
@@ -25,7 +25,7 @@ export class DescriptorTable {
     this.entries = entries;
   }
 
-  /** Goes on with `entries` descriptors from word `start` of `words` on. */
+  /** Sets the table to the `entries` descriptors from word `start` of `words` on. */
   set(words: Uint32Array, start: number, entries: number): void {
     if (this.words !== words) this.words = words;
     this.start = start;

@@ -1,6 +1,6 @@
 /**
- * Indirect descriptor tables: where one is. Each word of a table is read once, when its chain is flattened, so the table
- * can stay in guest memory.
+ * The location of indirect descriptor tables. Each word of a table is read once, when its chain is flattened, so the
+ * table can stay in guest memory.
  *
  * Data path.
  *
@@ -12,10 +12,10 @@ import { mapAnonymous } from "../os/memory_map.ts";
 import { DESC_BYTES } from "../wire/vring.ts";
 import { ADDRESS_HIGH_LIMIT, DescriptorTable } from "./descriptor_table.ts";
 
-/** Entries of an indirect table. More than a ring has: drivers build longer tables than their ring, and rightly. */
+/** Maximum number of entries of an indirect table. It may exceed the ring's size, as drivers legitimately do. */
 export const INDIRECT_ENTRIES_MAX = 65535;
 
-/** Finds tables, one after the other. */
+/** Finds indirect tables, one at a time. */
 class IndirectTables {
   readonly #copy = mapAnonymous(DESC_BYTES * (INDIRECT_ENTRIES_MAX + 1));
   readonly #copyWords = new Uint32Array(this.#copy.buffer);
@@ -23,7 +23,7 @@ class IndirectTables {
 
   /**
    * The table of `length` bytes at guest address `addressHigh`‖`addressLow`, until the next call. Null if it is empty,
-   * longer than allowed, of a length that is no multiple of 16, or not in one region of guest memory.
+   * longer than allowed, its length is no multiple of 16, or it is not in one region of guest memory.
    */
   find(memory: GuestMemory, addressLow: number, addressHigh: number, length: number): DescriptorTable | null {
     if (length === 0 || (length & DESC_BYTES - 1) !== 0 || length > DESC_BYTES * INDIRECT_ENTRIES_MAX) return null;
@@ -50,5 +50,5 @@ class IndirectTables {
   }
 }
 
-/** The isolate's one: its copy of a table is scratch memory. */
+/** One for each worker: its copy of a table is scratch memory. */
 export const indirectTables: IndirectTables = new IndirectTables();

@@ -1,10 +1,10 @@
 /**
- * The record of requests under way that outlives the device process (vhost-user, Inflight I/O tracking): a region of
- * shared memory in which a ring notes what it has taken and not yet given back. After a crash the next process reads it
- * and does those requests again.
+ * The inflight state of a ring: its part of the inflight region (vhost-user, Inflight I/O tracking), shared memory that
+ * outlives the device process. A ring records in it which chains it has popped and not completed. After a crash the next
+ * process reads it and resubmits those requests.
  *
- * The region belongs to the frontend. While a ring is served it is written only; what it says is believed nowhere but
- * in recovery, and there every field is checked.
+ * The region belongs to the frontend. While a ring is served it is only written; it is read for recovery only, and every
+ * field is checked then.
  *
  * Data path, but for `#recover`, `#recoverChains`, `#recoverPosition`, `#readChain` and `clearInflight` (once, when a
  * ring starts).
@@ -19,14 +19,14 @@ import type { ChainBatch } from "./chain.ts";
 const VERSION_OFFSET = 8;
 const DESC_NUM_OFFSET = 10;
 const VERSION = 1;
-/** Split: the entry completed last, the used index that the record has caught up with, then the entries. */
+/** Split: the entry completed last, the used index up to which completions are recorded, then the entries. */
 const LAST_BATCH_HEAD_OFFSET = 12;
 const USED_IDX_OFFSET = 14;
 const SPLIT_ENTRIES_OFFSET = 16;
 /** A split entry: inflight u8, padding, next u16 at 6, counter u64 at 8. */
 const SPLIT_ENTRY_BYTES = 16;
 const SPLIT_NEXT_OFFSET = 6;
-/** Packed: free list head and used position, each with the copy of before the completion under way. */
+/** Packed: free list head and used position, each with its value before the current completion. */
 const FREE_HEAD_OFFSET = 12;
 const OLD_FREE_HEAD_OFFSET = 14;
 const PACKED_USED_IDX_OFFSET = 16;
@@ -45,25 +45,25 @@ const PACKED_ID_OFFSET = 16;
 const PACKED_LEN_OFFSET = 20;
 const PACKED_ADDR_OFFSET = 24;
 
-/** No entry: a ring has fewer. */
+/** Stands for no entry: a ring has fewer entries. */
 const NONE = 0xffff;
 const TWO_32 = 2 ** 32;
 
-/** Bytes to set aside for the record of a ring of `size` entries, whichever format it will have. */
+/** Bytes of the inflight state of a ring of `size` entries, for both formats. */
 export function inflightBytes(size: number): number {
   return Math.ceil((PACKED_ENTRIES_OFFSET + PACKED_ENTRY_BYTES * size) / 64) * 64;
 }
 
-/** A record that contradicts itself: the requests it speaks of cannot be done again. */
+/** Invalid inflight state: its requests cannot be resubmitted. */
 export class InflightError extends Error {
   override readonly name = "InflightError";
 }
 
-/** What the formats have in common. Numbers in the region are little-endian, as the machine is. */
+/** The common part of both formats. Numbers in the region are little-endian, as the machine is. */
 class Region {
   protected readonly view: DataView;
   protected readonly size: number;
-  /** Orders requests: higher is later. */
+  /** Orders requests: a higher value is later. */
   protected counter = 0;
 
   protected constructor(address: number, size: number) {
@@ -71,13 +71,13 @@ class Region {
     this.size = size;
   }
 
-  /** True if a process has used the region and did not come to an orderly stop. */
+  /** True if a process has used the state and has not stopped the ring in an orderly way. */
   protected get isRecoverable(): boolean {
     const version = this.view.getUint16(VERSION_OFFSET, true);
     if (version === 0) return false;
-    if (version !== VERSION) throw new InflightError(`its version is ${version}`);
+    if (version !== VERSION) throw new InflightError(`its version is ${version} instead of ${VERSION}`);
     const entries = this.view.getUint16(DESC_NUM_OFFSET, true);
-    if (entries !== this.size) throw new InflightError(`it is of ${entries} entries, the ring of ${this.size}`);
+    if (entries !== this.size) throw new InflightError(`it has ${entries} entries, and the ring has ${this.size}`);
     return true;
   }
 
@@ -99,17 +99,17 @@ class Region {
   }
 }
 
-/** The record of a split ring. */
+/** The inflight state of a split ring. */
 export class SplitInflight extends Region {
-  /** Heads to do again, in the order in which they were first taken. */
+  /** Heads of the chains to resubmit, in the order in which they were first popped. */
   readonly resubmissions: number[];
-  /** True if the record was there already: then it, and not the frontend, knows where the ring stands. */
+  /** True if a previous process has left the state: then the ring's position is in it, not with the frontend. */
   readonly isRecovered: boolean;
   #lastBatchHead = 0;
 
   /**
-   * Goes on with the record at `address`, or begins it; `usedIdx` is what the used ring says. Throws
-   * {@linkcode InflightError} if the record contradicts itself: {@linkcode forgetInflight} it then.
+   * Continues with the state at `address`, or initializes it; `usedIdx` is the index of the used ring. Throws
+   * {@linkcode InflightError} if the state is invalid: {@linkcode clearInflight} it then.
    */
   constructor(address: number, size: number, usedIdx: number) {
     super(address, size);
@@ -123,15 +123,15 @@ export class SplitInflight extends Region {
     return SPLIT_ENTRIES_OFFSET + SPLIT_ENTRY_BYTES * head;
   }
 
-  /** Finishes the completion that the crash interrupted; returns what is still to do. */
+  /** Finishes the completion that the crash interrupted; returns the heads of the chains in flight. */
   #recover(usedIdx: number): number[] {
     const { view, size } = this;
-    // Entries that the driver was told of, and that were perhaps not marked as done any more.
+    // Entries that were published, but perhaps not yet marked as completed.
     let published = (usedIdx - view.getUint16(USED_IDX_OFFSET, true)) & 0xffff;
     if (published > size) throw new InflightError(`the used ring is ${published} entries ahead of it`);
     let head = view.getUint16(LAST_BATCH_HEAD_OFFSET, true);
     for (; published > 0; published--) {
-      if (head >= size) throw new InflightError(`its list of completed entries leads to entry ${head}`);
+      if (head >= size) throw new InflightError(`its list of completed entries contains entry ${head}`);
       view.setUint8(this.#entry(head), 0);
       head = view.getUint16(this.#entry(head) + SPLIT_NEXT_OFFSET, true);
     }
@@ -139,17 +139,17 @@ export class SplitInflight extends Region {
     for (let i = 0; i < size; i++) {
       const mark = view.getUint8(this.#entry(i));
       if (mark > 1) throw new InflightError(`entry ${i} is marked ${mark}`);
-      if (mark === 1) heads.push(i);
+      if (mark === 1) heads.push(i); // In flight.
     }
     const counters = new Map(heads.map((i) => [i, this.counterAt(this.#entry(i))]));
     heads.sort((a, b) => counters.get(a)! - counters.get(b)!);
-    // New numbers in the same order: the old ones may be anything.
+    // New counters in the same order: the old ones are untrusted.
     for (const i of heads) this.stamp(this.#entry(i));
     return heads;
   }
 
-  /** Notes the chains of `batch` from number `first` on as taken. */
-  take(batch: ChainBatch, first: number): void {
+  /** Records the chains of `batch` from number `first` on as popped. */
+  recordPopped(batch: ChainBatch, first: number): void {
     for (let i = first; i < batch.count; i++) {
       const entry = this.#entry(batch.id[i]!);
       this.stamp(entry);
@@ -157,13 +157,13 @@ export class SplitInflight extends Region {
     }
   }
 
-  /** Notes that the chain at `head`, the last one taken, is available in the ring again. */
-  untake(head: number): void {
+  /** Records that the chain at `head`, the one popped last, is available in the ring again. */
+  recordUnpopped(head: number): void {
     this.view.setUint8(this.#entry(head), 0);
   }
 
-  /** Links the chains of `batch`, whose completion the driver is about to be told. */
-  link(batch: ChainBatch): void {
+  /** Links the chains of `batch`, which are about to be published as used. */
+  prepareCompletion(batch: ChainBatch): void {
     for (let i = 0; i < batch.count; i++) {
       const head = batch.id[i]!;
       this.view.setUint16(this.#entry(head) + SPLIT_NEXT_OFFSET, this.#lastBatchHead, true);
@@ -172,41 +172,41 @@ export class SplitInflight extends Region {
     this.view.setUint16(LAST_BATCH_HEAD_OFFSET, this.#lastBatchHead, true);
   }
 
-  /** The driver has been told: the chains of `batch` are done. */
-  give(batch: ChainBatch, usedIdx: number): void {
+  /** Records the chains of `batch`, which have been published as used, as completed. */
+  recordCompleted(batch: ChainBatch, usedIdx: number): void {
     for (let i = 0; i < batch.count; i++) this.view.setUint8(this.#entry(batch.id[i]!), 0);
     this.view.setUint16(USED_IDX_OFFSET, usedIdx, true);
   }
 }
 
-/** A packed ring's chain to be done again: its descriptors, four words each, as they stood in the ring. */
+/** A chain of a packed ring to be resubmitted: its descriptors, four words each, as they were in the ring. */
 export interface RecordedChain {
   readonly head: number;
   readonly words: Uint32Array;
 }
 
-/** Where the used descriptors of a packed ring go on. */
+/** The position of the next used descriptor of a packed ring. */
 export interface UsedPosition {
   readonly slot: number;
   readonly wrap: number;
 }
 
 /**
- * Tables of heads that no ring has at the moment, all NONE. A driver may choose any of 65536 ids, whatever its ring's
- * size: such a table is too large to be made, and left to the garbage, whenever a ring starts.
+ * Pooled tables of heads that no ring uses, filled with NONE. A driver may choose any of 65536 ids, whatever its ring's
+ * size: such a table is too large to be allocated and garbage-collected at each start of a ring.
  */
 const spareHeads: Uint16Array[] = [];
 
 /**
- * The record of a packed ring. Its descriptors are copied, as the ring's own are overwritten by used ones. The free list
- * is kept privately and only written to the region.
+ * The inflight state of a packed ring. It contains copies of descriptors, as used descriptors overwrite those in the
+ * ring. The free list is kept in private memory and only written to the region.
  */
 export class PackedInflight extends Region {
-  /** Chains to do again, in the order in which they were first taken. */
+  /** Chains to resubmit, in the order in which they were first popped. */
   readonly resubmissions: RecordedChain[];
   /** As in {@linkcode SplitInflight}. */
   readonly isRecovered: boolean;
-  /** Where the ring really stands. */
+  /** The ring's actual used position. */
   readonly used: UsedPosition;
   readonly #next: Int32Array;
   /** Head entry by buffer id. */
@@ -216,8 +216,8 @@ export class PackedInflight extends Region {
   #freeCount: number;
 
   /**
-   * Goes on with the record at `address` of a ring whose descriptors are `desc`, or begins it at position `start`.
-   * Throws {@linkcode InflightError} if the record contradicts itself.
+   * Continues with the state at `address` of a ring whose descriptors are `desc`, or initializes it with position
+   * `start`. Throws {@linkcode InflightError} if the state is invalid: {@linkcode clearInflight} it then.
    */
   constructor(address: number, size: number, start: UsedPosition, desc: Int32Array) {
     super(address, size);
@@ -237,7 +237,7 @@ export class PackedInflight extends Region {
     this.#writePosition(this.used);
   }
 
-  /** Gives up what the record holds of this process's memory. It is not used again. */
+  /** Releases the private memory. The object must not be used again. */
   close(): void {
     spareHeads.push(this.#headOf.fill(NONE));
   }
@@ -246,7 +246,7 @@ export class PackedInflight extends Region {
     return PACKED_ENTRIES_OFFSET + PACKED_ENTRY_BYTES * index;
   }
 
-  /** Decides whether the driver was told of the completion that the crash interrupted. */
+  /** Decides whether the completion that the crash interrupted was published. */
   #recoverPosition(desc: Int32Array): UsedPosition {
     const { view, size } = this;
     const now = { slot: view.getUint16(PACKED_USED_IDX_OFFSET, true), wrap: view.getUint8(USED_WRAP_OFFSET) };
@@ -256,7 +256,7 @@ export class PackedInflight extends Region {
     }
     if (now.slot === old.slot && now.wrap === old.wrap) return now;
     const owner = (desc[4 * old.slot + 3]! >>> 16) & (DESC_F_AVAIL | DESC_F_USED);
-    // Still available: the used descriptor was never written, and the chain is to be done again.
+    // Still available: the used descriptor was not written, and the chain has to be resubmitted.
     if (owner === (old.wrap === 1 ? DESC_F_AVAIL : DESC_F_USED)) return old;
     const done = view.getUint16(FREE_HEAD_OFFSET, true);
     if (done >= size) throw new InflightError(`its free list begins at entry ${done}`);
@@ -273,10 +273,10 @@ export class PackedInflight extends Region {
       if (mark === 1) heads.push({ head: i, counter: this.counterAt(this.#entry(i)) });
     }
     heads.sort((a, b) => a.counter - b.counter);
-    const isTaken = new Uint8Array(size);
-    const chains = heads.map(({ head }) => ({ head, words: this.#readChain(head, isTaken) }));
-    // What no chain has is free, in order of the entries.
-    const free = Array.from(isTaken.keys()).filter((i) => isTaken[i] === 0);
+    const isUsed = new Uint8Array(size);
+    const chains = heads.map(({ head }) => ({ head, words: this.#readChain(head, isUsed) }));
+    // The entries that no chain uses are free, in ascending order.
+    const free = Array.from(isUsed.keys()).filter((i) => isUsed[i] === 0);
     free.forEach((entry, i) => this.#next[entry] = free[i + 1] ?? size);
     this.#freeHead = free[0] ?? size;
     this.#freeCount = free.length;
@@ -284,7 +284,7 @@ export class PackedInflight extends Region {
     return chains;
   }
 
-  #readChain(head: number, isTaken: Uint8Array): Uint32Array {
+  #readChain(head: number, isUsed: Uint8Array): Uint32Array {
     const { view, size } = this;
     const num = view.getUint16(this.#entry(head) + PACKED_NUM_OFFSET, true);
     if (num === 0 || num > size) throw new InflightError(`the chain at entry ${head} has ${num} descriptors`);
@@ -292,10 +292,10 @@ export class PackedInflight extends Region {
     let index = head;
     let last = head;
     for (let i = 0; i < num; i++) {
-      if (index >= size || isTaken[index] !== 0) {
-        throw new InflightError(`the chain at entry ${head} leads to entry ${index}`);
+      if (index >= size || isUsed[index] !== 0) {
+        throw new InflightError(`the chain at entry ${head} continues at entry ${index}`);
       }
-      isTaken[index] = 1;
+      isUsed[index] = 1;
       const entry = this.#entry(index);
       words[4 * i] = view.getUint32(entry + PACKED_ADDR_OFFSET, true);
       words[4 * i + 1] = view.getUint32(entry + PACKED_ADDR_OFFSET + 4, true);
@@ -311,7 +311,7 @@ export class PackedInflight extends Region {
     return words;
   }
 
-  /** The private free list, as others would read it. */
+  /** Writes the free list to the region. */
   #writeList(): void {
     for (let i = 0; i < this.size; i++) {
       this.view.setUint16(this.#entry(i) + PACKED_NEXT_OFFSET, this.#next[i]!, true);
@@ -325,9 +325,9 @@ export class PackedInflight extends Region {
     for (const at of [USED_WRAP_OFFSET, OLD_USED_WRAP_OFFSET]) this.view.setUint8(at, wrap);
   }
 
-  /** Notes the chain of `slots` descriptors from `slot` on in the ring `desc` as taken. */
-  take(desc: Int32Array, slot: number, slots: number, id: number): void {
-    // Ids that a driver uses twice take entries that never come back; then chains go unrecorded, and nothing else.
+  /** Records the chain of `slots` descriptors from `slot` on in the ring `desc` as popped. */
+  recordPopped(desc: Int32Array, slot: number, slots: number, id: number): void {
+    // If a driver uses an id twice, entries are lost; when none is free, chains are not recorded, without other effects.
     if (this.#freeCount < slots) return;
     const { view, size } = this;
     const head = this.#freeHead;
@@ -344,7 +344,7 @@ export class PackedInflight extends Region {
       index = this.#next[index]!;
     }
     const entry = this.#entry(head);
-    // Its id is what the device answers with, whatever the ring says by now.
+    // The id of the used descriptor, even if the driver has changed the ring in the meantime.
     view.setUint16(this.#entry(last) + PACKED_ID_OFFSET, id, true);
     view.setUint16(entry + PACKED_LAST_OFFSET, last, true);
     view.setUint16(entry + PACKED_NUM_OFFSET, slots, true);
@@ -358,8 +358,8 @@ export class PackedInflight extends Region {
     view.setUint16(OLD_FREE_HEAD_OFFSET, index, true);
   }
 
-  /** Notes that the chain with buffer `id`, the last one taken, is available in the ring again. */
-  untake(id: number): void {
+  /** Records that the chain with buffer `id`, the one popped last, is available in the ring again. */
+  recordUnpopped(id: number): void {
     const head = this.#headOf[id]!;
     if (head === NONE) return;
     this.view.setUint8(this.#entry(head), 0);
@@ -368,7 +368,7 @@ export class PackedInflight extends Region {
     this.#headOf[id] = NONE;
   }
 
-  /** Puts the entries of the chain at `head` in front of the free list. */
+  /** Inserts the entries of the chain at `head` at the front of the free list. */
   #free(head: number): void {
     let last = head;
     for (let i = 1; i < this.#num[head]!; i++) last = this.#next[last]!;
@@ -379,8 +379,8 @@ export class PackedInflight extends Region {
     this.view.setUint16(FREE_HEAD_OFFSET, head, true);
   }
 
-  /** The driver is about to be told that the chain with buffer `id` is done, after which it stands at `slot`. */
-  link(id: number, slot: number, wrap: number): void {
+  /** The chain with buffer `id` is about to be published as used; the next used position is `slot`, `wrap`. */
+  prepareCompletion(id: number, slot: number, wrap: number): void {
     const { view } = this;
     const head = this.#headOf[id]!;
     if (head !== NONE) this.#free(head);
@@ -388,8 +388,8 @@ export class PackedInflight extends Region {
     view.setUint8(USED_WRAP_OFFSET, wrap);
   }
 
-  /** The driver has been told. */
-  give(id: number, slot: number, wrap: number): void {
+  /** Records the chain with buffer `id`, which has been published as used, as completed. */
+  recordCompleted(id: number, slot: number, wrap: number): void {
     const { view } = this;
     const head = this.#headOf[id]!;
     if (head !== NONE) view.setUint8(this.#entry(head), 0);
@@ -401,8 +401,8 @@ export class PackedInflight extends Region {
 }
 
 /**
- * Makes the record at `address` one that was never used: nothing is under way and the frontend is told where the ring
- * stands, or the record contradicts itself.
+ * Resets the inflight state at `address` to unused: no request is in flight and the frontend gets the ring's position, or
+ * the state is invalid.
  */
 export function clearInflight(address: number): void {
   new DataView(viewOf(address, SPLIT_ENTRIES_OFFSET)).setUint16(VERSION_OFFSET, 0, true);

@@ -1,5 +1,5 @@
 /**
- * When to notify the other side of a ring that asks by index: arithmetic and nothing else.
+ * Whether to notify the other side of a ring with event indexes: pure arithmetic.
  *
  * Data path.
  *
@@ -7,8 +7,8 @@
  */
 
 /**
- * True if an index of a split ring that moved from `oldIdx` to `newIdx` passed `event`: some entry in between is the
- * one that the other side asked to hear about (Virtio, Used Buffer Notification Suppression). All are 16-bit and wrap.
+ * True if an index of a split ring that moved from `oldIdx` to `newIdx` passed `event`: the other side requested a
+ * notification for an entry in between (Virtio, Used Buffer Notification Suppression). All are 16-bit and wrap.
  */
 export function eventPassed(event: number, newIdx: number, oldIdx: number): boolean {
   return ((newIdx - event - 1) & 0xffff) < ((newIdx - oldIdx) & 0xffff);
@@ -17,7 +17,7 @@ export function eventPassed(event: number, newIdx: number, oldIdx: number): bool
 /**
  * The same for a packed ring of `size` entries: true if `event` is among the `slots` slots, at most `size`, before
  * `position` (Virtio, Event Suppression Structure Format). Both are a slot with its wrap counter in bit 15; a wrap
- * counter that differs from the position's means the round before.
+ * counter that differs from the position's means the previous round.
  */
 export function slotPassed(event: number, position: number, slots: number, size: number): boolean {
   const round = (event ^ position) & 0x8000;

@@ -1,8 +1,8 @@
 /**
  * A packed virtqueue from the device's side (Virtio, Packed Virtqueues). The twin of `split.ts`.
  *
- * The word that holds a descriptor's id and flags is what the two sides exchange: it goes through `Atomics`, which also
- * orders the plain accesses around it. Descriptors are untrusted: each is read once and checked before use.
+ * The two sides synchronize on the word that contains a descriptor's id and flags: it is accessed with `Atomics`, which
+ * also orders the plain accesses around it. Descriptors are untrusted: each is read once and checked before use.
  *
  * Data path.
  *
@@ -27,23 +27,23 @@ import { PackedInflight } from "./inflight_state.ts";
 import { slotPassed } from "./notify.ts";
 import { faultOf, type Ring, RING_OK, type RingFeatures, type RingLayout } from "./ring.ts";
 
-/** The two flags that say whose a descriptor is. */
+/** The two flags that determine whether a descriptor belongs to the driver or to the device. */
 const OWNER_FLAGS = DESC_F_AVAIL | DESC_F_USED;
 /** In a base: the slot, and the wrap counter above it. */
 const SLOT_MASK = 0x7fff;
 const WRAP_SHIFT = 15;
-/** No more popped chains are counted: small enough for integers, and more than can be in flight. */
+/** Popped chains are counted up to here: an integer for the compiler, and more than can be in flight. */
 const POPPED_MAX = 2 ** 30 - 1;
 /** Slot 0, wrap counter 1. */
 const INITIAL_POSITION = 1 << WRAP_SHIFT;
 
 /**
- * Whether the processor keeps loads in the order of the program, as x86-64 does. Then an `Atomics.load`, which costs as
- * much as a descriptor takes to flatten, is needed once a batch and not for every chain in it.
+ * Whether the CPU executes loads in program order, as x86-64 does. Then an `Atomics.load`, which costs as much as
+ * flattening a descriptor, is needed once per batch and not for every chain.
  */
 const LOADS_IN_ORDER = architecture.keepsLoadsInOrder;
 
-/** A base taken apart: where the device looks for its next chain, and where it puts its next used descriptor. */
+/** A parsed base: the position of the next available chain, and that of the next used descriptor. */
 export interface PackedBase {
   readonly availSlot: number;
   readonly availWrap: number;
@@ -51,14 +51,14 @@ export interface PackedBase {
   readonly usedWrap: number;
 }
 
-/** Takes `base` apart; undefined if no ring of `size` entries can stand like that. */
+/** Parses `base`; undefined if it is invalid for a ring of `size` entries. */
 export function parsePackedBase(base: number, size: number): PackedBase | undefined {
   const availSlot = base & SLOT_MASK;
   const availWrap = (base >>> WRAP_SHIFT) & 1;
   const usedSlot = (base >>> 16) & SLOT_MASK;
   const usedWrap = base >>> 31;
   if (availSlot >= size || usedSlot >= size) return undefined;
-  // Some frontends tell only where the available descriptors are. Nothing was in flight when they heard it from us.
+  // Some frontends send only the available position. When they got it from the device, no request was in flight.
   if (base >>> 16 === 0 && availWrap === 1) return { availSlot, availWrap, usedSlot: availSlot, usedWrap: availWrap };
   const inFlight = availSlot - usedSlot + (availWrap === usedWrap ? 0 : size);
   return inFlight < 0 || inFlight > size ? undefined : { availSlot, availWrap, usedSlot, usedWrap };
@@ -71,11 +71,11 @@ export class PackedRing implements Ring {
   readonly #size: number;
   readonly #features: RingFeatures;
   readonly #memory: GuestMemory;
-  /** The descriptor ring, four words a descriptor: address low, high, length, id and flags. */
+  /** The descriptor ring, four words per descriptor: address low, high, length, id and flags. */
   readonly #desc: Int32Array;
-  /** The same without signs, to pop chains from, and the descriptors of a chain in the inflight region. */
+  /** The same as unsigned words, from which chains are popped, and the descriptors of a recovered chain. */
   readonly #table: DescriptorTable;
-  readonly #record: DescriptorTable;
+  readonly #recovered: DescriptorTable;
   /** Event suppression structures: offset and wrap counter in the lower half, flags in the upper. */
   readonly #driverEvent: Int32Array;
   readonly #deviceEvent: Int32Array;
@@ -85,13 +85,13 @@ export class PackedRing implements Ring {
   #usedSlot: number;
   /** {@linkcode OWNER_FLAGS} of a used descriptor at `#usedSlot`: both are the wrap counter. */
   #usedFlags: number;
-  /** Slots of chains that were taken and not completed: where used descriptors may be written. */
-  #slotsTaken = 0;
+  /** Slots of the chains in flight: used descriptors may be written there. */
+  #slotsInFlight = 0;
   /** The inflight region, where requests in flight are recorded; null: there is none. */
   readonly #inflight: PackedInflight | null;
-  /** How many of the recorded requests have been popped again. */
-  #retaken = 0;
-  /** Chains popped from the ring itself, up to {@linkcode POPPED_MAX}: until there are some, the record's were popped last. */
+  /** Number of recovered requests that have been popped again. */
+  #resubmittedCount = 0;
+  /** Chains popped from the ring itself, up to {@linkcode POPPED_MAX}; 0: the chains popped last are recovered ones. */
   #popped = 0;
 
   /**
@@ -104,7 +104,7 @@ export class PackedRing implements Ring {
     this.#memory = memory;
     this.#desc = new Int32Array(viewOf(layout.desc, DESC_BYTES * layout.size));
     this.#table = new DescriptorTable(new Uint32Array(this.#desc.buffer), 0, layout.size);
-    this.#record = new DescriptorTable(this.#table.words, 0, 0);
+    this.#recovered = new DescriptorTable(this.#table.words, 0, 0);
     this.#driverEvent = new Int32Array(viewOf(layout.driver, EVENT_SUPPRESSION_BYTES));
     this.#deviceEvent = new Int32Array(viewOf(layout.device, EVENT_SUPPRESSION_BYTES));
     const base = parsePackedBase(layout.base, layout.size);
@@ -119,7 +119,7 @@ export class PackedRing implements Ring {
     Atomics.store(this.#deviceEvent, 0, RING_EVENT_FLAGS_ENABLE << 16);
   }
 
-  /** After a crash the frontend cannot know how far the device had come: the record does. */
+  /** Continues at the position in the inflight region: after a crash the frontend does not know the device's position. */
   #recover({ used, resubmissions }: PackedInflight): void {
     let slots = 0;
     for (const { words } of resubmissions) slots += words.length / 4;
@@ -133,7 +133,7 @@ export class PackedRing implements Ring {
 
   get isRecovering(): boolean {
     const inflight = this.#inflight;
-    return inflight !== null && this.#retaken < inflight.resubmissions.length && this.fault === RING_OK;
+    return inflight !== null && this.#resubmittedCount < inflight.resubmissions.length && this.fault === RING_OK;
   }
 
   base(): number {
@@ -157,37 +157,37 @@ export class PackedRing implements Ring {
     if (this.fault !== RING_OK) return 0;
     if (this.isRecovering) return this.#popRecorded(batch);
     const desc = this.#desc;
-    let taken = 0;
-    // A slot that is taken cannot be available again, whatever its flags say.
-    while (this.#slotsTaken < this.#size && batch.hasRoom()) {
+    let popped = 0;
+    // A slot in flight cannot become available again, whatever its flags are.
+    while (this.#slotsInFlight < this.#size && batch.hasRoom()) {
       const at = 4 * this.#availSlot + 3;
-      const word = LOADS_IN_ORDER && taken > 0 ? desc[at]! : Atomics.load(desc, at);
+      const word = LOADS_IN_ORDER && popped > 0 ? desc[at]! : Atomics.load(desc, at);
       if (((word >>> 16) & OWNER_FLAGS) !== this.#availFlags) break;
       if (!this.#pop(batch, word)) break;
-      taken++;
+      popped++;
     }
-    this.#popped = Math.min(this.#popped + taken, POPPED_MAX);
-    return taken;
+    this.#popped = Math.min(this.#popped + popped, POPPED_MAX);
+    return popped;
   }
 
   unpop(id: number, slots: number): void {
-    this.#slotsTaken -= slots;
+    this.#slotsInFlight -= slots;
     if (this.#popped === 0) {
-      this.#retaken--;
+      this.#resubmittedCount--;
       return;
     }
     this.#popped--;
     this.#retreat(slots);
-    this.#inflight?.untake(id);
+    this.#inflight?.recordUnpopped(id);
   }
 
   returnRecorded(): void {
     if (this.#inflight === null || this.#popped > 0) return;
     const chains = this.#inflight.resubmissions;
-    while (chains.length > this.#retaken && this.#isInRing(chains[chains.length - 1]!.words)) {
+    while (chains.length > this.#resubmittedCount && this.#isInRing(chains[chains.length - 1]!.words)) {
       const { words } = chains.pop()!;
       this.#retreat(words.length / 4);
-      this.#inflight.untake(words[words.length - 1]! & 0xffff);
+      this.#inflight.recordUnpopped(words[words.length - 1]! & 0xffff);
     }
   }
 
@@ -209,49 +209,49 @@ export class PackedRing implements Ring {
     this.#availFlags ^= OWNER_FLAGS;
   }
 
-  /** Pops the chains that a process before this one popped: from the record, as the ring may have been written to since. */
+  /** Pops the chains that a previous process had popped, from the copies in the inflight region: the ring may differ. */
   #popRecorded(batch: ChainBatch): number {
     const chains = this.#inflight!.resubmissions;
     let popped = 0;
-    while (this.#retaken < chains.length && batch.hasRoom()) {
-      const { words } = chains[this.#retaken]!;
+    while (this.#resubmittedCount < chains.length && batch.hasRoom()) {
+      const { words } = chains[this.#resubmittedCount]!;
       const slots = words.length / 4;
       const i = batch.count;
-      this.#record.set(words, 0, slots);
-      const outcome = batch.addPackedChain(this.#record, 0, words[3]!, slots);
+      this.#recovered.set(words, 0, slots);
+      const outcome = batch.addPackedChain(this.#recovered, 0, words[3]!, slots);
       if (outcome !== ADDED) {
         this.fault = faultOf(outcome, batch);
         this.faultAddress.set(batch.unmappedAddress);
         break;
       }
-      // The record, and not a flag of a descriptor in it, says where the chain ends.
+      // The recorded number of descriptors, not a flag of a descriptor, determines where the chain ends.
       batch.id[i] = words[words.length - 1]! & 0xffff;
       batch.slots[i] = slots;
-      this.#slotsTaken += slots;
-      this.#retaken++;
+      this.#slotsInFlight += slots;
+      this.#resubmittedCount++;
       popped++;
     }
     return popped;
   }
 
   /**
-   * Pops the next chain, whose head has id and flags `word`; false if it has to wait for the next batch, or has broken
-   * the ring. The head alone says that a chain is available: AVAIL and USED of its other descriptors do not count, as
-   * drivers differ in what they write there.
+   * Pops the next chain, whose head has id and flags `word`; false if it has to wait for the next batch, or halts the
+   * ring. A chain is available if its head is: AVAIL and USED of its other descriptors are ignored, as drivers differ in
+   * what they write there.
    */
   #pop(batch: ChainBatch, word: number): boolean {
     const size = this.#size;
     const head = this.#availSlot;
     const i = batch.count;
-    const outcome = batch.addPackedChain(this.#table, head, word, size - this.#slotsTaken);
+    const outcome = batch.addPackedChain(this.#table, head, word, size - this.#slotsInFlight);
     if (outcome !== ADDED) {
       this.fault = faultOf(outcome, batch);
       this.faultAddress.set(batch.unmappedAddress);
       return false;
     }
     const slots = batch.slots[i]!;
-    if (this.#inflight !== null) this.#inflight.take(this.#desc, head, slots, batch.id[i]!);
-    this.#slotsTaken += slots;
+    if (this.#inflight !== null) this.#inflight.recordPopped(this.#desc, head, slots, batch.id[i]!);
+    this.#slotsInFlight += slots;
     let next = head + slots;
     if (next >= size) {
       next -= size;
@@ -286,13 +286,13 @@ export class PackedRing implements Ring {
       }
     }
     this.#usedSlot = slot;
-    this.#slotsTaken -= slots;
-    // The driver looks at used descriptors in their order, so the first one, written last, publishes all of them.
+    this.#slotsInFlight -= slots;
+    // The driver reads used descriptors in order, so the first one, written last, publishes all of them.
     Atomics.store(desc, 4 * first + 3, firstWord);
     return this.#wantsNotification(slots);
   }
 
-  /** Completes chain by chain: the record knows of one completion at a time whether the driver was told of it. */
+  /** Publishes each chain separately: recovery can decide for one completion only whether it was published. */
   #completeRecorded(batch: ChainBatch, inflight: PackedInflight): boolean {
     const desc = this.#desc;
     let slots = 0;
@@ -303,23 +303,23 @@ export class PackedRing implements Ring {
       const flags = length > 0 ? this.#usedFlags | DESC_F_WRITE : this.#usedFlags;
       slots += batch.slots[i]!;
       this.#usedSlot += batch.slots[i]!;
-      this.#slotsTaken -= batch.slots[i]!;
+      this.#slotsInFlight -= batch.slots[i]!;
       if (this.#usedSlot >= this.#size) {
         this.#usedSlot -= this.#size;
         this.#usedFlags ^= OWNER_FLAGS;
       }
       const wrap = this.#usedFlags === 0 ? 0 : 1;
-      inflight.link(id, this.#usedSlot, wrap);
+      inflight.prepareCompletion(id, this.#usedSlot, wrap);
       desc[at + 2] = length;
       Atomics.store(desc, at + 3, flags << 16 | id);
-      inflight.give(id, this.#usedSlot, wrap);
+      inflight.recordCompleted(id, this.#usedSlot, wrap);
     }
     return this.#wantsNotification(slots);
   }
 
-  /** Whether the driver wants to hear of the `slots` slots before the used position. */
+  /** True if the driver requested a notification for one of the `slots` slots before the used position. */
   #wantsNotification(slots: number): boolean {
-    // Nobody said which rule the driver follows: an interrupt too many is better than one too few.
+    // Which rule the driver follows is unknown: a spurious interrupt is better than a missing one.
     if (!this.#features.known) return true;
     const event = Atomics.load(this.#driverEvent, 0);
     const flags = (event >>> 16) & 3;
@@ -332,7 +332,7 @@ export class PackedRing implements Ring {
     return this.#hasUsedEntries() && this.#wantsNotification(this.#size);
   }
 
-  /** False for a fresh ring. It may have wrapped to where it began, but then something stands in the last slot. */
+  /** False for a new ring. A ring may have wrapped to its initial position, but then its last slot has been written. */
   #hasUsedEntries(): boolean {
     if (this.#usedPosition() !== INITIAL_POSITION) return true;
     const last = 4 * (this.#size - 1);
@@ -345,7 +345,7 @@ export class PackedRing implements Ring {
       : RING_EVENT_FLAGS_ENABLE << 16;
     Atomics.store(this.#deviceEvent, 0, event);
     if (this.isRecovering) return true;
-    if (this.fault !== RING_OK || this.#slotsTaken === this.#size) return false;
+    if (this.fault !== RING_OK || this.#slotsInFlight === this.#size) return false;
     const word = Atomics.load(this.#desc, 4 * this.#availSlot + 3);
     return ((word >>> 16) & OWNER_FLAGS) === this.#availFlags;
   }

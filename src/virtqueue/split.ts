@@ -1,7 +1,7 @@
 /**
  * A split virtqueue from the device's side (Virtio, Split Virtqueues). The twin of `packed.ts`.
  *
- * Indices and flags that the two sides exchange go through `Atomics`, which also orders the plain accesses around
+ * Indices and flags that the two sides exchange are accessed with `Atomics`, which also orders the plain accesses around
  * them. Descriptors and indices are untrusted: each is read once and checked before use.
  *
  * Data path, but for `descriptorsOf` (set-up of a ring or of a memory table).
@@ -21,7 +21,7 @@ import { faultOf, type Ring, RING_BAD_INDEX, RING_OK, type RingFeatures, type Ri
 const FLAGS = 0;
 const IDX = 1;
 const RING = 2;
-/** No more are counted: small enough for integers, and more than can be in flight. */
+/** Popped chains are counted up to here: an integer for the compiler, and more than can be in flight. */
 const POPPED_MAX = 2 ** 30 - 1;
 
 function descriptorsOf({ desc, size }: RingLayout): Uint32Array {
@@ -43,13 +43,13 @@ export class SplitRing implements Ring {
   #usedIdx: number;
   /** The inflight region, where requests in flight are recorded; null: there is none. */
   readonly #inflight: SplitInflight | null;
-  /** How many of the recorded requests have been popped again. */
-  #retaken = 0;
-  /** Chains popped from the ring itself, up to {@linkcode POPPED_MAX}: until there are some, the record's were popped last. */
+  /** Number of recovered requests that have been popped again. */
+  #resubmittedCount = 0;
+  /** Chains popped from the ring itself, up to {@linkcode POPPED_MAX}; 0: the chains popped last are recovered ones. */
   #popped = 0;
 
   /**
-   * Serves the ring at the checked addresses of `layout`. The used index goes on from what the ring says. Requests in
+   * Serves the ring at the checked addresses of `layout`. The used index continues at that of the ring. Requests in
    * flight are recorded at `inflightAddress`, unless that is 0. Throws {@linkcode InflightError}.
    */
   constructor(layout: RingLayout, memory: GuestMemory, features: RingFeatures, inflightAddress = 0) {
@@ -65,7 +65,7 @@ export class SplitRing implements Ring {
     this.#usedIdx = Atomics.load(this.#used, IDX);
     this.#inflight = inflightAddress === 0 ? null : new SplitInflight(inflightAddress, layout.size, this.#usedIdx);
     if (this.#inflight?.isRecovered) {
-      // After a crash the frontend cannot know how far the device had come.
+      // After a crash the frontend does not know the device's position.
       this.#lastAvailIdx = (this.#usedIdx + this.#inflight.resubmissions.length) & 0xffff;
     }
     Atomics.store(this.#used, FLAGS, 0);
@@ -73,7 +73,7 @@ export class SplitRing implements Ring {
 
   get isRecovering(): boolean {
     const inflight = this.#inflight;
-    return inflight !== null && this.#retaken < inflight.resubmissions.length && this.fault === RING_OK;
+    return inflight !== null && this.#resubmittedCount < inflight.resubmissions.length && this.fault === RING_OK;
   }
 
   base(): number {
@@ -93,25 +93,25 @@ export class SplitRing implements Ring {
       this.fault = RING_BAD_INDEX;
       return 0;
     }
-    let taken = 0;
-    while (taken < pending && batch.hasRoom()) {
+    let popped = 0;
+    while (popped < pending && batch.hasRoom()) {
       if (!this.#pop(batch, this.#avail[RING + (this.#lastAvailIdx & (this.#size - 1))]!)) break;
       this.#lastAvailIdx = (this.#lastAvailIdx + 1) & 0xffff;
-      taken++;
+      popped++;
     }
-    this.#popped = Math.min(this.#popped + taken, POPPED_MAX);
-    if (this.#inflight !== null) this.#inflight.take(batch, first);
-    return taken;
+    this.#popped = Math.min(this.#popped + popped, POPPED_MAX);
+    if (this.#inflight !== null) this.#inflight.recordPopped(batch, first);
+    return popped;
   }
 
   unpop(id: number, _slots: number): void {
     if (this.#popped === 0) {
-      this.#retaken--;
+      this.#resubmittedCount--;
       return;
     }
     this.#popped--;
     this.#lastAvailIdx = (this.#lastAvailIdx - 1) & 0xffff;
-    this.#inflight?.untake(id);
+    this.#inflight?.recordUnpopped(id);
   }
 
   returnRecorded(): void {
@@ -119,26 +119,28 @@ export class SplitRing implements Ring {
     const heads = this.#inflight.resubmissions;
     const mask = this.#size - 1;
     while (
-      heads.length > this.#retaken &&
+      heads.length > this.#resubmittedCount &&
       this.#avail[RING + ((this.#lastAvailIdx - 1) & mask)] === heads[heads.length - 1]
     ) {
       this.#lastAvailIdx = (this.#lastAvailIdx - 1) & 0xffff;
-      this.#inflight.untake(heads.pop()!);
+      this.#inflight.recordUnpopped(heads.pop()!);
     }
   }
 
-  /** Pops the requests that a process before this one popped, which are recorded as such already. */
+  /** Pops the requests that a previous process had popped, which are already recorded. */
   #popRecorded(batch: ChainBatch): number {
     const heads = this.#inflight!.resubmissions;
-    let taken = 0;
-    while (this.#retaken < heads.length && batch.hasRoom() && this.#pop(batch, heads[this.#retaken]!)) {
-      this.#retaken++;
-      taken++;
+    let popped = 0;
+    while (
+      this.#resubmittedCount < heads.length && batch.hasRoom() && this.#pop(batch, heads[this.#resubmittedCount]!)
+    ) {
+      this.#resubmittedCount++;
+      popped++;
     }
-    return taken;
+    return popped;
   }
 
-  /** Adds the chain at `head` to `batch`; false if it has to wait for the next batch, or has broken the ring. */
+  /** Adds the chain at `head` to `batch`; false if it has to wait for the next batch, or halts the ring. */
   #pop(batch: ChainBatch, head: number): boolean {
     const outcome = batch.addSplitChain(this.#desc, head);
     if (outcome === ADDED) return true;
@@ -161,16 +163,16 @@ export class SplitRing implements Ring {
     if (this.#inflight === null) {
       Atomics.store(this.#used, IDX, usedIdx);
     } else {
-      this.#inflight.link(batch);
+      this.#inflight.prepareCompletion(batch);
       Atomics.store(this.#used, IDX, usedIdx);
-      this.#inflight.give(batch, usedIdx);
+      this.#inflight.recordCompleted(batch, usedIdx);
     }
     return this.#wantsNotification(usedIdx, oldIdx);
   }
 
   #wantsNotification(usedIdx: number, oldIdx: number): boolean {
     if (usedIdx === oldIdx) return false;
-    // Nobody said which rule the driver follows: an interrupt too many is better than one too few.
+    // Which rule the driver follows is unknown: a spurious interrupt is better than a missing one.
     if (!this.#features.known) return true;
     if (!this.#features.eventIdx) return (Atomics.load(this.#avail, FLAGS) & AVAIL_F_NO_INTERRUPT) === 0;
     return eventPassed(Atomics.load(this.#avail, RING + this.#size), usedIdx, oldIdx);
@@ -183,14 +185,14 @@ export class SplitRing implements Ring {
     return this.#hasUsedEntries() && this.#wantsNotification(this.#usedIdx, (this.#usedIdx - 1) & 0xffff);
   }
 
-  /** False for a fresh ring. An index of 0 may have wrapped, but then an answer stands in the last entry. */
+  /** False for a new ring. An index of 0 may have wrapped, but then the last entry has been written. */
   #hasUsedEntries(): boolean {
     const last = 2 * this.#size;
     return this.#usedIdx !== 0 || (this.#usedElems[last - 1]! | this.#usedElems[last]!) !== 0;
   }
 
   enableNotifications(): boolean {
-    // avail_event is part of the layout in any case, and a driver that uses it unasked waits for it to move.
+    // avail_event is always part of the layout, and a driver that uses it without negotiation waits for it to change.
     Atomics.store(this.#used, RING + 4 * this.#size, this.#lastAvailIdx);
     if (this.#features.known && !this.#features.eventIdx) Atomics.store(this.#used, FLAGS, 0);
     if (this.fault !== RING_OK) return false;

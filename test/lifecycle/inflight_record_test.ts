@@ -47,10 +47,10 @@ Deno.test("split: what was taken and not given back is done again, in its order"
   withRegion(({ address }) => {
     const first = new SplitInflight(address, SIZE, 0);
     assertEquals([first.isRecovered, first.resubmissions], [false, []]);
-    first.take(batchOf(7, 3, 9, 1), 0);
+    first.recordPopped(batchOf(7, 3, 9, 1), 0);
     const [done] = [batchOf(3)];
-    first.link(done!);
-    first.give(done!, 1);
+    first.prepareCompletion(done!);
+    first.recordCompleted(done!, 1);
     assertEquals(new SplitInflight(address, SIZE, 1).resubmissions, [7, 9, 1]);
     // A process that recovers and dies before it has done anything leaves the same behind.
     assertEquals(new SplitInflight(address, SIZE, 1).resubmissions, [7, 9, 1]);
@@ -61,11 +61,11 @@ Deno.test("split: what was taken and not given back is done again, in its order"
 Deno.test("split: a crash between telling the driver and marking as done counts as done, one before does not", () =>
   withRegion(({ address }) => {
     const record = new SplitInflight(address, SIZE, 0xfffe);
-    record.take(batchOf(4, 5, 6), 0);
+    record.recordPopped(batchOf(4, 5, 6), 0);
     const done = batchOf(6, 4);
-    record.link(done);
+    record.prepareCompletion(done);
     assertEquals(new SplitInflight(address, SIZE, 0xfffe).resubmissions, [4, 5, 6]);
-    record.link(done);
+    record.prepareCompletion(done);
     assertEquals(new SplitInflight(address, SIZE, 0).resubmissions, [5]);
   }));
 
@@ -73,12 +73,12 @@ Deno.test("packed: the same, with the descriptors as they were when they were ta
   withRegion(({ address }) => {
     const desc = packedRing();
     const first = new PackedInflight(address, SIZE, START, desc);
-    first.take(desc, 0, 2, 1);
-    first.take(desc, 2, 1, 2);
-    first.take(desc, 3, 3, 5);
-    first.link(2, 1, 1);
+    first.recordPopped(desc, 0, 2, 1);
+    first.recordPopped(desc, 2, 1, 2);
+    first.recordPopped(desc, 3, 3, 5);
+    first.prepareCompletion(2, 1, 1);
     desc.set([0, 0, 0, 0x8080 << 16 | 2], 0);
-    first.give(2, 1, 1);
+    first.recordCompleted(2, 1, 1);
     const second = new PackedInflight(address, SIZE, START, desc);
     assertEquals([second.isRecovered, second.used], [true, { slot: 1, wrap: 1 }]);
     assertEquals(second.resubmissions.map(({ words }) => [...words]), [
@@ -86,7 +86,7 @@ Deno.test("packed: the same, with the descriptors as they were when they were ta
       [0x3000, 1, 103, 0x80 << 16 | 3, 0x4000, 1, 104, 0x80 << 16 | 4, 0x5000, 1, 105, 0x80 << 16 | 5],
     ]);
     // What the second process takes besides does not touch what it has recovered.
-    second.take(desc, 6, 10, 15);
+    second.recordPopped(desc, 6, 10, 15);
     const third = new PackedInflight(address, SIZE, START, desc);
     assertEquals(third.resubmissions.map(({ words }) => words.length / 4), [2, 3, 10]);
     assertEquals(third.resubmissions.slice(0, 2), second.resubmissions);
@@ -97,9 +97,9 @@ Deno.test("packed: a crash while the driver is told is decided by what the drive
     withRegion(({ address }) => {
       const desc = packedRing();
       const record = new PackedInflight(address, SIZE, START, desc);
-      record.take(desc, 0, 1, 0);
-      record.take(desc, 1, 1, 1);
-      record.link(1, 1, 1);
+      record.recordPopped(desc, 0, 1, 0);
+      record.recordPopped(desc, 1, 1, 1);
+      record.prepareCompletion(1, 1, 1);
       if (isTold) desc[3] = 0x8080 << 16 | 1;
       const next = new PackedInflight(address, SIZE, START, desc);
       assertEquals(next.used, { slot: isTold ? 1 : 0, wrap: 1 });
@@ -113,11 +113,11 @@ Deno.test("packed: ids that a driver uses twice are recorded as far as that goes
     const desc = packedRing();
     const record = new PackedInflight(address, SIZE, START, desc);
     for (let i = 0; i < 100; i++) {
-      record.take(desc, 0, 3, 7);
-      record.link(7, 3, 1);
-      record.give(7, 3, 1);
-      record.take(desc, 0, 5, 7);
-      record.take(desc, 0, 5, 7);
+      record.recordPopped(desc, 0, 3, 7);
+      record.prepareCompletion(7, 3, 1);
+      record.recordCompleted(7, 3, 1);
+      record.recordPopped(desc, 0, 5, 7);
+      record.recordPopped(desc, 0, 5, 7);
     }
     assert(new PackedInflight(address, SIZE, START, desc).resubmissions.length <= SIZE);
   }));
@@ -143,8 +143,8 @@ Deno.test("vu_check_queue_inflights: a record with a wrong size, a list out of b
   for (const [what, spoil, packed] of broken) {
     withRegion(({ address }, view) => {
       const desc = packedRing();
-      if (packed) new PackedInflight(address, SIZE, START, desc).take(desc, 0, 2, 1);
-      else new SplitInflight(address, SIZE, 0).take(batchOf(3, 5), 0);
+      if (packed) new PackedInflight(address, SIZE, START, desc).recordPopped(desc, 0, 2, 1);
+      else new SplitInflight(address, SIZE, 0).recordPopped(batchOf(3, 5), 0);
       spoil(view);
       assertThrows(
         () => packed ? new PackedInflight(address, SIZE, START, desc) : new SplitInflight(address, SIZE, 0),
@@ -165,10 +165,10 @@ Deno.test("20 000 records of chance are refused or recovered within their bounds
     const seen = { refused: 0, recovered: 0 };
     for (let i = 0; i < 20_000; i++) {
       new Uint8Array(view.buffer).fill(0);
-      if (i % 2 === 0) new SplitInflight(address, SIZE, 0).take(batchOf(1, 5, 3, 2), 0);
+      if (i % 2 === 0) new SplitInflight(address, SIZE, 0).recordPopped(batchOf(1, 5, 3, 2), 0);
       else {
         const record = new PackedInflight(address, SIZE, START, desc);
-        for (let slot = 0; slot < 12; slot += 3) record.take(desc, slot, 3, slot + 2);
+        for (let slot = 0; slot < 12; slot += 3) record.recordPopped(desc, slot, 3, slot + 2);
       }
       for (let n = random(6); n > 0; n--) {
         view.setUint8(random(32 + 32 * SIZE), random(2) === 0 ? random(3) : random(256));
@@ -185,10 +185,10 @@ Deno.test("20 000 records of chance are refused or recovered within their bounds
           assert(count <= SIZE);
           for (const { words } of record.resubmissions) {
             const id = words[words.length - 1]! & 0xffff;
-            record.link(id, 0, 1);
-            record.give(id, 0, 1);
+            record.prepareCompletion(id, 0, 1);
+            record.recordCompleted(id, 0, 1);
           }
-          record.take(desc, 0, 3, 9);
+          record.recordPopped(desc, 0, 3, 9);
         }
         seen.recovered++;
       } catch (error) {
