@@ -109,8 +109,8 @@ export class QueueServer {
     const layout = this.#translate(setup, memory, packed);
     if (packed && parsePackedBase(setup.base, setup.size) === undefined) {
       throw new RingSetupError(
-        `${this.#name} cannot go on from 0x${setup.base.toString(16)}: a packed ring of ${setup.size} entries never ` +
-          "stands like that",
+        `${this.#name} cannot continue at base 0x${setup.base.toString(16)}, which is invalid for a packed ring of ` +
+          `${setup.size} entries`,
       );
     }
     this.#limit = new BatchLimit();
@@ -134,7 +134,7 @@ export class QueueServer {
     } catch (error) {
       if (!(error instanceof InflightError)) throw error;
       this.#onFault(
-        `${this.#name} has a record of requests under way that cannot be: ${error.message}; they are not done again`,
+        `${this.#name} has an invalid inflight region: ${error.message}; in-flight requests are not resubmitted`,
       );
       clearInflight(inflightAddress);
       return new Format(layout, memory, features, inflightAddress);
@@ -158,12 +158,14 @@ export class QueueServer {
       if (host === 0) {
         throw new RingSetupError(
           `${this.#name} has its ${what} at frontend address 0x${address.toString(16)}, where no memory region has ` +
-            `${length} bytes`,
+            `${length} bytes: ${UNSHARED_MEMORY_REMEDY}`,
         );
       }
-      // A region may be mapped from an odd offset of its file on, and then alignment here is another than there.
+      // The mmap offset of a region may be any number, so the alignment here can differ from that in the frontend.
       if (host % alignment !== 0) {
-        throw new RingSetupError(`${this.#name} has its ${what} in a region whose mmap offset misaligns it`);
+        throw new RingSetupError(
+          `${this.#name} has its ${what} in a region whose mmap offset misaligns it: choose a multiple of ${alignment}`,
+        );
       }
       return host;
     };
@@ -423,7 +425,7 @@ export class QueueServer {
     return false;
   }
 
-  /** A guest can have as many such requests as it likes, so they are not all told of. */
+  /** A guest can submit any number of such requests, so they are not all logged. */
   #warnOfUnmapped(batch: ChainBatch): void {
     const nowNs = monotonicNs();
     if (nowNs < this.#nextWarningNs) return;
@@ -431,7 +433,7 @@ export class QueueServer {
     const address = describeAddress(batch.unmappedAddress);
     this.#onFault(
       `${this.#name}: a request with a buffer at ${address}, which is in no memory region, is answered with ERR: ` +
-        `${UNSHARED_MEMORY_REMEDY}; told once a minute at most`,
+        `${UNSHARED_MEMORY_REMEDY}; logged at most once a minute`,
     );
   }
 
@@ -440,6 +442,6 @@ export class QueueServer {
     this.#faultReported = true;
     this.counters.broke(ring.fault);
     this.#err.signal();
-    this.#onFault(`${this.#name} is broken and stands still until it is set up again: ${describeFault(ring)}`);
+    this.#onFault(`${this.#name} is broken and halted until it is set up again: ${describeFault(ring)}`);
   }
 }

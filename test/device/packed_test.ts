@@ -4,6 +4,7 @@ import { RingSetupError } from "../../src/device/backend.ts";
 import { QueueServer } from "../../src/device/queue_server.ts";
 import { GuestMemory } from "../../src/memory/guest_memory.ts";
 import { ChainBatch } from "../../src/virtqueue/chain.ts";
+import { UNSHARED_MEMORY_REMEDY } from "../../src/virtqueue/ring.ts";
 import { FEATURES_USUAL } from "../../src/driver/bring_up.ts";
 import { SPLITS } from "../../src/driver/layout.ts";
 import type { CryptoDriver } from "../../src/driver/crypto_driver.ts";
@@ -109,12 +110,17 @@ Deno.test("a packed ring that cannot be served as set up is refused in words", (
     [{ deviceAddress: 0x1080a }, "q has its device event suppression at 0x1080a, which is no multiple of 4"],
     [
       { deviceAddress: 0x11000 },
-      "q has its device event suppression at frontend address 0x11000, where no memory region has 4 bytes",
+      "q has its device event suppression at frontend address 0x11000, where no memory region has 4 bytes: " +
+      UNSHARED_MEMORY_REMEDY,
     ],
-    [{ size: 257 }, "q has its descriptor ring at frontend address 0x10000, where no memory region has 4112 bytes"],
+    [
+      { size: 257 },
+      "q has its descriptor ring at frontend address 0x10000, where no memory region has 4112 bytes: " +
+      UNSHARED_MEMORY_REMEDY,
+    ],
     [
       { base: 0x8021_8021 },
-      "q cannot go on from 0x80218021: a packed ring of 33 entries never stands like that",
+      "q cannot continue at base 0x80218021, which is invalid for a packed ring of 33 entries",
     ],
   ];
   const queue = new QueueServer("q", { batch: new ChainBatch(), process: () => 0 }, () => {});

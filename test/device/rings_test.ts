@@ -53,6 +53,7 @@ for (const workers of [0, 1]) {
           device.log.join("\n"),
           "ring 0 is stopped until its memory is mapped: data queue 0 has its",
         );
+        assertStringIncludes(device.log.join("\n"), "share=on");
         await frontend.setMemTable(memory.regions);
         // With any other base, requests of old would be done again.
         assertEquals([await frontend.getVringBase(0), await frontend.getVringBase(1)], bases);

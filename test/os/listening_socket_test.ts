@@ -4,7 +4,7 @@ import { check, type SystemError } from "../../src/os/errno.ts";
 import { closeFd } from "../../src/os/event_fd.ts";
 import { ListeningSocket, ServerError } from "../../src/os/listening_socket.ts";
 import { withPathLock } from "../../src/os/path_lock.ts";
-import { connectUnix, listenUnix, hasListener } from "../../src/os/unix_socket.ts";
+import { connectUnix, hasListener, listenUnix } from "../../src/os/unix_socket.ts";
 import { ROOT, withDirectory } from "../cli/programs.ts";
 
 /** A process of contender.ts. */
