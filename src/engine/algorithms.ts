@@ -20,7 +20,15 @@ import {
   GCM_IV_BYTES_MIN,
   GCM_TAG_LENGTHS,
 } from "./aead.ts";
-import { type CipherSpec, type CipherTransform, CUT_BLOCKS, CUT_STREAM, CUT_WHOLE, EvpCipher } from "./cipher.ts";
+import {
+  type CipherSpec,
+  type CipherTransform,
+  CUT_BLOCKS,
+  CUT_STREAM,
+  CUT_WHOLE,
+  EvpCipher,
+  type IvSetting,
+} from "./cipher.ts";
 import { AES_F8_IV_BYTES, AesF8, TRIPLE_DES_IV_BYTES, TripleDesCtr } from "./composed_cipher.ts";
 import { CBCMAC_INPUT, CbcMacAes, GMAC_INPUT, GmacAes, XcbcAes } from "./composed_mac.ts";
 import { ANY_INPUT, type DigestInput, type DigestTransform, EvpHash, EvpMac } from "./digest.ts";
@@ -40,6 +48,7 @@ import {
   Snow3gUia2,
   ZUC_EIA3_INPUT,
 } from "./ipsec_mb.ts";
+import { tryIvSetting } from "./iv_setting.ts";
 import { AUTH_KEY_BYTES_MAX } from "./operation.ts";
 import { fetchCipher, fetchDigest, fetchMac } from "./openssl.ts";
 import { isCipherRight, isMacRight } from "./wireless_answers.ts";
@@ -63,6 +72,10 @@ export interface CipherRow {
   readonly needs: readonly string[];
   /** The key's two halves must differ (XTS). */
   readonly distinctHalves?: boolean;
+  /** What of it OpenSSL has ready-made, all of it; not given if the algorithm is composed or another library's. */
+  readonly spec?: CipherSpec;
+  /** How its IVs are set here, if OpenSSL has it ready-made and it has IVs; rows of a catalogue have this. */
+  ivSetting?(keyLen: number, encrypt: boolean): IvSetting;
   /** False if it cannot be made here although what it stands on is there; it can if not given. */
   isAvailable?(): boolean;
   /** Makes one. */
@@ -131,7 +144,8 @@ function evp(algo: number, name: string, spec: CipherSpec): CipherRow {
     ivLen: spec.ivLen,
     needs: [...new Set(Object.values(spec.names))],
     distinctHalves: spec.distinctHalves ?? false,
-    create: (keyLen, encrypt) => new EvpCipher(spec, keyLen, encrypt),
+    spec,
+    create: (keyLen, encrypt) => new EvpCipher(spec, keyLen, encrypt, "initialise"),
   };
 }
 
@@ -376,6 +390,26 @@ function canMakeCipher(row: CipherRow): boolean {
   return hasCiphers(row) && (row.isAvailable?.() ?? true);
 }
 
+/** `row` with the quickest way to set IVs that is right for each of its key lengths and directions. */
+function withIvSetting(row: CipherRow): CipherRow {
+  const { spec } = row;
+  if (spec === undefined || spec.ivLen === 0) return row;
+  const [decrypting, encrypting] = [false, true].map((encrypt) =>
+    new Map([...row.keyLens].map((keyLen) => [keyLen, tryIvSetting(spec, keyLen, encrypt) ?? "initialise"]))
+  );
+  const ivSetting = (keyLen: number, encrypt: boolean) => (encrypt ? encrypting : decrypting)!.get(keyLen)!;
+  return {
+    ...row,
+    ivSetting,
+    create: (keyLen, encrypt) => new EvpCipher(spec, keyLen, encrypt, ivSetting(keyLen, encrypt)),
+  };
+}
+
+/** The same for each of `rows`. */
+function withIvSettings(rows: ReadonlyMap<number, CipherRow>): ReadonlyMap<number, CipherRow> {
+  return new Map([...rows].map(([algo, row]) => [algo, withIvSetting(row)]));
+}
+
 /** What can be served, by algorithm number. */
 export interface Catalogue {
   readonly ciphers: ReadonlyMap<number, CipherRow>;
@@ -448,7 +482,7 @@ export function createCatalogue(
     (row) => row.isAvailable() && (row.engine !== "ipsec-mb" || noted(row, isMacRight(row.algo, row.create(16)))),
   );
   return {
-    ciphers: overlay(ownCiphers, modules.flatMap(({ ciphers }) => ciphers)),
+    ciphers: overlay(withIvSettings(ownCiphers), modules.flatMap(({ ciphers }) => ciphers)),
     hashes: overlay(byNumber(HASHES, engines, (row) => row.isAvailable()), modules.flatMap(({ hashes }) => hashes)),
     macs: overlay(ownMacs, modules.flatMap(({ macs }) => macs)),
     aeads: overlay(byNumber(AEADS, engines, hasCiphers), modules.flatMap(({ aeads }) => aeads)),

@@ -9,7 +9,7 @@ import { libcrypto } from "../../ffi/libcrypto.ts";
 import { copyBytes } from "../memory/native.ts";
 import { gather, gatherTo, OVERLAPPING, relate, scatter, type SegmentTable, type Span } from "../memory/segments.ts";
 import { BLOCK, bounceAddress, smallAddress, wipeBounce } from "./bounce.ts";
-import { initContext, newContext, update, updateSegments } from "./evp_cipher.ts";
+import { initContext, ivAddress, newContext, update, updateSegments } from "./evp_cipher.ts";
 import type { Operation } from "./operation.ts";
 import { equalSecrets } from "./openssl.ts";
 
@@ -38,6 +38,12 @@ export interface CipherSpec {
   readonly rekeys?: boolean;
 }
 
+/**
+ * How the IV of a request is set: written where the provider keeps it, or by an initialisation. `iv_setting.ts` says
+ * which of the two a cipher allows.
+ */
+export type IvSetting = "in-place" | "initialise";
+
 /** A cipher with a key in it. */
 export interface CipherTransform {
   /** Takes another key, of the length it was made for; false if the cipher refuses it. */
@@ -56,14 +62,17 @@ export class EvpCipher implements CipherTransform {
   readonly #context: bigint;
   readonly #keyLen: number;
   #key = 0;
-  /** Where OpenSSL keeps the IV between calls, if there is one. */
+  readonly #setsInPlace: boolean;
+  /** Where the provider keeps the IV between calls; 0 if it is set by an initialisation. */
   #ivAddress = 0n;
+  #isInPlace = false;
   /** The last request ended within a block of the key stream. */
   #midBlock = false;
 
   /** For keys of `keyLen` bytes, which `spec` must have a name for. */
-  constructor(spec: CipherSpec, keyLen: number, encrypt: boolean) {
+  constructor(spec: CipherSpec, keyLen: number, encrypt: boolean, ivSetting: IvSetting) {
     this.#spec = spec;
+    this.#setsInPlace = spec.ivLen > 0 && ivSetting === "in-place";
     this.#keyLen = keyLen;
     this.#context = newContext(spec.names[keyLen]!, encrypt);
     libcrypto.EVP_CIPHER_CTX_set_key_length(this.#context, keyLen);
@@ -77,16 +86,17 @@ export class EvpCipher implements CipherTransform {
       libcrypto.ERR_clear_error();
       return false;
     }
-    if (this.#spec.ivLen > 0) this.#ivAddress = libcrypto.EVP_CIPHER_CTX_iv_noconst(this.#context);
+    if (this.#setsInPlace) this.#ivAddress = ivAddress(this.#context);
+    this.#isInPlace = this.#ivAddress !== 0n;
     this.#midBlock = false;
     return true;
   }
 
   #start(operation: Operation): boolean {
     const { ivLen, rekeys } = this.#spec;
-    // Between requests the IV is all the state there is, so it can be set where OpenSSL keeps it: that takes a tenth of
-    // the time of an initialisation. CTR also counts used bytes of a block of key stream, which only that resets.
-    if (ivLen > 0 && !this.#midBlock) {
+    // Between requests the IV is all the state there is, so it can be set where the provider keeps it: that takes a
+    // tenth of the time of an initialisation. CTR also counts used bytes of a block of key stream, which only that resets.
+    if (this.#isInPlace && !this.#midBlock) {
       gatherTo(operation.segments, operation.ivSpan, this.#ivAddress, 0);
       return true;
     }

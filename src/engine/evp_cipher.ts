@@ -45,6 +45,14 @@ export function initContext(context: bigint, key: number, iv: number): boolean {
   ) === 1;
 }
 
+/**
+ * Where the provider of an initialised context says that it keeps the IV; 0n if it does not say. Writing there sets the
+ * IV only if the provider reads it from there.
+ */
+export function ivAddress(context: bigint): bigint {
+  return libcrypto.EVP_CIPHER_CTX_iv_noconst(BigInt.asUintN(64, context));
+}
+
 /** Works on `length` bytes from `from` to `to`, both private. A `to` of 0 means additional authenticated data. */
 export function update(context: bigint, to: number, from: number, length: number): boolean {
   args.set(0, to);
