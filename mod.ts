@@ -325,6 +325,7 @@ import * as vring from "./src/wire/vring.ts";
 
 export { serve, type ServedDevice, type ServeOptions } from "./src/cli/serve.ts";
 export { LibraryMissingError, type LibrarySpec } from "./ffi/library.ts";
+export type { PackagedLibrary } from "./ffi/packages.ts";
 export type {
   ControlCounts,
   DeviceStatistics,

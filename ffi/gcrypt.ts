@@ -33,6 +33,6 @@ export function openGcrypt(): Gcrypt {
   return openLibrary({
     name: "libgcrypt",
     candidates: ["libgcrypt.so.20"],
-    debianPackage: "libgcrypt20",
+    library: "gcrypt",
   }, symbols).symbols;
 }

@@ -14,7 +14,7 @@ import { type LibrarySpec, openCandidate, openLibrary } from "./library.ts";
 const spec: LibrarySpec = {
   name: "libIPSec_MB",
   candidates: ["libIPSec_MB.so.2", "libIPSec_MB.so.1"],
-  debianPackage: "libipsec-mb1",
+  library: "ipsec-mb",
 };
 
 /** Numbers that differ between major versions of the library. */

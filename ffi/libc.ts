@@ -122,5 +122,5 @@ const symbols = {
 export const libc: Deno.DynamicLibrary<typeof symbols>["symbols"] = openLibrary({
   name: "the C library",
   candidates: ["libc.so.6", `libc.musl-${Deno.build.arch}.so.1`, "libc.so"],
-  debianPackage: "libc6",
+  library: "libc",
 }, symbols).symbols;

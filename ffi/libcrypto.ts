@@ -79,5 +79,6 @@ const symbols = {
 export const libcrypto: Deno.DynamicLibrary<typeof symbols>["symbols"] = openLibrary({
   name: "OpenSSL 3's libcrypto",
   candidates: ["libcrypto.so.3"],
-  debianPackage: "libssl3",
+  library: "openssl",
+  tooOld: ["libcrypto.so.1.1", "libcrypto.so.1.0.0"],
 }, symbols).symbols;

@@ -5,14 +5,18 @@
  * @module
  */
 
+import { adviceFor, type PackagedLibrary } from "./packages.ts";
+
 /** How a native library is found, and which package brings it. */
 export interface LibrarySpec {
   /** What people call the library, as in "OpenSSL's libcrypto". */
   readonly name: string;
   /** File names or paths to try, the preferred one first. */
   readonly candidates: readonly string[];
-  /** The Debian package that holds it. */
-  readonly debianPackage: string;
+  /** What its packages are listed as. */
+  readonly library: PackagedLibrary;
+  /** File names of versions that are too old, to say so where one of them is there. */
+  readonly tooOld?: readonly string[];
 }
 
 /** A native library that none of its candidate names opens. The message says which package to install. */
@@ -27,8 +31,8 @@ export class LibraryMissingError extends Error {
   /** Tells `spec` and the `reason` of the last candidate's failure. */
   constructor(spec: LibrarySpec, reason: string) {
     super(
-      `${spec.name} cannot be opened (tried ${spec.candidates.join(", ")}): install the Debian package ` +
-        `${spec.debianPackage}, and allow FFI with --allow-ffi (${reason})`,
+      `${spec.name} cannot be opened (tried ${spec.candidates.join(", ")}): ${adviceFor(spec.library)}, ` +
+        `and allow FFI with --allow-ffi (${reason})`,
     );
     this.spec = spec;
     this.reason = reason;
@@ -54,7 +58,17 @@ export function openCandidate<Symbols extends Deno.ForeignLibraryInterface>(
       reason = error instanceof Error ? error.message : String(error);
     }
   }
-  throw new LibraryMissingError(spec, reason);
+  const old = spec.tooOld?.find(canOpen);
+  throw new LibraryMissingError(spec, old === undefined ? reason : `${old} is here, which is too old`);
+}
+
+function canOpen(candidate: string): boolean {
+  try {
+    Deno.dlopen(candidate, {}).close();
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** The same where the name does not matter. */

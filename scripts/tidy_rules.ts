@@ -57,6 +57,7 @@ export const OPENS_LIBRARIES: Readonly<Record<string, string>> = {
 export const ASKS_ARCHITECTURE: Readonly<Record<string, string>> = {
   "src/os/architecture.ts": "says what differs between architectures, for all others",
   "ffi/libc.ts": "musl's file name has the architecture in it",
+  "ffi/packages.ts": "libIPSec_MB has packages for x86-64 alone",
 };
 
 /** Functions that may be longer, as "file function", and why. */

@@ -15,7 +15,7 @@ import { wrongKinds } from "../engine/multibuffer/trial.ts";
 import { type EngineName, ENGINES } from "../engine/libraries.ts";
 import { gcryptProblem, gcryptVersion } from "../engine/gcrypt.ts";
 import { ipsecMbProblem, ipsecMbVersion } from "../engine/ipsec_mb.ts";
-import { opensslVersion } from "../engine/openssl.ts";
+import { legacyProblem, opensslVersion } from "../engine/openssl.ts";
 import * as akcipher from "../wire/akcipher.ts";
 import * as rfc3 from "../wire/asym_rfc3.ts";
 import * as wire from "../wire/virtio_crypto.ts";
@@ -134,7 +134,9 @@ function symmetric(
       ...(digestBytes === undefined ? {} : { digestBytes }),
     };
     if (!served.has(algo)) {
-      const problem = host.libraries.find((one) => one.name === library)!.problem;
+      const isLegacy = library === "openssl" && /^(ARC4|DES-)/.test(name);
+      const problem = host.libraries.find((one) => one.name === library)!.problem ??
+        (isLegacy ? legacyProblem() : undefined);
       return { ...listed, reason: problem ?? "this host's OpenSSL does not have it" };
     }
     const bursts = burstsOf(service, algo, host.policy);

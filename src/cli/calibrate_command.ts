@@ -14,6 +14,7 @@ export async function calibrateCommand(commandLine: string[]): Promise<number> {
     console.log(commandHelpText(CALIBRATE));
     return 0;
   }
+  const { ipsecMbProblem } = await import("../engine/ipsec_mb.ts");
   const { calibrateMultiBuffers } = await import("../engine/multibuffer/calibration.ts");
   const measured = calibrateMultiBuffers((name, threshold) => {
     const when = threshold && `faster in bursts from ${threshold[0]} requests and ${threshold[1]} bytes on`;
@@ -21,7 +22,8 @@ export async function calibrateCommand(commandLine: string[]): Promise<number> {
   });
   if (measured === undefined) {
     throw new Error(
-      "there is nothing to calibrate: bursts need libIPSec_MB 1.3, which wipes what it has worked with (Debian: libipsec-mb1)",
+      "there is nothing to calibrate: multi-buffer execution needs libIPSec_MB 1.3 or later: " +
+        (ipsecMbProblem() ?? "this host's was built without wiping what it has worked with"),
     );
   }
   const json = JSON.stringify(measured, null, 2);

@@ -50,7 +50,7 @@ import {
 } from "./ipsec_mb.ts";
 import { tryIvSetting } from "./iv_setting.ts";
 import { AUTH_KEY_BYTES_MAX } from "./operation.ts";
-import { fetchCipher, fetchDigest, fetchMac } from "./openssl.ts";
+import { fetchCipher, fetchDigest, fetchMac, legacyProblem } from "./openssl.ts";
 import { isCipherRight, isMacRight } from "./wireless_answers.ts";
 import { createZucEea3, createZucEia3, zucProblem } from "./zuc.ts";
 
@@ -463,6 +463,8 @@ export function createCatalogue(
   }
   const zucReason = engines.has("ipsec-mb") ? zucProblem() : undefined;
   if (zucReason !== undefined) notes.push(`ZUC is not on offer: ${zucReason}`);
+  const legacyReason = engines.has("openssl") ? legacyProblem() : undefined;
+  if (legacyReason !== undefined) notes.push(`ARC4 and DES are not on offer: ${legacyReason}`);
   const caution = engines.has("ipsec-mb") ? ipsecMbCaution() : undefined;
   if (caution !== undefined) notes.push(caution);
   /** Notes that a row is not served if it `isRight` not. */

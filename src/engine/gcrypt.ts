@@ -8,6 +8,7 @@
  */
 import { type Gcrypt, openGcrypt } from "../../ffi/gcrypt.ts";
 import { LibraryMissingError } from "../../ffi/library.ts";
+import { adviceFor } from "../../ffi/packages.ts";
 import { NativeArgs } from "../memory/native.ts";
 import type { SegmentTable, Span } from "../memory/segments.ts";
 import { smallAddress, smallBytes } from "./bounce.ts";
@@ -46,7 +47,7 @@ function load(): string | undefined {
     return undefined;
   } catch (error) {
     if (!(error instanceof LibraryMissingError)) throw error;
-    return `install the Debian package ${error.spec.debianPackage} to add it`;
+    return adviceFor("gcrypt");
   }
 }
 

@@ -11,6 +11,7 @@
  */
 import { type IpsecMb, ipsecMbNumbers, openIpsecMb, openIpsecMbVersion } from "../../ffi/ipsec_mb.ts";
 import { LibraryMissingError } from "../../ffi/library.ts";
+import { adviceFor } from "../../ffi/packages.ts";
 import { cleanseBytes, copyBytes, NativeArgs } from "../memory/native.ts";
 import { gather, OVERLAPPING, relate, scatter, type SegmentTable, type Span } from "../memory/segments.ts";
 import { mapSecret } from "../os/memory_map.ts";
@@ -64,7 +65,7 @@ function load(): string | undefined {
   } catch (error) {
     if (!(error instanceof LibraryMissingError)) throw error;
     if (version !== undefined) return `libIPSec_MB ${version} lacks functions that are needed (${error.reason})`;
-    return `install the Debian package ${error.spec.debianPackage} to add them`;
+    return adviceFor("ipsec-mb");
   }
 }
 

@@ -6,6 +6,7 @@
  * @module
  */
 import { libcrypto } from "../../ffi/libcrypto.ts";
+import { adviceFor } from "../../ffi/packages.ts";
 import { NativeArgs } from "../memory/native.ts";
 
 /**
@@ -23,14 +24,21 @@ export function cString(text: string): Uint8Array<ArrayBuffer> {
 }
 
 let loaded = false;
+let hasLegacy = false;
 
 /** ARC4 and DES live in the legacy provider; with it loaded by hand, the default one must be too. */
 function loadProviders(): void {
   if (loaded) return;
   loaded = true;
   libcrypto.OSSL_PROVIDER_load(0n, cString("default"));
-  libcrypto.OSSL_PROVIDER_load(0n, cString("legacy"));
+  hasLegacy = libcrypto.OSSL_PROVIDER_load(0n, cString("legacy")) !== 0n;
   libcrypto.ERR_clear_error();
+}
+
+/** Why there is no ARC4 and no DES, in words that end a sentence; undefined: the legacy provider is there. */
+export function legacyProblem(): string | undefined {
+  loadProviders();
+  return hasLegacy ? undefined : `OpenSSL's legacy provider cannot be loaded: ${adviceFor("openssl-legacy")}`;
 }
 
 function fetcher(fetch: (name: Uint8Array<ArrayBuffer>) => bigint): (name: string) => bigint {
