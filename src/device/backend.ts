@@ -80,7 +80,7 @@ export interface BackendDevice {
   readonly queueCount: number;
   /** Virtio feature bits on offer, as a 64-bit mask. The transport adds its own. */
   readonly features: bigint;
-  /** Takes the bits that the driver acknowledged; throws an Error that names the conflict if they cannot be. */
+  /** Sets the bits that the driver acknowledged; throws an Error that names the conflict if they are invalid. */
   setFeatures(acknowledged: bigint): void;
   /** The configuration space, whole. */
   readConfig(): Uint8Array;
@@ -95,7 +95,7 @@ export interface BackendDevice {
   drain(): Promise<void>;
   /**
    * Stops serving: what was popped is completed or, where that would take more than {@linkcode STOP_MS_MAX}, returned to
-   * the ring, and nothing is written afterwards. Returns the base to go on from.
+   * the ring, and nothing is written afterwards. Returns the base to continue at.
    */
   stopRing(index: number): Promise<number>;
   /** Signals `callFd` from now on. The old descriptor is closed by the caller afterwards. */
@@ -107,7 +107,7 @@ export interface BackendDevice {
   /** Destroys a session; an unknown id is ignored. */
   closeSession(id: number): void;
   /** Another driver uses the control queue now: destroys the sessions created through it, and clears every key in use. */
-  forgetDriver(): Promise<void>;
-  /** Forgets sessions and features. All rings are stopped. */
+  destroyDriverSessions(): Promise<void>;
+  /** Destroys all sessions and clears the features. All rings are stopped. */
   reset(): Promise<void>;
 }

@@ -208,7 +208,7 @@ export class CryptoDevice implements BackendDevice {
     if (this.#sessions.destroy(id % 2 ** 32, Math.floor(id / 2 ** 32))) this.#evict();
   }
 
-  async forgetDriver(): Promise<void> {
+  async destroyDriverSessions(): Promise<void> {
     this.#sessions.clear(ORIGIN_CONTROL_QUEUE);
     this.#jobs?.evict();
     await this.#executeAll({ kind: "clear" });

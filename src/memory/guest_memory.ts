@@ -57,7 +57,7 @@ export class MappedRegion implements MemoryRegion {
     const name = `guest memory region at 0x${guestAddress.toString(16)}`;
     if (sizeBytes <= 0 || mmapOffset + sizeBytes >= ADDRESS_LIMIT) {
       throw new GuestMemoryError(
-        `${name} cannot be mapped: its size is ${sizeBytes} bytes, at offset ${mmapOffset} of its file`,
+        `${name} cannot be mapped with a size of ${sizeBytes} bytes at offset ${mmapOffset} of its file`,
       );
     }
     if (guestAddress + sizeBytes >= ADDRESS_LIMIT || userAddress + sizeBytes >= ADDRESS_LIMIT) {
@@ -68,7 +68,7 @@ export class MappedRegion implements MemoryRegion {
       throw new GuestMemoryError(
         `${name} needs ${
           mmapOffset + sizeBytes
-        } bytes of a file that has ${file.sizeBytes}: touching the rest would be fatal`,
+        } bytes of a file that has ${file.sizeBytes}: enlarge the file`,
       );
     }
     // A memfd that allows seals is sealed against shrinking while it is mapped; other files are mapped as they are.

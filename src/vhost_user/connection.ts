@@ -1,7 +1,7 @@
 /**
- * One frontend's connection: what each of its messages does, and what it gets back. A request that cannot be granted
- * is refused and the connection goes on; only a stream that makes no sense any more ends it. After the end nothing is
- * left: rings stopped, sessions forgotten, memory unmapped, descriptors closed.
+ * A frontend's connection: the effect and the reply of each message. A request that cannot be granted is refused and the
+ * connection continues; only a stream that cannot be parsed ends it. At its end, rings are stopped, sessions destroyed,
+ * memory unmapped and descriptors closed.
  *
  * @module
  */
@@ -41,7 +41,7 @@ const STATUS_FEATURES_OK = 8;
 /** KICK, CALL and ERR use these bits of their number. */
 const VRING_FD_BITS = wire.VRING_INDEX_MASK | wire.VRING_NOFD;
 
-/** What a handler leaves to be sent: the payload of a reply, or nothing but success. */
+/** The result of a handler: the payload of a reply, or nothing if the message has none. */
 type Outcome = Uint8Array | void;
 type Handler = (message: Message) => Outcome | Promise<Outcome>;
 
@@ -64,10 +64,10 @@ export class Connection {
   #status = 0;
   #featuresRefused = false;
   #messageCount = 0;
-  /** A descriptor that goes out with the reply under way; -1: none. */
+  /** A descriptor to be sent with the current reply; -1: none. */
   #replyFd = -1;
 
-  /** Takes over the connected socket `fd`. */
+  /** Owns the connected socket `fd` from now on. */
   constructor(fd: number, device: BackendDevice, log: Log) {
     this.#socket = new FdSocket(fd);
     this.#reader = new MessageReader(this.#socket);
@@ -87,19 +87,19 @@ export class Connection {
     ]);
   }
 
-  /** How many whole messages have come. */
+  /** Number of complete messages received. */
   get messageCount(): number {
     return this.#messageCount;
   }
 
-  /** True while the frontend has left so many replies unread that the last one waits: messages wait behind it. */
+  /** True while a reply could not be sent completely because the frontend reads none: messages wait for it. */
   get hasUnsentReply(): boolean {
     return this.#writer.hasUnsent;
   }
 
   /**
-   * Sends what is left of the last reply, or handles the next message, if it is all there. False: the connection is over
-   * and wants {@linkcode close}.
+   * Sends the rest of the last reply, or handles the next message, if it has arrived completely. False: the connection
+   * has ended; {@linkcode close} it.
    */
   async serve(): Promise<boolean> {
     try {
@@ -120,7 +120,7 @@ export class Connection {
     }
   }
 
-  /** Gives up everything the connection holds. Nothing may be in {@linkcode serve}. */
+  /** Releases all resources of the connection. {@linkcode serve} must not be running. */
   async close(): Promise<void> {
     this.#reader.close();
     this.#writer.close();
@@ -130,7 +130,7 @@ export class Connection {
     this.#socket.close();
   }
 
-  /** Does what `message` asks and answers it. Throws only if the answer cannot be sent. */
+  /** Executes `message` and replies to it. Throws only if the reply cannot be sent. */
   async #handle(message: Message): Promise<void> {
     const { request } = message;
     const rule = MESSAGE_RULES.get(request);
@@ -146,7 +146,7 @@ export class Connection {
         const refusal = rule?.refusal ?? "ack";
         if (refusal !== "ack") reply = refusal === "empty" ? new Uint8Array(0) : u64Payload(refusal);
       }
-      // A message with a reply of its own gets no acknowledgement besides.
+      // A message with a reply of its own gets no acknowledgement.
       if (reply === undefined && message.needReply && (this.#protocolFeatures & REPLY_ACK_BIT) !== 0n) {
         reply = u64Payload(succeeded ? 0n : 1n);
       }
@@ -164,7 +164,7 @@ export class Connection {
 
   async #dispatch(message: Message): Promise<Outcome> {
     const rule = MESSAGE_RULES.get(message.request);
-    if (rule === undefined) throw new RequestError("it is unknown here");
+    if (rule === undefined) throw new RequestError("it is unknown");
     const handler = this.#handlers.get(message.request);
     if (handler === undefined) throw new RequestError("it belongs to a feature that is not offered");
     checkMessage(rule, message);
@@ -191,20 +191,21 @@ export class Connection {
     await this.#memory.setLogging((value & LOG_ALL_BIT) !== 0n);
     this.#device.setFeatures(acknowledged);
     this.#featuresRefused = false;
-    if (this.#driver.setFeatures(acknowledged)) await this.#device.forgetDriver();
+    if (this.#driver.setFeatures(acknowledged)) await this.#device.destroyDriverSessions();
     if ((value & PROTOCOL_FEATURES_BIT) === 0n) await this.#rings.enableAll();
   }
 
   #setProtocolFeatures(value: bigint): void {
-    // What was offered holds even beside what was not, so that both sides agree on REPLY_ACK.
+    // Offered bits take effect even if others are refused, so that both sides agree on REPLY_ACK.
     this.#protocolFeatures = value & PROTOCOL_FEATURES;
     const unknown = value & ~PROTOCOL_FEATURES;
     if (unknown !== 0n) throw new RequestError(`protocol feature bits ${hex(unknown)} were not offered`);
   }
 
   /**
-   * The status is kept and told, no more: frontends start rings without ever sending DRIVER_OK, and some send 0 when a
-   * guest is only paused, which must not cost it its sessions. Whether the driver begins anew is seen when it starts.
+   * The status is stored and reported; 0 stops the rings. Frontends start rings without sending DRIVER_OK, and some send 0
+   * when a guest is only paused, which must not destroy its sessions. Whether the driver has restarted is decided when it
+   * starts the control ring.
    */
   async #setStatus(status: number): Promise<void> {
     if (status > 0xff) throw new RequestError(`a device status is a byte, not 0x${status.toString(16)}`);
@@ -217,7 +218,7 @@ export class Connection {
       [wire.SET_MEM_TABLE, (message) => this.#memory.replace(message)],
       [wire.ADD_MEM_REG, (message) => this.#memory.add(message)],
       [wire.REM_MEM_REG, (message) => this.#memory.remove(message)],
-      // Always the same number: QEMU refuses a backend that tells a smaller one later.
+      // Always the same number: QEMU refuses a backend that reports a smaller one later.
       [wire.GET_MAX_MEM_SLOTS, () => u64Payload(REGIONS_MAX)],
     ];
   }
@@ -230,9 +231,9 @@ export class Connection {
         await this.#memory.setLogBase(view, fd);
         return u64Payload(0);
       }],
-      // The descriptor would tell the frontend to look at the log; all of them look when they like.
+      // The descriptor could notify the frontend of changes of the log; no frontend depends on that.
       [wire.SET_LOG_FD, ({ fds }) => {
-        if (fds.length === 0) throw new RequestError("no descriptor came along");
+        if (fds.length === 0) throw new RequestError("the message has no file descriptor");
       }],
     ];
   }
@@ -260,7 +261,7 @@ export class Connection {
     ];
   }
 
-  /** Index and descriptor (-1: none) of KICK, CALL and ERR. The descriptor leaves the message only if all is well. */
+  /** Index and descriptor (-1: none) of KICK, CALL and ERR. The message keeps the descriptor if this throws. */
   #ringFd(message: Message): [number, number] {
     const value = readU64(message.view, 0, "the ring's index");
     if (value > VRING_FD_BITS) throw new RequestError(`there is no ring 0x${value.toString(16)}`);
@@ -268,7 +269,7 @@ export class Connection {
     this.#rings.checkIndex(index);
     if ((value & wire.VRING_NOFD) !== 0) return [index, -1];
     const fd = message.takeFd();
-    if (fd < 0) throw new RequestError(`no descriptor came along for ring ${index}, and bit 8 does not say so`);
+    if (fd < 0) throw new RequestError(`the message has no file descriptor for ring ${index}, and bit 8 is not set`);
     return [index, fd];
   }
 
@@ -299,9 +300,9 @@ export class Connection {
 
   #deviceHandlers(): [number, Handler][] {
     return [
-      // QEMU owns once per connection, others once per queue: a second time is no error.
+      // QEMU sends it once per connection, other frontends once per queue: repeating it is no error.
       [wire.SET_OWNER, () => {}],
-      // Deprecated by the protocol, which wants it ignored.
+      // Deprecated; the protocol recommends ignoring it.
       [wire.RESET_OWNER, () => {}],
       [wire.RESET_DEVICE, () => this.#resetDevice()],
       [wire.GET_CONFIG, (message) => this.#getConfig(message)],
@@ -326,8 +327,8 @@ export class Connection {
     this.#featuresRefused = false;
   }
 
-  /** The stretch of configuration space that GET_CONFIG and SET_CONFIG name: its header, checked. */
-  #configStretch({ view }: Message): { offset: number; size: number } {
+  /** The checked range of the configuration space in the header of GET_CONFIG or SET_CONFIG. */
+  #configRange({ view }: Message): { offset: number; size: number } {
     const offset = view.getUint32(0, true);
     const size = view.getUint32(4, true);
     if (size > wire.CONFIG_BYTES_MAX) {
@@ -336,7 +337,7 @@ export class Connection {
     return { offset, size };
   }
 
-  /** The bytes of a stretch. Behind the end there are zeros: frontends may be told to expose a longer space. */
+  /** The bytes of a range. They are zeros behind the end: frontends can be configured to expose a longer space. */
   #configBytes(offset: number, size: number): Uint8Array {
     const bytes = new Uint8Array(size);
     bytes.set(this.#device.readConfig().subarray(offset, offset + size));
@@ -344,7 +345,7 @@ export class Connection {
   }
 
   #getConfig(message: Message): Uint8Array {
-    const { offset, size } = this.#configStretch(message);
+    const { offset, size } = this.#configRange(message);
     this.#driver.readConfig();
     const reply = new Uint8Array(wire.CONFIG_HEADER_BYTES + size);
     reply.set(message.payload.subarray(0, wire.CONFIG_HEADER_BYTES));
@@ -352,9 +353,9 @@ export class Connection {
     return reply;
   }
 
-  /** Every field is read-only: what is there already may be written, as a migration does. */
+  /** Every field is read-only; writing its present value succeeds, as a migration does. */
   #setConfig(message: Message): void {
-    const { offset, size } = this.#configStretch(message);
+    const { offset, size } = this.#configRange(message);
     const written = message.payload.subarray(wire.CONFIG_HEADER_BYTES);
     const present = this.#configBytes(offset, size);
     if (written.length !== size || !present.every((byte, i) => byte === written[i])) {

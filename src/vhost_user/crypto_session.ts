@@ -1,7 +1,7 @@
 /**
- * Sessions that a frontend creates over the socket (CREATE_CRYPTO_SESSION), because it keeps the control queue to
- * itself. Three layouts of the message exist and no feature bit tells them apart: its length and two bytes do. Keys
- * leave the receive buffer here, before the reply is sent.
+ * Sessions that a frontend creates by message (CREATE_CRYPTO_SESSION), because it serves the control queue itself. The
+ * message has three layouts, and no feature bit distinguishes them: its length and two bytes do. Keys are removed from
+ * the receive buffer here, before the reply is sent.
  *
  * @module
  */
@@ -24,13 +24,13 @@ import {
 import { AKCIPHER_CREATE_SESSION, CIPHER_CREATE_SESSION, STATUS_ERR, STATUS_NOTSUPP } from "../wire/virtio_crypto.ts";
 import { RequestError } from "./messages.ts";
 
-/** Where a layout has its parts. */
+/** The offsets of a layout. */
 interface Layout {
-  /** `op_code`; -1: it has none, every session is a symmetric one. */
+  /** `op_code`; -1: the layout has none, all sessions are symmetric. */
   readonly opcodeOffset: number;
   /** Its width; it is little-endian. */
   readonly opcodeBytes: number;
-  /** The symmetric parameters, which follow one another alike in all layouts. */
+  /** The symmetric parameters, whose order is the same in all layouts. */
   readonly parametersOffset: number;
   /** `session_id`. */
   readonly idOffset: number;
@@ -61,12 +61,12 @@ function isOneOrTwo(byte: number): boolean {
   return byte === 1 || byte === 2;
 }
 
-/** The layout of a message, or undefined if it is none of them. `op_type` and direction are 1 or 2 in every session. */
+/** The layout of a message, or undefined if it is unknown. `op_type` and direction are 1 or 2 in every session. */
 function layoutOf(view: DataView): Layout | undefined {
   if (view.byteLength === SESSION_BYTES_NEW) return LAYOUT_THIRD;
   const opTypeFirst = LAYOUT_FIRST.parametersOffset + OP_TYPE_OFFSET;
   if (isOneOrTwo(view.getUint8(opTypeFirst)) && isOneOrTwo(view.getUint8(opTypeFirst + 1))) return LAYOUT_FIRST;
-  // In the second layout the four bytes where the first has op_type are padding.
+  // In the second layout the four bytes at the first one's op_type are padding.
   const opTypeSecond = LAYOUT_SECOND.parametersOffset + OP_TYPE_OFFSET;
   if (isOneOrTwo(view.getUint8(opTypeSecond)) && view.getUint32(opTypeFirst, true) === 0) return LAYOUT_SECOND;
   return undefined;
@@ -78,7 +78,7 @@ function opcodeOf(view: DataView, layout: Layout): number {
   return Number(view.getBigUint64(layout.opcodeOffset, true));
 }
 
-/** The session that a message describes, or undefined if a key is longer than the message has room for. */
+/** The session that a message describes, or undefined if a key is longer than its field. */
 function decode(payload: Uint8Array, view: DataView, layout: Layout): SessionMessage | undefined {
   const opcode = opcodeOf(view, layout);
   if (opcode === AKCIPHER_CREATE_SESSION) return decodeAsymmetric(payload, view, opcode);
@@ -102,7 +102,7 @@ function decode(payload: Uint8Array, view: DataView, layout: Layout): SessionMes
 }
 
 function decodeAsymmetric(payload: Uint8Array, view: DataView, opcode: number): SessionMessage | undefined {
-  // Only the newest layout has room for it.
+  // Only the newest layout has the field.
   if (view.byteLength !== SESSION_BYTES_NEW) return undefined;
   const keyLen = view.getUint32(SESSION_ASYM_KEY_LEN_OFFSET, true);
   if (keyLen > SESSION_ASYM_KEY_BYTES_MAX) return undefined;
@@ -129,14 +129,14 @@ function decodeAsymmetric(payload: Uint8Array, view: DataView, opcode: number): 
 }
 
 /**
- * Creates the session that `payload` describes and makes `payload` its reply: the id, or minus a status, stands where
- * the layout has it, and the keys are gone. Throws {@linkcode RequestError} for a length that no layout has.
+ * Creates the session that `payload` describes and turns `payload` into the reply: the id, or minus a status, is in the
+ * layout's field, and the keys are wiped. Throws {@linkcode RequestError} for a length that no layout has.
  */
 export function createSession(payload: Uint8Array, device: BackendDevice): void {
   if (payload.length !== SESSION_BYTES_OLD && payload.length !== SESSION_BYTES_NEW) {
     throw new RequestError(
-      `the payload has ${payload.length} bytes, sessions are known with ${SESSION_BYTES_OLD} and ${SESSION_BYTES_NEW}: ` +
-        `this frontend is newer than what was tested`,
+      `the payload has ${payload.length} bytes instead of ${SESSION_BYTES_OLD} or ${SESSION_BYTES_NEW}: the layout of ` +
+        "this frontend's version is not supported",
     );
   }
   const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
@@ -146,7 +146,7 @@ export function createSession(payload: Uint8Array, device: BackendDevice): void 
     const session = decode(payload, view, layout);
     id = session === undefined ? -STATUS_ERR : device.createSession(session);
   }
-  // From here on there are only pointers of the frontend's, keys and padding; the id is behind or in front of them.
+  // The rest consists of frontend pointers, keys and padding; the id is before or after it.
   const idOffset = layout?.idOffset ?? 0;
   payload.fill(0, SESSION_ASYM_KEY_OFFSET);
   view.setBigInt64(idOffset, BigInt(id), true);

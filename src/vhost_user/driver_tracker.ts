@@ -1,23 +1,23 @@
 /**
- * Tells whether the driver behind a frontend has begun anew or goes on. No message says so: a VMM stops and starts the
- * rings for both, so it follows from where the control ring starts and from what came in between. The README of this
- * folder has the whole table.
+ * Decides whether the driver behind a frontend has restarted or continues. No message distinguishes the two: a VMM stops
+ * and starts the rings in both cases. The decision depends on the control ring's base and on the messages before it. The
+ * README of this folder has the complete table.
  *
  * @module
  */
 import { F_RING_PACKED } from "../wire/vring.ts";
 
-/** Where a ring of either format starts (Virtio, Packed: both wrap counters are 1). */
+/** The initial base of a ring of either format (Virtio, Packed: both wrap counters are 1). */
 const BASE_INITIAL_SPLIT = 0;
 const BASE_INITIAL_PACKED = 0x8000_8000;
 
 /**
  * A driver reads the configuration field by field when it is probed (Linux in 13 reads), and a frontend that passes reads
- * on sends as many GET_CONFIG. One that keeps a copy sends one or two in all, and its silence means nothing.
+ * on sends a GET_CONFIG for each. One that keeps a copy sends one or two in total; their absence is not significant.
  */
 const CONFIG_READS_OF_PROBE = 4;
 
-/** What is known of the driver since the frontend connected. */
+/** The state of the driver since the frontend connected. */
 export class DriverTracker {
   readonly #controlIndex: number;
   #acknowledged: bigint | undefined;
@@ -26,15 +26,15 @@ export class DriverTracker {
   /** GET_CONFIG since the control ring was stopped or set up last. */
   #configReads = 0;
   #passesConfigReads = false;
-  /** Since then, a data ring that had advanced was set to start at its initial position. */
-  #dataRingBeganAnew = false;
+  /** Since then, a data ring that had advanced was set to its initial position. */
+  #dataRingRestarted = false;
 
-  /** Nothing is known yet; `controlIndex` is the control queue's ring. */
+  /** Starts without a known driver; `controlIndex` is the control queue's ring. */
   constructor(controlIndex: number) {
     this.#controlIndex = controlIndex;
   }
 
-  /** The device has been reset: nothing is known. */
+  /** The device has been reset: no driver is known. */
   reset(): void {
     this.#acknowledged = undefined;
     this.#restartCounts();
@@ -52,7 +52,7 @@ export class DriverTracker {
     if (this.#configReads >= CONFIG_READS_OF_PROBE) this.#passesConfigReads = true;
   }
 
-  /** SET_FEATURES with the device's bits `acknowledged`; true if the driver has begun anew. */
+  /** SET_FEATURES with the device's bits `acknowledged`; true if the driver has restarted. */
   setFeatures(acknowledged: bigint): boolean {
     const before = this.#acknowledged;
     this.#acknowledged = acknowledged;
@@ -61,29 +61,29 @@ export class DriverTracker {
   }
 
   /**
-   * SET_VRING_BASE with `base`, for ring `index`, which is stopped and stands at `position`; true if the driver has begun
-   * anew. Only the control ring decides: one queue can be set up again while its driver goes on.
+   * SET_VRING_BASE with `base`, for ring `index`, which is stopped at `position`; true if the driver has restarted. Only
+   * the control ring decides: a data queue can be set up again while its driver continues.
    */
   setBase(index: number, position: number, base: number): boolean {
     const isInitial = base === this.#initialBase;
     const wasMoved = isInitial && base !== position;
     if (index !== this.#controlIndex) {
-      if (wasMoved) this.#dataRingBeganAnew = true;
+      if (wasMoved) this.#dataRingRestarted = true;
       return false;
     }
     // A driver that resumes from suspension resets the device too, but knows the configuration.
     const isProbed = this.#configReads > 0;
     const resumes = this.#passesConfigReads && !isProbed;
-    // A ring that stands at its initial position has not been used, or has wrapped to exactly there.
-    const beganAnew = wasMoved || this.#hadDriver && (isProbed || this.#dataRingBeganAnew);
+    // A ring at its initial position has not been used, or has wrapped to exactly there.
+    const hasRestarted = wasMoved || this.#hadDriver && (isProbed || this.#dataRingRestarted);
     this.#restartCounts();
-    return isInitial && !resumes && beganAnew;
+    return isInitial && !resumes && hasRestarted;
   }
 
   #restartCounts(): void {
     this.#hadDriver = true;
     this.#configReads = 0;
-    this.#dataRingBeganAnew = false;
+    this.#dataRingRestarted = false;
   }
 
   get #initialBase(): number {

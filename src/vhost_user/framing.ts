@@ -1,7 +1,7 @@
 /**
- * Where vhost-user messages begin and end on the stream, and whose the descriptors are that come along. Reads exactly
- * one message's bytes at a time, because the kernel hands a message's descriptors to whichever read touches its first
- * byte. Knows nothing of what a message means.
+ * Message boundaries on the stream, and which descriptors belong to which message. Reads exactly one message's bytes at
+ * a time, because the kernel passes a message's descriptors to the read that includes its first byte. Does not depend
+ * on the meaning of messages.
  *
  * @module
  */
@@ -17,27 +17,27 @@ import {
   PAYLOAD_BYTES_MAX,
 } from "../wire/vhost_user.ts";
 
-/** Something after which the stream makes no sense any more: the connection has to end. */
+/** An error after which the stream cannot be parsed: the connection has to end. */
 export class ProtocolError extends Error {
   override readonly name = "ProtocolError";
 }
 
-/** One request of the frontend, until {@linkcode discard}. */
+/** A request of the frontend, valid until {@linkcode discard}. */
 export class Message {
-  /** Which request. */
+  /** The request's number. */
   readonly request: number;
   /** True if the frontend waits for an acknowledgement (REPLY_ACK). */
   readonly needReply: boolean;
-  /** What follows the header: a view into the receive buffer. */
+  /** The bytes after the header: a view into the receive buffer. */
   readonly payload: Uint8Array;
-  /** The same bytes, for numbers. */
+  /** The same bytes, for reading numbers. */
   readonly view: DataView;
-  /** Descriptors that came along and that nobody has taken yet. */
+  /** Received descriptors, without those that {@linkcode takeFd} has returned. */
   readonly fds: number[];
   /** Whether descriptors are missing; if so, all of them are closed. */
   readonly lostFds: LostFds;
 
-  /** A message of `payload`, which owns `fds`. */
+  /** A message with `payload`. It owns `fds`. */
   constructor(request: number, needReply: boolean, payload: Uint8Array, fds: number[], lostFds: LostFds) {
     this.request = request;
     this.needReply = needReply;
@@ -47,19 +47,19 @@ export class Message {
     this.lostFds = lostFds;
   }
 
-  /** The first descriptor left, from now on the caller's; -1 if there is none. */
+  /** Removes and returns the first descriptor, which the caller owns from now on; -1 if there is none. */
   takeFd(): number {
     return this.fds.shift() ?? -1;
   }
 
-  /** Closes the descriptors nobody took and wipes the payload, which may have held keys. */
+  /** Closes the remaining descriptors and wipes the payload, which may contain keys. */
   discard(): void {
     for (const fd of this.fds.splice(0)) closeFd(fd);
     this.payload.fill(0);
   }
 }
 
-/** Cuts what a socket delivers into messages, however the stream splits or joins them. */
+/** Reads messages from a socket, independent of how the stream splits or joins them. */
 export class MessageReader {
   readonly #socket: FdSocket;
   readonly #bytes = new Uint8Array(HEADER_BYTES + PAYLOAD_BYTES_MAX);
@@ -75,9 +75,8 @@ export class MessageReader {
   }
 
   /**
-   * The next message, `partial` while it has not all arrived, or `closed` at the end of the stream, cut message or
-   * not. One message at a time: discard it before the next call. Throws {@linkcode ProtocolError} and
-   * {@linkcode SystemError}.
+   * The next message, `partial` if it has not arrived completely, or `closed` at the end of the stream, even within a
+   * message. Discard a message before the next call. Throws {@linkcode ProtocolError} and {@linkcode SystemError}.
    */
   read(): Message | "partial" | "closed" {
     while (this.#filled < this.#end) {
@@ -117,7 +116,7 @@ export class MessageReader {
     }
     if ((flags & FLAG_REPLY) !== 0) throw new ProtocolError(`request ${request} is marked as a reply`);
     if (size > PAYLOAD_BYTES_MAX) {
-      throw new ProtocolError(`request ${request} announces ${size} bytes: at most ${PAYLOAD_BYTES_MAX} are taken`);
+      throw new ProtocolError(`request ${request} announces ${size} bytes: at most ${PAYLOAD_BYTES_MAX} are accepted`);
     }
     return size;
   }
@@ -133,7 +132,7 @@ export class MessageReader {
     for (const fd of this.#fds.splice(0)) closeFd(fd);
   }
 
-  /** Gives up what has arrived of a message. The socket is the caller's to close. */
+  /** Discards a partially received message. The caller closes the socket. */
   close(): void {
     this.#closeFds();
     this.#bytes.fill(0);
@@ -141,7 +140,7 @@ export class MessageReader {
   }
 }
 
-/** A reply to `request` as it goes over the socket: QEMU wants exactly these flags, NEED_REPLY never among them. */
+/** The bytes of a reply to `request`. QEMU requires exactly these flags, without NEED_REPLY. */
 export function encodeReply(request: number, payload: Uint8Array): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(HEADER_BYTES + payload.length);
   const header = new DataView(bytes.buffer);
@@ -153,13 +152,13 @@ export function encodeReply(request: number, payload: Uint8Array): Uint8Array<Ar
 }
 
 /**
- * Sends replies without ever waiting for the frontend. What the socket has no room for is kept; no further message is to
- * be read meanwhile, so that there is one reply at most.
+ * Sends replies without ever waiting for the frontend. Bytes that the socket does not accept are kept; the caller reads
+ * no further message meanwhile, so that there is at most one pending reply.
  */
 export class ReplyWriter {
   readonly #socket: FdSocket;
   #unsent = new Uint8Array(0);
-  /** A descriptor that goes with the first byte; -1: none. */
+  /** A descriptor to be sent with the first byte; -1: none. */
   #fd = -1;
 
   /** Writes to `socket`, which stays the caller's. */
@@ -167,19 +166,19 @@ export class ReplyWriter {
     this.#socket = socket;
   }
 
-  /** True while a part of a reply waits for room in the socket. */
+  /** True while a part of a reply could not be sent yet. */
   get hasUnsent(): boolean {
     return this.#unsent.length > 0;
   }
 
-  /** Sends a reply with the descriptor `fd`, from now on this object's; -1: none. Throws {@linkcode SystemError}. */
+  /** Sends a reply and the descriptor `fd`, which this object then owns; -1: none. Throws {@linkcode SystemError}. */
   send(reply: Uint8Array<ArrayBuffer>, fd = -1): void {
     this.#unsent = reply;
     this.#fd = fd;
     this.flush();
   }
 
-  /** Sends what is left, as far as there is room. Throws {@linkcode SystemError}. */
+  /** Sends as much of the rest as the socket accepts. Throws {@linkcode SystemError}. */
   flush(): void {
     if (!this.hasUnsent) return;
     const sent = this.#socket.trySend(this.#unsent, this.#fd < 0 ? [] : [this.#fd]);
@@ -193,7 +192,7 @@ export class ReplyWriter {
     this.#fd = -1;
   }
 
-  /** Gives up what is unsent. */
+  /** Discards unsent bytes. */
   close(): void {
     this.#unsent = new Uint8Array(0);
     this.#closeFd();

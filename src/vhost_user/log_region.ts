@@ -1,5 +1,5 @@
 /**
- * The dirty log that a frontend shares (SET_LOG_BASE): its mapping, and the check that what it stands for fits in.
+ * The dirty log that a frontend shares (SET_LOG_BASE): its mapping, and the check that it covers guest memory.
  *
  * @module
  */
@@ -10,17 +10,17 @@ import { readU64, RequestError } from "./messages.ts";
 const SIZE_OFFSET = 0;
 const FILE_OFFSET_OFFSET = 8;
 const PAYLOAD_BYTES = 16;
-/** Guest addresses end at 2^53: a bit for each page up to there. */
+/** A bit for each page below 2^53, the end of guest addresses. */
 const LOG_BYTES_MAX = 2 ** 38;
 
-/** A log in use. */
+/** A mapped log. */
 export class LogRegion {
   /** Where it is. */
   readonly location: DirtyLogLocation;
   readonly #mapping: Mapping;
 
   /**
-   * Maps what SET_LOG_BASE gives, for guest memory that ends at `addressEnd`. Throws {@linkcode RequestError} or
+   * Maps the log of SET_LOG_BASE, for guest memory that ends at `addressEnd`. Throws {@linkcode RequestError} or
    * {@linkcode SystemError}.
    */
   constructor(view: DataView, fd: number, addressEnd: number) {
@@ -34,7 +34,7 @@ export class LogRegion {
     const file = fileSize(fd);
     if (offset + sizeBytes > file.sizeBytes) {
       throw new RequestError(
-        `the dirty log ends at ${offset + sizeBytes} of a file of ${file.sizeBytes} bytes: the rest would be fatal`,
+        `the dirty log ends at byte ${offset + sizeBytes} of a file of ${file.sizeBytes} bytes: enlarge the file`,
       );
     }
     sealAgainstShrinking(fd);
@@ -44,7 +44,7 @@ export class LogRegion {
     this.location = { address: this.#mapping.address + (offset - start), sizeBytes };
   }
 
-  /** Unmaps the log. Nobody may write to it any more. */
+  /** Unmaps the log, to which nothing may be written any more. */
   release(): void {
     unmap(this.#mapping);
   }

@@ -1,7 +1,7 @@
 /**
- * The guest's memory as the frontend tells it: whole tables (SET_MEM_TABLE) or region by region (ADD_MEM_REG,
- * REM_MEM_REG). Owns the mappings and unmaps one only when the device has taken a table without it. Whatever fails
- * leaves the table as it was.
+ * The guest's memory as the frontend describes it: complete tables (SET_MEM_TABLE) or single regions (ADD_MEM_REG,
+ * REM_MEM_REG). Owns the mappings and unmaps one only when the device uses a table without it. A failure does not change
+ * the table.
  *
  * @module
  */
@@ -60,17 +60,17 @@ export class MemoryTable {
   #log: LogRegion | undefined;
   #logsWrites = false;
   /**
-   * True from SET_LOG_BASE until logging is turned off: all memory has to fit into the log. Afterwards memory may be
-   * added again, although no message tells that the frontend has given up the log.
+   * True from SET_LOG_BASE until logging is turned off: the log has to cover all memory. Afterwards memory may be added
+   * again, although no message ends the log's use.
    */
   #isLogCurrent = false;
 
-  /** An empty table. `install` has the device use another one; nothing accesses the old one when it resolves. */
+  /** An empty table. `install` makes the device use another one; nothing accesses the old one when it resolves. */
   constructor(install: (memory: GuestMemory) => Promise<void>) {
     this.#install = install;
   }
 
-  /** SET_LOG_BASE: the log is the one that `view` describes in the file `fd`, which may be closed afterwards. */
+  /** SET_LOG_BASE: uses the log that `view` describes in the file `fd`, which may be closed afterwards. */
   async setLogBase(view: DataView, fd: number): Promise<void> {
     const old = this.#log;
     this.#log = new LogRegion(view, fd, addressEndOf(this.#regions));
@@ -79,7 +79,7 @@ export class MemoryTable {
     old?.release();
   }
 
-  /** VHOST_F_LOG_ALL: writes to guest memory are logged, if the frontend has shared a log, or not. */
+  /** VHOST_F_LOG_ALL: turns logging of writes to guest memory on or off, if the frontend has shared a log. */
   async setLogging(logsWrites: boolean): Promise<void> {
     if (logsWrites === this.#logsWrites) return;
     if (logsWrites && this.#log !== undefined) checkLogSize(this.#regions, this.#log);
@@ -88,7 +88,7 @@ export class MemoryTable {
     if (this.#log !== undefined) await this.#change(this.#regions);
   }
 
-  /** SET_MEM_TABLE: these regions and no others. Throws, as all here, an Error that says what is wrong. */
+  /** SET_MEM_TABLE: replaces all regions. Throws, as all methods here, an Error with the cause. */
   async replace(message: Message): Promise<void> {
     const { view, fds } = message;
     const count = view.getUint32(0, true);
@@ -101,7 +101,7 @@ export class MemoryTable {
     if (fds.length < count) {
       throw new RequestError(`guest memory region ${fds.length} has no file descriptor: ${NO_FD_REMEDY}`);
     }
-    if (fds.length > count) throw new RequestError(`${fds.length} descriptors came along for ${count} regions`);
+    if (fds.length > count) throw new RequestError(`${fds.length} descriptors are too many for ${count} regions`);
     const mapped: MappedRegion[] = [];
     try {
       for (let i = 0; i < count; i++) {
@@ -114,7 +114,7 @@ export class MemoryTable {
     }
   }
 
-  /** ADD_MEM_REG: one region more. */
+  /** ADD_MEM_REG: adds a region. */
   async add(message: Message): Promise<void> {
     const fd = message.fds[0];
     if (fd === undefined) throw new RequestError(`the guest memory region has no file descriptor: ${NO_FD_REMEDY}`);
@@ -127,7 +127,7 @@ export class MemoryTable {
     }
   }
 
-  /** REM_MEM_REG: one region less, told by its addresses and size. */
+  /** REM_MEM_REG: removes the region with these addresses and this size. */
   async remove(message: Message): Promise<void> {
     const { guestAddress, sizeBytes, userAddress } = descriptionAt(message.view, MEM_REG_HEADER_BYTES);
     const index = this.#regions.findIndex((region) =>
@@ -141,7 +141,7 @@ export class MemoryTable {
     await this.#change(this.#regions.toSpliced(index, 1));
   }
 
-  /** Unmaps all regions, and the log. */
+  /** Unmaps all regions and the log. */
   async clear(): Promise<void> {
     this.#logsWrites = false;
     this.#isLogCurrent = false;

@@ -1,37 +1,37 @@
 /**
- * What a valid vhost-user message looks like: for each request its name, how long its payload may be, how many
- * descriptors may come along, and what the frontend reads if the request is refused. Handles no message.
+ * The form of valid vhost-user messages: for each request its name, the length of its payload, the maximum number of
+ * descriptors, and how a refusal is reported to the frontend.
  *
  * @module
  */
 import * as wire from "../wire/vhost_user.ts";
 import type { Message } from "./framing.ts";
 
-/** A request that is refused. The connection goes on; the message says what to do about it. */
+/** A request that is refused. The connection continues; the message contains the cause and the remedy. */
 export class RequestError extends Error {
   override readonly name = "RequestError";
 }
 
-/** What to do when guest memory comes without descriptors. */
+/** The remedy for guest memory without descriptors. */
 export const NO_FD_REMEDY = "start QEMU with memory-backend-memfd,share=on";
 
 /**
- * How a refusal reaches the frontend: a failure acknowledgement, if one was asked for; or, from requests that are
- * answered in any case, a reply without payload or with this number.
+ * How a refusal is reported to the frontend: with a failure acknowledgement, if it requested one; or, for requests that
+ * always have a reply, with a reply without payload or with this number.
  */
 export type Refusal = "ack" | "empty" | bigint;
 
-/** What a valid message of one request looks like. */
+/** The form of a valid message of one request. */
 export interface MessageRule {
-  /** The request's name in the protocol's document, without the prefix. */
+  /** The request's name in the protocol specification, without the prefix. */
   readonly name: string;
   /** The shortest payload, in bytes. */
   readonly payloadMin: number;
   /** The longest payload, in bytes. */
   readonly payloadMax: number;
-  /** The most descriptors. Whether fewer will do is the handler's to say, with a remedy. */
+  /** Maximum number of descriptors. The handler checks whether fewer are sufficient, and states the remedy. */
   readonly fdsMax: number;
-  /** What is sent when the request is refused. */
+  /** The reply when the request is refused. */
   readonly refusal: Refusal;
 }
 
@@ -43,7 +43,7 @@ const IOTLB_BYTES = 32;
 const SINGLE_REGION_BYTES = wire.MEM_REG_HEADER_BYTES + wire.REGION_BYTES;
 const MEM_TABLE_BYTES_MAX = wire.MEM_TABLE_HEADER_BYTES + wire.MEM_TABLE_REGIONS_MAX * wire.REGION_BYTES;
 const CONFIG_PAYLOAD_MAX = wire.CONFIG_HEADER_BYTES + wire.CONFIG_BYTES_MAX;
-/** SET_DEVICE_STATE_FD: an error, and "no descriptor comes with this reply". */
+/** SET_DEVICE_STATE_FD: an error, and the bit "the reply has no descriptor". */
 const DEVICE_STATE_REFUSED = 0x101n;
 
 function rule(name: string, bytes: number | [number, number], fdsMax = 0, refusal: Refusal = "ack"): MessageRule {
@@ -51,7 +51,7 @@ function rule(name: string, bytes: number | [number, number], fdsMax = 0, refusa
   return { name, payloadMin, payloadMax, fdsMax, refusal };
 }
 
-/** The requests whose form is known, by number; supported or not. */
+/** The requests whose form is known, supported or not, by number. */
 export const MESSAGE_RULES: ReadonlyMap<number, MessageRule> = new Map([
   [wire.GET_FEATURES, rule("GET_FEATURES", 0, 0, "empty")],
   [wire.SET_FEATURES, rule("SET_FEATURES", U64_BYTES)],
@@ -97,30 +97,30 @@ export function checkMessage(rule: MessageRule, message: Message): void {
     const expected = payloadMin === payloadMax ? `${payloadMin}` : `${payloadMin} to ${payloadMax}`;
     throw new RequestError(`the payload has ${length} bytes instead of ${expected}`);
   }
-  if (message.lostFds === "too many") throw new RequestError(`more than ${wire.FDS_MAX} descriptors came along`);
+  if (message.lostFds === "too many") throw new RequestError(`the message has more than ${wire.FDS_MAX} descriptors`);
   if (message.lostFds === "not handed over") {
     throw new RequestError(
-      "the kernel did not hand over the descriptors that came along: this process may open no more files (raise " +
+      "the kernel did not hand over the message's descriptors: this process may open no more files (raise " +
         "LimitNOFILE= of its unit, or ulimit -n), or a security policy forbids it",
     );
   }
   if (message.fds.length > fdsMax) {
-    throw new RequestError(`${message.fds.length} descriptors came along, at most ${fdsMax} are expected`);
+    throw new RequestError(`the message has ${message.fds.length} descriptors: at most ${fdsMax} are expected`);
   }
 }
 
-/** A payload of one number. */
+/** A payload that consists of one number. */
 export function u64Payload(value: bigint | number): Uint8Array {
   const payload = new Uint8Array(U64_BYTES);
   new DataView(payload.buffer).setBigUint64(0, BigInt(value), true);
   return payload;
 }
 
-/** A 64-bit field as a number. Throws {@linkcode RequestError} from 2^53 on, where numbers stop being exact. */
+/** A 64-bit field as a number. Throws {@linkcode RequestError} from 2^53 on, where numbers are not exact. */
 export function readU64(view: DataView, offset: number, what: string): number {
   const value = view.getBigUint64(offset, true);
   if (value >= 2n ** 53n) {
-    throw new RequestError(`${what} is 0x${value.toString(16)}: only values below 2^53 are taken`);
+    throw new RequestError(`${what} is 0x${value.toString(16)}: only values below 2^53 are supported`);
   }
   return Number(value);
 }

@@ -1,8 +1,8 @@
 /**
- * A ring's life as the frontend tells it: what is set, in whatever order, and when the device serves it. A ring is
- * served while the frontend has started it (SET_VRING_KICK), its size, addresses and memory are known, and it is not
- * disabled. Rings start enabled: QEMU's cryptodev-vhost-user never sends SET_VRING_ENABLE. Owns the rings'
- * descriptors; never touches ring memory.
+ * The state of each ring: what the frontend has set, in any order, and when the device serves the ring. A ring is served
+ * while the frontend has started it (SET_VRING_KICK), its size and addresses are set, its memory is mapped, and it is not
+ * disabled. Rings start enabled: QEMU's cryptodev-vhost-user never sends SET_VRING_ENABLE. Owns the rings' descriptors;
+ * does not access ring memory.
  *
  * @module
  */
@@ -16,7 +16,7 @@ import type { Log } from "../os/log.ts";
 import type { InflightRegion } from "./inflight_region.ts";
 import { NO_FD_REMEDY, RequestError } from "./messages.ts";
 
-/** Where the frontend has placed a ring, in its own addresses. */
+/** The frontend's addresses of a ring. */
 export interface RingAddresses {
   /** Descriptor area. */
   readonly desc: number;
@@ -36,7 +36,7 @@ class Ring {
   enabled = true;
   /** True while the device serves it. */
   running = false;
-  /** True if the device has served it with the present inflight region, which then holds no other process's requests. */
+  /** True if the device has served it with the current inflight region, whose requests are then this process's own. */
   ownsInflightState = false;
   kickFd = -1;
   callFd = -1;
@@ -61,7 +61,7 @@ class Ring {
   }
 }
 
-/** All rings of one connection. Methods throw {@linkcode RequestError} for a ring or a value that cannot be. */
+/** All rings of one connection. Methods throw {@linkcode RequestError} for an invalid ring index or value. */
 export class Rings {
   readonly #device: BackendDevice;
   readonly #log: Log;
@@ -70,7 +70,7 @@ export class Rings {
   #hasMemory = false;
   #inflight: InflightRegion | undefined;
 
-  /** Rings for the queues of `device`, whose starts and stops `driver` is told; none is served before there is guest memory. */
+  /** Rings for the queues of `device`; `driver` is informed of bases. No ring is served before there is guest memory. */
   constructor(device: BackendDevice, log: Log, driver: DriverTracker) {
     this.#device = device;
     this.#driver = driver;
@@ -86,12 +86,12 @@ export class Rings {
     return ring;
   }
 
-  /** Throws unless there is a ring `index`; for callers who hold a descriptor to give. */
+  /** Throws unless there is a ring `index`; called before a descriptor is passed on. */
   checkIndex(index: number): void {
     this.#ring(index);
   }
 
-  /** SET_VRING_NUM. Which sizes a ring format allows is the device's to say, at start. */
+  /** SET_VRING_NUM. The device checks at start whether the ring's format allows the size. */
   async setSize(index: number, size: number): Promise<void> {
     const ring = this.#ring(index);
     if (size === 0 || size > QUEUE_SIZE_MAX) {
@@ -105,14 +105,14 @@ export class Rings {
     const ring = this.#ring(index);
     await this.#change(ring, async () => {
       if (this.#driver.setBase(index, ring.base, base)) {
-        this.#log("debug", "the driver begins anew: the sessions of the one before are destroyed");
-        await this.#device.forgetDriver();
+        this.#log("debug", "the driver has restarted: the sessions of the previous one are destroyed");
+        await this.#device.destroyDriverSessions();
       }
       ring.base = base;
     });
   }
 
-  /** SET_VRING_ADDR. It comes again, unchanged, when only its flags change. */
+  /** SET_VRING_ADDR. The frontend repeats the addresses when only the flags change. */
   async setAddresses(index: number, addresses: RingAddresses): Promise<void> {
     const ring = this.#ring(index);
     const old = ring.addresses;
@@ -120,7 +120,7 @@ export class Rings {
     if (!same) await this.#change(ring, () => ring.addresses = addresses);
   }
 
-  /** SET_VRING_KICK: starts the ring; `fd`, now the ring's, is -1 for a ring to be polled. */
+  /** SET_VRING_KICK: starts the ring, which owns `fd` from now on; -1: the ring is polled. */
   async setKick(index: number, fd: number): Promise<void> {
     const ring = this.#ring(index);
     await this.#change(ring, () => {
@@ -130,7 +130,7 @@ export class Rings {
     });
   }
 
-  /** SET_VRING_CALL: may come at any time; `fd` is the ring's from now on, -1: never signal. */
+  /** SET_VRING_CALL, at any time: the ring owns `fd` from now on; -1: it is never signalled. */
   async setCall(index: number, fd: number): Promise<void> {
     const ring = this.#ring(index);
     const old = ring.callFd;
@@ -148,29 +148,29 @@ export class Rings {
     closeFd(old);
   }
 
-  /** SET_VRING_ENABLE. Requests in a disabled ring stay where they are; all are served when it is enabled again. */
+  /** SET_VRING_ENABLE. Requests in a disabled ring stay available; all are served when it is enabled again. */
   async setEnabled(index: number, enabled: boolean): Promise<void> {
     const ring = this.#ring(index);
     if (enabled !== ring.enabled) await this.#change(ring, () => ring.enabled = enabled);
   }
 
-  /** What SET_FEATURES does without VHOST_USER_F_PROTOCOL_FEATURES. */
+  /** The effect of SET_FEATURES without VHOST_USER_F_PROTOCOL_FEATURES. */
   async enableAll(): Promise<void> {
     for (const ring of this.#rings) await this.setEnabled(ring.index, true);
   }
 
-  /** GET_VRING_BASE: stops the ring, which keeps its size and addresses; returns where to go on. */
+  /** GET_VRING_BASE: stops the ring, which keeps its size and addresses; returns the base to continue at. */
   async stop(index: number): Promise<number> {
     const ring = this.#ring(index);
     await this.#pause(ring);
     ring.closeKick();
-    // Everything is completed, and the frontend is about to know how far: a record has nothing to add.
+    // No request is in flight, and the frontend gets the position: the inflight state is not needed.
     if (ring.ownsInflightState) this.#inflight?.clear(index);
     ring.ownsInflightState = false;
     return ring.base;
   }
 
-  /** SET_INFLIGHT_FD: rings record what they have under way in `region`, now this object's. */
+  /** SET_INFLIGHT_FD: rings record requests in flight in `region`, which this object owns from now on. */
   async setInflight(region: InflightRegion): Promise<void> {
     const running = this.#rings.filter((ring) => ring.running);
     await this.#pauseAll();
@@ -186,7 +186,7 @@ export class Rings {
     for (const ring of this.#rings) await this.stop(ring.index);
   }
 
-  /** RESET_DEVICE: rings as they were at first, but for the descriptors that the frontend sends only then. */
+  /** RESET_DEVICE: resets rings to their initial state, but keeps call and err descriptors, which are not sent again. */
   async reset(): Promise<void> {
     await this.stopAll();
     for (const ring of this.#rings) {
@@ -198,9 +198,9 @@ export class Rings {
   }
 
   /**
-   * Has the device use another memory table. No ring is served during the change; afterwards each one is that is
-   * started and enabled and whose memory is mapped, where it was and with what is pending. What kept a ring from being
-   * served before, its memory or a fault, does not matter.
+   * Makes the device use another memory table. No ring is served during the change; afterwards each ring that is started
+   * and enabled and whose memory is mapped continues where it was, with its pending requests, even if it was not served
+   * before because of its memory or a fault.
    */
   async setMemory(memory: GuestMemory): Promise<void> {
     const running = this.#rings.filter((ring) => ring.running);
@@ -213,7 +213,7 @@ export class Rings {
     }
   }
 
-  /** Starts `ring` unless its memory is not mapped; a ring that was running until now is then reported. */
+  /** Starts `ring` if its memory is mapped; otherwise logs a warning if it was running until now. */
   async #resumeIfMapped(ring: Ring, wasRunning: boolean): Promise<void> {
     try {
       await this.#resume(ring);
@@ -223,7 +223,7 @@ export class Rings {
     }
   }
 
-  /** The connection's end: stops the rings and closes what they own, whatever goes wrong. */
+  /** The end of the connection: stops the rings and closes their descriptors, even if stopping fails. */
   async close(): Promise<void> {
     try {
       await this.#drain();
@@ -242,7 +242,7 @@ export class Rings {
     this.#inflight = undefined;
   }
 
-  /** Applies a change to what a ring is made of. The device never sees it half done: a ring served is started anew. */
+  /** Applies a change to a ring's set-up. A ring that is served is stopped for it and started again afterwards. */
   async #change(ring: Ring, apply: () => unknown): Promise<void> {
     try {
       await this.#pause(ring);
@@ -257,7 +257,7 @@ export class Rings {
     }
   }
 
-  /** All rings are about to be stopped: together, that takes no longer than one of them. */
+  /** Called before all rings are stopped, so that stopping all takes no longer than stopping one. */
   async #drain(): Promise<void> {
     if (this.#rings.some(({ running }) => running)) await this.#device.drain();
   }
@@ -268,7 +268,7 @@ export class Rings {
     ring.base = await this.#device.stopRing(ring.index);
   }
 
-  /** Stops serving every ring. Throws, when all have stopped, what one of them threw. */
+  /** Stops serving every ring. Throws the first error after all have stopped. */
   async #pauseAll(): Promise<void> {
     const drained = await Promise.allSettled([this.#drain()]);
     const paused = await Promise.allSettled(this.#rings.map((ring) => this.#pause(ring)));
@@ -279,7 +279,7 @@ export class Rings {
     if (this.#inflight === undefined) return {};
     const address = this.#inflight.addressOf(index, size);
     if (address === 0) {
-      this.#log("warn", `ring ${index} has no room in the inflight region: a crash loses its requests`);
+      this.#log("warn", `the inflight region is too small for ring ${index}: a crash loses its requests in flight`);
     }
     return { inflightAddress: address };
   }
@@ -305,6 +305,6 @@ export class Rings {
     });
     ring.running = true;
     ring.ownsInflightState = this.#inflight !== undefined;
-    this.#log("debug", `ring ${index} is served: ${size} entries from ${base} on`);
+    this.#log("debug", `ring ${index} is served: ${size} entries, base ${base}`);
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Where frontends come in: a listening socket or one that is connected already. Serves one connection at a time; the
- * next one waits until it has ended.
+ * The socket to which frontends connect, or one that is already connected. Serves one connection at a time; the next one
+ * waits until it has ended.
  *
  * @module
  */
@@ -13,15 +13,15 @@ import { acceptUnix, isShutDown, socketState } from "../os/unix_socket.ts";
 import { Connection } from "./connection.ts";
 import type { Log } from "../os/log.ts";
 
-/** What a {@linkcode VhostUserServer} serves, and where. */
+/** Options of a {@linkcode VhostUserServer}. */
 export interface ServerOptions {
-  /** Runs the server. */
+  /** The event loop that calls the server. */
   readonly loop: EventLoop;
-  /** What is served. */
+  /** The device to serve. */
   readonly device: BackendDevice;
-  /** Told what happens. */
+  /** The log function. */
   readonly log: Log;
-  /** Where to listen, or the descriptor of a socket, listening or connected, which becomes the server's. */
+  /** The path to listen at, or the descriptor of a listening or connected socket, which the server owns then. */
   readonly socket: SocketPath | { readonly fd: number };
   /** Serve one connection only; a connection that never sends a message does not count. */
   readonly once?: boolean;
@@ -29,10 +29,10 @@ export interface ServerOptions {
   readonly onFinished?: () => void;
 }
 
-/** How long to wait after accepting has failed for want of descriptors or memory. */
+/** Wait after a connection could not be accepted because of a shortage of descriptors or memory. */
 const ACCEPT_PAUSE_MS = 100;
 
-/** What cannot be served, in words. */
+/** Descriptions of descriptors that cannot be served. */
 const UNSERVABLE = {
   "unconnected": "a unix stream socket that neither is connected nor listens",
   "other socket": "not a unix stream socket",
@@ -45,11 +45,11 @@ export class VhostUserServer {
   #listenFd = -1;
   #ownSocket: ListeningSocket | undefined;
   #pause: ReturnType<typeof setTimeout> | undefined;
-  /** True while descriptors or memory are wanting for the next connection, and this has been logged. */
+  /** True while a shortage of descriptors or memory prevents the next connection, which has been logged. */
   #isShort = false;
   #connection: { fd: number; connection: Connection } | undefined;
 
-  /** Starts to serve. Throws {@linkcode ServerError} or {@linkcode SystemError} if the socket cannot be had. */
+  /** Starts serving. Throws {@linkcode ServerError} or {@linkcode SystemError} if the socket cannot be used. */
   constructor(options: ServerOptions) {
     this.#options = options;
     const { socket } = options;
@@ -74,7 +74,7 @@ export class VhostUserServer {
     throw new ServerError(`descriptor ${fd} is ${UNSERVABLE[state]}: pass a connected or listening unix stream socket`);
   }
 
-  /** Frontends that have connected so far. */
+  /** Number of frontends that have connected so far. */
   connectionCount = 0;
 
   /** True while a frontend is connected. */
@@ -97,9 +97,9 @@ export class VhostUserServer {
     try {
       fd = acceptUnix(this.#listenFd);
     } catch (error) {
-      // Whoever knocked has gone, or another process that shares the socket was faster.
+      // The frontend has closed its connection, or another process that shares the socket has accepted it.
       if (error instanceof SystemError && ["EAGAIN", "EINTR", "ECONNABORTED"].includes(error.code)) {
-        // Such a socket is readable for ever, and has nothing to accept.
+        // A shut-down socket stays readable, without connections to accept.
         if (isShutDown(this.#listenFd)) throw new ServerError("another process has shut the listening socket down");
         return;
       }
@@ -111,7 +111,7 @@ export class VhostUserServer {
     this.#serve(fd);
   }
 
-  /** Who wants to connect is still there when the shortage is over; until then the loop has other things to do. */
+  /** The connection stays in the socket's queue; it is accepted when the shortage may be over. */
   #acceptLater(error: SystemError): void {
     const { loop, log } = this.#options;
     if (!this.#isShort) log("warn", `a frontend has to wait: ${error.message}`);
@@ -129,7 +129,7 @@ export class VhostUserServer {
     this.#watchConnection();
   }
 
-  /** Waits for the next message, or for room in the socket for the rest of a reply. */
+  /** Waits for the next message, or until the socket accepts the rest of a reply. */
   #watchConnection(): void {
     if (this.#connection === undefined) return;
     const { loop } = this.#options;
@@ -165,7 +165,7 @@ export class VhostUserServer {
 
   /** Removes the server's own socket and ends the connection. No handler of the loop may be in flight. */
   async close(): Promise<void> {
-    // First the path: to end a connection may take time, and the next frontend can go elsewhere.
+    // The path is removed first: ending a connection may take time, and no frontend should connect meanwhile.
     this.#stopListening();
     await this.#closeConnection();
   }

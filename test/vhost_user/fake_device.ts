@@ -105,8 +105,8 @@ export class FakeDevice implements BackendDevice {
   }
 
   // deno-lint-ignore require-await
-  async forgetDriver(): Promise<void> {
-    this.#record("forgetDriver");
+  async destroyDriverSessions(): Promise<void> {
+    this.#record("destroyDriverSessions");
   }
 
   // deno-lint-ignore require-await

@@ -67,7 +67,7 @@ Deno.test("descriptors belong to the message whose first byte they came with", (
 Deno.test("libvhost-user, sizes: a header that makes no sense ends the connection", async () => {
   const cases: [Uint8Array, string][] = [
     [u32s(wire.GET_FEATURES, 1, 0xffffffff), "announces 4294967295 bytes"],
-    [u32s(wire.GET_FEATURES, 1, wire.PAYLOAD_BYTES_MAX + 1), "at most 4096 are taken"],
+    [u32s(wire.GET_FEATURES, 1, wire.PAYLOAD_BYTES_MAX + 1), "at most 4096 are accepted"],
     [u32s(wire.GET_FEATURES, 2, 0), "protocol version 2, not 1"],
     [u32s(wire.GET_FEATURES, 0, 0), "protocol version 0, not 1"],
     [u32s(wire.GET_FEATURES, 5, 0), "marked as a reply"],
@@ -94,7 +94,7 @@ Deno.test("libvhost-user, descriptors: more than 8 are closed and the message is
       withHarness(async (harness) => {
         const before = countFds();
         const line = await harness.mustNot(wire.SET_MEM_TABLE, u32s(0, 0), fds);
-        assertStringIncludes(line, "more than 8 descriptors came along");
+        assertStringIncludes(line, "the message has more than 8 descriptors");
         assertEquals(countFds(), before);
         await harness.must(wire.SET_OWNER);
       }));
@@ -117,7 +117,7 @@ Deno.test("descriptors for which this process has no free one: said so, and the 
         const restore = limitDescriptors(count - 1);
         try {
           const line = await harness.mustNot(request, payload, fds.slice(0, count));
-          assertStringIncludes(line, "the kernel did not hand over the descriptors that came along: this process may");
+          assertStringIncludes(line, "the kernel did not hand over the message's descriptors: this process may");
         } finally {
           restore();
         }

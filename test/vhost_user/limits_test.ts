@@ -40,7 +40,7 @@ Deno.test("bytes of a message: 4095 and 4096 behind the header are read, with 40
     assertEquals(await harness.connection.serve(), beyond <= 0);
     assertEquals(receiveReply(harness.socket)?.payload.length, beyond <= 0 ? 0 : undefined);
     if (beyond <= 0) await harness.must(wire.SET_OWNER);
-    else assertStringIncludes(harness.lines.at(-1)!, "announces 4097 bytes: at most 4096 are taken");
+    else assertStringIncludes(harness.lines.at(-1)!, "announces 4097 bytes: at most 4096 are accepted");
     await harness.close();
   }
 });

@@ -151,11 +151,11 @@ Deno.test("impossible values are refused", () =>
     await harness.mustNot(wire.SET_VRING_ENABLE, u32s(0, 2));
     assertStringIncludes(
       await harness.mustNot(wire.SET_VRING_ADDR, vringAddr(0, 2n ** 53n)),
-      "only values below 2^53 are taken",
+      "only values below 2^53 are supported",
     );
     assertStringIncludes(
       await harness.mustNot(wire.SET_VRING_KICK, u64s(0)),
-      "no descriptor came along for ring 0, and bit 8 does not say so",
+      "the message has no file descriptor for ring 0, and bit 8 is not set",
     );
   }));
 
@@ -349,7 +349,7 @@ Deno.test("a table that the device does not take leaves rings served as before",
     assertEquals(harness.device.takeCalls(), ["drain", "stopRing 0", "setMemory 0", "startRing 0 256 0"]);
   }));
 
-Deno.test("GET_VRING_BASE clears the record of a ring that was served, disabled before or not; another's stays", () =>
+Deno.test("GET_VRING_BASE clears the inflight state of a ring that was served, disabled before or not; another's stays", () =>
   withRings(async (harness, [kick]) => {
     const record = createMemfd("inflight", 1 << 16);
     const mapping = mapShared(record, 1 << 16);
