@@ -66,9 +66,7 @@ export class MappedRegion implements MemoryRegion {
     const file = fileSize(fd);
     if (mmapOffset + sizeBytes > file.sizeBytes) {
       throw new GuestMemoryError(
-        `${name} needs ${
-          mmapOffset + sizeBytes
-        } bytes of a file that has ${file.sizeBytes}: enlarge the file`,
+        `${name} needs ${mmapOffset + sizeBytes} bytes of a file that has ${file.sizeBytes}: enlarge the file`,
       );
     }
     // A memfd that allows seals is sealed against shrinking while it is mapped; other files are mapped as they are.

@@ -28,7 +28,7 @@ async function demo(program: string): Promise<string> {
   return /^.* passed, .*$/m.exec(stdout)?.[0] ?? "no result";
 }
 
-/** Every known answer through two worker isolates. */
+/** Every known answer through two workers. */
 async function workers(program: string): Promise<string> {
   let count = 0;
   await withDeviceProcess(["--queues=2", "--workers=2"], async (socketPath) => {
@@ -57,7 +57,7 @@ async function probe(program: string): Promise<string> {
 /** Checks the binary `program`, an absolute path, with a line for each result; false if one is wrong. */
 export async function checkBinary(program: string): Promise<boolean> {
   let isGood = true;
-  const parts = { demo, "worker isolates": workers, "its own probe": probe };
+  const parts = { demo, "workers": workers, "its own probe": probe };
   for (const [name, part] of Object.entries(parts)) {
     try {
       console.log(`binary: ${name}: ${await part(program)}`);

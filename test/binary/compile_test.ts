@@ -16,7 +16,7 @@ async function hasCompiler(): Promise<boolean> {
 }
 
 const ignore = !await hasCompiler();
-if (ignore) console.warn("SKIPPED: no C compiler to make a stand-in for denort with");
+if (ignore) console.warn("SKIPPED: no C compiler to build a substitute for denort");
 
 Deno.test({
   name: "the compile script builds, finds its workers in the file, and tests what it has built",
@@ -35,14 +35,14 @@ Deno.test({
       const lines = stdout.trim().split("\n");
       assertMatch(lines[0]!, /^scripts\/compile: \S+\/program, \d+ MiB$/);
       assertMatch(lines[1]!, /^binary: demo: [1-9]\d* passed, 0 failed, 0 not available$/);
-      assertMatch(lines[2]!, /^binary: worker isolates: \d\d known answers$/);
+      assertMatch(lines[2]!, /^binary: workers: \d\d known answers$/);
       assertMatch(lines[3]!, /^binary: its own probe: [1-9]\d* passed, 0 failed, 0 not available$/);
       assertMatch(lines[4]!, /^binary: \d+ MiB; serves \d+ ms after its start, the program from source \d+ ms$/);
       assertEquals(lines.length, 5);
     }),
 });
 
-Deno.test("a stand-in that is no denort is told from one", async () => {
+Deno.test("a program that is not denort is distinguished from one", async () => {
   await withDirectory(async (directory) => {
     const output = `${directory}/program`;
     const compile = (denort: string) => run(`${ROOT}scripts/compile`, [`--output=${output}`], { DENORT_BIN: denort });

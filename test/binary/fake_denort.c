@@ -1,4 +1,4 @@
-/* Stands where denort would: runs the program from source, whatever has been put behind it in its file. */
+/* A substitute for denort: runs the program from source and ignores the code appended to its file. */
 #include <unistd.h>
 
 int main(int count, char **arguments)

@@ -1,6 +1,6 @@
 /**
- * Holds a binary that `scripts/compile` has built to what the program from source does: the demo, worker isolates,
- * the job isolate, its own driver. Says how soon it serves, next to the program from source. Run by
+ * Holds a binary that `scripts/compile` has built to what the program from source does: the demo, workers,
+ * the worker for jobs, its own driver. Reports how soon it serves, next to the program from source. Run by
  * `scripts/compile --test`.
  *
  * @module

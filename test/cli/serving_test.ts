@@ -212,7 +212,7 @@ Deno.test("a driver killed with requests under way leaves a device that serves t
   });
 });
 
-Deno.test("a second frontend waits until the first has gone", async () => {
+Deno.test("a second frontend waits until the first has disconnected", async () => {
   await withDeviceProcess([], async (path) => {
     const first = await CryptoDriver.connect(path);
     const second = use(path);

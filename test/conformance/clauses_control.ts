@@ -33,7 +33,7 @@ export interface Drivers {
   readonly stateless: CryptoDriver;
 }
 
-/** A duty: where it stands, what it is, and its test. Without a test it is reported as not tested. */
+/** A duty: its line in the specification, its text, and its test. Without a test it is reported as not tested. */
 export interface Clause {
   /** Line of the v19 text. */
   readonly line: number;
@@ -141,7 +141,7 @@ export const CONFIGURATION: readonly Clause[] = [
   },
   {
     line: 500,
-    duty: "no bit of a mask is set that stands for no algorithm",
+    duty: "no bit of a mask is set that has no algorithm",
     test: ({ fixed }) => {
       for (const [service, mask] of masks(fixed).entries()) {
         const defined = DEFINED[service]!.reduce((bits, algo) => bits | 1n << BigInt(algo), 0n);

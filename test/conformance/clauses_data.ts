@@ -1,6 +1,6 @@
 /**
  * The device's duties in v19 that concern data requests, each with its test. Four services have nearly the same
- * duties, worded anew for each.
+ * duties, each in its own words.
  *
  * @module
  */
@@ -179,7 +179,7 @@ export const HASH: readonly Clause[] = [
     test: async ({ fixed, stateless }) => {
       assertStatus(await ask(fixed, hashSample(), { opcode: w.MAC }), w.STATUS_ERR, "a MAC with a HASH session");
       assertStatus(await ask(fixed, hashSample(), { opcode: w.CIPHER_ENCRYPT }), w.STATUS_NOTSUPP, "no op_type");
-      // HASH's source length stands where MAC has its key's length: 77 bytes that are not there.
+      // HASH's source length is at the offset of MAC's key length: a key of 77 bytes that the request does not have.
       const asMac = await askStateless(stateless, hashSample(), { opcode: w.MAC });
       assertStatus(asMac, w.STATUS_ERR, "a stateless HASH request read as a MAC");
     },
@@ -309,7 +309,7 @@ export const AEAD: readonly Clause[] = [
   },
   {
     line: 1718,
-    duty: "AEAD: the tag stands directly behind the ciphertext, however long dst_data is",
+    duty: "AEAD: the tag directly follows the ciphertext, for any length of dst_data",
     test: async ({ fixed }) => {
       const sample = aeadSample();
       const result = await ask(fixed, sample, { claims: { dstDataLen: 80 } });

@@ -204,7 +204,7 @@ Deno.test("v19 line 792: a chain session's aad_len, unless 0, has to be the requ
   });
 });
 
-Deno.test("v19 line 788: a plain chain has no key: what stands where a MAC has its length is ignored", async () => {
+Deno.test("v19 line 788: a plain chain has no key: the field of a MAC's key length is ignored", async () => {
   const plain = { hashMode: w.HASH_MODE_PLAIN, hashAlgo: w.HASH_SHA_256, authKey: new Uint8Array() };
   const { dst } = chainSample();
   const result = expected(w.SERVICE_HASH, w.HASH_SHA_256, 0, { src: dst }, 32);

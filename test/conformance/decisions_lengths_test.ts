@@ -250,7 +250,7 @@ Deno.test("v19 line 1234: a destination may be longer than the result, which is 
         assertStatus(longer, w.STATUS_OK, sample.name);
         assertEquals(longer.dst.subarray(0, length), sample.dst);
         assertEquals(longer.dst.subarray(length), new Uint8Array(5).fill(0xee), "behind the result");
-        assertEquals(longer.result, sample.result, "the digest stands behind the whole destination");
+        assertEquals(longer.result, sample.result, "the digest follows the whole destination");
         const shorter = await put(driver, sample, { claims: { dstDataLen: length - 1 }, dstBytes: length });
         assertStatus(shorter, w.STATUS_ERR, `${sample.name}, a destination that is said to be too short`);
         const missing = await put(driver, sample, { dstBytes: length - 1 });

@@ -135,7 +135,7 @@ Deno.test("v19 line 1468: stateless symmetric parameters have 80 bytes, or 76 wi
       );
       const strange = edited(request, "para", (view) => view.setUint32(76, 0xffff_ffff, true));
       assertAnswer(await driver.submitData(strange), sample, "a strange queue_id");
-      // Without op_type, what stands behind the parameters is taken for it.
+      // Without op_type, the bytes after the parameters are read as op_type.
       assertStatus(await askStateless(driver, sample, { paraBytes: 72 }), w.STATUS_NOTSUPP, "72 bytes");
     }
   });
@@ -267,10 +267,14 @@ Deno.test("v19 line 1007: the used length counts bytes written from the first on
   await withDriver("fixed", async (driver) => {
     const [cipher, chain, seal] = [cipherSample(), chainSample(), aeadSample()];
     assertEquals((await ask(driver, cipher)).usedLen, 49, "all of it");
-    assertEquals((await ask(driver, cipher, { dstBytes: 50 })).usedLen, 48, "the status stands apart");
+    assertEquals((await ask(driver, cipher, { dstBytes: 50 })).usedLen, 48, "the status is in a buffer of its own");
     assertEquals((await ask(driver, cipher, { claims: { ivLen: 3 } })).usedLen, 0, "a status and no result");
     assertEquals((await ask(driver, chain)).usedLen, 81);
-    assertEquals((await ask(driver, chain, { claims: { dstDataLen: 49 } })).usedLen, 48, "the digest stands apart");
+    assertEquals(
+      (await ask(driver, chain, { claims: { dstDataLen: 49 } })).usedLen,
+      48,
+      "the digest is in a buffer of its own",
+    );
     assertEquals((await ask(driver, seal, { claims: { dstDataLen: 67 } })).usedLen, 66);
     assertEquals((await ask(driver, cipher, { claims: { srcDataLen: 99 }, dstBytes: 0 })).usedLen, 1, "status alone");
   });
@@ -321,7 +325,7 @@ Deno.test("v19 line 908: a session is destroyed by the destruction of any servic
   }
 });
 
-Deno.test("v19 line 1453: additional data stands before the source, but behind it in a chain's session under MUX_MODE and in AEAD", async () => {
+Deno.test("v19 line 1453: additional data precedes the source, but follows it in a chain's session under MUX_MODE and in AEAD", async () => {
   const aad = bytes(16, 31);
   for (const mode of ["fixed", "mux", "stateless"] as const) {
     await withDriver(mode, async (driver) => {

@@ -128,7 +128,7 @@ function question(random: Random, subject: Subject): KnownAnswer {
 function layoutsOf(random: Random, answer: KnownAnswer): SubmitOptions[] {
   const writes = answer.service === w.SERVICE_CIPHER || answer.service === w.SERVICE_AEAD;
   const isLong = answer.src.length > 200;
-  // Linux lists the pages of a source more than once, so that nothing can stand behind it.
+  // Linux lists the pages of a source more than once, so that nothing can follow it.
   const unfit = [...isLong ? ["bytes"] : [], ...answer.service === w.SERVICE_AEAD ? ["linux"] : []];
   const seed = random(2 ** 31);
   return [
@@ -140,7 +140,7 @@ function layoutsOf(random: Random, answer: KnownAnswer): SubmitOptions[] {
 function differs(answer: KnownAnswer, result: DataResult, layout: SubmitOptions): boolean {
   const isDigest = answer.service === w.SERVICE_HASH || answer.service === w.SERVICE_MAC;
   const got = isDigest ? result.result : result.dst;
-  // Linux lists a destination's pages more than once, too: its status may stand apart, and does not count then.
+  // Linux lists a destination's pages more than once, too: its status may be in a separate buffer, which does not count then.
   const isCounted = result.usedLen === got.length + 1 || (layout.split === "linux" && result.usedLen === got.length);
   return result.status !== w.STATUS_OK || !isCounted || got.toHex() !== answer.dst.toHex();
 }

@@ -1,6 +1,6 @@
 /**
  * A worker that changes words of guest memory without pause, between the values it is given, while the device looks
- * at them: what a guest with a second processor does.
+ * at them: what a guest with a second CPU does.
  *
  * @module
  */

@@ -82,7 +82,7 @@ for (const packed of [false, true]) {
         const base = await frontend.getVringBase(0);
         const { handle, check } = layOut(driver, queue!, sessionId);
         queue!.submit(handle);
-        // A kick descriptor that nobody ever signals.
+        // A kick descriptor that is never signalled.
         const { size, descAddress, driverAddress, deviceAddress, callFd } = queue!;
         const silent = { size, descAddress, driverAddress, deviceAddress, callFd, kickFd } as DriverQueue;
         await setUpRing(frontend, 0, silent, errFd, base, "generic");
@@ -93,7 +93,7 @@ for (const packed of [false, true]) {
       [kickFd, errFd].forEach(closeFd);
     }));
 
-  Deno.test(`rust-vmm #161: a ring goes on after GET_VRING_BASE with a base and a kick alone (${rings})`, () =>
+  Deno.test(`rust-vmm #161: a ring continues after GET_VRING_BASE with only a base and a kick (${rings})`, () =>
     withDevice({}, async (device) => {
       const driver = await device.connect({ features });
       const { frontend, dataQueues: [queue] } = driver;
@@ -108,7 +108,7 @@ for (const packed of [false, true]) {
 }
 
 for (const workers of [0, 1]) {
-  Deno.test(`CVE-2026-16457: kicks on empty packed rings cost no processor time afterwards (${workers} workers)`, () =>
+  Deno.test(`CVE-2026-16457: kicks on empty packed rings cost no CPU time afterwards (${workers} workers)`, () =>
     withDeviceProcess([`--workers=${workers}`, "--log-level=info"], async (path, { pid }) => {
       const driver = await CryptoDriver.connect(path, { features: FEATURES_USUAL | maskOf(F_RING_PACKED) });
       try {
@@ -122,7 +122,7 @@ for (const workers of [0, 1]) {
         await pause(300);
         const before = processStat(pid).cpuMs;
         await pause(1500);
-        assertLess(processStat(pid).cpuMs - before, 400, "ms of processor time in 1500 ms");
+        assertLess(processStat(pid).cpuMs - before, 400, "ms of CPU time in 1500 ms");
         assertAnswer(await ask(driver, cipherSample()), cipherSample());
       } finally {
         await driver.close();
@@ -154,7 +154,7 @@ async function comeHalfWay(path: string, memory: DriverMemory, kickFd: number, c
   await frontend.close();
 }
 
-Deno.test("SPDK #2228, #378: 1000 frontends that leave half-way through their start leave nothing behind", async () => {
+Deno.test("SPDK #2228, #378: 1000 frontends that disconnect during their set-up leave nothing behind", async () => {
   const bed = await Bed.start({ workers: 1 });
   const memory = new DriverMemory([{ guestAddress: 0, sizeBytes: 1 << 20 }]);
   const kickFd = createEventFd();

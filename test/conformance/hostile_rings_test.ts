@@ -1,7 +1,7 @@
 /**
  * Guests that break the rules of the ring: chains that loop or lead nowhere, tables that are none, indices that jump,
  * memory that changes under the device's hands. The ring is then declared broken, on its error descriptor and in the
- * log, and stands still until it is set up anew; other queues do not notice. Defects that other devices had are named.
+ * log, and is halted until it is set up again; other queues are not affected. Defects of other devices are named.
  *
  * @module
  */
@@ -48,7 +48,7 @@ async function brokenLines({ log }: TestDevice): Promise<string[]> {
   return lines();
 }
 
-/** Fails unless `outcome` is a broken ring; then checks what must follow from it, and sets the ring up anew. */
+/** Fails unless `outcome` is a broken ring; then checks the consequences, and sets the ring up again. */
 async function assertBroken(
   ring: RawRing,
   outcome: Outcome,
@@ -122,7 +122,7 @@ testRings("an available index that jumps by more than the ring has breaks it", a
 });
 
 testRings(
-  "a broken ring stands still: what comes afterwards is not answered, and nothing is replayed",
+  "a broken ring is halted: later requests are not answered, and none is replayed",
   async (ring, sessionId, device) => {
     ring.put(40, { address: 0, length: 8, flags: NEXT, next: 40 });
     assertEquals(await ring.run(40), "broken");
@@ -296,7 +296,7 @@ Deno.test("CVE-2024-3446: writable buffers that lie on the ring itself spoil the
         kickAnyway(ring.queue);
         await new Promise((resolve) => setTimeout(resolve, 5));
         laid.release();
-        // The used ring may say anything now, which is for the guest to clear up: by setting the ring up anew.
+        // The used ring may have any contents now; the guest corrects that by setting the ring up again.
         ring.queue.inFlight = 0;
         await ring.reset();
         await assertAlive(ring, sessionId);

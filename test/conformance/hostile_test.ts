@@ -173,7 +173,7 @@ Deno.test("a control request that ends anywhere before its last byte is ERR", as
   }
 });
 
-Deno.test("CVE-2020-10724: key lengths beyond every limit are refused, and the control queue goes on", async () => {
+Deno.test("CVE-2020-10724: key lengths beyond every limit are refused, and the control queue continues", async () => {
   for (const mode of ["fixed", "mux", "stateless"] as const) {
     await withDriver(mode, async (driver) => {
       for (

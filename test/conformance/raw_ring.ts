@@ -1,6 +1,6 @@
 /**
  * A split ring whose descriptors the test writes itself, in place of one of a driver's queues: for guests that break
- * the rules, and to see what the device then does with the ring. It can be set up anew as often as it was broken.
+ * the rules, and to see what the device then does with the ring. It can be set up again whenever it was broken.
  *
  * @module
  */

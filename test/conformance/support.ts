@@ -48,7 +48,7 @@ export interface Sample {
   readonly session: SessionParameters;
   /** Names no session yet. */
   readonly request: DataRequest;
-  /** What stands in `dst` and in `result` afterwards. */
+  /** The contents of `dst` and `result` afterwards. */
   readonly dst: Uint8Array<ArrayBuffer>;
   readonly result: Uint8Array<ArrayBuffer>;
 }

@@ -233,7 +233,7 @@ for (const workers of [0, 1]) {
           }
           const before = processStat(process.pid).cpuMs;
           await new Promise((resolve) => setTimeout(resolve, 1000));
-          assertLess(processStat(process.pid).cpuMs - before, 400, "ms of processor time in 1000 ms");
+          assertLess(processStat(process.pid).cpuMs - before, 400, "ms of CPU time in 1000 ms");
           assertEquals(said(), ends);
           closeFd(fd);
         }

@@ -1,6 +1,6 @@
 /**
  * Hostile asymmetric requests: keys whose DER is spoilt, lengths and numbers that are wrong, sessions made of such, while
- * rings stop, memory moves and frontends leave with operations under way. Each is answered with a status that the
+ * rings stop, memory moves and frontends disconnect with operations in flight. Each is answered with a status that the
  * specification knows, and the untouched ones among them rightly.
  *
  * @module
@@ -14,7 +14,7 @@ import * as w from "../../src/wire/virtio_crypto.ts";
 import { type Ask, makersFor, type Subject } from "../soak/subjects.ts";
 import { mutated } from "./requests.ts";
 import { type Burst, pick, type Target } from "./target.ts";
-import { askInUpheaval } from "./upheaval.ts";
+import { askDuringChurn } from "./churn.ts";
 
 const ROUNDS = 8;
 const UNDER_WAY = 32;
@@ -31,7 +31,7 @@ function withSpoiltKey(request: EncodedRequest, random: Random): EncodedRequest 
   const readable = request.readable.map(({ name, bytes }) => {
     if (name !== "key" || bytes.length === 0) return { name, bytes };
     const copy = new Uint8Array(bytes);
-    // Tags and lengths stand at the beginning, most of them.
+    // Most tags and lengths are at the beginning.
     for (let i = 1 + random(3); i > 0; i--) copy[random(random(2) === 0 ? 16 : copy.length)] = random(256);
     return { name, bytes: copy };
   });
@@ -81,7 +81,7 @@ function batchOf(driver: CryptoDriver, mode: RequestMode, held: readonly Held[],
   });
 }
 
-/** Makes the device that listens at `path` start its isolate for such operations, which then stays. */
+/** Makes the device that listens at `path` start its worker for such operations, which then stays. */
 export async function startOperations(path: string): Promise<void> {
   const driver = await CryptoDriver.connect(path);
   try {
@@ -105,7 +105,7 @@ export const asymmetric: Target = {
         const subject = maker(random, 64);
         held.push({ subject, sessionId: await driver.createSession(subject.session) });
       }
-      await askInUpheaval(driver, ROUNDS, () => batchOf(driver, mode, held, random), random);
+      await askDuringChurn(driver, ROUNDS, () => batchOf(driver, mode, held, random), random);
     } finally {
       await driver.abandon();
     }

@@ -1,5 +1,5 @@
 /**
- * What every fuzz target stands on: a device in a process of its own, so that its death is seen and survived, drivers
+ * The basis of every fuzz target: a device in a process of its own, so that its death is seen and survived, drivers
  * with canaries, and the questions after each burst: alive, right, and nothing kept?
  *
  * @module
@@ -30,14 +30,14 @@ export interface BedOptions {
   readonly timeoutMs?: number;
 }
 
-/** For devices that nobody has broken: whoever shares the machine may keep one from answering for long. */
+/** For intact devices: other processes on the machine may delay an answer for long. */
 export const PATIENT_MS = 60_000;
 
 /**
  * The device may grow by this much over its first burst. In five minutes of all targets it came to 8 MiB without a
  * worker and to 14 with one, most of it in the first half minute, after which it stood still: code compiled late, heaps
  * that breathe, and what memory allocators keep of the most that was in use at once, such as a hundred public-key
- * operations; for moments it was 10 more. A leak of anything goes on, and is found by then.
+ * operations; for moments it was 10 more. A leak continues, and is found by then.
  */
 const RSS_GROWTH_BYTES_MAX = 48 << 20;
 const SETTLE_MS = 5000;
@@ -127,7 +127,7 @@ export class Bed {
     }
   }
 
-  /** With nobody connected, the device holds what it held after its first burst, or this throws. */
+  /** Throws unless the device, without a frontend, holds what it held after its first round. */
   async assertNothingKept(): Promise<void> {
     const deadline = performance.now() + (this.#driverOptions.timeoutMs ?? SETTLE_MS);
     const baseline = this.#baseline;

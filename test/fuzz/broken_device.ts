@@ -1,6 +1,6 @@
 /**
  * Devices that are broken on purpose: what the fuzzer must catch, or it sees nothing. Takes the device's options and
- * `--fault=`; what is broken is broken in this process only, so it has no worker isolates.
+ * `--fault=`; what is broken is broken in this process only, so it has no workers.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * Guest memory with canaries: each region is told to the device a little shorter than it is on either side. The device
+ * Guest memory with canaries: the device gets each region a little shorter than it is on either side. The device
  * has to map whole pages, so it can reach the margins, and must not.
  *
  * @module
@@ -10,15 +10,15 @@ import { DriverMemory, type DriverRegion, type RegionSpec } from "../../src/driv
 const MARGIN_BYTES = 4096 + 1024;
 const CANARY = 0xc5;
 
-/** Driver memory that notices writes beside what the device was told of. */
+/** Driver memory that detects writes outside the regions that the device has. */
 export class CanaryMemory extends DriverMemory {
-  readonly #told: readonly DriverRegion[];
+  readonly #deviceRegions: readonly DriverRegion[];
 
   /** Makes the regions of `specs`, each of which loses a margin at its beginning and at its end. */
   constructor(specs?: readonly RegionSpec[]) {
     super(specs);
     this.keepMargins(MARGIN_BYTES);
-    this.#told = super.regions.map((region) => {
+    this.#deviceRegions = super.regions.map((region) => {
       region.bytes.fill(CANARY, 0, MARGIN_BYTES);
       region.bytes.fill(CANARY, region.sizeBytes - MARGIN_BYTES);
       return {
@@ -32,9 +32,9 @@ export class CanaryMemory extends DriverMemory {
     });
   }
 
-  /** What the device is told of. */
+  /** The regions that the device gets. */
   override get regions(): readonly DriverRegion[] {
-    return this.#told;
+    return this.#deviceRegions;
   }
 
   /** Throws if a canary has died. */

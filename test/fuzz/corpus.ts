@@ -39,7 +39,7 @@ export interface StoredMultiBuffer extends Kept {
   readonly seed: number;
 }
 
-/** A request as bytes, in hexadecimal; SESSION stands for the id of a session that is made for the purpose. */
+/** A request as bytes, in hexadecimal; SESSION is replaced by the id of a session that is created for it. */
 export interface StoredRequest extends Kept {
   readonly kind: "request";
   readonly mode: RequestMode;
@@ -53,7 +53,7 @@ export interface StoredRequest extends Kept {
   readonly status: number;
 }
 
-/** A chain of descriptors, with addresses within a block of 8192 bytes; what lies outside is told as text. */
+/** A chain of descriptors, with addresses within a block of 8192 bytes; addresses outside are text. */
 export interface StoredChain extends Kept {
   readonly kind: "chain";
   /** Address, length, flags and next of each. */

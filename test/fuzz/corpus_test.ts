@@ -27,12 +27,12 @@ Deno.test("the corpus has every kind of input and every target, each with a reas
 });
 
 for (const workers of [0, 1]) {
-  Deno.test(`everything in the corpus is survived and answered as it was when it was kept (${workers} workers)`, async () => {
+  Deno.test(`the device survives the corpus and answers as recorded (${workers} workers)`, async () => {
     await replayAll(corpus, { workers: [workers], device: { timeoutMs: PATIENT_MS } });
   });
 }
 
-Deno.test("what the fuzzer finds is kept, and found again by a replay, as long as the device is broken", () =>
+Deno.test("failures are kept in the corpus, and a replay reproduces them while the device is broken", () =>
   withDirectory(async (directory) => {
     const program = [`${ROOT}scripts/deno`, "run", "-A", "--no-check", `${ROOT}test/fuzz/broken_device.ts`];
     const device = { program: [...program, "--fault=wrong-answer"] };

@@ -1,6 +1,6 @@
 /**
  * The fuzzer, briefly: with a fresh seed against the real device, and against broken ones, which it must catch.
- * VUC_FUZZ_SECONDS makes it go on for longer.
+ * VUC_FUZZ_SECONDS makes it longer.
  *
  * @module
  */
@@ -17,7 +17,7 @@ import { rfc3 } from "./rfc3.ts";
 
 const SECONDS = Number(Deno.env.get("VUC_FUZZ_SECONDS") ?? "16");
 
-Deno.test("hostile rings, requests, messages and rewriters, with a fresh seed: nothing amiss", async () => {
+Deno.test("hostile rings, requests, messages and rewriters, with a new seed: no failure", async () => {
   const seed = crypto.getRandomValues(new Uint32Array(1))[0]!;
   const lines: string[] = [];
   const totals = await fuzz({

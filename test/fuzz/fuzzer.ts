@@ -15,7 +15,7 @@ export interface FuzzOptions {
   /** How long to begin new bursts, for all devices together. */
   readonly seconds: number;
   readonly seed: number;
-  /** Worker isolates of each device to try. */
+  /** Numbers of workers of the devices to try. */
   readonly workers: readonly number[];
   readonly targets: readonly Target[];
   /** How to make a device; the real program if not given. */

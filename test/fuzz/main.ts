@@ -1,5 +1,5 @@
 /**
- * The fuzzer's command line: bursts of every target in turn, split and packed, without and with a worker isolate, until
+ * The fuzzer's command line: bursts of every target in turn, split and packed, without and with a worker, until
  * the time is over. Prints the seed first: the same seed makes the same bursts. A burst that finds something is kept in
  * `corpus/`; `--replay` does what a kept file says once more.
  *
@@ -30,7 +30,7 @@ const device = { timeoutMs: PATIENT_MS };
 const file = option("replay", "");
 if (file !== "") {
   await replayAll([[file, JSON.parse(await Deno.readTextFile(file))]], { workers: isolates, device });
-  console.log("replayed, nothing amiss");
+  console.log("replayed, no failure");
   Deno.exit(0);
 }
 const totals = await fuzz({
@@ -42,4 +42,4 @@ const totals = await fuzz({
   targets: TARGETS.filter(({ name }) => target === "" || name === target),
   say: (line) => console.log(line),
 });
-console.log(`${totals.cases} cases in ${totals.bursts} bursts, nothing amiss`);
+console.log(`${totals.cases} cases in ${totals.bursts} bursts, no failure`);

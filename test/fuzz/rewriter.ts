@@ -1,6 +1,6 @@
 /**
- * A worker that rewrites guest memory without pause while the device works on it: what a guest with more processors
- * does. It writes words that are plausible where they stand, so that the device gets far.
+ * A worker that rewrites guest memory without pause while the device works on it: what a guest with several CPUs
+ * does. It writes words that are plausible at their places, so that the device gets far.
  *
  * @module
  */
@@ -26,7 +26,7 @@ addEventListener("message", (event) => {
       const view = views[which]!;
       const { words } = stretches[which]!;
       const at = random(view.length);
-      // A word that is put back soon spoils what is under way, and not all that follows.
+      // A word that is soon restored corrupts the requests in flight, and not all later ones.
       const old = Atomics.exchange(view, at, words[random(words.length)]!);
       if (random(4) > 0) Atomics.store(view, at, old);
     }

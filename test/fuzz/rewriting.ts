@@ -1,7 +1,7 @@
 /**
  * Rewriting: requests whose headers, lengths, descriptors and ring indices another thread changes while the device
  * works on them. It may answer anything or declare the ring broken; it must not write beside what a writable descriptor
- * ever named, and must be in order again when the ring is set up anew.
+ * ever named, and must work again when the ring is set up again.
  *
  * @module
  */
@@ -58,7 +58,7 @@ class Stage {
       const place = (at: number, block: Block, bytes: number, flags: number) => {
         const address = block.guestAddress + i * SLOT_BYTES;
         const next = at + 1;
-        // Packed: id and flags stand in the other order; all are available in the first round.
+        // Packed: id and flags are in the other order; all are available in the first round.
         const tail = packed ? { flags: i, next: flags | vring.DESC_F_AVAIL } : { flags, next };
         putDescriptor(desc, at * vring.DESC_BYTES, { address, length: bytes, ...tail });
       };

@@ -1,6 +1,6 @@
 /**
  * Hostile requests in the RFC's form of the asymmetric service: lengths that lie, numbers of chance, other opcodes, while
- * rings stop, memory moves and frontends leave with operations under way. Each is answered with a status that the
+ * rings stop, memory moves and frontends disconnect with operations in flight. Each is answered with a status that the
  * specification knows, and the untouched ones among them as another implementation would.
  *
  * @module
@@ -17,7 +17,7 @@ import { concat } from "../bytes.ts";
 import { PATIENT_MS } from "./bed.ts";
 import { mutated } from "./requests.ts";
 import { type Burst, pick, type Target } from "./target.ts";
-import { askInUpheaval } from "./upheaval.ts";
+import { askDuringChurn } from "./churn.ts";
 
 const ROUNDS = 6;
 const UNDER_WAY = 24;
@@ -170,7 +170,7 @@ async function ask(driver: CryptoDriver, random: Random): Promise<void> {
   const { request, isOfRfc } = isGood ? { request: good, isOfRfc: true } : spoilt(good, random);
   const options = { split: pick(random, SPLITS), seed: random(1 << 30), queue: random(2) };
   const { dst, usedLen } = await driver.submitData(request, options);
-  // Other requests of the same header end in a status; where there is no room for one of four bytes, none is told.
+  // Other requests of the same header end in a status; without four bytes for it, none is written.
   if (!isOfRfc || usedLen < rfc.RESULT_HEADER_BYTES || dst.length < rfc.RESULT_HEADER_BYTES) return;
   const view = new DataView(dst.buffer, dst.byteOffset);
   const status = view.getUint32(0, true);
@@ -191,7 +191,7 @@ function batchOf(driver: CryptoDriver, random: Random): Promise<void>[] {
 }
 
 /**
- * Makes the device that listens at `path` generate a key: from then on it has an isolate for such, and a descriptor of
+ * Makes the device that listens at `path` generate a key: from then on it has a worker for them, and a descriptor of
  * libffi's, which opens the program once so that C can call back.
  */
 async function start(path: string): Promise<void> {
@@ -211,7 +211,7 @@ export const rfc3: Target = {
     // Lengths of chance may ask for keys that take long to make, one after the other.
     const driver = await bed.connect(packed, BigInt(random(2)), { timeoutMs: PATIENT_MS });
     try {
-      await askInUpheaval(driver, ROUNDS, () => batchOf(driver, random), random);
+      await askDuringChurn(driver, ROUNDS, () => batchOf(driver, random), random);
     } finally {
       await driver.abandon();
     }

@@ -22,12 +22,12 @@ import { type Burst, hostileWord, pick, type Target } from "./target.ts";
 const CASES_PER_BURST = 400;
 const SPLIT_SIZES = [1, 2, 4, 8, 64, 256];
 const PACKED_SIZES = [1, 2, 3, 7, 8, 64, 100];
-/** Entries of a record of requests under way. */
+/** Entries of an inflight state. */
 const RECORD_ENTRIES = 256;
 const ZONE_BYTES = 64 * 1024;
 const OUTSIDE = [0n, 4096n, 5n << 20n, 2n ** 32n - 8n, 2n ** 40n, 2n ** 53n - 1n, 2n ** 53n, 2n ** 64n - 1n];
 
-/** A ring that nobody serves by the rules: its memory, and zones for what descriptors point to. */
+/** A ring that breaks the driver's rules: its memory, and zones for what descriptors point to. */
 class Ground {
   readonly desc: Block;
   readonly avail: Block;
@@ -123,7 +123,7 @@ function scatter(
       const owner = format === 1 ? vring.DESC_F_AVAIL : vring.DESC_F_USED;
       flags |= random(8) > 0 ? owner : random(2) << 7 | random(2) << 15;
     }
-    // Packed: the id stands where a split descriptor has its flags, and the flags behind it.
+    // Packed: the id is at the offset of a split descriptor's flags, and the flags follow it.
     putDescriptor(view, i * 16, { address: target, length: bytes, flags: next & 0xffff, next: flags & 0xffff });
   }
 }
@@ -134,7 +134,7 @@ interface Position {
   readonly wrap: 0 | 1;
 }
 
-/** The base that says so, as SET_VRING_BASE words it: nothing is under way. */
+/** The base for these, in the format of SET_VRING_BASE: no request is in flight. */
 function baseOf({ slot, wrap }: Position): number {
   return (slot | wrap << 15 | slot << 16 | wrap << 31) >>> 0;
 }

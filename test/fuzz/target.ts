@@ -1,5 +1,5 @@
 /**
- * What a fuzz target is: bursts of cases against a device, all of them told by a seed.
+ * What a fuzz target is: bursts of cases against a device, all of them determined by a seed.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
  * The device is killed under load and comes back: with an inflight region no request is lost and none is completed
- * twice. VUC_CRASHES (4 if not given) says how often, for each ring format, without and with a worker isolate.
+ * twice. VUC_CRASHES (4 if not given) says how often, for each ring format, without and with a worker.
  *
  * @module
  */
@@ -70,7 +70,7 @@ class Survivor {
     this.#dst = expected(w.SERVICE_CIPHER, w.CIPHER_AES_CTR, w.OP_ENCRYPT, parts, SRC_BYTES);
   }
 
-  /** Sets the device up as a VMM does after a reconnection: it does not know where the ring stands. */
+  /** Sets the device up as a VMM does after a reconnection: it does not know the ring's position. */
   async connect(path: string): Promise<void> {
     const frontend = this.#frontend = Frontend.connect(path);
     const packedBit = this.#packed ? 1n << BigInt(F_RING_PACKED) : 0n;
@@ -195,7 +195,7 @@ for (const workers of [0, 1]) {
   }
 }
 
-Deno.test("without an inflight region a device that comes back serves what comes next, and old sessions are INVSESS", () =>
+Deno.test("without an inflight region a restarted device serves new requests, and old sessions are INVSESS", () =>
   withDirectory(async (directory) => {
     const path = `${directory}/device.sock`;
     const sample = cipherSample();

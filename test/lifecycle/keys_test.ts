@@ -49,7 +49,7 @@ function* writtenPages(pid: number): Generator<{ at: number; sizeBytes: number }
   }
 }
 
-/** Which of `keys`, by their places in the list, stand somewhere in the memory of process `pid`. */
+/** Which of `keys`, by their places in the list, are somewhere in the memory of process `pid`. */
 function found(pid: number, keys: readonly Uint8Array[]): number[] {
   using memory = Deno.openSync(`/proc/${pid}/mem`);
   const seen = new Set<number>();
@@ -94,7 +94,7 @@ const WAYS: [way: string, options: CryptoDriverOptions, samples: Sample[]][] = [
 ];
 
 for (const workers of [0, 1]) {
-  Deno.test(`keys of destroyed sessions and of frontends that have gone are nowhere in memory (${workers} workers)`, () =>
+  Deno.test(`keys of destroyed sessions and of disconnected frontends are nowhere in memory (${workers} workers)`, () =>
     withDeviceProcess([`--workers=${workers}`, "--sandbox=off"], async (path, { pid }) => {
       for (const [way, options, samples] of WAYS) {
         const driver = await CryptoDriver.connect(path, { timeoutMs: 60_000, ...options });

@@ -74,7 +74,7 @@ for (const workers of [0, 1]) {
     const rings = packed ? "packed" : "split";
 
     Deno.test(
-      title(`memory comes, goes and is replaced under load, ${rings} rings`),
+      title(`memory is added, removed and replaced under load, ${rings} rings`),
       () =>
         withBed(workers, (bed) =>
           underLoad(bed, packed, async (driver, load) => {
@@ -84,7 +84,7 @@ for (const workers of [0, 1]) {
               await driver.frontend.addMemReg(region!);
               if (i % 4 === 0) await load.more(1);
               await driver.frontend.remMemReg(region!);
-              // The same memory, mapped anew: rings and buffers move in the device while it serves them.
+              // The same memory, mapped again: rings and buffers move in the device while it serves them.
               await driver.frontend.setMemTable(driver.memory.regions);
               if (i % 4 === 0) await load.more(1);
             }
@@ -110,7 +110,7 @@ for (const workers of [0, 1]) {
   }
 
   Deno.test(
-    title("a device that is reset knows no session any more, and serves as before"),
+    title("a reset destroys all sessions, and the device serves as before"),
     () =>
       withBed(workers, async (bed) => {
         const driver = await bed.connect(false, 0n);

@@ -1,5 +1,5 @@
 /**
- * Limits of requests, each one below, at and above it, through the ring, whoever serves it.
+ * Limits of requests, each one below, at and above it, through the ring, on the event loop and in a worker.
  *
  * @module
  */
@@ -247,7 +247,7 @@ Deno.test("data queues: 63 and 64 of them serve, each by itself", async () => {
   }
 });
 
-Deno.test("sessions: 4096 of them unless more were asked for, and no further one", () =>
+Deno.test("sessions: 4096 of them unless more are configured, and no further one", () =>
   withDevice({}, async (device) => {
     const driver = await device.connect();
     const { session } = cipherSample();
@@ -320,7 +320,7 @@ Deno.test("bytes that an asymmetric operation writes: room for 16383, 16384, 163
     }
   }));
 
-Deno.test("asymmetric operations under way: one less, as many, and one more than a queue may have, and all are answered", () =>
+Deno.test("asymmetric operations in flight: one less, as many, and one more than a queue may have, and all are answered", () =>
   withDevice({}, async (device) => {
     const driver = await device.connect({ queueSize: 1024 });
     const key = new Uint8Array(rsa.privateKey.export({ type: "pkcs1", format: "der" }));

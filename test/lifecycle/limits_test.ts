@@ -63,7 +63,7 @@ Deno.test("options: as many queues and sessions as there may be, and one more or
     }
   }));
 
-Deno.test("regions: added one by one up to the number that the frontend was told, and no further", () =>
+Deno.test("regions: added one at a time up to the number that the frontend was told, and no further", () =>
   withDevice({}, async (device) => {
     const driver = await device.connect();
     assertEquals(await driver.frontend.getMaxMemSlots(), REGIONS_MAX);
@@ -176,7 +176,7 @@ Deno.test("a queue that is flooded without pause leaves another its share", asyn
   }
 });
 
-Deno.test("SIGBUS: guest memory cannot be cut short while it is mapped, nor mapped beyond its file's end", () =>
+Deno.test("SIGBUS: guest memory cannot be truncated while it is mapped, nor mapped beyond its file's end", () =>
   withDevice({}, async (device) => {
     const driver = await device.connect();
     for (const { fd } of driver.memory.regions) {
@@ -200,7 +200,7 @@ Deno.test("SIGBUS: guest memory cannot be cut short while it is mapped, nor mapp
   }));
 
 for (const workers of [0, 1]) {
-  Deno.test(`memory that was taken away is not written to any more, whatever is under way (${workers} workers)`, () =>
+  Deno.test(`unmapped memory is not written to any more, with requests in flight (${workers} workers)`, () =>
     withDevice({ workers }, async (device) => {
       const driver = await device.connect({ features: (1n << 32n) | (1n << 28n) | (1n << 29n) });
       const sample = cipherSample();

@@ -1,5 +1,5 @@
 /**
- * Requests without pause, each checked against an independent answer: what has to go on, or come back, while a device,
+ * Requests without pause, each checked against an independent answer: they have to continue, or resume, while a device,
  * its memory and its rings are interfered with.
  *
  * @module
@@ -12,7 +12,7 @@ export function times(name: string, usual: number): number {
   return Number(Deno.env.get(name) ?? usual);
 }
 
-/** A few requests under way at any time, on every data queue. */
+/** A few requests in flight at any time, on every data queue. */
 export class Load {
   /** Requests answered, all of them rightly. */
   answered = 0;
@@ -25,7 +25,7 @@ export class Load {
     this.#driver = driver;
   }
 
-  /** Begins with `depth` requests under way on each data queue of `driver`. */
+  /** Starts with `depth` requests in flight on each data queue of `driver`. */
   static async start(driver: CryptoDriver, depth = 8): Promise<Load> {
     const load = new Load(driver);
     const subjects: [Sample, number][] = [];
@@ -56,7 +56,7 @@ export class Load {
     if (this.#failure !== undefined) throw this.#failure;
   }
 
-  /** Waits for what is under way; throws what went wrong. Returns how many requests were answered in all. */
+  /** Waits for the requests in flight; throws the first failure. Returns the total number of answered requests. */
   async stop(): Promise<number> {
     this.#isOver = true;
     await Promise.all(this.#running);
@@ -64,7 +64,7 @@ export class Load {
     return this.answered;
   }
 
-  /** Forgets about what is under way: its driver or device has gone. */
+  /** Drops the requests in flight: their driver or device has ended. */
   async abandon(): Promise<void> {
     this.#isOver = true;
     await Promise.all(this.#running);

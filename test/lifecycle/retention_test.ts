@@ -31,7 +31,7 @@ function residentBytes(address: number, sizeBytes: number): number {
   return PAGE_BYTES * entries.filter((entry) => entry >> 63n !== 0n).length;
 }
 
-Deno.test("packed rings that start and stop, with records good and bad, leave nothing large to the collector", () => {
+Deno.test("packed rings that start and stop, with valid and invalid states, leave no large garbage", () => {
   const size = 16;
   const region = mapAnonymous(1 << 16);
   const hostAddress = region.address;
@@ -55,7 +55,7 @@ Deno.test("packed rings that start and stop, with records good and bad, leave no
   unmap(region);
 });
 
-Deno.test("an asymmetric job keeps of its request what its answer can reach", () => {
+Deno.test("an asymmetric job keeps the memory that its response can reach", () => {
   const submittedFd = createEventFd();
   const memory = new JobPoolMemory(submittedFd);
   const pool = new JobPool(memory.location);
@@ -114,7 +114,7 @@ Deno.test("sessions that have gone leave no pages behind, whichever slots they h
   table.clear();
   // The first page has the count of destroyed sessions.
   assertEquals(tables(), [PAGE_BYTES, 0]);
-  // The table goes on as it was.
+  // The table continues to work.
   assertEquals(table.destroyedCount, slots);
   const id = table.create(parameters);
   assert(id > 0 && table.find(id, 0) >= 0);

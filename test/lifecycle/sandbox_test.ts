@@ -1,6 +1,6 @@
 /**
- * The sandbox: what cannot be done in it, and that serving goes on: frontends that come again, memory that comes and
- * goes, commands to worker isolates, and an isolate for asymmetric requests that starts only then.
+ * The sandbox: what cannot be done in it, and that the device still serves: frontends that reconnect, memory that comes and
+ * goes, commands to workers, and a worker for asymmetric requests that starts only then.
  *
  * @module
  */
@@ -29,7 +29,7 @@ async function serveSeveral(path: string): Promise<void> {
     await driver.start();
     await driver.frontend.remMemReg(extra.regions[0]!);
     extra.release();
-    // A key that makes no sense: the isolate for asymmetric operations starts all the same.
+    // An invalid key: the worker for asymmetric operations starts nevertheless.
     const { status } = await driver.tryCreateSession({
       service: "akcipher",
       algo: 1,
@@ -83,7 +83,7 @@ const SANDBOXED = "test/lifecycle/sandboxed_device.ts";
 
 for (const workers of [0, 1]) {
   Deno.test({
-    name: `in the sandbox no file is written and no program runs, while serving goes on (${workers} workers)`,
+    name: `in the sandbox no file is written and no program runs, while the device serves (${workers} workers)`,
     fn: () =>
       withDirectory((directory) =>
         assertConfined(directory, workers, [
@@ -113,7 +113,7 @@ async function copyForNobody(directory: string): Promise<Starter> {
 
 Deno.test({
   name: "the sandbox needs no privileges: the same as a user who has none",
-  // Whoever is not root has seen it in the tests above.
+  // Without root, the tests above have shown it.
   ignore: Deno.uid() !== 0,
   fn: () =>
     withDirectory(async (directory) => {

@@ -1,5 +1,5 @@
 /**
- * A device in its sandbox that tries what it must not be able to do, from its event loop and from an isolate started
+ * A device in its sandbox that tries what it must not be able to do, from its event loop and from a worker started
  * later, and prints what came of it as JSON; then it serves on.
  *
  * @module

@@ -1,5 +1,5 @@
 /**
- * What differs between architectures, against the kernel: structures that it fills in, and flags that it obeys. The
+ * What differs between architectures, against the kernel: structures that it fills in, and flags that it follows. The
  * tests run on the architecture at hand; `scripts/test --on=arm64` runs them on the other one.
  *
  * @module
@@ -134,7 +134,7 @@ Deno.test("ancillary data: descriptors arrive in their order, in every number th
   to.close();
 });
 
-Deno.test("files are mapped from the start of a page of the kernel's on, and from nowhere else", () => {
+Deno.test("files can only be mapped from the start of a page", () => {
   const fd = createMemfd("pages", 4 * PAGE_BYTES);
   const mapping = mapShared(fd, PAGE_BYTES, 2 * PAGE_BYTES);
   unmap(mapping);

@@ -103,7 +103,7 @@ Deno.test("a socket file accepts connections from the moment it is there", () =>
     })
   ));
 
-Deno.test("the path appears with its final permissions, whatever the length of its name", () =>
+Deno.test("the path appears with its final permissions, at any length of its name", () =>
   withDirectory((directory) => {
     for (const length of [directory.length + 2, 100, 107]) {
       const path = `${directory}/`.padEnd(length, "s");
@@ -118,7 +118,7 @@ Deno.test("the path appears with its final permissions, whatever the length of i
     return Promise.resolve();
   }));
 
-Deno.test("what a killed process left in the directory is no obstacle: its lock, its socket", () =>
+Deno.test("the lock and the socket of a killed process are no obstacle", () =>
   withDirectory((directory) => {
     const path = `${directory}/s`;
     Deno.writeTextFileSync(`${path}.lock`, "");
@@ -130,7 +130,7 @@ Deno.test("what a killed process left in the directory is no obstacle: its lock,
     return Promise.resolve();
   }));
 
-Deno.test("a lock that another process keeps is told of, and nothing is left", () =>
+Deno.test("a lock that another process keeps is an error, and no file remains", () =>
   withDirectory((directory) => {
     const path = `${directory}/s`;
     withPathLock(path, () => {
@@ -140,7 +140,7 @@ Deno.test("a lock that another process keeps is told of, and nothing is left", (
     return Promise.resolve();
   }));
 
-Deno.test("a lock file that is a symbolic link makes no file where it points to", () =>
+Deno.test("a lock file that is a symbolic link does not create the file that it names", () =>
   withDirectory((directory) => {
     const path = `${directory}/s`;
     Deno.symlinkSync(`${directory}/elsewhere`, `${path}.lock`);
@@ -149,7 +149,7 @@ Deno.test("a lock file that is a symbolic link makes no file where it points to"
     return Promise.resolve();
   }));
 
-Deno.test("a socket that is not a stream socket is told of, and left alone", () =>
+Deno.test("a socket that is not a stream socket is an error, and not removed", () =>
   withDirectory((directory) => {
     const path = `${directory}/s`;
     const [AF_UNIX, SOCK_SEQPACKET] = [1, 5];

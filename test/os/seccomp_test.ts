@@ -1,5 +1,5 @@
 /**
- * The system call filter as a program, run by an interpreter: for every processor that there are numbers for, whichever
+ * The system call filter as a program, run by an interpreter: for every architecture with system call numbers, on any
  * this one is.
  *
  * @module
@@ -51,7 +51,7 @@ interface Numbers {
   readonly needed: readonly number[];
 }
 
-const PROCESSORS: Readonly<Record<ArchitectureName, Numbers>> = {
+const NUMBERS_OF: Readonly<Record<ArchitectureName, Numbers>> = {
   x86_64: {
     audit: 0xc000_003e,
     openat: 257,
@@ -70,7 +70,7 @@ const CLONE_THREAD = 0x10000;
 const SIGCHLD = 17;
 
 for (const name of ["x86_64", "aarch64"] as const) {
-  const { audit: arch, openat, clone, needed } = PROCESSORS[name];
+  const { audit: arch, openat, clone, needed } = NUMBERS_OF[name];
   Deno.test(`the system call filter for ${name} refuses what it must and nothing that is needed`, () => {
     const program = seccompProgram(name);
     const ask = (number: number, ...args: number[]) => verdict(program, { arch, number, args });
@@ -90,9 +90,9 @@ for (const name of ["x86_64", "aarch64"] as const) {
     for (const number of [435, 437]) assertEquals(ask(number), refused(ENOSYS));
   });
 
-  Deno.test(`the system call filter for ${name} kills callers of another processor's calls`, () => {
+  Deno.test(`the system call filter for ${name} kills callers with another architecture's calls`, () => {
     const program = seccompProgram(name);
-    for (const other of [0x4000_0003, 0x4000_0028, ...Object.values(PROCESSORS).map(({ audit }) => audit)]) {
+    for (const other of [0x4000_0003, 0x4000_0028, ...Object.values(NUMBERS_OF).map(({ audit }) => audit)]) {
       const expected = other === arch ? ALLOW : KILL;
       assertEquals(verdict(program, { arch: other, number: needed[0]! }), expected);
     }

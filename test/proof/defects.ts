@@ -50,7 +50,7 @@ const QEMU: readonly Defect[] = [
   ], ["device/akcipher_test.ts", "with the asymmetric service off, its requests are not supported"]),
   defect(["QEMU 7.2.3", "7.2.16", "7.2.17"], "A start that is broken off leaves no half-made or stale state.", [
     "vhost_user/endurance_test.ts",
-    "QEMU 7.2.3, 7.2.16, 7.2.17: a thousand connections that end in the midst of their beginning leave nothing",
+    "QEMU 7.2.3, 7.2.16, 7.2.17: a thousand connections that end during their set-up leave nothing behind",
   ]),
   defect("QEMU assert(session_id)", "A session id of any value that names no session is a status, not an assertion.", [
     REQUESTS,
@@ -58,7 +58,7 @@ const QEMU: readonly Defect[] = [
   ]),
   defect("CVE-2026-16457", "An empty packed ring that was kicked is looked at once, not for ever.", [
     FRONTENDS,
-    "CVE-2026-16457: kicks on empty packed rings cost no processor time afterwards (${workers} workers)",
+    "CVE-2026-16457: kicks on empty packed rings cost no CPU time afterwards (${workers} workers)",
   ]),
   defect("QEMU cryptodev-vhost-user", "Sessions that a reset guest never closes fill a table, not the memory.", [
     REQUESTS,
@@ -95,27 +95,27 @@ const DPDK: readonly Defect[] = [
   ),
   defect(["CVE-2020-10723", "rust-vmm #212"], "A ring's index is compared in full width, and one too large refused.", [
     "vhost_user/rings_test.ts",
-    "CVE-2020-10723, rust-vmm #212: rings that do not exist are refused, however wide the index",
+    "CVE-2020-10723, rust-vmm #212: rings that do not exist are refused, for any width of the index",
   ]),
   defect("CVE-2020-10724", "Key lengths beyond the fields that hold them are refused, by ring and by message.", [
     REQUESTS,
-    "CVE-2020-10724: key lengths beyond every limit are refused, and the control queue goes on",
+    "CVE-2020-10724: key lengths beyond every limit are refused, and the control queue continues",
   ], [
     "vhost_user/session_message_test.ts",
-    "CVE-2020-10724: the ${name} layout of a session with keys of no, of full and of impossible length",
+    "CVE-2020-10724: the ${name} layout of a session with keys of zero, full and impossible length",
   ]),
   defect("CVE-2020-10725", "A buffer without bytes is harmless wherever it is said to lie.", [
     REQUESTS,
     "CVE-2020-10725: buffers of no length may be anywhere",
   ]),
   defect("CVE-2020-10726", "Asking for inflight regions again and again leaks neither descriptors nor mappings.", [
-    "lifecycle/inflight_record_test.ts",
-    "CVE-2020-10726: 1000 inflight regions asked for and given, some of nonsense, leave nothing and break nothing",
+    "lifecycle/inflight_state_test.ts",
+    "CVE-2020-10726: 1000 inflight regions, some invalid, leave nothing behind and break nothing",
   ]),
   defect(["CVE-2020-14374", "CVE-2020-14378"], "What was checked is what is used, while a guest rewrites it.", [
     RINGS,
     "CVE-2020-14374 to CVE-2020-14378: lengths that change while the device reads them never lead it out of its buffers",
-  ], ["fuzz/fuzz_test.ts", "hostile rings, requests, messages and rewriters, with a fresh seed: nothing amiss"]),
+  ], ["fuzz/fuzz_test.ts", "hostile rings, requests, messages and rewriters, with a new seed: no failure"]),
   defect("CVE-2020-14376", "A request shorter than the structures it should hold is ERR, wherever it ends.", [
     REQUESTS,
     "CVE-2020-14376: a data request that ends anywhere before its last byte is ERR",
@@ -130,7 +130,7 @@ const DPDK: readonly Defect[] = [
   ]),
   defect("DPDK b03cb9c87a", "A kick before addresses and size are known starts nothing and breaks nothing.", [
     "vhost_user/rings_test.ts",
-    "DPDK b03cb9c87a: a ring starts when size, addresses and kick are there, in whatever order they come",
+    "DPDK b03cb9c87a: a ring starts when size, addresses and kick are set, in any order",
   ]),
   defect(["cd1e8f03ab", "7ccd67c418", "2fbada9154"], "Of a chain, bytes outside the ciphered part arrive unchanged.", [
     "conformance/decisions_chain_test.ts",
@@ -154,7 +154,7 @@ const DPDK: readonly Defect[] = [
   ], ["asymmetric/hostile_test.ts", "keys cut off at every byte are refused"]),
   defect("DPDK CLOSE_CRYPTO_SESSION", "Closing a session that does not exist leaves the connection open.", [
     "vhost_user/session_message_test.ts",
-    "DPDK CLOSE_CRYPTO_SESSION: closing any id is harmless, and answered only when asked",
+    "DPDK CLOSE_CRYPTO_SESSION: closing any id is harmless, and acknowledged only on request",
   ]),
 ];
 
@@ -165,20 +165,20 @@ const OTHERS: readonly Defect[] = [
     "virtqueue_read_indirect_desc: indirect tables that are none break the ring",
   ]),
   defect("vu_check_queue_inflights", "A record of requests under way that contradicts itself is refused.", [
-    "lifecycle/inflight_record_test.ts",
-    "vu_check_queue_inflights: a record with a wrong size, a list out of bounds or in a circle is refused",
-  ], ["lifecycle/inflight_record_test.ts", "20 000 records of chance are refused or recovered within their bounds"]),
+    "lifecycle/inflight_state_test.ts",
+    "vu_check_queue_inflights: a state with a wrong size, or a list that is out of bounds or loops, is refused",
+  ], ["lifecycle/inflight_state_test.ts", "20 000 random states are refused or recovered within their bounds"]),
   defect("libvhost-user, partial reads", "A message may come in any pieces, with pauses between them.", [
     FRAMING,
     "libvhost-user, partial reads: a message cut at any byte is handled when the rest has come",
-  ], [FRAMING, "a message that comes byte by byte is handled"]),
+  ], [FRAMING, "a message that arrives byte by byte is handled"]),
   defect("libvhost-user, descriptors", "Descriptors beyond eight are closed, and their message refused.", [
     FRAMING,
     "libvhost-user, descriptors: more than 8 are closed and the message is refused",
   ], [FRAMING, "more than 8 descriptors spread over one message are closed"]),
   defect("libvhost-user, sizes", "A header that announces the impossible ends the connection in good order.", [
     FRAMING,
-    "libvhost-user, sizes: a header that makes no sense ends the connection",
+    "libvhost-user, sizes: an invalid header ends the connection",
   ]),
   defect(["rust-vmm #247", "#343"], "A kick that comes while a ring is disabled is served once it is enabled.", [
     FRONTENDS,
@@ -197,11 +197,11 @@ const OTHERS: readonly Defect[] = [
   ]),
   defect("rust-vmm #161", "A stopped ring keeps size and addresses: a base and a kick start it again.", [
     FRONTENDS,
-    "rust-vmm #161: a ring goes on after GET_VRING_BASE with a base and a kick alone (${rings})",
+    "rust-vmm #161: a ring continues after GET_VRING_BASE with only a base and a kick (${rings})",
   ], ["vhost_user/rings_test.ts", "rust-vmm #161: GET_VRING_BASE stops the ring, closes its kick and keeps the rest"]),
   defect(["SPDK #2228", "#378"], "Firmware that leaves half-way, a thousand times, leaves nothing behind.", [
     FRONTENDS,
-    "SPDK #2228, #378: 1000 frontends that leave half-way through their start leave nothing behind",
+    "SPDK #2228, #378: 1000 frontends that disconnect during their set-up leave nothing behind",
   ]),
   defect("SHMEM's two bits", "Protocol bits that mean different things to different programs are never agreed to.", [
     "vhost_user/connection_test.ts",
@@ -217,11 +217,11 @@ const OTHERS: readonly Defect[] = [
 const REPORTED: readonly Defect[] = [
   defect("QEMU's generations of the session message", "A session message of an unknown length is told in one line.", [
     "vhost_user/session_message_test.ts",
-    "QEMU's generations of the session message: one of unknown length is refused in a line, and the connection lives",
+    "QEMU's generations of the session message: one of unknown length is refused in one log line, and the connection continues",
   ]),
   defect("memory that is not shared", "Memory without descriptors is refused in one line that names share=on.", [
     "vhost_user/memory_table_test.ts",
-    "memory that is not shared: a table without descriptors is refused in one line that says what to do",
+    "memory that is not shared: a table without descriptors is refused with the remedy",
   ]),
   defect("QEMU's warning about CONFIG", "Configuration is on offer, and whoever does without is served all the same.", [
     FRONTENDS,

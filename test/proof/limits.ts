@@ -57,7 +57,7 @@ const TOLD: readonly Limit[] = [
     atMost: `${device.REGIONS_MAX}`,
     exports: ["REGIONS_MAX"],
     tests: [
-      [LIFECYCLE, "regions: added one by one up to the number that the frontend was told, and no further"],
+      [LIFECYCLE, "regions: added one at a time up to the number that the frontend was told, and no further"],
       [LIFECYCLE, "regions: a table has at most eight"],
     ],
   },
@@ -67,7 +67,7 @@ const TOLD: readonly Limit[] = [
     exports: ["SESSIONS_DEFAULT", "SESSIONS_MAX"],
     tests: [
       [LIFECYCLE, "sessions: the last one fits, one more does not, and does again when one is gone"],
-      [REQUESTS, "sessions: 4096 of them unless more were asked for, and no further one"],
+      [REQUESTS, "sessions: 4096 of them unless more are configured, and no further one"],
       [LIFECYCLE, "options: as many queues and sessions as there may be, and one more or fewer than that"],
     ],
   },
@@ -137,7 +137,7 @@ const TOLD: readonly Limit[] = [
       ],
       [
         REQUESTS,
-        "asymmetric operations under way: one less, as many, and one more than a queue may have, and all are answered",
+        "asymmetric operations in flight: one less, as many, and one more than a queue may have, and all are answered",
       ],
     ],
   },
@@ -223,8 +223,8 @@ const TOLD: readonly Limit[] = [
     atMost: `${PAYLOAD_BYTES_MAX}, ${FDS_MAX}`,
     exports: [],
     tests: [
-      [SOCKET, "bytes of a message: 4095 and 4096 behind the header are read, with 4097 the stream is given up"],
-      [SOCKET, "descriptors of a message: 7 and 8 are taken, 9 are closed and refused"],
+      [SOCKET, "bytes of a message: 4095 and 4096 behind the header are read, 4097 end the connection"],
+      [SOCKET, "descriptors of a message: 7 and 8 are accepted, 9 are closed and refused"],
       [SOCKET, "descriptors of KICK, CALL and ERR: none only with bit 8, one, and never two"],
     ],
   },
@@ -233,7 +233,10 @@ const TOLD: readonly Limit[] = [
     atMost: "below 2⁵³",
     exports: [],
     tests: [
-      ["vhost_user/memory_table_test.ts", "a table that cannot be used leaves the old one in force and nothing open"],
+      [
+        "vhost_user/memory_table_test.ts",
+        "a table that cannot be used does not replace the old one, and leaves nothing open",
+      ],
       [
         "conformance/hostile_test.ts",
         "buffers where no memory is, at the ends of the address space too, are ERR and not touched; a status there breaks the ring",
@@ -269,13 +272,19 @@ const UNTOLD: readonly Limit[] = [
   {
     what: "bytes of configuration that a message names",
     exports: [],
-    tests: [[SOCKET, "bytes of configuration: 255 and 256 are told and compared, 257 are refused, from any offset"]],
+    tests: [[
+      SOCKET,
+      "bytes of configuration: 255 and 256 are returned and compared, 257 are refused, from any offset",
+    ]],
   },
   {
     what: "bytes, rings and entries of an inflight region",
     exports: [],
     tests: [
-      [SOCKET, "inflight regions: a byte too few is refused, told or in the file; as many, and one more, are taken"],
+      [
+        SOCKET,
+        "inflight regions: a byte too few, in the message or the file, is refused; as many, and one more, are accepted",
+      ],
       [
         SOCKET,
         "inflight regions: for 2 and 3 rings of three, not for a fourth; of 32767 and 32768 entries, not of one more",
@@ -285,7 +294,7 @@ const UNTOLD: readonly Limit[] = [
   {
     what: "connections that are served at once",
     exports: [],
-    tests: [[SOCKET, "connections: one is served; a second and a ninth wait, unharmed, until it has gone"]],
+    tests: [[SOCKET, "connections: one is served; a second and a ninth wait, undisturbed, until it has ended"]],
   },
 ];
 

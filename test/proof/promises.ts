@@ -42,7 +42,7 @@ export const PROMISES: readonly Promised[] = [
   {
     promise: "nothing is written but what a request lets be written",
     tests: [
-      ["fuzz/fuzz_test.ts", "hostile rings, requests, messages and rewriters, with a fresh seed: nothing amiss"],
+      ["fuzz/fuzz_test.ts", "hostile rings, requests, messages and rewriters, with a new seed: no failure"],
       ["fuzz/fuzz_test.ts", "the fuzzer catches a broken device: ${fault}"],
     ],
   },
@@ -57,7 +57,7 @@ export const PROMISES: readonly Promised[] = [
     promise: "a broken ring stands still, alone, until it is set up again",
     tests: [[
       "conformance/hostile_rings_test.ts",
-      "a broken ring stands still: what comes afterwards is not answered, and nothing is replayed",
+      "a broken ring is halted: later requests are not answered, and none is replayed",
     ]],
   },
   {
@@ -83,7 +83,7 @@ export const PROMISES: readonly Promised[] = [
     promise: "an idle device sleeps",
     tests: [[
       "conformance/hostile_frontends_test.ts",
-      "CVE-2026-16457: kicks on empty packed rings cost no processor time afterwards (${workers} workers)",
+      "CVE-2026-16457: kicks on empty packed rings cost no CPU time afterwards (${workers} workers)",
     ]],
   },
   {
@@ -97,7 +97,7 @@ export const PROMISES: readonly Promised[] = [
     promise: "keys are wiped when their session goes",
     tests: [[
       "lifecycle/keys_test.ts",
-      "keys of destroyed sessions and of frontends that have gone are nowhere in memory (${workers} workers)",
+      "keys of destroyed sessions and of disconnected frontends are nowhere in memory (${workers} workers)",
     ]],
   },
   {
@@ -112,7 +112,7 @@ export const PROMISES: readonly Promised[] = [
     tests: [
       [
         "vhost_user/every_message_test.ts",
-        "every message cut off at every byte, and the connection closed: the device is told of nothing but the end",
+        "every message cut off at every byte, and the connection closed: the device only gets the end of the connection",
       ],
       ["vhost_user/every_message_test.ts", "every two messages after each other, in either order"],
     ],
@@ -123,11 +123,11 @@ export const PROMISES: readonly Promised[] = [
       ["lifecycle/lifecycle_test.ts", "frontends are killed under load"],
       [
         "conformance/hostile_frontends_test.ts",
-        "SPDK #2228, #378: 1000 frontends that leave half-way through their start leave nothing behind",
+        "SPDK #2228, #378: 1000 frontends that disconnect during their set-up leave nothing behind",
       ],
       [
         "lifecycle/retention_test.ts",
-        "packed rings that start and stop, with records good and bad, leave nothing large to the collector",
+        "packed rings that start and stop, with valid and invalid states, leave no large garbage",
       ],
       ["lifecycle/retention_test.ts", "sessions that have gone leave no pages behind, whichever slots they had"],
     ],
@@ -136,7 +136,7 @@ export const PROMISES: readonly Promised[] = [
     promise: "memory that was taken away is not touched any more",
     tests: [[
       "lifecycle/limits_test.ts",
-      "memory that was taken away is not written to any more, whatever is under way (${workers} workers)",
+      "unmapped memory is not written to any more, with requests in flight (${workers} workers)",
     ]],
   },
   {
@@ -154,7 +154,7 @@ export const PROMISES: readonly Promised[] = [
       ["lifecycle/sandbox_test.ts", "every thread of the program is in the sandbox, with --sandbox=off none is"],
       [
         "lifecycle/sandbox_test.ts",
-        "in the sandbox no file is written and no program runs, while serving goes on (${workers} workers)",
+        "in the sandbox no file is written and no program runs, while the device serves (${workers} workers)",
       ],
     ],
   },
@@ -184,7 +184,7 @@ export const PROMISES: readonly Promised[] = [
     promise: "what was found once is tried again",
     tests: [[
       "fuzz/corpus_test.ts",
-      "everything in the corpus is survived and answered as it was when it was kept (${workers} workers)",
+      "the device survives the corpus and answers as recorded (${workers} workers)",
     ]],
   },
   {

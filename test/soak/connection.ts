@@ -143,7 +143,7 @@ export class Connection {
       polls: random(8) === 0,
       timeoutMs,
     });
-    // Some drivers never kick, until their rings are started anew.
+    // Some drivers never kick, until their rings are started again.
     for (let queue = 0; queue < queues && random(6) === 0; queue++) await driver.frontend.setVringKick(queue, -1);
     const connection = new Connection(driver, options, tally);
     await connection.#pool.fill();
@@ -181,7 +181,7 @@ export class Connection {
     }
   }
 
-  /** As a guest that is killed: requests are under way. */
+  /** As a guest that is killed: requests are in flight. */
   async #endSuddenly(lanes: readonly Promise<void>[]): Promise<void> {
     const failure = this.#failure;
     const ended = this.#driver.abandon();
@@ -275,7 +275,7 @@ export class Connection {
   async #restart(): Promise<void> {
     await this.#driver.stop();
     await pause(this.#random(3));
-    // At the end, too: what is under way has to be answered.
+    // At the end, too: requests in flight have to be answered.
     await this.#driver.start();
     this.#tally.ringStops += this.#driver.dataQueues.length + (this.#driver.controlQueue === undefined ? 0 : 1);
   }
@@ -315,7 +315,7 @@ export class Connection {
     await frontend.setFeatures(acknowledged | bit(F_PROTOCOL_FEATURES) | logging);
   }
 
-  /** The same memory, mapped anew: rings and buffers move in the device while it serves them. */
+  /** The same memory, mapped again: rings and buffers move in the device while it serves them. */
   async #remap(): Promise<void> {
     await this.#driver.frontend.setMemTable(this.#driver.memory.regions);
     this.#tally.memoryChanges++;

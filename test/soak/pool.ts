@@ -21,7 +21,7 @@ export type Kind = "short" | "long" | "asymmetric";
 
 interface Entry extends Held {
   users: number;
-  /** Called when nobody uses it any more, once it is to go. */
+  /** Called when it is not used any more, after its removal was requested. */
   onUnused: (() => void) | undefined;
 }
 
@@ -105,7 +105,7 @@ export class Pool {
     this.#tally.checked++;
   }
 
-  /** All sessions go; nobody may use them any more. */
+  /** Removes all sessions, which must not be used any more. */
   async empty(): Promise<void> {
     for (const entries of this.#entries.values()) {
       for (const entry of entries) await this.#destroy(entry);

@@ -25,7 +25,7 @@ function medianOf(samples: readonly Sample[], value: (sample: Sample) => number)
   return samples.length === 0 ? 0 : quantile(samples.map(value), 0.5);
 }
 
-/** Requests for a second of the device's processor time: what a busy machine takes away from both sides does not count. */
+/** Requests for a second of the device's CPU time, which does not depend on the load of the machine. */
 function efficiency(samples: readonly Sample[]): number {
   const [first, last] = [samples[0], samples.at(-1)];
   if (first === undefined || last === undefined || last.cpuMs <= first.cpuMs) return 0;
@@ -38,7 +38,7 @@ function ratio(before: number, after: number): number {
 
 const MIB = 2 ** 20;
 
-/** A run as short as this says nothing of processor time: what a quarter of it held is a matter of chance. */
+/** A shorter run says nothing of CPU time: its quarters differ by chance. */
 const MINUTES_MIN = 2;
 
 /** What goals are set for, as far as a run of such a length can tell. */
@@ -55,13 +55,13 @@ export function figuresOf({ options, samples, rests }: SoakResult): Figure[] {
     },
     ...(options.minutes < MINUTES_MIN ? [] : [{
       id: "soak-requests-per-cpu-s",
-      what: "requests for a second of the device's processor time after warm-up, last quarter over first",
+      what: "requests for a second of the device's CPU time after warm-up, last quarter over first",
       value: ratio(efficiency(first), efficiency(last)),
       unit: "",
     }]),
     {
       id: "soak-fds-growth",
-      what: "descriptors with nobody connected, most over first",
+      what: "descriptors without a frontend, most over first",
       value: fds.length === 0 ? 0 : Math.max(...fds) - fds[0]!,
       unit: "",
     },
@@ -88,7 +88,7 @@ export function chart({ options, samples, rests, tally }: SoakResult): string {
       y: { title: "MiB" },
       series: [
         { label: "under load", points: over(samples, ({ rssBytes }) => rssBytes / MIB) },
-        { label: "with nobody connected", points: over(rests, ({ rssBytes }) => rssBytes / MIB), isReference: true },
+        { label: "without a frontend", points: over(rests, ({ rssBytes }) => rssBytes / MIB), isReference: true },
       ],
     },
     {
@@ -97,7 +97,7 @@ export function chart({ options, samples, rests, tally }: SoakResult): string {
       y: { title: "descriptors" },
       series: [
         { label: "under load", points: over(samples, ({ fds }) => fds) },
-        { label: "with nobody connected", points: over(rests, ({ fds }) => fds), isReference: true },
+        { label: "without a frontend", points: over(rests, ({ fds }) => fds), isReference: true },
       ],
     },
   ]);

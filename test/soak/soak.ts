@@ -34,7 +34,7 @@ export interface Sample {
   readonly checked: number;
   /** Requests answered a second since the last sample. */
   readonly requestsPerS: number;
-  /** Milliseconds of processor time that the device has used so far. */
+  /** CPU time that the device has used so far, in milliseconds. */
   readonly cpuMs: number;
   /** Memory of the device's own, without the guest's. */
   readonly rssBytes: number;
@@ -42,7 +42,7 @@ export interface Sample {
   readonly fds: number;
 }
 
-/** The device with nobody connected. */
+/** The device without a frontend. */
 export interface Rest {
   readonly seconds: number;
   readonly rssBytes: number;
@@ -89,7 +89,7 @@ interface Holdings {
   readonly rssBytes: number;
   readonly fds: number;
   readonly guestMappings: number;
-  /** Milliseconds of processor time that it has used. */
+  /** CPU time that it has used, in milliseconds. */
   readonly cpuMs: number;
 }
 
@@ -165,7 +165,7 @@ class Device {
   }
 }
 
-/** A run under way. */
+/** A run in progress. */
 class Soak {
   readonly #options: SoakOptions;
   readonly #device: Device;
@@ -302,7 +302,7 @@ class Soak {
     this.#now = JSON.parse(driver.stdout.slice(start, end)) as DriverNews;
   }
 
-  /** What the device holds with nobody connected, once it has let go of the last frontend. */
+  /** What the device holds without a frontend, after the last frontend has disconnected. */
   async #rest(): Promise<void> {
     const deadline = performance.now() + SETTLE_MS;
     const first = this.#rests[0];
@@ -329,7 +329,7 @@ class Soak {
 /** Runs a soak to its end, or to the first thing that is wrong. */
 export async function soak(options: SoakOptions): Promise<SoakResult> {
   const device = await Device.start(options);
-  // What is held is compared with what the first frontend leaves behind: by then all isolates have started.
+  // What is held is compared with what the first frontend leaves behind: by then all workers have started.
   await startOperations(device.path);
   return await new Soak(options, device).run();
 }

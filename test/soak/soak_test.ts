@@ -1,5 +1,5 @@
 /**
- * Soaks, briefly: without and with a worker isolate nothing is lost and nothing wrong, and devices that are broken on
+ * Soaks, briefly: without and with a worker nothing is lost and nothing wrong, and devices that are broken on
  * purpose are found out. VUC_SOAK_SECONDS (12 if not given) says how long each of the former takes.
  *
  * @module
@@ -12,7 +12,7 @@ import { type Sample, soak, type SoakResult } from "./soak.ts";
 const SECONDS = Number(Deno.env.get("VUC_SOAK_SECONDS") ?? 12);
 
 for (const workers of [0, 1]) {
-  Deno.test(`a soak with a fresh seed: every answer is right, nothing is kept (${workers} workers)`, async () => {
+  Deno.test(`a soak with a new seed: every answer is right, nothing leaks (${workers} workers)`, async () => {
     const seed = crypto.getRandomValues(new Uint32Array(1))[0]!;
     const result = await soak({ minutes: SECONDS / 60, workers, queues: 2, seed });
     const { lines, isWell } = summary(result);
@@ -31,7 +31,7 @@ const FAULTS: readonly [fault: string, finding: string][] = [
 ];
 
 for (const [fault, finding] of FAULTS) {
-  Deno.test(`a soak finds out a broken device: ${fault}`, async () => {
+  Deno.test(`a soak detects a broken device: ${fault}`, async () => {
     const device = [`${ROOT}scripts/deno`, "run", "-A", "--no-check", `${ROOT}test/fuzz/broken_device.ts`];
     const program = [...device, `--fault=${fault}`];
     const result = await soak({ minutes: 1, workers: 0, queues: 1, seed: 1, program, timeoutMs: 2000 });
@@ -59,7 +59,7 @@ function resultOf(samples: readonly Sample[], fds: readonly number[]): SoakResul
   return { options, seconds: 100, tally, frontends: 2, kills: 1, samples, rests, failure: undefined };
 }
 
-Deno.test("memory, processor time and descriptors that grow are no good end of a soak", () => {
+Deno.test("a soak fails if memory, CPU time or descriptors grow", () => {
   assertEquals(soakGoals().map(({ id }) => id), figuresOf(resultOf([], [])).map(({ id }) => id));
   assert(summary(resultOf(samplesOf(1.05, 1.1), [40, 40])).isWell);
   const { options, ...brief } = resultOf(samplesOf(1, 5), [40, 40]);

@@ -19,12 +19,12 @@ import {
 const BIT_30 = 1n << 30n;
 const LOG_ALL = 1n << 26n;
 
-Deno.test("GET_FEATURES tells the device's bits, protocol features and logging", () =>
+Deno.test("GET_FEATURES returns the device's bits, protocol features and logging", () =>
   withHarness(async (harness) => {
     assertEquals(await harness.askU64(wire.GET_FEATURES), harness.device.features | BIT_30 | LOG_ALL);
   }));
 
-Deno.test("SET_FEATURES hands the device what it offered, without bits 26 and 30", () =>
+Deno.test("SET_FEATURES passes the acknowledged bits to the device, without bits 26 and 30", () =>
   withHarness(async (harness) => {
     await harness.must(wire.SET_FEATURES, u64s(BIT_30 | (1n << 32n) | (1n << 28n)));
     await harness.must(wire.SET_FEATURES, u64s(BIT_30 | LOG_ALL));
@@ -53,7 +53,7 @@ Deno.test("the offered protocol features are these and no others", () =>
 
 Deno.test("SHMEM's two bits: protocol features that were not offered, 21 and 22 among them, are refused, the others hold", async () => {
   const harness = new Harness();
-  // Bits 21 and 22 stand for different things in different programs: never acknowledged.
+  // Bits 21 and 22 have different meanings in different programs: never acknowledged.
   const reply = await harness.ask(wire.SET_PROTOCOL_FEATURES, u64s((1n << 21n) | (1n << 22n) | (1n << 3n)));
   assertEquals(asU64(reply!.payload), 1n);
   assertStringIncludes(harness.lines[0]!, "protocol feature bits 0x600000 were not offered");
@@ -61,7 +61,7 @@ Deno.test("SHMEM's two bits: protocol features that were not offered, 21 and 22 
   await harness.close();
 });
 
-Deno.test("nothing is acknowledged before REPLY_ACK is agreed upon, or without being asked", async () => {
+Deno.test("nothing is acknowledged before REPLY_ACK is negotiated, or without a request for it", async () => {
   const harness = new Harness();
   assertEquals(await harness.ask(wire.SET_OWNER), undefined);
   assertEquals(await harness.ask(wire.SET_VRING_NUM, u32s(9, 9)), undefined);
@@ -74,7 +74,7 @@ Deno.test("nothing is acknowledged before REPLY_ACK is agreed upon, or without b
   await harness.close();
 });
 
-Deno.test("unknown requests are refused and the connection lives", () =>
+Deno.test("unknown requests are refused and the connection continues", () =>
   withHarness(async (harness) => {
     for (const request of [0, 19, 28, 41, 44, 99, 0xffffffff]) {
       assertStringIncludes(
@@ -109,7 +109,7 @@ Deno.test("every message of a wrong size or with surplus descriptors is refused 
       assertEquals(harness.device.takeCalls(), []);
     })));
 
-Deno.test("SET_LOG_FD is taken, and its descriptor closed: nobody waits for it", () =>
+Deno.test("SET_LOG_FD is accepted, and its descriptor closed", () =>
   withEventFds(1, (fds) =>
     withHarness(async (harness) => {
       const before = countFds();
@@ -174,7 +174,7 @@ Deno.test("SET_OWNER twice and RESET_OWNER are accepted", () =>
     assertEquals(harness.device.takeCalls(), []);
   }));
 
-Deno.test("GET_CONFIG tells any stretch, with zeros behind the end", () =>
+Deno.test("GET_CONFIG returns any range, with zeros behind the end", () =>
   withHarness(async (harness) => {
     const config = harness.device.readConfig();
     const read = async (offset: number, size: number, sent = size): Promise<Uint8Array> =>
@@ -189,7 +189,7 @@ Deno.test("GET_CONFIG tells any stretch, with zeros behind the end", () =>
     assertEquals((await read(0, 0xffffffff, 0)).length, 0);
   }));
 
-Deno.test("SET_CONFIG may write what is there and nothing else", () =>
+Deno.test("SET_CONFIG may write the present values and nothing else", () =>
   withHarness(async (harness) => {
     const config = harness.device.readConfig();
     await harness.must(wire.SET_CONFIG, concat(u32s(0, 56, 1), config));
@@ -200,7 +200,7 @@ Deno.test("SET_CONFIG may write what is there and nothing else", () =>
     await harness.mustNot(wire.SET_CONFIG, u32s(0, 300, 0));
   }));
 
-Deno.test("the status is kept, and FEATURES_OK withheld while the features are refused", () =>
+Deno.test("the status is stored, without FEATURES_OK while the features are refused", () =>
   withHarness(async (harness) => {
     assertEquals(await harness.askU64(wire.GET_STATUS), 0n);
     await harness.must(wire.SET_STATUS, u64s(0xb));
@@ -217,7 +217,7 @@ Deno.test("the status is kept, and FEATURES_OK withheld while the features are r
     assertEquals(harness.device.takeCalls(), ["setFeatures 0", "reset"]);
   }));
 
-Deno.test("the end of the connection resets the device and lets go of its memory", async () => {
+Deno.test("the end of the connection resets the device and unmaps its memory", async () => {
   const harness = new Harness();
   harness.socket.close();
   assertEquals(await harness.connection.serve(), false);
@@ -225,7 +225,7 @@ Deno.test("the end of the connection resets the device and lets go of its memory
   assertEquals(harness.device.takeCalls(), ["reset", "setMemory 0"]);
 });
 
-Deno.test("a frontend that goes away without reading its reply ends the connection quietly", async () => {
+Deno.test("a frontend that disconnects without reading its reply ends the connection without an error", async () => {
   const before = countFds();
   const harness = new Harness();
   harness.socket.send(u32s(wire.GET_FEATURES, 1, 0));

@@ -1,6 +1,6 @@
 /**
- * Which conversations mean that a driver begins anew, so that its predecessor's sessions go, and which that the same
- * driver goes on. The device behind is one that says how far each ring had come.
+ * Which sequences of messages mean that a driver has restarted, which destroys the previous one's sessions, and which
+ * that the same driver continues. The device reports the position of each ring.
  */
 import { assertEquals } from "@std/assert";
 import * as wire from "../../src/wire/vhost_user.ts";
@@ -25,7 +25,7 @@ const FEATURES = BIT_30 | 1n << BigInt(F_VERSION_1);
 const INITIAL_PACKED = 0x8000_8000;
 const PROBE_READS = 13;
 
-/** A frontend that plays a VMM: it has a guest's driver begin, stop and go on. */
+/** A frontend that acts as a VMM: it makes a guest's driver start, stop and continue. */
 class Vmm {
   readonly #harness: Harness;
   readonly #kicks: number[];
@@ -155,7 +155,7 @@ const CONVERSATIONS: Conversation[] = [
     },
   },
   {
-    name: "a control ring that has wrapped to its initial position, a data ring that begins anew",
+    name: "a control ring that has wrapped to its initial position, a data ring that restarts",
     beginsAnew: true,
     reads: 1,
     async lead(vmm) {
@@ -262,7 +262,7 @@ const CONVERSATIONS: Conversation[] = [
     },
   },
   {
-    name: "one data queue set up anew",
+    name: "one data queue set up again",
     beginsAnew: false,
     async lead(vmm) {
       await vmm.must(wire.SET_VRING_ENABLE, u32s(0, 0));

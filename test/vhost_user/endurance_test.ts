@@ -90,7 +90,7 @@ function senselessStep(next: (below: number) => number, fds: number[]): Step {
   return [request, new Uint8Array(words.buffer).subarray(0, Math.min(length, 4096)), fds.slice(from, from + next(4))];
 }
 
-Deno.test("20 000 messages of chance are each answered once, and leave nothing", () =>
+Deno.test("20 000 random messages are each answered once, and leave nothing behind", () =>
   withEventFds(3, (events) =>
     withMemory(2, (memory) =>
       withHarness(async (harness) => {
@@ -120,7 +120,7 @@ Deno.test("20 000 messages of chance are each answered once, and leave nothing",
         }
       }))));
 
-Deno.test("QEMU 7.2.3, 7.2.16, 7.2.17: a thousand connections that end in the midst of their beginning leave nothing", () =>
+Deno.test("QEMU 7.2.3, 7.2.16, 7.2.17: a thousand connections that end during their set-up leave nothing behind", () =>
   withEventFds(2, ([kick, call]) =>
     withMemory(1, async ([memory]) => {
       const steps: [number, Uint8Array, number[]][] = [

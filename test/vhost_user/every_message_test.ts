@@ -59,7 +59,7 @@ function refusalOf({ refusal }: MessageRule): Uint8Array {
   return u64s(refusal === "ack" ? 1 : refusal);
 }
 
-/** What the good `message` leads to: its reply, and what the device is told. */
+/** The effect of the good `message`: its reply, and the calls of the device. */
 async function outcomeOf(companions: Companions, message: GoodMessage): Promise<[Reply | undefined, string[]]> {
   const harness = await companions.harness();
   const bytes = encode(message.request, message.payload, NEED_REPLY);
@@ -84,7 +84,7 @@ Deno.test("every request whose form is known has a good message, and is granted 
     assertEquals(refused, new Set([...unsupported, "CHECK_DEVICE_STATE"]));
   }));
 
-Deno.test("every message cut off at every byte, and the connection closed: the device is told of nothing but the end", () =>
+Deno.test("every message cut off at every byte, and the connection closed: the device only gets the end of the connection", () =>
   withCompanions(async (companions) => {
     let cases = 0;
     const held = [countFds(), countMappings()];
@@ -108,7 +108,7 @@ Deno.test("every message cut off at every byte, and the connection closed: the d
     console.log(`${cases} messages cut off`);
   }));
 
-Deno.test("every message cut at every byte, with a pause: it is handled once the rest has come, and not before", () =>
+Deno.test("every message cut at every byte, with a pause: it is handled when the rest has arrived, and not before", () =>
   withCompanions(async (companions) => {
     let cases = 0;
     for (const message of GOOD_MESSAGES) {
@@ -128,7 +128,7 @@ Deno.test("every message cut at every byte, with a pause: it is handled once the
     console.log(`${cases} messages in two pieces`);
   }));
 
-Deno.test("every message of every length: what its rule does not allow is refused, and one byte too many for any ends it", () =>
+Deno.test("every message of every length: lengths that its rule does not allow are refused, and one byte above the maximum ends the connection", () =>
   withCompanions(async (companions) => {
     const lengths = [
       ...Array.from({ length: 320 }, (_, i) => i),
@@ -180,7 +180,7 @@ Deno.test("every message with every combination of flags: of a version that is n
     }
   }));
 
-Deno.test("every message with no, with one, and with up to 32 descriptors: those that it may not bring are closed", () =>
+Deno.test("every message with no, with one, and with up to 32 descriptors: unexpected ones are closed", () =>
   withCompanions(async (companions) => {
     for (const message of GOOD_MESSAGES) {
       const { fdsMax } = MESSAGE_RULES.get(message.request)!;

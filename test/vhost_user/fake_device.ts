@@ -1,5 +1,5 @@
 /**
- * A device that serves nothing and remembers what its transport told it.
+ * A device that serves nothing and records the calls of its transport.
  *
  * @module
  */

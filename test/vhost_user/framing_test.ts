@@ -22,7 +22,7 @@ Deno.test("libvhost-user, partial reads: a message cut at any byte is handled wh
     }));
 });
 
-Deno.test("a message that comes byte by byte is handled", async () => {
+Deno.test("a message that arrives byte by byte is handled", async () => {
   await withHarness(async ({ socket, connection, device }) => {
     for (const byte of encode(wire.SET_FEATURES, u64s(1n << 32n), 0x9)) {
       socket.send(Uint8Array.of(byte));
@@ -33,7 +33,7 @@ Deno.test("a message that comes byte by byte is handled", async () => {
   });
 });
 
-Deno.test("messages that come together are handled one after the other", async () => {
+Deno.test("messages that arrive together are handled sequentially", async () => {
   await withHarness(async ({ socket, connection }) => {
     const one = encode(wire.GET_QUEUE_NUM);
     socket.send(concat(one, encode(wire.SET_OWNER), one));
@@ -44,7 +44,7 @@ Deno.test("messages that come together are handled one after the other", async (
   });
 });
 
-Deno.test("descriptors belong to the message whose first byte they came with", () =>
+Deno.test("descriptors belong to the message with whose first byte they arrive", () =>
   withEventFds(1, ([fd]) => {
     const [a, b] = unixSocketPair();
     const socket = new FdSocket(a);
@@ -64,7 +64,7 @@ Deno.test("descriptors belong to the message whose first byte they came with", (
     new FdSocket(b).close();
   }));
 
-Deno.test("libvhost-user, sizes: a header that makes no sense ends the connection", async () => {
+Deno.test("libvhost-user, sizes: an invalid header ends the connection", async () => {
   const cases: [Uint8Array, string][] = [
     [u32s(wire.GET_FEATURES, 1, 0xffffffff), "announces 4294967295 bytes"],
     [u32s(wire.GET_FEATURES, 1, wire.PAYLOAD_BYTES_MAX + 1), "at most 4096 are accepted"],
@@ -101,7 +101,7 @@ Deno.test("libvhost-user, descriptors: more than 8 are closed and the message is
   }
 });
 
-Deno.test("descriptors for which this process has no free one: said so, and the connection goes on", async () => {
+Deno.test("descriptors that this process cannot open are reported, and the connection continues", async () => {
   await withEventFds(3, (fds) =>
     withHarness(async (harness) => {
       const before = countFds();
@@ -146,7 +146,7 @@ Deno.test("more than 8 descriptors spread over one message are closed", async ()
     }));
 });
 
-Deno.test("the end of the stream within a message closes what had come of it", async () => {
+Deno.test("the end of the stream within a message closes its descriptors", async () => {
   await withEventFds(2, async (fds) => {
     const before = countFds();
     const harness = new Harness();
@@ -177,7 +177,7 @@ Deno.test("a discarded message leaves no bytes and no descriptors", async () => 
   });
 });
 
-Deno.test("a reply is sent as far as there is room, and its rest later, with its descriptor once", () => {
+Deno.test("a reply is sent in parts if the socket is full, with its descriptor once", () => {
   const [a, b] = unixSocketPair();
   const [sender, receiver] = [new FdSocket(a), new FdSocket(b)];
   const writer = new ReplyWriter(sender);
@@ -201,7 +201,7 @@ Deno.test("a reply is sent as far as there is room, and its rest later, with its
   [sender, receiver].forEach((end) => end.close());
 });
 
-Deno.test("what is unsent at the end leaves no descriptor open", () => {
+Deno.test("an unsent reply leaves no descriptor open", () => {
   const [a, b] = unixSocketPair();
   const [sender, receiver] = [new FdSocket(a), new FdSocket(b)];
   const writer = new ReplyWriter(sender);

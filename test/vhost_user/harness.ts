@@ -12,7 +12,7 @@ import type { Log } from "../../src/os/log.ts";
 import * as wire from "../../src/wire/vhost_user.ts";
 import { FakeDevice } from "./fake_device.ts";
 
-/** Name of the memory files made here, as it stands in `/proc/self/maps`. */
+/** Name of the memory files made here, as in `/proc/self/maps`. */
 export const MEMORY_NAME = "vhost-user-test-memory";
 /** Flags of a request that wants an answer. */
 export const NEED_REPLY = wire.FLAG_VERSION | wire.FLAG_NEED_REPLY;

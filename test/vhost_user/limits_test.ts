@@ -33,7 +33,7 @@ import {
 const AROUND = [-1, 0, 1];
 const SIZE = 0x10000;
 
-Deno.test("bytes of a message: 4095 and 4096 behind the header are read, with 4097 the stream is given up", async () => {
+Deno.test("bytes of a message: 4095 and 4096 behind the header are read, 4097 end the connection", async () => {
   for (const beyond of AROUND) {
     const harness = await new Harness().negotiate();
     harness.socket.send(encode(wire.CREATE_CRYPTO_SESSION, new Uint8Array(PAYLOAD_BYTES_MAX + beyond)));
@@ -45,7 +45,7 @@ Deno.test("bytes of a message: 4095 and 4096 behind the header are read, with 40
   }
 });
 
-Deno.test("descriptors of a message: 7 and 8 are taken, 9 are closed and refused", () =>
+Deno.test("descriptors of a message: 7 and 8 are accepted, 9 are closed and refused", () =>
   withMemory(1, ([memory]) =>
     withHarness(async (harness) => {
       for (const beyond of AROUND) {
@@ -65,7 +65,7 @@ Deno.test("descriptors of a message: 7 and 8 are taken, 9 are closed and refused
       }
     })));
 
-Deno.test("bytes of configuration: 255 and 256 are told and compared, 257 are refused, from any offset", () =>
+Deno.test("bytes of configuration: 255 and 256 are returned and compared, 257 are refused, from any offset", () =>
   withHarness(async (harness) => {
     const config = harness.device.readConfig();
     for (const beyond of AROUND) {
@@ -92,7 +92,7 @@ function inflight(mmapSize: number, mmapOffset: number, queueCount: number, queu
   return concat(u64s(mmapSize, mmapOffset), u32s(queueCount | queueSize << 16, 0));
 }
 
-Deno.test("inflight regions: a byte too few is refused, told or in the file; as many, and one more, are taken", () =>
+Deno.test("inflight regions: a byte too few, in the message or the file, is refused; as many, and one more, are accepted", () =>
   withHarness(async (harness) => {
     const needed = 3 * inflightBytes(256);
     const file = createMemfd("inflight", needed + 4096 + 1);
@@ -136,7 +136,7 @@ Deno.test("inflight regions: for 2 and 3 rings of three, not for a fourth; of 32
     assertEquals([await granted(0, 256), await granted(1, 0)], [false, false]);
   }));
 
-Deno.test("connections: one is served; a second and a ninth wait, unharmed, until it has gone", () =>
+Deno.test("connections: one is served; a second and a ninth wait, undisturbed, until it has ended", () =>
   withDevice({}, async (device) => {
     const first = await device.connect();
     const waiting = Array.from({ length: 8 }, () => new FdSocket(connectUnix(device.path)));

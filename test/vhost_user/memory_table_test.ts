@@ -41,7 +41,7 @@ Deno.test("SET_MEM_TABLE maps its regions and the next one unmaps them", () =>
       assertEquals([countMappings(), guestAddresses(harness)], [0, []]);
     })));
 
-Deno.test("two processes see the same bytes through a region, from its offset on", () =>
+Deno.test("two processes share the bytes of a region, from its offset on", () =>
   withMemory(1, ([fd]) =>
     withHarness(async (harness) => {
       await harness.must(
@@ -54,7 +54,7 @@ Deno.test("two processes see the same bytes through a region, from its offset on
       assertEquals(new Uint8Array(viewOf(memory!.translateUser(0x10002100, 1), 1))[0], 0x5a);
     })));
 
-Deno.test("old regions are unmapped only after the device has taken the new table", () =>
+Deno.test("old regions are unmapped only after the device uses the new table", () =>
   withMemory(1, ([fd]) =>
     withHarness(async (harness) => {
       const { device } = harness;
@@ -69,7 +69,7 @@ Deno.test("old regions are unmapped only after the device has taken the new tabl
       assertEquals([seen, countMappings()], [[1], 0]);
     })));
 
-Deno.test("a table that cannot be used leaves the old one in force and nothing open", () =>
+Deno.test("a table that cannot be used does not replace the old one, and leaves nothing open", () =>
   withMemory(3, (fds) =>
     withHarness(async (harness) => {
       await harness.shareMemory(fds[0]!);
@@ -103,7 +103,7 @@ Deno.test("a table that cannot be used leaves the old one in force and nothing o
       await harness.must(wire.SET_MEM_TABLE, memTable(good, far), fds.slice(0, 2));
     })));
 
-Deno.test("memory that is not shared: a table without descriptors is refused in one line that says what to do", () =>
+Deno.test("memory that is not shared: a table without descriptors is refused with the remedy", () =>
   withHarness(async (harness) => {
     // QEMU without share=on names its regions and sends no descriptor for them.
     const line = await harness.mustNot(
@@ -126,7 +126,7 @@ Deno.test("a descriptor that is no memory is refused", () =>
     assertStringIncludes(line, "SET_MEM_TABLE is refused");
   }));
 
-Deno.test("regions are added and removed one by one", () =>
+Deno.test("single regions are added and removed", () =>
   withMemory(2, ([a, b]) =>
     withHarness(async (harness) => {
       const before = countFds();
@@ -153,7 +153,7 @@ Deno.test("a region that cannot be added leaves the table as it is", () =>
       assertEquals([guestAddresses(harness), countMappings(), countFds()], [[0], 1, before]);
     })));
 
-Deno.test("as many regions are taken as slots were told, and not one more", () =>
+Deno.test("as many regions are accepted as slots were reported, and not one more", () =>
   withMemory(1, ([fd]) =>
     withHarness(async (harness) => {
       const slots = Number(await harness.askU64(wire.GET_MAX_MEM_SLOTS));
@@ -167,7 +167,7 @@ Deno.test("as many regions are taken as slots were told, and not one more", () =
       assertEquals(countMappings(), slots);
     })));
 
-Deno.test("memory beyond the dirty log is refused from SET_LOG_BASE until logging is off, in whatever message it comes", () =>
+Deno.test("memory beyond the dirty log is refused from SET_LOG_BASE until logging is off, in every message", () =>
   withMemory(1, ([fd]) =>
     withHarness(async (harness) => {
       const log = createMemfd(MEMORY_NAME, 0x1000);

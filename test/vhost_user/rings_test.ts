@@ -48,7 +48,7 @@ function isCopyOf(fd: number, original: number): boolean {
   return drainEventFd(original);
 }
 
-Deno.test("DPDK b03cb9c87a: a ring starts when size, addresses and kick are there, in whatever order they come", () =>
+Deno.test("DPDK b03cb9c87a: a ring starts when size, addresses and kick are set, in any order", () =>
   withRings(async (harness, [kick, call, err]) => {
     const steps: [number, Uint8Array, number[]][] = [
       [wire.SET_VRING_NUM, u32s(1, 128), []],
@@ -71,7 +71,7 @@ Deno.test("DPDK b03cb9c87a: a ring starts when size, addresses and kick are ther
     assertEquals(harness.device.takeCalls(), ["stopRing 1", "setRingCall 1 true", "setRingErr 1 true"].slice(1));
   }));
 
-Deno.test("a ring is set up with what was told", () =>
+Deno.test("a ring is set up with the values of the messages", () =>
   withRings(async (harness, [kick, call, err]) => {
     await harness.must(wire.SET_VRING_CALL, u64s(2), [call!]);
     await harness.must(wire.SET_VRING_ERR, u64s(2), [err!]);
@@ -88,7 +88,7 @@ Deno.test("a ring is set up with what was told", () =>
     assert(isCopyOf(kickFd, kick!) && isCopyOf(callFd, call!) && isCopyOf(errFd, err!));
   }));
 
-Deno.test("flags of descriptors stay as the frontend has them: it may wait in reading its own", () =>
+Deno.test("flags of descriptors are not changed: the frontend may use blocking reads", () =>
   withRings(async (harness, fds) => {
     const flagsOf = (fd: number): string =>
       Deno.readTextFileSync(`/proc/self/fdinfo/${fd}`).match(/flags:\s+(\d+)/)![1]!;
@@ -118,7 +118,7 @@ Deno.test("a ring without descriptors starts: bit 8", () =>
     assertEquals([kickFd, callFd, errFd], [-1, -1, -1]);
   }));
 
-Deno.test("CVE-2020-10723, rust-vmm #212: rings that do not exist are refused, however wide the index", () =>
+Deno.test("CVE-2020-10723, rust-vmm #212: rings that do not exist are refused, for any width of the index", () =>
   withRings(async (harness, [fd]) => {
     const before = countFds();
     for (const index of [3, 200, 255, 65536, 0x10000001, 0xffffffff]) {
@@ -216,7 +216,7 @@ Deno.test("CALL and ERR may be replaced before, between and while running", () =
     ]);
   }));
 
-Deno.test("ADDR that comes again unchanged, but for its flags, disturbs nothing", () =>
+Deno.test("SET_VRING_ADDR with the same addresses and other flags does not disturb the ring", () =>
   withRings(async (harness, [kick]) => {
     await start(harness, 0, kick!);
     await harness.must(wire.SET_VRING_ADDR, vringAddr(0, ADDRESS, 1));
@@ -236,7 +236,7 @@ Deno.test("ADDR that comes again unchanged, but for its flags, disturbs nothing"
     ]);
   }));
 
-Deno.test("a disabled ring is not served, an enabled one goes on where it was", () =>
+Deno.test("a disabled ring is not served, and continues where it was when it is enabled", () =>
   withRings(async (harness, [kick]) => {
     await harness.must(wire.SET_VRING_ENABLE, u32s(0, 1));
     assertEquals(harness.device.takeCalls(), [], "an enabled ring without configuration is harmless");
@@ -273,7 +273,7 @@ Deno.test("SET_FEATURES without bit 30 enables all rings, with it none", () =>
     assertEquals(harness.device.takeCalls(), ["setFeatures 0", "startRing 0 256 0"]);
   }));
 
-Deno.test("a ring that cannot be served is refused, reported on its err descriptor, and may be put right", () =>
+Deno.test("a ring that cannot be served is refused, reported on its err descriptor, and can be corrected", () =>
   withRings(async (harness, [kick, , err]) => {
     const { device } = harness;
     await harness.must(wire.SET_VRING_ERR, u64s(0), [err!]);
@@ -289,7 +289,7 @@ Deno.test("a ring that cannot be served is refused, reported on its err descript
     assertEquals(device.takeCalls(), ["startRing 0 256 0"]);
   }));
 
-Deno.test("a ring whose memory comes last starts then", () =>
+Deno.test("a ring whose memory is mapped last starts then", () =>
   withEventFds(1, ([kick]) =>
     withMemory(1, ([memory]) =>
       withHarness(async (harness) => {
@@ -303,7 +303,7 @@ Deno.test("a ring whose memory comes last starts then", () =>
         assertEquals(harness.device.takeCalls(), ["setMemory 1", "startRing 0 256 0"]);
       }))));
 
-Deno.test("memory changes while no ring is served; those that can be are then, and those that cannot when it changes again", () =>
+Deno.test("memory changes while no ring is served; then mapped rings are served, and unmapped ones when it changes again", () =>
   withRings(async (harness, [kick, call, err]) =>
     await withMemory(1, async ([memory]) => {
       const { device } = harness;
@@ -340,7 +340,7 @@ Deno.test("memory changes while no ring is served; those that can be are then, a
     })
   ));
 
-Deno.test("a table that the device does not take leaves rings served as before", () =>
+Deno.test("a table that the device refuses leaves rings served as before", () =>
   withRings(async (harness, [kick]) => {
     await start(harness, 0, kick!);
     harness.device.failures.set("setMemory", new Error("worker is gone"));
@@ -369,7 +369,7 @@ Deno.test("GET_VRING_BASE clears the inflight state of a ring that was served, d
     closeFd(record);
   }));
 
-Deno.test("RESET_DEVICE stops rings and forgets them, but keeps memory and call descriptors", () =>
+Deno.test("RESET_DEVICE stops and resets rings, but keeps memory and call descriptors", () =>
   withRings(async (harness, [kick, call]) => {
     await harness.must(wire.SET_VRING_CALL, u64s(0), [call!]);
     await start(harness, 0, kick!);

@@ -93,7 +93,7 @@ Deno.test("a frontend is served, and another one after it", () =>
     ]);
   }));
 
-Deno.test("a second frontend waits until the first has gone", () =>
+Deno.test("a second frontend waits until the first has disconnected", () =>
   withServer(async ({ path }) => {
     const first = new FdSocket(connectUnix(path));
     await ask(first, wire.GET_QUEUE_NUM);
@@ -106,7 +106,7 @@ Deno.test("a second frontend waits until the first has gone", () =>
     second.close();
   }));
 
-Deno.test("a frontend that breaks the protocol is cut off, the next one is served", () =>
+Deno.test("a frontend that breaks the protocol is disconnected, the next one is served", () =>
   withServer(async ({ path, lines }) => {
     const bad = new FdSocket(connectUnix(path));
     bad.send(new Uint8Array(12).fill(0xff));
@@ -121,7 +121,7 @@ Deno.test("a frontend that breaks the protocol is cut off, the next one is serve
     good.close();
   }));
 
-Deno.test("a frontend that reads no replies keeps no other device waiting, and gets all of them when it does read", () =>
+Deno.test("a frontend that reads no replies does not delay other devices, and gets all replies when it reads", () =>
   withServer(({ path }) =>
     withServer(async ({ path: otherPath, lines }) => {
       const socket = new FdSocket(connectUnix(path));
@@ -149,7 +149,7 @@ Deno.test("a frontend that reads no replies keeps no other device waiting, and g
     })
   ));
 
-Deno.test("a frontend that leaves while a reply waits for room is let go, and the next one is served", () =>
+Deno.test("a frontend may disconnect while a reply is unsent, and the next one is served", () =>
   withServer(async ({ path, server }) => {
     const socket = new FdSocket(connectUnix(path));
     const question = encode(
@@ -181,7 +181,7 @@ Deno.test("a handler that waits keeps the next message waiting", () =>
     socket.close();
   }));
 
-Deno.test("with once the server has finished after a frontend that said something", () =>
+Deno.test("with once the server has finished after a frontend that sent a message", () =>
   withServer(async ({ path, server, finished }) => {
     const probe = connectUnix(path);
     await until(() => server.isConnected);
@@ -194,7 +194,7 @@ Deno.test("with once the server has finished after a frontend that said somethin
     await until(finished);
   }, { once: true }));
 
-Deno.test("a socket of a dead process is replaced, one of a living process is not", async () => {
+Deno.test("a socket of a dead process is replaced, one of a running process is not", async () => {
   const directory = Deno.makeTempDirSync();
   const path = `${directory}/socket`;
   const loop = new EventLoop();
@@ -213,7 +213,7 @@ Deno.test("a socket of a dead process is replaced, one of a living process is no
   Deno.removeSync(directory, { recursive: true });
 });
 
-Deno.test("a listener whose queue is full counts as alive and is not waited for", () => {
+Deno.test("a listener whose queue is full counts as running and is not waited for", () => {
   const directory = Deno.makeTempDirSync();
   const path = `${directory}/socket`;
   const loop = new EventLoop();
@@ -228,7 +228,7 @@ Deno.test("a listener whose queue is full counts as alive and is not waited for"
   Deno.removeSync(directory, { recursive: true });
 });
 
-Deno.test("what is not a socket is left alone", () => {
+Deno.test("a file that is not a socket is not removed", () => {
   const directory = Deno.makeTempDirSync();
   const loop = new EventLoop();
   const serve = (path: string): VhostUserServer =>
@@ -261,7 +261,7 @@ Deno.test("the server removes its own socket and not its successor's", async () 
   Deno.removeSync(directory, { recursive: true });
 });
 
-Deno.test("without a free descriptor a frontend waits, the loop does not spin, and it is told once", () =>
+Deno.test("without a free descriptor a frontend waits, the loop does not spin, and it is logged once", () =>
   withServer(async ({ path, server, lines }) => {
     const restore = limitDescriptors(1);
     const fd = connectUnix(path);
@@ -291,7 +291,7 @@ Deno.test("a server that waits for a descriptor can be closed", () =>
     restore();
   }));
 
-Deno.test("the socket gets the mode that was asked for", () =>
+Deno.test("the socket gets the requested mode", () =>
   withServer(({ path }) => {
     assertEquals(Deno.lstatSync(path).mode! & 0o777, 0o600);
   }, { socketAt: (path) => ({ path, mode: 0o600 }) }));
@@ -312,7 +312,7 @@ Deno.test("a connected descriptor is served, and then the server has finished", 
   }, { socketAt });
 });
 
-Deno.test("a listening descriptor is served, again and again, and its path is left to whoever made it", () =>
+Deno.test("a listening descriptor serves several frontends, and its path is not removed", () =>
   withServer(async ({ path, server, finished }) => {
     for (let i = 0; i < 2; i++) {
       const socket = new FdSocket(connectUnix(path));

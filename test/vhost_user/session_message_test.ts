@@ -14,7 +14,7 @@ const LAYOUTS = {
 type LayoutName = keyof typeof LAYOUTS;
 const NAMES = Object.keys(LAYOUTS) as LayoutName[];
 
-/** A chain's session with keys of the lengths told, as a frontend of that layout writes it. */
+/** A chain's session with keys of the given lengths, as a frontend of that layout writes it. */
 function chain(name: LayoutName, keyLen = CIPHER_KEY.length, authKeyLen = AUTH_KEY.length): Uint8Array {
   const { size, opcode, cipherAlgo, opType } = LAYOUTS[name];
   const bytes = new Uint8Array(size);
@@ -63,7 +63,7 @@ for (const name of NAMES) {
       assertEquals(reply, expected);
     }));
 
-  Deno.test(`CVE-2020-10724: the ${name} layout of a session with keys of no, of full and of impossible length`, () =>
+  Deno.test(`CVE-2020-10724: the ${name} layout of a session with keys of zero, full and impossible length`, () =>
     withHarness(async (harness) => {
       assertEquals((await create(harness, chain(name, 0, 0), idOffset))[0], 7n);
       assertEquals((await create(harness, chain(name, 64, 512), idOffset))[0], 7n);
@@ -76,13 +76,13 @@ for (const name of NAMES) {
       assertEquals(harness.device.takeCalls(), []);
     }));
 
-  Deno.test(`the ${name} layout tells the device's refusal as a negative id`, () =>
+  Deno.test(`the ${name} layout reports the device's refusal as a negative id`, () =>
     withHarness(async (harness) => {
       harness.device.nextId = -3;
       assertEquals((await create(harness, chain(name), idOffset))[0], -3n);
     }));
 
-  Deno.test(`the ${name} layout's one-cipher session is told apart too`, () =>
+  Deno.test(`the ${name} layout's one-cipher session is distinguished too`, () =>
     withHarness(async (harness) => {
       for (const direction of [1, 2]) {
         const payload = chain(name);
@@ -112,7 +112,7 @@ Deno.test("632 bytes that fit neither older layout are refused by a negative id"
     assertEquals(harness.device.takeCalls(), []);
   }));
 
-Deno.test("QEMU's generations of the session message: one of unknown length is refused in a line, and the connection lives", () =>
+Deno.test("QEMU's generations of the session message: one of unknown length is refused in one log line, and the connection continues", () =>
   withHarness(async (harness) => {
     for (const length of [0, 8, 631, 633, 1071, 1073, 2000]) {
       const reply = await harness.ask(wire.CREATE_CRYPTO_SESSION, new Uint8Array(length), [], wire.FLAG_VERSION);
@@ -151,7 +151,7 @@ Deno.test("the third layout's asymmetric session is read byte by byte", () =>
     }
   }));
 
-Deno.test("other opcodes reach the device, which knows what it serves", () =>
+Deno.test("other opcodes are passed to the device, which decides whether it serves them", () =>
   withHarness(async (harness) => {
     const payload = chain("third");
     for (const opcode of [0x0102, 0x0202, 0x0302, 0xffff]) {
@@ -161,7 +161,7 @@ Deno.test("other opcodes reach the device, which knows what it serves", () =>
     }
   }));
 
-Deno.test("an older layout has no room for an asymmetric session", () =>
+Deno.test("an older layout cannot describe an asymmetric session", () =>
   withHarness(async (harness) => {
     const payload = chain("first");
     new DataView(payload.buffer).setUint32(8, 0x0404, true);
@@ -169,7 +169,7 @@ Deno.test("an older layout has no room for an asymmetric session", () =>
     assertEquals(harness.device.takeCalls(), []);
   }));
 
-Deno.test("DPDK CLOSE_CRYPTO_SESSION: closing any id is harmless, and answered only when asked", () =>
+Deno.test("DPDK CLOSE_CRYPTO_SESSION: closing any id is harmless, and acknowledged only on request", () =>
   withHarness(async (harness) => {
     assertEquals(await harness.ask(wire.CLOSE_CRYPTO_SESSION, u64s(7), [], wire.FLAG_VERSION), undefined);
     await harness.must(wire.CLOSE_CRYPTO_SESSION, u64s(4242));

@@ -127,13 +127,13 @@ Deno.test("before any address was looked up, and without any memory, no address 
   }
 });
 
-Deno.test("empty buffers leave no segment, wherever they are said to be", () => {
+Deno.test("empty buffers have no segment, at any address", () => {
   const { batch, segments } = flatten([[0, 0], [0x1000, 4], [2 ** 60, 0, true]]);
   assertEquals(segments, [[0x7000_0000_0000, 4]]);
   assertEquals([batch.unmapped[0], batch.writableBytes[0], batch.putLastByte(0, 1)], [0, 0, false]);
 });
 
-Deno.test("the last writable byte is where the status goes, and is not put where there is no memory", () => {
+Deno.test("the status is written to the last writable byte, unless it is unmapped", () => {
   const { address, buffer } = mapAnonymous(4096);
   const real = new GuestMemory([{ guestAddress: 0, sizeBytes: 4096, userAddress: 0, hostAddress: address }]);
   const bytes = new Uint8Array(buffer);
@@ -147,7 +147,7 @@ Deno.test("the last writable byte is where the status goes, and is not put where
   }
 });
 
-Deno.test("readable behind writable and more than 4 GiB are refused, exactly 4 GiB is not", () => {
+Deno.test("readable buffers after writable ones and more than 4 GiB are refused, exactly 4 GiB is not", () => {
   const batch = new ChainBatch();
   assertEquals(add(batch, [[0x1000, 4, true], [0x1000, 4]]), CHAIN_INVALID);
   for (const [last, outcome] of [[2, CHAIN_INVALID], [1, ADDED]] as const) {
@@ -156,7 +156,7 @@ Deno.test("readable behind writable and more than 4 GiB are refused, exactly 4 G
   }
 });
 
-Deno.test("a chain that is refused leaves the batch as it was", () => {
+Deno.test("a refused chain does not change the batch", () => {
   const { batch } = flatten([[0x1000, 4]]);
   assertEquals(add(batch, [[0, 8, true], [0x1000, 1]]), CHAIN_INVALID);
   add(batch, [[0x1000, 8]]);
@@ -164,7 +164,7 @@ Deno.test("a chain that is refused leaves the batch as it was", () => {
   assertEquals([batch.first[1], batch.firstWritable[1], batch.end[1]], [1, 2, 2]);
 });
 
-Deno.test("a batch says when it is full: chains, bytes, segments", () => {
+Deno.test("a batch is full by chains, bytes or segments", () => {
   const batch = new ChainBatch();
   for (let i = 0; i < BATCH_CHAINS_MAX; i++) {
     assertEquals(batch.hasRoom(), true);

@@ -33,12 +33,12 @@ Deno.test("a view reaches from the first whole word of a region to its last byte
   assertEquals(bytes[4096 + 1 + 4095], 7);
 });
 
-Deno.test("nothing is in a view of no memory", () => {
+Deno.test("an empty view contains no address", () => {
   assertEquals(find(new GuestMemory([]), 0x1000, 1), -1);
   assertEquals(find(new GuestMemory([]), 4, 0), -1);
 });
 
-Deno.test("a region of more than 2 GiB has several views, and what lies across is in none", () => {
+Deno.test("a region of more than 2 GiB has several views, and bytes across two of them are in none", () => {
   const { address } = mapAnonymous(5 * GIB);
   const memory = new GuestMemory([region(address, 5 * GIB)]);
   for (const at of [0, 2 * GIB - 4, 2 * GIB, 4 * GIB - 1, 4 * GIB, 5 * GIB - 1, 1]) {
@@ -50,7 +50,7 @@ Deno.test("a region of more than 2 GiB has several views, and what lies across i
   assertEquals(find(memory, address + 5 * GIB - 1, 2), -1);
 });
 
-Deno.test("two addresses with the same lower half are told apart", () => {
+Deno.test("two addresses with the same lower half are distinguished", () => {
   const { address } = mapAnonymous(4096);
   const memory = new GuestMemory([region(address, 4096)]);
   assertEquals(find(memory, address + 16, 4), 16);

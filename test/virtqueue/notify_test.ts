@@ -44,7 +44,7 @@ Deno.test("slotPassed agrees with walking the ring, for every event, position an
   }
 });
 
-Deno.test("slotPassed takes the largest ring, and slots that are in no ring are never passed twice", () => {
+Deno.test("slotPassed supports the largest ring, and slots outside a ring are never passed twice", () => {
   const size = 32768;
   assertEquals(slotPassed(0x8000, 0x0000, size, size), true);
   assertEquals(slotPassed(0x0000, 0x0000, size, size), false);

@@ -196,7 +196,7 @@ onPacked("an event index that was not negotiated, and reserved flags, count as a
   }
 });
 
-Deno.test("packed: a base is two positions, of which the second may lag behind by what is in flight", () => {
+Deno.test("packed: a base is two positions, which differ by the slots in flight", () => {
   const at = (base: number, size: number) => {
     const parsed = parsePackedBase(base, size);
     return parsed && [parsed.availSlot, parsed.availWrap, parsed.usedSlot, parsed.usedWrap];

@@ -17,7 +17,7 @@ export interface Desc {
   readonly address: number | bigint;
   readonly length: number;
   readonly flags?: number;
-  /** Split rings: where the chain goes on, if not at the next descriptor. */
+  /** Split rings: where the chain continues, if not at the next descriptor. */
   readonly next?: number;
 }
 
@@ -216,7 +216,7 @@ export class RawPacked implements RawDriver {
     if (isUsed !== isAvail || isUsed !== this.usedWrap) return undefined;
     const id = this.desc.getUint16(at + 12, true);
     const length = this.desc.getUint32(at + 8, true);
-    // WRITE stands for "something was written", and nothing but the owner flags stands beside it.
+    // WRITE means "something was written"; besides it only the owner flags are set.
     if ((flags & ~(vring.DESC_F_USED | vring.DESC_F_AVAIL)) !== (length > 0 ? WRITE : 0)) {
       throw new Error(`a used descriptor of ${length} bytes has flags 0x${flags.toString(16)}`);
     }

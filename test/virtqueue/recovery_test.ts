@@ -1,6 +1,6 @@
 /**
- * Rings that go on after a crash: what one process has taken and not given back, the next one takes again, from the
- * record and in its order, before anything new; and each chain is given back once. One text for both formats.
+ * Rings that continue after a crash: the next process pops the chains again that the previous one has popped and not
+ * completed, from the inflight state, in its order and before new ones; each chain is completed once, in both formats.
  *
  * @module
  */
@@ -16,7 +16,7 @@ import { type Desc, deviceMemory, RawPacked, RawSplit, withMemory, WRITE } from 
 /** A driver's ring with a record, and the processes that serve it one after the other. */
 interface Stage {
   readonly driver: RawSplit | RawPacked;
-  /** The next process. What it is told of the base means nothing after a crash. */
+  /** The next process. The frontend's base is not used after a crash. */
   next(): Ring;
 }
 
@@ -35,7 +35,7 @@ function onBoth(name: string, size: number, body: (stage: Stage) => void): void 
   }
 }
 
-/** A chain that can be told by the length of its first buffer. */
+/** A chain that is recognized by the length of its first buffer. */
 function chain(length: number): Desc[] {
   return [{ address: 0x1000, length }, { address: 0x2000, length: 8, flags: WRITE }];
 }
@@ -55,7 +55,7 @@ function completeFirst(ring: Ring, batch: ChainBatch, count: number): void {
 }
 
 onBoth(
-  "what was taken and not given back is taken again, in its order, before what came meanwhile",
+  "chains in flight at a crash are popped again, in their order, before later ones",
   16,
   ({ driver, next }) => {
     const ids = [1, 2, 3, 4].map((length) => driver.add(chain(length)));
@@ -64,7 +64,7 @@ onBoth(
     assertEquals([first.isRecovering, take(first, batch)], [false, [1, 2, 3, 4]]);
     completeFirst(first, batch, 1);
     assertEquals(driver.poll(), { id: ids[0]!, length: 8 });
-    // It has died; meanwhile the driver goes on.
+    // It has ended; meanwhile the driver continues.
     ids.push(driver.add(chain(5)));
     const second = next();
     assertEquals([second.isRecovering, second.enableNotifications()], [true, true]);
@@ -79,7 +79,7 @@ onBoth(
 );
 
 onBoth(
-  "a process that dies while it does them again leaves the rest to the next, around the ring's end",
+  "a process that ends during recovery leaves the rest to the next, across the ring's wrap",
   8,
   ({ driver, next }) => {
     const batch = new ChainBatch();
@@ -104,7 +104,7 @@ onBoth(
   },
 );
 
-onBoth("tables are taken again, and more than a batch holds comes in several", 512, ({ driver, next }) => {
+onBoth("indirect chains are recovered, in several batches if one is too small", 512, ({ driver, next }) => {
   const count = BATCH_CHAINS_MAX + 40;
   const table = driver.table(chain(7));
   const ids = Array.from({ length: count }, () => driver.add([table]));
@@ -122,7 +122,7 @@ onBoth("tables are taken again, and more than a batch holds comes in several", 5
 });
 
 onBoth(
-  "chains that return to the ring are in it, and not in its record, around the ring's end",
+  "unpopped chains are available in the ring, and not in its inflight state, across the ring's wrap",
   8,
   ({ driver, next }) => {
     const batch = new ChainBatch();
@@ -137,7 +137,7 @@ onBoth(
       for (let i = 2; i >= kept; i--) ring.unpop(batch.id[i]!, batch.slots[i]!);
       assertEquals(ring.base() === base, kept === 0);
       batch.count = kept;
-      // In every other four rounds another process goes on, to which the record says what was kept.
+      // In every other four rounds another process continues with the inflight state.
       if (round % 8 >= 4) {
         ring = next();
         assertEquals([ring.isRecovering, ring.base() === base], [kept > 0, kept === 0], `round ${round}`);
@@ -152,7 +152,7 @@ onBoth(
   },
 );
 
-onBoth("a recorded chain that returns is popped again before anything new", 16, ({ driver, next }) => {
+onBoth("an unpopped recovered chain is popped again before new ones", 16, ({ driver, next }) => {
   const batch = new ChainBatch();
   [1, 2, 3].forEach((length) => driver.add(chain(length)));
   take(next(), batch);
@@ -167,7 +167,7 @@ onBoth("a recorded chain that returns is popped again before anything new", 16, 
 });
 
 onBoth(
-  "recorded chains that the ring still has are returned to it, and no others, around its end",
+  "recovered chains that the ring still contains are returned to it, and no others, across its wrap",
   8,
   ({ driver, next }) => {
     const batch = new ChainBatch();
@@ -195,7 +195,7 @@ onBoth(
         assertEquals(take(second, batch), lengths.slice(0, 1));
         completeFirst(second, batch, 1);
       }
-      // What was returned is available to whoever goes on from there, by the record or by the base.
+      // Returned chains are available to the next process, by the inflight state or by the base.
       const third = round % 4 < 2 ? next() : second;
       assertEquals([third.isRecovering, third.base()], [false, second.base()]);
       const rest = disorder === 1 ? lengths.slice(2) : lengths;

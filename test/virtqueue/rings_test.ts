@@ -83,7 +83,7 @@ for (const size of [3, 7, 33, 1000]) {
   });
 }
 
-onBoth("an empty ring gives nothing, and an empty batch changes nothing", 8, (driver) => {
+onBoth("an empty ring has no chains, and an empty batch changes nothing", 8, (driver) => {
   const ring = driver.open();
   const batch = new ChainBatch();
   assertEquals(ring.fetch(batch), 0);
@@ -93,7 +93,7 @@ onBoth("an empty ring gives nothing, and an empty batch changes nothing", 8, (dr
   assertEquals(ring.fault, RING_OK);
 });
 
-onBoth("a batch ends after so many chains; the rest comes next", 256, (driver) => {
+onBoth("a batch ends at its maximum of chains; the next batch has the rest", 256, (driver) => {
   const ring = driver.open();
   const batch = new ChainBatch();
   for (let i = 0; i < 256; i++) driver.add([buffer(1)]);
@@ -108,7 +108,7 @@ onBoth("a batch ends after so many chains; the rest comes next", 256, (driver) =
   for (let i = 0; i < 256; i++) assert(driver.poll() !== undefined);
 });
 
-onBoth("a batch ends after so many bytes, with the chain that exceeds them in it", 8, (driver) => {
+onBoth("a batch ends after the chain that exceeds its maximum of bytes", 8, (driver) => {
   const ring = driver.open();
   const batch = new ChainBatch();
   for (let i = 0; i < 3; i++) driver.add([buffer(BATCH_BYTES_MAX / 2 + i)]);
@@ -119,7 +119,7 @@ onBoth("a batch ends after so many bytes, with the chain that exceeds them in it
 });
 
 onBoth(
-  "a chain for which the segment table has no room stays available, and a whole table is no fault",
+  "a chain that exceeds the segment table stays available, and a full table is no fault",
   8,
   (driver) => {
     const ring = driver.open();
@@ -160,7 +160,7 @@ onBoth("a chain may be as long as the ring, and no longer", 8, (driver) => {
   assertEquals(ring.fault, RING_BAD_CHAIN);
 });
 
-onBoth("what comes before a broken chain is served, the chain and what follows never", 8, (driver) => {
+onBoth("chains before a broken one are served, the broken one and later ones never", 8, (driver) => {
   const ring = driver.open();
   const batch = new ChainBatch();
   const good = driver.add([buffer(4), buffer(4, WRITE)]);
@@ -235,7 +235,7 @@ onBoth("a descriptor both INDIRECT and NEXT is refused", 8, (driver) => {
   assert(faultOf(driver, [{ ...table, flags: INDIRECT | NEXT }, buffer(4)]) !== RING_OK);
 });
 
-onBoth("a chain of tables of one segment too many is refused, not awaited for ever", 8, (driver) => {
+onBoth("a chain of one segment too many is refused, not deferred forever", 8, (driver) => {
   // Each buffer lies in two regions, so that the table's entries need twice as many segments.
   const across = buffer(2, 0, 2 * 1024 * 1024 - 1);
   assertEquals(faultOf(driver, [driver.table(new Array(40_000).fill(across))]), RING_BAD_CHAIN);
@@ -254,7 +254,7 @@ onBoth("notifications by flag: wanted or not", 8, (driver) => {
   }
 });
 
-onBoth("notifications where nobody said what was negotiated: always", 8, (driver) => {
+onBoth("notifications with unknown negotiated features: always", 8, (driver) => {
   const ring = driver.open({ known: false, eventIdx: false });
   const batch = new ChainBatch();
   driver.want("none");
@@ -265,7 +265,7 @@ onBoth("notifications where nobody said what was negotiated: always", 8, (driver
   assertEquals(ring.complete(batch), false);
 });
 
-onBoth("notifications by event index: exactly when the entry asked for is among the completed", 16, (driver) => {
+onBoth("notifications by event index: exactly when the requested entry is completed", 16, (driver) => {
   const ring = driver.open({ eventIdx: true });
   const batch = new ChainBatch();
   const random = makeRandom(5);
@@ -295,30 +295,34 @@ function serveOne(ring: Ring, driver: RawDriver, batch: ChainBatch): void {
   ring.complete(batch);
 }
 
-onBoth("by flag, a driver may await what was used before unless it wants nothing or the ring is fresh", 8, (driver) => {
-  const batch = new ChainBatch();
-  let ring = driver.open();
-  driver.want("all");
-  assertEquals(ring.mayAwaitNotification(), false);
-  for (const wanted of ["all", "none", "all"] as const) {
-    driver.want(wanted);
-    serveOne(ring, driver, batch);
-    assertEquals(ring.mayAwaitNotification(), wanted === "all");
-    ring = driver.open({}, ring.base());
-    assertEquals(ring.mayAwaitNotification(), wanted === "all");
-    assert(driver.poll() !== undefined);
-  }
-  // Where both formats are at their initial positions again.
-  for (let i = 3; i < 65536; i++) {
-    serveOne(ring, driver, batch);
-    driver.poll();
-  }
-  assertEquals(ring.base(), driver.layout.base);
-  assertEquals(driver.open({}, ring.base()).mayAwaitNotification(), true);
-  assertEquals(driver.open({ known: false }, ring.base()).mayAwaitNotification(), true);
-});
+onBoth(
+  "by flag, a driver may await earlier used entries unless it disables notifications or the ring is new",
+  8,
+  (driver) => {
+    const batch = new ChainBatch();
+    let ring = driver.open();
+    driver.want("all");
+    assertEquals(ring.mayAwaitNotification(), false);
+    for (const wanted of ["all", "none", "all"] as const) {
+      driver.want(wanted);
+      serveOne(ring, driver, batch);
+      assertEquals(ring.mayAwaitNotification(), wanted === "all");
+      ring = driver.open({}, ring.base());
+      assertEquals(ring.mayAwaitNotification(), wanted === "all");
+      assert(driver.poll() !== undefined);
+    }
+    // Where both formats are at their initial positions again.
+    for (let i = 3; i < 65536; i++) {
+      serveOne(ring, driver, batch);
+      driver.poll();
+    }
+    assertEquals(ring.base(), driver.layout.base);
+    assertEquals(driver.open({}, ring.base()).mayAwaitNotification(), true);
+    assertEquals(driver.open({ known: false }, ring.base()).mayAwaitNotification(), true);
+  },
+);
 
-onBoth("by event index, a driver may await what was used before if it asked for an entry that is", 8, (driver) => {
+onBoth("by event index, a driver may await earlier used entries if it requested one of them", 8, (driver) => {
   const batch = new ChainBatch();
   let ring = driver.open({ eventIdx: true });
   driver.want(0);
@@ -343,7 +347,7 @@ onBoth("by event index, a driver may await what was used before if it asked for 
   }
 });
 
-onBoth("what comes before notifications are on is seen when they are", 8, (driver) => {
+onBoth("requests before notifications are enabled are reported when they are", 8, (driver) => {
   for (const eventIdx of [false, true]) {
     const ring = driver.open({ eventIdx });
     ring.disableNotifications();
@@ -357,7 +361,7 @@ onBoth("what comes before notifications are on is seen when they are", 8, (drive
   assertEquals(ring.enableNotifications(), false);
 });
 
-onBoth("stopped and started again at its base, a ring goes on where it was", 8, (driver) => {
+onBoth("a ring that is started again at its base continues where it was", 8, (driver) => {
   const random = makeRandom(3);
   const batch = new ChainBatch();
   let ring = driver.open();
@@ -371,7 +375,7 @@ onBoth("stopped and started again at its base, a ring goes on where it was", 8, 
   }
 });
 
-onBoth("chains may be completed in another order than they were taken in, and by several batches", 16, (driver) => {
+onBoth("chains may be completed out of order, and by several batches", 16, (driver) => {
   const ring = driver.open();
   const batches = [new ChainBatch(), new ChainBatch(), new ChainBatch()];
   for (let round = 0; round < 500; round++) {

@@ -109,13 +109,13 @@ onSplit("asks for notifications by flag and by index, whichever counts", (driver
   byFlag.fetch(batch);
   byFlag.enableNotifications();
   assertEquals(driver.asked(), "flags 0, event 1");
-  // Where nobody said which, a refusal by flag might never be taken back in the driver's eyes.
+  // With unknown features, the driver might never see that notifications are enabled again by flag.
   const unknown = driver.open({ known: false });
   unknown.disableNotifications();
   assertEquals(driver.asked(), "flags 0, event 1");
 });
 
-onSplit("the used index goes on from what the ring says, the available index from the base", (driver) => {
+onSplit("the used index continues at the ring's, the available index at the base", (driver) => {
   driver.availIdx = driver.usedIdx = 0xfffe;
   driver.used.setUint16(2, 0xfffe, true);
   const ring = driver.open({}, 0xfffe);

@@ -1,5 +1,5 @@
 /**
- * Operations that take their time, while memory moves, rings stop, and the frontend leaves in the middle of them.
+ * Long operations during churn: memory moves, rings stop, and the frontend disconnects while they are in flight.
  *
  * @module
  */
@@ -9,10 +9,10 @@ import type { Random } from "../../src/driver/random.ts";
 import type { CanaryMemory } from "./canary_memory.ts";
 
 /**
- * Has `driver`, whose memory has canaries, await so many `rounds` of requests as `begin` begins, and abandon one more.
- * Throws if one goes wrong other than by the driver's leaving.
+ * Makes `driver`, whose memory has canaries, await `rounds` rounds of the requests that `begin` starts, and abandon
+ * another one. Throws if a request fails for another reason than the driver's disconnect.
  */
-export async function askInUpheaval(
+export async function askDuringChurn(
   driver: CryptoDriver,
   rounds: number,
   begin: () => Promise<void>[],
@@ -20,7 +20,7 @@ export async function askInUpheaval(
 ): Promise<void> {
   for (let round = 0; round < rounds; round++) {
     const batch = Promise.all(begin());
-    // Whichever is awaited first, the other's failure is not to go unheard.
+    // A failure of the batch must not be an unhandled rejection while another promise is awaited.
     batch.catch(() => {});
     if (random(2) === 0) await driver.frontend.setMemTable(driver.memory.regions);
     if (random(2) === 0) {

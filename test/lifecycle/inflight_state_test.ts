@@ -43,7 +43,7 @@ function packedRing(): Int32Array {
   return desc;
 }
 
-Deno.test("split: what was taken and not given back is done again, in its order", () =>
+Deno.test("split: requests in flight at a crash are resubmitted, in their order", () =>
   withRegion(({ address }) => {
     const first = new SplitInflight(address, SIZE, 0);
     assertEquals([first.isRecovered, first.resubmissions], [false, []]);
@@ -58,7 +58,7 @@ Deno.test("split: what was taken and not given back is done again, in its order"
     assertEquals(new SplitInflight(address, SIZE, 1).isRecovered, false);
   }));
 
-Deno.test("split: a crash between telling the driver and marking as done counts as done, one before does not", () =>
+Deno.test("split: a crash between publishing and recording a completion counts as completed, an earlier one does not", () =>
   withRegion(({ address }) => {
     const record = new SplitInflight(address, SIZE, 0xfffe);
     record.recordPopped(batchOf(4, 5, 6), 0);
@@ -69,7 +69,7 @@ Deno.test("split: a crash between telling the driver and marking as done counts 
     assertEquals(new SplitInflight(address, SIZE, 0).resubmissions, [5]);
   }));
 
-Deno.test("packed: the same, with the descriptors as they were when they were taken", () =>
+Deno.test("packed: the same, with the descriptors as they were when they were popped", () =>
   withRegion(({ address }) => {
     const desc = packedRing();
     const first = new PackedInflight(address, SIZE, START, desc);
@@ -92,7 +92,7 @@ Deno.test("packed: the same, with the descriptors as they were when they were ta
     assertEquals(third.resubmissions.slice(0, 2), second.resubmissions);
   }));
 
-Deno.test("packed: a crash while the driver is told is decided by what the driver can see", () => {
+Deno.test("packed: a crash during a completion counts as completed if it was published", () => {
   for (const isTold of [false, true]) {
     withRegion(({ address }) => {
       const desc = packedRing();
@@ -108,7 +108,7 @@ Deno.test("packed: a crash while the driver is told is decided by what the drive
   }
 });
 
-Deno.test("packed: ids that a driver uses twice are recorded as far as that goes, and end nothing", () =>
+Deno.test("packed: ids that a driver uses twice are recorded as far as possible, without other effects", () =>
   withRegion(({ address }) => {
     const desc = packedRing();
     const record = new PackedInflight(address, SIZE, START, desc);
@@ -122,7 +122,7 @@ Deno.test("packed: ids that a driver uses twice are recorded as far as that goes
     assert(new PackedInflight(address, SIZE, START, desc).resubmissions.length <= SIZE);
   }));
 
-Deno.test("vu_check_queue_inflights: a record with a wrong size, a list out of bounds or in a circle is refused", () => {
+Deno.test("vu_check_queue_inflights: a state with a wrong size, or a list that is out of bounds or loops, is refused", () => {
   const broken: [string, (view: DataView) => void, boolean][] = [
     ["version 2", (view) => view.setUint16(8, 2, true), true],
     ["entries of another ring", (view) => view.setUint16(10, SIZE + 1, true), true],
@@ -158,7 +158,7 @@ Deno.test("vu_check_queue_inflights: a record with a wrong size, a list out of b
   }
 });
 
-Deno.test("20 000 records of chance are refused or recovered within their bounds", () =>
+Deno.test("20 000 random states are refused or recovered within their bounds", () =>
   withRegion(({ address }, view) => {
     const random = makeRandom(crypto.getRandomValues(new Uint32Array(1))[0]!);
     const desc = packedRing();
@@ -199,7 +199,7 @@ Deno.test("20 000 records of chance are refused or recovered within their bounds
     assert(seen.refused > 500 && seen.recovered > 500, JSON.stringify(seen));
   }));
 
-Deno.test("CVE-2020-10726: 1000 inflight regions asked for and given, some of nonsense, leave nothing and break nothing", async () => {
+Deno.test("CVE-2020-10726: 1000 inflight regions, some invalid, leave nothing behind and break nothing", async () => {
   await withDevice({}, async (device) => {
     const driver = await device.connect();
     const { frontend } = driver;
