@@ -1,7 +1,8 @@
 /**
  * The shared memory of a pool of asymmetric jobs, and the protocol of its two sides: the queue whose requests the jobs
  * are (`jobs.ts`), and the isolate that runs them (`submitted_jobs.ts`). Slots are passed through two queues of slot
- * numbers, each with one writer and one reader; a word of each slot says what state its job is in.
+ * numbers, each with one writer and one reader; a word of each slot says what state its job is in. The memory holds the
+ * pool's header, then the headers of all slots, then the input and output of each slot.
  *
  * Data path.
  *
@@ -43,7 +44,10 @@ export const KEY_LEN = 14;
 export const STATE = 15;
 export const DURATION_US = 16;
 export const SLOT_HEADER_BYTES = 128;
-const SLOT_BYTES = SLOT_HEADER_BYTES + JOB_INPUT_BYTES_MAX + JOB_OUTPUT_BYTES_MAX;
+/** What is read and written as words comes first: a view counts as memory of V8's, which then collects more often. */
+const WORDS_BYTES = HEADER_BYTES + SLOT_HEADER_BYTES * JOBS_PER_QUEUE_MAX;
+const SLOT_DATA_BYTES = JOB_INPUT_BYTES_MAX + JOB_OUTPUT_BYTES_MAX;
+const POOL_BYTES = WORDS_BYTES + SLOT_DATA_BYTES * JOBS_PER_QUEUE_MAX;
 
 /**
  * States of a slot with a job. Either side changes them by compare-and-exchange only, so that each change is made once
@@ -78,7 +82,7 @@ export class JobPoolMemory {
 
   /** Makes room for a queue's jobs. */
   constructor(submittedFd: number) {
-    this.#mapping = mapSecret(HEADER_BYTES + SLOT_BYTES * JOBS_PER_QUEUE_MAX);
+    this.#mapping = mapSecret(POOL_BYTES);
     this.location = { address: this.#mapping.address, submittedFd, doneFd: createEventFd() };
   }
 
@@ -97,15 +101,15 @@ export class JobPoolView {
 
   constructor(location: JobPoolLocation) {
     this.location = location;
-    this.words = new Int32Array(viewOf(location.address, HEADER_BYTES + SLOT_BYTES * JOBS_PER_QUEUE_MAX));
+    this.words = new Int32Array(viewOf(location.address, WORDS_BYTES));
   }
 
   protected slotWord(slot: number): number {
-    return (HEADER_BYTES + SLOT_BYTES * slot) >>> 2;
+    return (HEADER_BYTES + SLOT_HEADER_BYTES * slot) >>> 2;
   }
 
   protected inputAddress(slot: number): number {
-    return this.location.address + HEADER_BYTES + SLOT_BYTES * slot + SLOT_HEADER_BYTES;
+    return this.location.address + WORDS_BYTES + SLOT_DATA_BYTES * slot;
   }
 
   protected outputAddress(slot: number): number {

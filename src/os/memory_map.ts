@@ -34,8 +34,24 @@ export interface Mapping {
   readonly address: number;
   /** Its length in bytes. */
   readonly sizeBytes: number;
-  /** A view of it. It must not be accessed after {@linkcode unmap}. */
+  /** A view of it, made at its first use. It must not be accessed after {@linkcode unmap}. */
   readonly buffer: ArrayBuffer;
+}
+
+/** V8 counts a view as memory of its own and collects the more often, so one that has no user is not made. */
+class MappedMemory implements Mapping {
+  readonly address: number;
+  readonly sizeBytes: number;
+  #buffer: ArrayBuffer | undefined;
+
+  constructor(address: number, sizeBytes: number) {
+    this.address = address;
+    this.sizeBytes = sizeBytes;
+  }
+
+  get buffer(): ArrayBuffer {
+    return this.#buffer ??= viewOf(this.address, this.sizeBytes);
+  }
 }
 
 /** An `ArrayBuffer` over the `sizeBytes` bytes of native memory at `address`. It does not keep that memory mapped. */
@@ -46,7 +62,7 @@ export function viewOf(address: number, sizeBytes: number): ArrayBuffer {
 function map(sizeBytes: number, flags: number, fd: number, offsetBytes: number, about: string): Mapping {
   const address = libc.mmap(0n, BigInt(sizeBytes), PROT_READ_WRITE, flags, fd, BigInt(offsetBytes));
   if (address === MAP_FAILED) throw new SystemError("mmap", errno(), about);
-  return { address: Number(address), sizeBytes, buffer: viewOf(Number(address), sizeBytes) };
+  return new MappedMemory(Number(address), sizeBytes);
 }
 
 /** Maps `sizeBytes` bytes (rounded up to pages) of zeroed private memory. Throws {@linkcode SystemError}. */
