@@ -77,6 +77,9 @@ const symbols = {
   // void *memset(void *s, int c, size_t n)
   memset: { parameters: ["u64", "i32", "usize"], result: "void" },
 
+  // struct group *getgrnam(const char *name)
+  getgrnam: { parameters: ["buffer"], result: "u64" },
+
   // void explicit_bzero(void *s, size_t n)
   explicit_bzero: { parameters: ["u64", "usize"], result: "void" },
 

@@ -41,7 +41,7 @@ function seconds(text: string): number {
 
 /** Reads the command line of `bench`; undefined: its help is wanted. Throws {@linkcode UsageError}. */
 function readBenchOptions(commandLine: string[]): BenchOptions | undefined {
-  const { text, has } = splitCommandLine(commandLine, BENCH.options, "bench has no option");
+  const { text, has } = splitCommandLine(commandLine, BENCH.options, { whose: "bench has no option" });
   if (has("help")) return undefined;
   const socketPath = text("socket-path");
   if (socketPath === undefined) throw new UsageError("say which device to measure: --socket-path=PATH");

@@ -9,7 +9,7 @@ import { CALIBRATE } from "./option_table.ts";
 
 /** Runs `calibrate` with its `commandLine`; returns the exit code. Throws UsageError. */
 export async function calibrateCommand(commandLine: string[]): Promise<number> {
-  const { text, has } = splitCommandLine(commandLine, CALIBRATE.options, "calibrate has no option");
+  const { text, has } = splitCommandLine(commandLine, CALIBRATE.options, { whose: "calibrate has no option" });
   if (has("help")) {
     console.log(commandHelpText(CALIBRATE));
     return 0;

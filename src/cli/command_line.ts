@@ -5,6 +5,7 @@
  * @module
  */
 import { parseArgs } from "@std/cli/parse-args";
+import { suggest } from "./suggestion.ts";
 
 /** A command line that cannot be obeyed: exit code 2. */
 export class UsageError extends Error {
@@ -43,8 +44,24 @@ export interface CommandLine {
   has(name: string): boolean;
 }
 
-/** Splits `args` by the table `rows`; `whose` begins the error about anything else. Throws {@linkcode UsageError}. */
-export function splitCommandLine(args: string[], rows: readonly OptionRow[], whose: string): CommandLine {
+/** The error about `arg`, which is none of the options `rows` and none of `commands`. */
+function unknownWord(arg: string, rows: readonly OptionRow[], { whose, commands = [] }: WordsAbout): UsageError {
+  const dashes = arg.startsWith("-") || commands.length === 0 ? "--" : "";
+  const word = arg.replace(/^-+/, "").replace(/=.*/s, "");
+  const near = suggest(word, dashes === "" ? commands : rows.map(({ name }) => name));
+  return new UsageError(`${whose} "${arg}"${near === undefined ? "" : `: did you mean ${dashes}${near}?`}`);
+}
+
+/** What errors say about a command line as a whole. */
+export interface WordsAbout {
+  /** Begins the error about a word that is no option. */
+  readonly whose: string;
+  /** Commands that the first word might have been meant for. */
+  readonly commands?: readonly string[];
+}
+
+/** Splits `args` by the table `rows`. Throws {@linkcode UsageError}. */
+export function splitCommandLine(args: string[], rows: readonly OptionRow[], about: WordsAbout): CommandLine {
   for (const { name, value } of rows) {
     const given = args.find((arg) => arg.startsWith(`--${name}=`));
     if (value === undefined && given !== undefined) throw new UsageError(`--${name} takes no value, as in "${given}"`);
@@ -56,7 +73,7 @@ export function splitCommandLine(args: string[], rows: readonly OptionRow[], who
     boolean: rows.filter(({ value }) => value === undefined).map(({ name }) => name),
     alias: Object.fromEntries(rows.flatMap(({ name, short }) => short ? [[short, name]] : [])),
     unknown: (arg: string) => {
-      throw new UsageError(`${whose} "${arg}"`);
+      throw unknownWord(arg, rows, about);
     },
   });
   const values = new Map(takingValues.map((name) => [name, (parsed[name] ?? []) as readonly string[]]));

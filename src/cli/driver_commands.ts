@@ -18,7 +18,7 @@ interface ProbeOptions {
 
 /** Reads the command line of `probe`; undefined: its help is wanted. Throws {@linkcode UsageError}. */
 function readProbeOptions(commandLine: string[]): ProbeOptions | undefined {
-  const { text, has } = splitCommandLine(commandLine, PROBE.options, "probe has no option");
+  const { text, has } = splitCommandLine(commandLine, PROBE.options, { whose: "probe has no option" });
   if (has("help")) return undefined;
   const socketPath = text("socket-path");
   if (socketPath === undefined) throw new UsageError("say which device to probe: --socket-path=PATH");

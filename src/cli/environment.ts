@@ -11,7 +11,7 @@ export type Environment = (name: EnvironmentName) => string | undefined;
 export const LOG_VARIABLE = "VHOST_USER_CRYPTO_LOG";
 
 /** What may be read: whoever starts the program allows it these. */
-export type EnvironmentName = typeof LOG_VARIABLE | "LISTEN_FDS" | "LISTEN_PID" | "NOTIFY_SOCKET";
+export type EnvironmentName = typeof LOG_VARIABLE | "LISTEN_FDS" | "LISTEN_PID" | "NOTIFY_SOCKET" | "JOURNAL_STREAM";
 
 /** A variable of this process. One that the program may not read counts as not set: it is not worth asking for. */
 export function processEnvironment(name: EnvironmentName): string | undefined {

@@ -13,6 +13,8 @@ export interface LogOptions {
   /** The least level that is logged. */
   readonly level: LogLevel;
   readonly format: LogFormat;
+  /** Lines begin with their priorities, for the journal. */
+  readonly hasPriorities: boolean;
 }
 
 /** Levels of the log, the fewest lines first. */

@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { processEnvironment } from "./environment.ts";
+import { isJournal, priorityPrefix } from "./journal.ts";
 import { type LogFormat, logLine } from "./log.ts";
 import type { Options } from "./options.ts";
 import { VERSION } from "./version.ts";
@@ -77,7 +79,8 @@ export async function main(commandLine: string[]): Promise<number> {
     return await act(options);
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    console.error(logLine(format, "error", message, undefined));
+    const prefix = isJournal(processEnvironment) ? priorityPrefix("error") : "";
+    console.error(prefix + logLine(format, "error", message, undefined));
     if (!(error instanceof Error && error.name === "UsageError")) return 1;
     console.error("Try --help.");
     return 2;

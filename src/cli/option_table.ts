@@ -69,8 +69,8 @@ const WHERE: OptionGroup = {
     },
     {
       name: "socket-group",
-      value: "GID",
-      help: "Group of the socket, by its number (default: as the system says).",
+      value: "GROUP",
+      help: "Group of the socket, by its name or number (default: as the system says).",
     },
     {
       name: "once",

@@ -10,8 +10,19 @@ import { burstChoice } from "./multibuffer_file.ts";
 import { type EngineName, ENGINES } from "../engine/libraries.ts";
 import { choice, type CommandLine, integer, splitCommandLine, UsageError } from "./command_line.ts";
 import { type Environment, LOG_VARIABLE, processEnvironment } from "./environment.ts";
+import { groupId } from "../os/groups.ts";
+import { isJournal } from "./journal.ts";
 import { LOG_LEVELS, type LogOptions } from "./log.ts";
-import { ASYMMETRIC_FORMS, LOG_FORMATS, ON_OFF, OPTIONS, SERVICE_NAMES, type Shell, SHELLS } from "./option_table.ts";
+import {
+  ASYMMETRIC_FORMS,
+  COMMANDS,
+  LOG_FORMATS,
+  ON_OFF,
+  OPTIONS,
+  SERVICE_NAMES,
+  type Shell,
+  SHELLS,
+} from "./option_table.ts";
 import { type Place, placesOf } from "./places.ts";
 
 /** What the program is to do: serve, or print something and end. */
@@ -27,6 +38,8 @@ export interface Options {
   readonly queues: number;
   /** 0: no worker isolates. */
   readonly workers: number;
+  /** What is done otherwise than the command line asks for: sentences to be logged. */
+  readonly remarks: readonly string[];
   readonly pollUs: number;
   readonly cpus: readonly number[];
   readonly maxSessions: number;
@@ -53,10 +66,18 @@ export interface Options {
   readonly shell: Shell;
 }
 
+/** Workers that are asked for; a queue has one at most. */
 function workerCount(text: string | undefined, queues: number): number {
   if (text === "auto") return Math.min(queues, navigator.hardwareConcurrency);
-  // More isolates than queues would have nothing to do.
-  return Math.min(queues, integer("workers", text, 0, 0, DATA_QUEUES_MAX));
+  return integer("workers", text, 0, 0, DATA_QUEUES_MAX);
+}
+
+/** What is done otherwise than the command line asks for. */
+function remarks(askedWorkers: number, queues: number): string[] {
+  if (askedWorkers <= queues) return [];
+  const remark = `--workers=${askedWorkers} is more than a worker for each data queue: ${queues} are started; ` +
+    "for more give --queues too";
+  return [remark];
 }
 
 function cpuList(text: string | undefined, workers: number): number[] {
@@ -97,11 +118,21 @@ function socketMode(text: string | undefined): number | undefined {
   return parseInt(text, 8);
 }
 
+/** The id of a group that is given by name or number. */
+function socketGroup(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  if (/^\d+$/.test(text)) return integer("socket-group", text, -1, 0, 2 ** 31 - 1);
+  const id = groupId(text);
+  if (id !== undefined) return id;
+  throw new UsageError(`--socket-group takes a group of this host, by name or number, and there is no group "${text}"`);
+}
+
 function logOptions({ text }: CommandLine, environment: Environment): LogOptions {
   const inherited = choice(LOG_VARIABLE, environment(LOG_VARIABLE), "info", LOG_LEVELS);
   return {
     level: choice("--log-level", text("log-level"), inherited, LOG_LEVELS),
     format: choice("--log-format", text("log-format"), "text", LOG_FORMATS),
+    hasPriorities: isJournal(environment),
   };
 }
 
@@ -126,9 +157,11 @@ function places(line: CommandLine, environment: Environment): readonly Place[] {
 
 /** Reads a command line, and what `environment` adds to it. Throws {@linkcode UsageError}. */
 export function readOptions(commandLine: string[], environment: Environment = processEnvironment): Options {
-  const line = splitCommandLine(commandLine, OPTIONS, "there is no option or command");
+  const line = splitCommandLine(commandLine, OPTIONS, {
+    whose: "there is no option or command",
+    commands: COMMANDS.map(({ name }) => name),
+  });
   const { text } = line;
-  const group = text("socket-group");
   const shell = text("print-completion");
   const action = PRINT_ACTIONS.find((name) => name === "print-completion" ? shell !== undefined : line.has(name)) ??
     "serve";
@@ -136,11 +169,13 @@ export function readOptions(commandLine: string[], environment: Environment = pr
     throw new UsageError("--json is for --list-algorithms: give both, or neither");
   }
   const queues = integer("queues", text("queues"), 1, 1, DATA_QUEUES_MAX);
-  const workers = workerCount(text("workers"), queues);
+  const askedWorkers = workerCount(text("workers"), queues);
+  const workers = Math.min(queues, askedWorkers);
   return {
     places: action === "serve" ? places(line, environment) : [],
     queues,
     workers,
+    remarks: remarks(askedWorkers, queues),
     pollUs: integer("poll-us", text("poll-us"), POLL_US_DEFAULT, 0, 1_000_000),
     cpus: cpuList(text("pin-cpus"), workers),
     maxSessions: integer("max-sessions", text("max-sessions"), SESSIONS_DEFAULT, 1, SESSIONS_MAX),
@@ -151,7 +186,7 @@ export function readOptions(commandLine: string[], environment: Environment = pr
     bursts: burstChoice(text("bursts")),
     asymmetric: choice("--asymmetric", text("asymmetric"), "akcipher", ASYMMETRIC_FORMS),
     socketMode: socketMode(text("socket-mode")),
-    socketGroup: group === undefined ? undefined : integer("socket-group", group, -1, 0, 2 ** 31 - 1),
+    socketGroup: socketGroup(text("socket-group")),
     sandbox: choice("--sandbox", text("sandbox"), "on", ON_OFF) === "on",
     once: line.has("once"),
     statsSocket: text("stats-socket"),

@@ -155,6 +155,7 @@ async function serveToTheEnd(start: Start, manager: ServiceManager): Promise<boo
   if (!signal.aborted) manager.ready(served);
   const endings = await Promise.all(devices.map(untilFinished));
   await insight.close();
+  log("info", "stopped: nothing is served any more");
   return endings.every((good) => good);
 }
 
@@ -172,7 +173,13 @@ export async function serveDevices(options: Options): Promise<boolean> {
   const stopping = new AbortController();
   // Before any socket is made, so that none is left behind. The listeners stay: an impatient second signal must not cut
   // the orderly end short.
-  for (const signal of ["SIGTERM", "SIGINT"] as const) Deno.addSignalListener(signal, () => stopping.abort());
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    Deno.addSignalListener(signal, () => {
+      if (!stopping.signal.aborted) log("info", `stopping on ${signal}`);
+      stopping.abort();
+    });
+  }
+  for (const remark of options.remarks) log("warn", remark);
   const manager = new ServiceManager(processEnvironment, log);
   try {
     return await serveToTheEnd({ options, standardError, signal: stopping.signal, descriptorsNeeded }, manager);

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import type { Log } from "../os/log.ts";
+import type { Log, LogLevel } from "../os/log.ts";
+import { priorityPrefix } from "./journal.ts";
 import { LOG_LEVELS, logLine, type LogOptions } from "./log.ts";
 import { LogOutput } from "./log_output.ts";
 
@@ -18,8 +19,13 @@ export class StandardError {
   constructor(options: LogOptions) {
     this.#options = options;
     const report = (count: number) =>
-      logLine(options.format, "warn", `${count} lines were dropped, as standard error was not read`, undefined);
+      this.#line("warn", `${count} lines were dropped, as standard error was not read`, undefined);
     this.#output = new LogOutput(STANDARD_ERROR_FD, report);
+  }
+
+  #line(level: LogLevel, message: string, socket: string | undefined): string {
+    const { format, hasPriorities } = this.#options;
+    return (hasPriorities ? priorityPrefix(level) : "") + logLine(format, level, message, socket);
   }
 
   /** A log. Lines are about `socket`, if there is one; text names it only if `isOneOfSeveral`. */
@@ -28,7 +34,7 @@ export class StandardError {
     const threshold = LOG_LEVELS.indexOf(level);
     const named = format === "json" || isOneOfSeveral ? socket : undefined;
     return (lineLevel, message) => {
-      if (LOG_LEVELS.indexOf(lineLevel) <= threshold) this.#output.write(logLine(format, lineLevel, message, named));
+      if (LOG_LEVELS.indexOf(lineLevel) <= threshold) this.#output.write(this.#line(lineLevel, message, named));
     };
   }
 

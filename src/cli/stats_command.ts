@@ -19,7 +19,7 @@ const CLEAR_SCREEN = "\x1b[H\x1b[2J";
  * signal. Throws {@linkcode UsageError} and {@linkcode StatisticsError}.
  */
 export async function statsCommand(commandLine: string[]): Promise<number> {
-  const { text, has } = splitCommandLine(commandLine, STATS.options, "stats has no option");
+  const { text, has } = splitCommandLine(commandLine, STATS.options, { whose: "stats has no option" });
   if (has("help")) {
     console.log(commandHelpText(STATS));
     return 0;

@@ -4,13 +4,13 @@
  *
  * @module
  */
-import { SystemError } from "../os/errno.ts";
 import * as vu from "../wire/vhost_user.ts";
 import * as w from "../wire/virtio_crypto.ts";
 import { type DriverMode, featuresOfMode, maskOf } from "../driver/bring_up.ts";
 import { type Answer, checkAnswer, type CheckOptions } from "./checks.ts";
 import { type CryptoConfig, offers, readConfig } from "../driver/config.ts";
 import { CryptoDriver } from "../driver/crypto_driver.ts";
+import { deviceError } from "./device_error.ts";
 import { DriverError } from "../driver/errors.ts";
 import { Frontend } from "../driver/frontend.ts";
 import { AKCIPHER_ANSWERS, type AkcipherAnswer } from "./known_akcipher_answers.ts";
@@ -65,23 +65,9 @@ export interface ProbeReport {
 
 const SERVICE_NUMBERS = { cipher: 0, hash: 1, mac: 2, aead: 3, chain: 0, akcipher: w.SERVICE_AKCIPHER } as const;
 
-/** What `error`, which came of connecting to `socketPath`, means to people. */
-export function connectionError(socketPath: string, error: unknown): unknown {
-  if (!(error instanceof SystemError)) return error;
-  return new DriverError(`no device can be reached at ${socketPath} (${error.message}): start it with that path`);
-}
-
-function connect(socketPath: string): Frontend {
-  try {
-    return Frontend.connect(socketPath);
-  } catch (error) {
-    throw connectionError(socketPath, error);
-  }
-}
-
 /** Asks what there is, on a connection of its own. Throws {@linkcode DriverError} if there is nobody to ask. */
 async function readOffer(socketPath: string): Promise<Offer> {
-  const frontend = connect(socketPath);
+  const frontend = Frontend.connect(socketPath);
   try {
     const features = await frontend.getFeatures();
     const hasProtocol = offers(features, vu.F_PROTOCOL_FEATURES);
@@ -199,7 +185,7 @@ async function probeMode(
     }
     await driver.close();
   } catch (error) {
-    const detail = messageOf(error);
+    const detail = messageOf(deviceError(socketPath, error));
     for (const answer of answers) {
       if (!results.has(answer)) results.set(answer, { outcome: "failed", detail });
     }
@@ -221,7 +207,12 @@ function excuse(answer: Answer, config: CryptoConfig | undefined, result: ModeRe
 
 /** Probes the backend that listens at `socketPath`. Throws {@linkcode DriverError} if there is nothing to talk to. */
 export async function probe(socketPath: string, options: CheckOptions = {}): Promise<ProbeReport> {
-  const offer = await readOffer(socketPath);
+  let offer: Offer;
+  try {
+    offer = await readOffer(socketPath);
+  } catch (error) {
+    throw deviceError(socketPath, error);
+  }
   const dataQueues = offer.config?.maxDataqueues ?? Infinity;
   const { queue = 0 } = options;
   if (queue >= dataQueues) throw new DriverError(`the device has no data queue ${queue}, only 0 to ${dataQueues - 1}`);

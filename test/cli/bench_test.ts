@@ -100,10 +100,11 @@ Deno.test("bench: answers that go wrong later are seen, exit code 1", async () =
 Deno.test("bench: a device that loses requests, and one that dies under load", async () => {
   const args = ["--algorithms=AES-CBC", "--sizes=64", "--depth=4", "--seconds=1"];
   const lost = await benchBroken("lost-request", args);
-  assertEquals([lost.code, lost.stderr], [1, "vhost-user-crypto: error: nothing was completed for 5000 ms\n"]);
+  assertEquals(lost.code, 1);
+  assertMatch(lost.stderr, /error: the device at .* did not answer in time \(nothing was completed for 5000 ms\)/);
   const crashed = await benchBroken("crash", args);
-  const words = "vhost-user-crypto: error: the device closed the connection under load\n";
-  assertEquals([crashed.code, crashed.stderr], [1, words]);
+  assertEquals(crashed.code, 1);
+  assertMatch(crashed.stderr, /error: the device at .* has gone .*\(the device closed the connection under load\)/);
 });
 
 Deno.test("bench: a wrong command line, exit code 2; nobody there, exit code 1", async () => {

@@ -9,6 +9,13 @@ import { CHAIN_ANSWER, CHAIN_PARTS, KNOWN_ANSWERS, type KnownAnswer } from "../.
 import { ALGORITHM_NAMES } from "../../src/driver/names.ts";
 import { featuresFor, MODES } from "../../src/tools/probe.ts";
 import { AEADS, CIPHERS, createCatalogue, HASHES, MACS } from "../../src/engine/algorithms.ts";
+import { readOptions } from "../../src/cli/options.ts";
+import { DisconnectedError, DriverTimeoutError } from "../../src/driver/errors.ts";
+import { SystemError } from "../../src/os/errno.ts";
+import { closeFd } from "../../src/os/event_fd.ts";
+import { groupId } from "../../src/os/groups.ts";
+import { listenUnix } from "../../src/os/unix_socket.ts";
+import { deviceError } from "../../src/tools/device_error.ts";
 import { EventLoop } from "../../src/os/event_loop.ts";
 import { VhostUserServer } from "../../src/vhost_user/server.ts";
 import * as ak from "../../src/wire/akcipher.ts";
@@ -239,7 +246,31 @@ Deno.test("probe: a data queue that is not there, and a device that is not there
     const { code, stderr } = await run(PROGRAM, ["probe", `--socket-path=${directory}/nobody.sock`]);
     assertEquals(code, 1);
     assertStringIncludes(stderr, `no device can be reached at ${directory}/nobody.sock`);
+    assertStringIncludes(stderr, "ENOENT): there is no socket: start the device");
   });
+});
+
+Deno.test("probe says whether nobody listens, it may not connect, nothing comes in time, or the device goes", async () => {
+  const error = (about: SystemError | DriverTimeoutError | DisconnectedError) =>
+    (deviceError("/run/c.sock", about) as Error).message;
+  assertMatch(error(new SystemError("connect", 111)), /ECONNREFUSED\): no process listens there: start the device/);
+  assertMatch(error(new SystemError("connect", 13)), /EACCES\): this user may not connect .*--socket-group/);
+  assertMatch(error(new DriverTimeoutError("a reply did not come")), /did not answer in time .* another frontend; see/);
+  assertMatch(error(new DisconnectedError("the connection was closed")), /has gone or has closed the connection/);
+  await withDirectory(async (directory) => {
+    const path = `${directory}/c.sock`;
+    closeFd(listenUnix(path));
+    const { code, stderr } = await run(PROGRAM, ["probe", `--socket-path=${path}`]);
+    assertEquals(code, 1);
+    assertStringIncludes(stderr, "no process listens there");
+  });
+});
+
+Deno.test("a socket's group may be named", () => {
+  assertEquals(groupId("root"), 0);
+  assertEquals(groupId("no-such-group"), undefined);
+  const group = readOptions(["--socket-path=/tmp/x", "--socket-group=root"]).socketGroup;
+  assertEquals(group, 0);
 });
 
 /** Offers the multiplexing mode and then refuses it; advertises a MAC that it does not have. */

@@ -12,7 +12,8 @@ import { CryptoDriver } from "../../driver/crypto_driver.ts";
 import { DriverError, RefusedError } from "../../driver/errors.ts";
 import { maskOf } from "../../driver/bring_up.ts";
 import { nameOf, STATUS_NAMES } from "../../driver/names.ts";
-import { advertisedAnswers, algorithmName, connectionError, featuresFor } from "../probe.ts";
+import { deviceError } from "../device_error.ts";
+import { advertisedAnswers, algorithmName, featuresFor } from "../probe.ts";
 import type { RequestMode } from "../../driver/requests.ts";
 import { type BareCalls, bareCalls } from "./bare.ts";
 import { type DriverWork, Load, type Publication } from "./load.ts";
@@ -272,7 +273,7 @@ async function connect(socketPath: string, options: BenchmarkOptions): Promise<C
       regions: [{ guestAddress: 0, sizeBytes: memoryBytes(options) }],
     });
   } catch (error) {
-    throw connectionError(socketPath, error);
+    throw deviceError(socketPath, error);
   }
   const missing = packed && !driver.hasFeature(F_RING_PACKED)
     ? "packed rings (VIRTIO_F_RING_PACKED): leave --packed out"
@@ -310,7 +311,7 @@ export async function benchmark(
     await driver.close();
   } catch (error) {
     await driver.abandon();
-    throw error;
+    throw deviceError(socketPath, error);
   }
   return rows;
 }
