@@ -4,7 +4,6 @@
  * @module
  */
 import { processEnvironment } from "./environment.ts";
-import { isJournal, priorityPrefix } from "./journal.ts";
 import { type LogFormat, logLine } from "./log.ts";
 import type { Options } from "./options.ts";
 import { VERSION } from "./version.ts";
@@ -47,6 +46,17 @@ async function act(options: Options): Promise<number> {
   return 0;
 }
 
+/** What an error's line begins with. Asking takes the C library, without which there is a line all the same. */
+async function errorPrefix(): Promise<string> {
+  if (processEnvironment("JOURNAL_STREAM") === undefined) return "";
+  try {
+    const { isJournal, priorityPrefix } = await import("./journal.ts");
+    return isJournal(processEnvironment) ? priorityPrefix("error") : "";
+  } catch {
+    return "";
+  }
+}
+
 /** Runs the program with `commandLine`; returns its exit code. */
 export async function main(commandLine: string[]): Promise<number> {
   if (commandLine.includes("--print-capabilities")) {
@@ -79,8 +89,7 @@ export async function main(commandLine: string[]): Promise<number> {
     return await act(options);
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    const prefix = isJournal(processEnvironment) ? priorityPrefix("error") : "";
-    console.error(prefix + logLine(format, "error", message, undefined));
+    console.error(await errorPrefix() + logLine(format, "error", message, undefined));
     if (!(error instanceof Error && error.name === "UsageError")) return 1;
     console.error("Try --help.");
     return 2;

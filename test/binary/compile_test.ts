@@ -53,7 +53,11 @@ Deno.test("a program that is not denort is distinguished from one", async () => 
     ]);
     const echo = await compile("/bin/echo");
     assertEquals(echo.code, 1);
-    assertStringIncludes(echo.stderr, "was built and is not the program: /bin/echo is not the denort of this Deno");
+    assertStringIncludes(echo.stderr, "what was built is not the program: /bin/echo is not the denort of this Deno");
+    assertEquals([...Deno.readDirSync(directory)], [], "a failure leaves no binary behind");
+    await Deno.writeTextFile(output, "built before");
+    assertEquals((await compile("/bin/echo")).code, 1);
+    assertEquals([...Deno.readDirSync(directory)], [], "nor an older one");
     const wrong = await run(`${ROOT}scripts/compile`, ["--binary"]);
     assertEquals([wrong.code, wrong.stderr], [
       1,

@@ -55,7 +55,20 @@ const KNOWN: Readonly<Record<string, RanBy | string>> = {
   "scripts/charts [--record=sizes,depths,guest]": ["test/bench/charts_test.ts", "drawAll"],
   "scripts/bench --break-even": ["test/bench/break_even_test.ts", '"--break-even"'],
   "scripts/vm --showcase": ["scripts/test", "--showcase"],
-  "systemctl start vhost-user-crypto@web1.socket": "no systemd runs where tests do; its units are verified",
+  "systemctl start vhost-user-crypto@web1.socket": ["test/systemd/checks", "systemctl start $name@web1.socket"],
+  "systemctl enable --now vhost-user-crypto@web1.socket": ["test/systemd/checks", "systemctl start $name@web1.socket"],
+  "OPTIONS=--workers=1 --queues=2 --stats-socket=/run/vhost-user-crypto-web1/stats.sock": [
+    "test/systemd/checks",
+    "--stats-socket=/run/$name-web1/stats.sock",
+  ],
+  "systemctl edit vhost-user-crypto@LONG-NAME.service": ["test/systemd/checks", "User=vuc-short"],
+  "systemctl daemon-reload": ["test/systemd/checks", "systemctl daemon-reload"],
+  "systemctl restart 'vhost-user-crypto*.service'": "what it does is systemd's",
+  "systemctl disable --now 'vhost-user-crypto@web1.socket'": ["test/systemd/checks", "systemctl stop"],
+  "systemctl stop 'vhost-user-crypto*.service'": ["test/systemd/checks", 'systemctl stop "$name*.socket"'],
+  "scripts/install --uninstall": ["test/systemd/checks", "scripts/install --uninstall"],
+  "rm -rf /etc/vhost-user-crypto* /var/cache/private/vhost-user-crypto*": "it removes nothing that is installed",
+  "scripts/vm --systemd": ["scripts/test", "scripts/vm --systemd"],
   "curl --unix-socket PATH http://localhost/metrics": ["test/statistics/server_test.ts", "GET /metrics"],
   "vhost-user-crypto stats --stats-socket=PATH --watch": ["test/cli/stats_test.ts", '"--watch"'],
   "vhost-user-crypto --list-algorithms": ["test/cli/algorithms_test.ts", "--list-algorithms"],
@@ -235,7 +248,9 @@ Deno.test("documentation: libvirt gives QEMU the arguments of the command line",
     const given = [...xml.matchAll(/<qemu:arg value='([^']*)'\/>/g)].map(([, value]) => value!);
     // libvirt places its own devices itself, and QEMU ours before them: it needs a place where nothing else will be.
     const placed = given.map((value) => value.replace(",bus=pcie.0,addr=0x10", ""));
-    const words = qemuLine("vhost-user-test-device-pci");
+    const words = qemuLine(
+      xml.includes("cryptodev-vhost-user") ? "cryptodev-vhost-user" : "vhost-user-test-device-pci",
+    );
     const wanted = words.slice(words.indexOf("-chardev"));
     assertEquals(placed, wanted, "qemu:arg of the xml block in README.md, against QEMU's command line there");
     assert(
