@@ -25,7 +25,7 @@ function readFile(path: string): MultiBufferChoice {
     found = JSON.parse(Deno.readTextFileSync(path));
   } catch (error) {
     throw new UsageError(
-      `--bursts takes auto, off or a file that calibrate has made, not "${path}": ${(error as Error).message}`,
+      `--bursts takes auto, on, off or a file that calibrate has made, not "${path}": ${(error as Error).message}`,
     );
   }
   if (typeof found === "object" && found !== null && !Array.isArray(found)) {
@@ -40,5 +40,5 @@ function readFile(path: string): MultiBufferChoice {
 /** What --bursts says; throws {@linkcode UsageError}. */
 export function burstChoice(text: string | undefined): MultiBufferChoice {
   if (text === undefined || text === "auto") return "auto";
-  return text === "off" ? "off" : readFile(text);
+  return text === "on" || text === "off" ? text : readFile(text);
 }

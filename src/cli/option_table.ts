@@ -133,11 +133,11 @@ const WHAT: OptionGroup = {
     },
     {
       name: "bursts",
-      value: "auto|off|FILE",
+      value: "auto|on|off|FILE",
       isPath: true,
       help:
-        "From how many requests on libIPSec_MB works on them side by side: as measured elsewhere (auto, the default), " +
-        "never (off), or as FILE says, which calibrate has made on this host.",
+        "When libIPSec_MB executes requests side by side: where it is measured to be faster while they are served (auto, " +
+        "the default), always (on), never (off), or from the numbers on in FILE, which calibrate has made on this host.",
     },
   ],
 };

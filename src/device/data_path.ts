@@ -7,7 +7,9 @@
  */
 import type { Engine, Prepared } from "../engine/engine.ts";
 import type { MultiBufferRunner } from "../engine/multibuffer/runner.ts";
+import type { MultiBufferSession } from "../engine/multibuffer/session.ts";
 import { createOperation, DONE, type Operation, PENDING } from "../engine/operation.ts";
+import { monotonicNs } from "../os/clock.ts";
 import { BATCH_CHAINS_MAX, ChainBatch } from "../virtqueue/chain.ts";
 import { RESULT_STATUS_BYTES } from "../wire/asym_rfc3.ts";
 import * as wire from "../wire/virtio_crypto.ts";
@@ -35,6 +37,8 @@ export class DataPath implements BatchProcessor, KeyHolder {
   /** 1 for each request of the batch that has become a job, and how many they are. */
   readonly #isDeferred = new Uint8Array(BATCH_CHAINS_MAX);
   #deferredCount = 0;
+  /** True if a measured batch has requests that its way was not planned for. */
+  #isMixed = false;
 
   /** Executes requests with `engine`, for sessions of `table` and under the features `negotiated`. */
   constructor(engine: Engine, table: SessionTableView, negotiated: NegotiatedFeatures) {
@@ -54,12 +58,14 @@ export class DataPath implements BatchProcessor, KeyHolder {
     const { count, bytes } = this.batch;
     const { bursts } = this.#engine;
     this.evict();
-    if (bursts !== null && bursts.mayServe(count, bytes)) {
-      this.#decodeRuns(jobs);
-      this.#executeRuns(bursts);
-      this.#answerRuns(bursts, counters);
+    if (bursts === null || !bursts.mayServe(count, bytes)) {
+      this.#decoder.begin(1);
+      this.#serveSequentially(this.#decoder.decode(0, jobs), jobs, counters);
+    } else if (bursts.learns) {
+      this.#serveAsLearnt(bursts, jobs, counters);
     } else {
-      this.#serveSequentially(jobs, counters);
+      this.#decoder.begin(count);
+      this.#serveRuns(bursts, this.#decoder.decode(0, jobs), jobs, counters);
     }
     this.#contexts.releaseRetired();
     counters.flush();
@@ -70,15 +76,55 @@ export class DataPath implements BatchProcessor, KeyHolder {
     return handled;
   }
 
-  /** Decodes, executes and answers one request after the other: what each needs stays in the CPU's nearest cache. */
-  #serveSequentially(jobs: JobPool | null, counters: QueueCounters): void {
+  /** Serves the batch in the way that has been found faster for requests like its first, and measures that at times. */
+  #serveAsLearnt(bursts: MultiBufferRunner, jobs: JobPool | null, counters: QueueCounters): void {
     const { count } = this.batch;
+    this.#decoder.begin(1);
+    const first = this.#decoder.decode(0, jobs);
+    const isMultiBuffer = bursts.plan(first.operation, this.#multiBufferSession(first), count);
+    const startNs = bursts.isMeasured ? monotonicNs() : 0;
+    if (isMultiBuffer) {
+      // The first template stays as it is as long as no more than the others follow.
+      this.#decoder.begin(count);
+      this.#serveRuns(bursts, first, jobs, counters);
+    } else {
+      this.#serveSequentially(first, jobs, counters);
+    }
+    if (!bursts.isMeasured) return;
+    bursts.isMeasured = false;
+    if (!this.#isMixed && this.batch.count === count && this.#deferredCount === 0) {
+      bursts.learn(monotonicNs() - startNs, count);
+    }
+  }
+
+  /** What multi-buffer execution has of the session of `request`; null: nothing. */
+  #multiBufferSession({ status, sessionSlot, sessionId }: RequestTemplate): MultiBufferSession | null {
+    return status !== wire.STATUS_OK || sessionSlot < 0 ? null : this.#contexts.burst(sessionSlot, sessionId);
+  }
+
+  /** Notes if a request of a measured batch is not as its way was planned for. */
+  #compareWithPlan(request: RequestTemplate): void {
+    const bursts = this.#engine.bursts!;
+    const isPlanned = bursts.isAsPlanned(request.operation, this.#multiBufferSession(request), this.batch.count);
+    if (!isPlanned) this.#isMixed = true;
+  }
+
+  #serveRuns(bursts: MultiBufferRunner, first: RequestTemplate, jobs: JobPool | null, counters: QueueCounters): void {
+    this.#decodeRuns(first, jobs);
+    this.#executeRuns(bursts);
+    this.#answerRuns(bursts, counters);
+  }
+
+  /** Decodes, executes and answers one request after the other: what each needs stays in the CPU's nearest cache. */
+  #serveSequentially(first: RequestTemplate, jobs: JobPool | null, counters: QueueCounters): void {
+    const { count } = this.batch;
+    const isMeasured = this.#engine.bursts !== null && this.#engine.bursts.isMeasured;
+    this.#isMixed = false;
     let previous: RequestTemplate | null = null;
     let prepared: Prepared | null = null;
     let succeeded = 0;
-    this.#decoder.begin(1);
     for (let i = 0; i < count; i++) {
-      const request = this.#decoder.decode(i, jobs);
+      const request = i === 0 ? first : this.#decoder.decode(i, jobs);
       if (request.status === STATUS_POSTPONED) {
         this.batch.count = i;
         break;
@@ -87,6 +133,7 @@ export class DataPath implements BatchProcessor, KeyHolder {
         if (succeeded > 0) counters.succeeded(previous!, succeeded);
         succeeded = 0;
         previous = request;
+        if (isMeasured && i > 0) this.#compareWithPlan(request);
         prepared = this.#prepare(request);
       }
       const status = this.#execute(i, request, prepared);
@@ -132,14 +179,13 @@ export class DataPath implements BatchProcessor, KeyHolder {
    * should they fail: the driver has read that byte last, so the CPU has to fetch it from far, which it does while others
    * are decoded.
    */
-  #decodeRuns(jobs: JobPool | null): void {
+  #decodeRuns(first: RequestTemplate, jobs: JobPool | null): void {
     const { batch } = this;
     const runs = this.#runs;
     const { count } = batch;
     runs.clear();
-    this.#decoder.begin(count);
     for (let i = 0; i < count; i++) {
-      const request = this.#decoder.decode(i, jobs);
+      const request = i === 0 ? first : this.#decoder.decode(i, jobs);
       if (request.status === STATUS_POSTPONED) {
         batch.count = i;
         break;
@@ -152,8 +198,11 @@ export class DataPath implements BatchProcessor, KeyHolder {
   /** Executes runs in multi-buffer batches, as far as that is faster. */
   #executeRuns(bursts: MultiBufferRunner): void {
     const runs = this.#runs;
+    const isMeasured = bursts.learns && bursts.isMeasured;
+    this.#isMixed = false;
     bursts.begin(this.batch, this.batch.count);
     for (let r = 0; r < runs.count; r++) {
+      if (isMeasured && r > 0) this.#compareWithPlan(runs.template(r));
       const { status, operation, sessionSlot, sessionId } = runs.template(r);
       if (status !== wire.STATUS_OK || sessionSlot < 0) continue;
       const session = this.#contexts.burst(sessionSlot, sessionId);

@@ -50,7 +50,7 @@ export interface DeviceOptions {
   readonly engines?: readonly EngineName[];
   /** Algorithms from elsewhere, as loaded into this isolate, and the URLs that other isolates load them from. */
   readonly modules?: EngineModules;
-  /** From how many requests on they are executed in bursts: built-in thresholds ("auto") by default. */
+  /** When requests are executed in multi-buffer batches: where it is measured to be faster ("auto") by default. */
   readonly bursts?: MultiBufferChoice;
   /** Which form of the asymmetric service to offer; off if not given, without a `jobRunner` and without OpenSSL. */
   readonly asymmetric?: AsymmetricForm;

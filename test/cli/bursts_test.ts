@@ -24,9 +24,10 @@ function burstsOf(text: string) {
   }
 }
 
-Deno.test("--bursts takes auto, off and tables of thresholds", () => {
+Deno.test("--bursts takes auto, on, off and tables of thresholds", () => {
   assertEquals(readOptions(SERVING).bursts, "auto");
   assertEquals(readOptions([...SERVING, "--bursts=auto"]).bursts, "auto");
+  assertEquals(readOptions([...SERVING, "--bursts=on"]).bursts, "on");
   assertEquals(readOptions([...SERVING, "--bursts=off"]).bursts, "off");
   const tables = { avx2_t1: { "AES-128-CBC-encrypt": [3, 512] } };
   assertEquals(burstsOf(JSON.stringify(tables)) as unknown, tables);
@@ -64,6 +65,7 @@ Deno.test("a choice of thresholds counts before the built-in ones, for its instr
   assertEquals(ofParts("chain", [name, "HMAC-SHA-1"]), [7, 700]);
   assertEquals(ofParts("chain", [name, "HMAC-SHA-256"]), null);
   assertEquals(ask("off", "avx512_t2"), null);
+  assertEquals(ask("on", "unheard_of"), [1, 0]);
 });
 
 const ignore = createMultiBufferManager() === null;

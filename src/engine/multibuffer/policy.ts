@@ -28,22 +28,27 @@ function policyOf(table: MultiBufferTable): MultiBufferPolicy {
   };
 }
 
+/** Everything is worth it, a single operation too. */
+const ALWAYS: MultiBufferThreshold = [1, 0];
+
 /**
- * Where thresholds come from: the built-in tables, or others that go before them, by instruction set of libIPSec_MB;
- * "off" is no bursts at all.
+ * When operations are executed in multi-buffer batches: where that is measured to be faster ("auto"; the built-in tables
+ * say where to begin), always ("on"), never ("off"), or from the thresholds of other tables on, which go before the
+ * built-in ones, by instruction set of libIPSec_MB.
  */
-export type MultiBufferChoice = "auto" | "off" | Readonly<Record<string, MultiBufferTable>>;
+export type MultiBufferChoice = "auto" | "on" | "off" | Readonly<Record<string, MultiBufferTable>>;
 
 /** Instruction sets without a table of their own, and the one whose table is nearest: what those add is seldom used. */
 const NEAREST: Readonly<Record<string, string>> = { avx2_t4: "avx2_t2", avx2_t3: "avx2_t2" };
 
 function tableOf(choice: Exclude<MultiBufferChoice, "off">, variant: string): MultiBufferTable {
-  const chosen = choice === "auto" ? undefined : choice[variant];
+  const chosen = typeof choice === "string" ? undefined : choice[variant];
   return chosen ?? BURST_TABLES[variant] ?? BURST_TABLES[NEAREST[variant] ?? ""] ?? {};
 }
 
 /** The policy that `choice` means for the instruction set `variant`. */
 export function multiBufferPolicy(choice: MultiBufferChoice, variant: string): MultiBufferPolicy {
+  if (choice === "on") return () => ALWAYS;
   return choice === "off" ? () => null : policyOf(tableOf(choice, variant));
 }
 

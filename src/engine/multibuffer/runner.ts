@@ -27,9 +27,11 @@ import {
 import { BOUNCE_BYTES, MultiBufferBounce } from "./bounced_jobs.ts";
 import { JobBuilder, JobList } from "./job_builder.ts";
 import { BURST_JOBS_MAX, createMultiBufferManager, type MultiBufferManager } from "./manager.ts";
+import { WayEstimates } from "./estimates.ts";
 import { BOUNCED, type MultiBufferChoice, type MultiBufferPolicy, multiBufferPolicy } from "./policy.ts";
 import {
   AEAD,
+  DIGEST,
   type KindDescription,
   makeMultiBufferSession,
   MultiBufferKind,
@@ -38,6 +40,11 @@ import {
 
 /** Bytes of a request that are no message: header and parameters, the status. */
 const OVERHEAD_BYTES = 73;
+
+/** A batch of fewer requests is not worth the trial. */
+const LEARNING_COUNT_MIN = 2;
+/** Of the batches whose first request is of no kind that is known, one in so many is tried all the same. */
+const UNPLANNED_PER_TRIAL = 16;
 
 const NO_OPERATIONS: OperationTable = { segments: new SegmentTable(0), first: new Uint32Array(0) };
 
@@ -81,8 +88,22 @@ export class MultiBufferRunner {
   #countMin = Infinity;
   #bytesMin = Infinity;
 
-  /** Executes with `manager` what `policy` finds worth it. */
-  constructor(manager: MultiBufferManager, policy: MultiBufferPolicy) {
+  /** The kind that the batch's way was planned for, the cell that it was planned by, and the way. */
+  #plannedKind: MultiBufferKind | null = null;
+  #plannedCell = 0;
+  #plannedMultiBuffer = false;
+  /** Operations that were executed in the last multi-buffer batch, and kinds that it had. */
+  #executed = 0;
+  #executedKinds = 0;
+  #unplanned = 0;
+  /** True if it is learnt what is worth it, and the policy only says where to begin. */
+  readonly learns: boolean;
+  /** True if the planned batch is to be measured, for {@linkcode learn}. */
+  isMeasured = false;
+
+  /** Executes with `manager` what `policy` finds worth it, or what has been found so by measuring if it `learns`. */
+  constructor(manager: MultiBufferManager, policy: MultiBufferPolicy, learns = false) {
+    this.learns = learns;
     this.#manager = manager;
     this.#builder = new JobBuilder(manager);
     this.#policy = policy;
@@ -101,10 +122,11 @@ export class MultiBufferRunner {
       const bounced = this.#policy(name + BOUNCED, parts.map((part) => part + BOUNCED));
       const threshold = overReads ? bounced : this.#policy(name, parts);
       if (threshold === null) return null;
-      this.#countMin = Math.min(this.#countMin, threshold[0]);
+      this.#countMin = Math.min(this.#countMin, this.learns ? LEARNING_COUNT_MIN : threshold[0]);
       // A batch counts what is written, too.
-      this.#bytesMin = Math.min(this.#bytesMin, returnsData ? 2 * threshold[1] : threshold[1]);
-      this.#kinds.set(name, kind = new MultiBufferKind(threshold, bounced, overReads));
+      this.#bytesMin = Math.min(this.#bytesMin, this.learns ? 0 : returnsData ? 2 * threshold[1] : threshold[1]);
+      const estimates = this.learns ? new WayEstimates() : null;
+      this.#kinds.set(name, kind = new MultiBufferKind(threshold, bounced, overReads, estimates));
     }
     return kind;
   }
@@ -112,6 +134,51 @@ export class MultiBufferRunner {
   /** Whether a batch of `count` requests with `bytes` bytes, headers and all, can have bursts in it. */
   mayServe(count: number, bytes: number): boolean {
     return count >= this.#countMin && bytes - OVERHEAD_BYTES * count >= this.#bytesMin;
+  }
+
+  /**
+   * Chooses the way of a batch of `count` operations, of which the first has `template` and belongs to `session`; null:
+   * to none that multi-buffer execution knows. True: in runs, multi-buffer where that is preferred; false: sequentially.
+   */
+  plan(template: Template, session: MultiBufferSession | null, count: number): boolean {
+    const estimates = session === null ? null : session.kind.estimates;
+    this.isMeasured = false;
+    if (estimates === null) {
+      this.#plannedKind = null;
+      // Those behind the first one may be of other kinds.
+      return this.#executed > 0 || this.#unplanned++ % UNPLANNED_PER_TRIAL === 0;
+    }
+    const { kind } = session!;
+    const { src, dst } = template;
+    const isBounced = kind.overReads || !src.isContiguous || (session!.form !== DIGEST && !dst.isContiguous);
+    const cell = estimates.cellOf(src.length, count, isBounced);
+    const isMultiBuffer = estimates.choose(cell, kind.reaches(count, src.length, isBounced));
+    this.isMeasured = estimates.isMeasured;
+    this.#plannedKind = kind;
+    this.#plannedCell = cell;
+    this.#plannedMultiBuffer = isMultiBuffer;
+    kind.plan(isMultiBuffer);
+    return isMultiBuffer;
+  }
+
+  /** True if operations of `template` and `session` would have been planned as those of the batch were. */
+  isAsPlanned(template: Template, session: MultiBufferSession | null, count: number): boolean {
+    const kind = this.#plannedKind;
+    if (session === null || kind === null || session.kind !== kind) return false;
+    const { src } = template;
+    const estimates = kind.estimates!;
+    const isDirect = estimates.cellOf(src.length, count, false) === this.#plannedCell;
+    return isDirect || estimates.cellOf(src.length, count, true) === this.#plannedCell;
+  }
+
+  /** The planned batch, whose `count` operations were all as planned, took `ns` nanoseconds. */
+  learn(ns: number, count: number): void {
+    const estimates = this.#plannedKind!.estimates!;
+    if (!this.#plannedMultiBuffer || this.#executed === count) {
+      estimates.record(this.#plannedCell, this.#plannedMultiBuffer, ns / count);
+    } else if (this.#executedKinds === 1) {
+      estimates.exclude(this.#plannedCell);
+    }
   }
 
   /** Begins a batch of `count` operations in `batch`, at most BURST_JOBS_MAX. */
@@ -171,9 +238,14 @@ export class MultiBufferRunner {
   /** Executes what has been added, as far as it is worth it, and clears it. */
   run(): void {
     let isAsBefore = true;
-    for (let k = 0; k < this.#batchKindCount; k++) if (!this.#batchKinds[k]!.decide()) isAsBefore = false;
+    for (let k = 0; k < this.#batchKindCount; k++) {
+      const kind = this.#batchKinds[k]!;
+      if (kind !== this.#plannedKind && !kind.decide()) isAsBefore = false;
+    }
     if (!isAsBefore) this.#makeJobsAgain();
     if (this.#jobCount > 0) this.#runJobs();
+    this.#executed = this.#jobCount;
+    this.#executedKinds = this.#batchKindCount;
     this.#clearJobs();
     for (let k = 0; k < this.#batchKindCount; k++) this.#batchKinds[k]!.clear();
     this.#batchKindCount = 0;
@@ -279,5 +351,6 @@ export class MultiBufferRunner {
 /** Makes a runner with the thresholds of `choice`; null if it says "off" or this host does no bursts. */
 export function createMultiBufferRunner(choice: MultiBufferChoice): MultiBufferRunner | null {
   const manager = choice === "off" ? null : createMultiBufferManager();
-  return manager === null ? null : new MultiBufferRunner(manager, multiBufferPolicy(choice, manager.variant.name));
+  if (manager === null) return null;
+  return new MultiBufferRunner(manager, multiBufferPolicy(choice, manager.variant.name), choice === "auto");
 }

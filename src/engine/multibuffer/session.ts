@@ -31,6 +31,7 @@ import {
   ORDER_CIPHER_FIRST,
   ORDER_HASH_FIRST,
 } from "./manager.ts";
+import type { WayEstimates } from "./estimates.ts";
 import type { MultiBufferThreshold } from "./thresholds.ts";
 import { isKeyed, KIND_AEAD, KIND_CHAIN, KIND_CIPHER, KIND_HASH, KIND_MAC, type Parameters } from "../operation.ts";
 
@@ -58,9 +59,21 @@ export class MultiBufferKind {
   /** The library may touch what is behind the end of its data, which then has to be in private memory. */
   readonly overReads: boolean;
 
-  /** Worth it where there is work for so many lanes to the end, and so many bytes together; null: never. */
-  constructor([lanesMin, bytesMin]: MultiBufferThreshold, bounced: MultiBufferThreshold | null, overReads: boolean) {
+  /** What has been learnt of it; null: its thresholds alone decide. */
+  readonly estimates: WayEstimates | null;
+
+  /**
+   * Worth it where there is work for so many lanes to the end, and so many bytes together; null: never. `estimates`
+   * decide where they are known.
+   */
+  constructor(
+    [lanesMin, bytesMin]: MultiBufferThreshold,
+    bounced: MultiBufferThreshold | null,
+    overReads: boolean,
+    estimates: WayEstimates | null,
+  ) {
     this.overReads = overReads;
+    this.estimates = estimates;
     this.#lanesMin = lanesMin;
     this.#bytesMin = bytesMin;
     this.#bouncedLanesMin = bounced?.[0] ?? Infinity;
@@ -74,12 +87,35 @@ export class MultiBufferKind {
     if (bytes > this.#bytesMax) this.#bytesMax = bytes;
   }
 
+  /** Whether the thresholds are reached by `lanes` messages of `bytes` bytes. */
+  reaches(lanes: number, bytes: number, isBounced: boolean): boolean {
+    return isBounced
+      ? lanes >= this.#bouncedLanesMin && lanes * bytes >= this.#bouncedBytesMin
+      : lanes >= this.#lanesMin && lanes * bytes >= this.#bytesMin;
+  }
+
+  /** The cell of {@linkcode estimates} that the messages of the batch so far belong to. */
+  cell(estimates: WayEstimates, isBounced: boolean): number {
+    const lanes = this.#bytesMax === 0 ? this.count : this.#bytes / this.#bytesMax;
+    return estimates.cellOf(this.#bytes / this.count, lanes, isBounced);
+  }
+
+  /** Decides for the next batch beforehand. */
+  plan(isMultiBuffer: boolean): void {
+    this.isWorthIt = isMultiBuffer;
+    this.isWorthBouncing = isMultiBuffer;
+  }
+
   /** Decides whether the batch has enough of them; false if the one before was another case. */
   decide(): boolean {
     const bytes = this.#bytes;
-    const { isWorthIt, isWorthBouncing } = this;
+    const { isWorthIt, isWorthBouncing, estimates } = this;
     this.isWorthIt = bytes >= this.#lanesMin * this.#bytesMax && bytes >= this.#bytesMin;
     this.isWorthBouncing = bytes >= this.#bouncedLanesMin * this.#bytesMax && bytes >= this.#bouncedBytesMin;
+    if (estimates !== null) {
+      this.isWorthIt = estimates.prefers(this.cell(estimates, this.overReads), this.isWorthIt);
+      this.isWorthBouncing = estimates.prefers(this.cell(estimates, true), this.isWorthBouncing);
+    }
     return this.isWorthIt === isWorthIt && (this.isWorthBouncing === isWorthBouncing || !this.bounces);
   }
 
