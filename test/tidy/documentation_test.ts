@@ -30,6 +30,8 @@ const KNOWN: Readonly<Record<string, RanBy | string>> = {
   "scripts/prepare": ["scripts/test", "scripts/prepare"],
   "scripts/check-goals": ["scripts/test", "scripts/check-goals"],
   "scripts/bench": ["scripts/test", "scripts/bench"],
+  "scripts/v8-flags": ["scripts/bench", "scripts/v8-flags"],
+  "scripts/test --unit": "its tests are those that scripts/test runs",
   "scripts/bench --figures": ["scripts/check-goals", "--figures"],
   "scripts/ab-bench A B": "comparing two commits takes half an hour, and a machine that does nothing else",
   "scripts/compile": ["scripts/check", "scripts/compile --check"],
