@@ -1,6 +1,6 @@
 /**
- * Decoding asymmetric data requests into jobs: those of the ratified AKCIPHER service, and those of the RFC, whose
- * structures belong to the engine and are passed on whole.
+ * Decodes asymmetric data requests into jobs: requests of the ratified AKCIPHER service, and requests of the RFC, whose
+ * structures the engine parses itself.
  *
  * Data path.
  *
@@ -18,17 +18,17 @@ import { JOB_INPUT_BYTES_MAX, JOB_OUTPUT_BYTES_MAX, REQUEST_BYTES_MAX } from "./
 import type { RequestReader } from "./request_reader.ts";
 import type { SessionTableView } from "./sessions.ts";
 
-/** Not a status: the request is answered when its job is done. */
+/** Not a status: the request is completed when its job is done. */
 export const STATUS_DEFERRED = 0xff;
-/** Not a status: the request, and all behind it, stay in the ring until jobs in flight are done. */
+/** Not a status: the request and all later ones stay in the ring until jobs in flight are done. */
 export const STATUS_POSTPONED = 0xfe;
 
-/** Bytes of digest behind the source data: to verify, signature and digest are both read. */
+/** Bytes of digest after the source data: verification reads the signature and the digest. */
 function digestBytes(opcode: number, dstDataLen: number): number {
   return opcode === wire.AKCIPHER_VERIFY ? dstDataLen : 0;
 }
 
-/** Bytes of result that the request has room for: to verify, only the status is written. */
+/** Bytes of result that fit into the request: verification writes only the status. */
 function resultBytes(opcode: number, dstDataLen: number): number {
   return opcode === wire.AKCIPHER_VERIFY ? 0 : dstDataLen;
 }
@@ -37,7 +37,7 @@ function notAdmitted(admission: number): number {
   return admission === REFUSED ? wire.STATUS_ERR : STATUS_POSTPONED;
 }
 
-/** Makes jobs of requests whose header, and parameters where they have a fixed size, have been copied. */
+/** Makes jobs of requests whose header and fixed-size parameters have been copied. */
 export class AsymmetricDecoder {
   readonly #table: SessionTableView;
   readonly #batch: ChainBatch;
@@ -45,10 +45,10 @@ export class AsymmetricDecoder {
   readonly #part = new Span();
   /** The session of the request being decoded. */
   readonly #session = new Parameters();
-  /** The key that the request being decoded brings. */
+  /** The key that the request being decoded carries. */
   readonly #ownKey = new AkcipherKeySpec();
 
-  /** Decodes the request of `batch` that `reader` is at; sessions are in `table`. */
+  /** Decodes the current request of `reader`, which reads `batch`; sessions are in `table`. */
   constructor(table: SessionTableView, batch: ChainBatch, reader: RequestReader) {
     this.#table = table;
     this.#batch = batch;
@@ -60,8 +60,8 @@ export class AsymmetricDecoder {
   }
 
   /**
-   * A request that uses a session. Returns STATUS_DEFERRED, STATUS_POSTPONED or, as the other methods do, the status to
-   * answer with at once.
+   * Decodes a request that uses a session. Returns STATUS_DEFERRED, STATUS_POSTPONED or, as the other methods do, the
+   * status to answer with immediately.
    */
   decodeSession(i: number, opcode: number, jobs: JobPool): number {
     const sessionId = this.#reader.field(wire.DATA_SESSION_ID_OFFSET);
@@ -84,7 +84,7 @@ export class AsymmetricDecoder {
     return STATUS_DEFERRED;
   }
 
-  /** A request that brings its key (ratified text, feature bit 5). */
+  /** Decodes a request that carries its key (ratified text, feature bit 5). */
   decodeStateless(i: number, opcode: number, jobs: JobPool): number {
     const keyLen = this.#para(akcipher.STATELESS_AKCIPHER_KEY_LEN_OFFSET);
     const srcDataLen = this.#para(akcipher.STATELESS_AKCIPHER_SRC_DATA_LEN_OFFSET);
@@ -122,8 +122,8 @@ export class AsymmetricDecoder {
   }
 
   /**
-   * A request of the RFC: everything behind the header goes into the job, which knows its structures and writes its
-   * status in front. What does not fit is missing there, and the job says so.
+   * Decodes a request of the RFC: everything after the header is copied into the job, which parses the structures and
+   * writes the status in front of the result. Bytes that do not fit are missing there, and the job fails.
    */
   decodeRfc(i: number, opcode: number, jobs: JobPool): number {
     const algo = this.#reader.field(wire.DATA_ALGO_OFFSET);

@@ -1,5 +1,5 @@
 /**
- * Who runs asymmetric operations, as the device sees it. Types only: the one there is lives in a worker isolate.
+ * The interface through which the device has asymmetric operations executed. Types only: `src/worker` implements it.
  *
  * @module
  */
@@ -10,16 +10,16 @@ import type { SessionTableLocation } from "./sessions.ts";
 export interface JobRunner {
   /** The pool of each data queue. */
   readonly pools: readonly JobPoolLocation[];
-  /** Makes sure that somebody looks at the pools. */
+  /** Makes sure that a worker serves the pools. */
   start(): void;
-  /** Sessions have been destroyed: their keys are to go. */
+  /** Sessions have been destroyed: their keys are to be wiped. */
   evict(): void;
   /**
-   * Gives everything up; no queue waits for a job. Resolves within {@linkcode STOP_MS_MAX} even if an abandoned job still
-   * runs then. Calls `onEnded` when it has ended: nothing accesses the sessions afterwards.
+   * Stops the runner; no queue waits for a job. Resolves within {@linkcode STOP_MS_MAX} even if an abandoned job still
+   * runs then. Calls `onEnded` when that job has ended: the runner does not access the sessions afterwards.
    */
   close(onEnded: () => void): Promise<void>;
 }
 
-/** Makes a runner for so many data queues. */
+/** Makes a runner for a number of data queues. */
 export type JobRunnerFactory = (dataQueues: number, sessions: SessionTableLocation) => JobRunner;

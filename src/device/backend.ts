@@ -1,13 +1,13 @@
 /**
- * What a transport (the vhost-user socket) drives: the device as seen from the frontend's side. Types only.
+ * The interface that a transport (the vhost-user socket) uses: the device as the frontend sees it. Types only.
  *
  * @module
  */
 import type { GuestMemory } from "../memory/guest_memory.ts";
 
-/** Everything needed to serve a ring. Addresses are the frontend's: the device translates them, again on each change. */
+/** Parameters of a ring. Addresses are the frontend's: the device translates them, and does so again on each change. */
 export interface RingSetup {
-  /** Which queue: data queues first, the control queue last. */
+  /** Index of the queue: data queues first, the control queue last. */
   readonly index: number;
   /** Entries. */
   readonly size: number;
@@ -17,24 +17,24 @@ export interface RingSetup {
   readonly driverAddress: number;
   /** Used ring (split) or device event suppression (packed). */
   readonly deviceAddress: number;
-  /** Where to go on: the number of SET_VRING_BASE, whose meaning is the ring format's. */
+  /** Position to continue from: the number of SET_VRING_BASE, whose meaning depends on the ring format. */
   readonly base: number;
-  /** Readable when the driver has added requests; -1: never, poll. */
+  /** Readable when the driver has added requests; -1: the driver never kicks, and the ring is polled. */
   readonly kickFd: number;
-  /** Signalled when requests are done; -1: the driver polls. */
+  /** Signalled when requests have been completed; -1: the driver polls. */
   readonly callFd: number;
-  /** Signalled when the ring is broken; -1: nobody listens. */
+  /** Signalled when the ring is broken; -1: the frontend has set no descriptor. */
   readonly errFd: number;
-  /** Where requests under way are recorded, for a process after this one; 0, or not given: nowhere. */
+  /** Address of the inflight region, for a later process; 0 or not given: there is none. */
   readonly inflightAddress?: number;
 }
 
-/** A ring that cannot be served as set up. The message says what is wrong with it. */
+/** A ring that cannot be served as set up. The message gives the reason. */
 export class RingSetupError extends Error {
   override readonly name = "RingSetupError";
 }
 
-/** A worker that could not start. The message says which, and why. */
+/** A worker that could not start. The message names the worker and the reason. */
 export class WorkerError extends Error {
   /** The class's name. */
   override readonly name = "WorkerError";
@@ -50,7 +50,7 @@ export interface SessionMessage {
   readonly direction: number;
   /** CIPHER_*. */
   readonly cipherAlgo: number;
-  /** HASH_* or MAC_*, as `hashMode` says. */
+  /** HASH_* or MAC_*, depending on `hashMode`. */
   readonly hashAlgo: number;
   /** Bytes of digest. */
   readonly hashResultLen: number;
@@ -60,9 +60,9 @@ export interface SessionMessage {
   readonly hashMode: number;
   /** CHAIN_*. */
   readonly algChainOrder: number;
-  /** Views into the receive buffer, which is wiped after the call: copy, keep none. */
+  /** The cipher key: a view into the receive buffer, which is wiped after the call. Copy it; do not keep the view. */
   readonly cipherKey: Uint8Array;
-  /** Likewise. */
+  /** The authentication key, also a view into the receive buffer. */
   readonly authKey: Uint8Array;
   /** For opcode 0x0404: algorithm, key type (1 public, 2 private), two algorithm parameters, DER key. */
   readonly asymmetric?: {
@@ -74,23 +74,23 @@ export interface SessionMessage {
   };
 }
 
-/** The device, to its transport. Methods that return promises have taken full effect when those resolve. */
+/** The device as its transport uses it. A method that returns a promise has taken full effect when it resolves. */
 export interface BackendDevice {
-  /** Data queues and the control queue. */
+  /** Number of queues: the data queues and the control queue. */
   readonly queueCount: number;
-  /** Virtio feature bits on offer, as a 64-bit mask. The transport adds its own. */
+  /** Offered virtio feature bits, as a 64-bit mask. The transport adds its own. */
   readonly features: bigint;
   /** Sets the bits that the driver acknowledged; throws an Error that names the conflict if they are invalid. */
   setFeatures(acknowledged: bigint): void;
-  /** The configuration space, whole. */
+  /** The complete configuration space. */
   readConfig(): Uint8Array;
-  /** Replaces the memory table, while all rings are stopped: nothing accesses the regions of the old one afterwards. */
+  /** Replaces the memory table while all rings are stopped. The device does not access the old regions afterwards. */
   setMemory(memory: GuestMemory): Promise<void>;
-  /** Serves a ring, starting with what is in it already. Throws {@linkcode RingSetupError}. */
+  /** Serves a ring, including the requests that are in it already. Throws {@linkcode RingSetupError}. */
   startRing(ring: RingSetup): Promise<void>;
   /**
-   * Completes what was popped from all rings, or returns it to them, and pops nothing more until the rings are stopped or
-   * moved; stopping all of them takes no longer than stopping one then.
+   * Completes the requests popped from all rings, or returns them to the rings, and pops no more until the rings are
+   * stopped or moved. Stopping all rings then takes no longer than stopping one.
    */
   drain(): Promise<void>;
   /**

@@ -1,6 +1,6 @@
 /**
- * What an isolate keeps for sessions of the shared table, by slot, and lets go when the session has gone. What that is
- * and how it is made is the business of those who extend this.
+ * Objects that a thread keeps for sessions of the shared table, by slot, and releases when the session has been
+ * destroyed. Subclasses define the objects and create them.
  *
  * Data path.
  *
@@ -8,24 +8,24 @@
  */
 import type { SessionTableView } from "./sessions.ts";
 
-/** Something kept by slot. */
+/** Objects by session slot. */
 export abstract class BySession {
   /** The sessions. */
   readonly table: SessionTableView;
-  /** The id of the session that something is kept for in a slot; 0: nothing is. */
+  /** The id of the session whose object is in a slot; 0: the slot is empty. */
   protected readonly ids: Uint32Array;
   #destroyedSeen = 0;
 
-  /** Nothing yet, for sessions of `table`. */
+  /** Starts empty, for sessions of `table`. */
   constructor(table: SessionTableView) {
     this.table = table;
     this.ids = new Uint32Array(table.slots);
   }
 
-  /** Lets go of what is kept in `slot`, if anything is. */
+  /** Releases the object in `slot`, if there is one. */
   protected abstract drop(slot: number): void;
 
-  /** Drops what belongs to sessions destroyed since the last call. Costs next to nothing if none was. */
+  /** Evicts objects of sessions destroyed since the last call. Reads one counter if there were none. */
   evict(): void {
     const destroyed = this.table.destroyedCount;
     if (destroyed === this.#destroyedSeen) return;

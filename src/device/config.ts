@@ -1,5 +1,5 @@
 /**
- * The device's configuration space (v19, Device configuration layout), worked out from what this host can serve.
+ * The device's configuration space (v19, Device configuration layout), computed from the algorithms of this host.
  *
  * @module
  */
@@ -21,8 +21,9 @@ export function servicesOf(catalogue: Catalogue): number {
 }
 
 /**
- * `struct virtio_crypto_config` of a device with `dataQueues` data queues and the given asymmetric service. Where v19
- * has a reserved field, the ratified text has the algorithms of AKCIPHER; the RFC has two fields more, and 64 bytes.
+ * `struct virtio_crypto_config` of a device with `dataQueues` data queues and the given asymmetric service. The
+ * ratified text has the algorithms of AKCIPHER in a field that v19 reserves; the RFC has two more fields, 64 bytes in
+ * all.
  */
 export function encodeConfig(catalogue: Catalogue, dataQueues: number, asymmetric: AsymmetricForm): Uint8Array {
   const bytes = new Uint8Array(wire.CONFIG_BYTES);

@@ -1,10 +1,10 @@
 /**
- * An isolate's own native contexts for the sessions of the shared table: made on first use from a private copy of the
- * session, dropped when the session has been destroyed.
+ * A thread's own native contexts for the sessions of the shared table: created on first use from a private copy of the
+ * session, and evicted when the session has been destroyed.
  *
- * The control path may destroy a session at any moment, and give its slot to another. A request that has found its
- * session by then is served with what it found: a context that is dropped while a batch is in flight is kept until the
- * batch ends, and no context looks at the shared table again.
+ * The control path may destroy a session at any moment and reuse its slot. A request that has found its session by then
+ * is served with it: a context that is evicted while a batch is in flight is kept until the batch ends, and a context
+ * never reads the shared table again.
  *
  * Data path, but for `#load` (for a session's first request in a thread).
  *
@@ -18,12 +18,12 @@ import { BySession } from "./by_session.ts";
 import { labelsOf } from "./metric_labels.ts";
 import type { SessionTableView } from "./sessions.ts";
 
-/** What this isolate has of one session. */
+/** This thread's context of one session. */
 interface SessionContext {
   readonly id: number;
-  /** Its keys are a private copy. */
+  /** The session's parameters, with a private copy of its keys. */
   readonly parameters: Parameters;
-  /** Null if an algorithm refuses its key, or none of its services is served here. */
+  /** Null if an algorithm refuses its key, or its service is not served here. */
   readonly prepared: Prepared | null;
   /** The metric labels of its requests. */
   readonly labels: number;
@@ -33,20 +33,22 @@ interface SessionContext {
 export class SessionContexts extends BySession {
   readonly #engine: Engine;
   readonly #contexts: (SessionContext | null)[];
-  /** Dropped while a batch is in flight, whose requests may still need them. */
+  /** Contexts evicted while a batch is in flight, whose requests may still need them. */
   readonly #retired: SessionContext[] = [];
   readonly #keys = new SecretPool(CIPHER_KEY_BYTES_MAX + AUTH_KEY_BYTES_MAX);
-  /** Contexts dropped so far. */
+  /** Number of contexts evicted so far. */
   dropCount = 0;
 
-  /** No contexts yet, for sessions of `table`. */
+  /** Starts without contexts, for sessions of `table`. */
   constructor(table: SessionTableView, engine: Engine) {
     super(table);
     this.#engine = engine;
     this.#contexts = new Array(table.slots).fill(null);
   }
 
-  /** The slot of a session, its context ready unless its algorithm refuses the key; -1: there is no such session. */
+  /**
+   * The slot of a session, whose context is ready unless its algorithm refuses the key; -1: there is no such session.
+   */
   find(id: number, idHigh: number): number {
     const slot = this.table.find(id, idHigh);
     if (slot < 0 || this.ids[slot] === id) return slot;
@@ -59,7 +61,7 @@ export class SessionContexts extends BySession {
     if (!this.table.readParameters(slot, id, parameters)) return false;
     parameters.cipherKey = this.#keys.allocate();
     parameters.authKey = parameters.cipherKey + CIPHER_KEY_BYTES_MAX;
-    // Asymmetric keys are longer, and of use in another isolate only.
+    // Asymmetric keys are longer, and only the thread that runs asymmetric operations uses them.
     const isSymmetric = parameters.kind !== KIND_AKCIPHER;
     if (isSymmetric && !this.table.copyKeys(slot, id, parameters)) {
       this.#keys.free(parameters.cipherKey);
@@ -72,7 +74,7 @@ export class SessionContexts extends BySession {
     return true;
   }
 
-  /** The context stays until {@linkcode releaseRetired}. */
+  /** Evicts a context, which is kept until {@linkcode releaseRetired}. */
   protected override drop(slot: number): void {
     const context = this.#contexts[slot];
     if (!context) return;
@@ -87,7 +89,7 @@ export class SessionContexts extends BySession {
     this.releaseRetired();
   }
 
-  /** Releases the contexts dropped since the last call, and wipes their keys. No batch is in flight. */
+  /** Releases the contexts evicted since the last call, and wipes their keys. No batch is in flight. */
   releaseRetired(): void {
     const retired = this.#retired;
     if (retired.length === 0) return;
@@ -98,7 +100,7 @@ export class SessionContexts extends BySession {
     retired.length = 0;
   }
 
-  /** The context that {@linkcode find} has made ready in this batch for session `id` in `slot`; null: there is none. */
+  /** The context that {@linkcode find} prepared in this batch for session `id` in `slot`; null: there is none. */
   prepared(slot: number, id: number): Prepared | null {
     if (this.ids[slot] === id) return this.#contexts[slot]!.prepared;
     for (let i = 0; i < this.#retired.length; i++) {
@@ -107,18 +109,18 @@ export class SessionContexts extends BySession {
     return null;
   }
 
-  /** What session `id` in `slot` needs for multi-buffer batches; null: it is served in none. */
+  /** The multi-buffer state of session `id` in `slot`; null: its requests are executed sequentially. */
   burst(slot: number, id: number): MultiBufferSession | null {
     const prepared = this.prepared(slot, id);
     return prepared === null ? null : prepared.burst;
   }
 
-  /** The metric labels of requests of the session in `slot`, which {@linkcode find} has returned. */
+  /** The metric labels of requests of the session in `slot`, a result of {@linkcode find}. */
   labels(slot: number): number {
     return this.#contexts[slot]!.labels;
   }
 
-  /** The parameters of the session in `slot`, which {@linkcode find} has returned. */
+  /** The parameters of the session in `slot`, a result of {@linkcode find}. */
   parameters(slot: number): Parameters {
     return this.#contexts[slot]!.parameters;
   }

@@ -1,6 +1,6 @@
 /**
- * The control queue: creating and destroying sessions (v19, Control Virtqueue). Control path, but its requests are as
- * untrusted as data requests, and are copied before they are looked at.
+ * The control queue: creates and destroys sessions (v19, Control Virtqueue). Its requests are as untrusted as data
+ * requests, and are copied before they are parsed.
  *
  * Off the data path: it answers the control queue.
  *
@@ -29,7 +29,7 @@ import type { KeySource, SessionFactory } from "./session_factory.ts";
 import { setChain, setDirection } from "./session_parameters.ts";
 import { ORIGIN_CONTROL_QUEUE, type SessionTable } from "./sessions.ts";
 
-/** Places in the private memory: request and answer. Keys go straight to the session factory's. */
+/** Offsets in the private memory: request and answer. Keys are copied directly to the session factory's memory. */
 const REQUEST = 0;
 const ANSWER = 128;
 const ANSWER_BYTES = 16;
@@ -49,13 +49,13 @@ export class ControlPath implements BatchProcessor {
   readonly #words = new Uint32Array(this.#memory.buffer);
   /** A session's keys follow its parameters in the request. */
   readonly #keys: KeySource = { read: (address, length) => this.#copy(address, length) };
-  /** The current request's metric labels and its answer. */
+  /** The metric labels of the current request, and its answer. */
   #labels = 0;
   #status = 0;
 
   /**
-   * Creates sessions of `table` through `factory`, under the features `negotiated`; `onDestroyed` is called once for a
-   * batch that has destroyed some.
+   * Creates sessions of `table` through `factory`, under the features `negotiated`. `onDestroyed` is called once for
+   * each batch that has destroyed sessions.
    */
   constructor(
     table: SessionTable,
@@ -69,7 +69,7 @@ export class ControlPath implements BatchProcessor {
     this.#onDestroyed = onDestroyed;
   }
 
-  /** Answers every request of the batch, and counts it in `counters`; returns how many there were. */
+  /** Answers every request of the batch and counts it in `counters`. Returns the number of requests. */
   process(_jobs: JobPool | null, counters: QueueCounters): number {
     const destroyedBefore = this.#table.destroyedCount;
     for (let i = 0; i < this.batch.count; i++) {
@@ -122,7 +122,7 @@ export class ControlPath implements BatchProcessor {
     return true;
   }
 
-  /** The body's field at `offset`. */
+  /** The field at `offset` of the body. */
   #body(offset: number): number {
     return this.#words[(wire.CTRL_HEADER_BYTES + offset) >>> 2]!;
   }
@@ -137,8 +137,9 @@ export class ControlPath implements BatchProcessor {
   }
 
   /**
-   * v19 has a le32 status with padding behind it, everybody else a byte; some drivers offer room for a whole
-   * session_input and read the status there. Little-endian and zero-padded, one answer fits them all.
+   * Writes the status of a destroy request. v19 has a le32 status followed by padding, the other texts have a byte;
+   * some drivers provide a whole session_input and read the status there. A little-endian, zero-padded answer suits
+   * all.
    */
   #answerDestroy(status: number): number {
     this.#status = status;
@@ -155,7 +156,7 @@ export class ControlPath implements BatchProcessor {
     this.#words[ANSWER >>> 2] = id;
     this.#words[(ANSWER + wire.SESSION_INPUT_STATUS_OFFSET) >>> 2] = status;
     const room = this.#writable.remaining;
-    // A request that is too short to tell what it is may come from a destroyer with room for a status byte only.
+    // A request that is too short to be identified may be a destroy request that has space for a status byte only.
     if (room < wire.SESSION_INPUT_STATUS_OFFSET + 4) return this.#answerDestroy(status);
     return this.#write(Math.min(room, ANSWER_BYTES));
   }
@@ -175,7 +176,7 @@ export class ControlPath implements BatchProcessor {
     return status === wire.STATUS_OK ? this.#store() : this.#answerCreate(status, 0);
   }
 
-  /** The body of an asymmetric session has one size in either form; of its tail only what the algorithm has counts. */
+  /** The body of an asymmetric session has one size in either form; the algorithm decides which of its fields count. */
   #createAsymmetric(): number {
     if (!this.#fetch(wire.CTRL_HEADER_BYTES, wire.CTRL_BODY_BYTES_FIXED)) return this.#answerCreate(wire.STATUS_ERR, 0);
     const parameters = this.#factory.begin();
@@ -188,11 +189,11 @@ export class ControlPath implements BatchProcessor {
     return this.#store();
   }
 
-  /** Creates the session whose parameters have been read, with the keys that follow them, and answers. */
+  /** Creates the session whose parameters have been read, with the keys that follow them, and writes the answer. */
   #store(): number {
     const id = this.#factory.create(this.#keys, ORIGIN_CONTROL_QUEUE);
     if (id > 0) return this.#answerCreate(wire.STATUS_OK, id);
-    // v19 has NOSPC only under MUX_MODE; before it, a full table is an error like any other.
+    // v19 has NOSPC only under MUX_MODE; without it, a full table is reported as ERR.
     return this.#answerCreate(id === -wire.STATUS_NOSPC && !this.#negotiated.mux ? wire.STATUS_ERR : -id, 0);
   }
 
@@ -235,7 +236,7 @@ export class ControlPath implements BatchProcessor {
     const hash = wire.CHAIN_SESSION_HASH_OFFSET;
     parameters.hashAlgo = this.#body(hash + wire.HASH_SESSION_ALGO_OFFSET);
     parameters.hashResultLen = this.#body(hash + wire.HASH_SESSION_RESULT_LEN_OFFSET);
-    // A plain hash has no key, whatever stands where a MAC has its key's length.
+    // A plain hash has no key: the field that holds a MAC's key length is ignored.
     if (parameters.authenticated) parameters.authKeyLen = this.#body(hash + wire.MAC_SESSION_AUTH_KEY_LEN_OFFSET);
     parameters.aadLen = this.#body(wire.CHAIN_SESSION_AAD_LEN_OFFSET);
     return this.#readCipher(parameters, wire.CHAIN_SESSION_CIPHER_OFFSET);
@@ -248,7 +249,7 @@ export class ControlPath implements BatchProcessor {
   }
 }
 
-/** The series of control requests with operation `op` of a service, whether it is on offer or not. */
+/** The metric labels of control requests with operation `op` of a service, offered or not. */
 function firstSeriesOf(service: number, op: number): number {
   const isAsymmetric = service === wire.SERVICE_AKCIPHER;
   if (op === (isAsymmetric ? wire.OP_AKCIPHER_CREATE_SESSION : wire.OP_CREATE_SESSION)) return LABELS_CREATE;

@@ -1,7 +1,7 @@
 /**
- * What a queue counts: an array of plain numbers in shared memory with one writer, the isolate that serves the queue.
- * Anybody may read it at any time and finds each number as it was at some moment; numbers that belong together may be
- * a request apart. Counting costs no atomics, no allocation and, for most batches, no look at the clock.
+ * The counters of a queue: an array of plain numbers in shared memory with one writer, the thread that serves the
+ * queue. Any thread may read it at any time. Each number is consistent in itself; related numbers may be a request
+ * apart. Counting needs no atomics, no allocation and, for most batches, no reading of the clock.
  *
  * Data path, but for `createCounterMemory` (once for a queue).
  *
@@ -12,15 +12,15 @@ import { STATUS_OK } from "../wire/virtio_crypto.ts";
 import { LABELS_COUNT } from "./metric_labels.ts";
 import type { RequestTemplate } from "./request_template.ts";
 
-/** Statuses that are counted on their own: 0 to 6; all others are counted together, as number 7. */
+/** Statuses 0 to 6 are counted separately, all others together as number 7. */
 export const STATUSES = 8;
 const STATUS_OTHER = 7;
-/** A series has a count for each status, then the bytes of source data and of results of its good requests. */
+/** Metric labels have a count for each status, then the bytes of source data and of results of successful requests. */
 export const SOURCE_BYTES: number = STATUSES;
 export const WRITTEN_BYTES: number = STATUSES + 1;
 export const LABELS_NUMBERS: number = STATUSES + 2;
 
-/** Numbers before the series: first the state of the ring, set by {@linkcode QueueCounters.started} and the like. */
+/** Numbers before those of metric labels: first the state of the ring, set by {@linkcode QueueCounters.started} etc. */
 export const STARTED = 0;
 export const PACKED = 1;
 export const RING_SIZE = 2;
@@ -36,27 +36,27 @@ export const JOB_NS = 13;
 /** Batches by size: up to 1, 2, 4, … 128 requests. */
 export const BATCH_SIZES = 16;
 export const BATCH_SIZE_BUCKETS = 8;
-/** Durations: up to 1.024 µs, twice as long, and so on; the last bucket is for all that are longer. */
+/** Durations: up to 1.024 µs, and so on in powers of two; the last bucket holds all longer ones. */
 export const DURATION_BUCKETS = 25;
 export const DURATION_UNIT_NS = 1024;
-/** Of requests, one for each request of a measured batch. */
+/** Durations of requests: one for each request of a measured batch. */
 export const BATCH_DURATIONS: number = BATCH_SIZES + BATCH_SIZE_BUCKETS;
-/** Of asymmetric jobs. */
+/** Durations of asymmetric jobs. */
 export const JOB_DURATIONS: number = BATCH_DURATIONS + DURATION_BUCKETS;
-export const FIRST_SERIES: number = JOB_DURATIONS + DURATION_BUCKETS;
+export const LABELS_START: number = JOB_DURATIONS + DURATION_BUCKETS;
 
 /**
- * One batch in so many is measured: a look at the clock can take as long as a tenth of a small request. The number is
- * a prime so that it does not fall into step with a driver's rounds, which are powers of two.
+ * The interval, in batches, at which durations are measured: reading the clock can take a tenth of the time of a small
+ * request. It is a prime number so that it does not coincide with a driver's periods, which are powers of two.
  */
 const BATCHES_PER_MEASUREMENT = 61;
 
-/** A queue's numbers. */
+/** The numbers of a queue. */
 export type CounterMemory = Float64Array<SharedArrayBuffer>;
 
 /** Makes the numbers of a queue, all 0. */
 export function createCounterMemory(): CounterMemory {
-  return new Float64Array(new SharedArrayBuffer(8 * (FIRST_SERIES + LABELS_NUMBERS * LABELS_COUNT)));
+  return new Float64Array(new SharedArrayBuffer(8 * (LABELS_START + LABELS_NUMBERS * LABELS_COUNT)));
 }
 
 /** The smallest n with 2^n at least `value`; 0 for 1 and less. */
@@ -70,24 +70,24 @@ function durationBucketOf(ns: number): number {
   return bucket < DURATION_BUCKETS ? bucket : DURATION_BUCKETS - 1;
 }
 
-/** Counts for a queue: the writing side. */
+/** The writer of a queue's counters. */
 export class QueueCounters {
   readonly #numbers: CounterMemory;
   #untilMeasured = 0;
   #isMeasured = false;
   #takenNs = 0;
-  /** Sums over requests with the same labels that succeeded, since they were counted in last. */
+  /** Sums over successful requests with the same labels, since they were last added to the counters. */
   #labels = 0;
   #run = 0;
   #sourceBytes = 0;
   #writtenBytes = 0;
 
-  /** Counts into `numbers`, of which there is no other writer. */
+  /** Counts in `numbers`, which has no other writer. */
   constructor(numbers: CounterMemory) {
     this.#numbers = numbers;
   }
 
-  /** The ring is served from now on. */
+  /** The ring has been started. */
   started(packed: boolean, size: number, position: number): void {
     const numbers = this.#numbers;
     numbers[PACKED] = packed ? 1 : 0;
@@ -97,18 +97,18 @@ export class QueueCounters {
     numbers[STARTED] = 1;
   }
 
-  /** It is not any more. */
+  /** The ring has been stopped. */
   stopped(position: number): void {
     this.#numbers[POSITION] = position;
     this.#numbers[STARTED] = 0;
   }
 
-  /** It has broken: one of the RING_ faults. */
+  /** The ring has been found broken: one of the RING_ faults. */
   broke(fault: number): void {
     this.#numbers[FAULT] = fault;
   }
 
-  /** The driver has kicked so often. */
+  /** The driver has kicked `count` times. */
   kicked(times: number): void {
     this.#numbers[KICKS]! += times;
   }
@@ -118,7 +118,7 @@ export class QueueCounters {
     this.#numbers[CALLS]! += 1;
   }
 
-  /** A batch of `count` requests has been taken from the ring. */
+  /** A batch of `count` requests has been popped from the ring. */
   batchTaken(count: number): void {
     this.#numbers[BATCH_SIZES + bucketOf(count)]! += 1;
     if (--this.#untilMeasured > 0) return;
@@ -127,7 +127,7 @@ export class QueueCounters {
     this.#takenNs = monotonicNs();
   }
 
-  /** Of the batch taken last, `count` requests have been completed; the others have become jobs. */
+  /** `count` requests of the last batch have been completed; the others have become jobs. */
   batchCompleted(count: number, position: number): void {
     this.#numbers[POSITION] = position;
     if (this.#isMeasured) this.#measure(count);
@@ -141,8 +141,8 @@ export class QueueCounters {
   }
 
   /**
-   * `count` requests with the template `request` have succeeded. Runs with the same labels are added up first: that is most
-   * of a batch, and shared memory is far.
+   * `count` requests with the template `request` have succeeded. Runs with the same labels are summed up first, because
+   * they are most of a batch and shared memory is slow to write.
    */
   succeeded({ labels, operation, writtenBytes }: RequestTemplate, count: number): void {
     if (labels !== this.#labels) {
@@ -159,12 +159,12 @@ export class QueueCounters {
     this.#count(request.labels, status, 1, 0, 0);
   }
 
-  /** So many of the requests that succeeded were executed in multi-buffer batches. */
+  /** `count` of the requests that succeeded were executed in multi-buffer batches. */
   multiBuffered(count: number): void {
     this.#numbers[BURST_REQUESTS]! += count;
   }
 
-  /** Counts in what {@linkcode succeeded} has added up: at the end of a batch. */
+  /** Adds the sums of {@linkcode succeeded} to the counters, at the end of a batch. */
   flush(): void {
     if (this.#run > 0) this.#count(this.#labels, STATUS_OK, this.#run, this.#sourceBytes, this.#writtenBytes);
     this.#run = 0;
@@ -177,7 +177,7 @@ export class QueueCounters {
     this.#count(labels, status, 1, 0, 0);
   }
 
-  /** So many requests have become jobs. */
+  /** `count` requests have become jobs. */
   jobsSubmitted(count: number): void {
     this.#numbers[POSTED_JOBS]! += count;
   }
@@ -196,7 +196,7 @@ export class QueueCounters {
 
   #count(labels: number, status: number, times: number, sourceBytes: number, writtenBytes: number): void {
     const numbers = this.#numbers;
-    const at = FIRST_SERIES + LABELS_NUMBERS * labels;
+    const at = LABELS_START + LABELS_NUMBERS * labels;
     numbers[at + (status < STATUS_OTHER ? status : STATUS_OTHER)]! += times;
     if (status !== STATUS_OK) return;
     numbers[at + SOURCE_BYTES]! += sourceBytes;

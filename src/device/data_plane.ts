@@ -1,5 +1,5 @@
 /**
- * Where queues are served: the interface of such a place, and the one on the event loop of the main isolate.
+ * Data planes, which serve the data queues: their interface, and the data plane on the main thread's event loop.
  *
  * @module
  */
@@ -9,30 +9,30 @@ import { type DescriptorWatch, type QueueCommand, type QueueGroup, UNKICKED_POLL
 
 /** Serves queues. */
 export interface DataPlane {
-  /** Resolves when it can serve; rejects if it never will. */
+  /** Resolves when the data plane can serve; rejects if it never will. */
   readonly ready: Promise<void>;
   /** Executes `command` on the queue it names, or on all; resolves, with its value, when it has taken full effect. */
   execute(command: QueueCommand): Promise<number>;
   /** Sessions have been destroyed: their native contexts are to be evicted soon. */
   evict(): void;
-  /** Closes the queues, all of which are stopped, and whatever serves them. */
+  /** Closes the queues, all of which are stopped, and the workers that serve them. */
   close(): Promise<void>;
 }
 
-/** What a data plane is made from. */
+/** The parameters of a data plane. */
 export interface DataPlaneContext extends Omit<DataQueueSetup, "queues">, Omit<QueueThread, "watch"> {
   /** Data queues, numbered from 0. */
   readonly dataQueues: number;
-  /** Where other isolates load the algorithms of engine modules from. */
+  /** Where other threads load the algorithms of engine modules from. */
   readonly moduleUrls: readonly string[];
-  /** The event loop of the main isolate. */
+  /** The event loop of the main thread. */
   readonly loop: EventLoop;
 }
 
 /** Makes a data plane. */
 export type DataPlaneFactory = (context: DataPlaneContext) => DataPlane;
 
-/** Queues served on an event loop, one round after the other. */
+/** Queues served on an event loop, in rounds. */
 export class LocalPlane implements DataPlane {
   readonly ready: Promise<void> = Promise.resolve();
   readonly #loop: EventLoop;
@@ -51,8 +51,8 @@ export class LocalPlane implements DataPlane {
   }
 
   /**
-   * Answers requests whose jobs are done, then serves a queue for a round; what is left waits until every other queue
-   * has had its round.
+   * Answers requests whose jobs are done, then serves a queue for a round. Requests that are left wait until every
+   * other queue has had its round.
    */
   #serve(index: number): void {
     const queue = this.#group.queue(index);
@@ -67,9 +67,9 @@ export class LocalPlane implements DataPlane {
 
   async execute(command: QueueCommand): Promise<number> {
     const value = await this.#group.execute(command).finally(() => this.#pollUnkicked());
-    // The driver may have added requests before it had a kick descriptor to announce them with.
+    // The driver may have added requests before the frontend set a kick descriptor.
     if (command.kind === "start") this.#serve(command.ring.index);
-    // Requests may have returned to their rings, and the driver has announced them before.
+    // Requests may have returned to their rings. The driver has kicked for them already and will not do so again.
     if (command.kind === "memory") { for (const index of this.#group.indices) this.#serve(index); }
     return value;
   }
@@ -94,7 +94,7 @@ export class LocalPlane implements DataPlane {
   }
 }
 
-/** Makes a data plane whose queues are served on the main isolate's event loop. */
+/** Makes a data plane whose queues are served on the main thread's event loop. */
 export const localPlane: DataPlaneFactory = ({ dataQueues, ...context }) => {
   const queues = Array.from({ length: dataQueues }, (_, index) => index);
   return new LocalPlane(context.loop, (watch) => createDataQueueGroup({ ...context, queues }, { ...context, watch }));

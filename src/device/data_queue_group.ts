@@ -1,5 +1,6 @@
 /**
- * The data queues of one thread with all that their requests need, built from values that can be sent to a worker.
+ * The data queues of one thread with the objects that their requests need, built from values that can be sent to a
+ * worker.
  *
  * Off the data path: it runs once for a thread.
  *
@@ -19,31 +20,31 @@ import { type DescriptorWatch, QueueGroup } from "./queue_group.ts";
 import { QueueServer } from "./queue_server.ts";
 import { type SessionTableLocation, SessionTableView } from "./sessions.ts";
 
-/** What data queues are built from. */
+/** Parameters of the data queues of a thread, which can be sent to a worker. */
 export interface DataQueueSetup {
   /** The indices of the queues. */
   readonly queues: readonly number[];
-  /** Where the sessions are. */
+  /** Location of the session table. */
   readonly sessions: SessionTableLocation;
   /** Libraries that algorithms may come from. */
   readonly engines: readonly EngineName[];
-  /** From how many requests on they are executed in bursts. */
+  /** Minimum number of requests for multi-buffer execution. */
   readonly bursts: MultiBufferChoice;
-  /** Where each queue's asymmetric operations go, by the queue's index; empty: there are none. */
+  /** Location of each queue's job pool, by the queue's index; empty: there is no asymmetric service. */
   readonly pools: readonly JobPoolLocation[];
-  /** What each queue counts, by the queue's index. */
+  /** The counters of each queue, by the queue's index. */
   readonly counters: readonly CounterMemory[];
-  /** What opcodes of the asymmetric service mean. */
+  /** The form of the asymmetric service. */
   readonly asymmetric: AsymmetricForm;
 }
 
-/** What data queues use of the thread that serves them. */
+/** Objects of the serving thread that data queues use. */
 export interface QueueThread {
   /** Algorithms of engine modules, as loaded here. */
   readonly modules: readonly ModuleRows[];
-  /** Reports readable descriptors. */
+  /** Watches descriptors. */
   readonly watch: DescriptorWatch;
-  /** Told, in words, of rings that a guest has broken. */
+  /** Called with a description when a guest has broken a ring. */
   readonly onFault: (message: string) => void;
 }
 

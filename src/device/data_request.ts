@@ -1,6 +1,6 @@
 /**
- * Decoding data requests: from a descriptor chain to a {@linkcode RequestTemplate}. The header says which form a request
- * has; each form has a file of its own. A request that matches the template of the one before is not decoded again.
+ * Decodes data requests: from a descriptor chain to a {@linkcode RequestTemplate}. The header determines the form of a
+ * request; each form has a file of its own. A request that matches the previous one's template is not decoded again.
  *
  * Data path.
  *
@@ -21,7 +21,7 @@ import { SessionForm } from "./session_form.ts";
 import { StatelessForm } from "./stateless_form.ts";
 import { TemplateMatcher } from "./template_matcher.ts";
 
-/** Decodes the data requests of a thread, one after the other. */
+/** Decodes the data requests of a thread. */
 export class DataRequestDecoder {
   readonly #negotiated: NegotiatedFeatures;
   readonly #contexts: SessionContexts;
@@ -33,7 +33,7 @@ export class DataRequestDecoder {
   readonly #sessionForm: SessionForm;
   readonly #statelessForm: StatelessForm;
   readonly #asymmetric: AsymmetricDecoder;
-  /** How often negotiated features had changed, and contexts been dropped, when the matcher's template was filled. */
+  /** Counts of feature changes and of evicted contexts at the time when the matcher's template was filled. */
   #negotiationChanges = 0;
   #dropCount = 0;
 
@@ -52,20 +52,20 @@ export class DataRequestDecoder {
   }
 
   /**
-   * Begins a batch, in which the templates of the last `requests` requests stay as they are. Since the batch before, the
-   * session of the template that requests may match can have been destroyed, and the negotiated features changed.
+   * Begins a batch, in which the templates of the last `requests` requests stay unchanged. Since the previous batch,
+   * the session of the matcher's template may have been destroyed, and the negotiated features may have changed.
    */
   begin(requests: number): void {
     this.#templates.begin(requests);
     const { template } = this.#matcher;
     if (template === null) return;
-    // Ids have 64 bits, of which the device gives out 32: one that was good has no upper half.
+    // Ids have 64 bits, of which the device uses the lower 32: the upper half of a valid id is 0.
     const isStillThere = this.#contexts.find(template.sessionId, 0) === template.sessionSlot &&
       this.#dropCount === this.#contexts.dropCount;
     if (!isStillThere || this.#negotiationChanges !== this.#negotiated.changes) this.#matcher.clear();
   }
 
-  /** Decodes chain `i`, which may become one of `jobs`. Neighbours with the same template have the same object. */
+  /** Decodes chain `i`, which may become one of `jobs`. Adjacent requests with the same template share one object. */
   decode(i: number, jobs: JobPool | null): RequestTemplate {
     return this.#matcher.match(i) ?? this.#decodeAnew(i, jobs);
   }
@@ -78,7 +78,7 @@ export class DataRequestDecoder {
     if (request.status !== wire.STATUS_OK) return request;
     const { writtenBytes } = request.operation;
     request.writtenBytes = writtenBytes;
-    // Written bytes are reported as far as there is no gap: the status counts where it follows directly.
+    // The used length covers the bytes written without a gap: it includes the status if that follows directly.
     request.usedLen = writtenBytes + 1 === this.#batch.writableBytes[i] ? writtenBytes + 1 : writtenBytes;
     if (request.sessionSlot >= 0) {
       this.#negotiationChanges = this.#negotiated.changes;
@@ -88,17 +88,18 @@ export class DataRequestDecoder {
     return request;
   }
 
-  /** Fills `request` with what chain `i` is. Returns its status. */
+  /** Decodes chain `i` into `request`. Returns its status. */
   #decodeChain(i: number, request: RequestTemplate, jobs: JobPool | null): number {
     const reader = this.#reader;
     const { mux, asymmetric, services } = this.#negotiated;
     if (this.#batch.unmapped[i] !== 0) {
-      // Whether it is a request of the asymmetric RFC cannot be told, so its status, in front of its result, is set too.
+      // It may be a request of the asymmetric RFC, which has its status in front of its result: that one is set as
+      // well.
       if (asymmetric === "rfc3") reader.putFirstWord(i, wire.STATUS_ERR);
       return wire.STATUS_ERR;
     }
     if (!reader.start(i)) return wire.STATUS_ERR;
-    // The fixed-size form is fetched at once; requests of the asymmetric RFC have no such form.
+    // The fixed-size form is fetched completely; requests of the asymmetric RFC have no such form.
     const atOnce = !mux && asymmetric !== "rfc3";
     if (!reader.fetch(wire.DATA_HEADER_BYTES + (atOnce ? wire.DATA_PARA_BYTES_FIXED : 0))) return wire.STATUS_ERR;
     const opcode = reader.field(wire.DATA_OPCODE_OFFSET);
@@ -119,7 +120,7 @@ export class DataRequestDecoder {
     return this.#sessionForm.decode(request, opcode);
   }
 
-  /** True if a request of `service` says that it uses a session, or says nothing and cannot do without. */
+  /** True if a request of `service` is declared to use a session, or declares nothing and needs one. */
   #usesSession(service: number): boolean {
     const flag = this.#reader.field(wire.DATA_FLAG_OFFSET);
     return flag === wire.FLAG_SESSION_MODE || (flag === 0 && !this.#isStateless(service));

@@ -1,5 +1,5 @@
 /**
- * The crypto device as one piece: configuration, sessions and control queue, and the place that serves its data queues.
+ * The crypto device: configuration, sessions, control queue, and the data plane that serves its data queues.
  *
  * @module
  */
@@ -28,35 +28,35 @@ import { ORIGIN_CONTROL_QUEUE, SessionTable } from "./sessions.ts";
 
 /** Engine modules of a device. */
 export interface EngineModules {
-  /** Where they are. */
+  /** The URLs of the modules. */
   readonly urls: readonly string[];
-  /** What they have. */
+  /** Their algorithms. */
   readonly rows: readonly ModuleRows[];
 }
 
 const NO_MODULES: EngineModules = { urls: [], rows: [] };
 
-/** What a user may choose about a device. */
+/** The options of a device. */
 export interface DeviceOptions {
   /** Data queues, 1 to {@linkcode DATA_QUEUES_MAX}. */
   readonly dataQueues: number;
-  /** Sessions that may exist at once. */
+  /** Maximum number of sessions at a time. */
   readonly maxSessions?: number;
   /** Offer VIRTIO_CRYPTO_F_MUX_MODE, and with it the stateless modes. */
   readonly mux?: boolean;
   /** Offer the stateless mode of these services (SERVICE_CIPHER, …). All four by default. */
   readonly statelessServices?: readonly number[];
-  /** Libraries that algorithms may come from. All by default; those not named are not even opened. */
+  /** Libraries that algorithms may come from (default: all). Libraries that are not named are not opened. */
   readonly engines?: readonly EngineName[];
-  /** Algorithms from elsewhere, as loaded into this isolate, and the URLs that other isolates load them from. */
+  /** Algorithms from elsewhere, as loaded into this thread, and the URLs that other threads load them from. */
   readonly modules?: EngineModules;
   /** When requests are executed in multi-buffer batches: where it is measured to be faster ("auto") by default. */
   readonly bursts?: MultiBufferChoice;
-  /** Which form of the asymmetric service to offer; off if not given, without a `jobRunner` and without OpenSSL. */
+  /** The form of the asymmetric service to offer; "off" by default, without a `jobRunner` and without OpenSSL. */
   readonly asymmetric?: AsymmetricForm;
-  /** Makes who runs asymmetric operations. */
+  /** Makes the runner of asymmetric operations. */
   readonly jobRunner?: JobRunnerFactory;
-  /** Hears, in words, of rings that a guest has broken. */
+  /** Called with a description when a guest has broken a ring. */
   readonly onFault?: (message: string) => void;
 }
 
@@ -68,7 +68,7 @@ const STATELESS_FEATURES: readonly number[] = [
   wire.F_AKCIPHER_STATELESS_MODE,
 ];
 
-/** The device. Its control path is here; its data path is wherever the data plane is. */
+/** The device. Its control path runs in the thread that makes it; its data path runs where the data plane does. */
 export class CryptoDevice implements BackendDevice {
   readonly queueCount: number;
   readonly features: bigint;
@@ -85,14 +85,16 @@ export class CryptoDevice implements BackendDevice {
   readonly #counters: DeviceCounters;
   #acknowledged = 0n;
 
-  /** A device whose control queue is served on `loop`, and its data queues too unless `createDataPlane` is given. */
+  /**
+   * Makes a device whose control queue is served on `loop`, as are its data queues unless `createDataPlane` is given.
+   */
   constructor(options: DeviceOptions, loop: EventLoop, createDataPlane: DataPlaneFactory = localPlane) {
     const { dataQueues, maxSessions = SESSIONS_DEFAULT, mux = true, engines = ENGINES, bursts = "auto" } = options;
     const { modules = NO_MODULES } = options;
     this.#catalogue = createCatalogue(engines, modules.rows);
     const trial = tryMultiBuffers(this.#catalogue, bursts);
     this.notes = [...this.#catalogue.notes, ...trial.notes];
-    // All of it comes from OpenSSL.
+    // The asymmetric service is served by OpenSSL alone.
     const canAsymmetric = options.jobRunner !== undefined && this.#catalogue.engines.has("openssl");
     const asymmetric = canAsymmetric ? options.asymmetric ?? "off" : "off";
     const stateless = (options.statelessServices ?? [0, 1, 2, 3, 4]).filter((service) =>
@@ -100,8 +102,8 @@ export class CryptoDevice implements BackendDevice {
     );
     const onFault = options.onFault ?? (() => {});
     this.queueCount = dataQueues + 1;
-    // VIRTIO_F_IN_ORDER is not on offer: it would bind every queue to complete in order for good, however long one slow
-    // request holds up quick ones behind it.
+    // VIRTIO_F_IN_ORDER is not offered: every queue would have to complete in order, and a slow request would delay all
+    // quick ones after it.
     this.features = maskOf(vring.F_VERSION_1, vring.F_INDIRECT_DESC, vring.F_EVENT_IDX, vring.F_RING_PACKED) |
       (mux ? maskOf(wire.F_MUX_MODE, ...stateless.map((service) => STATELESS_FEATURES[service]!)) : 0n);
     this.#asymmetric = asymmetric;
@@ -135,7 +137,7 @@ export class CryptoDevice implements BackendDevice {
     return this.#dataPlane.ready;
   }
 
-  /** The libraries that are there and may be used. */
+  /** The libraries in use. */
   get engines(): ReadonlySet<EngineName> {
     return this.#catalogue.engines;
   }
@@ -143,7 +145,7 @@ export class CryptoDevice implements BackendDevice {
   setFeatures(acknowledged: bigint): void {
     checkFeatures(acknowledged, this.features);
     this.#acknowledged = acknowledged;
-    // Requests that bring their keys may come at any time from now on; others announce themselves by a session.
+    // Requests that carry their keys may come at any time from now on; other requests come after a session is created.
     if (this.#asymmetric === "rfc3" || hasBit(acknowledged, wire.F_AKCIPHER_STATELESS_MODE)) this.#jobs?.start();
   }
 
@@ -193,7 +195,7 @@ export class CryptoDevice implements BackendDevice {
     this.#jobs?.evict();
   }
 
-  /** What has happened so far. */
+  /** A snapshot of the device's counters. */
   statistics(): DeviceStatistics {
     return this.#counters.read();
   }
@@ -221,7 +223,7 @@ export class CryptoDevice implements BackendDevice {
     await this.#executeAll({ kind: "clear" });
   }
 
-  /** Gives everything up. All rings are stopped and the loop no longer runs. */
+  /** Releases all resources. All rings are stopped and the loop no longer runs. */
   async close(): Promise<void> {
     await this.reset();
     await Promise.all([this.#controlPlane.close(), this.#dataPlane.close()]);

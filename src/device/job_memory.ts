@@ -13,14 +13,14 @@ import { closeFd, createEventFd } from "../os/event_fd.ts";
 import { type Mapping, mapSecret, unmap, viewOf } from "../os/memory_map.ts";
 import { JOB_INPUT_BYTES_MAX, JOB_OUTPUT_BYTES_MAX, JOBS_PER_QUEUE_MAX } from "./limits.ts";
 
-/** Words of the pool's header: how far the two queues of slot numbers have been written and read. */
+/** Words of the pool's header: the write and read positions of the two queues of slot numbers. */
 export const SUBMITTED_TAIL = 0;
 export const SUBMITTED_HEAD = 16;
 export const DONE_TAIL = 32;
 export const DONE_HEAD = 48;
 export const SUBMITTED_RING = 64;
 export const DONE_RING: number = SUBMITTED_RING + JOBS_PER_QUEUE_MAX;
-/** The answer to a request of the RFC that is refused: its status, and a zero. */
+/** The answer to a refused request of the RFC: its status, and a zero. */
 export const REFUSAL: number = DONE_RING + JOBS_PER_QUEUE_MAX;
 const REFUSAL_BYTES = 8;
 const HEADER_BYTES = 64 * Math.ceil((4 * REFUSAL + REFUSAL_BYTES) / 64);
@@ -50,21 +50,21 @@ const SLOT_DATA_BYTES = JOB_INPUT_BYTES_MAX + JOB_OUTPUT_BYTES_MAX;
 const POOL_BYTES = WORDS_BYTES + SLOT_DATA_BYTES * JOBS_PER_QUEUE_MAX;
 
 /**
- * States of a slot with a job. Either side changes them by compare-and-exchange only, so that each change is made once
- * and decides whose the slot is.
+ * States of a slot with a job. Both sides change them by compare-and-exchange only, so that each change is made once
+ * and determines the owner of the slot.
  */
 export const SUBMITTED = 1;
 export const RUNNING = 2;
 export const DONE = 3;
-/** The queue has taken the job back before it was begun. */
+/** The queue has withdrawn the job before it was begun. */
 export const WITHDRAWN = 4;
-/** The queue has given the job up while it runs: its result is wiped and not used. */
+/** The queue has abandoned the job while it runs: its result is wiped and not used. */
 export const ABANDONED = 5;
 
-/** The session slot of a job that brings its own key. */
+/** The session slot of a job that carries its own key. */
 export const NO_SESSION = 0xffff_ffff;
 
-/** Where a pool is, for other isolates. */
+/** Location of a pool, for other threads. */
 export interface JobPoolLocation {
   /** Address of its memory. */
   readonly address: number;
@@ -74,19 +74,19 @@ export interface JobPoolLocation {
   readonly doneFd: number;
 }
 
-/** Memory and descriptor of a pool, owned by the isolate that makes it. */
+/** Memory and descriptor of a pool, owned by the thread that makes it. */
 export class JobPoolMemory {
-  /** For whoever uses the pool. */
+  /** Where both sides find the pool. */
   readonly location: JobPoolLocation;
   readonly #mapping: Mapping;
 
-  /** Makes room for a queue's jobs. */
+  /** Allocates the memory for a queue's jobs. */
   constructor(submittedFd: number) {
     this.#mapping = mapSecret(POOL_BYTES);
     this.location = { address: this.#mapping.address, submittedFd, doneFd: createEventFd() };
   }
 
-  /** Gives it back. Nobody may use the pool any more. */
+  /** Frees the memory. Neither side may use the pool afterwards. */
   release(): void {
     closeFd(this.location.doneFd);
     cleanseBytes(this.#mapping.address, HEADER_BYTES);
@@ -94,7 +94,7 @@ export class JobPoolMemory {
   }
 }
 
-/** What both sides know of a pool. */
+/** The state of a pool that both sides share. */
 export class JobPoolView {
   protected readonly words: Int32Array;
   protected readonly location: JobPoolLocation;
@@ -116,19 +116,19 @@ export class JobPoolView {
     return this.inputAddress(slot) + JOB_INPUT_BYTES_MAX;
   }
 
-  /** The state of `slot` becomes `to` if it is `from`; true if it was. */
+  /** Changes the state of `slot` to `to` if it is `from`; true if it was. */
   protected exchange(slot: number, from: number, to: number): boolean {
     return Atomics.compareExchange(this.words, this.slotWord(slot) + STATE, from, to) === from;
   }
 
-  /** Wipes what the job in `slot` was given, key and data, and the first `outputBytes` of its result. */
+  /** Wipes the input of the job in `slot` (key and data) and the first `outputBytes` of its result. */
   protected wipe(slot: number, outputBytes: number): void {
     const word = this.slotWord(slot);
     cleanseBytes(this.inputAddress(slot), this.words[word + KEY_LEN]! + this.words[word + INPUT_LEN]!);
     cleanseBytes(this.outputAddress(slot), outputBytes);
   }
 
-  /** Writes `slot` behind the queue of slot numbers at `ring`. There is always room: each slot is in one queue. */
+  /** Appends `slot` to the queue of slot numbers at `ring`. There is always space: each slot is in one queue. */
   protected push(ring: number, tailWord: number, slot: number): void {
     const tail = this.words[tailWord]!;
     this.words[ring + (tail & (JOBS_PER_QUEUE_MAX - 1))] = slot;

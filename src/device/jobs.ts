@@ -1,10 +1,10 @@
 /**
- * Asymmetric operations take from microseconds to seconds, so no data queue waits for one: they are handed, as jobs in
- * shared native memory, to an isolate that does nothing else, and their requests are completed when it is done. One
- * pool belongs to one queue; this is the queue's side of it.
+ * Asymmetric operations take from microseconds to seconds, so no data queue waits for one: they are submitted, as jobs
+ * in shared native memory, to a thread that does nothing else, and their requests are completed when it is done. One
+ * pool belongs to one queue; this file is the queue's side of it.
  *
- * What a queue takes ahead is bounded by time, so that it can stop soon; when it stops, jobs that have not begun are
- * taken back, and one that does not end in time is abandoned. Its slot stays in use until it has ended.
+ * The time of the jobs in flight is bounded, so that the queue can stop soon. When it stops, jobs that have not begun
+ * are withdrawn, and a job that does not end in time is abandoned. Its slot stays in use until it has ended.
  *
  * Data path, but for `post` and `reachOf` (keeps where the result goes; what follows takes microseconds at the least).
  *
@@ -54,20 +54,22 @@ import {
 import { JOB_BACKLOG_MS_MAX, JOBS_PER_QUEUE_MAX } from "./limits.ts";
 import { labelsOfJob } from "./metric_labels.ts";
 
-/** A request whose answer is being worked out: what its completion needs. Numbers of the ring and addresses. */
+/** A request that waits for its job: the ring's numbers and the addresses that its completion needs. */
 interface OpenRequest {
   id: number;
   slots: number;
-  /** Which chain of the ring it is, as {@linkcode JobPool.beginBatch} counts. */
+  /** The number of its chain, as {@linkcode JobPool.beginBatch} counts. */
   chain: number;
   kind: number;
   estimateUs: number;
-  /** Host address and length of each writable segment that the answer can reach, in turn; the last has the status. */
+  /**
+   * Host address and length, alternately, of each writable segment that the answer can reach; the last has the status.
+   */
   writable: Float64Array;
   submittedNs: number;
 }
 
-/** In place of a request that has been answered, so that nothing keeps what belonged to it. */
+/** Replaces a request that has been answered, so that its objects are not retained. */
 const ANSWERED: OpenRequest = {
   id: 0,
   slots: 0,
@@ -78,38 +80,38 @@ const ANSWERED: OpenRequest = {
   submittedNs: 0,
 };
 
-/** What came of a job, wherever it stands. */
+/** The result of a job: its status, and the address and length of its output. */
 interface JobResult {
   readonly status: number;
   readonly address: number;
   readonly length: number;
 }
 
-/** What {@linkcode JobPool.admit} says. */
+/** Results of {@linkcode JobPool.admit}. */
 export const ADMITTED = 0;
-/** Not yet: as many jobs are in flight as may be. */
+/** The job has to wait: the limit of jobs in flight has been reached. */
 export const POSTPONED = 1;
-/** Not at all: the queue is being stopped, and the request cannot return to its ring. */
+/** The job is refused: the queue is being stopped, and the request cannot return to its ring. */
 export const REFUSED = 2;
 
 const JOB_BACKLOG_US_MAX = 1000 * JOB_BACKLOG_MS_MAX;
 /** Chains are numbered modulo one more than this. */
 export const CHAIN_NUMBER_MASK = 0x3fff_ffff;
 
-/** 0 for up to 63 bytes, 1 for up to 127, and so on. */
+/** 0 for up to 63 bytes, 1 for up to 127, and so on in powers of two. */
 function sizeClass(bytes: number): number {
   return 32 - Math.clz32(bytes >>> 6);
 }
 
 /**
- * A number that jobs have in common if they are expected to take equally long: those of one opcode and algorithm, with
- * `inputBytes` of key and data and room for `outputBytes` of result within the same powers of two.
+ * A number that is equal for jobs that are expected to take equally long: jobs of one opcode and algorithm, with
+ * `inputBytes` of key and data and space for `outputBytes` of result within the same powers of two.
  */
 export function jobKind(opcode: number, algo: number, inputBytes: number, outputBytes: number): number {
   return (opcode & 15) << 12 | (algo & 15) << 8 | sizeClass(inputBytes) << 4 | sizeClass(outputBytes);
 }
 
-/** What an answer of at most `bytes` bytes to chain `i` of `batch` can reach. A chain may have many times as much. */
+/** The segments of chain `i` of `batch` that an answer of at most `bytes` bytes can reach; the chain may have more. */
 function reachOf(batch: ChainBatch, i: number, bytes: number): Float64Array {
   const { segments } = batch;
   const first = batch.firstWritable[i]!;
@@ -130,7 +132,7 @@ function reachOf(batch: ChainBatch, i: number, bytes: number): Float64Array {
 export class JobPool extends JobPoolView {
   readonly #free: number[] = Array.from({ length: JOBS_PER_QUEUE_MAX }, (_, i) => i);
   readonly #requests: OpenRequest[] = [];
-  /** How long jobs of a kind take, in microseconds: rises to the longest at once, and falls slowly. */
+  /** Estimated time of a kind of job, in microseconds: rises to the longest immediately, and falls slowly. */
   readonly #costsUs = new Map<number, number>();
   #announced = 0;
   #submitted = 0;
@@ -138,11 +140,11 @@ export class JobPool extends JobPoolView {
   #backlogUs = 0;
   #isSaturated = false;
   #firstChain = 0;
-  /** Of the job that was admitted last. */
+  /** The estimate for the job that was admitted last. */
   #kind = 0;
   #estimateUs = 0;
 
-  /** Admits any job, as {@linkcode refuse} is about to follow; where no slot is free, refuses it. */
+  /** Admits any job because {@linkcode refuse} follows; if no slot is free, refuses it. */
   isRefusing = false;
 
   /** Requests that wait for their jobs. */
@@ -171,9 +173,9 @@ export class JobPool extends JobPoolView {
   }
 
   /**
-   * Whether a job of `kind` may be begun: if all jobs in flight will then take {@linkcode JOB_BACKLOG_MS_MAX} at most,
-   * by what jobs of their kinds have taken before. Where there is none, any job may be begun; one of a kind never seen
-   * may not be begun otherwise.
+   * Decides whether a job of `kind` may be submitted. It may if all jobs in flight, itself included, are expected to
+   * take at most {@linkcode JOB_BACKLOG_MS_MAX}, estimated from earlier jobs of the same kinds. If no job is in flight,
+   * any job may be submitted. A kind that has not been measured yet is submitted only then.
    */
   admit(kind: number): number {
     if (this.isRefusing && this.#free.length === 0) return REFUSED;
@@ -197,14 +199,14 @@ export class JobPool extends JobPoolView {
     return slot;
   }
 
-  /** The job uses the key of a session, which is of algorithm `algo`. */
+  /** Sets the key of the job to a session's, which is of algorithm `algo`. */
   useSession(slot: number, sessionSlot: number, sessionId: number, algo: number): void {
     this.words[this.slotWord(slot) + KEY_ALGO] = algo;
     this.words[this.slotWord(slot) + SESSION_SLOT] = sessionSlot;
     this.words[this.slotWord(slot) + SESSION_ID] = sessionId | 0;
   }
 
-  /** The job brings a key of its own, whose DER is the first `keyLen` bytes of the input. */
+  /** Sets the key of the job to the DER in the first `keyLen` bytes of its input. */
   useOwnKey(slot: number, { algo, keyType, para0, para1, keyLen }: AkcipherKeySpec): void {
     const word = this.slotWord(slot);
     this.words[word + KEY_ALGO] = algo;
@@ -214,12 +216,12 @@ export class JobPool extends JobPoolView {
     this.words[word + KEY_LEN] = keyLen;
   }
 
-  /** Copies `span` to the job's input; the caller has checked that it fits. */
+  /** Copies `span` to the job's input. The caller has checked that it fits. */
   putInput(slot: number, segments: SegmentTable, span: Span): void {
     if (span.length > 0) gather(segments, span, this.inputAddress(slot));
   }
 
-  /** Sets the bytes of the job's input without key and digest, of the digest behind it, and of room for its output. */
+  /** Sets the lengths of the job's data (without key and digest), of the digest after it, and of the output's space. */
   setLengths(slot: number, inputLen: number, digestLen: number, outputCapacity: number): void {
     const word = this.slotWord(slot);
     this.words[word + INPUT_LEN] = inputLen;
@@ -227,7 +229,7 @@ export class JobPool extends JobPoolView {
     this.words[word + OUTPUT_CAPACITY] = outputCapacity;
   }
 
-  /** Posts the job, which is complete, for chain `i` of `batch`, whose completion waits for it. */
+  /** Submits the job, which is complete, for chain `i` of `batch`, which is completed when the job is done. */
   post(slot: number, batch: ChainBatch, i: number): void {
     const word = this.slotWord(slot);
     const writable = reachOf(batch, i, this.words[word + OUTPUT_CAPACITY]!);
@@ -247,21 +249,22 @@ export class JobPool extends JobPoolView {
     this.#submitted++;
   }
 
-  /** Wakes the isolate that runs jobs, if any have been submitted since the last call. */
+  /** Wakes the worker that runs jobs, if any have been submitted since the last call. */
   announce(): void {
     if (this.#announced === this.#submitted) return;
     this.#announced = this.#submitted;
     signalEventFd(this.location.submittedFd);
   }
 
-  /** Forgets that `doneFd` was signalled, before done jobs are collected. */
+  /** Resets `doneFd`, before done jobs are collected. */
   drain(): void {
     drainEventFd(this.location.doneFd);
   }
 
   /**
-   * Answers the requests of jobs that are done, as many as a batch takes, and leaves in `batch` what the ring's used
-   * entries need. Each is counted in `counters`, and writes are noted in `memory`'s log. Returns how many.
+   * Answers the requests of jobs that are done, up to the size of a batch, and fills `batch` with the data of their
+   * used entries. Each request is counted in `counters`, and writes are logged in `memory`. Returns the number of
+   * requests.
    */
   collect(batch: ChainBatch, counters: QueueCounters, memory: GuestMemory): number {
     batch.clear();
@@ -284,7 +287,7 @@ export class JobPool extends JobPoolView {
     return batch.count;
   }
 
-  /** The request of `slot` does not wait for its job any longer. */
+  /** Removes the request of `slot`, which no longer waits for its job. */
   #close(slot: number): void {
     this.#openCount--;
     this.#backlogUs -= this.#requests[slot]!.estimateUs;
@@ -298,8 +301,8 @@ export class JobPool extends JobPoolView {
   }
 
   /**
-   * Takes back the job of chain number `chain` if it has not begun or, if `isFinal`, has not ended. Returns the request,
-   * which returns to the ring unanswered, or null.
+   * Withdraws the job of chain number `chain` if it has not begun or, if `isFinal`, has not ended. Returns the
+   * request, which returns to the ring unanswered, or null.
    */
   retract(chain: number, isFinal: boolean): { readonly id: number; readonly slots: number } | null {
     let slot = this.#requests.length - 1;
@@ -310,14 +313,14 @@ export class JobPool extends JobPoolView {
     return request;
   }
 
-  /** Takes back the job in `slot` if it has not begun; true if so. */
+  /** Withdraws the job in `slot` if it has not begun; true if so. */
   #withdraw(slot: number): boolean {
     if (!this.exchange(slot, SUBMITTED, WITHDRAWN)) return false;
     this.wipe(slot, 0);
     return true;
   }
 
-  /** Answers requests whose jobs have not ended with ERR, and otherwise does as {@linkcode collect}. */
+  /** Answers requests whose jobs have not ended with ERR; otherwise like {@linkcode collect}. */
   refuse(batch: ChainBatch, counters: QueueCounters, memory: GuestMemory): number {
     batch.clear();
     this.words[REFUSAL] = STATUS_ERR;
@@ -360,7 +363,7 @@ export class JobPool extends JobPoolView {
     batch.id[i] = request.id;
     batch.slots[i] = request.slots;
     batch.usedLen[i] = result.length;
-    // In the RFC's form, the status stands in front, in the result.
+    // In the RFC's form, the status is in front of the result.
     if (this.words[this.slotWord(slot) + FORM] !== FORM_AKCIPHER) return;
     const last = writable.length - 2;
     const statusAt = writable[last]! + writable[last + 1]! - 1;

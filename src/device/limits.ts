@@ -11,32 +11,34 @@ export { AUTH_KEY_BYTES_MAX, CIPHER_KEY_BYTES_MAX, IV_BYTES_MAX } from "../engin
 
 /** Data queues. The configuration space could say 65535; QEMU takes 64. */
 export const DATA_QUEUES_MAX = 64;
-/** Sessions, unless the user asks for more or fewer. A guest's reset may leak the old ones until it disconnects. */
+/** Sessions by default. A guest's reset may leave the old ones in use until the frontend disconnects. */
 export const SESSIONS_DEFAULT = 4096;
-/** The most sessions a user can ask for: ids keep 16 bits to tell a slot's tenants apart. */
+/** Maximum number of sessions that can be configured: 16 bits of an id are the generation of its slot. */
 export const SESSIONS_MAX = 65536;
-/** Batches that one queue gets before others have their turn. */
+/** Batches in a queue's round, after which other queues are served. */
 export const TURN_BATCHES_MAX = 8;
-/** Microseconds that a worker isolate looks at its rings before it sleeps, at most, unless the user says otherwise. */
+/** Maximum busy-poll time of a worker by default, in microseconds. */
 export const POLL_US_DEFAULT = 50;
-/** Asymmetric operations that one queue may have in flight. The queue is idle while it cannot begin another one. */
+/**
+ * Asymmetric operations that one queue may have in flight. The queue is throttled while it cannot submit another one.
+ */
 export const JOBS_PER_QUEUE_MAX = 256;
 /**
- * Milliseconds that the asymmetric operations of one queue may take altogether, as estimated from earlier ones, unless
- * there is only one. The others stay in the ring, where a stopped queue leaves them.
+ * Maximum time, in milliseconds, that the asymmetric operations in flight of one queue may take altogether, estimated
+ * from earlier ones; a single operation may take longer. Further requests stay in the ring, also when the queue stops.
  */
 export const JOB_BACKLOG_MS_MAX = 200;
 /**
- * Milliseconds that stopping a queue, and ending the process, waits for asymmetric operations in flight: a VMM stops its
- * guest meanwhile. An operation that takes longer is abandoned.
+ * Maximum time, in milliseconds, that stopping a queue or ending the process waits for asymmetric operations in flight:
+ * a VMM stops its guest meanwhile. An operation that takes longer is abandoned.
  */
 export const STOP_MS_MAX = 200;
-/** Bytes that an asymmetric operation may read: a key as DER of 8 KiB, and a message of as many. */
+/** Bytes that an asymmetric operation may read: a DER key of 8 KiB, and a message of 8 KiB. */
 export const JOB_INPUT_BYTES_MAX = 16384;
-/** Bytes that it may write: an RSA key with all its parts. */
+/** Bytes that an asymmetric operation may write: an RSA key with all its components. */
 export const JOB_OUTPUT_BYTES_MAX = 16384;
 /**
- * Devices of one process. Each sleeps on a thread of the runtime's pool, which has 32 and needs some for files; and
- * whoever wants more guests apart is better off with more processes.
+ * Devices of one process. Each device blocks a thread of the runtime's pool, which has 32 threads and needs some for
+ * files. Further guests need further processes, which also isolate them from each other.
  */
 export const SOCKETS_MAX = 16;

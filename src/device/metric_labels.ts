@@ -1,7 +1,7 @@
 /**
- * What requests are counted as: a number for each pair of service and algorithm, dense enough to index an array by.
- * Only numbers that the device serves have their own; whatever else a guest names is an unknown algorithm of its
- * service, so that no guest can make counters grow.
+ * Metric labels of requests: a number for each pair of service and algorithm, dense enough to index an array. Only
+ * algorithms that the device serves have their own labels; any other number that a guest sends is counted as an unknown
+ * algorithm of its service, so that a guest cannot make the counters grow.
  *
  * Data path.
  *
@@ -19,7 +19,7 @@ import {
 } from "../engine/operation.ts";
 import { SERVICE_AEAD, SERVICE_AKCIPHER, SERVICE_CIPHER, SERVICE_HASH, SERVICE_MAC } from "../wire/virtio_crypto.ts";
 
-/** One above the largest number of each kind of algorithm; number 0 stands for an unknown one. */
+/** One more than the largest number of each kind of algorithm; number 0 is an unknown one. */
 const CIPHERS_END = 16;
 export const HASHES_END = 16;
 const MACS_END = 64;
@@ -28,7 +28,7 @@ const AKCIPHERS_END = 4;
 /** The algorithms of the asymmetric RFC. */
 const RFC3_END = 8;
 
-/** First series of each service; the number of the algorithm is added. */
+/** The first labels of each service, to which the number of the algorithm is added. */
 export const LABELS_UNKNOWN = 0;
 export const LABELS_CIPHER = 1;
 export const LABELS_HASH: number = LABELS_CIPHER + CIPHERS_END;
@@ -36,7 +36,7 @@ export const LABELS_MAC: number = LABELS_HASH + HASHES_END;
 export const LABELS_AEAD: number = LABELS_MAC + MACS_END;
 export const LABELS_AKCIPHER: number = LABELS_AEAD + AEADS_END;
 export const LABELS_RFC3: number = LABELS_AKCIPHER + AKCIPHERS_END;
-/** Chains: a row of digests, hashes before MACs, for each cipher. */
+/** Chains: for each cipher, a row of digests, hashes before MACs. */
 export const LABELS_CHAIN: number = LABELS_RFC3 + RFC3_END;
 export const CHAIN_DIGESTS: number = HASHES_END + MACS_END;
 /** Control requests: a service, or {@linkcode SERVICES} for an unknown one, is added. */
@@ -44,7 +44,7 @@ export const SERVICES = 5;
 export const LABELS_CREATE: number = LABELS_CHAIN + CIPHERS_END * CHAIN_DIGESTS;
 export const LABELS_DESTROY: number = LABELS_CREATE + SERVICES + 1;
 export const LABELS_OTHER_CONTROL: number = LABELS_DESTROY + SERVICES + 1;
-/** Series altogether. */
+/** Number of labels. */
 export const LABELS_COUNT: number = LABELS_OTHER_CONTROL + SERVICES + 1;
 
 /** `algo`, or 0 if it is not below `end`. */
@@ -52,7 +52,7 @@ function known(algo: number, end: number): number {
   return algo < end ? algo : 0;
 }
 
-/** The series of requests with `parameters`. */
+/** The labels of requests with `parameters`. */
 export function labelsOf(parameters: Parameters): number {
   const { algo, hashAlgo } = parameters;
   switch (parameters.kind) {
@@ -75,7 +75,7 @@ export function labelsOf(parameters: Parameters): number {
   }
 }
 
-/** The series of data requests of `service` whose algorithm is not known (yet). */
+/** The labels of data requests of `service` whose algorithm is unknown, or not known yet. */
 export function labelsOfService(service: number): number {
   switch (service) {
     case SERVICE_CIPHER:
@@ -93,12 +93,12 @@ export function labelsOfService(service: number): number {
   }
 }
 
-/** The series of asymmetric jobs with algorithm `algo`, of the asymmetric RFC or of the ratified service. */
+/** The labels of asymmetric jobs with algorithm `algo`, of the asymmetric RFC or of the ratified service. */
 export function labelsOfJob(isRfc3: boolean, algo: number): number {
   return isRfc3 ? LABELS_RFC3 + known(algo >>> 0, RFC3_END) : LABELS_AKCIPHER + known(algo >>> 0, AKCIPHERS_END);
 }
 
-/** The series of control requests that create (`LABELS_CREATE`, …) something of `service`. */
+/** The labels of control requests of one operation (`LABELS_CREATE`, …) on a session of `service`. */
 export function labelsOfControl(first: number, service: number): number {
   return first + (service < SERVICES ? service : SERVICES);
 }

@@ -1,5 +1,5 @@
 /**
- * What was negotiated with the driver, in the form that request parsing needs.
+ * The features negotiated with the driver, in the form that request decoding needs.
  *
  * Off the data path: it is changed by a command, and its fields are read.
  *
@@ -11,30 +11,30 @@ import type { RingFeatures } from "../virtqueue/ring.ts";
 
 /**
  * The asymmetric service exists in two forms that share their numbers: the ratified AKCIPHER and the older RFC. A
- * device speaks one of them, or none.
+ * device offers one of them or none.
  */
 export type AsymmetricForm = "akcipher" | "rfc3" | "off";
 
-/** The negotiated rules, one mutable record that all queues of an isolate look at. */
+/** The negotiated features: one mutable record that all queues of a thread read. */
 export class NegotiatedFeatures {
   /** VIRTIO_CRYPTO_F_MUX_MODE: structures have their own sizes, and `flag` counts. */
   mux = false;
-  /** How often the rules have changed. */
+  /** Number of changes so far. */
   changes = 0;
   /** Services that may be used without a session: bit n for service n. */
   statelessServices = 0;
-  /** Services on offer at all: bit n for service n. */
+  /** Offered services: bit n for service n. */
   readonly services: number;
-  /** What opcodes of service 4 mean. */
+  /** The form of the asymmetric service, on which the meaning of its opcodes depends. */
   readonly asymmetric: AsymmetricForm;
 
-  /** Nothing negotiated, with `services` on offer. */
+  /** Starts with no feature negotiated and `services` offered. */
   constructor(services: number, asymmetric: AsymmetricForm) {
     this.services = services;
     this.asymmetric = asymmetric;
   }
 
-  /** Takes over what the driver acknowledged. */
+  /** Sets the features that the driver acknowledged. */
   set(acknowledged: bigint): void {
     this.changes++;
     this.mux = hasBit(acknowledged, wire.F_MUX_MODE);
@@ -53,8 +53,8 @@ export function maskOf(...bits: number[]): bigint {
 }
 
 /**
- * Ring rules for what the driver acknowledged. A modern driver always acknowledges VERSION_1; if it is missing, a VMM
- * stands between that negotiated with the guest and told us nothing.
+ * Ring features that the driver acknowledged. A modern driver always acknowledges VERSION_1. If it is missing, a VMM
+ * has negotiated with the guest and not passed on the result.
  */
 export function ringFeatures(acknowledged: bigint): RingFeatures {
   return {
@@ -64,12 +64,12 @@ export function ringFeatures(acknowledged: bigint): RingFeatures {
   };
 }
 
-/** Thrown for feature bits that cannot be taken together. */
+/** Thrown for feature bits that contradict each other. */
 export class FeatureError extends Error {
   override readonly name = "FeatureError";
 }
 
-/** Checks what the driver acknowledged against the specification's requirements between bits. */
+/** Checks the acknowledged bits against the offered ones and the specification's requirements between bits. */
 export function checkFeatures(acknowledged: bigint, offered: bigint): void {
   const surplus = acknowledged & ~offered;
   if (surplus !== 0n) {

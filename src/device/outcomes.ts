@@ -1,5 +1,5 @@
 /**
- * From what the engine says of an operation to the status that a request is answered with.
+ * Maps the engine's outcome of an operation to the status of a request.
  *
  * Data path.
  *

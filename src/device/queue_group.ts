@@ -1,7 +1,7 @@
 /**
  * The queues that one thread serves: their memory, the negotiated features, their descriptors and the commands that
- * change any of these. The thread's own loop decides when a queue is served; everything else is here, for the event
- * loop of the main isolate and for a worker alike.
+ * change any of these. The thread's own loop decides when a queue is served; the rest is shared by the main thread's
+ * event loop and by workers.
  *
  * Off the data path: it executes commands, between batches.
  *

@@ -1,6 +1,6 @@
 /**
  * The layout of a request's variable part, by service: which lengths are allowed, and which bytes are IV, source,
- * additional data, destination and result. It is the same for every form; forms differ in where the lengths stand.
+ * additional data, destination and result. It is the same for every form; forms differ in the position of the lengths.
  * Every function returns STATUS_OK or the status to answer with.
  *
  * Data path.
@@ -17,7 +17,7 @@ export class RequestLengths {
   srcDataLen = 0;
   dstDataLen = 0;
   aadLen = 0;
-  /** Of a digest, or of a tag. */
+  /** The length of a digest or of a tag. */
   resultLen = 0;
 }
 
@@ -62,8 +62,8 @@ export function layOutAead(reader: RequestReader, template: Template, lengths: R
 }
 
 /**
- * Algorithm chaining: IV, and additional data before or behind the source; destination, digest. All forms have the chain's
- * parameters from iv_len on in the same order; `at` is where iv_len is.
+ * Algorithm chaining: IV, and additional data before or after the source; destination, digest. All forms have the
+ * chain's parameters from iv_len on in the same order; `at` is the offset of iv_len.
  */
 export function layOutChain(reader: RequestReader, template: Template, at: number, aadFirst: boolean): number {
   const ivLen = reader.para(at + wire.CHAIN_PARA_IV_LEN_OFFSET);
@@ -88,7 +88,7 @@ export function layOutChain(reader: RequestReader, template: Template, at: numbe
   reader.readable.sliceInto(template.src, srcDataLen);
   if (!aadFirst) reader.readable.sliceInto(template.aad, aadLen);
   reader.writable.sliceInto(template.dst, srcDataLen);
-  // A destination longer than the source keeps its rest; the digest stands behind all of it.
+  // The part of a destination that exceeds the source is not written; the digest follows the whole destination.
   template.gapLen = dstDataLen - srcDataLen;
   reader.skipWritable(template.gapLen);
   reader.writable.sliceInto(template.result, hashResultLen);

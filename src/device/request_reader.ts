@@ -1,6 +1,6 @@
 /**
- * Reading a request out of its descriptor chain: header and parameters are copied into private memory, once, and no code
- * reads the guest's copy again; what follows them is cut into spans.
+ * Reads a request from its descriptor chain: header and parameters are copied into private memory once, and no code
+ * reads the guest's copy again; the remaining bytes are sliced into spans.
  *
  * Data path.
  *
@@ -12,17 +12,17 @@ import type { ChainBatch } from "../virtqueue/chain.ts";
 import { DATA_HEADER_BYTES } from "../wire/virtio_crypto.ts";
 import { REQUEST_BYTES_MAX } from "./limits.ts";
 
-/** Reads one request after the other. */
+/** Reads the requests of a batch. */
 export class RequestReader {
   /**
-   * What is left of the readable and of the writable part, which ends before the status. Spans that are cut off them count
-   * segments from the request's first one on.
+   * The rest of the readable part and of the writable part, which ends before the status. Spans sliced from them count
+   * segments from the request's first one.
    */
   readonly readable: SegmentCursor;
   readonly writable: SegmentCursor;
-  /** Header and parameters of the request, as far as they have been fetched. */
+  /** The fetched part of the request's header and parameters. */
   readonly words: Uint32Array;
-  /** Bytes of them. */
+  /** Length of that part, in bytes. */
   fetchedBytes = 0;
   readonly #batch: ChainBatch;
   /** The request's first segment. */
@@ -40,7 +40,7 @@ export class RequestReader {
     this.writable = new SegmentCursor(batch.segments);
   }
 
-  /** Begins chain `i`, all of which is in guest memory; false if it has no place for a status. */
+  /** Begins chain `i`, which lies completely in guest memory; false if it has no space for a status. */
   start(i: number): boolean {
     const batch = this.#batch;
     const writableBytes = batch.writableBytes[i]!;
@@ -68,12 +68,12 @@ export class RequestReader {
     return this.words[offset >>> 2]!;
   }
 
-  /** The parameter at byte `offset` behind the header. */
+  /** The parameter at byte `offset` after the header. */
   para(offset: number): number {
     return this.words[(DATA_HEADER_BYTES + offset) >>> 2]!;
   }
 
-  /** Copies the next `length` bytes, which are there, to address `to`. */
+  /** Copies the next `length` bytes to address `to`. The caller has checked that there are as many. */
   copy(length: number, to: number): void {
     if (length === 0) return;
     this.readable.sliceInto(this.#part, length);
@@ -81,7 +81,7 @@ export class RequestReader {
     gather(this.#batch.segments, this.#part, to);
   }
 
-  /** Writes `value` over the first four writable bytes of chain `i`, as far as there are so many. */
+  /** Writes `value` to the first four writable bytes of chain `i`, or to fewer if it has fewer. */
   putFirstWord(i: number, value: number): void {
     const length = Math.min(this.#batch.writableBytes[i]!, 4);
     if (length === 0) return;
@@ -91,12 +91,12 @@ export class RequestReader {
     scatterFrom(this.#batch.segments, this.#address, this.#part);
   }
 
-  /** Leaves out the next `length` writable bytes, which are there. */
+  /** Skips the next `length` writable bytes. The caller has checked that there are as many. */
   skipWritable(length: number): void {
     if (length > 0) this.writable.sliceInto(this.#part, length);
   }
 
-  /** True if so many bytes are there to read and to write, and `max_size` allows them together. */
+  /** True if the request has that many readable and writable bytes, and `max_size` allows their sum. */
   fits(readable: number, writable: number): boolean {
     return readable <= this.readable.remaining && writable <= this.writable.remaining &&
       readable + writable <= REQUEST_BYTES_MAX;

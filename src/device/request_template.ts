@@ -1,6 +1,7 @@
 /**
- * Decoded data requests: the same for every form that a request can have on the wire. Requests that differ in their
- * buffers alone have the same template, which the decoder fills once; where a request's own buffers are is in the batch.
+ * Decoded data requests, which are the same for every form that a request can have on the wire. Requests that differ
+ * only in their buffers have the same template, which the decoder fills once; the batch has the buffers of each
+ * request.
  *
  * Data path.
  *
@@ -12,45 +13,45 @@ import { mapSecret } from "../os/memory_map.ts";
 import { STATUS_ERR } from "../wire/virtio_crypto.ts";
 import { LABELS_UNKNOWN } from "./metric_labels.ts";
 
-/** Bytes of the keys that a request brings: a cipher key, and behind it an authentication key. */
+/** Bytes of the keys that a request carries: a cipher key followed by an authentication key. */
 const KEY_BYTES = CIPHER_KEY_BYTES_MAX + AUTH_KEY_BYTES_MAX;
 
-/** What requests with the same template have in common. */
+/** The common part of requests that differ only in their buffers. */
 export class RequestTemplate {
-  /** STATUS_OK: to be executed. STATUS_DEFERRED: it has become a job. Else the status to answer with at once. */
+  /** STATUS_OK: to be executed. STATUS_DEFERRED: the request has become a job. Otherwise the status to answer with. */
   status: number = STATUS_ERR;
-  /** What is to be executed; the engine knows nothing of the rest. */
+  /** The operation to execute; the other fields are the device's. */
   readonly operation: Template = new Template();
   /** Metric labels. */
   labels: number = LABELS_UNKNOWN;
-  /** The slot of the session; -1: the request brings its own parameters and keys. */
+  /** The slot of the session; -1: the request carries its own parameters and keys. */
   sessionSlot = -1;
-  /** The session's id: by the time of execution the slot may be another session's. */
+  /** The session's id: at execution the slot may belong to another session. */
   sessionId = 0;
-  /** Bytes that a request writes without a gap, from its first writable one on, if it succeeds. */
+  /** Bytes that a successful request writes without a gap, from its first writable byte on. */
   writtenBytes = 0;
-  /** Bytes to report in the used entry of such a request. */
+  /** Used length of a successful request. */
   usedLen = 0;
-  /** Parameters of a request that brings its own. Their keys are at the two addresses in it. */
+  /** Parameters of a request that carries its own. The keys are at the two addresses in them. */
   readonly ownParameters: Parameters = new Parameters();
   readonly #cipherKey: number;
   readonly #authKey: number;
   #hasOwnKeys = false;
 
-  /** A template with room for {@linkcode KEY_BYTES} bytes of keys at address `keys`. */
+  /** Makes a template with memory for {@linkcode KEY_BYTES} bytes of keys at address `keys`. */
   constructor(keys: number) {
     this.#cipherKey = keys;
     this.#authKey = keys + CIPHER_KEY_BYTES_MAX;
   }
 
-  /** Begins a request of which nothing is known. */
+  /** Resets the template for a request that has not been decoded yet. */
   clear(): void {
     this.status = STATUS_ERR;
     this.labels = LABELS_UNKNOWN;
     this.sessionSlot = -1;
   }
 
-  /** The request brings its own parameters, all of them 0 so far, and its own keys. */
+  /** Marks a request that carries its own parameters, which are set to 0 here, and its own keys. */
   useOwnParameters(): Parameters {
     const parameters = this.ownParameters;
     parameters.reset();
@@ -61,7 +62,7 @@ export class RequestTemplate {
     return parameters;
   }
 
-  /** Wipes keys that the request has brought, if it has brought any. */
+  /** Wipes the keys that the request carried, if any. */
   wipeOwnKeys(): void {
     if (!this.#hasOwnKeys) return;
     cleanseBytes(this.#cipherKey, KEY_BYTES);
@@ -69,7 +70,7 @@ export class RequestTemplate {
   }
 }
 
-/** Templates for the requests of a batch, filled in turn. */
+/** A pool of templates for the requests of a batch. */
 export class TemplatePool {
   readonly #templates: readonly RequestTemplate[];
   #last = 0;
@@ -82,8 +83,9 @@ export class TemplatePool {
   }
 
   /**
-   * From now on, the templates of the last `requests` requests stay as they are, and the one that was filled last before
-   * does as long as there are no more. The fewer they are, the nearer is the memory that they take turns in.
+   * Begins a batch in which the templates of the last `requests` requests stay unchanged. The template that was filled
+   * last before it stays unchanged as long as there are no more requests than that. A small number keeps the templates
+   * in the CPU's cache.
    */
   begin(requests: number): void {
     this.#inUse = requests;
@@ -97,7 +99,7 @@ export class TemplatePool {
   }
 }
 
-/** The decoded requests of a batch: runs of neighbours with the same template. */
+/** The decoded requests of a batch: runs of adjacent requests with the same template. */
 export class RequestRuns {
   readonly #templates: (RequestTemplate | null)[];
   readonly #starts: Uint32Array;
@@ -115,7 +117,7 @@ export class RequestRuns {
     this.count = 0;
   }
 
-  /** Adds request `i`, the one behind those added before. */
+  /** Adds request `i`, which follows those added before. */
   add(i: number, template: RequestTemplate): void {
     const run = this.count;
     if (run === 0 || this.#templates[run - 1] !== template) {
@@ -126,7 +128,7 @@ export class RequestRuns {
     this.#starts[this.count] = i + 1;
   }
 
-  /** What the requests of run `r` have in common. */
+  /** The template of run `r`. */
   template(r: number): RequestTemplate {
     return this.#templates[r]!;
   }
@@ -136,7 +138,7 @@ export class RequestRuns {
     return this.#starts[r]!;
   }
 
-  /** The one behind the last request of run `r`. */
+  /** The request after the last one of run `r`. */
   end(r: number): number {
     return this.#starts[r + 1]!;
   }

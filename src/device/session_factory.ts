@@ -1,5 +1,5 @@
 /**
- * Creates the sessions of a device, whichever way they are described: by control requests or by session messages.
+ * Creates the sessions of a device from control requests and from session messages.
  * Keys are copied into private memory, checked there, stored in the session table and wiped.
  *
  * @module
@@ -18,7 +18,7 @@ import { statusOf } from "./outcomes.ts";
 import { checkSymmetric } from "./session_parameters.ts";
 import type { SessionTable } from "./sessions.ts";
 
-/** Where the keys of a new session come from: the cipher key first, then the authentication key. */
+/** The source of a new session's keys: the cipher key first, then the authentication key. */
 export interface KeySource {
   /** Copies the next `length` bytes to `address`; false if there are fewer. */
   read(address: number, length: number): boolean;
@@ -44,7 +44,7 @@ export class SessionFactory {
     this.#akcipher = onAsymmetric === null ? null : new AkcipherService(new AsymmetricTools());
   }
 
-  /** The parameters of the next session, all of them 0, for the caller to fill in. */
+  /** Returns the parameters of the next session, all of them 0, for the caller to set. */
   begin(): Parameters {
     const parameters = this.#parameters;
     parameters.reset();
@@ -55,7 +55,8 @@ export class SessionFactory {
 
   /**
    * Creates the session whose parameters have been filled in since {@linkcode begin}, and which comes from `origin`
-   * (ORIGIN_*). Keys are read only if their lengths are valid. Returns the session's id, above 0, or minus a status: STATUS_NOSPC if the table is full.
+   * (ORIGIN_*). Keys are read only if their lengths are valid. Returns the session's id, above 0, or minus a status:
+   * STATUS_NOSPC if the table is full.
    */
   create(keys: KeySource, origin: number): number {
     const parameters = this.#parameters;
@@ -83,7 +84,7 @@ export class SessionFactory {
     return id === 0 ? -wire.STATUS_NOSPC : id;
   }
 
-  /** Tries the keys, so that one that no operation could use is refused where it is given. */
+  /** Tries the keys, so that an unusable key is refused when the session is created. */
   #checkKeys(): number {
     const parameters = this.#parameters;
     if (parameters.kind !== KIND_AKCIPHER) {

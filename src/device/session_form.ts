@@ -1,6 +1,6 @@
 /**
- * Data requests that use a session: the fixed-size form, and the session form of VIRTIO_CRYPTO_F_MUX_MODE. They have the
- * same parameters; the fixed-size form fills them up to one size and has additional data before the source.
+ * Data requests that use a session: the fixed-size form, and the session form of VIRTIO_CRYPTO_F_MUX_MODE. They have
+ * the same parameters; the fixed-size form fills them up to one size and has additional data before the source.
  *
  * Data path.
  *
@@ -13,7 +13,7 @@ import { layOutAead, layOutChain, layOutCipher, layOutDigest, RequestLengths } f
 import type { RequestReader } from "./request_reader.ts";
 import type { RequestTemplate } from "./request_template.ts";
 
-/** Kind of session that a service's requests need; a symmetric request's op_type decides between two. */
+/** Kind of session that a service's requests need; of two kinds, a symmetric request's op_type selects one. */
 export const KIND_OF_SERVICE: readonly number[] = [KIND_CIPHER, KIND_HASH, KIND_MAC, KIND_AEAD];
 
 /** Decodes requests of one of the two forms. */
@@ -23,7 +23,7 @@ export class SessionForm {
   readonly #isFixedSize: boolean;
   readonly #lengths = new RequestLengths();
 
-  /** Decodes what `reader` reads. */
+  /** Decodes the requests of `reader`. */
   constructor(reader: RequestReader, contexts: SessionContexts, isFixedSize: boolean) {
     this.#reader = reader;
     this.#contexts = contexts;

@@ -19,7 +19,7 @@ import type { KeySource, SessionFactory } from "./session_factory.ts";
 import { setChain, setDirection } from "./session_parameters.ts";
 import { ORIGIN_MESSAGE } from "./sessions.ts";
 
-/** The keys of a message, one after the other. */
+/** The keys of a message, in order. */
 class MessageKeys implements KeySource {
   readonly #keys: Uint8Array[];
 

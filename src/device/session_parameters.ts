@@ -1,6 +1,6 @@
 /**
- * From the specification's numbers to the engine's parameters: what control requests, session messages and stateless
- * requests have in common. Every function returns the status to answer with; it allocates nothing and never throws.
+ * Maps the specification's numbers to the engine's parameters, for control requests, session messages and stateless
+ * requests. Every function returns the status to answer with; it allocates nothing and never throws.
  *
  * Data path.
  *
@@ -26,7 +26,7 @@ export function setChain(parameters: Parameters, order: number, hashMode: number
   return wire.STATUS_OK;
 }
 
-/** Says whether `catalogue` serves symmetric operations with `parameters`, whatever the bytes of their keys. */
+/** Checks whether `catalogue` serves symmetric operations with `parameters`. The bytes of the keys are not checked. */
 export function checkSymmetric(parameters: Parameters, catalogue: Catalogue): number {
   const outcome = checkParameters(parameters, catalogue);
   if (outcome === DONE) return wire.STATUS_OK;

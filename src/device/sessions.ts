@@ -1,6 +1,6 @@
 /**
- * The session table: fixed slots in native memory that every isolate of the process can view, written by the control
- * path alone. A slot's id changes with each tenant, so that an id once destroyed stays unknown for a long time.
+ * The session table: fixed slots in native memory that every thread of the process can read and only the control path
+ * writes. Each session of a slot has another id, so that the id of a destroyed session stays unknown for a long time.
  *
  * Data path, but for `#takeFreeSlot` (the control path).
  *
@@ -14,7 +14,7 @@ import { giveBackSecret, type Mapping, mapSecret, PAGE_BYTES, unmap, viewOf } fr
 /** Bytes before the first slot: the count of destroyed sessions. */
 const HEADER_BYTES = 64;
 const SLOT_BYTES = 1024;
-/** A cipher key and an authentication key, one behind the other. */
+/** Bytes of a cipher key followed by an authentication key. */
 const CIPHER_KEY_OFFSET = 64;
 
 /** Words of a slot. `ID` is 0 while the slot is free. */
@@ -37,21 +37,21 @@ const FLAG_ENCRYPT = 1;
 const FLAG_AUTHENTICATED = 2;
 const FLAG_HASH_FIRST = 4;
 
-/** How a session was created: by its driver, through the control queue; or by the frontend, with a message. */
+/** Origin of a session: the driver's control request, or the frontend's message. */
 export const ORIGIN_CONTROL_QUEUE = 0;
 export const ORIGIN_MESSAGE = 1;
 
-/** Where a table is, for other isolates of the process to look at. */
+/** Location of a table, for other threads of the process. */
 export interface SessionTableLocation {
   /** Address of the mapping. */
   readonly address: number;
   /** Slots. */
   readonly slots: number;
-  /** Address of the asymmetric keys, {@linkcode AKCIPHER_KEY_BYTES_MAX} a slot; 0: there is no room for such. */
+  /** Address of the asymmetric keys, {@linkcode AKCIPHER_KEY_BYTES_MAX} a slot; 0: the table has none. */
   readonly longKeys: number;
 }
 
-/** The table as any isolate reads it. */
+/** The table as any thread reads it. */
 export class SessionTableView {
   /** Slots. */
   readonly slots: number;
@@ -60,7 +60,7 @@ export class SessionTableView {
   readonly #slotMask: number;
   readonly #longKeys: number;
 
-  /** Looks at the table at `location`. */
+  /** Maps the table at `location` for reading. */
   constructor(location: SessionTableLocation) {
     this.slots = location.slots;
     this.#address = location.address;
@@ -74,8 +74,8 @@ export class SessionTableView {
     if (idHigh !== 0 || id === 0) return -1;
     const slot = id & this.#slotMask;
     if (slot >= this.slots) return -1;
-    // A plain load: a destruction that happens right now may come before or after this request. The methods that read
-    // more than the id check it themselves.
+    // A plain load: a concurrent destruction may come before or after this request. The methods that read more than the
+    // id check it themselves.
     return this.words[(HEADER_BYTES + SLOT_BYTES * slot) >>> 2] === id ? slot : -1;
   }
 
@@ -84,17 +84,17 @@ export class SessionTableView {
     return Atomics.load(this.words, (HEADER_BYTES + SLOT_BYTES * slot) >>> 2);
   }
 
-  /** Grows with each destroyed session: whoever holds contexts drops the stale ones when it has changed. */
+  /** Number of destroyed sessions. A thread evicts its stale contexts when it has changed. */
   get destroyedCount(): number {
     return Atomics.load(this.words, 0);
   }
 
   /**
-   * Reads the parameters of session `id` in `slot`, all of them or none: false if the session has been destroyed. Keys
-   * are not among them; {@linkcode copyKeys} reads those.
+   * Reads the parameters of session `id` in `slot`; false if the session has been destroyed, and then `parameters` must
+   * not be used. {@linkcode copyKeys} reads the keys.
    */
   readParameters(slot: number, id: number, into: Parameters): boolean {
-    // This load keeps those below behind it, as `holds` keeps them before it: between the two the slot had one owner.
+    // This load orders those below after it, and `holds` orders them before it: between the two the slot had one owner.
     if (this.idAt(slot) !== id) return false;
     const base = (HEADER_BYTES + SLOT_BYTES * slot) >>> 2;
     const words = this.words;
@@ -130,42 +130,42 @@ export class SessionTableView {
   }
 
   /**
-   * True if `slot` still is session `id`'s. A read-modify-write that changes nothing: unlike a load, it comes after every
-   * load before it on any processor.
+   * True if `slot` still is session `id`'s. A read-modify-write that changes nothing: unlike a load, it comes after
+   * every load before it on any processor.
    */
   protected holds(slot: number, id: number): boolean {
     return Atomics.compareExchange(this.words, (HEADER_BYTES + SLOT_BYTES * slot) >>> 2, id, id) === id;
   }
 
-  /** Where a slot's asymmetric key is. Only tables with room for such have one. */
+  /** Address of a slot's asymmetric key, in a table that has memory for such keys. */
   protected longKeyAddress(slot: number): number {
     return this.#longKeys + AKCIPHER_KEY_BYTES_MAX * slot;
   }
 
-  /** Where a slot's cipher key is; its authentication key follows. */
+  /** Address of a slot's cipher key; its authentication key follows. */
   protected keyAddress(slot: number): number {
     return this.#address + HEADER_BYTES + SLOT_BYTES * slot + CIPHER_KEY_OFFSET;
   }
 }
 
-/** The table as its one writer, the control path, has it. */
+/** The table for its only writer, the control path. */
 export class SessionTable extends SessionTableView {
   readonly #mapping: Mapping;
   readonly #longKeys: Mapping | undefined;
   readonly #slotBits: number;
-  /** Free slots, the longest free first, so that an id's slot is taken again as late as possible. */
+  /** Free slots, in the order in which they were freed, so that a slot is reused as late as possible. */
   #free: number[];
   #freeHead = 0;
-  /** The generation each slot's next tenant gets. */
+  /** The generation of each slot's next session. */
   readonly #generations: Uint32Array;
-  /** Sessions that exist. */
+  /** Number of sessions that exist. */
   count = 0;
-  /** Sessions that there have been, with those that exist. */
+  /** Number of sessions created so far. */
   createdCount = 0;
 
   /**
-   * A table of `slots` free slots, with room for asymmetric keys if `asymmetric`. Generations start anywhere, so that
-   * ids of an earlier process are unknown here.
+   * Makes a table of `slots` free slots, with memory for asymmetric keys if `asymmetric`. Generations start at random
+   * numbers, so that ids of an earlier process are unknown here.
    */
   constructor(slots: number, asymmetric = false) {
     const mapping = mapSecret(HEADER_BYTES + SLOT_BYTES * slots);
@@ -180,7 +180,7 @@ export class SessionTable extends SessionTableView {
     this.#generations.fill(start);
   }
 
-  /** Where other isolates find it. */
+  /** The location for other threads. */
   get location(): SessionTableLocation {
     return { address: this.#mapping.address, slots: this.slots, longKeys: this.#longKeys?.address ?? 0 };
   }
@@ -225,10 +225,10 @@ export class SessionTable extends SessionTableView {
   }
 
   #nextId(slot: number): number {
-    // Ids stay below 2^31, where reading one allocates nothing.
+    // Ids stay below 2^31, so that reading one allocates nothing.
     const generationMask = 2 ** (31 - this.#slotBits) - 1;
     let generation = this.#generations[slot]! & generationMask;
-    if (generation === 0) generation = 1; // So that no id is 0.
+    if (generation === 0) generation = 1; // No id may be 0.
     this.#generations[slot] = generation + 1;
     return generation * 2 ** this.#slotBits + slot;
   }
@@ -253,7 +253,7 @@ export class SessionTable extends SessionTableView {
 
   #destroySlot(slot: number): void {
     const base = (HEADER_BYTES + SLOT_BYTES * slot) >>> 2;
-    // An exchange, because the wiping below must not be seen before it: readers then take half a key for a whole one.
+    // An exchange, because the wiping below must not become visible before it: a reader would use a half-wiped key.
     Atomics.exchange(this.words, base + ID, 0);
     if (this.words[base + KIND] === KIND_AKCIPHER) {
       cleanseBytes(this.longKeyAddress(slot), this.words[base + KEY_LEN]!);
@@ -265,22 +265,22 @@ export class SessionTable extends SessionTableView {
   }
 
   /**
-   * Destroys all sessions, or those from `origin` alone. When none is left, the memory that they, and those before them,
-   * had is given back.
+   * Destroys all sessions, or only those from `origin`. When none is left, the memory of all sessions so far is returned
+   * to the kernel.
    */
   clear(origin?: number): void {
     for (let slot = 0; slot < this.slots && this.count > 0; slot++) {
       if (this.idAt(slot) !== 0 && (origin === undefined || this.#originOf(slot) === origin)) this.#destroySlot(slot);
     }
     if (this.count > 0) return;
-    // Slots take turns, so in time every page of the table would be there for good. Every id in it is 0 already; the
-    // first page, with the count of destroyed sessions, stays.
+    // Slots are reused in rotation, so in time every page of the table would be resident. All ids are 0 by now. The
+    // first page is kept: it has the count of destroyed sessions.
     const { address, sizeBytes } = this.#mapping;
     if (sizeBytes > PAGE_BYTES) giveBackSecret(address + PAGE_BYTES, sizeBytes - PAGE_BYTES);
     if (this.#longKeys !== undefined) giveBackSecret(this.#longKeys.address, this.#longKeys.sizeBytes);
   }
 
-  /** Gives the memory back. No isolate may look at the table any more. */
+  /** Unmaps the table. No thread may read it afterwards. */
   close(): void {
     this.clear();
     if (this.#longKeys) unmap(this.#longKeys);

@@ -1,5 +1,5 @@
 /**
- * Data requests that bring their own parameters and keys: the stateless form of VIRTIO_CRYPTO_F_MUX_MODE.
+ * Data requests that carry their own parameters and keys: the stateless form of VIRTIO_CRYPTO_F_MUX_MODE.
  *
  * Data path.
  *
@@ -21,7 +21,7 @@ export class StatelessForm {
   readonly #catalogue: Catalogue;
   readonly #lengths = new RequestLengths();
 
-  /** Decodes what `reader` reads, for algorithms of `catalogue`. */
+  /** Decodes the requests of `reader`, for algorithms of `catalogue`. */
   constructor(reader: RequestReader, catalogue: Catalogue) {
     this.#reader = reader;
     this.#catalogue = catalogue;
@@ -102,7 +102,7 @@ export class StatelessForm {
     const chainStatus = setChain(parameters, order, hashMode);
     if (chainStatus !== wire.STATUS_OK) return chainStatus;
     if (this.#contradictsOpcode(wire.STATELESS_CHAIN_CIPHER_OP_OFFSET, parameters)) return wire.STATUS_ERR;
-    // The structure has aad_len twice. The second counts; the first, if given at all, must agree.
+    // The structure has aad_len twice. The second one counts; the first one has to be equal or 0.
     const aadLen = reader.para(wire.STATELESS_CHAIN_AAD_LEN_OFFSET);
     const aadLenFirst = reader.para(wire.STATELESS_CHAIN_AAD_LEN_FIRST_OFFSET);
     if (aadLenFirst !== 0 && aadLenFirst !== aadLen) return wire.STATUS_ERR;
@@ -133,15 +133,15 @@ export class StatelessForm {
   }
 
   /**
-   * v19 has a queue_id behind op_type that the ratified text dropped. It is there, and means nothing here, unless the
-   * request is exactly as long as it is without.
+   * v19 has a queue_id after op_type that the ratified text does not have. It is assumed to be there, and ignored,
+   * unless the request is exactly as long as it would be without.
    */
   #skipQueueId(variableBytes: number): boolean {
     if (this.#reader.readable.remaining === variableBytes) return true;
     return this.#reader.fetch(wire.STATELESS_SYM_BYTES - wire.STATELESS_SYM_BYTES_RATIFIED);
   }
 
-  /** The `op` of the parameters says the direction again; it has to be a direction, and the opcode's. */
+  /** The `op` of the parameters repeats the direction; it has to be that of the opcode. */
   #contradictsOpcode(offset: number, parameters: Parameters): boolean {
     return this.#reader.para(offset) !== (parameters.encrypt ? wire.OP_ENCRYPT : wire.OP_DECRYPT);
   }

@@ -1,6 +1,6 @@
 /**
- * Reading what a device has counted: from numbers in shared memory to a snapshot with names in it, which is plain data
- * that JSON can hold. Nothing of it is secret: there are counts, sizes, times and the names of algorithms.
+ * Reads a device's counters: from numbers in shared memory to a snapshot with names, which is plain data that JSON can
+ * represent. It has no secrets: only counts, sizes, times and the names of algorithms.
  *
  * @module
  */
@@ -17,11 +17,11 @@ import {
   DURATION_BUCKETS,
   DURATION_UNIT_NS,
   FAULT,
-  FIRST_SERIES,
   JOB_DURATIONS,
   JOB_NS,
   KICKS,
   LABELS_NUMBERS,
+  LABELS_START,
   PACKED,
   POSITION,
   POSTED_JOBS,
@@ -48,7 +48,7 @@ import {
 } from "./metric_labels.ts";
 import type { SessionTable } from "./sessions.ts";
 
-/** Names of statuses in snapshots, by number; the last stands for all others. */
+/** Names of statuses in snapshots, by number; the last name is for all other statuses. */
 const STATUS_NAMES: readonly string[] = [
   "ok",
   "err",
@@ -66,7 +66,7 @@ const UNKNOWN = "unknown";
 
 /** A distribution. */
 export interface Distribution {
-  /** How many fell at or below each of {@linkcode bounds}, and above the one before; then how many above the last. */
+  /** Number of values in each bucket: at or below each of {@linkcode bounds}, then above the last one. */
   readonly counts: readonly number[];
   /** Upper bounds, rising. */
   readonly bounds: readonly number[];
@@ -78,11 +78,13 @@ export interface Distribution {
 export interface RequestCounts {
   /** `cipher`, `hash`, `mac`, `aead`, `chain`, `akcipher` or `unknown`. */
   readonly service: string;
-  /** As in `AES-CBC`; chains name both, as in `AES-CBC+HMAC-SHA1`; `unknown` where the request did not get so far. */
+  /**
+   * For example `AES-CBC`, or `AES-CBC+HMAC-SHA1` for chains; `unknown` if the request was refused before it was known.
+   */
   readonly algorithm: string;
-  /** How many were answered with each status, by its name in lower case; statuses that never came are missing. */
+  /** Number of requests answered with each status, by its name in lower case; statuses with 0 requests are missing. */
   readonly statuses: Readonly<Record<string, number>>;
-  /** Bytes of source data of those answered with OK. */
+  /** Bytes of source data of the requests answered with OK. */
   readonly sourceBytes: number;
   /** Bytes of their results. */
   readonly resultBytes: number;
@@ -92,45 +94,45 @@ export interface RequestCounts {
 export interface ControlCounts {
   /** `create`, `destroy` or `unknown`. */
   readonly operation: string;
-  /** As in {@linkcode RequestCounts}. */
+  /** The service, as in {@linkcode RequestCounts}. */
   readonly service: string;
-  /** Likewise. */
+  /** Requests by status, as in {@linkcode RequestCounts}. */
   readonly statuses: Readonly<Record<string, number>>;
 }
 
-/** A ring as it stands. */
+/** The state of a ring. */
 export interface RingState {
   /** Whether it is being served. */
   readonly isStarted: boolean;
-  /** `split` or `packed`; that of the last ring if it is stopped. */
+  /** `split` or `packed`; the format of the last ring if it is stopped. */
   readonly format: string;
-  /** Entries; 0 if there never was a ring. */
+  /** Number of entries; 0 if the ring has never been started. */
   readonly size: number;
-  /** Where it will go on, as GET_VRING_BASE words it. */
+  /** The position from which it continues, in the format of GET_VRING_BASE. */
   readonly position: number;
-  /** Why it stands still, if the guest has broken it. */
+  /** The reason why it is halted, if the guest has broken it. */
   readonly fault: string | null;
 }
 
-/** What has happened on a queue since the device was made. */
+/** Counters of a queue since the device was made. */
 export interface QueueStatistics {
-  /** A data queue's number, or `control`. */
+  /** The index of a data queue, or `control`. */
   readonly queue: string;
   /** Its ring. */
   readonly ring: RingState;
-  /** Data requests, those still under way not counted. */
+  /** Data requests, without those in flight. */
   readonly requests: readonly RequestCounts[];
   /** Control requests. */
   readonly controlRequests: readonly ControlCounts[];
-  /** Sizes of the batches that requests were taken in. */
+  /** Sizes of batches, in requests. */
   readonly batches: Distribution;
-  /** Seconds from a request's being taken to its completion, of one batch in 61; without asymmetric jobs. */
+  /** Seconds from popping a request to completing it, measured for one batch in 61, without asymmetric jobs. */
   readonly seconds: Distribution;
-  /** Requests executed in bursts; all others were executed one by one, or not at all. */
+  /** Requests executed in multi-buffer batches; the others were executed sequentially, or not at all. */
   readonly burstRequests: number;
-  /** Asymmetric jobs under way. */
+  /** Asymmetric jobs in flight. */
   readonly jobsOpen: number;
-  /** Seconds from an asymmetric request's being taken to its completion, waiting included. */
+  /** Seconds from popping an asymmetric request to completing it, including waiting. */
   readonly jobSeconds: Distribution;
   /** Kicks received. */
   readonly kicks: number;
@@ -138,29 +140,29 @@ export interface QueueStatistics {
   readonly calls: number;
 }
 
-/** What has happened to sessions. */
+/** Counters of sessions. */
 export interface SessionStatistics {
-  /** Those that exist. */
+  /** Sessions that exist. */
   readonly count: number;
-  /** Those that may exist. */
+  /** Maximum number of sessions. */
   readonly max: number;
-  /** Those that there have been. */
+  /** Sessions created so far. */
   readonly created: number;
-  /** Those that exist no more. */
+  /** Sessions destroyed so far. */
   readonly destroyed: number;
-  /** Those that were not created, by the status of the answer. */
+  /** Refused sessions, by the status of the answer. */
   readonly refused: Readonly<Record<string, number>>;
 }
 
-/** What a device has counted since it was made, over all frontends. */
+/** Counters of a device since it was made, over all frontends. */
 export interface DeviceStatistics {
-  /** Data queues in turn, then the control queue. */
+  /** The data queues in order, then the control queue. */
   readonly queues: readonly QueueStatistics[];
-  /** Sessions, by whatever way they came. */
+  /** Sessions of all origins. */
   readonly sessions: SessionStatistics;
 }
 
-/** What a series is called. */
+/** The names of metric labels: service and algorithm. */
 type LabelSet = readonly [service: string, algorithm: string];
 
 function named(
@@ -171,7 +173,7 @@ function named(
   for (const { algo, name } of rows) names[first + algo] = name;
 }
 
-/** Algorithm names by series; series without one are unknown algorithms. */
+/** Algorithm names by labels; labels without a name are unknown algorithms. */
 function algorithmNames(): string[] {
   const names: string[] = new Array(LABELS_COUNT).fill(UNKNOWN);
   named(names, LABELS_CIPHER, CIPHERS);
@@ -200,8 +202,8 @@ function serviceOf(labels: number): string {
 
 let names: readonly LabelSet[] | undefined;
 
-/** The names of data requests' series, made when they are first needed. */
-function seriesNames(): readonly LabelSet[] {
+/** The names of data requests' labels, created on first use. */
+function labelSets(): readonly LabelSet[] {
   return names ??= algorithmNames().slice(0, LABELS_CREATE).map((name, i) => [serviceOf(i), name]);
 }
 
@@ -223,13 +225,13 @@ function statusesAt(numbers: CounterMemory, at: number): Record<string, number> 
 }
 
 function readRequests(numbers: CounterMemory): RequestCounts[] {
-  // Two numbers that mean the same algorithm, or an asymmetric service in two dialects, are one to people.
+  // Two numbers of the same algorithm, or of one asymmetric algorithm in both forms, share a name.
   const requests = new Map<string, RequestCounts>();
   for (let labels = 0; labels < LABELS_CREATE; labels++) {
-    const at = FIRST_SERIES + LABELS_NUMBERS * labels;
+    const at = LABELS_START + LABELS_NUMBERS * labels;
     const statuses = statusesAt(numbers, at);
     if (statuses === undefined) continue;
-    const [service, algorithm] = seriesNames()[labels]!;
+    const [service, algorithm] = labelSets()[labels]!;
     const key = `${service} ${algorithm}`;
     const other = requests.get(key);
     requests.set(key, {
@@ -253,7 +255,7 @@ function addCounts(a: Readonly<Record<string, number>>, b: Readonly<Record<strin
 function readControl(numbers: CounterMemory): ControlCounts[] {
   const requests: ControlCounts[] = [];
   for (let labels = LABELS_CREATE; labels < LABELS_COUNT; labels++) {
-    const statuses = statusesAt(numbers, FIRST_SERIES + LABELS_NUMBERS * labels);
+    const statuses = statusesAt(numbers, LABELS_START + LABELS_NUMBERS * labels);
     if (statuses === undefined) continue;
     const [service, operation] = controlName(labels);
     requests.push({ operation, service, statuses });
@@ -313,23 +315,23 @@ function readQueue(queue: string, numbers: CounterMemory): QueueStatistics {
   };
 }
 
-/** The counters of a device, as the isolate that made it reads them. */
+/** The counters of a device, for the thread that made it. */
 export class DeviceCounters {
-  /** What each data queue counts. */
+  /** The counters of each data queue. */
   readonly data: readonly CounterMemory[];
-  /** What the control queue counts. */
+  /** The counters of the control queue. */
   readonly control: CounterMemory;
   readonly #sessions: SessionTable;
   readonly #refused: Record<string, number> = {};
 
-  /** Reads what queues count in `data` and `control`, and looks at `sessions`. */
+  /** Reads the counters of queues in `data` and `control`, and those of `sessions`. */
   constructor(data: readonly CounterMemory[], control: CounterMemory, sessions: SessionTable) {
     this.data = data;
     this.control = control;
     this.#sessions = sessions;
   }
 
-  /** A session that was asked for by a message, not on the control queue, has not been created. */
+  /** Counts a session message that was refused. */
   refused(status: number): void {
     const name = STATUS_NAMES[status] ?? STATUS_NAMES.at(-1)!;
     this.#refused[name] = (this.#refused[name] ?? 0) + 1;

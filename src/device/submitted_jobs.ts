@@ -1,5 +1,5 @@
 /**
- * The side of a job pool that runs the jobs.
+ * The side of a job pool that executes the jobs.
  *
  * Off the data path: jobs run in a worker of their own.
  *
@@ -40,14 +40,14 @@ import {
 
 const DURATION_US_MAX = 2 ** 31 - 1;
 
-/** The running side of a pool: one job at a time. */
+/** Executes the jobs of a pool, one at a time. */
 export class SubmittedJobs extends JobPoolView {
   #running = -1;
   #beganNs = 0;
-  /** True if the queue has given up the job that runs. */
+  /** True if the queue has abandoned the job that runs. */
   readonly #isAbandoned = (): boolean => Atomics.load(this.words, this.slotWord(this.#running) + STATE) === ABANDONED;
 
-  /** The next submitted job's slot, which is begun, or -1. Jobs that were withdrawn meanwhile are handed back. */
+  /** Begins the next submitted job and returns its slot, or -1. Withdrawn jobs are returned to the queue. */
   next(): number {
     for (;;) {
       const slot = this.pop(SUBMITTED_RING, SUBMITTED_TAIL, SUBMITTED_HEAD);
@@ -66,7 +66,7 @@ export class SubmittedJobs extends JobPoolView {
     signalEventFd(this.location.doneFd);
   }
 
-  /** Slot of the session whose key the job wants; NO_SESSION if it has its own. */
+  /** Slot of the session whose key the job uses; NO_SESSION if it carries its own. */
   sessionSlot(slot: number): number {
     return this.words[this.slotWord(slot) + SESSION_SLOT]! >>> 0;
   }
@@ -76,7 +76,7 @@ export class SubmittedJobs extends JobPoolView {
     return this.words[this.slotWord(slot) + SESSION_ID]! >>> 0;
   }
 
-  /** Fills `job` in with everything but a session's key. */
+  /** Sets all fields of `job` but a session's key. */
   read(slot: number, job: AsymmetricJob): void {
     const word = this.slotWord(slot);
     const { words } = this;
@@ -99,7 +99,7 @@ export class SubmittedJobs extends JobPoolView {
     job.isAbandoned = this.#isAbandoned;
   }
 
-  /** Hands the job back with its status and the bytes of its result, or, if it was abandoned, with nothing. */
+  /** Returns the job to the queue with its status and the length of its result, or without them if it was abandoned. */
   finish(slot: number, status: number, written: number): void {
     const word = this.slotWord(slot);
     this.words[word + STATUS] = status;

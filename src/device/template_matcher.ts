@@ -1,6 +1,6 @@
 /**
  * If a request matches the template of the previous one (same header, same parameters, same buffer layout), its decoded
- * form is reused. Every guest word is still read exactly once, and what is compared is what decoding depends on.
+ * form is reused. Every guest word is still read exactly once, and every field that decoding depends on is compared.
  *
  * Data path.
  *
@@ -11,7 +11,7 @@ import type { ChainBatch } from "../virtqueue/chain.ts";
 import * as wire from "../wire/virtio_crypto.ts";
 import type { RequestTemplate } from "./request_template.ts";
 
-/** Segments of a request that is worth the comparison; one in more pieces has other costs. */
+/** Maximum number of segments of a request that is compared; requests of more segments are always decoded. */
 const SEGMENTS_MAX = 8;
 
 /** Fields of header and parameters, in words. */
@@ -20,47 +20,49 @@ const SESSION_ID = wire.DATA_SESSION_ID_OFFSET >>> 2;
 const FLAG = wire.DATA_FLAG_OFFSET >>> 2;
 const PARA = wire.DATA_HEADER_BYTES >>> 2;
 const OP_TYPE = (wire.DATA_HEADER_BYTES + wire.SYM_PARA_OP_TYPE_OFFSET) >>> 2;
-/** How many parameters decoding looks at, by kind; op_type of symmetric requests comes on top. */
+/** Number of parameters that decoding reads, by kind; op_type of symmetric requests is not included. */
 const PARA_COUNT: number[] = [];
 PARA_COUNT[KIND_CIPHER] = 3;
 PARA_COUNT[KIND_HASH] = PARA_COUNT[KIND_MAC] = 2;
 PARA_COUNT[KIND_AEAD] = 5;
 PARA_COUNT[KIND_CHAIN] = 9;
 
-/** The template of the request decoded last, if it was one of a session and good. */
+/** The template of the last decoded request, if it used a session and was valid. */
 export class TemplateMatcher {
   readonly #batch: ChainBatch;
-  /** Header and parameters as decoding has read them. */
+  /** Header and parameters of that request. */
   readonly #words: Uint32Array;
-  /** Bytes of them in the first segment, and in the second one: parameters can have a buffer of their own. */
+  /** Bytes of them in the first and in the second segment: parameters can have a buffer of their own. */
   #firstBytes = 0;
   #secondBytes = 0;
-  /** How many of the parameters count, and whether op_type does. */
+  /** The number of parameters to compare, and whether op_type is compared. */
   #paraCount = 0;
   #isSymmetric = false;
-  /** Lengths of its segments, how many there are, 0 if there is nothing to match, and how many are readable. */
+  /** The lengths of its segments, their number (0: there is no template), and the number of readable ones. */
   readonly #lengths = new Uint32Array(SEGMENTS_MAX);
   #segmentCount = 0;
   #readableCount = 0;
   #template: RequestTemplate | null = null;
 
-  /** For chains of `batch`, whose header and parameters are decoded from `words`. */
+  /** Matches chains of `batch`, whose header and parameters are decoded from `words`. */
   constructor(batch: ChainBatch, words: Uint32Array) {
     this.#batch = batch;
     this.#words = words;
   }
 
-  /** No request matches what was decoded so far. */
+  /** Clears the template, so that no request matches it. */
   clear(): void {
     this.#segmentCount = 0;
   }
 
-  /** The template that requests may match; null: there is none. */
+  /** The template to match; null: there is none. */
   get template(): RequestTemplate | null {
     return this.#segmentCount === 0 ? null : this.#template;
   }
 
-  /** Chain `i` has the template `request`, a good one of a session, whose first `fetchedBytes` bytes decide that. */
+  /**
+   * Sets the template to `request`, that of chain `i`, which uses a session and was decoded from `fetchedBytes` bytes.
+   */
   remember(i: number, fetchedBytes: number, request: RequestTemplate): void {
     const { first, end, firstWritable, segments } = this.#batch;
     const start = first[i]!;
@@ -69,7 +71,7 @@ export class TemplateMatcher {
     const isOneBuffer = segments.length[start]! >= fetchedBytes;
     this.#firstBytes = isOneBuffer ? fetchedBytes : wire.DATA_HEADER_BYTES;
     this.#secondBytes = fetchedBytes - this.#firstBytes;
-    // What is cut otherwise is not compared.
+    // Other splits between segments are not compared.
     if (
       !isOneBuffer && !(segments.length[start] === this.#firstBytes && this.#secondBytes <= segments.length[start + 1]!)
     ) {
@@ -84,7 +86,7 @@ export class TemplateMatcher {
     this.#template = request;
   }
 
-  /** The template of chain `i` if it is the one remembered, else null. */
+  /** The template if chain `i` matches it, else null. */
   match(i: number): RequestTemplate | null {
     const count = this.#segmentCount;
     const { first, end, firstWritable, unmapped, segments, memory } = this.#batch;
@@ -104,7 +106,7 @@ export class TemplateMatcher {
     return this.#isSame(words, at >>> 2, para >>> 2) ? this.#template : null;
   }
 
-  /** Compares the fields that decoding looks at, which are the first parameters of a kind. Loops would take twice as long. */
+  /** Compares the fields that decoding reads, the first parameters of a kind. Loops would take twice as long. */
   #isSame(words: Uint32Array, at: number, para: number): boolean {
     const seen = this.#words;
     const count = this.#paraCount;

@@ -1,5 +1,5 @@
 /**
- * Bounce memory: one per isolate, for data that an algorithm needs contiguous although the guest scattered it, and
+ * Bounce memory: one per thread, for data that an algorithm needs contiguous although the guest scattered it, and
  * for sources and destinations that overlap. Wiped after use.
  *
  * Data path.

@@ -10,7 +10,7 @@ import { adviceFor } from "../../ffi/packages.ts";
 import { NativeArgs } from "../memory/native.ts";
 
 /**
- * OPENSSL_INIT_NO_ATEXIT: at its end the process does not wait for an operation that another isolate runs, so OpenSSL
+ * OPENSSL_INIT_NO_ATEXIT: at its end the process does not wait for an operation that another thread runs, so OpenSSL
  * must not give up its own tables from under it. The first initialisation in the process decides.
  */
 const INIT_NO_ATEXIT = 0x0008_0000n;

@@ -1,5 +1,5 @@
 /**
- * The session keys of the worker that runs asymmetric operations: made ready on first use from a private copy, freed
+ * The session keys of the worker that runs asymmetric operations: prepared on first use from a private copy, and freed
  * when their session has been destroyed.
  *
  * Off the data path: jobs run in a worker of their own.
@@ -17,24 +17,24 @@ import { cleanseBytes } from "../memory/native.ts";
 import { mapSecret } from "../os/memory_map.ts";
 import { STATUS_INVSESS } from "../wire/virtio_crypto.ts";
 
-/** Keys made ready, by session slot. */
+/** Prepared keys, by session slot. */
 export class PreparedKeys extends BySession {
   readonly #keys: (PreparedKey | null)[];
   readonly #parameters = new Parameters();
   readonly #spec = new AkcipherKeySpec();
-  /** Where a key is copied to while it is made ready. */
+  /** The copy of a key while it is prepared. */
   readonly #copy = mapSecret(AKCIPHER_KEY_BYTES_MAX).address;
 
   readonly #akcipher: AkcipherService;
 
-  /** No keys yet, for sessions of `table`; `akcipher` makes them ready. */
+  /** Starts without keys, for sessions of `table`; `akcipher` prepares them. */
   constructor(table: SessionTableView, akcipher: AkcipherService) {
     super(table);
     this.#akcipher = akcipher;
     this.#keys = new Array(table.slots).fill(null);
   }
 
-  /** The key of session `id` in `slot`, or the status of a job that cannot have it. */
+  /** The key of session `id` in `slot`, or the status to answer the job with if there is none. */
   find(slot: number, id: number): PreparedKey | number {
     if (this.table.idAt(slot) !== id) return STATUS_INVSESS;
     if (this.ids[slot] === id) return this.#keys[slot]!;

@@ -1,6 +1,6 @@
 /**
- * The worker that runs asymmetric operations: it takes jobs from all queues in turn, one at a time, and never touches
- * a ring or a guest's memory.
+ * The worker that runs asymmetric operations: it runs the jobs of all queues in rotation, one at a time, and never
+ * accesses a ring or guest memory.
  *
  * @module
  */
@@ -40,7 +40,7 @@ function run({ pools, sessions, submittedFd, shared }: JobRunnerSetup): void {
   poller.close();
 }
 
-/** Runs the next job of `queue`; returns how many it ran, 0 or 1. */
+/** Runs the next job of `queue`, if there is one. Returns the number of jobs run, 0 or 1. */
 function runNext(queue: SubmittedJobs, keys: PreparedKeys, executor: JobExecutor): number {
   const slot = queue.next();
   if (slot < 0) return 0;

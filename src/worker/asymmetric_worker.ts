@@ -1,6 +1,6 @@
 /**
- * The main isolate's handle on the one that runs asymmetric operations. That worker is started when the first job may
- * come: most guests have none. It ends by itself, between two jobs.
+ * The main thread's handle on the worker that runs asymmetric operations. The worker is started when the first job may
+ * come, because most guests have none. It ends by itself, between two jobs.
  *
  * @module
  */
@@ -16,13 +16,13 @@ import { WORKER_FDS } from "./descriptors.ts";
 export const CLOSING = 0;
 export const BUSY = 1;
 
-/** What the asymmetric worker is started with. */
+/** The parameters of the asymmetric worker. */
 export interface JobRunnerSetup {
   /** The pools of all queues. */
   readonly pools: readonly JobPoolLocation[];
-  /** Where the sessions are. */
+  /** Location of the session table. */
   readonly sessions: SessionTableLocation;
-  /** Signalled when there is something to do. */
+  /** Signalled when jobs have been submitted. */
   readonly submittedFd: number;
   /** Words {@linkcode CLOSING} and {@linkcode BUSY}. */
   readonly shared: Int32Array<SharedArrayBuffer>;

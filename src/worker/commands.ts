@@ -1,16 +1,16 @@
 /**
- * What the main isolate and a data worker say to each other. Commands travel as messages; a shared counter and an
- * event descriptor tell the data worker, which is usually blocked or spinning, that there are some.
+ * The protocol between the main thread and a data worker. Commands are sent as messages; a shared counter and an event
+ * descriptor notify the data worker of them, which is usually blocked or polling.
  *
  * @module
  */
 import type { DataQueueSetup } from "../device/data_queue_group.ts";
 
-/** What a data worker is started with. */
+/** The parameters of a data worker. */
 export interface WorkerSetup extends DataQueueSetup {
-  /** Its number, for people. */
+  /** Its number, for messages. */
   readonly number: number;
-  /** Where engine modules are loaded from. */
+  /** The URLs of engine modules. */
   readonly moduleUrls: readonly string[];
   /** Signalled after each command. */
   readonly doorbellFd: number;
@@ -27,7 +27,7 @@ export interface WorkerSetup extends DataQueueSetup {
 /** The shared word that counts commands. */
 export const SUBMITTED = 0;
 
-/** What a data worker says. */
+/** Replies of a data worker. */
 export type Report =
   | { readonly kind: "ready" }
   | { readonly kind: "unable"; readonly message: string }

@@ -1,7 +1,6 @@
 /**
- * A data worker: serves some of the device's data queues and nothing else. It polls its rings while there is work,
- * sleeps on their kick descriptors when there has been none for a while, and executes the main isolate's commands in
- * between.
+ * A data worker: serves some of the device's data queues. It polls its rings while there is work, blocks on their kick
+ * descriptors when there has been none for a while, and executes the main thread's commands in between.
  *
  * Data path, but for `run`, `#execute` and `dequeue` (commands), `loadModules` (once, at start).
  *
@@ -20,7 +19,7 @@ import { SpinBudget } from "./spin.ts";
 const DOORBELL = 0;
 const EVICT = 1;
 
-/** Commands in the order of their arrival, to be awaited one after the other. */
+/** Received commands in order, which are awaited one at a time. */
 class CommandQueue {
   readonly #commands: QueueCommand[] = [];
   #waiting: ((command: QueueCommand) => void) | undefined;
@@ -69,7 +68,7 @@ class DataWorker {
         const command = await this.commands.dequeue();
         const report = await this.#execute(command);
         this.#closed = command.kind === "close";
-        // After the last report the main isolate may reuse every descriptor of this worker.
+        // After the last reply the main thread may reuse every descriptor of this worker.
         if (this.#closed) this.#poller.close();
         this.#report(report);
         this.#executed = (this.#executed + 1) | 0;
@@ -92,7 +91,7 @@ class DataWorker {
     }
   }
 
-  /** Sleeps until there is something to do, unless there is already. */
+  /** Blocks until there is work, unless there is some already. */
   #sleep(): void {
     const { queues, unkicked } = this.#group;
     let ready = false;
@@ -121,7 +120,7 @@ class DataWorker {
   }
 }
 
-/** What this file needs of the scope it runs in; the compiler's DOM types know the main isolate's only. */
+/** What this file needs of the scope it runs in; the compiler's DOM types know the main thread's only. */
 interface WorkerScope {
   onmessage: ((event: MessageEvent) => void) | null;
   postMessage(report: Report): void;
@@ -130,7 +129,7 @@ interface WorkerScope {
 
 const scope = globalThis as unknown as WorkerScope;
 
-/** Loads engine modules, if there are any: what only they need is loaded with them. */
+/** Loads engine modules, if there are any. The code that only they need is loaded with them. */
 async function loadModules({ moduleUrls }: WorkerSetup): Promise<ModuleRows[]> {
   if (moduleUrls.length === 0) return [];
   const { loadEngineModules } = await import("../engine/modules/load.ts");

@@ -1,6 +1,6 @@
 /**
- * The data plane of workers, as the main isolate drives it: each data queue belongs to one of them, and every
- * command resolves when that worker has executed it.
+ * The main thread's side of the data plane of workers: each data queue belongs to one worker, and every command
+ * resolves when that worker has executed it.
  *
  * @module
  */
@@ -11,13 +11,13 @@ import { EngineModuleError } from "../engine/modules/description.ts";
 import { closeFd, createEventFd, signalEventFd } from "../os/event_fd.ts";
 import { type Report, SUBMITTED, type WorkerSetup } from "./commands.ts";
 
-/** How data workers run. */
+/** The options of data workers. */
 export interface WorkerOptions {
-  /** Workers; data queues are assigned to them in turn. */
+  /** Number of workers; data queues are assigned to them in rotation. */
   readonly workers: number;
-  /** Microseconds to look at rings before going to sleep, at most. */
+  /** Maximum busy-poll time of a worker, in microseconds. */
   readonly pollUs: number;
-  /** CPUs to pin workers to, in turn; empty: none. */
+  /** CPUs to pin workers to, in rotation; empty: workers are not pinned. */
   readonly cpus: readonly number[];
 }
 
@@ -26,7 +26,7 @@ interface Waiting {
   reject(error: Error): void;
 }
 
-/** One data worker, seen from the main isolate. */
+/** One data worker, seen from the main thread. */
 class WorkerHandle {
   readonly #worker: Worker;
   readonly #ready: Promise<void>;
@@ -48,7 +48,7 @@ class WorkerHandle {
     this.#ready = promise;
     let isReady = false;
     const fail = (reason: string) => reject(new WorkerError(`worker ${setup.number} could not start: ${reason}`));
-    promise.catch(() => {}); // Told to whoever calls, and by then somebody has asked.
+    promise.catch(() => {}); // The promise is returned to callers, which handle the rejection.
     this.#worker.onmessage = ({ data }: MessageEvent<Report>) => {
       if (data.kind === "ready") {
         isReady = true;
@@ -60,7 +60,7 @@ class WorkerHandle {
       else this.#waiting.shift()!.reject(new RingSetupError(data.message));
     };
     this.#worker.onerror = (event) => {
-      // A worker that cannot start ends the device; one that fails later is a defect, with which the process ends.
+      // A worker that cannot start ends the device. A worker that fails later is a defect, which ends the process.
       if (isReady) return;
       event.preventDefault();
       fail(event.message);
@@ -75,12 +75,12 @@ class WorkerHandle {
     after.then(begin, begin);
   }
 
-  /** Resolves when the worker can be commanded; rejects with {@linkcode EngineModuleError} if it never can. */
+  /** Resolves when the worker accepts commands; rejects with {@linkcode EngineModuleError} if it never will. */
   get ready(): Promise<void> {
     return this.#ready;
   }
 
-  /** Has the worker execute `command`; resolves with its value when it has. */
+  /** Has the worker execute `command`. Resolves with its value. */
   async execute(command: QueueCommand): Promise<number> {
     await this.#ready;
     return await new Promise((resolve, reject) => {
@@ -96,12 +96,12 @@ class WorkerHandle {
     signalEventFd(this.#evictFd);
   }
 
-  /** Has the worker drop every key. One that never began has none. */
+  /** Has the worker wipe every key. A worker that was not started has none. */
   async clear(): Promise<void> {
     await this.#ready.then(() => this.execute({ kind: "clear" }), () => {});
   }
 
-  /** Ends the worker, whether it ever began or not. */
+  /** Ends the worker, started or not. */
   async close(): Promise<void> {
     await this.#ready.then(() => this.execute({ kind: "close" }), () => {});
     this.#worker.terminate();
@@ -114,7 +114,7 @@ class WorkerHandle {
 class WorkerPlane implements DataPlane {
   readonly #workers: WorkerHandle[] = [];
 
-  /** Starts the workers, one after the other; calls wait for those that are not ready yet. */
+  /** Starts the workers sequentially; calls wait for those that are not ready yet. */
   constructor({ workers, pollUs, cpus }: WorkerOptions, context: DataPlaneContext) {
     const { dataQueues, onFault, sessions, engines, moduleUrls, bursts, pools, counters, asymmetric } = context;
     const common = { sessions, engines, moduleUrls, bursts, pools, counters, asymmetric, pollUs };
@@ -162,7 +162,7 @@ class WorkerPlane implements DataPlane {
   }
 
   async #setMemory(command: QueueCommand & { kind: "memory" }): Promise<void> {
-    // A plain copy: a region's own methods stay where its mapping is managed.
+    // A plain copy: the methods of a region stay in the thread that manages its mapping.
     const regions = command.regions.map(({ guestAddress, sizeBytes, userAddress, hostAddress }) => ({
       guestAddress,
       sizeBytes,

@@ -1,61 +1,63 @@
 /**
- * How long to go on looking at rings before sleeping. Waking a sleeping worker takes tens of microseconds, so looking
- * for about as long pays if requests keep coming, and is waste if they do not: the time adapts between nothing and a
- * bound, as KVM's halt polling does.
+ * The busy-poll time of a worker before it blocks. Waking a blocked worker takes tens of microseconds, so polling for
+ * about as long pays if requests keep coming, and wastes CPU time if they do not. The time therefore adapts between 0
+ * and a maximum, as that of KVM's halt polling does.
  *
  * Data path.
  *
  * @module
  */
 
-/** Looks at the clock once for so many looks at the rings. */
-const LOOKS_PER_CLOCK = 64;
-/** Where growing starts, in microseconds. */
+/** Poll iterations for each reading of the clock. */
+const POLL_ITERATIONS_PER_CLOCK = 64;
+/** The shortest busy-poll time other than 0, in microseconds. */
 const SPIN_US_MIN = 5;
 
-/** The time left to look, and its adaptation. */
+/** The busy-poll time, and its adaptation. */
 export class SpinBudget {
   readonly #maxMs: number;
   #currentMs: number;
   #startMs = -1;
-  #looks = 0;
-  #asleepSinceMs = 0;
+  #iterations = 0;
+  #blockedSinceMs = 0;
 
-  /** Looks for at most `maxUs` microseconds. */
+  /** Polls for at most `maxUs` microseconds. */
   constructor(maxUs: number) {
     this.#maxMs = maxUs / 1000;
     this.#currentMs = this.#maxMs;
   }
 
-  /** The present bound in microseconds. */
+  /** The current busy-poll time, in microseconds. */
   get currentUs(): number {
     return this.#currentMs * 1000;
   }
 
-  /** There was work: the time starts anew. */
+  /** There was work: restarts the time. */
   restart(): void {
     this.#startMs = -1;
-    this.#looks = 0;
+    this.#iterations = 0;
   }
 
-  /** There was none this time; true if it is time to sleep. */
+  /** There was no work in this iteration: true if the time has run out. */
   isSpent(): boolean {
     if (this.#currentMs === 0) return true;
-    if (this.#looks++ % LOOKS_PER_CLOCK !== 0) return false;
+    if (this.#iterations++ % POLL_ITERATIONS_PER_CLOCK !== 0) return false;
     const now = performance.now();
     if (this.#startMs < 0) this.#startMs = now;
     return now - this.#startMs >= this.#currentMs;
   }
 
-  /** Sleep begins. */
+  /** The worker is about to block. */
   fallAsleep(): void {
-    this.#asleepSinceMs = performance.now();
+    this.#blockedSinceMs = performance.now();
   }
 
-  /** Sleep ends: a short one would have been worth looking longer for, a long one not worth looking at all. */
+  /**
+   * The worker has been woken: after a short wait, longer polling would have paid; after a long one, none would have.
+   */
   wakeUp(): void {
-    const asleepMs = performance.now() - this.#asleepSinceMs;
-    if (asleepMs <= 2 * this.#maxMs) {
+    const blockedMs = performance.now() - this.#blockedSinceMs;
+    if (blockedMs <= 2 * this.#maxMs) {
       this.#currentMs = Math.min(this.#maxMs, Math.max(SPIN_US_MIN / 1000, 2 * this.#currentMs));
     } else {
       this.#currentMs = this.#currentMs / 2 < SPIN_US_MIN / 1000 ? 0 : this.#currentMs / 2;

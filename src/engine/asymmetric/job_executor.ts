@@ -1,5 +1,5 @@
 /**
- * The door to public-key operations: runs a job to its end, in the isolate that calls.
+ * The door to public-key operations: runs a job to its end, in the thread that calls.
  *
  * @module
  */

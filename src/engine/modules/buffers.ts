@@ -1,5 +1,5 @@
 /**
- * The private memory that algorithms of engine modules see: source and destination in the bounce of this isolate, the
+ * The private memory that algorithms of engine modules see: source and destination in the bounce of this thread, the
  * rest in a room of its own. Made once; requests are told apart by addresses and lengths alone.
  *
  * Data path.

@@ -50,9 +50,9 @@ export interface EngineRequest {
 }
 
 /**
- * An algorithm with a key in it. Its methods are called one at a time, from one isolate, between a guest's request and
+ * An algorithm with a key in it. Its methods are called one at a time, from one thread, between a guest's request and
  * its answer: they return at once, allocate nothing where it can be helped, await nothing and do not throw. What they
- * throw all the same is logged once for each algorithm and isolate, and the request is answered with ERR. Nothing here
+ * throw all the same is logged once for each algorithm and thread, and the request is answered with ERR. Nothing here
  * guards against timers and promises that they leave behind, loops without end, or native calls that crash.
  */
 export interface EngineTransform {
@@ -120,7 +120,7 @@ export interface EngineAead extends EngineAlgorithm {
 }
 
 /**
- * What an engine module exports as its default. The module is loaded in every isolate that serves data, so that
+ * What an engine module exports as its default. The module is loaded in every thread that serves data, so that
  * nothing it keeps is shared between them, and algorithms are made there when a session's first request comes. Its
  * algorithms take the place of those of the same number here, in bursts and chains too.
  */

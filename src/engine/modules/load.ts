@@ -1,5 +1,5 @@
 /**
- * Loads engine modules into this isolate and makes rows of their algorithms. Each isolate that serves data does so for
+ * Loads engine modules into this thread and makes rows of their algorithms. Each thread that serves data does so for
  * itself; the main one does it first, so that what is wrong with a module is told before anything is served.
  *
  * @module

@@ -1,7 +1,7 @@
 /**
- * Bounced operations: where the library cannot take an operation's data as the guest has it, a job is made of a copy that
- * has in private memory what the guest scattered. Sources are gathered before any job runs. What jobs leave in private
- * memory is scattered to the guest when all of them have been executed, and then all of it is wiped.
+ * Bounced operations: where the library cannot take an operation's data as the guest has it, a job is made of a copy
+ * that has in private memory what the guest scattered. Sources are gathered before any job runs. What jobs leave in
+ * private memory is scattered to the guest when all of them have been executed, and then all of it is wiped.
  *
  * Data path.
  *
@@ -20,7 +20,7 @@ const { memcpy } = libc;
 /** The segment of the copies' table that is all of private memory. */
 const PRIVATE = 0;
 
-/** Bytes of private memory for an isolate: what a batch has to read, and what it writes takes the place of that. */
+/** Bytes of private memory for a thread: what a batch has to read, and what it writes takes the place of that. */
 export const BOUNCE_BYTES = 1 << 20;
 /** Places begin where a line of the processor's caches does. */
 const LINE_BYTES = 64;
@@ -115,7 +115,9 @@ export class MultiBufferBounce {
     return copy;
   }
 
-  /** Makes `span` what `original`, of `segments`, is: where that has it, or, in one piece, at `place` of private memory. */
+  /**
+   * Makes `span` what `original`, of `segments`, is: where that has it, or, in one piece, at `place` of private memory.
+   */
   #lay(span: Span, segments: SegmentTable, original: Span, place: number): void {
     const { length } = original;
     if (place !== NOWHERE && length > 0) span.set(PRIVATE, place, length);

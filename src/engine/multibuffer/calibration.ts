@@ -188,8 +188,9 @@ function thresholdOf(bench: Bench, rounds: number, pieces: number): MultiBufferT
 type Tell = (name: string, threshold: MultiBufferThreshold | undefined) => void;
 
 /**
- * Measures all kinds, which takes some seconds, and returns what makes a burst of each worth it, by the instruction set that was used; kinds that are never worth it are missing. Undefined if there are no bursts on this
- * host. `tell` is given every name.
+ * Measures all kinds, which takes some seconds, and returns what makes a burst of each worth it, by the instruction set
+ * that was used; kinds that are never worth it are missing. Undefined if there are no bursts on this host. `tell` is
+ * given every name.
  */
 export function calibrateMultiBuffers(
   tell: Tell,

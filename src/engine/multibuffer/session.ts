@@ -150,7 +150,10 @@ export class MultiBufferSession {
   readonly hashFirst: boolean;
   /** The library may touch what is behind the end of its data, which then has to be in private memory. */
   readonly strays: boolean;
-  /** What {@linkcode MultiBufferCipher}, {@linkcode MultiBufferDigest} and {@linkcode MultiBufferAead} say: those differ in their shape. */
+  /**
+   * What {@linkcode MultiBufferCipher}, {@linkcode MultiBufferDigest} and {@linkcode MultiBufferAead} say: those differ
+   * in their shape.
+   */
   readonly ivLenMin: number;
   readonly ivLenMax: number;
   readonly blockBytes: number;
@@ -265,7 +268,9 @@ export function kindName(parameters: Parameters): string {
   return namesOf(partsOf(parameters)!, parameters).join("+");
 }
 
-/** True if the library has an erratum of kind `effect` in what one of `parts` calls in the instruction set `variant`. */
+/**
+ * True if the library has an erratum of kind `effect` in what one of `parts` calls in the instruction set `variant`.
+ */
 function suffersFrom(
   effect: "overRead" | "wrong",
   { cipher, digest, aead }: MultiBufferParts,
