@@ -9,7 +9,7 @@ import { AEADS, type Catalogue, CIPHERS, createCatalogue, HASHES, MACS } from ".
 import { AKCIPHER_ALGO_MASK } from "../engine/asymmetric/akcipher.ts";
 import * as limits from "../engine/asymmetric/limits.ts";
 import { asymAlgoMask } from "../engine/asymmetric/rfc3/service.ts";
-import { burstNames } from "../engine/multibuffer/kinds.ts";
+import { multiBufferNames } from "../engine/multibuffer/kinds.ts";
 import { choiceWithout, type MultiBufferPolicy, multiBufferPolicy } from "../engine/multibuffer/policy.ts";
 import { wrongKinds } from "../engine/multibuffer/trial.ts";
 import { type EngineName, ENGINES } from "../engine/libraries.ts";
@@ -110,7 +110,7 @@ function policyOf(catalogue: Catalogue): MultiBufferPolicy | undefined {
 
 function burstsOf(service: ServiceName, algo: number, policy: MultiBufferPolicy | undefined): EngineName | undefined {
   if (policy === undefined) return undefined;
-  return burstNames(service, algo).some((name) => policy(name, [name]) !== null) ? "ipsec-mb" : undefined;
+  return multiBufferNames(service, algo).some((name) => policy(name, [name]) !== null) ? "ipsec-mb" : undefined;
 }
 
 /** What a host has, for {@linkcode symmetric}. */

@@ -38,7 +38,7 @@ function readFile(path: string): MultiBufferChoice {
 }
 
 /** What --bursts says; throws {@linkcode UsageError}. */
-export function burstChoice(text: string | undefined): MultiBufferChoice {
+export function parseMultiBufferChoice(text: string | undefined): MultiBufferChoice {
   if (text === undefined || text === "auto") return "auto";
   return text === "on" || text === "off" ? text : readFile(text);
 }

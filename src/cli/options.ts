@@ -6,7 +6,7 @@
 import type { AsymmetricForm } from "../device/negotiated_features.ts";
 import { DATA_QUEUES_MAX, POLL_US_DEFAULT, SESSIONS_DEFAULT, SESSIONS_MAX, SOCKETS_MAX } from "../device/limits.ts";
 import type { MultiBufferChoice } from "../engine/multibuffer/policy.ts";
-import { burstChoice } from "./multibuffer_file.ts";
+import { parseMultiBufferChoice } from "./multibuffer_file.ts";
 import { type EngineName, ENGINES } from "../engine/libraries.ts";
 import { choice, type CommandLine, integer, splitCommandLine, UsageError } from "./command_line.ts";
 import { type Environment, LOG_VARIABLE, processEnvironment } from "./environment.ts";
@@ -183,7 +183,7 @@ export function readOptions(commandLine: string[], environment: Environment = pr
     statelessServices: services(text("stateless")),
     engines: engines(text("engines")),
     engineModules: line.texts("engine-module"),
-    bursts: burstChoice(text("bursts")),
+    bursts: parseMultiBufferChoice(text("bursts")),
     asymmetric: choice("--asymmetric", text("asymmetric"), "akcipher", ASYMMETRIC_FORMS),
     socketMode: socketMode(text("socket-mode")),
     socketGroup: socketGroup(text("socket-group")),

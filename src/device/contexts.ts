@@ -110,9 +110,9 @@ export class SessionContexts extends BySession {
   }
 
   /** The multi-buffer state of session `id` in `slot`; null: its requests are executed sequentially. */
-  burst(slot: number, id: number): MultiBufferSession | null {
+  multiBuffer(slot: number, id: number): MultiBufferSession | null {
     const prepared = this.prepared(slot, id);
-    return prepared === null ? null : prepared.burst;
+    return prepared === null ? null : prepared.multiBuffer;
   }
 
   /** The metric labels of requests of the session in `slot`, a result of {@linkcode find}. */

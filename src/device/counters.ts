@@ -29,7 +29,7 @@ export const FAULT = 4;
 /** Totals. */
 export const KICKS = 8;
 export const CALLS = 9;
-export const BURST_REQUESTS = 10;
+export const MULTI_BUFFER_REQUESTS = 10;
 export const POSTED_JOBS = 11;
 export const BATCH_NS = 12;
 export const JOB_NS = 13;
@@ -161,7 +161,7 @@ export class QueueCounters {
 
   /** `count` of the requests that succeeded were executed in multi-buffer batches. */
   multiBuffered(count: number): void {
-    this.#numbers[BURST_REQUESTS]! += count;
+    this.#numbers[MULTI_BUFFER_REQUESTS]! += count;
   }
 
   /** Adds the sums of {@linkcode succeeded} to the counters, at the end of a batch. */

@@ -56,16 +56,16 @@ export class DataPath implements BatchProcessor, KeyHolder {
    */
   process(jobs: JobPool | null, counters: QueueCounters): number {
     const { count, bytes } = this.batch;
-    const { bursts } = this.#engine;
+    const { multiBuffer } = this.#engine;
     this.evict();
-    if (bursts === null || !bursts.mayServe(count, bytes)) {
+    if (multiBuffer === null || !multiBuffer.mayServe(count, bytes)) {
       this.#decoder.begin(1);
       this.#serveSequentially(this.#decoder.decode(0, jobs), jobs, counters);
-    } else if (bursts.learns) {
-      this.#serveAsLearnt(bursts, jobs, counters);
+    } else if (multiBuffer.learns) {
+      this.#serveAsLearnt(multiBuffer, jobs, counters);
     } else {
       this.#decoder.begin(count);
-      this.#serveRuns(bursts, this.#decoder.decode(0, jobs), jobs, counters);
+      this.#serveRuns(multiBuffer, this.#decoder.decode(0, jobs), jobs, counters);
     }
     this.#contexts.releaseRetired();
     counters.flush();
@@ -77,48 +77,53 @@ export class DataPath implements BatchProcessor, KeyHolder {
   }
 
   /** Serves the batch in the way that has been found faster for requests like its first, and measures that at times. */
-  #serveAsLearnt(bursts: MultiBufferRunner, jobs: JobPool | null, counters: QueueCounters): void {
+  #serveAsLearnt(multiBuffer: MultiBufferRunner, jobs: JobPool | null, counters: QueueCounters): void {
     const { count } = this.batch;
     this.#decoder.begin(1);
     const first = this.#decoder.decode(0, jobs);
-    const isMultiBuffer = bursts.plan(first.operation, this.#multiBufferSession(first), count);
-    const startNs = bursts.isMeasured ? monotonicNs() : 0;
+    const isMultiBuffer = multiBuffer.plan(first.operation, this.#multiBufferSession(first), count);
+    const startNs = multiBuffer.isMeasured ? monotonicNs() : 0;
     if (isMultiBuffer) {
       // The first template stays as it is as long as no more than the others follow.
       this.#decoder.begin(count);
-      this.#serveRuns(bursts, first, jobs, counters);
+      this.#serveRuns(multiBuffer, first, jobs, counters);
     } else {
       this.#serveSequentially(first, jobs, counters);
     }
-    if (!bursts.isMeasured) return;
-    bursts.isMeasured = false;
+    if (!multiBuffer.isMeasured) return;
+    multiBuffer.isMeasured = false;
     if (!this.#isMixed && this.batch.count === count && this.#deferredCount === 0) {
-      bursts.learn(monotonicNs() - startNs, count);
+      multiBuffer.learn(monotonicNs() - startNs, count);
     }
   }
 
   /** What multi-buffer execution has of the session of `request`; null: nothing. */
   #multiBufferSession({ status, sessionSlot, sessionId }: RequestTemplate): MultiBufferSession | null {
-    return status !== wire.STATUS_OK || sessionSlot < 0 ? null : this.#contexts.burst(sessionSlot, sessionId);
+    return status !== wire.STATUS_OK || sessionSlot < 0 ? null : this.#contexts.multiBuffer(sessionSlot, sessionId);
   }
 
   /** Notes if a request of a measured batch is not as its way was planned for. */
   #compareWithPlan(request: RequestTemplate): void {
-    const bursts = this.#engine.bursts!;
-    const isPlanned = bursts.isAsPlanned(request.operation, this.#multiBufferSession(request), this.batch.count);
+    const multiBuffer = this.#engine.multiBuffer!;
+    const isPlanned = multiBuffer.isAsPlanned(request.operation, this.#multiBufferSession(request), this.batch.count);
     if (!isPlanned) this.#isMixed = true;
   }
 
-  #serveRuns(bursts: MultiBufferRunner, first: RequestTemplate, jobs: JobPool | null, counters: QueueCounters): void {
+  #serveRuns(
+    multiBuffer: MultiBufferRunner,
+    first: RequestTemplate,
+    jobs: JobPool | null,
+    counters: QueueCounters,
+  ): void {
     this.#decodeRuns(first, jobs);
-    this.#executeRuns(bursts);
-    this.#answerRuns(bursts, counters);
+    this.#executeRuns(multiBuffer);
+    this.#answerRuns(multiBuffer, counters);
   }
 
   /** Decodes, executes and answers one request after the other: what each needs stays in the CPU's nearest cache. */
   #serveSequentially(first: RequestTemplate, jobs: JobPool | null, counters: QueueCounters): void {
     const { count } = this.batch;
-    const isMeasured = this.#engine.bursts !== null && this.#engine.bursts.isMeasured;
+    const isMeasured = this.#engine.multiBuffer !== null && this.#engine.multiBuffer.isMeasured;
     this.#isMixed = false;
     let previous: RequestTemplate | null = null;
     let prepared: Prepared | null = null;
@@ -144,7 +149,9 @@ export class DataPath implements BatchProcessor, KeyHolder {
     if (succeeded > 0) counters.succeeded(previous!, succeeded);
   }
 
-  /** Makes ready for requests of a run. Returns the contexts of their session; null if there are none, or no session. */
+  /**
+   * Makes ready for requests of a run. Returns the contexts of their session; null if there are none, or no session.
+   */
   #prepare({ status, operation, sessionSlot, sessionId }: RequestTemplate): Prepared | null {
     if (status !== wire.STATUS_OK) return null;
     this.#operation.use(operation);
@@ -175,9 +182,9 @@ export class DataPath implements BatchProcessor, KeyHolder {
   }
 
   /**
-   * Decodes the whole batch. Good requests have their status written before they are executed, and another one afterwards
-   * should they fail: the driver has read that byte last, so the CPU has to fetch it from far, which it does while others
-   * are decoded.
+   * Decodes the whole batch. Good requests have their status written before they are executed, and another one
+   * afterwards should they fail: the driver has read that byte last, so the CPU has to fetch it from far, which it does
+   * while others are decoded.
    */
   #decodeRuns(first: RequestTemplate, jobs: JobPool | null): void {
     const { batch } = this;
@@ -196,19 +203,19 @@ export class DataPath implements BatchProcessor, KeyHolder {
   }
 
   /** Executes runs in multi-buffer batches, as far as that is faster. */
-  #executeRuns(bursts: MultiBufferRunner): void {
+  #executeRuns(multiBuffer: MultiBufferRunner): void {
     const runs = this.#runs;
-    const isMeasured = bursts.learns && bursts.isMeasured;
+    const isMeasured = multiBuffer.learns && multiBuffer.isMeasured;
     this.#isMixed = false;
-    bursts.begin(this.batch, this.batch.count);
+    multiBuffer.begin(this.batch, this.batch.count);
     for (let r = 0; r < runs.count; r++) {
       if (isMeasured && r > 0) this.#compareWithPlan(runs.template(r));
       const { status, operation, sessionSlot, sessionId } = runs.template(r);
       if (status !== wire.STATUS_OK || sessionSlot < 0) continue;
-      const session = this.#contexts.burst(sessionSlot, sessionId);
-      if (session !== null) bursts.add(operation, session, runs.start(r), runs.end(r) - runs.start(r));
+      const session = this.#contexts.multiBuffer(sessionSlot, sessionId);
+      if (session !== null) multiBuffer.add(operation, session, runs.start(r), runs.end(r) - runs.start(r));
     }
-    bursts.run();
+    multiBuffer.run();
   }
 
   /** Answers all runs, and executes sequentially what was not executed in a multi-buffer batch. */

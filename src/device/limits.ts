@@ -16,7 +16,7 @@ export const SESSIONS_DEFAULT = 4096;
 /** Maximum number of sessions that can be configured: 16 bits of an id are the generation of its slot. */
 export const SESSIONS_MAX = 65536;
 /** Batches in a queue's round, after which other queues are served. */
-export const TURN_BATCHES_MAX = 8;
+export const ROUND_BATCHES_MAX = 8;
 /** Maximum busy-poll time of a worker by default, in microseconds. */
 export const POLL_US_DEFAULT = 50;
 /**

@@ -1,6 +1,6 @@
 /**
- * Serving one virtqueue: the loop from "the driver has kicked" to "the ring is empty and notifications are on". What
- * is in the requests is not its business.
+ * Serves one virtqueue: the loop from "the driver has kicked" to "the ring is empty and notifications are enabled". The
+ * batch processor interprets the requests.
  *
  * Data path, but for `start`, `#makeRing`, `#translate`, `part`, `drain`, `callFd` and `errFd` (commands of the
  * frontend).
@@ -28,11 +28,11 @@ import { BatchLimit } from "./batch_limit.ts";
 import { type CounterMemory, createCounterMemory, QueueCounters } from "./counters.ts";
 import { CHAIN_NUMBER_MASK, type JobPool } from "./jobs.ts";
 import { type RingSetup, RingSetupError } from "./backend.ts";
-import { REQUEST_BYTES_MAX, STOP_MS_MAX, TURN_BATCHES_MAX } from "./limits.ts";
+import { REQUEST_BYTES_MAX, ROUND_BATCHES_MAX, STOP_MS_MAX } from "./limits.ts";
 
 /** Answers the requests of a batch. */
 export interface BatchProcessor {
-  /** What queues fetch into. */
+  /** The batch that queues fetch into. */
   readonly batch: ChainBatch;
   /**
    * Fills in results, statuses and used lengths of the whole batch, each request counted in `counters`; what became one
@@ -41,17 +41,17 @@ export interface BatchProcessor {
   process(jobs: JobPool | null, counters: QueueCounters): number;
 }
 
-/** Between warnings of requests with unmapped buffers. */
+/** Minimum interval between warnings of requests with unmapped buffers. */
 const WARNING_INTERVAL_NS = 60e9;
 
-/** Looks at a ring, at most, before its queue rests. */
-const LOOKS_MAX = 256;
-/** In one turn of so many, looking is tried anew where it has not been worth it. */
-const TURNS_PER_TRIAL = 16;
+/** Maximum number of poll iterations of a ring at the end of a round, before the driver is asked to kick. */
+const POLL_ITERATIONS_MAX = 256;
+/** Interval, in rounds, at which polling is tried again after it has not paid. */
+const ROUNDS_PER_TRIAL = 16;
 
 /** One queue: stopped, or with a ring that it serves. */
 export class QueueServer {
-  /** What happens on the queue. */
+  /** The counters of the queue. */
   readonly counters: QueueCounters;
   readonly #name: string;
   readonly #processor: BatchProcessor;
@@ -60,19 +60,19 @@ export class QueueServer {
   #ring: Ring | null = null;
   #packed = false;
   #memory = NO_MEMORY;
-  /** Where the ring itself is written to. */
+  /** Addresses of the parts of the ring, for the log of writes. */
   #layout: RingLayout | null = null;
   #kick = NO_KICK;
   #call = NO_SIGNAL;
   #err = NO_SIGNAL;
   #faultReported = false;
-  /** When the next request with unmapped buffers is worth a warning. */
+  /** Time from which on a request with unmapped buffers causes another warning. */
   #nextWarningNs = 0;
-  /** Where it stood when it was stopped last. */
+  /** Base at which the ring was last stopped. */
   #stoppedAt = 0;
-  /** Turns so far, and how often the ring is looked at once more at the end of one. */
-  #turns = 0;
-  #looks = LOOKS_MAX;
+  /** Rounds so far, and the number of poll iterations at the end of a round. */
+  #rounds = 0;
+  #pollIterations = POLL_ITERATIONS_MAX;
   /** True from {@linkcode drain} on until the queue is stopped: requests stay in the ring. */
   #isDraining = false;
   /** How many requests are answered before the driver is given them back. */
@@ -198,7 +198,7 @@ export class QueueServer {
     if (this.#packed) this.#memory.logWrite(desc, DESC_BYTES * size);
   }
 
-  /** Notes where answers may have been written to: results stand in front, a status last. */
+  /** Logs the buffers that answers may have been written to: results come first, a status last. */
   #logAnswers(batch: ChainBatch): void {
     if (this.#memory.log === null) return;
     const { segments } = batch;
@@ -216,7 +216,7 @@ export class QueueServer {
     }
   }
 
-  /** Stops; returns where to go on. */
+  /** Stops the ring; returns the base to continue from. */
   stop(): number {
     if (this.#ring !== null) {
       this.#stoppedAt = this.#ring.base();
@@ -260,7 +260,7 @@ export class QueueServer {
     return false;
   }
 
-  /** The asymmetric operations of this queue, if it can have any. */
+  /** The pool of this queue's asymmetric jobs, if it has one. */
   get jobs(): JobPool | null {
     return this.#jobs;
   }
@@ -275,7 +275,7 @@ export class QueueServer {
     return count;
   }
 
-  /** Hands the batch back to the driver, and tells it so if it wants to hear. */
+  /** Publishes the batch's used entries, and notifies the driver if it wants to be notified. */
   #complete(ring: Ring): void {
     const wantsSignal = ring.complete(this.#processor.batch);
     this.#logRing();
@@ -289,9 +289,9 @@ export class QueueServer {
   }
 
   /**
-   * Resolves, within {@linkcode STOP_MS_MAX}, when no request is in flight any more. New ones stay in the ring. Jobs that
-   * have not begun are taken back, and so is in the end the one that runs: their requests return to the ring, or, where
-   * others that were popped after them have been answered, are answered with ERR.
+   * Resolves, within {@linkcode STOP_MS_MAX}, when no request is in flight any more. New ones stay in the ring. Jobs
+   * that have not begun are taken back, and so is in the end the one that runs: their requests return to the ring, or,
+   * where others that were popped after them have been answered, are answered with ERR.
    */
   async drain(): Promise<void> {
     this.#isDraining = true;
@@ -317,7 +317,9 @@ export class QueueServer {
     return (this.#jobs?.openCount ?? 0) > 0 || this.#ring?.isRecovering === true;
   }
 
-  /** Returns the chains that were popped last to the ring, as far as {@linkcode JobPool.retract} takes back their jobs. */
+  /**
+   * Returns the chains that were popped last to the ring, as far as {@linkcode JobPool.retract} takes back their jobs.
+   */
   #returnChains(isFinal: boolean): void {
     const ring = this.#ring;
     if (ring === null || this.#jobs === null) return;
@@ -345,7 +347,7 @@ export class QueueServer {
     return this.#jobs !== null && this.#jobs.isSaturated;
   }
 
-  /** Answers one batch, whatever the state of notifications; returns how many requests of it were handled. */
+  /** Answers one batch, independent of notifications. Returns the number of handled requests. */
   poll(): number {
     const ring = this.#ring;
     return ring === null || this.#isDraining || this.#isSaturated() ? 0 : this.#serveBatch(ring);
@@ -391,17 +393,17 @@ export class QueueServer {
     return hasMore;
   }
 
-  /** Asks the driver not to kick: somebody looks at the ring anyway. */
+  /** Asks the driver not to kick, because the ring is polled. */
   disarm(): void {
     this.#ring?.disableNotifications();
     this.#logRing();
   }
 
-  /** Serves what is in the ring, within a turn's bounds; true if there may be more. */
+  /** Serves the ring for a round; true if there may be more requests. */
   serve(): boolean {
     this.disarm();
-    this.#turns++;
-    for (let batches = 0; batches < TURN_BATCHES_MAX; batches++) {
+    this.#rounds++;
+    for (let batches = 0; batches < ROUND_BATCHES_MAX; batches++) {
       if (this.poll() > 0) continue;
       if (batches > 0 && this.#waitBriefly()) batches++;
       else if (!this.arm()) return false;
@@ -410,18 +412,18 @@ export class QueueServer {
   }
 
   /**
-   * Looks at the ring a few times more before the driver is asked to kick: one that has just got its answers often has
-   * new requests within a few microseconds, and a kick takes longer. True if some came, and were answered. Where none
-   * come, the looks become few, but for one turn in sixteen that tries again.
+   * Polls the ring for some iterations before the driver is asked to kick: a driver that has just received its answers
+   * often adds requests within a few microseconds, and a kick takes longer. True if requests came and were answered. If
+   * none come, the iterations are halved, except in one round of sixteen that tries the maximum again.
    */
   #waitBriefly(): boolean {
-    const looks = this.#turns % TURNS_PER_TRIAL === 0 ? LOOKS_MAX : this.#looks;
-    for (let look = 0; look < looks; look++) {
+    const iterations = this.#rounds % ROUNDS_PER_TRIAL === 0 ? POLL_ITERATIONS_MAX : this.#pollIterations;
+    for (let iteration = 0; iteration < iterations; iteration++) {
       if (this.poll() === 0) continue;
-      this.#looks = LOOKS_MAX;
+      this.#pollIterations = POLL_ITERATIONS_MAX;
       return true;
     }
-    this.#looks >>>= 1;
+    this.#pollIterations >>>= 1;
     return false;
   }
 

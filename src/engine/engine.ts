@@ -36,7 +36,7 @@ export interface Prepared {
   readonly digest: DigestTransform | null;
   readonly aead: AeadTransform | null;
   /** What multi-buffer execution needs, if the session can be served by it. */
-  readonly burst: MultiBufferSession | null;
+  readonly multiBuffer: MultiBufferSession | null;
 }
 
 function createCipher(catalogue: Catalogue, parameters: Parameters): CipherTransform {
@@ -51,7 +51,7 @@ function createDigest(catalogue: Catalogue, parameters: Parameters, keyed: boole
   return (keyed ? catalogue.macs : catalogue.hashes).get(parameters.hashAlgo)!.create(parameters.authKeyLen);
 }
 
-/** True if an engine module serves any part of an operation with `parameters`: no burst may take it over then. */
+/** True if an engine module serves any part of an operation with `parameters`: it has no multi-buffer jobs then. */
 function isOfModule(catalogue: Catalogue, parameters: Parameters): boolean {
   const { kind, algo, hashAlgo } = parameters;
   if (kind === KIND_AEAD) return catalogue.aeads.get(algo)?.module !== undefined;
@@ -72,16 +72,16 @@ export class Engine {
   /** The algorithms that it serves. */
   readonly catalogue: Catalogue;
   /** Executes many operations at once; null: nothing does. */
-  readonly bursts: MultiBufferRunner | null;
+  readonly multiBuffer: MultiBufferRunner | null;
   /** Contexts for requests that bring their keys, by what they are made for. */
   readonly #ciphers = new Map<number, CipherTransform>();
   readonly #digests = new Map<number, DigestTransform>();
   readonly #aeads = new Map<number, AeadTransform>();
 
-  /** Serves the algorithms of `catalogue`, and executes with `bursts` what that takes. */
-  constructor(catalogue: Catalogue, bursts: MultiBufferRunner | null) {
+  /** Serves the algorithms of `catalogue`, and executes with `multiBuffer` what it accepts. */
+  constructor(catalogue: Catalogue, multiBuffer: MultiBufferRunner | null) {
     this.catalogue = catalogue;
-    this.bursts = bursts;
+    this.multiBuffer = multiBuffer;
   }
 
   /**
@@ -97,7 +97,7 @@ export class Engine {
       cipher: withCipher ? createCipher(this.catalogue, parameters) : null,
       digest: withDigest ? createDigest(this.catalogue, parameters, keyed) : null,
       aead: kind === KIND_AEAD ? createAead(this.catalogue, parameters) : null,
-      burst: isOfModule(this.catalogue, parameters) ? null : this.bursts?.prepare(parameters) ?? null,
+      multiBuffer: isOfModule(this.catalogue, parameters) ? null : this.multiBuffer?.prepare(parameters) ?? null,
     };
     if (setKeys(parameters, prepared.cipher, prepared.digest, prepared.aead)) return prepared;
     this.release(prepared);
@@ -109,7 +109,7 @@ export class Engine {
     prepared.cipher?.free();
     prepared.digest?.free();
     prepared.aead?.free();
-    prepared.burst?.free();
+    prepared.multiBuffer?.free();
   }
 
   /** Wipes what requests with keys of their own have left in the contexts kept for them. */

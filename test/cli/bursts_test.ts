@@ -10,7 +10,7 @@ import { UsageError } from "../../src/cli/command_line.ts";
 import { readOptions } from "../../src/cli/options.ts";
 import { createMultiBufferManager } from "../../src/engine/multibuffer/manager.ts";
 import { type MultiBufferChoice, multiBufferPolicy } from "../../src/engine/multibuffer/policy.ts";
-import { BURST_TABLES } from "../../src/engine/multibuffer/thresholds.ts";
+import { MULTI_BUFFER_TABLES } from "../../src/engine/multibuffer/thresholds.ts";
 
 const SERVING = ["--socket-path=/nowhere/crypto.sock"];
 
@@ -55,11 +55,11 @@ Deno.test("--bursts refuses files that calibrate has not made", () => {
 Deno.test("a choice of thresholds counts before the built-in ones, for its instruction set alone", () => {
   const name = "AES-128-CBC-encrypt";
   const ask = (choice: MultiBufferChoice, variant: string) => multiBufferPolicy(choice, variant)(name, [name]);
-  assertEquals(ask("auto", "avx512_t2"), [...BURST_TABLES["avx512_t2"]![name]!]);
+  assertEquals(ask("auto", "avx512_t2"), [...MULTI_BUFFER_TABLES["avx512_t2"]![name]!]);
   assertEquals(ask("auto", "unheard_of"), null);
   const choice = { avx2_t1: { [name]: [7, 700] } } as const;
   assertEquals(ask(choice, "avx2_t1"), [7, 700]);
-  assertEquals(ask(choice, "avx512_t2"), [...BURST_TABLES["avx512_t2"]![name]!]);
+  assertEquals(ask(choice, "avx512_t2"), [...MULTI_BUFFER_TABLES["avx512_t2"]![name]!]);
   // A chain needs what those of its parts need that need most.
   const ofParts = multiBufferPolicy({ avx2_t1: { [name]: [7, 100], "HMAC-SHA-1": [3, 700] } }, "avx2_t1");
   assertEquals(ofParts("chain", [name, "HMAC-SHA-1"]), [7, 700]);

@@ -1,7 +1,7 @@
 /** On the event loop a ring is looked at a little longer before its driver is asked to kick. */
 import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
 import { QueueServer } from "../../src/device/queue_server.ts";
-import { TURN_BATCHES_MAX } from "../../src/device/limits.ts";
+import { ROUND_BATCHES_MAX } from "../../src/device/limits.ts";
 import { DriverMemory } from "../../src/driver/guest_memory.ts";
 import { ChainBatch } from "../../src/virtqueue/chain.ts";
 import { USED_F_NO_NOTIFY } from "../../src/wire/vring.ts";
@@ -107,7 +107,7 @@ Deno.test("what comes while the ring is looked at counts in the turn's batches",
   };
   watched.request();
   assertEquals(watched.serve(), true);
-  assertLessOrEqual(watched.served, TURN_BATCHES_MAX + 1);
+  assertLessOrEqual(watched.served, ROUND_BATCHES_MAX + 1);
   watched.react = () => {};
   while (watched.serve());
   watched.stop();

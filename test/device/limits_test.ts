@@ -27,7 +27,7 @@ import { SpinBudget } from "../../src/worker/spin.ts";
 import { deviceMemory, NEXT, RawSplit, WRITE } from "../virtqueue/raw_driver.ts";
 import { withDevice } from "./harness.ts";
 
-const { BATCH_BYTES_MAX, BATCH_CHAINS_MAX, BATCH_SEGMENTS_MAX, TURN_BATCHES_MAX } = limits;
+const { BATCH_BYTES_MAX, BATCH_CHAINS_MAX, BATCH_SEGMENTS_MAX, ROUND_BATCHES_MAX } = limits;
 const { JOB_BACKLOG_MS_MAX, JOBS_PER_QUEUE_MAX } = limits;
 const AROUND = [-1, 0, 1];
 
@@ -85,7 +85,7 @@ Deno.test("batches in a turn: 7 and 8 are served in it, a ninth waits for the ne
   for (const beyond of AROUND) {
     withMemory((memory) => {
       const driver = new RawSplit(memory, 2048);
-      const count = BATCH_CHAINS_MAX * (TURN_BATCHES_MAX + beyond);
+      const count = BATCH_CHAINS_MAX * (ROUND_BATCHES_MAX + beyond);
       const { guestAddress } = memory.alloc(16);
       for (let i = 0; i < count; i++) driver.add([{ address: guestAddress, length: 1, flags: WRITE }]);
       let served = 0;
@@ -96,7 +96,7 @@ Deno.test("batches in a turn: 7 and 8 are served in it, a ninth waits for the ne
       const features = { known: true, packed: false, eventIdx: false };
       server.start({ ...setup, kickFd: -1, callFd: -1, errFd: -1 }, deviceMemory(memory), features);
       const mayBeMore = server.serve();
-      assertEquals(served, Math.min(count, BATCH_CHAINS_MAX * TURN_BATCHES_MAX));
+      assertEquals(served, Math.min(count, BATCH_CHAINS_MAX * ROUND_BATCHES_MAX));
       // With exactly as many, nobody has looked yet whether there are more.
       assertEquals(mayBeMore, beyond >= 0);
       if (mayBeMore) assertEquals(server.serve(), false);
@@ -270,7 +270,7 @@ for (const [srcBytes, count] of [[16, 8000], [BATCH_BYTES_MAX, 64]] as const) {
     assertEquals(batches.reduce((sum, batch) => sum + batch.count, 0), count + 1);
     const modest = batches.findIndex((batch) => batch.count === 1 && batch.bytes < 4096);
     // The flood's turn, and the rest of one that was under way.
-    assertLessOrEqual(modest, 2 * TURN_BATCHES_MAX);
+    assertLessOrEqual(modest, 2 * ROUND_BATCHES_MAX);
     const before = batches.slice(0, modest);
     const [requests, ms] = [before.reduce((sum, b) => sum + b.count, 0), before.reduce((sum, b) => sum + b.ms, 0)];
     console.log(

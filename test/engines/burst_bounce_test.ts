@@ -93,9 +93,9 @@ class Messages implements OperationTable {
 
   /** Executes all in multi-buffer batches as far as that goes, and returns their outcomes. */
   together(engine: Engine): Uint8Array {
-    const bursts = engine.bursts!;
+    const bursts = engine.multiBuffer!;
     bursts.begin(this, this.first.length);
-    bursts.add(this.template, this.prepared.burst!, 0, this.first.length);
+    bursts.add(this.template, this.prepared.multiBuffer!, 0, this.first.length);
     bursts.run();
     return bursts.outcomes.slice(0, this.first.length);
   }
@@ -111,7 +111,7 @@ Deno.test({
   ignore,
   fn: () => {
     const messages = new Messages(burstingEngine(), 2, 256);
-    const session = messages.prepared.burst!;
+    const session = messages.prepared.multiBuffer!;
     const memory = mapAnonymous(4096);
     const bytes = new Uint8Array(memory.buffer);
     const bounce = new MultiBufferBounce(memory);

@@ -7,11 +7,11 @@ import { assert } from "@std/assert";
 import { type Catalogue, createCatalogue } from "../../src/engine/algorithms.ts";
 import { BURST_VARIANTS, type MultiBufferVariant } from "../../ffi/ipsec_mb_bursts.ts";
 import {
-  BURST_AEADS,
-  BURST_CIPHERS,
-  BURST_HASHES,
-  BURST_MACS,
-  burstNames,
+  MULTI_BUFFER_AEADS,
+  MULTI_BUFFER_CIPHERS,
+  MULTI_BUFFER_HASHES,
+  MULTI_BUFFER_MACS,
+  multiBufferNames,
 } from "../../src/engine/multibuffer/kinds.ts";
 import { createMultiBufferManager } from "../../src/engine/multibuffer/manager.ts";
 import { BOUNCED, type MultiBufferChoice } from "../../src/engine/multibuffer/policy.ts";
@@ -41,7 +41,9 @@ export const BATCH = 128;
 /** Every burst is worth it, a single operation too. */
 export const FORCED = () => [1, 0] as const;
 
-/** Everything that is there, with what is executed by a manager of its own executed in the instruction set `variant`. */
+/**
+ * Everything that is there, with what is executed by a manager of its own executed in the instruction set `variant`.
+ */
 function catalogueOf(variant?: MultiBufferVariant): Catalogue {
   const catalogue = createCatalogue();
   const manager = createMultiBufferManager(variant);
@@ -61,30 +63,32 @@ export function burstingEngine(variant?: MultiBufferVariant): Engine {
 }
 
 function namesOf(service: "cipher" | "hash" | "mac" | "aead", algos: ReadonlyMap<number, unknown>): string[] {
-  return [...algos.keys()].flatMap((algo) => [...burstNames(service, algo)]);
+  return [...algos.keys()].flatMap((algo) => [...multiBufferNames(service, algo)]);
 }
 
 /** Thresholds with which a device does everything in bursts that it can. */
 export function forcedChoice(): MultiBufferChoice {
   const names = [
-    ...namesOf("cipher", BURST_CIPHERS),
-    ...namesOf("hash", BURST_HASHES),
-    ...namesOf("mac", BURST_MACS),
-    ...namesOf("aead", BURST_AEADS),
+    ...namesOf("cipher", MULTI_BUFFER_CIPHERS),
+    ...namesOf("hash", MULTI_BUFFER_HASHES),
+    ...namesOf("mac", MULTI_BUFFER_MACS),
+    ...namesOf("aead", MULTI_BUFFER_AEADS),
   ];
   const table = Object.fromEntries(names.flatMap((name) => [[name, FORCED()], [name + BOUNCED, FORCED()]]));
   return Object.fromEntries(BURST_VARIANTS.map(({ name }) => [name, table]));
 }
 
-/** Executes operations, each of its own template, in multi-buffer batches as far as that goes; returns their outcomes. */
+/**
+ * Executes operations, each of its own template, in multi-buffer batches as far as that goes; returns their outcomes.
+ */
 export function together(
   engine: Engine,
   { segments, first, templates }: OperationTable & { readonly templates: readonly Template[] },
   prepared: readonly Prepared[],
 ): Uint8Array {
-  const bursts = engine.bursts!;
+  const bursts = engine.multiBuffer!;
   bursts.begin({ segments, first }, templates.length);
-  for (const [i, template] of templates.entries()) bursts.add(template, prepared[i]!.burst!, i, 1);
+  for (const [i, template] of templates.entries()) bursts.add(template, prepared[i]!.multiBuffer!, i, 1);
   bursts.run();
   return bursts.outcomes;
 }
@@ -122,28 +126,28 @@ const keyBytes = new Uint8Array(keyMemory.buffer);
 function* parametersOfAll(): Iterable<Partial<Parameters>> {
   const { ciphers, hashes, macs, aeads } = createCatalogue();
   const authenticated = true;
-  for (const [algo] of BURST_CIPHERS) {
+  for (const [algo] of MULTI_BUFFER_CIPHERS) {
     for (const keyLen of ciphers.get(algo)!.keyLens) {
       for (const encrypt of [true, false]) yield { kind: KIND_CIPHER, algo, keyLen, encrypt };
     }
   }
-  for (const [algo] of BURST_AEADS) {
+  for (const [algo] of MULTI_BUFFER_AEADS) {
     for (const keyLen of aeads.get(algo)!.keyLens) {
       for (const encrypt of [true, false]) yield { kind: KIND_AEAD, algo, keyLen, encrypt };
     }
   }
-  for (const [hashAlgo] of BURST_HASHES) if (hashes.has(hashAlgo)) yield { kind: KIND_HASH, hashAlgo };
-  for (const [hashAlgo] of BURST_MACS) {
+  for (const [hashAlgo] of MULTI_BUFFER_HASHES) if (hashes.has(hashAlgo)) yield { kind: KIND_HASH, hashAlgo };
+  for (const [hashAlgo] of MULTI_BUFFER_MACS) {
     for (const authKeyLen of macs.get(hashAlgo)!.keyLens!) {
       if ([0, 1, 16, 24, 32, 64, 65, 128, 129, 512].includes(authKeyLen)) {
         yield { kind: KIND_MAC, hashAlgo, authKeyLen };
       }
     }
   }
-  for (const [algo, cipher] of BURST_CIPHERS) {
+  for (const [algo, cipher] of MULTI_BUFFER_CIPHERS) {
     if (!cipher.chains) continue;
-    const digests: [number, boolean][] = [...BURST_HASHES].map(([hashAlgo]) => [hashAlgo, false]);
-    for (const [hashAlgo, { headBytes }] of BURST_MACS) if (headBytes === 0) digests.push([hashAlgo, true]);
+    const digests: [number, boolean][] = [...MULTI_BUFFER_HASHES].map(([hashAlgo]) => [hashAlgo, false]);
+    for (const [hashAlgo, { headBytes }] of MULTI_BUFFER_MACS) if (headBytes === 0) digests.push([hashAlgo, true]);
     for (const [hashAlgo, authenticated] of digests) {
       const keyLen = [...ciphers.get(algo)!.keyLens].at(hashAlgo % 3) ?? [...ciphers.get(algo)!.keyLens][0]!;
       for (const encrypt of [true, false]) {
@@ -173,12 +177,12 @@ export function sessionsOf(
     parameters.cipherKey = keyMemory.address + random(0, 65000);
     parameters.authKey = keyMemory.address + random(0, 65000);
     const prepared = engine.prepare(parameters)!;
-    if (prepared.burst === null) {
+    if (prepared.multiBuffer === null) {
       engine.release(prepared);
       continue;
     }
     const name = `${kindName(parameters)}, keys of ${parameters.keyLen} and ${parameters.authKeyLen} bytes`;
-    const { form, ivLenMin, blockBytes, digestBytes, headBytes } = prepared.burst;
+    const { form, ivLenMin, blockBytes, digestBytes, headBytes } = prepared.multiBuffer;
     const ivLen = form === AEAD ? 12 : ivLenMin;
     const opens = form === AEAD && !parameters.encrypt;
     const twin = opens ? engine.prepare(Object.assign(new Parameters(), parameters, { encrypt: true })) : null;

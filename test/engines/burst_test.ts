@@ -7,7 +7,7 @@
 import { assert, assertEquals, assertGreaterOrEqual } from "@std/assert";
 import { BURST_VARIANTS, type MultiBufferVariant } from "../../ffi/ipsec_mb_bursts.ts";
 import { FEATURES_USUAL } from "../../src/driver/bring_up.ts";
-import { burstNames } from "../../src/engine/multibuffer/kinds.ts";
+import { multiBufferNames } from "../../src/engine/multibuffer/kinds.ts";
 import { createMultiBufferManager, JOB_ENC_KEYS, JOB_EXTRA } from "../../src/engine/multibuffer/manager.ts";
 import { DONE, KIND_CHAIN, Parameters, PENDING, Template } from "../../src/engine/operation.ts";
 import { SegmentCursor, SegmentTable, type Span } from "../../src/memory/segments.ts";
@@ -50,7 +50,8 @@ function roundsOf(variant: MultiBufferVariant, rounds: number, isBest: boolean):
     // Now and then all of a batch is of one kind.
     const only = round % 3 === 0 && round % 10 !== 1 ? random(0, sessions.length - 1) : -1;
     // DES takes the library a tenth of a second a megabyte where it has no lanes for it.
-    const canBeLong = ({ name, prepared }: Session) => prepared.burst!.continues && (isBest || name.startsWith("AES"));
+    const canBeLong = ({ name, prepared }: Session) =>
+      prepared.multiBuffer!.continues && (isBest || name.startsWith("AES"));
     const eligible = round % 10 === 1 ? sessions.filter(canBeLong) : sessions;
     const chosen: Session[] = [];
     for (const layout of layouts) {
@@ -164,7 +165,7 @@ Deno.test({
   fn: async () => {
     const services = ["cipher", "hash", "mac", "aead"] as const;
     const answers = [...knownAnswers({ maxPerAlgo: 20 })].filter(({ service, algo }) =>
-      burstNames(services[service]!, algo).length > 0
+      multiBufferNames(services[service]!, algo).length > 0
     );
     const one = { split: "one" } as const;
     const layouts = [
@@ -215,7 +216,7 @@ Deno.test({
     const engine = burstingEngine();
     const prepared = engine.prepare(parameters)!;
     // The first pointers of a job: its keys for encryption. The HMAC's are in the next piece of memory.
-    const { words } = prepared.burst!.template;
+    const { words } = prepared.multiBuffer!.template;
     const at = (word: number) => BigInt(words[word]!) + (BigInt(words[word + 1]!) << 32n);
     const bytesAt = (address: bigint, length: number) =>
       Array.from(

@@ -104,9 +104,9 @@ function askEngine(engine: Engine, some: readonly KnownAnswer[], together: boole
   segments.count = 0;
   const prepared = some.map((answer) => engine.prepare(parametersOf(answer))!);
   const places = some.map((answer, i) => layOut(templates[i]!, answer, parametersOf(answer)));
-  const runner = together ? engine.bursts! : null;
+  const runner = together ? engine.multiBuffer! : null;
   runner?.begin(table, some.length);
-  for (const [i, { burst }] of prepared.entries()) if (burst) runner?.add(templates[i]!, burst, i, 1);
+  for (const [i, { multiBuffer }] of prepared.entries()) if (multiBuffer) runner?.add(templates[i]!, multiBuffer, i, 1);
   runner?.run();
   let inBatch = 0;
   const faults: string[] = [];

@@ -117,8 +117,8 @@ const TOLD: readonly Limit[] = [
   },
   {
     what: "batches before other queues have their turn",
-    atMost: `${device.TURN_BATCHES_MAX}`,
-    exports: ["TURN_BATCHES_MAX"],
+    atMost: `${device.ROUND_BATCHES_MAX}`,
+    exports: ["ROUND_BATCHES_MAX"],
     tests: [
       [PARTS, "batches in a turn: 7 and 8 are served in it, a ninth waits for the next"],
       [PARTS, "fairness: a queue that is flooded leaves another its turn after ${what} at most"],

@@ -1,5 +1,5 @@
 /**
- * The door to public-key operations: runs a job to its end, in the thread that calls.
+ * The entry point of public-key operations: runs a job to its end in the calling thread.
  *
  * @module
  */

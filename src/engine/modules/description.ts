@@ -122,7 +122,7 @@ export interface EngineAead extends EngineAlgorithm {
 /**
  * What an engine module exports as its default. The module is loaded in every thread that serves data, so that
  * nothing it keeps is shared between them, and algorithms are made there when a session's first request comes. Its
- * algorithms take the place of those of the same number here, in bursts and chains too.
+ * algorithms replace the built-in ones of the same number, also in multi-buffer batches and chains.
  */
 export interface EngineModule {
   /** A name for messages to people: 1 to 40 letters, digits, `.`, `_` and `-`. */

@@ -11,7 +11,7 @@ import { libc } from "../../../ffi/libc.ts";
 import { cleanseBytes } from "../../memory/native.ts";
 import { gather, SegmentTable, type Span } from "../../memory/segments.ts";
 import { type Mapping, mapSecret } from "../../os/memory_map.ts";
-import { BURST_JOBS_MAX } from "./manager.ts";
+import { MULTI_BUFFER_JOBS_MAX } from "./manager.ts";
 import { AEAD, CHAIN, DIGEST, type MultiBufferSession } from "./session.ts";
 import { IV_BYTES_MAX, Operation } from "../operation.ts";
 
@@ -25,7 +25,7 @@ export const BOUNCE_BYTES = 1 << 20;
 /** Places begin where a line of the processor's caches does. */
 const LINE_BYTES = 64;
 /**
- * Bytes behind a place that belong to nobody: some algorithms read up to 15 bytes behind the end of their data, and
+ * Unused bytes after a place: some algorithms read up to 15 bytes past the end of their data, and
  * places of a page each would all be in the same few lines of the nearest cache.
  */
 const SLACK_BYTES = 64;
@@ -54,7 +54,7 @@ export class MultiBufferBounce {
   readonly #address: number;
   readonly #u64: bigint;
   readonly #sizeBytes: number;
-  readonly #segments = new SegmentTable(1 + SPANS * BURST_JOBS_MAX);
+  readonly #segments = new SegmentTable(1 + SPANS * MULTI_BUFFER_JOBS_MAX);
   readonly #bounced: readonly BouncedOperation[];
   /** Operations that have jobs, and the bytes that they use. */
   #count = 0;
@@ -68,9 +68,9 @@ export class MultiBufferBounce {
     this.#sizeBytes = sizeBytes;
     this.#u64 = BigInt(address);
     this.#segments.add(address, sizeBytes);
-    const ivs = mapSecret(IV_BYTES_MAX * BURST_JOBS_MAX).address;
+    const ivs = mapSecret(IV_BYTES_MAX * MULTI_BUFFER_JOBS_MAX).address;
     this.#bounced = Array.from(
-      { length: BURST_JOBS_MAX },
+      { length: MULTI_BUFFER_JOBS_MAX },
       (_, i) => new BouncedOperation(this.#segments, ivs + IV_BYTES_MAX * i),
     );
   }
@@ -80,13 +80,13 @@ export class MultiBufferBounce {
    * {@linkcode accept}.
    */
   offer(operation: Operation, session: MultiBufferSession): Operation | null {
-    const { form, strays } = session;
+    const { form, overReads } = session;
     const { segments, src, dst, aad, result, ivSpan } = operation;
     const hasDst = form !== DIGEST;
     const hasResult = form === DIGEST || form === CHAIN;
     if (src.length === 0 || (form === CHAIN && aad.length > 0)) return null;
     const overlaps = hasDst && src.isContiguous && dst.isContiguous && segments.overlap(src, dst);
-    const movesSrc = strays || overlaps || !src.isContiguous;
+    const movesSrc = overReads || overlaps || !src.isContiguous;
     const movesDst = hasDst && !dst.isContiguous;
     const movesAad = form === AEAD && aad.length > 0 && !aad.isContiguous;
     const movesResult = hasResult && !result.isContiguous;

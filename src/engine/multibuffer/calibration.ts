@@ -24,7 +24,7 @@ const SMALL = 64;
 const LARGE = [512, 4096];
 /** Pieces of source and destination where data is scattered; with more of them, one by one takes longer. */
 const PIECES = 2;
-/** A burst must take less than this share of the time of one by one: what is in doubt stays as it is. */
+/** A multi-buffer batch must take less than this share of the time of sequential execution to be preferred. */
 const SHARE = 0.9;
 /**
  * Microseconds that a burst takes longer in a device than here, where the library's code and tables are always at hand:
@@ -64,14 +64,14 @@ class Bench {
     this.#prepared = engine.prepare(parameters)!;
   }
 
-  /** True if there are bursts of this kind. */
-  get isForBursts(): boolean {
-    return this.#prepared.burst !== null;
+  /** True if this kind has multi-buffer jobs. */
+  get isMultiBuffer(): boolean {
+    return this.#prepared.multiBuffer !== null;
   }
 
   /** True if messages of this kind are bounced, wherever they are. */
-  get strays(): boolean {
-    return this.#prepared.burst!.strays;
+  get overReads(): boolean {
+    return this.#prepared.multiBuffer!.overReads;
   }
 
   /** Lays messages of `sizeBytes` bytes out, each in `pieces` pieces. */
@@ -82,7 +82,7 @@ class Bench {
     this.#next = this.#memory.address;
     const { segments, first } = this.#table;
     segments.count = 0;
-    const { form, ivLenMin, headBytes, digestBytes } = this.#prepared.burst!;
+    const { form, ivLenMin, headBytes, digestBytes } = this.#prepared.multiBuffer!;
     const template = this.#template;
     const { encrypt } = template.parameters;
     const tagLen = form === AEAD ? 16 : 0;
@@ -122,10 +122,10 @@ class Bench {
 
   /** Executes them in a multi-buffer batch. */
   multiBuffer(count: number): void {
-    const bursts = this.#engine.bursts!;
-    bursts.begin(this.#table, count);
-    bursts.add(this.#template, this.#prepared.burst!, 0, count);
-    bursts.run();
+    const multiBuffer = this.#engine.multiBuffer!;
+    multiBuffer.begin(this.#table, count);
+    multiBuffer.add(this.#template, this.#prepared.multiBuffer!, 0, count);
+    multiBuffer.run();
   }
 
   free(): void {
@@ -151,7 +151,7 @@ function timeOf(rounds: number, work: () => void): number {
   return best * 1000;
 }
 
-/** True if bursts of `count` are faster than operations that take `singleUs` each. */
+/** True if a multi-buffer batch of `count` is faster than operations that take `singleUs` each. */
 function isFaster(bench: Bench, rounds: number, count: number, singleUs: number): boolean {
   const limitUs = SHARE * singleUs * count;
   let us = 0;
@@ -184,7 +184,7 @@ function thresholdOf(bench: Bench, rounds: number, pieces: number): MultiBufferT
   return [lanesMin, small === undefined ? LARGE[0]! * large[0]! : SMALL * small];
 }
 
-/** Hears of what has been measured; undefined: bursts of this kind are never faster. */
+/** Called with each measured threshold; undefined: multi-buffer execution of this kind is never faster. */
 type Tell = (name: string, threshold: MultiBufferThreshold | undefined) => void;
 
 /**
@@ -226,8 +226,8 @@ function measureAll(engine: Engine, rounds: number, tell: Tell): MultiBufferTabl
       return threshold;
     };
     // What bounces does more than what does not, and need not be tried where even that is never faster.
-    if (bench.isForBursts && bench.strays) measure(name + BOUNCED, 1);
-    else if (bench.isForBursts && measure(name, 1) !== undefined) measure(name + BOUNCED, PIECES);
+    if (bench.isMultiBuffer && bench.overReads) measure(name + BOUNCED, 1);
+    else if (bench.isMultiBuffer && measure(name, 1) !== undefined) measure(name + BOUNCED, PIECES);
     bench.free();
   }
   unmap(keys);

@@ -1,6 +1,6 @@
 /**
- * Jobs of libIPSec_MB made of operations, and what is left to do when they have been executed. Whether an operation can be
- * a job at all depends on its template alone and is asked once for all operations of it; addresses are set for each.
+ * Jobs of libIPSec_MB made of operations, and what is left to do when they have been executed. Whether an operation can
+ * be a job at all depends on its template alone and is asked once for all operations of it; addresses are set for each.
  *
  * Data path.
  *
@@ -10,7 +10,6 @@ import { copyBytes } from "../../memory/native.ts";
 import { mapSecret } from "../../os/memory_map.ts";
 import type { Operation } from "../operation.ts";
 import {
-  BURST_JOBS_MAX,
   JOB_CIPHER_LENGTH,
   JOB_CIPHER_OFFSET,
   JOB_DST,
@@ -21,6 +20,7 @@ import {
   JOB_SRC,
   JOB_TAG,
   JOB_TAG_BYTES,
+  MULTI_BUFFER_JOBS_MAX,
   type MultiBufferManager,
 } from "./manager.ts";
 import { AEAD, CHAIN, CIPHER, type MultiBufferSession } from "./session.ts";
@@ -30,7 +30,7 @@ const COUNTER_BYTES = 16;
 
 /** Numbers of jobs, in the order in which they were added. */
 export class JobList {
-  readonly #jobs = new Uint8Array(BURST_JOBS_MAX);
+  readonly #jobs = new Uint8Array(MULTI_BUFFER_JOBS_MAX);
   /** How many they are. */
   count = 0;
 
@@ -62,10 +62,10 @@ export class JobBuilder {
   /** Makes jobs in `manager`. */
   constructor(manager: MultiBufferManager) {
     this.#manager = manager;
-    const tags = mapSecret(TAG_BYTES_MAX * BURST_JOBS_MAX).address;
+    const tags = mapSecret(TAG_BYTES_MAX * MULTI_BUFFER_JOBS_MAX).address;
     this.#tags = tags;
-    this.#tagsU64 = Array.from({ length: BURST_JOBS_MAX }, (_, job) => BigInt(tags + TAG_BYTES_MAX * job));
-    const { address, buffer } = mapSecret(COUNTER_BYTES * BURST_JOBS_MAX);
+    this.#tagsU64 = Array.from({ length: MULTI_BUFFER_JOBS_MAX }, (_, job) => BigInt(tags + TAG_BYTES_MAX * job));
+    const { address, buffer } = mapSecret(COUNTER_BYTES * MULTI_BUFFER_JOBS_MAX);
     this.#counters = address;
     this.#counterBytes = new DataView(buffer);
   }
@@ -198,7 +198,9 @@ export class JobBuilder {
     return true;
   }
 
-  /** Copies the counter block of `job` out of the guest's reach; true if `length` bytes carry beyond its last 32 bits. */
+  /**
+   * Copies the counter block of `job` out of the guest's reach; true if `length` bytes carry beyond its last 32 bits.
+   */
   #carries(job: number, { segments, ivSpan }: Operation, length: number): boolean {
     copyBytes(this.#counters + COUNTER_BYTES * job, segments.startOf(ivSpan), COUNTER_BYTES);
     const last = this.#counterBytes.getUint32(COUNTER_BYTES * job + 12);

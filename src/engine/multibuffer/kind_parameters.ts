@@ -6,7 +6,7 @@
 import * as numbers from "../algorithm_numbers.ts";
 import type { Catalogue } from "../algorithms.ts";
 import { KIND_AEAD, KIND_CHAIN, KIND_CIPHER, KIND_HASH, KIND_MAC, type Parameters } from "../operation.ts";
-import { BURST_AEADS, BURST_CIPHERS, BURST_HASHES, BURST_MACS } from "./kinds.ts";
+import { MULTI_BUFFER_AEADS, MULTI_BUFFER_CIPHERS, MULTI_BUFFER_HASHES, MULTI_BUFFER_MACS } from "./kinds.ts";
 
 /** What AES-CBC is chained with. */
 const CHAINED_MACS = [
@@ -19,18 +19,18 @@ const CHAINED_MACS = [
 /** One of each kind that `catalogue` serves: every algorithm and direction; of chains, those of AES-CBC and HMAC. */
 export function* kindParameters({ ciphers, hashes, macs, aeads }: Catalogue): Iterable<Partial<Parameters>> {
   const directions = [true, false];
-  for (const algo of BURST_CIPHERS.keys()) {
+  for (const algo of MULTI_BUFFER_CIPHERS.keys()) {
     for (const keyLen of ciphers.get(algo)?.keyLens ?? []) {
       for (const encrypt of directions) yield { kind: KIND_CIPHER, algo, keyLen, encrypt };
     }
   }
-  for (const algo of BURST_AEADS.keys()) {
+  for (const algo of MULTI_BUFFER_AEADS.keys()) {
     for (const keyLen of aeads.get(algo)?.keyLens ?? []) {
       for (const encrypt of directions) yield { kind: KIND_AEAD, algo, keyLen, encrypt };
     }
   }
-  for (const hashAlgo of BURST_HASHES.keys()) if (hashes.has(hashAlgo)) yield { kind: KIND_HASH, hashAlgo };
-  for (const hashAlgo of BURST_MACS.keys()) {
+  for (const hashAlgo of MULTI_BUFFER_HASHES.keys()) if (hashes.has(hashAlgo)) yield { kind: KIND_HASH, hashAlgo };
+  for (const hashAlgo of MULTI_BUFFER_MACS.keys()) {
     const keyLens = macs.get(hashAlgo)?.keyLens;
     for (const authKeyLen of [16, 32]) if (keyLens?.has(authKeyLen)) yield { kind: KIND_MAC, hashAlgo, authKeyLen };
   }

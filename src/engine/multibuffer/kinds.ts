@@ -42,7 +42,7 @@ interface MultiBufferAlgorithm {
   readonly wrong?: ErratumName;
 }
 
-/** A cipher in bursts. */
+/** A cipher of multi-buffer jobs. */
 export interface MultiBufferCipher extends MultiBufferAlgorithm {
   /** Its name in tables of thresholds, before the direction. */
   name(keyLen: number): string;
@@ -64,7 +64,7 @@ export interface MultiBufferCipher extends MultiBufferAlgorithm {
   setKey(template: JobTemplate, to: number, key: number, keyLen: number): boolean;
 }
 
-/** A hash or MAC in bursts. */
+/** A hash or MAC of multi-buffer jobs. */
 export interface MultiBufferDigest extends MultiBufferAlgorithm {
   /** Its name in tables of thresholds. */
   name(keyLen: number): string;
@@ -82,7 +82,7 @@ export interface MultiBufferDigest extends MultiBufferAlgorithm {
   setKey(template: JobTemplate, to: number, key: number, keyLen: number): boolean;
 }
 
-/** An AEAD in bursts. */
+/** An AEAD of multi-buffer jobs. */
 export interface MultiBufferAead extends MultiBufferAlgorithm {
   /** Its name in tables of thresholds, before the direction. */
   name(keyLen: number): string;
@@ -134,7 +134,7 @@ function aes(mode: number, suffix: string, ivLen: number, blockBytes: number): M
 }
 
 /** The ciphers, by number. */
-export const BURST_CIPHERS: ReadonlyMap<number, MultiBufferCipher> = new Map<number, MultiBufferCipher>([
+export const MULTI_BUFFER_CIPHERS: ReadonlyMap<number, MultiBufferCipher> = new Map<number, MultiBufferCipher>([
   [numbers.CIPHER_AES_CBC, aes(1, "CBC", 16, 16)],
   [numbers.CIPHER_AES_CTR, aes(2, "CTR", 16, 1)],
   [numbers.CIPHER_AES_ECB, aes(12, "ECB", 0, 16)],
@@ -220,7 +220,7 @@ function hmac(number: number, name: string, digestBytes: number, hash: HmacHash)
 }
 
 /** The hashes, by number. */
-export const BURST_HASHES: ReadonlyMap<number, MultiBufferDigest> = new Map<number, MultiBufferDigest>([
+export const MULTI_BUFFER_HASHES: ReadonlyMap<number, MultiBufferDigest> = new Map<number, MultiBufferDigest>([
   [numbers.HASH_SHA1, plain(13, "SHA-1", 20)],
   [numbers.HASH_SHA_224, plain(14, "SHA-224", 28)],
   [numbers.HASH_SHA_256, plain(15, "SHA-256", 32)],
@@ -239,7 +239,7 @@ function wireless(
 }
 
 /** The MACs, by number. */
-export const BURST_MACS: ReadonlyMap<number, MultiBufferDigest> = new Map<number, MultiBufferDigest>([
+export const MULTI_BUFFER_MACS: ReadonlyMap<number, MultiBufferDigest> = new Map<number, MultiBufferDigest>([
   [numbers.MAC_HMAC_MD5, hmac(7, "MD5", 16, { blockBytes: 64, oneBlock: (maker) => maker.md5_one_block_sse })],
   [
     numbers.MAC_HMAC_SHA1,
@@ -329,7 +329,7 @@ function setThree(template: JobTemplate, to: number): true {
 }
 
 /** The AEADs, by number. */
-export const BURST_AEADS: ReadonlyMap<number, MultiBufferAead> = new Map<number, MultiBufferAead>([
+export const MULTI_BUFFER_AEADS: ReadonlyMap<number, MultiBufferAead> = new Map<number, MultiBufferAead>([
   [numbers.AEAD_GCM, {
     name: (keyLen) => `AES-${8 * keyLen}-GCM`,
     mode: 5,
@@ -373,14 +373,21 @@ export const BURST_AEADS: ReadonlyMap<number, MultiBufferAead> = new Map<number,
   }],
 ]);
 
-/** The names that kinds of algorithm `algo` have in tables of thresholds; none if bursts do not know it. */
-export function burstNames(service: "cipher" | "hash" | "mac" | "aead" | "akcipher", algo: number): readonly string[] {
+/** The names of algorithm `algo` in tables of thresholds; none if it has no multi-buffer jobs. */
+export function multiBufferNames(
+  service: "cipher" | "hash" | "mac" | "aead" | "akcipher",
+  algo: number,
+): readonly string[] {
   const directed = service === "cipher"
-    ? BURST_CIPHERS.get(algo)
+    ? MULTI_BUFFER_CIPHERS.get(algo)
     : service === "aead"
-    ? BURST_AEADS.get(algo)
+    ? MULTI_BUFFER_AEADS.get(algo)
     : undefined;
-  const digest = service === "hash" ? BURST_HASHES.get(algo) : service === "mac" ? BURST_MACS.get(algo) : undefined;
+  const digest = service === "hash"
+    ? MULTI_BUFFER_HASHES.get(algo)
+    : service === "mac"
+    ? MULTI_BUFFER_MACS.get(algo)
+    : undefined;
   const names = [16, 24, 32].flatMap((keyLen) => [
     ...(directed ? [`${directed.name(keyLen)}-encrypt`, `${directed.name(keyLen)}-decrypt`] : []),
     ...(digest ? [digest.name(keyLen)] : []),

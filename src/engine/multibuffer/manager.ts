@@ -1,13 +1,13 @@
 /**
- * The manager of libIPSec_MB that bursts go through, one for each engine, and the jobs in it. Owns the layouts of the
+ * The manager of libIPSec_MB, one for each engine, and its jobs, which are submitted in bursts. Owns the layouts of the
  * library's structures and knows no operations. The fields of a job that are used are the same in versions 1.3 to 2.0;
  * what differs (the size of a job, where a manager has its queue and its functions) is found in the manager itself.
  *
  * A burst is all of the manager's work: jobs are filled from the first one on, submitted together and flushed, after
  * which the manager is as empty as before and its next job is the first one again.
  *
- * Data path, but for `createMultiBufferManager`, `partsOf` and `findLayout` (once for an engine) and `makeTemplate` (once
- * for a session).
+ * Data path, but for `createMultiBufferManager`, `partsOf` and `findLayout` (once for an engine) and `makeTemplate`
+ * (once for a session).
  *
  * @module
  */
@@ -29,7 +29,7 @@ import { type Mapping, mapSecret, unmap } from "../../os/memory_map.ts";
 import { ipsecMbProblem, ipsecMbVersionNumber } from "../ipsec_mb.ts";
 
 /** Jobs of a burst, at most: IMB_MAX_BURST_SIZE. */
-export const BURST_JOBS_MAX = 128;
+export const MULTI_BUFFER_JOBS_MAX = 128;
 
 /** IMB_MGR: its features, and how far into it its function pointers go at most. */
 const MANAGER_FEATURES = 8;
@@ -97,7 +97,9 @@ export interface JobKind {
   readonly keyBytes: number;
 }
 
-/** What jobs of a session have in common: a job whose variable fields are 0. {@linkcode MultiBufferManager} makes it. */
+/**
+ * What jobs of a session have in common: a job whose variable fields are 0. {@linkcode MultiBufferManager} makes it.
+ */
 export class JobTemplate {
   readonly words: Uint32Array;
 
@@ -138,7 +140,7 @@ export class MultiBufferManager {
   readonly #queue: Int32Array;
   readonly #library: MultiBufferKeyMaker;
   /** The template that a job was made from last. */
-  readonly #made: (JobTemplate | null)[] = new Array(BURST_JOBS_MAX).fill(null);
+  readonly #made: (JobTemplate | null)[] = new Array(MULTI_BUFFER_JOBS_MAX).fill(null);
   /** The manager, the list of its jobs, and the part of it that was not done at once. */
   readonly #args = new NativeArgs(3);
   readonly #list: number;
@@ -152,12 +154,12 @@ export class MultiBufferManager {
     this.functions = functions;
     this.#library = library;
     this.#jobWords = jobBytes / 4;
-    this.#jobs = new Uint32Array(memory.buffer, jobs, this.#jobWords * BURST_JOBS_MAX);
+    this.#jobs = new Uint32Array(memory.buffer, jobs, this.#jobWords * MULTI_BUFFER_JOBS_MAX);
     this.#queue = new Int32Array(memory.buffer, jobs - QUEUE_BYTES, 2);
     // The library tests itself when it is initialised, and leaves its queue empty but somewhere in its middle.
     this.#queue.set([-1, 0]);
-    const list = mapSecret(8 * BURST_JOBS_MAX);
-    const pointers = new Float64Array(BURST_JOBS_MAX).map((_, i) => memory.address + jobs + jobBytes * i);
+    const list = mapSecret(8 * MULTI_BUFFER_JOBS_MAX);
+    const pointers = new Float64Array(MULTI_BUFFER_JOBS_MAX).map((_, i) => memory.address + jobs + jobBytes * i);
     new BigUint64Array(list.buffer).set(Array.from(pointers, BigInt));
     this.#list = list.address;
     const spare = jobs + jobBytes * (JOBS - 1);

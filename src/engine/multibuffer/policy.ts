@@ -1,19 +1,18 @@
 /**
- * From when on operations are executed in bursts. A lane of a burst is slower than OpenSSL is with the same message
- * alone, so a burst is worth it from some number of lanes on.
+ * Decides which operations are executed in multi-buffer batches. A lane is slower than OpenSSL with the same message
+ * alone, so multi-buffer execution is faster only from some number of lanes on.
  *
  * Off the data path: a policy is asked for a session's first request in a thread.
  *
  * @module
  */
-import { BURST_TABLES, type MultiBufferTable, type MultiBufferThreshold } from "./thresholds.ts";
+import { MULTI_BUFFER_TABLES, type MultiBufferTable, type MultiBufferThreshold } from "./thresholds.ts";
 
-/** What makes a burst worth it, for a kind of operation and the parts that it consists of; null: nothing does. */
+/** The threshold of a kind of operation and its parts; null: sequential execution is always faster. */
 export type MultiBufferPolicy = (name: string, parts: readonly string[]) => MultiBufferThreshold | null;
 
 /**
- * What follows a name where data is not contiguous, and in private memory while it is worked on: with two more copies,
- * a burst is worth it later or never.
+ * Suffix of a kind's name for operations whose data is copied through a bounce buffer: their thresholds are higher.
  */
 export const BOUNCED = ", bounced";
 
@@ -43,7 +42,7 @@ const NEAREST: Readonly<Record<string, string>> = { avx2_t4: "avx2_t2", avx2_t3:
 
 function tableOf(choice: Exclude<MultiBufferChoice, "off">, variant: string): MultiBufferTable {
   const chosen = typeof choice === "string" ? undefined : choice[variant];
-  return chosen ?? BURST_TABLES[variant] ?? BURST_TABLES[NEAREST[variant] ?? ""] ?? {};
+  return chosen ?? MULTI_BUFFER_TABLES[variant] ?? MULTI_BUFFER_TABLES[NEAREST[variant] ?? ""] ?? {};
 }
 
 /** The policy that `choice` means for the instruction set `variant`. */

@@ -1,7 +1,7 @@
 /**
- * Multi-buffer execution: much of what is served is serial inside a message, or takes longer to start than to do, so
- * libIPSec_MB is handed the messages of a batch together. Takes runs of operations from the counts and sizes on at which
- * that is faster; all others are left for sequential execution.
+ * Multi-buffer execution: many algorithms are serial inside a message, or take longer to start than to run, so the
+ * messages of a batch are submitted to libIPSec_MB together if there are enough of them for this to be faster. All
+ * other operations are left for sequential execution.
  *
  * Data path, but for `createMultiBufferRunner` (once for an engine), `prepare` and `#kindOf` (for a session's first
  * request in a thread).
@@ -26,7 +26,7 @@ import {
 } from "../operation.ts";
 import { BOUNCE_BYTES, MultiBufferBounce } from "./bounced_jobs.ts";
 import { JobBuilder, JobList } from "./job_builder.ts";
-import { BURST_JOBS_MAX, createMultiBufferManager, type MultiBufferManager } from "./manager.ts";
+import { createMultiBufferManager, MULTI_BUFFER_JOBS_MAX, type MultiBufferManager } from "./manager.ts";
 import { WayEstimates } from "./estimates.ts";
 import { BOUNCED, type MultiBufferChoice, type MultiBufferPolicy, multiBufferPolicy } from "./policy.ts";
 import {
@@ -58,8 +58,8 @@ interface Run {
 
 /** Takes the operations of a batch, then executes those that there are enough of. */
 export class MultiBufferRunner {
-  /** What came of each operation of the batch: DONE, FAILED, TAG_MISMATCH, or PENDING where it was not executed. */
-  readonly outcomes: Uint8Array = new Uint8Array(BURST_JOBS_MAX);
+  /** The outcome of each operation of the batch: DONE, FAILED, TAG_MISMATCH, or PENDING if it was not executed. */
+  readonly outcomes: Uint8Array = new Uint8Array(MULTI_BUFFER_JOBS_MAX);
   readonly #manager: MultiBufferManager;
   readonly #builder: JobBuilder;
   readonly #policy: MultiBufferPolicy;
@@ -69,20 +69,20 @@ export class MultiBufferRunner {
   readonly #operation: Operation = createOperation(NO_OPERATIONS.segments);
   /** What has been added. */
   readonly #runs: readonly Run[] = Array.from(
-    { length: BURST_JOBS_MAX },
+    { length: MULTI_BUFFER_JOBS_MAX },
     () => ({ template: null, session: null, start: 0, end: 0 }),
   );
   #runCount = 0;
   /** By job, the operation that it is for and that one's run. */
-  readonly #operations = new Uint8Array(BURST_JOBS_MAX);
-  readonly #runOf = new Uint8Array(BURST_JOBS_MAX);
+  readonly #operations = new Uint8Array(MULTI_BUFFER_JOBS_MAX);
+  readonly #runOf = new Uint8Array(MULTI_BUFFER_JOBS_MAX);
   #jobCount = 0;
   /** Kinds that the batch has operations of. */
   readonly #batchKinds: MultiBufferKind[] = [];
   #batchKindCount = 0;
   /** Operations whose data is not contiguous, in private memory; by job, which of them it is for, or -1. */
   readonly #bounce = new MultiBufferBounce(mapSecret(BOUNCE_BYTES));
-  readonly #bounced = new Int16Array(BURST_JOBS_MAX);
+  readonly #bounced = new Int16Array(MULTI_BUFFER_JOBS_MAX);
   readonly #bouncedJobs = new JobList();
   /** The lowest thresholds of all sessions so far: a smaller batch has nothing for multi-buffer execution. */
   #countMin = Infinity;
@@ -109,7 +109,7 @@ export class MultiBufferRunner {
     this.#policy = policy;
   }
 
-  /** Prepares for a session; null if its algorithms are none of those done in bursts. */
+  /** Prepares a session; null if one of its algorithms has no multi-buffer jobs. */
   prepare(parameters: Parameters): MultiBufferSession | null {
     return makeMultiBufferSession(parameters, this.#manager, (description) => this.#kindOf(description));
   }
@@ -131,7 +131,7 @@ export class MultiBufferRunner {
     return kind;
   }
 
-  /** Whether a batch of `count` requests with `bytes` bytes, headers and all, can have bursts in it. */
+  /** Whether a batch of `count` requests with `bytes` bytes, headers included, can reach a threshold. */
   mayServe(count: number, bytes: number): boolean {
     return count >= this.#countMin && bytes - OVERHEAD_BYTES * count >= this.#bytesMin;
   }
@@ -181,7 +181,7 @@ export class MultiBufferRunner {
     }
   }
 
-  /** Begins a batch of `count` operations in `batch`, at most BURST_JOBS_MAX. */
+  /** Begins a batch of `count` operations in `batch`, at most MULTI_BUFFER_JOBS_MAX. */
   begin(batch: OperationTable, count: number): void {
     this.#batch = batch;
     this.#operation.segments = batch.segments;
@@ -211,7 +211,7 @@ export class MultiBufferRunner {
     const { template, session, start, end } = this.#runs[r]!;
     const operation = this.#operation;
     operation.use(template!);
-    const isDirect = !session!.strays && this.#builder.fits(operation, session!);
+    const isDirect = !session!.overReads && this.#builder.fits(operation, session!);
     for (let i = start; i < end; i++) {
       const job = this.#jobCount;
       operation.place(this.#batch.first[i]!);
@@ -275,8 +275,8 @@ export class MultiBufferRunner {
   }
 
   /**
-   * Does the rest of long messages, a piece of each in every round. The IV of a piece is the end of the one before, which
-   * the guest may have: should it write there, it changes what it would get by an IV of its choice.
+   * Does the rest of long messages, a piece of each in every round. The IV of a piece is the end of the one before,
+   * which the guest may have: should it write there, it changes what it would get by an IV of its choice.
    */
   #continue(): boolean {
     const { long } = this.#builder;
@@ -348,7 +348,7 @@ export class MultiBufferRunner {
   }
 }
 
-/** Makes a runner with the thresholds of `choice`; null if it says "off" or this host does no bursts. */
+/** Makes a runner with the thresholds of `choice`; null if it is "off" or this host has no multi-buffer execution. */
 export function createMultiBufferRunner(choice: MultiBufferChoice): MultiBufferRunner | null {
   const manager = choice === "off" ? null : createMultiBufferManager();
   if (manager === null) return null;

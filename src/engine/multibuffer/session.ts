@@ -1,5 +1,5 @@
 /**
- * What a session needs to be served in bursts: the template of its jobs, its keys, and the kind that it is counted as.
+ * The multi-buffer state of a session: the template of its jobs, its keys, and its kind in tables of thresholds.
  *
  * Data path, but for `makeMultiBufferSession`, `setKeys` and `suffersFrom` (for a session's first request in a
  * thread).
@@ -7,10 +7,10 @@
  * @module
  */
 import {
-  BURST_AEADS,
-  BURST_CIPHERS,
-  BURST_HASHES,
-  BURST_MACS,
+  MULTI_BUFFER_AEADS,
+  MULTI_BUFFER_CIPHERS,
+  MULTI_BUFFER_HASHES,
+  MULTI_BUFFER_MACS,
   type MultiBufferAead,
   type MultiBufferCipher,
   type MultiBufferDigest,
@@ -56,7 +56,7 @@ export class MultiBufferKind {
   /** The same for those whose data has to go through private memory, and whether the batch has such. */
   isWorthBouncing = false;
   bounces = false;
-  /** The library may touch what is behind the end of its data, which then has to be in private memory. */
+  /** The library may read past the end of its data, which then has to be in private memory. */
   readonly overReads: boolean;
 
   /** What has been learnt of it; null: its thresholds alone decide. */
@@ -141,15 +141,15 @@ export interface KindDescription {
 /** The kind of a description; null: there is no multi-buffer execution of it. */
 export type KindFinder = (description: KindDescription) => MultiBufferKind | null;
 
-/** What a session needs to be served in bursts. */
+/** The multi-buffer state of a session. */
 export class MultiBufferSession {
   readonly template: JobTemplate;
   readonly form: number;
   readonly kind: MultiBufferKind;
   readonly encrypt: boolean;
   readonly hashFirst: boolean;
-  /** The library may touch what is behind the end of its data, which then has to be in private memory. */
-  readonly strays: boolean;
+  /** The library may read past the end of its data, which then has to be in private memory. */
+  readonly overReads: boolean;
   /**
    * What {@linkcode MultiBufferCipher}, {@linkcode MultiBufferDigest} and {@linkcode MultiBufferAead} say: those differ
    * in their shape.
@@ -178,7 +178,7 @@ export class MultiBufferSession {
     this.#parts = parts;
     this.template = template;
     this.kind = kind;
-    this.strays = kind.overReads;
+    this.overReads = kind.overReads;
     this.ivLenMin = aead?.ivLenMin ?? cipher?.ivLen ?? 0;
     this.ivLenMax = aead?.ivLenMax ?? cipher?.ivLen ?? 0;
     this.blockBytes = cipher?.blockBytes ?? 1;
@@ -215,7 +215,7 @@ export class MultiBufferSession {
   }
 }
 
-/** The algorithms of a session, as bursts know them. */
+/** The multi-buffer algorithms of a session. */
 interface MultiBufferParts {
   readonly cipher?: MultiBufferCipher;
   readonly digest?: MultiBufferDigest;
@@ -238,17 +238,17 @@ function jobKindOf({ cipher, digest, aead }: MultiBufferParts, parameters: Param
   };
 }
 
-/** The algorithms of a session with `parameters`; null if one of them is not known to bursts. */
+/** The multi-buffer algorithms of a session with `parameters`; null if one of them has no multi-buffer jobs. */
 function partsOf(parameters: Parameters): MultiBufferParts | null {
   const { kind, algo, hashAlgo } = parameters;
   if (kind === KIND_AEAD) {
-    const aead = BURST_AEADS.get(algo);
+    const aead = MULTI_BUFFER_AEADS.get(algo);
     return aead ? { aead } : null;
   }
   const withCipher = kind === KIND_CIPHER || kind === KIND_CHAIN;
-  const cipher = withCipher ? BURST_CIPHERS.get(algo) : undefined;
+  const cipher = withCipher ? MULTI_BUFFER_CIPHERS.get(algo) : undefined;
   if (kind === KIND_CIPHER) return cipher ? { cipher } : null;
-  const digest = (isKeyed(parameters) ? BURST_MACS : BURST_HASHES).get(hashAlgo);
+  const digest = (isKeyed(parameters) ? MULTI_BUFFER_MACS : MULTI_BUFFER_HASHES).get(hashAlgo);
   if (digest === undefined) return null;
   if (kind === KIND_HASH || kind === KIND_MAC) return { digest };
   return kind === KIND_CHAIN && cipher?.chains && digest.headBytes === 0 ? { cipher, digest } : null;
@@ -263,7 +263,7 @@ function namesOf({ cipher, digest, aead }: MultiBufferParts, { keyLen, authKeyLe
   return names;
 }
 
-/** The name of the kind of a session with `parameters`, whose algorithms bursts know. */
+/** The name of the kind of a session with `parameters`, whose algorithms have multi-buffer jobs. */
 export function kindName(parameters: Parameters): string {
   return namesOf(partsOf(parameters)!, parameters).join("+");
 }
@@ -283,7 +283,7 @@ function suffersFrom(
   });
 }
 
-/** Prepares a session with `parameters` for bursts of `manager`; null if it is none for bursts. */
+/** Prepares a session with `parameters` for jobs of `manager`; null if one of its algorithms has none. */
 export function makeMultiBufferSession(
   parameters: Parameters,
   manager: MultiBufferManager,

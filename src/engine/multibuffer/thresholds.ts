@@ -1,5 +1,5 @@
 /**
- * Thresholds of bursts that were measured on one processor, by instruction set of libIPSec_MB and kind of operation.
+ * Thresholds of multi-buffer execution measured on one CPU, by instruction set of libIPSec_MB and kind of operation.
  * Kinds that are missing were never worth it.
  * `vhost-user-crypto calibrate` measures such a table for another processor.
  *
@@ -13,13 +13,16 @@
 export type MultiBufferThreshold = readonly [lanesMin: number, bytesMin: number];
 
 /**
- * Thresholds by the name of a kind, as in "AES-128-CBC-encrypt" or "AES-128-CBC-encrypt+HMAC-SHA-1", for operations whose
- * data is contiguous; with ", bounced" behind it, for those whose data has to be in private memory.
+ * Thresholds by the name of a kind, as in "AES-128-CBC-encrypt" or "AES-128-CBC-encrypt+HMAC-SHA-1", for operations
+ * whose data is contiguous; with ", bounced" behind it, for those whose data has to be in private memory.
  */
 export type MultiBufferTable = Readonly<Record<string, MultiBufferThreshold>>;
 
-/** By instruction set. The tables of lesser sets than the processor's best have a third added, for those who have no better. */
-export const BURST_TABLES: Readonly<Record<string, MultiBufferTable>> = {
+/**
+ * By instruction set. The tables of lesser sets than the processor's best have a third added, for those who have no
+ * better.
+ */
+export const MULTI_BUFFER_TABLES: Readonly<Record<string, MultiBufferTable>> = {
   avx512_t2: {
     "3DES-CBC-decrypt": [6, 384],
     "3DES-CBC-decrypt, bounced": [6, 448],

@@ -137,8 +137,8 @@ function prepareMessages(engine: Engine, templates: readonly Template[], arena: 
 function isRight(engine: Engine, parameters: Parameters, arena: Arena): boolean {
   const prepared = engine.prepare(parameters);
   if (prepared === null) return true;
-  const runner = engine.bursts!;
-  const session = prepared.burst;
+  const runner = engine.multiBuffer!;
+  const session = prepared.multiBuffer;
   if (session === null) {
     engine.release(prepared);
     return true;
