@@ -49,7 +49,7 @@ export interface AeadTransform {
    * The spans are exactly that long. Returns DONE, FAILED or TAG_MISMATCH.
    */
   run(operation: Operation): number;
-  /** Wipes and gives up the native context. */
+  /** Wipes and frees the native context. */
   free(): void;
 }
 

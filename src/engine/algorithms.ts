@@ -131,7 +131,7 @@ function aesNames(mode: string): Record<number, string> {
   return { 16: `AES-128-${mode}`, 24: `AES-192-${mode}`, 32: `AES-256-${mode}` };
 }
 
-/** RC4 takes keys of any length; five bytes are the shortest anybody used. */
+/** RC4 takes keys of any length; five bytes is the shortest in use. */
 function arc4Names(): Record<number, string> {
   return Object.fromEntries(Array.from({ length: 60 }, (_, i) => [i + 5, "RC4"]));
 }
@@ -416,13 +416,13 @@ export interface Catalogue {
   readonly hashes: ReadonlyMap<number, DigestRow>;
   readonly macs: ReadonlyMap<number, DigestRow>;
   readonly aeads: ReadonlyMap<number, AeadRow>;
-  /** The libraries that are there and may be used. */
+  /** The libraries in use. */
   readonly engines: ReadonlySet<EngineName>;
   /** What is not served for want of a library, and what to do about it: a sentence for each library. */
   readonly notes: readonly string[];
 }
 
-/** The libraries that need not be there: what each is for, and what is wrong with it, if anything. */
+/** The optional libraries: the algorithms that need each of them, and the reason if it cannot be used. */
 const OPTIONAL_ENGINES: readonly { engine: EngineName; serves: string; problem: () => string | undefined }[] = [
   { engine: "ipsec-mb", serves: "KASUMI, SNOW 3G and ZUC are", problem: ipsecMbProblem },
   { engine: "gcrypt", serves: "GMAC-Twofish is", problem: gcryptProblem },
@@ -446,8 +446,8 @@ function overlay<Row extends { readonly algo: number }>(
 }
 
 /**
- * What this host can serve with the libraries `chosen`; others are not opened. Rows of `modules` take the place of those
- * of the same number.
+ * What this host can serve with the libraries `chosen`; others are not opened. Rows of `modules` take the place of
+ * those of the same number.
  */
 export function createCatalogue(
   chosen: readonly EngineName[] = ENGINES,

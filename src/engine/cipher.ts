@@ -50,7 +50,7 @@ export interface CipherTransform {
   setKey(key: number): boolean;
   /** Works from `src` to `dst`, which is no shorter, with the IV of `operation`; false if something is wrong. */
   run(operation: Operation, src: Span, dst: Span): boolean;
-  /** Wipes and gives up the native context. */
+  /** Wipes and frees the native context. */
   free(): void;
 }
 

@@ -51,7 +51,7 @@ export interface DigestTransform {
    * (at most `digestBytes`, or DATA_BYTES_MAX if any number goes) may be used until the next call; 0: it failed.
    */
   run(segments: SegmentTable, head: Span, body: Span, resultLen: number): number;
-  /** Wipes and gives up the native context. */
+  /** Wipes and frees the native context. */
   free(): void;
 }
 
@@ -135,7 +135,7 @@ export class EvpHash extends Updates implements DigestTransform {
   }
 }
 
-/** Builds, once, the OSSL_PARAM array that names the digest or cipher of a MAC. It is kept for ever. */
+/** Builds, once, the OSSL_PARAM array that names the digest or cipher of a MAC. It is kept until the process ends. */
 function nameParameter(parameter: string, value: string): number {
   const OSSL_PARAM_UTF8_STRING = 4;
   const OSSL_PARAM_BYTES = 40;

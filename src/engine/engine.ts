@@ -1,5 +1,5 @@
 /**
- * The engine: prepares native contexts for sessions, keeps some for requests that bring their own keys, and executes
+ * The engine: prepares native contexts for sessions, pools some for requests that carry their own keys, and executes
  * operations. Knows no virtio and no sockets.
  *
  * Data path, but for `createEngine` (once for a device and thread).
@@ -73,7 +73,7 @@ export class Engine {
   readonly catalogue: Catalogue;
   /** Executes many operations at once; null: nothing does. */
   readonly multiBuffer: MultiBufferRunner | null;
-  /** Contexts for requests that bring their keys, by what they are made for. */
+  /** Contexts for requests that carry their keys, by what they are made for. */
   readonly #ciphers = new Map<number, CipherTransform>();
   readonly #digests = new Map<number, DigestTransform>();
   readonly #aeads = new Map<number, AeadTransform>();
@@ -104,7 +104,7 @@ export class Engine {
     return null;
   }
 
-  /** Wipes and gives up a session's contexts. */
+  /** Wipes and frees a session's contexts. */
   release(prepared: Prepared): void {
     prepared.cipher?.free();
     prepared.digest?.free();

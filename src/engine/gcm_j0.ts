@@ -116,7 +116,7 @@ export class GcmFromCounterBlock {
     return DONE;
   }
 
-  /** Wipes and gives up the native contexts. */
+  /** Wipes and frees the native contexts. */
   free(): void {
     libcrypto.EVP_CIPHER_CTX_free(this.#ctr);
     libcrypto.EVP_CIPHER_CTX_free(this.#gcm);

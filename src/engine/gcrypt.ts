@@ -96,7 +96,7 @@ export class GmacTwofish implements DigestTransform {
     input.read(segments, head, body, 0, GMAC_IV_BYTES, smallAddress + IV);
     args.set(0, smallAddress + IV);
     args.set(1, GMAC_IV_BYTES);
-    // A new IV starts anew, whatever went before.
+    // A new IV resets the handle.
     const ok = this.#library.gcry_mac_setiv(
           BigInt.asUintN(64, this.#handle),
           BigInt.asUintN(64, u64[0]!),

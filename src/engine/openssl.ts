@@ -55,7 +55,7 @@ function fetcher(fetch: (name: Uint8Array<ArrayBuffer>) => bigint): (name: strin
   };
 }
 
-/** The cipher of OpenSSL's name `name`, or 0n if no provider here has it. Fetched once, kept for ever. */
+/** The cipher of OpenSSL's name `name`, or 0n if no provider here has it. Fetched once, kept until the process ends. */
 export const fetchCipher: (name: string) => bigint = fetcher((name) => libcrypto.EVP_CIPHER_fetch(0n, name, 0n));
 
 /** The digest of that name, or 0n. */

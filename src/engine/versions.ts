@@ -14,7 +14,7 @@ const NAMES: Readonly<Record<EngineName, () => string>> = {
   gcrypt: () => `libgcrypt ${gcryptVersion()}`,
 };
 
-/** The libraries `engines` in their own words; OpenSSL is the first, if it is there. */
+/** The names and versions of the libraries `engines`, as they report them; OpenSSL comes first, if it is available. */
 export function libraryVersions(engines: ReadonlySet<EngineName>): string[] {
   return [...engines].map((engine) => NAMES[engine]());
 }

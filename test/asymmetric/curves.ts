@@ -1,5 +1,5 @@
 /**
- * Curves as numbers, in hexadecimal (FIPS 186-4 appendix D, SEC 2, RFC 5639): what a driver of the RFC's dialect sends.
+ * Curves as numbers, in hexadecimal (FIPS 186-4 appendix D, SEC 2, RFC 5639): what a driver of the asymmetric RFC sends.
  *
  * @module
  */

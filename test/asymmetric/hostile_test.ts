@@ -191,7 +191,7 @@ const REQUESTS: [string, number, number, number, Uint8Array][] = [
   ["DH compute", EXCHANGE, DH, 24, request.dhCompute(dh.p, dh.g, dh.x, dh.y, 256)],
 ];
 
-Deno.test("requests cut off at every byte come to a status, and so do outputs without room", () => {
+Deno.test("requests cut off at every byte get a status, as do outputs without space", () => {
   let tried = 0;
   for (const [name, opcode, algo, fixedBytes, whole] of REQUESTS) {
     assertEquals(run(opcode, algo, whole).status, OK, name);

@@ -1,5 +1,5 @@
 /**
- * Known answers, run through jobs of both dialects. Without the package that holds them the tests are ignored, and
+ * Known answers, run through jobs of both forms. Without the package that holds them the tests are ignored, and
  * say so.
  *
  * @module
@@ -63,7 +63,7 @@ function primesKey(record: VectorRecord): request.PrivateKey {
   return request.rep2(p, q, bytes(d % (P - 1n)), bytes(d % (Q - 1n)), bytes(inverse(Q, P)));
 }
 
-Deno.test("NIST: RSA PKCS#1 v1.5 signatures in both dialects", { ignore }, () => {
+Deno.test("NIST: RSA PKCS#1 v1.5 signatures in both forms", { ignore }, () => {
   const counts = { "good ones": 0, "bad ones": 0, "made again": 0 };
   for (const record of records("RSA/FIPS_186-2/SigVer15_186-3.rsp", "Result")) {
     const [n, e] = [record.bytes("n"), record.bytes("e")];
@@ -172,7 +172,7 @@ Deno.test("RSA Laboratories: signatures and decryption with three forms of priva
 });
 
 Deno.test("NIST: DSA signatures", { ignore }, () => {
-  const counts = { "good ones": 0, "bad ones": 0, "keys refused": 0, "made anew": 0 };
+  const counts = { "good ones": 0, "bad ones": 0, "keys refused": 0, regenerated: 0 };
   for (const record of records("DSA/FIPS_186-3/SigVer.rsp", "Result")) {
     const hash = hashNumber(record.section.split(", ").at(-1)!);
     const group = ["P", "Q", "G"].map((name) => record.bytes(name));
@@ -185,7 +185,7 @@ Deno.test("NIST: DSA signatures", { ignore }, () => {
     const size = group[1]!.length;
     const [r, s] = cut(run(SIGN, DSA, request.dsaSign(group, hash, record.bytes("X"), msg, size)).data, size, size);
     assertEquals(verify(r!, s!).second, 0);
-    counts["made anew"]++;
+    counts.regenerated++;
   }
   count("DSA", counts);
   assert(counts["good ones"] > 50 && counts["bad ones"] > 50);

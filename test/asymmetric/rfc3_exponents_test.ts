@@ -1,5 +1,5 @@
 /**
- * RSA private keys of the RFC's dialect, which say no public exponent: whatever it is, every operation works.
+ * RSA private keys of the asymmetric RFC, which say no public exponent: whatever it is, every operation works.
  *
  * @module
  */

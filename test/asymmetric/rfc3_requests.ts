@@ -1,5 +1,5 @@
 /**
- * Requests in the RFC's dialect, written field by field, and their results taken apart: the driver's side, which
+ * Requests of the asymmetric RFC, written field by field, and their results taken apart: the driver's side, which
  * shares no code with the engine's.
  *
  * @module

@@ -1,5 +1,5 @@
 /**
- * The RFC's dialect against an independent implementation, its generators, and how its gaps are filled.
+ * The asymmetric RFC against an independent implementation, its generators, and how its gaps are filled.
  *
  * @module
  */

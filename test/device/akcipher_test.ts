@@ -111,7 +111,7 @@ Deno.test("a stateless request brings its key, behind its feature bit", async ()
   });
 });
 
-Deno.test("DPDK's one slot a session: 64 requests under way on one session each get their own answer", async () => {
+Deno.test("DPDK's one slot a session: 64 requests in flight on one session each get their own answer", async () => {
   await withDevice({}, async (device) => {
     const driver = await device.connect({});
     const session = rsaSession(rsaPrivate, ak.AKCIPHER_KEY_PRIVATE, ak.RSA_PKCS1_PADDING, ak.RSA_SHA256);

@@ -1,4 +1,4 @@
-/** On the event loop a ring is looked at a little longer before its driver is asked to kick. */
+/** On the event loop a ring is polled for some iterations before its driver is asked to kick. */
 import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
 import { QueueServer } from "../../src/device/queue_server.ts";
 import { ROUND_BATCHES_MAX } from "../../src/device/limits.ts";
@@ -7,7 +7,7 @@ import { ChainBatch } from "../../src/virtqueue/chain.ts";
 import { USED_F_NO_NOTIFY } from "../../src/wire/vring.ts";
 import { deviceMemory, RawSplit, WRITE } from "../virtqueue/raw_driver.ts";
 
-/** A queue whose driver acts when the device looks at the ring. */
+/** A queue whose driver acts when the device polls the ring. */
 class Watched {
   readonly #memory = new DriverMemory();
   readonly #driver = new RawSplit(this.#memory, 2048);
@@ -15,7 +15,7 @@ class Watched {
   readonly #server: QueueServer;
   looks = 0;
   served = 0;
-  /** What the driver does at a look. */
+  /** The driver's action at a poll. */
   react: (look: number) => void = () => {};
 
   constructor() {
@@ -43,7 +43,7 @@ class Watched {
     return (this.#driver.used.getUint16(0, true) & USED_F_NO_NOTIFY) === 0;
   }
 
-  /** A turn after a kick for one request: how often the device looked at the ring. */
+  /** A round after a kick for one request: how often the device polled the ring. */
   turn(): number {
     this.looks = 0;
     this.request();
@@ -52,14 +52,14 @@ class Watched {
     return this.looks;
   }
 
-  /** A kick for nothing. */
+  /** A kick without requests. */
   emptyTurn(): number {
     this.looks = 0;
     assertEquals(this.#server.serve(), false);
     return this.looks;
   }
 
-  /** One turn, without what may be left for another. */
+  /** One round, without requests that may be left for another. */
   serve(): boolean {
     return this.#server.serve();
   }
@@ -70,7 +70,7 @@ class Watched {
   }
 }
 
-Deno.test("a request that comes soon after the answers is served without having been asked to kick", () => {
+Deno.test("a request that follows the answers within a few polls is served without a kick", () => {
   const watched = new Watched();
   watched.react = (look) => {
     if (look !== 100) return;
@@ -82,24 +82,24 @@ Deno.test("a request that comes soon after the answers is served without having 
   watched.stop();
 });
 
-Deno.test("where nothing comes, the looks become few, but for a turn now and then", () => {
+Deno.test("without further requests the poll iterations are halved, except in every sixteenth round", () => {
   const watched = new Watched();
   const looks = Array.from({ length: 64 }, () => watched.turn());
   const many = looks.filter((count) => count > 200).length;
   assertLessOrEqual(many, 6);
-  assert(looks.slice(32).some((count) => count > 200), "a later turn has tried again");
+  assert(looks.slice(32).some((count) => count > 200), "a later round has tried again");
   assert(looks.slice(32).filter((count) => count < 10).length >= 28);
   watched.stop();
 });
 
-Deno.test("a kick for nothing is no reason to look longer", () => {
+Deno.test("a kick without requests does not extend polling", () => {
   const watched = new Watched();
   watched.turn();
   for (let turn = 0; turn < 20; turn++) assertLessOrEqual(watched.emptyTurn(), 2);
   watched.stop();
 });
 
-Deno.test("what comes while the ring is looked at counts in the turn's batches", () => {
+Deno.test("requests found while polling count in the round's batches", () => {
   const watched = new Watched();
   // A request for every look but those at once after one: each batch is one request, found while waiting.
   watched.react = (look) => {

@@ -125,7 +125,7 @@ async function assertLogged(
       word |= PAGE_BYTES / 8 - 1;
     }
   });
-  for (const page of log.pages) assert(allowed.has(page), `nobody wrote to page ${page}, which is in the log`);
+  for (const page of log.pages) assert(allowed.has(page), `page ${page} is in the log but was not written`);
   const status = placement.read("status")[0]!;
   placement.release();
   assertGreater(changed, 0);
@@ -178,7 +178,7 @@ for (const workers of [0, 1]) {
         await logs[0].send(driver);
         const load = await Load.start(driver);
         await load.more(20);
-        assertEquals(logs[0].pages, [], "there is a log, and nobody wants it");
+        assertEquals(logs[0].pages, [], "a log is mapped, but logging is not negotiated");
         for (let i = 0; i < 20; i++) {
           await setLogging(driver, true);
           for (const [current, other] of [[logs[0], logs[1]], [logs[1], logs[0]]] as const) {
@@ -191,7 +191,7 @@ for (const workers of [0, 1]) {
           await setLogging(driver, false);
           logs.forEach((log) => log.clear());
           await load.more(10);
-          assertEquals(logs.map((log) => log.pages), [[], []], "nobody wants a log any more");
+          assertEquals(logs.map((log) => log.pages), [[], []], "logging is no longer negotiated");
         }
         await load.stop();
         logs.forEach((log) => log.close());

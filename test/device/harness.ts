@@ -1,5 +1,5 @@
 /**
- * A device in this isolate, behind a real socket, for tests that talk to it with the driver.
+ * A device in this thread, behind a real socket, for tests that talk to it with the driver.
  *
  * @module
  */
@@ -20,7 +20,7 @@ export interface TestDevice {
   connect(options?: CryptoDriverOptions): Promise<CryptoDriver>;
 }
 
-/** A device's options, and how many worker isolates serve its data queues (0 if not given). */
+/** A device's options, and how many workers serve its data queues (0 if not given). */
 export interface TestDeviceOptions extends Partial<DeviceOptions> {
   readonly workers?: number;
 }

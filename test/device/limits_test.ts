@@ -1,6 +1,6 @@
 /**
- * Limits of what is taken at once: batches, turns and asymmetric jobs, each one below, at and above it; and what is
- * left to others while one queue is flooded.
+ * Limits of batches, rounds and asymmetric jobs, each tested one below, at and one above it, and the service of
+ * other queues while one queue is flooded.
  *
  * @module
  */
@@ -81,7 +81,7 @@ Deno.test("segments in a batch: 65535 and 65536 fit, one more does not", () => {
   });
 });
 
-Deno.test("batches in a turn: 7 and 8 are served in it, a ninth waits for the next", () => {
+Deno.test("batches in a round: 7 and 8 are served in it, a ninth waits for the next", () => {
   for (const beyond of AROUND) {
     withMemory((memory) => {
       const driver = new RawSplit(memory, 2048);
@@ -97,7 +97,7 @@ Deno.test("batches in a turn: 7 and 8 are served in it, a ninth waits for the ne
       server.start({ ...setup, kickFd: -1, callFd: -1, errFd: -1 }, deviceMemory(memory), features);
       const mayBeMore = server.serve();
       assertEquals(served, Math.min(count, BATCH_CHAINS_MAX * ROUND_BATCHES_MAX));
-      // With exactly as many, nobody has looked yet whether there are more.
+      // With exactly as many, the queue has not polled for more yet.
       assertEquals(mayBeMore, beyond >= 0);
       if (mayBeMore) assertEquals(server.serve(), false);
       assertEquals(served, count);
@@ -185,7 +185,7 @@ Deno.test("jobs: input and output of a slot are as long as they may be, and do n
   closeFd(submittedFd);
 });
 
-Deno.test("microseconds that a worker looks at its rings: the bound that it was given, never more, down to nothing", () => {
+Deno.test("busy-poll time of a worker: the configured maximum, never more, down to 0", () => {
   const bound = limits.POLL_US_DEFAULT;
   const spin = new SpinBudget(bound);
   assertEquals(spin.currentUs, bound);
@@ -206,7 +206,7 @@ Deno.test("microseconds that a worker looks at its rings: the bound that it was 
 
 /**
  * Floods a queue while another one has a single request, of 16 bytes. Returns the flood's requests that were answered
- * when somebody saw the other one's answer, and the milliseconds until then.
+ * when the test saw the other one's answer, and the milliseconds until then.
  */
 async function flood(workers: number, srcBytes: number, count: number): Promise<{ done: number; ms: number }> {
   let [done, ms] = [0, 0];
@@ -229,8 +229,8 @@ async function flood(workers: number, srcBytes: number, count: number): Promise<
     kickAnyway(modest!);
     const start = performance.now();
     while (modest!.pollOne() < 0) {
-      if (performance.now() - start > 20_000) throw new Error("the modest queue has had no turn in 20 s");
-      // A worker needs nothing of this isolate.
+      if (performance.now() - start > 20_000) throw new Error("the modest queue was not served within 20 s");
+      // A worker needs nothing of this thread.
       if (workers === 0) await new Promise((resolve) => setTimeout(resolve, 0));
     }
     ms = performance.now() - start;
@@ -244,7 +244,7 @@ async function flood(workers: number, srcBytes: number, count: number): Promise<
   return { done, ms };
 }
 
-/** Requests and bytes of each batch that data queues of this isolate have served while `body` ran, in order. */
+/** Requests and bytes of each batch that data queues of this thread have served while `body` ran, in order. */
 async function batchesDuring(body: () => Promise<unknown>): Promise<{ count: number; bytes: number; ms: number }[]> {
   const batches: { count: number; bytes: number; ms: number }[] = [];
   const { process } = DataPath.prototype;
@@ -264,12 +264,12 @@ async function batchesDuring(body: () => Promise<unknown>): Promise<{ count: num
 }
 
 for (const [srcBytes, count] of [[16, 8000], [BATCH_BYTES_MAX, 64]] as const) {
-  const what = srcBytes < BATCH_BYTES_MAX ? "8 batches of requests" : "8 MiB, which is the time of a turn,";
-  Deno.test(`fairness: a queue that is flooded leaves another its turn after ${what} at most`, async () => {
+  const what = srcBytes < BATCH_BYTES_MAX ? "8 batches of requests" : "8 MiB, which is the time of a round,";
+  Deno.test(`fairness: a queue that is flooded lets another be served after ${what} at most`, async () => {
     const batches = await batchesDuring(() => flood(0, srcBytes, count));
     assertEquals(batches.reduce((sum, batch) => sum + batch.count, 0), count + 1);
     const modest = batches.findIndex((batch) => batch.count === 1 && batch.bytes < 4096);
-    // The flood's turn, and the rest of one that was under way.
+    // The flood's turn, and the rest of one that was in flight.
     assertLessOrEqual(modest, 2 * ROUND_BATCHES_MAX);
     const before = batches.slice(0, modest);
     const [requests, ms] = [before.reduce((sum, b) => sum + b.count, 0), before.reduce((sum, b) => sum + b.ms, 0)];
@@ -279,10 +279,10 @@ for (const [srcBytes, count] of [[16, 8000], [BATCH_BYTES_MAX, 64]] as const) {
   });
 }
 
-Deno.test("fairness in a worker: its queues take turns batch by batch", async () => {
+Deno.test("fairness in a worker: its queues are served alternately, batch by batch", async () => {
   const count = 1000;
   let least = count;
-  // Whoever looks for the answer may be kept from looking; not every time.
+  // The thread that polls for the answer may be delayed, but not every time.
   for (let attempt = 0; attempt < 5 && least > count / 4; attempt++) {
     least = Math.min(least, (await flood(1, 64 << 10, count)).done);
   }

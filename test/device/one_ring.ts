@@ -1,6 +1,6 @@
 /**
- * A split ring with a data path behind it and a session table beside it, all in this isolate, so that a test decides what
- * happens between two of their steps.
+ * A split ring with a data path behind it and a session table beside it, all in this thread, so that a test decides
+ * what happens between two of their steps.
  *
  * @module
  */
@@ -30,7 +30,7 @@ export interface Answer {
   readonly written: string;
 }
 
-/** Points at which the control path, which is another isolate, may come in between while a session is looked up. */
+/** Points at which the control path, which is another thread, may come in between while a session is looked up. */
 export const INTERRUPTIONS = ["found", "identified", "parameters", "keys"] as const;
 export type Interruption = (typeof INTERRUPTIONS)[number];
 
@@ -79,7 +79,7 @@ export interface RingOptions {
   readonly jobs?: JobPool;
 }
 
-/** A ring with a data path behind it, in one isolate. */
+/** A ring with a data path behind it, in one thread. */
 export class Ring {
   readonly table: WatchedTable;
   readonly #memory = new DriverMemory([{ guestAddress: 0, sizeBytes: 16 << 20 }]);

@@ -1,6 +1,6 @@
 /**
- * Sessions that the control path destroys, and slots that it gives to other sessions, while a data path works with them:
- * every request gets the right result or INVSESS, whatever the moment and whatever the algorithm.
+ * Sessions that the control path destroys, and slots that it gives to other sessions, while a data path works with
+ * them: every request gets the right result or INVSESS, whatever the moment and whatever the algorithm.
  */
 import { assert, assertEquals } from "@std/assert";
 import { generateKeyPairSync } from "node:crypto";
@@ -125,7 +125,7 @@ for (const [how, bursts] of [["sequential", "auto"], ["multi-buffer", forcedChoi
       assertEquals(ring.ask([asking(workload, firstId)])[0], right);
       let secondId = 0;
       let writeTo: (i: number, offset: number, bytes: Uint8Array) => void;
-      // The control path does this in another isolate, at any moment; here at the second request.
+      // The control path does this in another thread, at any moment; here at the second request.
       let finds = 0;
       ring.table.interrupt = (point, id) => {
         if (point !== "found" || id !== firstId || ++finds !== 2) return;

@@ -1,6 +1,6 @@
 /**
  * Sessions destroyed and slots reused while a worker has their requests in flight: the race itself, with two threads.
- * `session_races_test.ts` has each of its moments one by one.
+ * `session_races_test.ts` tests each of its moments separately.
  */
 import { assert, assertEquals } from "@std/assert";
 import type { DataRequest } from "../../src/driver/requests.ts";

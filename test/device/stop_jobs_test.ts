@@ -92,7 +92,7 @@ async function timed(body: () => Promise<unknown>): Promise<number> {
 for (const [format, features] of FORMATS) {
   for (const workers of [0, 1]) {
     for (const form of FORMS) {
-      Deno.test(`${format}, ${workers} workers, ${form}: a stopped ring has what was not begun, and answers it once`, async () => {
+      Deno.test(`${format}, ${workers} workers, ${form}: requests that were not begun return to a stopped ring and are answered once`, async () => {
         key2048 ??= makeSlowKey(2048);
         await withDevice({ workers, asymmetric: form }, async (device) => {
           const driver = await device.connect({ features, timeoutMs: 60_000 });
@@ -117,7 +117,7 @@ for (const [format, features] of FORMATS) {
       });
     }
 
-    Deno.test(`${format}, ${workers} workers: a key that takes longer than the bound is begun anew`, async () => {
+    Deno.test(`${format}, ${workers} workers: a key that takes longer than the bound is restarted`, async () => {
       await withDevice({ workers, asymmetric: "rfc3" }, async (device) => {
         const driver = await device.connect({ features, timeoutMs: 120_000 });
         const keys = [generate(driver, 384), generate(driver, 128), generate(driver, 128)];

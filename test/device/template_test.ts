@@ -1,6 +1,7 @@
 /**
- * A request that matches the template of the previous one is not decoded again. Batches of requests that differ in a word
- * of their header, in their buffer layout, in their session or in nothing have to be answered as each of them is alone.
+ * A request that matches the template of the previous one is not decoded again. Batches of requests that differ in a
+ * word of their header, in their buffer layout, in their session or in nothing have to be answered as each of them is
+ * alone.
  */
 import { assert, assertEquals } from "@std/assert";
 import type { EncodedRequest } from "../../src/driver/fields.ts";
@@ -117,7 +118,7 @@ for (const mode of ["fixed", "mux"] as const) {
   }
 }
 
-Deno.test("what stands behind the first buffer is not the request's, however well it matches", () => {
+Deno.test("bytes after the first buffer are not part of the request, even if they match", () => {
   const ring = new Ring();
   const workload = WORKLOADS.find(({ name }) => name === "AES-128-CBC")!;
   const id = ring.table.create(sessionRecord(workload.session));

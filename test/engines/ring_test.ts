@@ -168,7 +168,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "worker isolates serve the libraries that were chosen, no others",
+  name: "workers serve the libraries that were chosen, no others",
   ignore: !has3gpp,
   fn: () =>
     withDirectory(async (directory) => {

@@ -22,7 +22,7 @@ const REPORT = [
   "end_of_record",
 ].join("\n");
 
-Deno.test("coverage: lines by room, of all isolates together", () => {
+Deno.test("coverage: lines by module, of all threads together", () => {
   const files = parseLcov(REPORT);
   assertEquals([...files.get("/r/src/wire/a.ts")!], [[1, 1], [2, 1], [3, 7], [4, 0]]);
   const reached = coverageOf(files, "/r/", ["src/wire", "src/wireless", "src/none"]);
@@ -47,7 +47,7 @@ Deno.test("coverage: floors rise to whole percents below what was reached, and n
   assertEquals(fallen({ a: 94 }, { a: 95, b: 90 }).length, 2);
 });
 
-Deno.test("coverage: the rooms between guest and library have a floor of 95 and more", () => {
+Deno.test("coverage: the modules between guest and library have a floor of 95 and more", () => {
   const floors: Record<string, number> = JSON.parse(Deno.readTextFileSync(`${ROOT}test/coverage.json`));
   for (const room of ["wire", "memory", "virtqueue", "vhost_user", "device"]) {
     assert(floors[`src/${room}`]! >= 95, room);

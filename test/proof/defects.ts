@@ -146,7 +146,7 @@ const DPDK: readonly Defect[] = [
   ]),
   defect("DPDK's one slot a session", "Asymmetric requests of one session do not get each other's answers.", [
     "device/akcipher_test.ts",
-    "DPDK's one slot a session: 64 requests under way on one session each get their own answer",
+    "DPDK's one slot a session: 64 requests in flight on one session each get their own answer",
   ]),
   defect("DPDK's DER reader", "A length inside a key never leads the reader out of the key.", [
     "asymmetric/hostile_test.ts",

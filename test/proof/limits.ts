@@ -120,9 +120,9 @@ const TOLD: readonly Limit[] = [
     atMost: `${device.ROUND_BATCHES_MAX}`,
     exports: ["ROUND_BATCHES_MAX"],
     tests: [
-      [PARTS, "batches in a turn: 7 and 8 are served in it, a ninth waits for the next"],
-      [PARTS, "fairness: a queue that is flooded leaves another its turn after ${what} at most"],
-      [PARTS, "fairness in a worker: its queues take turns batch by batch"],
+      [PARTS, "batches in a round: 7 and 8 are served in it, a ninth waits for the next"],
+      [PARTS, "fairness: a queue that is flooded lets another be served after ${what} at most"],
+      [PARTS, "fairness in a worker: its queues are served alternately, batch by batch"],
       [LIFECYCLE, "a queue that is flooded without pause leaves another its share"],
     ],
   },
@@ -147,7 +147,7 @@ const TOLD: readonly Limit[] = [
     exports: ["JOB_BACKLOG_MS_MAX", "STOP_MS_MAX"],
     tests: [
       [PARTS, "jobs of a queue: those in flight take 200 ms altogether, by what their kinds took, or are one"],
-      [STOPPING, "${format}, ${workers} workers: a key that takes longer than the bound is begun anew"],
+      [STOPPING, "${format}, ${workers} workers: a key that takes longer than the bound is restarted"],
     ],
   },
   {
@@ -214,7 +214,7 @@ const TOLD: readonly Limit[] = [
     tests: [
       [
         PARTS,
-        "microseconds that a worker looks at its rings: the bound that it was given, never more, down to nothing",
+        "busy-poll time of a worker: the configured maximum, never more, down to 0",
       ],
     ],
   },

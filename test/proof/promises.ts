@@ -62,7 +62,7 @@ export const PROMISES: readonly Promised[] = [
   },
   {
     promise: "defects that other devices had are not had here",
-    tests: [["proof/proof_test.ts", "every defect that others had has its tests, by its id"]],
+    tests: [["proof/proof_test.ts", "every defect of other devices has its tests, by its id"]],
   },
   {
     promise: "each limit holds, one below, at and one above",
@@ -71,8 +71,8 @@ export const PROMISES: readonly Promised[] = [
   {
     promise: "a flooded queue leaves others their turn",
     tests: [
-      ["device/limits_test.ts", "fairness: a queue that is flooded leaves another its turn after ${what} at most"],
-      ["device/limits_test.ts", "fairness in a worker: its queues take turns batch by batch"],
+      ["device/limits_test.ts", "fairness: a queue that is flooded lets another be served after ${what} at most"],
+      ["device/limits_test.ts", "fairness in a worker: its queues are served alternately, batch by batch"],
     ],
   },
   {
@@ -189,6 +189,6 @@ export const PROMISES: readonly Promised[] = [
   },
   {
     promise: "tests run nearly every line between guest and library",
-    tests: [["proof/coverage_test.ts", "coverage: the rooms between guest and library have a floor of 95 and more"]],
+    tests: [["proof/coverage_test.ts", "coverage: the modules between guest and library have a floor of 95 and more"]],
   },
 ];

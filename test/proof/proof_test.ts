@@ -10,16 +10,16 @@ import { LIMIT_CONSTANTS, LIMITS, LIMITS_TOLD } from "./limits.ts";
 import { PROMISES } from "./promises.ts";
 import { missing, namesIn, testFiles } from "./test_names.ts";
 
-Deno.test("a test that is named wrongly, or in a file that is not there, is missed", () => {
+Deno.test("a reference to a missing test or file is reported", () => {
   assertEquals(missing(["proof/proof_test.ts", "the tables are in order"]).length, 1);
   assertEquals(missing(["proof/no_test.ts", "the tables are in order"]), ["there is no test/proof/no_test.ts"]);
   assertEquals(
-    missing(["proof/proof_test.ts", "a test that is named wrongly, or in a file that is not there, is missed"]),
+    missing(["proof/proof_test.ts", "a reference to a missing test or file is reported"]),
     [],
   );
 });
 
-Deno.test("every defect that others had has its tests, by its id", () => {
+Deno.test("every defect of other devices has its tests, by its id", () => {
   const seen = new Set<string>();
   for (const { ids, sentence, tests } of DEFECTS) {
     assert(tests.length > 0 && sentence.endsWith("."), sentence);
@@ -68,7 +68,7 @@ Deno.test("every promise has its tests", () => {
   assert(PROMISES.length <= 25);
 });
 
-Deno.test("no test is switched off", () => {
+Deno.test("no test is disabled", () => {
   for (const file of testFiles()) {
     const text = Deno.readTextFileSync(`${ROOT}test/${file}`);
     assertEquals(/Deno\.test\.(ignore|only)\b|^\s*(ignore|only): true/m.exec(text)?.[0], undefined, file);

@@ -19,7 +19,7 @@ function onDataPath(body: string): string[] {
   return found("src/virtqueue/split.ts", `${ON}class SplitRing {\n  fetch(): number {\n    ${body}\n  }\n}\n`);
 }
 
-Deno.test("tidy: a room imports what stands below it and nothing else", () => {
+Deno.test("tidy: a module imports modules below it and nothing else", () => {
   const line = (module: string) => `import { a } from "${module}";\n`;
   assertEquals(found("src/memory/a.ts", line("../os/errno.ts")), []);
   assertEquals(found("src/memory/a.ts", line("../device/device.ts")), [
@@ -49,7 +49,7 @@ Deno.test("tidy: libraries are opened in ffi/", () => {
   assertEquals(found("src/os/a.ts", `/** Never calls Deno.dlopen. */\n`), []);
 });
 
-Deno.test("tidy: one file says what differs between architectures", () => {
+Deno.test("tidy: differences between architectures are in one file", () => {
   const text = `const O_DIRECT = Deno.build.arch === "aarch64" ? 0o200000 : 0o40000;\n`;
   assertEquals(found("src/os/a.ts", text), ["what differs between architectures is in src/os/architecture.ts"]);
   assertEquals(found("src/os/architecture.ts", text), []);
@@ -115,7 +115,7 @@ Deno.test("tidy: each file that requests pass through says so", () => {
   assertEquals(silent(["src/os/c.ts", ON + body]).length, 1, "no file of the data path leads to it");
 });
 
-Deno.test("tidy: files and functions end somewhere", () => {
+Deno.test("tidy: files and functions have a maximum length", () => {
   const file = (lines: number) => "const a = 1;\n".repeat(lines);
   assertEquals(found("src/cli/a.ts", file(500)), []);
   assertEquals(found("src/cli/a.ts", file(501)), ["501 lines, more than 500"]);
@@ -138,7 +138,7 @@ Deno.test("tidy: functions are found in every form", () => {
   assertEquals(names, ["free 3", "method 5", "#hidden 2", "value 3", "long 7", "arrow 5"]);
 });
 
-Deno.test("tidy: comments and strings are no code, what a template interpolates is", () => {
+Deno.test("tidy: comments and strings are not code, template interpolations are", () => {
   assertEquals(codeOf('a("new", b); // new\n/* new */ c(/[/"]new/);'), "a(     , b);       \n          c(         );");
   assertEquals(codeOf("d(`new ${e}`);").includes("new"), false);
   assertEquals(codeOf("d(`new ${e}`);").includes("e"), true);
@@ -146,7 +146,7 @@ Deno.test("tidy: comments and strings are no code, what a template interpolates 
   assertEquals(references.map(({ path }) => path), ["src/a/c.ts", "src/d.ts"]);
 });
 
-Deno.test("tidy: an export is somebody's", () => {
+Deno.test("tidy: every export is used", () => {
   const a = "export const LIMIT = 1;\nexport interface Row {\n  limit: number;\n}\nexport const ROWS: Row[] = [];\n";
   const user = 'import { LIMIT, ROWS } from "./a.ts";\nconsole.log(LIMIT, ROWS);\n';
   const checkWith = (b: string) => check(new Map([["src/os/a.ts", a], ["src/os/b.ts", b]]), false);
@@ -155,14 +155,14 @@ Deno.test("tidy: an export is somebody's", () => {
   assertEquals(checkWith('import { ROWS } from "./a.ts";\n// LIMIT\nconsole.log(ROWS);\n').length, 1);
 });
 
-Deno.test("tidy: words that have no place in a repository", () => {
+Deno.test("tidy: words that must not appear in the repository", () => {
   assertEquals(found("README.md", "TO" + "DO: write this\n").length, 1);
   assertEquals(found("README.md", "see /ho" + "me/me/notes\n"), ["names a path of one machine"]);
   assertEquals(found("README.md", "from registry.npm" + "js.org\n"), ["names the host of a package registry"]);
   assertEquals(found("README.md", "/run/crypto.sock, src/device/a.ts, ./work/a\n"), []);
 });
 
-Deno.test("tidy: an exception that excepts nothing is a finding", () => {
+Deno.test("tidy: an unused exception is reported", () => {
   const lines = check(new Map([["src/memory/segments.ts", "export const DISJOINT = 0;\n"]]), true);
   assertEquals(lines.includes("tidy_rules.ts: there is no ALIASED in src/memory/segments.ts"), true);
 });

@@ -1,9 +1,10 @@
 /**
- * The ratified AKCIPHER service: keys prepared once for a session, and its four operations. Every failure is an outcome.
+ * The ratified AKCIPHER service: keys prepared once for a session, and its four operations. Every failure is an
+ * outcome.
  *
  * Decrypting PKCS#1 v1.5: from version 3.2 on OpenSSL answers a wrong padding with a message that is made of the
  * ciphertext and the key (implicit rejection), and the request succeeds; before, the padding is checked in constant
- * time, but the request fails with ERR, which a guest must not pass on to whoever sent the ciphertext.
+ * time, but the request fails with ERR, which a guest must not pass on to the sender of the ciphertext.
  *
  * @module
  */
@@ -104,7 +105,7 @@ export class AkcipherKey implements PreparedKey {
     return pkeys.EVP_PKEY_CTX_set_signature_md(context, fetchDigest(this.hash.name)) === 1;
   }
 
-  /** Wipes the key and gives it and its contexts up. */
+  /** Wipes and frees the key and its contexts. */
   free(): void {
     for (let i = 0; i < OPERATIONS; i++) {
       if (this.#contexts[i] !== 0n) pkeys.EVP_PKEY_CTX_free(this.#contexts[i]!);
@@ -145,7 +146,7 @@ export class AkcipherService {
     this.#tools = tools;
   }
 
-  /** Makes the key of `spec` ready, or says why not: FAILED or UNSUPPORTED. The caller frees it. */
+  /** Makes the key of `spec` ready, or says the reason: FAILED or UNSUPPORTED. The caller frees it. */
   prepare(spec: AkcipherKeySpec): AkcipherKey | number {
     const outcome = checkAkcipherKey(spec);
     if (outcome !== DONE) return outcome;

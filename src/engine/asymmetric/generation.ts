@@ -45,7 +45,7 @@ export class KeyGeneration {
     return made;
   }
 
-  /** A key for the parameters `template`, which is at once: only a number is drawn. 0n on failure. */
+  /** A key for the parameters `template`, which is quick: only a number is drawn. 0n on failure. */
   keyLike(template: bigint): bigint {
     const context = pkeys.EVP_PKEY_CTX_new_from_pkey(0n, template, 0n);
     const made = pkeys.EVP_PKEY_keygen_init(context) === 1 ? this.#generate(context) : 0n;

@@ -41,7 +41,7 @@ export class AkcipherKeySpec {
 
 /** A key made ready, as a job sees it. */
 export interface PreparedKey {
-  /** Wipes it and gives it up. */
+  /** Wipes and frees it. */
   free(): void;
 }
 
@@ -55,7 +55,7 @@ export class AsymmetricJob {
   algo = 0;
   /** AKCIPHER: the session's key; null to take {@linkcode ownKey}. */
   key: PreparedKey | null = null;
-  /** AKCIPHER: the key of a request that brings its own. */
+  /** AKCIPHER: the key of a request that carries its own. */
   readonly ownKey: AkcipherKeySpec = new AkcipherKeySpec();
   /** Address of the input. AKCIPHER: source data; to verify, the signature and then the digest. */
   input = 0;

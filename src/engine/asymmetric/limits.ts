@@ -14,7 +14,7 @@ export const RSA_PUBLIC_EXPONENT_BITS_MAX = 64;
 export const RSA_RECOVERED_EXPONENT_BITS_MAX = 256;
 /** Bytes of a key as DER, at most: an 8192-bit private key of two primes takes 4.7 KB, one of five a little more. */
 export const AKCIPHER_KEY_BYTES_MAX = 8192;
-/** Bytes of any number in a request of the RFC's dialect: the longest modulus with generous zeros in front. */
+/** Bytes of any number in a request of the asymmetric RFC: the longest modulus with generous zeros in front. */
 export const NUMBER_BYTES_MAX = 2048;
 /** Primes of an RSA modulus: what OpenSSL takes. */
 export const RSA_PRIMES_MAX = 5;
@@ -29,7 +29,7 @@ export const DH_MODULUS_BITS_MIN = 512;
 export const DH_MODULUS_BITS_MAX = 8192;
 /** Bits of a Diffie-Hellman modulus that is searched for; longer ones are published groups. */
 export const DH_GENERATED_BITS_MAX = 1024;
-/** Bits of a curve's order, where the curve is none that has a name: below, anybody finds the private key. */
+/** Bits of a curve's order, where the curve is none that has a name: below it the private key can be found. */
 export const EC_ORDER_BITS_MIN = 112;
 /** Milliseconds that generating parameters or a key may take before it is given up with ERR. */
 export const GENERATION_MS_MAX = 10_000;

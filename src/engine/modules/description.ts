@@ -1,5 +1,5 @@
 /**
- * What an engine module says of itself: algorithms of somebody else's making, that take the place of those here or
+ * The description of an engine module: third-party algorithms that replace those here or
  * come on top. Types and their error only; no code of the data path, and nothing that opens a library.
  *
  * @module

@@ -229,7 +229,7 @@ export class ModuleAead implements AeadTransform {
       if (!isDirect) scatter(segments, bounceAddress, result);
       if (this.#encrypt) scatter(segments, tagAddress, tag);
     } else if (!this.#encrypt || isDirect) {
-      // What came out before the tag was known to be wrong is for nobody.
+      // The plaintext must not be released if the tag does not match.
       zeroSpan(segments, result);
     }
     if (!isDirect) wipeBounce(length);

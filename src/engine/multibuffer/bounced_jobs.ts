@@ -22,10 +22,10 @@ const PRIVATE = 0;
 
 /** Bytes of private memory for a thread: what a batch has to read, and what it writes takes the place of that. */
 export const BOUNCE_BYTES = 1 << 20;
-/** Places begin where a line of the processor's caches does. */
+/** Places begin where a line of the CPU's caches does. */
 const LINE_BYTES = 64;
 /**
- * Unused bytes after a place: some algorithms read up to 15 bytes past the end of their data, and
+ * Unused bytes after each span: some algorithms read up to 15 bytes past the end of their data, and
  * places of a page each would all be in the same few lines of the nearest cache.
  */
 const SLACK_BYTES = 64;

@@ -134,7 +134,7 @@ class Bench {
   }
 }
 
-/** The microseconds that `work` takes at best: of many short turns, because others use the processor too. */
+/** The microseconds that `work` takes at best: of many short runs, because other programs use the CPU too. */
 function timeOf(rounds: number, work: () => void): number {
   let best = Infinity;
   for (let round = 0; round < rounds; round++) {

@@ -225,7 +225,7 @@ export class MultiBufferManager {
     return this.#isEmpty() && this.#submit(count) === count && this.#isEmpty();
   }
 
-  /** True if nothing is under way and the first job is the next one. */
+  /** True if no job is in flight and the first job is the next one. */
   #isEmpty(): boolean {
     return this.#queue[0] === -1 && this.#queue[1] === 0;
   }

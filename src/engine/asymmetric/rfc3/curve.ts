@@ -1,5 +1,5 @@
 /**
- * Curves of the RFC's dialect, which come as numbers with each request. OpenSSL recognises those that have a name, and
+ * Curves of the asymmetric RFC, which come as numbers with each request. OpenSSL recognises those that have a name, and
  * has faster code for some; any other must prove to be a curve of prime order before anything is computed on it,
  * because loops that wait for a usable point would not end on some that are none. Verdicts are remembered.
  *

@@ -1,5 +1,5 @@
 /**
- * Diffie-Hellman in the RFC's dialect: parameters, keys, shared secrets.
+ * Diffie-Hellman of the asymmetric RFC: parameters, keys, shared secrets.
  *
  * The RFC puts generated parameters where a device cannot write; here they follow the status, if the driver left room.
  * A prime of 1536 bits and more is one of the published groups (RFC 3526, RFC 7919), which many have looked at:

@@ -1,5 +1,5 @@
 /**
- * DSA in the RFC's dialect. As with ECDSA, the driver cannot supply k.
+ * DSA of the asymmetric RFC. As with ECDSA, the driver cannot supply k.
  *
  * @module
  */

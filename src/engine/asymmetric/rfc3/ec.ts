@@ -1,5 +1,5 @@
 /**
- * Elliptic curves in the RFC's dialect: ECDSA signatures, key generation, ECDH.
+ * Elliptic curves of the asymmetric RFC: ECDSA signatures, key generation, ECDH.
  *
  * The RFC lets the driver supply the number k of a signature. One that is ever used twice, or guessed, gives the
  * private key away, and OpenSSL takes none: k_len must be 0, and the device draws k.

@@ -1,5 +1,5 @@
 /**
- * RSA in the RFC's dialect: sign, verify, encrypt, decrypt. The RFC's request to verify has no place for the
+ * RSA of the asymmetric RFC: sign, verify, encrypt, decrypt. The RFC's request to verify has no place for the
  * signature; it is taken where the requests of the other algorithms have it, in front of the message, as long as the
  * modulus.
  *

@@ -1,5 +1,5 @@
 /**
- * RSA keys of the RFC's dialect: public ones, and private ones in both representations. Neither of the latter says
+ * RSA keys of the asymmetric RFC: public ones, and private ones in both representations. Neither of the latter says
  * all that OpenSSL wants to know: of the second, the rest is worked out; the first is used without.
  *
  * @module

@@ -1,5 +1,5 @@
 /**
- * RSA key generation in the RFC's dialect.
+ * RSA key generation of the asymmetric RFC.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * The two byte streams of a job in the RFC's dialect: fixed parts and numbers are taken from the input one behind the
+ * The two byte streams of a job of the asymmetric RFC: fixed parts and numbers are taken from the input one behind the
  * other, results are put into the output the same way. Lengths are checked here and nowhere else; after a wrong one
  * every step is a no-op and {@linkcode isGood} is false.
  *
@@ -45,7 +45,7 @@ export class JobStreams {
     return this.#good;
   }
 
-  /** Bytes of input that nobody has taken yet. */
+  /** Bytes of input not read yet. */
   remaining(): number {
     return this.#inputEnd - this.#input;
   }
@@ -87,7 +87,7 @@ export class JobStreams {
     return this.takeBytes(length);
   }
 
-  /** Bytes of output that nobody has put yet. */
+  /** Bytes of output not written yet. */
   outputRoom(): number {
     return Math.max(0, this.#outputCapacity - this.#outputUsed);
   }
