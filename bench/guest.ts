@@ -48,7 +48,8 @@ function numbers(text: string): number[] {
 
 /** The devices that the command line names. */
 function sidesOf(roots: readonly string[], common: string, variants: readonly string[], sleeps: boolean): Side[] {
-  const base = ["--workers=1", ...sleeps ? [] : [`--poll-us=${POLL_US}`], ...words(common)];
+  const workers = common.includes("--workers=") ? [] : ["--workers=1"];
+  const base = [...workers, ...sleeps ? [] : [`--poll-us=${POLL_US}`], ...words(common)];
   const sides = roots.map((root) => ({ name: root, root, options: base }));
   const { root } = sides.at(-1)!;
   return [...sides, ...variants.map((text) => ({ name: text, root, options: [...base, ...words(text)] }))];
