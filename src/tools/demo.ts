@@ -8,6 +8,7 @@ import { Load } from "./benchmark/load.ts";
 import { symmetricSubject } from "./benchmark/subjects.ts";
 import { CryptoDriver } from "../driver/crypto_driver.ts";
 import { nameOf, STATUS_NAMES } from "../driver/names.ts";
+import { KNOWN_ANSWERS } from "./known_answers.ts";
 import { advertisedAnswers, algorithmName, probe, type ProbeReport } from "./probe.ts";
 import { complaintsOf, RESULT_HEADING, resultRow } from "./probe_report.ts";
 
@@ -107,6 +108,15 @@ function printTable(report: ProbeReport, rates: ReadonlyMap<string, number>): vo
   }
 }
 
+/** Says which algorithms this host's device does not offer. */
+function printMissing({ offer: { config } }: ProbeReport): void {
+  const offered = new Set(advertisedAnswers(config));
+  const missing = KNOWN_ANSWERS.filter((answer) => !offered.has(answer)).map(algorithmName);
+  if (missing.length === 0) return;
+  console.log(`\nnot on offer on this host: ${[...new Set(missing)].join(", ")}`);
+  console.log("vhost-user-crypto --list-algorithms says why, and which package to install");
+}
+
 /** Shows the device `program`; returns the exit code. */
 async function demonstrate(program: string): Promise<number> {
   const device = new DeviceProcess(program);
@@ -126,6 +136,7 @@ async function demonstrate(program: string): Promise<number> {
     const report = await probe(device.socketPath);
     const rates = await measureAll(device.socketPath, report);
     printTable(report, rates);
+    printMissing(report);
     const endedWell = await device.end();
     const { passed, failed, unavailable } = report;
     console.log(`\n${passed} passed, ${failed} failed, ${unavailable} not available`);

@@ -12,6 +12,21 @@ Deno.test("the demo is green, says how fast each algorithm is, and leaves nothin
   assert(!exists(path!));
 });
 
+Deno.test("the demo names what this host lacks", async () => {
+  await withDirectory(async (directory) => {
+    // Empty files found first have the effect of a host that lacks the libraries.
+    for (const name of ["libIPSec_MB.so.1", "libIPSec_MB.so.2", "libgcrypt.so.20"]) {
+      await Deno.writeFile(`${directory}/${name}`, new Uint8Array());
+    }
+    const { code, stdout, stderr } = await run(`${ROOT}scripts/demo`, [], { LD_LIBRARY_PATH: directory });
+    assertEquals(code, 0, stderr);
+    const missing = /^not on offer on this host: (.*)$/m.exec(stdout)![1]!.split(", ");
+    for (const name of ["KASUMI-F8", "SNOW3G-UIA2", "ZUC-EEA3", "GMAC-Twofish"]) assert(missing.includes(name), name);
+    assert(!missing.includes("AES-CBC"));
+    assertMatch(stdout, /--list-algorithms says why/);
+  });
+});
+
 Deno.test("a demo that is interrupted takes its device with it", async () => {
   const demo = new Running(`${ROOT}scripts/demo`, []);
   await until(() => demo.stdout.includes("between them"), () => `the demo's first line: ${demo.stderr}`);

@@ -32,8 +32,16 @@ for (const workers of [0, 2]) {
         await device.said("the frontend has disconnected");
         await until(() => (device.stderr.match(/disconnected/g) ?? []).length === 3, () => "three disconnections");
 
-        await new Promise((resolve) => setTimeout(resolve, 300)); // A snapshot is good for a moment.
-        const metrics = await scrape(stats);
+        // A snapshot is good for a moment.
+        let metrics = await scrape(stats);
+        const isWhole = async () => {
+          metrics = await scrape(stats);
+          return valueOf(metrics, "vhost_user_crypto_requests_total", ONE_HASH) === 3 &&
+            valueOf(metrics, "vhost_user_crypto_frontend_connected", {}) === 0;
+        };
+        for (const deadline = performance.now() + 20_000; !await isWhole() && performance.now() < deadline;) {
+          await new Promise((resolve) => setTimeout(resolve, 50));
+        }
         const value = (name: string, labels = {}) => valueOf(metrics, `vhost_user_crypto_${name}`, labels);
         assertEquals(value("requests_total", ONE_HASH), 3);
         assertEquals([value("frontend_connections_total"), value("frontend_connected")], [3, 0]);

@@ -7,7 +7,9 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { openIpsecMbSymbols } from "../../ffi/ipsec_mb.ts";
 import { choiceWithout, multiBufferPolicy } from "../../src/engine/multibuffer/policy.ts";
-import { ipsecMbProblem, ipsecMbVersion } from "../../src/engine/ipsec_mb.ts";
+import { ipsecMbProblem, ipsecMbVersion, ipsecMbVersionNumber } from "../../src/engine/ipsec_mb.ts";
+import { hasErratum } from "../../src/engine/ipsec_mb_errata.ts";
+import { createMultiBufferManager } from "../../src/engine/multibuffer/manager.ts";
 import * as v from "../../src/wire/virtio_crypto.ts";
 import { run, withDirectory } from "../cli/programs.ts";
 
@@ -104,7 +106,10 @@ Deno.test({
     const { notes, wrong, algos } = await verdict(version);
     const sentences = notes.filter((note) => note.includes("has not been tested with this program"));
     assertEquals(sentences.length, 1);
-    assertEquals(wrong, []);
+    // No row of the errata covers that version: what this host's gets wrong, the trial finds.
+    const isDesWrong = hasErratum("desWrongLane", ipsecMbVersionNumber(), createMultiBufferManager()!.variant.name);
+    const des = ["DES-CBC-encrypt", "DES-CBC-decrypt", "3DES-CBC-encrypt", "3DES-CBC-decrypt"];
+    assertEquals(wrong, isDesWrong ? des : []);
     assert(algos.includes(v.CIPHER_KASUMI_F8));
   },
 });

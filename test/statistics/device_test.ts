@@ -1,3 +1,5 @@
+import { ipsecMbProblem } from "../../src/engine/ipsec_mb.ts";
+import { createMultiBufferManager } from "../../src/engine/multibuffer/manager.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { serve, type ServedDevice, type ServeOptions } from "../../src/cli/serve.ts";
 import { maskOf } from "../../src/device/negotiated_features.ts";
@@ -29,6 +31,11 @@ import {
   type Sample,
 } from "../conformance/support.ts";
 import { readExposition } from "./exposition.ts";
+
+const hasMultiBuffer = createMultiBufferManager() !== null;
+if (!hasMultiBuffer) {
+  console.warn(`SKIPPED: multi-buffer execution is needed: ${ipsecMbProblem() ?? "not built for it"}`);
+}
 
 /** Runs `body` with a device and a driver connected to it. */
 async function withServed(
@@ -186,7 +193,7 @@ Deno.test("sessions: refused for want of room and of an algorithm, on the queue 
   }
 });
 
-Deno.test("bursts: what is executed in them is told apart", async () => {
+Deno.test("bursts: what is executed in them is told apart", { ignore: !hasMultiBuffer }, async () => {
   const { session, request } = macSample();
   await withServed({ engines: ["openssl", "ipsec-mb"] }, FEATURES.mux, async (device, driver) => {
     const src = new Uint8Array(512);
@@ -198,7 +205,6 @@ Deno.test("bursts: what is executed in them is told apart", async () => {
     for (const result of await Promise.all(many)) assertStatus(result, w.STATUS_OK);
     const { burstRequests, requests } = device.statistics().queues[0]!;
     assertEquals(requests[0]!.statuses, { ok: 65 });
-    assert(device.libraries.some((name) => name.startsWith("libIPSec_MB")), "libIPSec_MB is needed here");
     assert(burstRequests > 0 && burstRequests <= 64, `${burstRequests}`);
   });
 });
