@@ -11,6 +11,7 @@ import { parseArgs } from "@std/cli/parse-args";
 import { createMultiBufferManager } from "../src/engine/multibuffer/manager.ts";
 import * as far from "./figures/far.ts";
 import { type Figure, line } from "./figures/figure.ts";
+import { guest } from "./figures/guest.ts";
 import * as near from "./figures/near.ts";
 import * as notified from "./figures/notified.ts";
 import * as standing from "./figures/standing.ts";
@@ -30,6 +31,7 @@ const GROUPS: Readonly<Record<string, () => Figure[] | Promise<Figure[]>>> = {
   "bursts-32": () => near.bursts(32),
   "bursts-128": () => near.bursts(128),
   ...Object.fromEntries(WORKLOADS.map((workload) => [`end-to-end-${workload.name}`, () => far.endToEnd(workload)])),
+  guest,
   packed: far.packed,
   mixed: far.mixed,
   stateless: far.stateless,
