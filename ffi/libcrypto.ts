@@ -17,6 +17,20 @@ const symbols = {
   OpenSSL_version: { parameters: ["i32"], result: "pointer" },
   // OSSL_PROVIDER *OSSL_PROVIDER_load(OSSL_LIB_CTX *libctx, const char *name)
   OSSL_PROVIDER_load: { parameters: ["u64", "buffer"], result: "u64" },
+  // int OSSL_PROVIDER_available(OSSL_LIB_CTX *libctx, const char *name)
+  OSSL_PROVIDER_available: { parameters: ["u64", "buffer"], result: "i32" },
+  // int OSSL_PROVIDER_self_test(const OSSL_PROVIDER *prov)
+  OSSL_PROVIDER_self_test: { parameters: ["u64"], result: "i32" },
+  // int OSSL_PROVIDER_get_params(const OSSL_PROVIDER *prov, OSSL_PARAM params[])
+  OSSL_PROVIDER_get_params: { parameters: ["u64", "u64"], result: "i32" },
+  // int OSSL_LIB_CTX_load_config(OSSL_LIB_CTX *ctx, const char *config_file)
+  OSSL_LIB_CTX_load_config: { parameters: ["u64", "buffer"], result: "i32" },
+  // int EVP_set_default_properties(OSSL_LIB_CTX *libctx, const char *propq)
+  EVP_set_default_properties: { parameters: ["u64", "buffer"], result: "i32" },
+  // unsigned long ERR_get_error(void)
+  ERR_get_error: { parameters: [], result: "u64" },
+  // void ERR_error_string_n(unsigned long e, char *buf, size_t len)
+  ERR_error_string_n: { parameters: ["u64", "buffer", "usize"], result: "void" },
   // void ERR_clear_error(void)
   ERR_clear_error: { parameters: [], result: "void" },
   // void OPENSSL_cleanse(void *ptr, size_t len)

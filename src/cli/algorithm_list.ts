@@ -5,7 +5,9 @@
  * @module
  */
 import type { AsymmetricForm } from "../device/negotiated_features.ts";
-import { AEADS, type Catalogue, CIPHERS, createCatalogue, HASHES, MACS } from "../engine/algorithms.ts";
+import { AEADS, type Catalogue, CIPHERS, HASHES, MACS } from "../engine/algorithms.ts";
+import { catalogueOf } from "../engine/fips.ts";
+import type { FipsProvider } from "../engine/openssl_settings.ts";
 import { AKCIPHER_ALGO_MASK } from "../engine/asymmetric/akcipher.ts";
 import * as limits from "../engine/asymmetric/limits.ts";
 import { asymAlgoMask } from "../engine/asymmetric/rfc3/service.ts";
@@ -63,6 +65,8 @@ export interface ListedLibrary {
 /** All of it. */
 export interface AlgorithmList {
   readonly libraries: readonly ListedLibrary[];
+  /** The FIPS provider that alone is used, if it is required. */
+  readonly fips?: string;
   /** The form of the asymmetric service that is listed. */
   readonly asymmetric: AsymmetricForm;
   readonly algorithms: readonly ListedAlgorithm[];
@@ -88,14 +92,19 @@ function rangesOf(lengths: ReadonlySet<number>): Range[] {
   return ranges;
 }
 
-function libraries(chosen: ReadonlySet<EngineName>): ListedLibrary[] {
+/** The name and version of a provider that is required. */
+function fipsText({ name, version }: FipsProvider): string {
+  return `${name} ${version}`;
+}
+
+function libraries(chosen: ReadonlySet<EngineName>, fips: FipsProvider | undefined): ListedLibrary[] {
   const found: Readonly<Record<EngineName, () => { problem?: string | undefined; version?: string | undefined }>> = {
     "openssl": () => ({ version: opensslVersion().replace(/^OpenSSL /, "") }),
     "ipsec-mb": () => ({ problem: ipsecMbProblem(), version: ipsecMbVersion() }),
     "gcrypt": () => ({ problem: gcryptProblem(), version: gcryptVersion() }),
   };
   return ENGINES.map((name) => {
-    if (!chosen.has(name)) return { name, problem: "left out by --engines" };
+    if (!chosen.has(name)) return { name, problem: `left out by ${fips === undefined ? "--engines" : "--fips"}` };
     const { problem, version } = found[name]();
     return { name, ...(version === undefined ? {} : { version }), ...(problem === undefined ? {} : { problem }) };
   });
@@ -117,6 +126,10 @@ function burstsOf(service: ServiceName, algo: number, policy: MultiBufferPolicy 
 interface Host {
   readonly libraries: readonly ListedLibrary[];
   readonly policy: MultiBufferPolicy | undefined;
+  /** OpenSSL's FIPS provider alone is used. */
+  readonly isFips: boolean;
+  /** Why OpenSSL does not serve an algorithm. */
+  readonly lacks: string;
 }
 
 function symmetric(
@@ -125,7 +138,8 @@ function symmetric(
   served: ReadonlyMap<number, Row>,
   host: Host,
 ): ListedAlgorithm[] {
-  return rows.map(({ algo, name, keyLens, digestBytes, engine: library = "openssl" }) => {
+  return rows.map(({ algo, name, digestBytes, engine: library = "openssl", ...row }) => {
+    const keyLens = served.get(algo)?.keyLens ?? row.keyLens;
     const listed = {
       service,
       number: algo,
@@ -134,10 +148,10 @@ function symmetric(
       ...(digestBytes === undefined ? {} : { digestBytes }),
     };
     if (!served.has(algo)) {
-      const isLegacy = library === "openssl" && /^(ARC4|DES-)/.test(name);
+      const isLegacy = !host.isFips && library === "openssl" && /^(ARC4|DES-)/.test(name);
       const problem = host.libraries.find((one) => one.name === library)!.problem ??
         (isLegacy ? legacyProblem() : undefined);
-      return { ...listed, reason: problem ?? "this host's OpenSSL does not have it" };
+      return { ...listed, reason: problem ?? host.lacks };
     }
     const bursts = burstsOf(service, algo, host.policy);
     return { ...listed, library, ...(bursts === undefined ? {} : { bursts }) };
@@ -177,11 +191,23 @@ function asymmetricRows(negotiated: AsymmetricForm, chosen: ReadonlySet<EngineNa
   });
 }
 
-/** Asks this host's libraries. Throws LibraryMissingError without OpenSSL. */
-export function listAlgorithms(engines: readonly EngineName[], asymmetric: AsymmetricForm): AlgorithmList {
-  const catalogue = createCatalogue(engines);
+/** Asks this host's libraries; in FIPS mode the provider `fips`. Throws LibraryMissingError without OpenSSL. */
+export function listAlgorithms(
+  engines: readonly EngineName[],
+  asymmetric: AsymmetricForm,
+  fips?: FipsProvider,
+): AlgorithmList {
+  const catalogue = catalogueOf({ engines, fips: fips !== undefined });
   const chosen = new Set(engines);
-  const host: Host = { libraries: libraries(chosen), policy: policyOf(catalogue) };
+  const lacks = fips === undefined
+    ? "this host's OpenSSL does not have it"
+    : "OpenSSL's FIPS provider does not have it";
+  const host: Host = {
+    libraries: libraries(chosen, fips),
+    policy: policyOf(catalogue),
+    isFips: fips !== undefined,
+    lacks,
+  };
   const list = (service: ServiceName, rows: readonly Row[], served: ReadonlyMap<number, Row>) =>
     symmetric(service, rows, served, host);
   const undefinedMac: ListedAlgorithm = {
@@ -193,6 +219,7 @@ export function listAlgorithms(engines: readonly EngineName[], asymmetric: Asymm
   const macs = [...list("mac", MACS, catalogue.macs), undefinedMac].sort((a, b) => a.number - b.number);
   return {
     libraries: host.libraries,
+    ...(fips === undefined ? {} : { fips: fipsText(fips) }),
     asymmetric,
     algorithms: [
       ...list("cipher", CIPHERS, catalogue.ciphers),

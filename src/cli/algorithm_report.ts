@@ -71,17 +71,19 @@ function serviceText(service: ServiceName, list: AlgorithmList): string {
 export function algorithmsText(list: AlgorithmList): string {
   const served = list.algorithms.filter(({ library }) => library !== undefined).length;
   return [
-    list.libraries.map(libraryRow).join("\n"),
+    [...list.libraries.map(libraryRow), ...(list.fips === undefined ? [] : [columns([0, "fips"], [12, list.fips])])]
+      .join("\n"),
     ...(Object.keys(TITLES) as ServiceName[]).map((service) => serviceText(service, list)),
     `${served} of ${list.algorithms.length} algorithms are served. Chains are any cipher with any hash or MAC.`,
   ].join("\n\n");
 }
 
 /** The list as JSON: what is not there is null. */
-export function algorithmsJson({ libraries, asymmetric, algorithms }: AlgorithmList): string {
+export function algorithmsJson({ libraries, fips, asymmetric, algorithms }: AlgorithmList): string {
   return JSON.stringify(
     {
       libraries: libraries.map(({ name, version = null, problem = null }) => ({ name, version, problem })),
+      fips: fips ?? null,
       asymmetric,
       algorithms: algorithms.map((algorithm) => ({
         service: algorithm.service,

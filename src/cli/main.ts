@@ -13,12 +13,14 @@ async function printVersion(): Promise<void> {
   console.log(`vhost-user-crypto ${VERSION} (Deno ${Deno.version.deno}, ${opensslVersion()})`);
 }
 
-async function printAlgorithms({ engines, asymmetric, json }: Options): Promise<void> {
+async function printAlgorithms({ engines, openssl, asymmetric, json }: Options): Promise<void> {
+  const { applyOpensslSettings } = await import("../engine/openssl_settings.ts");
+  const fips = applyOpensslSettings(openssl);
   const [{ listAlgorithms }, { algorithmsJson, algorithmsText }] = await Promise.all([
     import("./algorithm_list.ts"),
     import("./algorithm_report.ts"),
   ]);
-  const list = listAlgorithms(engines, asymmetric);
+  const list = listAlgorithms(engines, asymmetric, fips);
   console.log(json ? algorithmsJson(list) : algorithmsText(list));
 }
 

@@ -25,6 +25,9 @@ export const SHELLS: readonly Shell[] = ["bash", "zsh", "fish"];
 /** What a switch may be. */
 export const ON_OFF: readonly ("on" | "off")[] = ["on", "off"];
 
+/** Whether OpenSSL's FIPS provider is required. */
+export const FIPS_MODES: readonly ("off" | "required")[] = ["off", "required"];
+
 /** Options that belong together. */
 export interface OptionGroup {
   /** Its heading. */
@@ -122,6 +125,30 @@ const WHAT: OptionGroup = {
       } (default: all that are installed).`,
     },
     {
+      name: "fips",
+      value: "off|required",
+      choices: FIPS_MODES,
+      help:
+        "With required, serve only what OpenSSL's FIPS provider does, and start only if it is active and passes its " +
+        "self-test (default off).",
+      details: "No other library and nothing composed here of several calls is used. The provider is activated by " +
+        "OpenSSL's configuration, or that of --openssl-config.",
+    },
+    {
+      name: "openssl-config",
+      value: "FILE",
+      isPath: true,
+      help: "OpenSSL's configuration file (default: OpenSSL's own).",
+      details: "The providers are those that FILE activates: name the legacy provider there too, for ARC4 and DES.",
+    },
+    {
+      name: "openssl-properties",
+      value: "QUERY",
+      help: "Property query for all algorithms that OpenSSL fetches, as in ?provider=qat (default: none).",
+      details:
+        "Without the question mark, whatever does not match is not served; OpenSSL's random numbers must match too.",
+    },
+    {
       name: "engine-module",
       value: "PATH",
       isPath: true,
@@ -202,7 +229,8 @@ const PRINT: OptionGroup = {
       name: "list-algorithms",
       help:
         "Every algorithm of the specification: lengths of keys, and the library of this host that serves it, or why " +
-        "none does. Heeds --engines and --asymmetric.",
+        "none does. Heeds --engines, --fips, --openssl-config, " +
+        "--openssl-properties and --asymmetric.",
     },
     { name: "json", help: "With --list-algorithms: as JSON." },
     { name: "print-capabilities", help: "What a management program wants to know, as JSON; all else is ignored." },

@@ -16,6 +16,7 @@ import { LOG_LEVELS, type LogOptions } from "./log.ts";
 import {
   ASYMMETRIC_FORMS,
   COMMANDS,
+  FIPS_MODES,
   LOG_FORMATS,
   ON_OFF,
   OPTIONS,
@@ -30,6 +31,15 @@ export type Action = "serve" | typeof PRINT_ACTIONS[number];
 
 /** The options that make it print, in the order in which they count. */
 const PRINT_ACTIONS = ["help", "version", "list-algorithms", "print-man", "print-completion"] as const;
+
+/** What is chosen about OpenSSL. */
+export interface OpensslOptions {
+  /** A path. */
+  readonly config: string | undefined;
+  /** A property query. */
+  readonly properties: string | undefined;
+  readonly fips: boolean;
+}
 
 /** Options, checked. */
 export interface Options {
@@ -49,6 +59,7 @@ export interface Options {
   readonly engines: readonly EngineName[];
   /** Paths. */
   readonly engineModules: readonly string[];
+  readonly openssl: OpensslOptions;
   readonly bursts: MultiBufferChoice;
   readonly asymmetric: AsymmetricForm;
   readonly socketMode: number | undefined;
@@ -107,6 +118,23 @@ function engines(text: string | undefined): readonly EngineName[] {
     if (engine === undefined) throw new UsageError(`--engines takes a list of ${ENGINES.join(", ")}, not "${name}"`);
     return engine;
   });
+}
+
+function openssl({ text, texts }: CommandLine): OpensslOptions {
+  const fips = choice("--fips", text("fips"), "off", FIPS_MODES) === "required";
+  const properties = text("openssl-properties");
+  const outside = [
+    properties === undefined ? undefined : "--openssl-properties",
+    engines(text("engines")).some((name) => name !== "openssl") && text("engines") !== undefined
+      ? "--engines"
+      : undefined,
+    texts("engine-module").length === 0 ? undefined : "--engine-module",
+    text("asymmetric") === "rfc3" ? "--asymmetric=rfc3" : undefined,
+  ].find((option) => option !== undefined);
+  if (fips && outside !== undefined) {
+    throw new UsageError(`--fips=required serves OpenSSL's FIPS provider alone: leave out ${outside}`);
+  }
+  return { config: text("openssl-config"), properties, fips };
 }
 
 /** Permissions as a number. */
@@ -171,6 +199,7 @@ export function readOptions(commandLine: string[], environment: Environment = pr
   const queues = integer("queues", text("queues"), 1, 1, DATA_QUEUES_MAX);
   const askedWorkers = workerCount(text("workers"), queues);
   const workers = Math.min(queues, askedWorkers);
+  const chosen = openssl(line);
   return {
     places: action === "serve" ? places(line, environment) : [],
     queues,
@@ -181,7 +210,8 @@ export function readOptions(commandLine: string[], environment: Environment = pr
     maxSessions: integer("max-sessions", text("max-sessions"), SESSIONS_DEFAULT, 1, SESSIONS_MAX),
     mux: choice("--mux", text("mux"), "on", ON_OFF) === "on",
     statelessServices: services(text("stateless")),
-    engines: engines(text("engines")),
+    engines: chosen.fips ? ["openssl"] : engines(text("engines")),
+    openssl: chosen,
     engineModules: line.texts("engine-module"),
     bursts: parseMultiBufferChoice(text("bursts")),
     asymmetric: choice("--asymmetric", text("asymmetric"), "akcipher", ASYMMETRIC_FORMS),

@@ -42,6 +42,15 @@ export interface ServeOptions {
   readonly asymmetric?: AsymmetricForm;
   /** Libraries that algorithms may come from: all if not given. A missing one is told to `log`, OpenSSL apart. */
   readonly engines?: readonly EngineName[];
+  /** OpenSSL's configuration file, in place of the default one. Holds for the process, like the next two. */
+  readonly opensslConfig?: string;
+  /** A property query for all that OpenSSL fetches, as in `?provider=qat`. */
+  readonly opensslProperties?: string;
+  /**
+   * Serve only what OpenSSL's FIPS provider does, which must be active and pass its self-test; no other library, no
+   * engine module, and not the `rfc3` form. False if not given.
+   */
+  readonly fips?: boolean;
   /**
    * Engine modules, which take the place of algorithms here or add to them: paths, or URLs of scheme `file:`, as in
    * `new URL("./my_engine.ts", import.meta.url)`. Each exports an {@linkcode EngineModule} as its default.
@@ -145,6 +154,20 @@ async function engineModules({ engineModules: places = [] }: ServeOptions, log: 
   return { urls, rows };
 }
 
+/** Sets OpenSSL up; in FIPS mode logs which provider serves. */
+async function setUpOpenssl(options: ServeOptions, log: Log): Promise<void> {
+  const { opensslConfig: config, opensslProperties: properties, fips = false, engineModules = [] } = options;
+  if (fips && (engineModules.length > 0 || options.asymmetric === "rfc3")) {
+    throw new TypeError("FIPS mode serves no engine modules and not the rfc3 form: leave out either these or fips");
+  }
+  if (config === undefined && properties === undefined && !fips) return;
+  const { applyOpensslSettings } = await import("../engine/openssl_settings.ts");
+  const provider = applyOpensslSettings({ config, properties, fips });
+  if (provider !== undefined) {
+    log("info", `FIPS mode: only ${provider.name} ${provider.version} is used; it has passed its self-test`);
+  }
+}
+
 function deviceOptions(
   options: ServeOptions,
   log: Log,
@@ -157,6 +180,7 @@ function deviceOptions(
     asymmetric,
     jobRunner,
     modules,
+    fips: options.fips ?? false,
     onFault: (message) => log("warn", message),
     ...(maxSessions === undefined ? {} : { maxSessions }),
     ...(mux === undefined ? {} : { mux }),
@@ -193,7 +217,8 @@ async function run({ loop, device, server, limitedLog }: Parts): Promise<void> {
 }
 
 /**
- * Starts a device. Throws {@linkcode LibraryMissingError} without OpenSSL, {@linkcode EngineModuleError} if an engine
+ * Starts a device. Throws {@linkcode LibraryMissingError} without OpenSSL, {@linkcode OpensslSettingsError} if it cannot be set up as
+ * chosen, {@linkcode EngineModuleError} if an engine
  * module cannot be used, {@linkcode DescriptorLimitError} if too few descriptors may be open, {@linkcode WorkerError} if
  * a worker cannot start (which also ends a device that is served already), {@linkcode ServerError} or {@linkcode SystemError} if the socket cannot be had; nothing stays
  * behind then.
@@ -211,6 +236,7 @@ export async function serve(options: ServeOptions): Promise<ServedDevice> {
     ]);
   const limitedLog = new LimitedLog(options.log ?? (() => {}));
   const { log } = limitedLog;
+  await setUpOpenssl(options, log);
   const modules = await engineModules(options, log);
   const plane = await dataPlane(options);
   await reserveDescriptors(options);

@@ -44,7 +44,7 @@ async function checkPassed(fd: number): Promise<void> {
 async function startDevice(place: Place, index: number, start: Start): Promise<Running> {
   const { options, standardError, signal } = start;
   const { queues, workers, pollUs, maxSessions, mux, statelessServices, engines, bursts, asymmetric, once } = options;
-  const { socketMode, socketGroup, engineModules } = options;
+  const { socketMode, socketGroup, engineModules, openssl: { config, properties, fips } } = options;
   if ("fd" in place) await checkPassed(place.fd);
   const log = standardError.log(placeName(place), options.places.length > 1);
   const device = await serve({
@@ -52,7 +52,9 @@ async function startDevice(place: Place, index: number, start: Start): Promise<R
     ...("fd" in place || socketMode === undefined ? {} : { socketMode }),
     ...("fd" in place || socketGroup === undefined ? {} : { socketGroup }),
     ...{ queues, workers, pollUs, maxSessions, mux, statelessServices, asymmetric, once, log, signal },
-    ...{ engines, engineModules, bursts },
+    ...{ engines, engineModules, bursts, fips },
+    ...(config === undefined ? {} : { opensslConfig: config }),
+    ...(properties === undefined ? {} : { opensslProperties: properties }),
     // Workers of all devices take the processors in turn.
     cpus: rotate(options.cpus, index * workers),
   });

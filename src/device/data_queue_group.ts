@@ -6,7 +6,8 @@
  *
  * @module
  */
-import { createCatalogue, type ModuleRows } from "../engine/algorithms.ts";
+import type { ModuleRows } from "../engine/algorithms.ts";
+import { catalogueOf } from "../engine/fips.ts";
 import type { MultiBufferChoice } from "../engine/multibuffer/policy.ts";
 import { createEngine } from "../engine/engine.ts";
 import type { EngineName } from "../engine/libraries.ts";
@@ -28,6 +29,8 @@ export interface DataQueueSetup {
   readonly sessions: SessionTableLocation;
   /** Libraries that algorithms may come from. */
   readonly engines: readonly EngineName[];
+  /** They come from OpenSSL's FIPS provider alone. */
+  readonly fips: boolean;
   /** Minimum number of requests for multi-buffer execution. */
   readonly bursts: MultiBufferChoice;
   /** Location of each queue's job pool, by the queue's index; empty: there is no asymmetric service. */
@@ -50,8 +53,8 @@ export interface QueueThread {
 
 /** Makes the data queues of `setup`, all stopped. */
 export function createDataQueueGroup(setup: DataQueueSetup, { modules, watch, onFault }: QueueThread): QueueGroup {
-  const { queues, sessions, engines, bursts, pools, counters, asymmetric } = setup;
-  const catalogue = createCatalogue(engines, modules);
+  const { queues, sessions, engines, fips, bursts, pools, counters, asymmetric } = setup;
+  const catalogue = catalogueOf({ engines, fips }, modules);
   const negotiated = new NegotiatedFeatures(servicesOf(catalogue), asymmetric);
   const dataPath = new DataPath(createEngine(catalogue, bursts), new SessionTableView(sessions), negotiated);
   const servers = queues.map((index) => {

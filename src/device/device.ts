@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { type Catalogue, createCatalogue, type ModuleRows } from "../engine/algorithms.ts";
+import type { Catalogue, ModuleRows } from "../engine/algorithms.ts";
+import { catalogueOf } from "../engine/fips.ts";
 import type { MultiBufferChoice } from "../engine/multibuffer/policy.ts";
 import { tryMultiBuffers } from "../engine/multibuffer/trial.ts";
 import { type EngineName, ENGINES } from "../engine/libraries.ts";
@@ -48,6 +49,8 @@ export interface DeviceOptions {
   readonly statelessServices?: readonly number[];
   /** Libraries that algorithms may come from (default: all). Libraries that are not named are not opened. */
   readonly engines?: readonly EngineName[];
+  /** Nothing but OpenSSL's FIPS provider, whatever `engines` and `modules` say; `applyOpensslSettings` has required it. */
+  readonly fips?: boolean;
   /** Algorithms from elsewhere, as loaded into this thread, and the URLs that other threads load them from. */
   readonly modules?: EngineModules;
   /** When requests are executed in multi-buffer batches: where it is measured to be faster ("auto") by default. */
@@ -90,8 +93,8 @@ export class CryptoDevice implements BackendDevice {
    */
   constructor(options: DeviceOptions, loop: EventLoop, createDataPlane: DataPlaneFactory = localPlane) {
     const { dataQueues, maxSessions = SESSIONS_DEFAULT, mux = true, engines = ENGINES, bursts = "auto" } = options;
-    const { modules = NO_MODULES } = options;
-    this.#catalogue = createCatalogue(engines, modules.rows);
+    const { modules = NO_MODULES, fips = false } = options;
+    this.#catalogue = catalogueOf({ engines, fips }, modules.rows);
     const trial = tryMultiBuffers(this.#catalogue, bursts);
     this.notes = [...this.#catalogue.notes, ...trial.notes];
     // The asymmetric service is served by OpenSSL alone.
@@ -116,7 +119,7 @@ export class CryptoDevice implements BackendDevice {
     const controlCounters = createCounterMemory();
     this.#counters = new DeviceCounters(counters, controlCounters, this.#sessions);
     this.#dataPlane = createDataPlane({
-      ...{ dataQueues, sessions, engines, pools, counters, asymmetric, onFault, loop },
+      ...{ dataQueues, sessions, engines, fips, pools, counters, asymmetric, onFault, loop },
       bursts: trial.choice,
       ...{ modules: modules.rows, moduleUrls: modules.urls },
     });

@@ -32,8 +32,8 @@ import {
   update,
   updateSegments,
 } from "./evp_cipher.ts";
-import { GcmFromCounterBlock } from "./gcm_j0.ts";
-import { DONE, FAILED, type Operation, TAG_MISMATCH } from "./operation.ts";
+import type { GcmFromCounterBlock } from "./gcm_j0.ts";
+import { DONE, FAILED, type Operation, TAG_MISMATCH, UNSUPPORTED } from "./operation.ts";
 
 /** Where tags are made and compared. */
 const TAG = 256;
@@ -46,7 +46,7 @@ export interface AeadTransform {
   setKey(key: number): boolean;
   /**
    * Encrypts `src` to `dst` (ciphertext, then tag), or decrypts `src` (ciphertext, then tag) to `dst` (plaintext).
-   * The spans are exactly that long. Returns DONE, FAILED or TAG_MISMATCH.
+   * The spans are exactly that long. Returns DONE, FAILED, TAG_MISMATCH or UNSUPPORTED.
    */
   run(operation: Operation): number;
   /** Wipes and frees the native context. */
@@ -124,11 +124,14 @@ export class EvpAead implements AeadTransform {
   readonly #gcm: boolean;
   #ivLen = 12;
 
-  /** OpenSSL's cipher `name`; for GCM, an IV of 16 bytes is the counter block J0 itself. */
-  constructor(name: string, keyLen: number, encrypt: boolean) {
+  /**
+   * OpenSSL's cipher `name`. For GCM, an IV of 16 bytes is the counter block J0 itself, which `counterBlock` executes; it
+   * is not supported without one.
+   */
+  constructor(name: string, encrypt: boolean, counterBlock?: GcmFromCounterBlock) {
     this.#encrypt = encrypt;
     this.#gcm = name.endsWith("GCM");
-    this.#counterBlock = this.#gcm ? new GcmFromCounterBlock(keyLen) : undefined;
+    this.#counterBlock = counterBlock;
     this.#context = newContext(name, encrypt);
   }
 
@@ -144,7 +147,9 @@ export class EvpAead implements AeadTransform {
     if (this.#gcm ? ivLen < GCM_IV_BYTES_MIN : ivLen !== CHACHA20_POLY1305_IV_BYTES) return FAILED;
     if (!cutTag(operation, this.#encrypt)) return FAILED;
     operation.copyIv();
-    if (this.#gcm && ivLen === 16) return this.#runFromCounterBlock(operation);
+    if (this.#gcm && ivLen === 16) {
+      return this.#counterBlock === undefined ? UNSUPPORTED : this.#runFromCounterBlock(operation);
+    }
     if (!this.#start(operation) || !this.#authenticate(operation)) return this.#fail(operation);
     if (text.length > 0 && !this.#crypt(operation.segments)) return this.#fail(operation);
     const finished = finish(this.#context, tagAddress);

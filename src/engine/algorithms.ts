@@ -33,6 +33,7 @@ import { AES_F8_IV_BYTES, AesF8, TRIPLE_DES_IV_BYTES, TripleDesCtr } from "./com
 import { CBCMAC_INPUT, CbcMacAes, GMAC_INPUT, GmacAes, XcbcAes } from "./composed_mac.ts";
 import { ANY_INPUT, type DigestInput, type DigestTransform, EvpHash, EvpMac } from "./digest.ts";
 import { type EngineName, ENGINES } from "./libraries.ts";
+import { GcmFromCounterBlock } from "./gcm_j0.ts";
 import { gcryptProblem, GmacTwofish } from "./gcrypt.ts";
 import {
   CIPHER_IV_BYTES,
@@ -350,7 +351,7 @@ export const AEADS: readonly AeadRow[] = [
     ...tagLengths(GCM_TAG_LENGTHS),
     ivLenMin: GCM_IV_BYTES_MIN,
     needs: Object.values(aesNames("GCM")),
-    create: (keyLen, encrypt) => new EvpAead(`AES-${8 * keyLen}-GCM`, keyLen, encrypt),
+    create: (keyLen, encrypt) => new EvpAead(`AES-${8 * keyLen}-GCM`, encrypt, new GcmFromCounterBlock(keyLen)),
   },
   {
     algo: numbers.AEAD_CCM,
@@ -368,7 +369,7 @@ export const AEADS: readonly AeadRow[] = [
     ...tagLengths(CHACHA20_POLY1305_TAG_LENGTHS),
     ivLenMin: CHACHA20_POLY1305_IV_BYTES,
     needs: ["ChaCha20-Poly1305"],
-    create: (keyLen, encrypt) => new EvpAead("ChaCha20-Poly1305", keyLen, encrypt),
+    create: (_, encrypt) => new EvpAead("ChaCha20-Poly1305", encrypt),
   },
 ];
 

@@ -1,7 +1,7 @@
 /**
  * OpenSSL's objects by name: providers loaded once, algorithms fetched once. Knows names and availability, no modes.
  *
- * Data path, but for `fetcher` (for a session's first request in a thread), `opensslVersion` (to tell people).
+ * Data path, but for `keepProviders` (once, at start), `fetcher` (for a session's first request in a thread), `opensslVersion` (to tell people).
  *
  * @module
  */
@@ -24,6 +24,11 @@ export function cString(text: string): Uint8Array<ArrayBuffer> {
 }
 
 let loaded = false;
+
+/** Leaves the providers as they are: a configuration has chosen them, or the main isolate has for this worker. */
+export function keepProviders(): void {
+  loaded = true;
+}
 let hasLegacy = false;
 
 /** ARC4 and DES live in the legacy provider; with it loaded by hand, the default one must be too. */

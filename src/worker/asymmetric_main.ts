@@ -6,6 +6,7 @@
  */
 import { FORM_AKCIPHER } from "../engine/asymmetric/job.ts";
 import { JobExecutor } from "../engine/asymmetric/job_executor.ts";
+import { keepProviders } from "../engine/openssl.ts";
 import { NO_SESSION } from "../device/job_memory.ts";
 import { statusOf } from "../device/outcomes.ts";
 import { SessionTableView } from "../device/sessions.ts";
@@ -68,6 +69,7 @@ interface WorkerScope {
 const scope = globalThis as unknown as WorkerScope;
 
 scope.onmessage = ({ data }: MessageEvent<JobRunnerSetup>) => {
+  keepProviders();
   run(data);
   scope.postMessage("closed");
 };

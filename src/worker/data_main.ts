@@ -9,6 +9,7 @@
 import { createDataQueueGroup } from "../device/data_queue_group.ts";
 import { QUEUE_TOKENS, type QueueCommand, type QueueGroup, UNKICKED_POLL_INTERVAL_MS } from "../device/queue_group.ts";
 import type { ModuleRows } from "../engine/algorithms.ts";
+import { keepProviders } from "../engine/openssl.ts";
 import { pinThread } from "../os/affinity.ts";
 import { drainEventFd } from "../os/event_fd.ts";
 import { Poller } from "../os/poller.ts";
@@ -137,6 +138,7 @@ async function loadModules({ moduleUrls }: WorkerSetup): Promise<ModuleRows[]> {
 }
 
 scope.onmessage = async ({ data: setup }: MessageEvent<WorkerSetup>) => {
+  keepProviders();
   let modules: readonly ModuleRows[];
   try {
     modules = await loadModules(setup);

@@ -116,8 +116,8 @@ class WorkerPlane implements DataPlane {
 
   /** Starts the workers sequentially; calls wait for those that are not ready yet. */
   constructor({ workers, pollUs, cpus }: WorkerOptions, context: DataPlaneContext) {
-    const { dataQueues, onFault, sessions, engines, moduleUrls, bursts, pools, counters, asymmetric } = context;
-    const common = { sessions, engines, moduleUrls, bursts, pools, counters, asymmetric, pollUs };
+    const { dataQueues, onFault, sessions, engines, fips, moduleUrls, bursts, pools, counters, asymmetric } = context;
+    const common = { sessions, engines, fips, moduleUrls, bursts, pools, counters, asymmetric, pollUs };
     let after = Promise.resolve();
     for (let number = 0; number < workers; number++) {
       const queues = Array.from({ length: dataQueues }, (_, i) => i).filter((i) => i % workers === number);

@@ -1,0 +1,109 @@
+/**
+ * The catalogue of FIPS mode: what OpenSSL's FIPS provider executes itself. No other library, no engine module, and no
+ * algorithm that is composed here of several calls; every IV is set the documented way.
+ *
+ * Off the data path: a catalogue is made once, and its maps are read.
+ *
+ * @module
+ */
+import { mapAnonymous, unmap } from "../os/memory_map.ts";
+import { EvpAead } from "./aead.ts";
+import * as numbers from "./algorithm_numbers.ts";
+import {
+  type AeadRow,
+  type Catalogue,
+  type CipherRow,
+  createCatalogue,
+  type DigestRow,
+  type ModuleRows,
+} from "./algorithms.ts";
+import { EvpCipher } from "./cipher.ts";
+import { tryIvSetting } from "./iv_setting.ts";
+import type { EngineName } from "./libraries.ts";
+
+/** MACs that are one of OpenSSL's own, or its GCM without a plaintext; the others are composed here. */
+const PROVIDED_MACS: ReadonlySet<number> = new Set([
+  numbers.MAC_HMAC_MD5,
+  numbers.MAC_HMAC_SHA1,
+  numbers.MAC_HMAC_SHA_224,
+  numbers.MAC_HMAC_SHA_256,
+  numbers.MAC_HMAC_SHA_384,
+  numbers.MAC_HMAC_SHA_512,
+  numbers.MAC_CMAC_3DES,
+  numbers.MAC_CMAC_AES,
+  numbers.MAC_GMAC_AES,
+]);
+
+function select<Row>(
+  rows: ReadonlyMap<number, Row>,
+  within: (row: Row) => Row | undefined,
+): ReadonlyMap<number, Row> {
+  return new Map([...rows].flatMap(([algo, row]) => {
+    const selected = within(row);
+    return selected === undefined ? [] : [[algo, selected] as const];
+  }));
+}
+
+/** `row` with the key lengths that the provider executes in both directions; undefined if there are none. */
+function providedCipher(row: CipherRow): CipherRow | undefined {
+  const { spec } = row;
+  if (spec === undefined) return undefined;
+  const works = (keyLen: number) => [false, true].every((encrypt) => tryIvSetting(spec, keyLen, encrypt) !== null);
+  const keyLens = new Set([...row.keyLens].filter(works));
+  if (keyLens.size === 0) return undefined;
+  return {
+    ...row,
+    keyLens,
+    ivSetting: () => "initialise",
+    create: (keyLen, encrypt) => new EvpCipher(spec, keyLen, encrypt, "initialise"),
+  };
+}
+
+/** `row` with the key lengths that the provider accepts; undefined if there are none, or if it is composed here. */
+function providedMac(row: DigestRow): DigestRow | undefined {
+  if (!PROVIDED_MACS.has(row.algo)) return undefined;
+  const key = mapAnonymous(4096);
+  // Parts of a key that are equal may be refused for 3DES: all bytes differ.
+  new Uint8Array(key.buffer).forEach((_, i, bytes) => bytes[i] = i * 37);
+  const accepts = (keyLen: number) => {
+    const mac = row.create(keyLen);
+    const ok = mac.setKey(key.address, keyLen);
+    mac.free();
+    return ok;
+  };
+  const keyLens = new Set([...row.keyLens!].filter(accepts));
+  unmap(key);
+  return keyLens.size === 0 ? undefined : { ...row, keyLens };
+}
+
+/** GCM without counter blocks as IVs, which are composed here. */
+function providedAead(row: AeadRow): AeadRow {
+  if (row.algo !== numbers.AEAD_GCM) return row;
+  return { ...row, create: (keyLen, encrypt) => new EvpAead(`AES-${8 * keyLen}-GCM`, encrypt) };
+}
+
+/** What OpenSSL's FIPS provider serves, once `applyOpensslSettings` has made it the only one. */
+function createFipsCatalogue(): Catalogue {
+  const all = createCatalogue(["openssl"]);
+  return {
+    ...all,
+    // What it lacks is missing on purpose.
+    notes: [],
+    ciphers: select(all.ciphers, providedCipher),
+    macs: select(all.macs, providedMac),
+    aeads: select(all.aeads, providedAead),
+  };
+}
+
+/** Where a device's algorithms come from. */
+export interface AlgorithmSources {
+  /** Libraries, unless `fips` says that there is one only. */
+  readonly engines: readonly EngineName[];
+  /** OpenSSL's FIPS provider alone. */
+  readonly fips: boolean;
+}
+
+/** The catalogue of a device whose algorithms come from `sources`, and from `modules` unless that is FIPS mode. */
+export function catalogueOf({ engines, fips }: AlgorithmSources, modules: readonly ModuleRows[] = []): Catalogue {
+  return fips ? createFipsCatalogue() : createCatalogue(engines, modules);
+}
