@@ -1,9 +1,9 @@
 /**
- * A vhost-user backend for the virtio crypto device, and a driver to talk to one, for programs that bring their own
- * command line. {@linkcode serve} starts a device; {@linkcode CryptoDriver} is the other side, as a VMM and its guest
- * would be; {@linkcode virtioCrypto} has the specification's numbers. A service of the device is used by creating a session
- * ({@linkcode CryptoDriver.createSession}) and giving requests to the method of that service, or without sessions in
- * stateless mode; the examples below have one of each.
+ * A vhost-user backend for the virtio crypto device, and a driver for such backends, as a library. {@linkcode serve}
+ * starts a device; {@linkcode CryptoDriver} does what a VMM and its guest do; {@linkcode virtioCrypto} has the
+ * specification's numbers. To use a service, a program creates a session ({@linkcode CryptoDriver.createSession}) and
+ * passes requests to the method of that service, or uses stateless mode without sessions. There is an example of each
+ * below.
  *
  * Linux only. Needs `--allow-ffi`, and `--allow-read --allow-write` for the socket; the device needs OpenSSL 3's
  * libcrypto.
@@ -29,7 +29,7 @@
  * Deno.removeSync(directory, { recursive: true });
  * ```
  *
- * @example Any backend, from the other side
+ * @example A driver for any backend
  *
  * {@linkcode CryptoDriver} works with every vhost-user backend that presents the whole device. `config` and
  * `offeredFeatures` say what the backend offers; it refuses other sessions with a {@linkcode RefusedError}.
@@ -37,9 +37,9 @@
  * import { CryptoDriver, expectOk, offers, serve, virtioCrypto as v } from "@vhost-user-crypto/vhost-user-crypto";
  * import { assert, assertEquals } from "@std/assert";
  *
- * // Encrypts with AES-CBC through the backend that listens at `socketPath`, with all requests in flight at once.
- * async function encrypt(socketPath: string, key: Uint8Array, ivs: Uint8Array[], src: Uint8Array): Promise<Uint8Array[]> {
- *   await using driver = await CryptoDriver.connect(socketPath, { timeoutMs: 5000 });
+ * // Encrypts with AES-CBC through the backend that listens at `socketPath`, with all requests in flight at the same
+ * time. async function encrypt(socketPath: string, key: Uint8Array, ivs: Uint8Array[], src: Uint8Array):
+ * Promise<Uint8Array[]> {   await using driver = await CryptoDriver.connect(socketPath, { timeoutMs: 5000 });
  *   assert(offers(driver.config?.cipherAlgo ?? 0n, v.CIPHER_AES_CBC), "this backend has no AES-CBC");
  *   const algorithm = { service: "cipher", algo: v.CIPHER_AES_CBC, key, op: v.OP_ENCRYPT } as const;
  *   const sessionId = await driver.createSession(algorithm);
@@ -66,7 +66,8 @@
  *
  * @example A message authentication code
  *
- * Algorithms with an IV take it beside the message. The specification has no field for it: it travels in front of `src`.
+ * Algorithms with an IV have it in `iv`. The specification has no field for it, so the driver sends it in front of
+ * `src`.
  * ```ts
  * import { CryptoDriver, expectOk, serve, virtioCrypto as v } from "@vhost-user-crypto/vhost-user-crypto";
  * import { assertEquals } from "@std/assert";
@@ -85,8 +86,8 @@
  *
  *   const gmac = { service: "mac", algo: v.MAC_GMAC_AES, hashResultLen: 16, authKey: new Uint8Array(16) } as const;
  *   const gmacId = await driver.createSession(gmac);
- *   const { result } = expectOk(await driver.mac({ sessionId: gmacId, iv: new Uint8Array(12), src: new Uint8Array() }));
- *   assertEquals(result.toHex(), "58e2fccefa7e3061367f1d57a4e7455a"); // GCM specification, test case 1
+ *   const { result } = expectOk(await driver.mac({ sessionId: gmacId, iv: new Uint8Array(12), src: new Uint8Array()
+ * }));   assertEquals(result.toHex(), "58e2fccefa7e3061367f1d57a4e7455a"); // GCM specification, test case 1
  * }
  * Deno.removeSync(directory, { recursive: true });
  * ```
@@ -105,10 +106,10 @@
  *   const gcm = { service: "aead", algo: v.AEAD_GCM, key: new Uint8Array(16), tagLen: 16 } as const;
  *   const encrypting = await driver.createSession({ ...gcm, op: v.OP_ENCRYPT });
  *   const decrypting = await driver.createSession({ ...gcm, op: v.OP_DECRYPT });
- *   const iv = new Uint8Array(12); // Never the same twice with one key, in a program.
+ *   const iv = new Uint8Array(12); // A program must never use the same IV twice with one key.
  *   const src = new Uint8Array(16);
  *
- *   // The ciphertext, and the tag behind it: GCM specification, test case 2.
+ *   // The ciphertext, followed by the tag: GCM specification, test case 2.
  *   const { dst: encrypted } = expectOk(await driver.aead({ sessionId: encrypting, iv, src }));
  *   assertEquals(encrypted.toHex(), "0388dace60b6a392f328c2b971b2fe78" + "ab6e47d42cec13bdf53a67b21257bddf");
  *   const { dst: decrypted } = expectOk(await driver.aead({ sessionId: decrypting, iv, src: encrypted }));
@@ -139,7 +140,7 @@
  *     cipherAlgo: v.CIPHER_AES_CBC,
  *     cipherKey: crypto.getRandomValues(new Uint8Array(16)),
  *     op: v.OP_ENCRYPT,
- *     hashMode: v.HASH_MODE_AUTH, // A MAC; HASH_MODE_PLAIN has a hash and no authKey.
+ *     hashMode: v.HASH_MODE_AUTH, // A MAC; HASH_MODE_PLAIN uses a hash without authKey.
  *     hashAlgo: v.MAC_HMAC_SHA_256,
  *     hashResultLen: 32,
  *     authKey,
@@ -157,7 +158,7 @@
  *
  * @example Signatures with AKCIPHER
  *
- * The ratified asymmetric service has hash numbers of its own: SHA-256 is `RSA_SHA256`, and not `HASH_SHA_256`.
+ * The ratified asymmetric service has its own hash numbers: SHA-256 is `RSA_SHA256`, not `HASH_SHA_256`.
  * ```ts
  * import { CryptoDriver, expectOk, serve, virtioCrypto as v } from "@vhost-user-crypto/vhost-user-crypto";
  * import { assertEquals } from "@std/assert";
@@ -174,14 +175,14 @@
  *   await using _device = await serve({ socketPath });
  *   await using driver = await CryptoDriver.connect(socketPath, { timeoutMs: 60_000 }); // Some operations take long.
  *
- *   const rsa = { service: "akcipher", algo: v.AKCIPHER_RSA, paddingAlgo: v.RSA_PKCS1_PADDING, hashAlgo: v.RSA_SHA256 } as const;
- *   const signing = await driver.createSession({ ...rsa, keyType: v.AKCIPHER_KEY_PRIVATE, key: privateKey });
+ *   const rsa = { service: "akcipher", algo: v.AKCIPHER_RSA, paddingAlgo: v.RSA_PKCS1_PADDING, hashAlgo: v.RSA_SHA256 }
+ * as const;   const signing = await driver.createSession({ ...rsa, keyType: v.AKCIPHER_KEY_PRIVATE, key: privateKey });
  *   const verifying = await driver.createSession({ ...rsa, keyType: v.AKCIPHER_KEY_PUBLIC, key: publicKey });
  *
  *   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode("a message")));
  *   const sign = { sessionId: signing, opcode: v.AKCIPHER_SIGN, src: digest, dstDataLen: 256 };
- *   const { dst: signature } = expectOk(await driver.akcipher(sign)); // As long as the signature is, not as its room.
- *   const verify = { sessionId: verifying, opcode: v.AKCIPHER_VERIFY, src: signature, digest };
+ *   const { dst: signature } = expectOk(await driver.akcipher(sign)); // It has the signature's length, not the
+ * buffer's.   const verify = { sessionId: verifying, opcode: v.AKCIPHER_VERIFY, src: signature, digest };
  *   assertEquals((await driver.akcipher(verify)).status, v.STATUS_OK);
  *   signature[0]! ^= 1;
  *   assertEquals((await driver.akcipher(verify)).status, v.STATUS_KEY_REJECTED);
@@ -218,9 +219,9 @@
  * Deno.removeSync(directory, { recursive: true });
  * ```
  *
- * @example Without sessions
+ * @example Stateless mode
  *
- * In stateless mode a request brings what a session would have.
+ * In stateless mode a request carries the parameters of a session.
  * ```ts
  * import { CryptoDriver, expectOk, serve, virtioCrypto as v } from "@vhost-user-crypto/vhost-user-crypto";
  * import { assertEquals } from "@std/assert";
@@ -240,7 +241,7 @@
  *
  * @example With VIRTIO_CRYPTO_F_MUX_MODE
  *
- * The ratified text calls it REVISION_1. Sessions and requests are used as without it, and are shorter on the ring.
+ * The ratified text calls it REVISION_1. Sessions and requests are used in the same way, and are shorter on the ring.
  * ```ts
  * import { CryptoDriver, expectOk, serve, virtioCrypto as v } from "@vhost-user-crypto/vhost-user-crypto";
  * import { assert, assertEquals } from "@std/assert";
@@ -263,10 +264,10 @@
  * Deno.removeSync(directory, { recursive: true });
  * ```
  *
- * @example An algorithm of one's own
+ * @example A custom algorithm
  *
- * An engine module is a file that every isolate of the device loads, with an {@linkcode EngineModule} as its default
- * export. This one is a dummy: it puts XOR with the key under ARC4's number, which is no cryptography.
+ * An engine module is a file that every worker of the device loads, with an {@linkcode EngineModule} as its default
+ * export. This one is a dummy that serves XOR with the key under ARC4's number, which is not cryptography.
  * ```ts
  * import { CryptoDriver, serve, virtioCrypto as v } from "@vhost-user-crypto/vhost-user-crypto";
  * import { assertEquals } from "@std/assert";
@@ -473,8 +474,8 @@ export type {
 export { expectOk, statusName } from "./src/driver/status.ts";
 
 /**
- * The numbers and layouts of the specification, under its names: `CIPHER_AES_CBC`, `STATUS_OK`, … Numbers of the ratified
- * AKCIPHER service among them: `AKCIPHER_RSA`, `RSA_PKCS1_PADDING`, `RSA_SHA256`, `CURVE_NIST_P256`, …
+ * The numbers and layouts of the specification, under its names: `CIPHER_AES_CBC`, `STATUS_OK`, …, including those of
+ * the ratified AKCIPHER service: `AKCIPHER_RSA`, `RSA_PKCS1_PADDING`, `RSA_SHA256`, `CURVE_NIST_P256`, …
  */
 export const virtioCrypto: typeof wire & typeof akcipher = { ...wire, ...akcipher };
 

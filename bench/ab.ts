@@ -1,5 +1,5 @@
 /**
- * Compares the figures that `scripts/ab-bench` has collected of two commits, and prints a table of ratios.
+ * Compares the figures of two commits that `scripts/ab-bench` has measured, and prints a table of ratios.
  *
  * @module
  */
@@ -16,12 +16,11 @@ export interface Pair {
   readonly b: readonly number[];
 }
 
-/** Fewer rounds make no verdict. */
+/** Minimum number of rounds for a verdict. */
 const ROUNDS_MIN = 5;
 
 /**
- * Puts together what both sides measured in each round, calm values where there are any; figures that one side lacks
- * are left out.
+ * Pairs the values of both sides by round, calm values if there are any. Figures that one side lacks are omitted.
  */
 export function pairsOf(a: readonly (readonly Figure[])[], b: readonly (readonly Figure[])[]): Pair[] {
   const values = (rounds: readonly (readonly Figure[])[], id: string) =>
@@ -30,7 +29,7 @@ export function pairsOf(a: readonly (readonly Figure[])[], b: readonly (readonly
     .filter((pair) => pair.a.length === a.length && pair.b.length === a.length);
 }
 
-/** One line of the table. Ratios with a zero in them say nothing. */
+/** One line of the table. Ratios with a zero are not comparable. */
 export function lineOf({ id, a, b }: Pair): string {
   const comparable = ratios(b, a).filter((ratio) => Number.isFinite(ratio) && ratio > 0);
   const medians = `${digits(quartiles(a).median)} → ${digits(quartiles(b).median)}`;
@@ -38,7 +37,7 @@ export function lineOf({ id, a, b }: Pair): string {
   const of = quartiles(comparable);
   const range = `× ${of.median.toFixed(3)} (${of.p25.toFixed(3)} … ${of.p75.toFixed(3)})`;
   return `${id.padEnd(36)} ${medians.padEnd(20)} ${range.padEnd(26)} ${
-    a.length < ROUNDS_MIN ? `too few rounds: ${ROUNDS_MIN} make a verdict` : verdictOf(of)
+    a.length < ROUNDS_MIN ? `too few rounds: a verdict needs ${ROUNDS_MIN}` : verdictOf(of)
   }`;
 }
 

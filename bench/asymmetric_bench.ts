@@ -1,7 +1,6 @@
 /**
- * Signing as a job against the same done bare: one EVP_PKEY_sign after the other on a context that stays. The bare
- * side is the loop of `openssl speed rsa2048 ecdsap256`, whose rates belong next to these when they are published:
- * run both in turn on one machine that does nothing else.
+ * Signing as a job, compared with sequential EVP_PKEY_sign calls on one context. The latter is the loop of
+ * `openssl speed rsa2048 ecdsap256`, whose rates should be published with these: run both in turn on an idle machine.
  */
 import { generateKeyPairSync, type KeyObject } from "node:crypto";
 import { AkcipherKey } from "../src/engine/asymmetric/akcipher.ts";

@@ -1,10 +1,10 @@
 /**
- * From which size on a guest is better off with the device: `scripts/bench --break-even [OPTION]...`
+ * Measures the sizes from which offload to the device pays: `scripts/bench --break-even [OPTION]...`
  *   --only=NAMES   some algorithms only, by names in NAMES or their beginnings: --only=aes,rsa
  *   --device=OPTS  options of the device, as in --device=--engines=openssl
- *   --svg=FILE     charts as well
+ *   --svg=FILE     also draws charts
  *   --json         one JSON object instead of tables
- *   --here         all in this process, for profilers
+ *   --here         measures in this process, for profilers
  *
  * @module
  */
@@ -28,12 +28,15 @@ import { TRIPLE_DES, WORKLOADS } from "./support/workloads.ts";
 
 const SIZES = [16, 64, 256, 1024, 4096, 16384, 65536] as const;
 
-/** How requests are given to the device. */
-const MANNERS: readonly (readonly [Manner, number])[] = [["woken", 1], ["woken", 32], ["looking", 1], ["looking", 64]];
-/** What takes longer than this to do oneself is not measured with more bytes: a turn would be too long. */
+/** The ways of passing requests to the device. */
+const MANNERS: readonly (readonly [Manner, number])[] = [["notified", 1], ["notified", 32], ["polling", 1], [
+  "polling",
+  64,
+]];
+/** Requests whose bare execution takes longer than this are not measured with more bytes, to keep rounds short. */
 const BARE_NS_MAX = 100_000;
 
-/** What is measured, each in a process of its own. */
+/** The measured algorithms, each in its own process. */
 const SUBJECTS: Readonly<Record<string, () => Subject>> = {
   ...Object.fromEntries(
     [...WORKLOADS.filter(({ name }) => !/XTS|ChaCha|^SHA/.test(name)), TRIPLE_DES]
@@ -43,18 +46,18 @@ const SUBJECTS: Readonly<Record<string, () => Subject>> = {
   "ECDSA P-256 sign": ecdsaSubject,
 };
 
-/** What is better by less is the same, as far as can be measured. */
+/** Minimum ratio that counts as a gain, given the accuracy of the measurement. */
 const GAIN_MIN = 1.1;
 
-/** Where something is better, in bytes; an end that is undefined lies beyond what was measured. */
+/** A range of sizes with a gain, in bytes; an end beyond the measured sizes is undefined. */
 export interface Range {
   readonly from: number | undefined;
   readonly to: number | undefined;
 }
 
 /**
- * Between which of `sizes` the `gains`, one for each, are 1 or more, on lines between logarithms: the longest stretch if
- * there are several, undefined if there is none.
+ * The range of `sizes` in which the `gains`, one for each, are 1 or more, interpolated on a logarithmic scale: the
+ * longest range if there are several, undefined if there is none.
  */
 export function gainRange(sizes: readonly number[], gains: readonly number[]): Range | undefined {
   let best: readonly [first: number, last: number] | undefined;
@@ -81,14 +84,14 @@ function wayOf({ offloaded }: OffloadRow, manner: Manner, depth: number): Offloa
   return offloaded.find((one) => one.manner === manner && one.depth === depth)!;
 }
 
-/** What can be better with the device, and by how much it is: above 1 means better. */
+/** The compared quantities as ratios; above 1 the device is better. */
 const GAINS: readonly (readonly [what: string, gain: (row: OffloadRow) => number])[] = [
-  ["guest's processor time, one at a time, woken", (row) => row.bareNs / wayOf(row, "woken", 1).guestNs],
-  ["guest's processor time, 32 at a time, woken", (row) => row.bareNs / wayOf(row, "woken", 32).guestNs],
-  ["rate against one core, 32 at a time, woken", (row) => row.bareNs / wayOf(row, "woken", 32).ns],
-  ["rate against one core, 64 at a time, looking", (row) => row.bareNs / wayOf(row, "looking", 64).ns],
-  ["latency, one at a time, woken", (row) => row.bareNs / wayOf(row, "woken", 1).latencyNs],
-  ["latency, one at a time, looking", (row) => row.bareNs / wayOf(row, "looking", 1).latencyNs],
+  ["guest's CPU time,  one at a time, notified", (row) => row.bareNs / wayOf(row, "notified", 1).guestNs],
+  ["guest's CPU time,  32 at a time, notified", (row) => row.bareNs / wayOf(row, "notified", 32).guestNs],
+  ["rate against one core, 32 at a time, notified", (row) => row.bareNs / wayOf(row, "notified", 32).ns],
+  ["rate against one core, 64 at a time, polling", (row) => row.bareNs / wayOf(row, "polling", 64).ns],
+  ["latency, one at a time, notified", (row) => row.bareNs / wayOf(row, "notified", 1).latencyNs],
+  ["latency, one at a time, polling", (row) => row.bareNs / wayOf(row, "polling", 1).latencyNs],
 ];
 
 function rangeText(range: Range | undefined): string {
@@ -103,17 +106,17 @@ function us(ns: number): string {
   return (ns / 1000).toPrecision(3).padStart(9);
 }
 
-/** A table of one algorithm for people. */
+/** The text table of one algorithm. */
 function tableText({ name, rows }: OffloadTable): string {
   const sizes = rows.map(({ sizeBytes }) => sizeBytes);
   const lines = [
     `${name}; microseconds`,
-    "  bytes     bare    guest's time: d1      d32   latency: woken  looking   a request: d32    d64  kicks, calls d32",
+    "  bytes     bare    guest's time: d1      d32   latency: notif.  polling   a request: d32    d64  kicks, calls d32",
     ...rows.map((row) => {
-      const [one, many] = [wayOf(row, "woken", 1), wayOf(row, "woken", 32)];
-      const [lookingOne, lookingMany] = [wayOf(row, "looking", 1), wayOf(row, "looking", 64)];
+      const [one, many] = [wayOf(row, "notified", 1), wayOf(row, "notified", 32)];
+      const [pollingOne, pollingMany] = [wayOf(row, "polling", 1), wayOf(row, "polling", 64)];
       return `${String(row.sizeBytes).padStart(7)}${us(row.bareNs)}           ${us(one.guestNs)}${us(many.guestNs)}` +
-        `        ${us(one.latencyNs)}${us(lookingOne.latencyNs)}        ${us(many.ns)}${us(lookingMany.ns)}` +
+        `        ${us(one.latencyNs)}${us(pollingOne.latencyNs)}        ${us(many.ns)}${us(pollingMany.ns)}` +
         `  ${many.kicks.toFixed(3)} ${many.calls.toFixed(3)}`;
     }),
     ...GAINS.map(([what, gain]) => {
@@ -159,7 +162,7 @@ async function main(commandLine: string[]): Promise<void> {
   const wanted = ((args["only"] ?? "") as string).toLowerCase().split(",");
   const device = (args["device"] ?? "") as string;
   const names = Object.keys(SUBJECTS).filter((name) => wanted.some((start) => name.toLowerCase().startsWith(start)));
-  if (names.length === 0) throw new Error(`there is no such algorithm: ${Object.keys(SUBJECTS).join(", ")}`);
+  if (names.length === 0) throw new Error(`unknown algorithm; expected one of ${Object.keys(SUBJECTS).join(", ")}`);
   const before = machine();
   const tables: OffloadTable[] = [];
   if (!args["json"]) console.log(before);
@@ -171,8 +174,8 @@ async function main(commandLine: string[]): Promise<void> {
   }
   if (args["svg"] !== undefined) {
     const sized = tables.filter(({ rows }) => rows.length > 1);
-    if (sized.length === 0) throw new Error("--svg needs an algorithm that takes more than one size");
-    const charts = [guestChart(sized, before), gainChart(sized, before, "looking", 64)];
+    if (sized.length === 0) throw new Error("--svg needs an algorithm with more than one size");
+    const charts = [guestChart(sized, before), gainChart(sized, before, "polling", 64)];
     Deno.writeTextFileSync(args["svg"] as string, drawCharts(charts));
   }
   console.log(args["json"] ? JSON.stringify({ machine: before, tables }) : `\n${machine()}`);

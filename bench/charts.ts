@@ -1,7 +1,7 @@
 /**
- * The charts of the README: `scripts/charts` draws them from `bench/charts/figures.json`, and
- * `scripts/charts --record=GROUPS` measures groups of figures anew first: sizes, depths, guest. What is in one
- * chart was measured in one run, the ways taking turns.
+ * The charts of this folder: `scripts/charts` draws them from `bench/charts/figures.json`, and
+ * `scripts/charts --record=GROUPS` measures groups of figures first: sizes, depths, guest. All values of a chart are
+ * measured in one run, alternately.
  *
  * @module
  */
@@ -21,13 +21,13 @@ import { AES_128_CBC } from "./support/workloads.ts";
 import { measureHere } from "./break_even.ts";
 import { BYTES, guestChart, where } from "./support/offload_charts.ts";
 
-/** What is kept: rows as they were measured, and where. */
+/** The recorded figures: rows as measured, and the machine. */
 export interface Recorded {
   /** By size, at one depth, with all libraries and with OpenSSL alone. */
   readonly sizes: Run;
-  /** By depth, at one size, woken and looking. */
+  /** By depth, at one size, notified and polling. */
   readonly depths: Run;
-  /** By size, for the processor time that the guest spends. */
+  /** By size, for the guest's CPU time. */
   readonly guest: { readonly machine: string; readonly tables: readonly OffloadTable[] };
 }
 
@@ -48,7 +48,7 @@ const GUEST_NAMES: readonly string[] = ["AES-128-CBC", "AES-128-GCM", "AES-CBC+H
 const MIB = 1024 * 1024;
 
 async function recordSizes(): Promise<Run> {
-  const ways: Way[] = [[], OPENSSL_ALONE].map((device) => ({ manner: "looking", depth: SIZES_DEPTH, device }));
+  const ways: Way[] = [[], OPENSSL_ALONE].map((device) => ({ manner: "polling", depth: SIZES_DEPTH, device }));
   const rows: OffloadRow[] = [];
   await withDrivers(ways, async (drivers) => {
     for (const size of SIZES) rows.push(await measureOffload(drivers, subjectOf(AES_128_CBC), size, ways));
@@ -56,9 +56,9 @@ async function recordSizes(): Promise<Run> {
   return { machine: machine(), rows };
 }
 
-/** All depths and manners take turns, so it is one row. */
+/** All depths and ways are measured alternately, so there is one row. */
 async function recordDepths(): Promise<Run> {
-  const ways = (["woken", "looking"] as const).flatMap((manner) =>
+  const ways = (["notified", "polling"] as const).flatMap((manner) =>
     DEPTHS.map((depth) => ({ manner, depth, device: [] }))
   );
   const rows = await withDrivers(ways, async (drivers) => [
@@ -69,7 +69,7 @@ async function recordDepths(): Promise<Run> {
 
 async function recordGuest(): Promise<Recorded["guest"]> {
   const tables: OffloadTable[] = [];
-  for (const name of GUEST_NAMES) tables.push(await measureHere(name, [], [["woken", 1], ["woken", 32]]));
+  for (const name of GUEST_NAMES) tables.push(await measureHere(name, [], [["notified", 1], ["notified", 32]]));
   return { machine: machine(), tables };
 }
 
@@ -83,14 +83,14 @@ function sizesChart({ machine, rows }: Run): Chart {
     });
   return {
     title: "AES-128-CBC: throughput by size",
-    subtitle: `${SIZES_DEPTH} requests under way, one queue, one worker; ${where(machine)}`,
+    subtitle: `${SIZES_DEPTH} requests in flight, one queue, one worker; ${where(machine)}`,
     x: BYTES,
     y: { title: "MiB/s", scale: "log10" },
     series: [
-      { label: "device, in bursts", points: line(false) },
+      { label: "device, multi-buffer", points: line(false) },
       { label: "device, --engines=openssl", points: line(true) },
       {
-        label: "OpenSSL alone on one core, one by one",
+        label: "OpenSSL alone on one core, sequential",
         points: rows.map(({ sizeBytes, bareNs }) => [sizeBytes, rate(sizeBytes, bareNs)]),
         isReference: true,
       },
@@ -106,15 +106,15 @@ function byDepth({ rows }: Run, manner: Way["manner"], value: (way: Offloaded) =
 function depthsChart(run: Run): Chart {
   const rate = ({ ns }: Offloaded) => 1e9 / ns;
   return {
-    title: `AES-128-CBC, ${shortBytes(DEPTHS_SIZE)}: requests a second by depth`,
+    title: `AES-128-CBC, ${shortBytes(DEPTHS_SIZE)}: requests per second by depth`,
     subtitle: `one queue; ${where(run.machine)}`,
-    x: { title: "requests under way", scale: "log2" },
+    x: { title: "requests in flight", scale: "log2" },
     y: { title: "requests/s", scale: "log10" },
     series: [
-      { label: "both sides look at the rings all the time", points: byDepth(run, "looking", rate) },
-      { label: "both sides sleep and wake each other", points: byDepth(run, "woken", rate) },
+      { label: "both sides poll the rings", points: byDepth(run, "polling", rate) },
+      { label: "both sides wait for notifications", points: byDepth(run, "notified", rate) },
       {
-        label: "OpenSSL alone on one core, one by one",
+        label: "OpenSSL alone on one core, sequential",
         points: DEPTHS.map((depth) => [depth, 1e9 / run.rows[0]!.bareNs]),
         isReference: true,
       },
@@ -131,7 +131,7 @@ export function drawAll(recorded: Recorded): Record<string, string> {
   };
 }
 
-/** What was recorded last. */
+/** The figures recorded last. */
 export function readRecorded(): Recorded {
   return JSON.parse(Deno.readTextFileSync(FIGURES)) as Recorded;
 }
@@ -152,7 +152,7 @@ async function main(commandLine: string[]): Promise<void> {
   for (const [name, svg] of Object.entries(drawAll(readRecorded()))) Deno.writeTextFileSync(new URL(name, FOLDER), svg);
 }
 
-/** Digits of a measurement behind the fourth say nothing. Sizes and depths are whole, and stay what they are. */
+/** Rounds measurements to four digits, as further ones are noise. Sizes and depths are integers and unchanged. */
 function rounded(_key: string, value: unknown): unknown {
   return typeof value === "number" && !Number.isInteger(value) ? Number(value.toPrecision(4)) : value;
 }

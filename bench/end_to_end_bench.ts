@@ -1,6 +1,6 @@
 /**
- * R3, R6 and the stateless half of R7: a device in another process that looks at its ring all the time, and a driver
- * that does the same here, 64 requests under way.
+ * R3, R6 and the stateless half of R7: a device in another process and a driver in this one, both polling the ring,
+ * with 64 requests in flight.
  */
 import { F_CIPHER_STATELESS_MODE, F_MUX_MODE } from "../src/wire/virtio_crypto.ts";
 import { bare } from "./support/bare.ts";
@@ -29,7 +29,7 @@ const [driver, packedDriver, statelessDriver] = [
 ];
 pinDriver();
 
-/** Queues have room for the chains of one load: the next one takes its place. */
+/** A queue holds the chains of one load only, so each load replaces the previous one. */
 let current: Load | undefined;
 
 function benchLoad(name: string, group: string, make: () => Promise<Load>): void {

@@ -1,4 +1,4 @@
-/** R1: bare EVP through FFI, the engine, and the whole way from ring to ring in this isolate; 64 requests a turn. */
+/** R1: bare EVP through FFI, the engine, and the path from ring to ring in this thread; 64 requests per round. */
 import { bare } from "./support/bare.ts";
 import { ITERATIONS, someOf } from "./support/brief.ts";
 import { engineVariant } from "./support/engine_variant.ts";

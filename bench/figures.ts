@@ -1,8 +1,8 @@
 /**
- * Measures the figures that goals are set for, and prints them: `scripts/bench --figures [OPTION]...`
+ * Measures and prints the figures that have goals: `scripts/bench --figures [OPTION]...`
  *   --only=GROUPS  some groups only, by names in GROUPS or their beginnings: --only=engine,ring-split,latency
  *   --json         one JSON object instead of a table
- *   --here         all in this process, for profilers
+ *   --here         measures in this process, for profilers
  *   --goals        checks goals.json instead, and exits with 1 if a goal is missed by its margin three times
  *
  * @module
@@ -14,13 +14,13 @@ import { type Figure, line } from "./figures/figure.ts";
 import { guest } from "./figures/guest.ts";
 import * as near from "./figures/near.ts";
 import * as notified from "./figures/notified.ts";
-import * as standing from "./figures/standing.ts";
+import * as idle from "./figures/idle.ts";
 import { runArguments } from "./support/command.ts";
 import { machine } from "./support/machine.ts";
 import { WORKLOADS } from "./support/workloads.ts";
 import { checkGoals, type Goal, groupsOf } from "./goals.ts";
 
-/** What can be measured apart, each in a process of its own: code that has seen one kind of work is compiled for it. */
+/** The groups of figures, each measured in its own process, as V8 optimizes code for the work it has seen. */
 const GROUPS: Readonly<Record<string, () => Figure[] | Promise<Figure[]>>> = {
   ...Object.fromEntries(WORKLOADS.map((workload) => [`engine-${workload.name}`, () => near.engine(workload)])),
   "ring-split-direct": () => near.ring(false, false),
@@ -39,12 +39,12 @@ const GROUPS: Readonly<Record<string, () => Figure[] | Promise<Figure[]>>> = {
   latency: notified.latency,
   sessions: notified.sessions,
   scaling: notified.scaling,
-  idle: standing.idle,
-  start: standing.start,
-  heap: standing.heap,
+  idle: idle.idle,
+  start: idle.start,
+  heap: idle.heap,
 };
 
-/** The groups that `wanted` names, by their names or beginnings of them. */
+/** The groups whose names begin with the names in `wanted`. */
 function groupsNamed(wanted: string): string[] {
   const names = wanted.split(",").flatMap((start) => {
     const found = Object.keys(GROUPS).filter((name) => name === start || name.startsWith(`${start}-`));
@@ -54,7 +54,7 @@ function groupsNamed(wanted: string): string[] {
   return [...new Set(names)];
 }
 
-/** Measures group `name` in another process; thoroughly even where this one is to be brief. */
+/** Measures group `name` in another process, thoroughly even if this process runs briefly. */
 async function measureApart(name: string, thoroughly = false): Promise<Figure[]> {
   const args = runArguments("bench/figures.ts", ["-A"], ["--expose-gc"]);
   const { code, stdout } = await new Deno.Command(Deno.execPath(), {
@@ -66,7 +66,7 @@ async function measureApart(name: string, thoroughly = false): Promise<Figure[]>
   return (JSON.parse(new TextDecoder().decode(stdout)) as { figures: Figure[] }).figures;
 }
 
-/** Measures the groups `names`, telling `tell` of each figure as it comes. */
+/** Measures the groups `names`, and passes each figure to `tell` as soon as it is measured. */
 async function measure(names: readonly string[], here: boolean, tell: (figure: Figure) => void): Promise<Figure[]> {
   const figures: Figure[] = [];
   for (const name of names) {
@@ -78,13 +78,13 @@ async function measure(names: readonly string[], here: boolean, tell: (figure: F
   return figures;
 }
 
-/** The instruction set that goals of bursts are set for. */
+/** The instruction set for which goals of multi-buffer execution are set. */
 const BURST_GOALS_VARIANT = "avx512_t2";
 
-/** Times that a group is measured before a goal of its counts as missed. */
+/** Number of measurements of a group before a goal counts as missed. */
 const ATTEMPTS = 3;
 
-/** Measures what `goals` are about, again and thoroughly where one is missed; says what came of it. */
+/** Measures the figures of `goals`, repeats missed ones thoroughly, and prints the result. */
 async function measureGoals(all: readonly Goal[]): Promise<number> {
   let missed = 0;
   const variant = createMultiBufferManager()?.variant.name ?? "no bursts";

@@ -1,12 +1,12 @@
 /**
- * Goals and whether figures reach them. A goal is missed only by a wide margin, because the machines that check it are
- * small, shared and noisy.
+ * Goals, and whether figures reach them. A goal counts as missed only beyond a wide margin, because the machines that
+ * check it are small, shared and noisy.
  *
  * @module
  */
 import { digits, type Figure } from "./figures/figure.ts";
 
-/** What a figure should be. */
+/** The goal of a figure. */
 export interface Goal {
   /** The figure's id. */
   readonly id: string;
@@ -14,17 +14,17 @@ export interface Goal {
   readonly group: string;
   /** Whether a good figure is a low or a high one. */
   readonly better: "lower" | "higher";
-  /** What it should be. */
+  /** The value to reach. */
   readonly reach: number;
-  /** What it should be some day. */
+  /** The long-term value. */
   readonly stretch: number;
-  /** What makes a check fail: the wide margin. */
+  /** The value beyond which a check fails. */
   readonly fail: number;
-  /** What a host must have for it: bursts of libIPSec_MB in the instruction set that goals are set for. */
+  /** The requirement on the host: multi-buffer execution in the instruction set for which goals are set. */
   readonly needs?: "bursts";
 }
 
-/** The groups that have to be measured for `goals`. */
+/** The groups to measure for `goals`. */
 export function groupsOf(goals: readonly Goal[]): string[] {
   return [...new Set(goals.map(({ group }) => group))];
 }
@@ -34,14 +34,14 @@ function isAsGood(value: number, wanted: number, better: Goal["better"]): boolea
 }
 
 /**
- * True if `figure` misses `goal` by its margin with all that is known of it: its median, its better quartile, and what a
- * calm machine would say. Noise only makes figures worse.
+ * True if the median, the better quartile and the calm value of `figure` all miss `goal` by its margin, as noise only
+ * makes figures worse.
  */
 export function misses({ better, fail }: Goal, { value, p25 = value, p75 = value, calm = value }: Figure): boolean {
   return [value, better === "lower" ? p25 : p75, calm].every((each) => !isAsGood(each, fail, better));
 }
 
-/** Compares `figures` with `goals`: a line each, and how many were missed by their margins. */
+/** Compares `figures` with `goals`; returns a line for each, and the number of those missed by their margins. */
 export function checkGoals(goals: readonly Goal[], figures: readonly Figure[]): { lines: string[]; missed: number } {
   let missed = 0;
   const lines = goals.map((goal) => {

@@ -1,16 +1,16 @@
 /**
- * Compares devices with a driver that works as a guest's does: `scripts/bench --guest [OPTION]... [ROOT]...`. It builds
- * header and descriptors of each request, writes the source and reads the result, in another process and on another core
- * than the device. Devices take turns; each is started from the sources in its ROOT, this tree's if none is given.
- *   --algorithms=LIST  names of workloads (default AES-128-CBC)
+ * Compares devices with a driver that works as a guest's does: `scripts/bench --guest [OPTION]... [ROOT]...`. The
+ * driver builds header and descriptors of each request, writes the source and reads the result, in another process and
+ * on another core than the device. Devices are measured alternately; each is started from the sources in its ROOT, or
+ * this tree.   --algorithms=LIST  names of workloads (default AES-128-CBC)
  *   --sizes=LIST       bytes of source data (default 64,256,1024,2048)
  *   --depth=LIST       requests in flight (default 32,128)
  *   --device=OPTIONS   options of all devices, separated by spaces
- *   --variant=OPTIONS  one more device of the last ROOT, with these options on top
+ *   --variant=OPTIONS  a further device of the last ROOT, with these additional options
  *   --packed           packed rings
  *   --indirect         indirect descriptors
- *   --sleep            both sides sleep when they have nothing to do and wake each other
- *   --publish=each     publishes request by request (default round: all that a poll of the ring has led to at once)
+ *   --sleep            both sides wait for notifications
+ *   --publish=each     publishes each request singly (default round: all that follow from a poll of the ring)
  *   --prepared         submits prepared requests and does not touch their data
  *   --rounds=N         turns of each device (default 200)
  *   --turn-ms=N        time of a turn (default 2)
@@ -32,7 +32,7 @@ import { type Workload, WORKLOADS } from "./support/workloads.ts";
 const ROOT = new URL("../", import.meta.url).pathname;
 const QUEUE_SIZE = 1024;
 const WARM_UP_MS = 400;
-/** A device that has nothing to do sleeps after so long, as those that are not measured share its core. */
+/** Busy-poll time of a device, after which it sleeps, as devices that are not measured share its core. */
 const POLL_US = 1000;
 
 /** A device to compare. */
@@ -46,7 +46,7 @@ function numbers(text: string): number[] {
   return text.split(",").map(Number);
 }
 
-/** The devices that the command line names. */
+/** The devices of the command line. */
 function sidesOf(roots: readonly string[], common: string, variants: readonly string[], sleeps: boolean): Side[] {
   const workers = common.includes("--workers=") ? [] : ["--workers=1"];
   const base = [...workers, ...sleeps ? [] : [`--poll-us=${POLL_US}`], ...words(common)];
@@ -59,7 +59,7 @@ function words(text: string): string[] {
   return text.split(" ").filter((word) => word !== "");
 }
 
-/** Measures `sides`, whose drivers are `drivers`, in turns under one load; a row for each. */
+/** Measures `sides`, whose drivers are `drivers`, alternately under one load; returns a row for each. */
 async function measure(
   sides: readonly Side[],
   drivers: readonly CryptoDriver[],
@@ -73,12 +73,12 @@ async function measure(
   const measurements = loads.map((load, i) => new GuestMeasurement(sides[i]!.name, load, depth));
   for (const load of loads) load.run(WARM_UP_MS);
   for (let round = 0; round < effort.rounds; round++) {
-    // Every other round in the opposite order, so that no device always follows the same neighbour.
+    // The order alternates, so that no device always follows the same one.
     for (const one of round % 2 === 0 ? measurements : measurements.toReversed()) one.turn(effort.turnMs);
   }
   for (const load of loads) {
     const { wrong, badStatus } = load.inspect();
-    if (wrong > 0 || badStatus !== undefined) throw new Error(`${workload.name}: there are wrong answers`);
+    if (wrong > 0 || badStatus !== undefined) throw new Error(`${workload.name}: there are wrong results`);
     await load.close();
   }
   const what = `${workload.name}, ${sizeBytes} B, depth ${depth}`;
@@ -89,7 +89,7 @@ async function measure(
 async function start(sides: readonly Side[], features: bigint, polls: boolean, ends: AsyncDisposableStack) {
   const drivers: CryptoDriver[] = [];
   for (const { root, options } of sides) {
-    // What is started from here stays on the core that this thread is on at the time.
+    // Processes started from here inherit the core of this thread.
     pinThread(1);
     const device = ends.use(await DeviceProcess.start(options, root));
     pinThread(0);

@@ -1,4 +1,4 @@
-/** Split rings against packed ones: taking and completing the 256 chains of a lap, by layout and depth. */
+/** Split and packed rings: popping and completing the 256 chains of a round of the ring, by layout and depth. */
 import { ITERATIONS } from "./support/brief.ts";
 import { LAP_CHAINS, packedRig, splitRig } from "./rings_rig.ts";
 

@@ -1,5 +1,5 @@
 /**
- * The two ring formats against a driver that does next to nothing: what `rings_bench.ts` measures.
+ * The two ring formats with a minimal driver, for `rings_bench.ts`.
  *
  * @module
  */
@@ -19,14 +19,14 @@ import {
   RING_EVENT_FLAGS_DISABLE,
 } from "../src/wire/vring.ts";
 
-/** Chains of a lap, which is what one iteration of a benchmark handles. */
+/** Chains of a lap, which is one iteration of a benchmark. */
 export const LAP_CHAINS = 256;
-/** A power of two that holds a lap; a split ring reuses the same descriptors in each. */
+/** A power of two that holds a lap; a split ring reuses the same descriptors in each lap. */
 const SIZE = 2048;
-/** A packed ring goes through all its slots, so it has exactly a lap's: both formats then touch as much memory. */
+/** A packed ring uses all its slots in turn, so it has exactly a lap's: both formats then use the same memory. */
 const PACKED_SIZE = 1280;
 const MEMORY_BYTES = 1 << 20;
-/** Where things lie in guest memory. */
+/** Offsets in guest memory. */
 const DESC = 0;
 const DRIVER = 0x1_0000;
 const DEVICE = 0x2_0000;
@@ -40,7 +40,7 @@ const READABLE = 3;
 export interface RingRig {
   /** Lays out the next lap's chains without making them available. */
   prepare(): void;
-  /** Makes the chains of the lap available, `depth` at a time, and lets the device take and complete them. */
+  /** Makes the chains of the lap available, `depth` at a time, and lets the device pop and complete them. */
   run(depth: number): void;
 }
 
@@ -69,7 +69,7 @@ function put(words: Int32Array, at: number, address: number, length: number, las
   words[i + 3] = last;
 }
 
-/** Takes and completes everything that is available; returns how many chains. */
+/** Pops and completes all available chains; returns their number. */
 function drain(ring: Ring, batch: ChainBatch): number {
   let total = 0;
   for (;;) {
@@ -170,7 +170,7 @@ export function packedRig(indirect: boolean): RingRig {
     },
     run(depth) {
       for (let done = 0; done < LAP_CHAINS; done += depth) {
-        // From the back, so that the device, were it another processor, would see all or nothing.
+        // From the last to the first, so that a device on another CPU would see all chains or none.
         for (let c = done + depth - 1; c > done; c--) words[heads[c]!] = headWords[c]!;
         Atomics.store(words, heads[done]!, headWords[done]!);
         check(drain(ring, batch), depth);

@@ -1,6 +1,6 @@
 /**
- * R4, R5, R7, R9 and R13: what depends on waking and waiting. Latency (one request at a time), batches with a driver
- * that sleeps, sessions on the control queue, two queues, and the start of the program.
+ * R4, R5, R7, R9 and R13, which depend on notifications: latency (one request at a time), batches with a driver that
+ * waits, sessions on the control queue, two queues, and the start of the program.
  */
 import type { CryptoDriverOptions } from "../src/driver/crypto_driver.ts";
 import { ITERATIONS } from "./support/brief.ts";

@@ -1,5 +1,5 @@
 /**
- * libgcrypt, for its MACs. A table of prototypes and nothing else. Pointers are `u64`, handles too.
+ * The table of prototypes of libgcrypt, for its MACs. Pointers and handles are `u64`.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { openLibrary } from "./library.ts";
 const symbols = {
   // const char *gcry_check_version(const char *required)
   gcry_check_version: { parameters: ["u64"], result: "u64" },
-  // gcry_error_t gcry_control(enum gcry_ctl_cmds command, ...): here always with one int
+  // gcry_error_t gcry_control(enum gcry_ctl_cmds command, ...); it is always called with one int here
   gcry_control: { parameters: ["i32", "i32"], result: "u32" },
 
   // gcry_error_t gcry_mac_open(gcry_mac_hd_t *handle, int algo, unsigned flags, gcry_ctx_t ctx)

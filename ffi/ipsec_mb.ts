@@ -1,11 +1,9 @@
 /**
- * libIPSec_MB, for the 3GPP algorithms: KASUMI, SNOW 3G and ZUC on one buffer at a time. A table of prototypes and
- * nothing else.
+ * The table of prototypes of libIPSec_MB for the 3GPP algorithms KASUMI, SNOW 3G and ZUC on one buffer at a time.
  *
- * The library has one set of functions for each instruction set, and exports them all. The SSE set runs on every
- * processor that the library supports, and for single buffers none of the others is faster by more than a tenth,
- * except UIA2 on messages of more than 1 KiB. What the manager's function pointers do is not used: calling one costs a
- * microsecond here.
+ * The library exports one set of functions for each instruction set. The SSE set runs on every CPU that the library
+ * supports, and for single buffers none of the others is faster by more than a tenth, except UIA2 on messages of more
+ * than 1 KiB. The manager's function pointers are not used, as a call through a pointer costs about 1 µs.
  *
  * @module
  */
@@ -67,7 +65,7 @@ const symbols = {
   zuc_eia3_1_buffer_sse: { parameters: ["u64", "u64", "u64", "u32", "u64"], result: "void" },
 } as const satisfies Deno.ForeignLibraryInterface;
 
-/** What tells a version, which every version of the library has. */
+/** The functions that return the version, which every version of the library has. */
 export type IpsecMbVersion = Deno.DynamicLibrary<typeof versionSymbols>["symbols"];
 /** The algorithms, under the names that all versions from 1.3 to 2.0 have for them. */
 export type IpsecMb = Deno.DynamicLibrary<typeof symbols>["symbols"];
@@ -75,7 +73,7 @@ export type IpsecMb = Deno.DynamicLibrary<typeof symbols>["symbols"];
 /** The one of the candidates that is there: functions of two versions must never be mixed. */
 let found: LibrarySpec | undefined;
 
-/** Opens the library as far as telling its version goes; throws LibraryMissingError. */
+/** Opens the version functions of the library; throws LibraryMissingError. */
 export function openIpsecMbVersion(): IpsecMbVersion {
   const { library, candidate } = openCandidate(found ?? spec, versionSymbols);
   found = { ...spec, candidates: [candidate] };

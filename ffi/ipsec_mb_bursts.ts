@@ -1,10 +1,10 @@
 /**
- * libIPSec_MB, for many messages at once: its job manager in bursts, and what makes the keys of jobs. A table of
- * prototypes and nothing else.
+ * The table of prototypes of libIPSec_MB for multi-buffer execution: the burst functions of its job manager, and the
+ * functions that prepare the keys of jobs.
  *
- * Jobs go through functions of the manager, which the library exports once for each instruction set. Which set the
- * manager has chosen shows in the function pointers it holds; called is the exported function, because calling through
- * a pointer costs a microsecond here.
+ * Jobs are submitted by functions of the manager, which the library exports for each instruction set. The manager's
+ * function pointers tell which set it has chosen; the exported function is called instead of the pointer, as a call
+ * through a pointer costs about 1 µs.
  *
  * @module
  */
@@ -13,11 +13,11 @@ import { openIpsecMbSymbols } from "./ipsec_mb.ts";
 /** What may keep a manager from choosing its best instruction set: SHA extensions or GFNI are not to be used. */
 export type MultiBufferFlag = "SHANI_OFF" | "GFNI_OFF";
 
-/** An instruction set of the library: how the names of its functions end. */
+/** An instruction set of the library, with the suffixes of its function names. */
 export interface MultiBufferVariant {
-  /** The manager's functions. */
+  /** Suffix of the manager's functions. */
   readonly name: string;
-  /** The function that makes a manager for this set or a lesser one: init_mb_mgr_*. */
+  /** Suffix of the function that makes a manager for this set or a lower one: init_mb_mgr_*. */
   readonly init: "sse" | "avx" | "avx2" | "avx512";
   /** The flag of that manager that keeps it from choosing a greater set. */
   readonly flag?: MultiBufferFlag;
@@ -70,7 +70,7 @@ const managerSymbols = {
   init_mb_mgr_avx512: initialise,
   // uint32_t imb_set_session(IMB_MGR *state, IMB_JOB *job): not in 1.3
   imb_set_session: { parameters: ["u64", "u64"], result: "u32", optional: true },
-  // The results are the same in every instruction set, and these run on all processors that the library supports.
+  // The results are the same in every instruction set, and these run on all CPUs that the library supports.
   aes_keyexp_128_sse: keyExpansion,
   aes_keyexp_192_sse: keyExpansion,
   aes_keyexp_256_sse: keyExpansion,
@@ -112,12 +112,12 @@ function burstSymbols(name: string, gcm: string) {
   } as const satisfies Deno.ForeignLibraryInterface;
 }
 
-/** Managers, key schedules and the first blocks of hashes. */
+/** Functions for managers, key schedules and the first blocks of hashes. */
 export type MultiBufferKeyMaker = Deno.DynamicLibrary<typeof managerSymbols>["symbols"];
-/** A manager's burst functions in one instruction set, which check nothing, and its keys for GCM. */
+/** A manager's burst functions in one instruction set, which check no arguments, and its keys for GCM. */
 export type Bursts = Deno.DynamicLibrary<ReturnType<typeof burstSymbols>>["symbols"];
 
-/** Opens what makes managers and keys; throws LibraryMissingError. */
+/** Opens the functions for managers and keys; throws LibraryMissingError. */
 export function openMultiBufferManager(): MultiBufferKeyMaker {
   return openIpsecMbSymbols(managerSymbols);
 }

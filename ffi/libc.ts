@@ -1,9 +1,9 @@
 /**
- * The C library: sockets with descriptor passing, memory mapping, event descriptors, process switches. A table of
- * prototypes and nothing else; `src/os` makes usable things of them.
+ * The table of prototypes of the C library: sockets with descriptor passing, memory mapping, event descriptors, process
+ * controls. `src/os` wraps them.
  *
- * Addresses are `u64`: a `BigInt.asUintN(64, …)` at the call takes the fast path. `buffer` stands where a whole
- * preallocated array is passed.
+ * Addresses are `u64`, so that a `BigInt.asUintN(64, …)` in the call uses V8's fast path. `buffer` is used where a
+ * whole preallocated array is passed.
  *
  * @module
  */
@@ -83,7 +83,7 @@ const symbols = {
   // void explicit_bzero(void *s, size_t n)
   explicit_bzero: { parameters: ["u64", "usize"], result: "void" },
 
-  // int mallopt(int param, int value); glibc has it, others do not
+  // int mallopt(int param, int value); only glibc has it
   mallopt: { parameters: ["i32", "i32"], result: "i32", optional: true },
 
   // int clock_gettime(clockid_t clock, struct timespec *time)
@@ -98,7 +98,7 @@ const symbols = {
   epoll_ctl: { parameters: ["i32", "i32", "i32", "buffer"], result: "i32" },
   // int epoll_wait(int epfd, struct epoll_event *events, int maxevents, int timeout)
   epoll_wait: { parameters: ["i32", "u64", "i32", "i32"], result: "i32" },
-  // The same, on a thread of the runtime's pool: the event loop goes on while it waits.
+  // The same function on a thread of the runtime's pool, so that the event loop continues during the wait.
   epoll_wait_async: { name: "epoll_wait", parameters: ["i32", "u64", "i32", "i32"], result: "i32", nonblocking: true },
 
   // long syscall(long number, ...); arguments are passed as those of a function with as many integers
@@ -121,7 +121,7 @@ const symbols = {
   getloadavg: { parameters: ["buffer", "i32"], result: "i32" },
 } as const satisfies Deno.ForeignLibraryInterface;
 
-/** The C library's functions. Whoever finds -1 reads `errno` at once: see `src/os/errno.ts`. */
+/** The C library's functions. After a result of -1, `errno` must be read at once: see `src/os/errno.ts`. */
 export const libc: Deno.DynamicLibrary<typeof symbols>["symbols"] = openLibrary({
   name: "the C library",
   candidates: ["libc.so.6", `libc.musl-${Deno.build.arch}.so.1`, "libc.so"],

@@ -1,8 +1,8 @@
 /**
- * OpenSSL's libcrypto, version 3: a table of prototypes and nothing else; `src/engine` makes algorithms of them.
+ * The table of prototypes of OpenSSL 3's libcrypto; `src/engine` implements algorithms with them.
  *
- * Everything that C calls a pointer is a `u64` here, contexts too: a call with `u64` arguments alone takes the fast path
- * without allocating, while one `pointer` among them makes V8 box all the others.
+ * Every pointer of C is a `u64` here, contexts included: a call with only `u64` arguments uses V8's fast path without
+ * allocation, while a single `pointer` argument makes V8 box all the others.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * The public-key half of OpenSSL's libcrypto: a table of prototypes and nothing else; `src/engine/asymmetric` makes
- * operations of them. Objects and addresses alike are `u64`, 0n for NULL.
+ * The table of prototypes of the public-key functions of OpenSSL's libcrypto; `src/engine/asymmetric` implements
+ * operations with them. Objects and addresses are `u64`, with 0n for NULL.
  *
  * @module
  */
@@ -170,7 +170,7 @@ const symbols = {
   OPENSSL_sk_free: { parameters: ["u64"], result: "void" },
   // int ASN1_TYPE_get(const ASN1_TYPE *a)
   ASN1_TYPE_get: { parameters: ["u64"], result: "i32" },
-  // int i2d_ASN1_TYPE(const ASN1_TYPE *a, unsigned char **pp); a pp of 0 asks for the length
+  // int i2d_ASN1_TYPE(const ASN1_TYPE *a, unsigned char **pp); a pp of 0 returns the length
   i2d_ASN1_TYPE: { parameters: ["u64", "u64"], result: "i32" },
   // void ASN1_TYPE_free(ASN1_TYPE *a)
   ASN1_TYPE_free: { parameters: ["u64"], result: "void" },

@@ -1,34 +1,33 @@
 /**
- * Finding and opening native libraries. Owns the search and the error that a person reads when a library is missing;
- * never holds logic of a library itself.
+ * Finds and opens native libraries. Owns the search and the error about a missing library.
  *
  * @module
  */
 
 import { adviceFor, type PackagedLibrary } from "./packages.ts";
 
-/** How a native library is found, and which package brings it. */
+/** File names of a native library, and its packages. */
 export interface LibrarySpec {
-  /** What people call the library, as in "OpenSSL's libcrypto". */
+  /** The library's name in errors, for example "OpenSSL's libcrypto". */
   readonly name: string;
   /** File names or paths to try, the preferred one first. */
   readonly candidates: readonly string[];
-  /** What its packages are listed as. */
+  /** Its entry in the list of packages. */
   readonly library: PackagedLibrary;
-  /** File names of versions that are too old, to say so where one of them is there. */
+  /** File names of versions that are too old, which are named in the error if one of them exists. */
   readonly tooOld?: readonly string[];
 }
 
-/** A native library that none of its candidate names opens. The message says which package to install. */
+/** No candidate of a native library can be opened. The message names the package to install. */
 export class LibraryMissingError extends Error {
   /** The class's name. */
   override readonly name = "LibraryMissingError";
-  /** What was looked for. */
+  /** The missing library. */
   readonly spec: LibrarySpec;
   /** Why the last candidate could not be opened. */
   readonly reason: string;
 
-  /** Tells `spec` and the `reason` of the last candidate's failure. */
+  /** Makes the error for `spec` with the `reason` of the last candidate's failure. */
   constructor(spec: LibrarySpec, reason: string) {
     super(
       `${spec.name} cannot be opened (tried ${spec.candidates.join(", ")}): ${adviceFor(spec.library)}, ` +

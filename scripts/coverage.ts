@@ -1,26 +1,26 @@
 /**
- * Line coverage by room, from the reports of `deno coverage --lcov`, held against floors that only rise.
+ * Line coverage by module, from the reports of `deno coverage --lcov`, compared with minimum values that may only rise.
  *
  *   coverage.ts REPORT FLOORS [--raise] [--lines]
  *
- * FLOORS is a JSON object: a folder to the least percentage of its lines that the tests have to run. `--raise` writes
- * the floors up to what was reached, less what differs from run to run; `--lines` names the lines that nothing has run.
- * Exit code 1 below a floor, or if a floor is below what it was in some commit.
+ * FLOORS is a JSON object: the minimum percentage of lines that the tests must run, by folder. `--raise` raises the
+ * floors to the measured values, less their variation between runs; `--lines` lists the lines that were not run. Exit
+ * code 1 below a floor, or if a floor is lower than in an earlier commit.
  *
  * @module
  */
 
-/** Lines of a file, by number: how often each ran. */
+/** The number of runs of each line of a file. */
 export type LineHits = ReadonlyMap<number, number>;
 
-/** Lines that ran, of those that can. */
-export interface RoomCoverage {
-  readonly room: string;
+/** The number of executable lines, and of those that ran. */
+export interface ModuleCoverage {
+  readonly module: string;
   readonly lines: number;
   readonly hit: number;
 }
 
-/** Reads an lcov report. A file that stands in it more than once ran in several isolates: what ran in one, ran. */
+/** Parses an lcov report. A file that is listed more than once ran in several workers; its counts are combined. */
 export function parseLcov(report: string): Map<string, LineHits> {
   const files = new Map<string, Map<number, number>>();
   let lines = new Map<number, number>();
@@ -38,8 +38,8 @@ export function parseLcov(report: string): Map<string, LineHits> {
 }
 
 /**
- * Files whose lines run only where the processor or an optional library lets them: not counted, so that a floor is the
- * same on every host.
+ * Files whose lines run only with certain CPUs or optional libraries. They are not counted, so that a floor is the same
+ * on every host.
  */
 const BY_HOST: readonly string[] = [
   "src/engine/multibuffer/runner.ts",
@@ -50,65 +50,65 @@ const BY_HOST: readonly string[] = [
   "src/engine/ipsec_mb.ts",
 ];
 
-/** Coverage of each of `rooms`: folders, by the beginning of their files' paths below `root`. */
+/** Coverage of each of `modules`: folders, by the beginning of their files' paths below `root`. */
 export function coverageOf(
   files: ReadonlyMap<string, LineHits>,
   root: string,
-  rooms: readonly string[],
-): RoomCoverage[] {
-  return rooms.map((room) => {
+  modules: readonly string[],
+): ModuleCoverage[] {
+  return modules.map((module) => {
     const ours = [...files].filter(([path]) =>
-      path.startsWith(`${root}${room}/`) && !BY_HOST.includes(path.slice(root.length))
+      path.startsWith(`${root}${module}/`) && !BY_HOST.includes(path.slice(root.length))
     ).flatMap(([, hits]) => [...hits]);
-    return { room, lines: ours.length, hit: ours.filter(([, count]) => count > 0).length };
+    return { module, lines: ours.length, hit: ours.filter(([, count]) => count > 0).length };
   });
 }
 
-/** A percentage with one digit behind the point, rounded down: a floor is never above what was reached. */
-export function percentOf({ lines, hit }: Pick<RoomCoverage, "lines" | "hit">): number {
+/** A percentage with one decimal, rounded down, so that a floor is never above the measured value. */
+export function percentOf({ lines, hit }: Pick<ModuleCoverage, "lines" | "hit">): number {
   return lines === 0 ? 0 : Math.floor(1000 * hit / lines) / 10;
 }
 
-/** What is below its floor, a sentence each. */
-export function complaints(reached: readonly RoomCoverage[], floors: Readonly<Record<string, number>>): string[] {
+/** A sentence for each module below its floor. */
+export function complaints(reached: readonly ModuleCoverage[], floors: Readonly<Record<string, number>>): string[] {
   return reached.flatMap((coverage) => {
-    const [percent, floor] = [percentOf(coverage), floors[coverage.room]!];
+    const [percent, floor] = [percentOf(coverage), floors[coverage.module]!];
     if (percent >= floor) return [];
-    const { room, lines, hit } = coverage;
-    return [`${room}: ${hit} of ${lines} lines are run by tests, ${percent} %, and the floor is ${floor} %`];
+    const { module, lines, hit } = coverage;
+    return [`${module}: ${hit} of ${lines} lines are run by tests, ${percent} %, and the floor is ${floor} %`];
   });
 }
 
-/** Percents that two runs of tests which draw by chance may differ by. */
+/** Variation between two runs of randomized tests, in percentage points. */
 const MARGIN = 0.5;
 
-/** Floors for what was reached: whole percents below it, and none below the one that there is. */
+/** Floors for measured values: whole percents below them, and never below the existing floor. */
 export function raised(
-  reached: readonly RoomCoverage[],
+  reached: readonly ModuleCoverage[],
   floors: Readonly<Record<string, number>>,
 ): Record<string, number> {
   return Object.fromEntries(reached.map((coverage) => {
-    const { room } = coverage;
-    return [room, Math.max(floors[room]!, Math.floor(percentOf(coverage) - MARGIN))];
+    const { module } = coverage;
+    return [module, Math.max(floors[module]!, Math.floor(percentOf(coverage) - MARGIN))];
   }));
 }
 
-/** Floors of `now` that are below, or missing beside, those of `before`: a sentence each. */
+/** A sentence for each floor of `now` that is below that of `before`, or missing. */
 export function fallen(now: Readonly<Record<string, number>>, before: Readonly<Record<string, number>>): string[] {
-  // A floor of nothing was none.
-  return Object.entries(before).filter(([room, floor]) => floor > 0 && !(now[room]! >= floor)).map(([room, floor]) =>
-    `${room}: the floor was ${floor} % once and is ${now[room] ?? "nowhere"} now; it may only rise`
-  );
+  // A floor of 0 counts as none.
+  return Object.entries(before).filter(([module, floor]) => floor > 0 && !(now[module]! >= floor)).map((
+    [module, floor],
+  ) => `${module}: the floor was ${floor} % once and is ${now[module] ?? "nowhere"} now; it may only rise`);
 }
 
-/** What the floors were in each commit that changed them, as far as git can tell. */
+/** The floors in each commit that changed them, as far as git has them. */
 function formerFloors(path: string): Record<string, number>[] {
   const git = (...args: string[]): string => {
     const { success, stdout } = new Deno.Command("git", { args, stderr: "null" }).outputSync();
     return success ? new TextDecoder().decode(stdout) : "";
   };
   const commits = git("log", "--format=%H", "--", path).split("\n").filter((line) => line !== "");
-  if (commits.length === 0) console.warn("coverage: git tells of no former floors to compare with");
+  if (commits.length === 0) console.warn("coverage: git has no former floors to compare with");
   return commits.map((commit) => git("show", `${commit}:${path}`)).filter((text) => text !== "").map((text) =>
     JSON.parse(text)
   );
@@ -133,14 +133,14 @@ function main(args: readonly string[]): number {
   const files = parseLcov(Deno.readTextFileSync(reportPath));
   const reached = coverageOf(files, root, Object.keys(floors));
   for (const coverage of reached) {
-    const { room, lines, hit } = coverage;
-    console.log(`coverage: ${room.padEnd(16)} ${percentOf(coverage).toFixed(1).padStart(5)} %  (${hit} of ${lines})`);
+    const { module, lines, hit } = coverage;
+    console.log(`coverage: ${module.padEnd(16)} ${percentOf(coverage).toFixed(1).padStart(5)} %  (${hit} of ${lines})`);
   }
   if (args.includes("--lines")) {
     for (const [path, hits] of [...files].sort()) {
       const missed = [...hits].filter(([, count]) => count === 0).map(([line]) => line).sort((a, b) => a - b);
       const name = path.slice(root.length);
-      if (missed.length > 0 && reached.some(({ room }) => name.startsWith(`${room}/`))) {
+      if (missed.length > 0 && reached.some(({ module }) => name.startsWith(`${module}/`))) {
         console.log(`${name}: ${rangesOf(missed)}`);
       }
     }

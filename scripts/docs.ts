@@ -1,6 +1,6 @@
 /**
- * Writes the tables of the documentation that exist elsewhere as data: options, algorithms, limits and promises. A page
- * names one between `<!-- table: NAME -->` and `<!-- end -->`; what stands there is replaced.
+ * Writes the tables of the documentation that are generated from data: options, algorithms, limits and promises. A page
+ * has a table between `<!-- table: NAME -->` and `<!-- end -->`, which is replaced.
  *
  *   scripts/docs           writes the tables
  *   scripts/docs --check   fails if a page differs from what would be written
@@ -63,7 +63,7 @@ function algorithms(): string {
         const evidence = EVIDENCE[service][name];
         if (evidence === undefined) {
           throw new Error(
-            `${name} has no entry in test/proof/algorithm_evidence.ts: say what its answers are checked against`,
+            `${name} has no entry in test/proof/algorithm_evidence.ts: add what its results are checked against`,
           );
         }
         return [String(algo), name, keyLens ? lengths(keyLens) : "–", LIBRARY_NAMES[engine ?? "openssl"], evidence];
@@ -91,7 +91,7 @@ function promises(): string {
 
 const TABLES: Readonly<Record<string, () => string>> = { options, algorithms, limits, promises };
 
-/** `page` with every table made anew. Throws an Error for a table that does not exist. */
+/** `page` with every table regenerated. Throws an Error for an unknown table. */
 export function fill(page: string): string {
   return page.replaceAll(/<!-- table: (\S+) -->\n[\s\S]*?<!-- end -->/g, (_, name: string) => {
     const make = TABLES[name];
@@ -113,7 +113,7 @@ export function pages(): string[] {
   return found;
 }
 
-/** What the map of a module's page lacks: each of its files is named there. */
+/** Files of a module that its page does not name. */
 export function unnamedFiles(): string[] {
   const found: string[] = [];
   for (const path of pages()) {

@@ -1,7 +1,7 @@
 /**
- * Reads the source and reports what the other checks do not see: imports against the direction of the rooms, calls
- * that the data path does without, long files and functions, exports that nobody uses, and words that have no place
- * in a repository. It changes nothing. Rules and their exceptions are the tables of `tidy_rules.ts`.
+ * Reads the source and reports what the other checks do not cover: imports against the direction of the modules, calls
+ * that are not allowed on the data path, long files and functions, unused exports, and text that must not be in a
+ * repository. It changes nothing. Rules and exceptions are in `tidy_rules.ts`.
  *
  * @module
  */
@@ -85,27 +85,29 @@ export function referencesOf(path: string, text: string): Reference[] {
   }));
 }
 
-function roomOf(path: string): string {
+function moduleOf(path: string): string {
   return /^(src\/[^/]+|[^/]+)\//.exec(path)?.[1]?.replace("src/", "") ?? "";
 }
 
 function checkImports(path: string, text: string): string[] {
-  const room = roomOf(path);
-  const allowed = rules.ROOMS[room];
-  if (!path.startsWith("src/") && room !== "ffi") return [];
-  if (allowed === undefined) return [`${path}: no rule says what the room ${room} may import (tidy_rules.ts, ROOMS)`];
+  const module = moduleOf(path);
+  const allowed = rules.MODULES[module];
+  if (!path.startsWith("src/") && module !== "ffi") return [];
+  if (allowed === undefined) {
+    return [`${path}: no rule lists the imports of the module ${module} (tidy_rules.ts, MODULES)`];
+  }
   const found: string[] = [];
   for (const reference of referencesOf(path, text)) {
-    const target = roomOf(reference.path);
-    if (target === room || allowed.includes(target) || allowed.includes(reference.path)) continue;
+    const target = moduleOf(reference.path);
+    if (target === module || allowed.includes(target) || allowed.includes(reference.path)) continue;
     if (reference.dynamic && rules.DYNAMIC_IMPORTS[path] === target) continue;
-    found.push(`${path}: imports ${reference.path}, which the room ${room} must not know`);
+    found.push(`${path}: imports ${reference.path}, which the module ${module} must not import`);
   }
   return found;
 }
 
 function checkDlopen(path: string, code: string): string[] {
-  if (roomOf(path) === "ffi" || path in rules.OPENS_LIBRARIES || !/\bdlopen\b/.test(code)) return [];
+  if (moduleOf(path) === "ffi" || path in rules.OPENS_LIBRARIES || !/\bdlopen\b/.test(code)) return [];
   return [`${path}: only ffi/ opens libraries`];
 }
 
@@ -179,7 +181,9 @@ function checkMarkers(files: Files): string[] {
     const text = files.get(path);
     if (text === undefined || onPath.has(path) || silent.has(path) || !path.startsWith("src/")) return;
     const marker = markerOf(text);
-    if (marker === undefined && functionsOf(codeOf(text)).length > 0 && !rules.CONSTANT_ROOMS.includes(roomOf(path))) {
+    if (
+      marker === undefined && functionsOf(codeOf(text)).length > 0 && !rules.CONSTANT_MODULES.includes(moduleOf(path))
+    ) {
       silent.add(path);
       found.push(`${path}: ${how}: its header must say "Data path.", with exceptions, or "Off the data path:" and why`);
     }
@@ -247,7 +251,7 @@ function checkExports(files: Files): string[] {
   }
   const found: string[] = [];
   for (const [path, code] of codes) {
-    if (!/^(src|ffi)\//.test(path) || rules.COMPLETE_ROOMS.includes(roomOf(path))) continue;
+    if (!/^(src|ffi)\//.test(path) || rules.COMPLETE_MODULES.includes(moduleOf(path))) continue;
     for (const [, kind, name] of code.matchAll(EXPORT)) {
       const word = new RegExp(`\\b${name}\\b`, "g");
       if ((readers.get(path) ?? []).some((reader) => word.test(codes.get(reader)!))) continue;

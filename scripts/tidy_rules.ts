@@ -9,8 +9,8 @@ export const FILE_LINES_MAX = 500;
 /** Lines of a function. */
 export const FUNCTION_LINES_MAX = 70;
 
-/** What a room may import: other rooms, or single files of them. */
-export const ROOMS: Readonly<Record<string, readonly string[]>> = {
+/** The modules, or single files of them, that a module may import. */
+export const MODULES: Readonly<Record<string, readonly string[]>> = {
   ffi: [],
   wire: [],
   os: ["ffi"],
@@ -24,12 +24,12 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   worker: ["device", "virtqueue", "engine", "memory", "os", "wire"],
   statistics: ["device", "os"],
   cli: ["statistics", "vhost_user", "worker", "device", "engine", "os", "wire", ""],
-  // The other side knows nothing of this one.
+  // The driver does not depend on the device.
   driver: ["wire", "os", "ffi"],
   tools: ["driver", "wire", "os", "ffi"],
 };
 
-/** Rooms that a file may load when they are asked for, and not before. */
+/** Modules that a file may load dynamically only. */
 export const DYNAMIC_IMPORTS: Readonly<Record<string, string>> = {
   "src/cli/bench_command.ts": "tools",
   "src/cli/driver_commands.ts": "tools",
@@ -39,18 +39,18 @@ export const DYNAMIC_IMPORTS: Readonly<Record<string, string>> = {
 export const FOREIGN_FOLDERS: readonly string[] = [".git", ".cache", "dist", "coverage", "node_modules"];
 
 /**
- * Where the data path begins: the loop of a worker, and serving a queue. From here on, imports are followed, and each file
- * says in its header whether it is on the data path: a function in a file that is runs for each request and allocates
- * nothing, but for constructors and those that the header names, with the reason.
+ * Where the data path begins: the loop of a worker, and serving a queue. From here on, imports are followed, and each
+ * file says in its header whether it is on the data path: a function in a file that is runs for each request and
+ * allocates nothing, but for constructors and those that the header names, with the reason.
  */
 export const DATA_PATH_ROOTS: readonly string[] = ["src/worker/data_main.ts", "src/device/queue_server.ts"];
 
-/** Rooms of numbers and pure functions of numbers, which need not say that they are on the data path. */
-export const CONSTANT_ROOMS: readonly string[] = ["wire"];
+/** Modules of constants and pure functions, whose files need no statement about the data path. */
+export const CONSTANT_MODULES: readonly string[] = ["wire"];
 
 /** Files outside ffi/ that open libraries, and why. */
 export const OPENS_LIBRARIES: Readonly<Record<string, string>> = {
-  "test/embedding/engines/counting_cbc.ts": "an engine module, which is somebody else's code",
+  "test/embedding/engines/counting_cbc.ts": "an engine module, which is not code of the project",
 };
 
 /** Files of ffi/ and src/ that ask for the architecture, and why. */
@@ -63,15 +63,15 @@ export const ASKS_ARCHITECTURE: Readonly<Record<string, string>> = {
 /** Functions that may be longer, as "file function", and why. */
 export const LONG_FUNCTIONS: Readonly<Record<string, string>> = {};
 
-/** Exports that nobody imports, as "file name", and why they are there. */
+/** Exports that no file imports, as "file name", and why they exist. */
 export const UNUSED_EXPORTS: Readonly<Record<string, string>> = {
   "src/memory/segments.ts ALIASED": "one of the three answers of relate()",
 };
 
-/** Rooms that write a specification's numbers down, whether anybody here uses them or not. */
-export const COMPLETE_ROOMS: readonly string[] = ["wire"];
+/** Modules with all numbers of a specification, used or not. */
+export const COMPLETE_MODULES: readonly string[] = ["wire"];
 
-/** Text that has no place in any file, and what to say of it. */
+/** Text that must not be in any file, and the complaint about it. */
 export const WORDS: readonly (readonly [RegExp, string])[] = [
   [/\b(TOD[O]|FIXM[E])\b/, "says that something is left to do: do it, or open an issue"],
   [/(?<![\w.)\]}$*-])\/(home|root|work|mnt|opt|srv|media|Users|workspace)\//, "names a path of one machine"],

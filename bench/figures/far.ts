@@ -1,5 +1,5 @@
 /**
- * Figures of a device in another process whose driver spins: throughput against bare EVP.
+ * Figures of a device in another process with a polling driver: throughput compared with bare EVP.
  *
  * @module
  */
@@ -45,7 +45,7 @@ export function endToEnd(workload: Workload): Promise<Figure[]> {
 /** Packed rings against split ones, end to end. */
 export async function packed(): Promise<Figure[]> {
   const sizeBytes = 64;
-  // The device that is not measured has to sleep: the two share a processor.
+  // The device that is not measured must be idle, as the two share a CPU.
   const ns = await withFarSide(PATIENT_DEVICE, {}, (split) => {
     return withFarSide(PATIENT_DEVICE, { features: PACKED }, async (packedDriver) => {
       const one = await spinningLoad(split, AES_128_CBC, [sizeBytes]);
@@ -60,7 +60,7 @@ export async function packed(): Promise<Figure[]> {
   return [ratioFigure("packed-vs-split-end-to-end", what, ns[0]!, ns[1]!)];
 }
 
-/** R6: sizes of network packets over ever more sessions, as shares of bare EVP's rate over one key. */
+/** R6: sizes of network packets over a growing number of sessions, as shares of bare EVP's rate with one key. */
 export function mixed(): Promise<Figure[]> {
   return withFarSide(SPINNING_DEVICE, {}, async (driver) => {
     const figures: Figure[] = [];
@@ -78,18 +78,18 @@ export function mixed(): Promise<Figure[]> {
   });
 }
 
-/** R7, second half: requests that bring a fresh key each. */
+/** R7, second half: stateless requests with a fresh key each. */
 export function stateless(): Promise<Figure[]> {
   const features = DIRECT | bits(F_MUX_MODE, F_CIPHER_STATELESS_MODE);
   return withFarSide(SPINNING_DEVICE, { features }, async (driver) => {
     const load = await spinningLoad(driver, AES_128_CBC, [64], { mode: "stateless", freshKeys: true });
     const { ns } = compare([load.variant], FAR_EFFORT);
     await load.end();
-    return [sampled("stateless-per-s", "requests a second, a fresh key each, 64 B", "/s", quartiles(rates(ns[0]!)))];
+    return [sampled("stateless-per-s", "requests per second, a fresh key each, 64 B", "/s", quartiles(rates(ns[0]!)))];
   });
 }
 
-/** Work a second. */
+/** Units of work per second. */
 export function rates(ns: readonly number[]): number[] {
   return ns.map((value) => 1e9 / value);
 }

@@ -1,25 +1,25 @@
 /**
- * A measured figure, and how it reads in a table.
+ * A measured figure, and its line in a table.
  *
  * @module
  */
 import { differences, quantile, type Quartiles, quartiles, ratios } from "../support/ratio.ts";
 
-/** Something measured. */
+/** A measured figure. */
 export interface Figure {
-  /** What goals and comparisons know it by. */
+  /** Its id in goals and comparisons. */
   readonly id: string;
-  /** What it says, for people. */
+  /** Its description. */
   readonly what: string;
-  /** The value: a median where there were several. */
+  /** The value; the median of several. */
   readonly value: number;
   /** Its unit; "" for a ratio. */
   readonly unit: string;
-  /** Quartiles, where there were several values. */
+  /** A quartile, if there were several values. */
   readonly p25?: number;
-  /** Quartiles, where there were several values. */
+  /** A quartile, if there were several values. */
   readonly p75?: number;
-  /** The same of the least disturbed tenth of the rounds on either side: what a quiet machine would say. */
+  /** The value of the least disturbed tenth of the rounds on each side, an estimate for a quiet machine. */
   readonly calm?: number;
 }
 
@@ -38,19 +38,19 @@ export function timeFigure(id: string, what: string, ns: readonly number[]): Fig
   return { ...sampled(id, what, "ns", quartiles(ns)), calm: calmest(ns) };
 }
 
-/** How the rate of `ns` compares with that of `bareNs`, round by round. */
+/** The ratio of the rate of `ns` to that of `bareNs`, by round. */
 export function ratioFigure(id: string, what: string, bareNs: readonly number[], ns: readonly number[]): Figure {
   const calm = calmest(bareNs) / calmest(ns);
   return { ...sampled(id, what, "", quartiles(ratios(bareNs, ns))), calm };
 }
 
-/** How much longer `ns` is than `bareNs`, round by round. */
+/** The difference of `ns` and `bareNs`, by round. */
 export function overheadFigure(id: string, what: string, bareNs: readonly number[], ns: readonly number[]): Figure {
   const calm = calmest(ns) - calmest(bareNs);
   return { ...sampled(id, what, "ns", quartiles(differences(ns, bareNs))), calm };
 }
 
-/** `value` with as many digits as mean something. */
+/** `value` with its significant digits. */
 export function digits(value: number): string {
   const size = Math.abs(value);
   if (size >= 100) return value.toFixed(0);

@@ -1,5 +1,5 @@
 /**
- * Figures of one isolate, without a second processor: the engine and the way from ring to ring against bare EVP.
+ * Figures of one thread: the engine and the path from ring to ring, compared with bare EVP.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { RingRig } from "../support/ring_rig.ts";
 import { AES_128_CBC, type Workload, WORKLOADS } from "../support/workloads.ts";
 import { type Figure, overheadFigure, ratioFigure, timeFigure } from "./figure.ts";
 
-/** R1: how fast the engine is with `workload`, as a share of bare EVP. */
+/** R1: the rate of the engine with `workload`, as a share of bare EVP's. */
 export function engine(workload: Workload): Figure[] {
   return someOf([16, 64, 256, 1024, 4096, 16384]).map((sizeBytes) => {
     const { ns } = compare([bare(workload, sizeBytes), engineVariant(workload, sizeBytes)], EFFORT);
@@ -21,7 +21,7 @@ export function engine(workload: Workload): Figure[] {
   });
 }
 
-/** What the way from ring to ring costs a request beyond bare EVP, in one format and layout. */
+/** The cost of a request from ring to ring beyond bare EVP, in one format and layout. */
 export function ring(packed: boolean, indirect: boolean): Figure[] {
   const sizeBytes = 64;
   const { ns } = compare([bare(AES_128_CBC, sizeBytes), new RingRig({ sizeBytes, packed, indirect })], EFFORT);
@@ -33,10 +33,10 @@ export function ring(packed: boolean, indirect: boolean): Figure[] {
   ];
 }
 
-/** Workloads that are executed in bursts. */
+/** Workloads with multi-buffer execution. */
 const BURST_WORKLOADS = WORKLOADS.filter(({ name }) => !name.includes("XTS"));
 
-/** Ring to ring at `depth` with libIPSec_MB allowed, as a share of bare EVP and of the same without it. */
+/** Ring to ring at `depth` with libIPSec_MB, as a share of bare EVP and of the same without it. */
 export function bursts(depth: number): Figure[] {
   return BURST_WORKLOADS.flatMap((workload) =>
     someOf([64, 256, 1024, 4096, 16384]).flatMap((sizeBytes) => {
@@ -44,11 +44,11 @@ export function bursts(depth: number): Figure[] {
       const withBursts = new RingRig({ sizeBytes, depth, workload, engines: ENGINES });
       const { ns } = compare([bare(workload, sizeBytes), without, withBursts], EFFORT);
       const id = `bursts-${depth}-${workload.name}-${sizeBytes}`;
-      const what = `ring to ring in bursts, depth ${depth}, ${workload.name}, ${sizeBytes} B`;
+      const what = `ring to ring, multi-buffer, depth  ${depth}, ${workload.name}, ${sizeBytes} B`;
       return [
         timeFigure(id, what, ns[2]!),
         ratioFigure(`${id}-of-bare`, `bare EVP / ${what}`, ns[0]!, ns[2]!),
-        ratioFigure(`${id}-of-single`, `one by one / ${what}`, ns[1]!, ns[2]!),
+        ratioFigure(`${id}-of-single`, `sequential / ${what}`, ns[1]!, ns[2]!),
       ];
     })
   );

@@ -1,5 +1,5 @@
 /**
- * Figures of devices and drivers that wake each other: notifications, processor time, latency, control queue, scaling.
+ * Figures of devices and drivers that notify each other: notifications, CPU time, latency, control queue, scaling.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import { AES_128_CBC } from "../support/workloads.ts";
 import { rates } from "./far.ts";
 import { type Figure, sampled } from "./figure.ts";
 
-/** R4: a driver and a device that sleep when there is nothing to do, 64 requests under way. */
+/** R4: a driver and a device that sleep when they are idle, 64 requests in flight. */
 export async function notifications(): Promise<Figure[]> {
   const figures: Figure[] = [];
   const count = BRIEF ? 20_000 : 400_000;
@@ -36,10 +36,10 @@ export async function notifications(): Promise<Figure[]> {
           unit,
         });
         return [
-          per("kicks-per-request", "driver's notifications a request", load.kicks - before.kicks),
-          per("calls-per-request", "device's notifications a request", load.calls - before.calls),
-          per("cpu-per-request", "device's processor time a request", cpuMs * 1e6, "ns"),
-          per("sleeping-per-request", "time a request", tookMs * 1e6, "ns"),
+          per("kicks-per-request", "driver's notifications per request", load.kicks - before.kicks),
+          per("calls-per-request", "device's notifications per request", load.calls - before.calls),
+          per("cpu-per-request", "device's CPU time per request", cpuMs * 1e6, "ns"),
+          per("sleeping-per-request", "time per request", tookMs * 1e6, "ns"),
         ];
       }),
     );
@@ -53,7 +53,7 @@ const LATENCY_MODES = [
   ["worker sleeping", ["--workers=1", "--poll-us=0"]],
 ] as const;
 
-/** R5: one request at a time, from "made available" to "seen as used" by a driver that spins. */
+/** R5: one request at a time, from "made available" to "seen as used" by a polling driver. */
 export async function latency(): Promise<Figure[]> {
   const figures: Figure[] = [];
   for (const [name, options] of LATENCY_MODES) {
@@ -82,7 +82,7 @@ export function sessions(): Promise<Figure[]> {
   });
 }
 
-/** R9: two queues with a worker each against one queue, 16 KiB requests, the driver asleep. */
+/** R9: two queues with a worker each compared with one queue, 16 KiB requests, the driver waiting for notifications. */
 export async function scaling(): Promise<Figure[]> {
   const count = BRIEF ? 500 : 10_000;
   const rate = (queues: number) =>

@@ -1,5 +1,5 @@
 /**
- * Signing with OpenSSL alone: one EVP_PKEY_sign after the other on a context that stays.
+ * Signing with OpenSSL alone: sequential EVP_PKEY_sign calls on one context.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { mapSecret } from "../../src/os/memory_map.ts";
 const DIGEST_BYTES = 32;
 const ROOM_BYTES = 1024;
 
-/** A private place for a key's `der`. */
+/** Copies a key's `der` into private memory. */
 export function placeKey(der: Uint8Array): { address: number; length: number } {
   const place = mapSecret(der.length);
   new Uint8Array(place.buffer).set(der);

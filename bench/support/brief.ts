@@ -1,24 +1,24 @@
 /**
- * Whether to measure or only to show that everything still runs.
+ * Whether to measure, or only to check that every benchmark runs.
  *
  * @module
  */
 import type { Effort } from "./ratio.ts";
 
-/** True where the environment has BENCH_BRIEF=1: every benchmark runs, for as short a time as makes sense. */
+/** True if the environment has BENCH_BRIEF=1: every benchmark runs for the shortest useful time. */
 export const BRIEF: boolean = Deno.env.get("BENCH_BRIEF") === "1";
 
-/** How long to compare what runs in this isolate alone. */
+/** Durations for variants in this thread alone. */
 export const EFFORT: Effort = BRIEF
   ? { rounds: 11, turnMs: 2, warmUpMs: 200 }
   : { rounds: 101, turnMs: 2, warmUpMs: 400 };
 
-/** The same where another process takes part: its code has to warm up too, and a turn has a start and an end. */
+/** Durations for variants with another process, whose code must warm up too. */
 export const FAR_EFFORT: Effort = BRIEF
   ? { rounds: 21, turnMs: 4, warmUpMs: 250 }
   : { rounds: 101, turnMs: 4, warmUpMs: 1000 };
 
-/** `full`, or the first and the last of it where time is short. */
+/** `full`, or its first and last element in a brief run. */
 export function someOf<T>(full: readonly T[]): readonly T[] {
   return BRIEF && full.length > 2 ? [full[0]!, full.at(-1)!] : full;
 }

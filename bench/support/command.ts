@@ -1,6 +1,6 @@
 /**
- * The command lines that the scripts run, without the scripts: benchmarks start processes and measure them from the
- * first instruction on. Starts devices; knows no benchmark.
+ * The command lines of the scripts, without the scripts, as benchmarks measure processes from their first instruction
+ * on; and devices as child processes.
  *
  * @module
  */
@@ -35,11 +35,11 @@ export function runArguments(
   return ["run", "--no-prompt", "--no-check", v8Flags(flags), ...importMap(), ...permissions, `${root}${path}`];
 }
 
-/** A device in a process of its own. */
+/** A device as a child process. */
 export class DeviceProcess implements AsyncDisposable {
   /** Its socket. */
   readonly path: string;
-  /** Milliseconds from the start of the process until its socket took a connection. */
+  /** Time from the start of the process until its socket accepted a connection, in milliseconds. */
   readonly startMs: number;
   readonly #directory: string;
   readonly #child: Deno.ChildProcess;
@@ -76,7 +76,7 @@ export class DeviceProcess implements AsyncDisposable {
   }
 }
 
-/** A driver of a device that ends when its driver has gone, with this process at the latest: nobody cleans up. */
+/** A driver of a device that ends when the driver disconnects, at the latest with this process. */
 export async function connectToOwnDevice(
   deviceOptions: readonly string[],
   driverOptions: CryptoDriverOptions,
@@ -125,7 +125,7 @@ async function untilConnected<T>(
       }
       if (!ended) child.kill("SIGKILL");
       Deno.removeSync(directory, { recursive: true });
-      throw new Error(ended ? "the device has ended at once: see above" : "the device takes no connection", {
+      throw new Error(ended ? "the device ended at start: see above" : "the device accepts no connection", {
         cause: error,
       });
     }

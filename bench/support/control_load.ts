@@ -1,5 +1,5 @@
 /**
- * Sessions created and destroyed in batches on the control queue, as fast as it answers.
+ * Sessions created and destroyed in batches on the control queue, as fast as it completes them.
  *
  * @module
  */
@@ -11,11 +11,11 @@ import { STATUS_OK } from "../../src/wire/virtio_crypto.ts";
 import { type Chain, discardChain, prepareChain } from "../../src/driver/chains.ts";
 import { AES_128_CBC } from "./workloads.ts";
 
-/** Bytes of the control header, behind which a destroy request has its session's id. */
+/** Length of the control header, after which a destroy request has its session's id. */
 const ID_OFFSET = 16;
 const STALL_MS = 5000;
 
-/** A batch of sessions that come and go. */
+/** A batch of sessions that are created and destroyed repeatedly. */
 export class ControlLoad {
   readonly #driver: CryptoDriver;
   readonly #queue: DriverQueue;
@@ -33,7 +33,7 @@ export class ControlLoad {
     for (let i = 0; i < depth; i++) this.#destroy.push(prepareChain(driver.memory, this.#queue, destroy, i));
   }
 
-  /** Creates and destroys about `count` sessions. The device's event loop is elsewhere: waiting here is spinning. */
+  /** Creates and destroys about `count` sessions. It polls, as the device's event loop is in another process. */
   run(count: number): void {
     const depth = this.#create.length;
     for (let done = 0; done < count; done += depth) {
@@ -63,7 +63,7 @@ export class ControlLoad {
     }
   }
 
-  /** Gives the chains back. */
+  /** Frees the chains. */
   end(): void {
     for (const chain of [...this.#create, ...this.#destroy]) discardChain(this.#driver.memory, this.#queue, chain);
   }

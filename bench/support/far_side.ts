@@ -1,6 +1,5 @@
 /**
- * A device in another process with a driver here that spins on its ring: end to end, as a guest with a processor of its
- * own would see it.
+ * A device in another process with a polling driver in this one: end to end, as in a guest with a CPU of its own.
  *
  * @module
  */
@@ -14,23 +13,23 @@ import { DeviceProcess } from "./command.ts";
 import { timed, type Variant } from "./ratio.ts";
 import type { Workload } from "./workloads.ts";
 
-/** Two sides that spin must not share a processor, as they may where something else wants one too. */
+/** Two polling sides must not share a CPU, which can happen under other load. */
 const PINS = navigator.hardwareConcurrency > 1;
 const PINNED: readonly string[] = PINS ? ["--pin-cpus=1"] : [];
 
-/** Options of a device that has a worker isolate which never sleeps while it is measured. */
+/** Options of a device whose worker never sleeps while it is measured. */
 export const SPINNING_DEVICE: readonly string[] = ["--workers=1", "--poll-us=1000000", ...PINNED];
-/** Options of one that sleeps after a while with nothing to do: several of these can stand by at the same time. */
+/** Options of a device that sleeps after an idle time, so that several can be idle at the same time. */
 export const PATIENT_DEVICE: readonly string[] = ["--workers=1", "--poll-us=1000", ...PINNED];
 
-/** Ties this thread to another processor than the devices above. What it starts from now on stays there too. */
+/** Pins this thread, and all threads that it starts later, to another CPU than the devices above. */
 export function pinDriver(): void {
   if (PINS) pinThread(0);
 }
 
 /** Feature bits of a driver that lays chains out in the ring. */
 export const DIRECT: bigint = bits(F_VERSION_1, F_EVENT_IDX);
-/** The same with tables. */
+/** The same with indirect tables. */
 export const INDIRECT: bigint = DIRECT | bits(F_INDIRECT_DESC);
 /** The same as {@linkcode DIRECT} with packed rings. */
 export const PACKED: bigint = DIRECT | bits(F_RING_PACKED);
@@ -40,24 +39,24 @@ export function bits(...numbers: number[]): bigint {
   return numbers.reduce((mask, bit) => mask | 1n << BigInt(bit), 0n);
 }
 
-/** How a driver of the benchmarks is connected unless they say otherwise. */
+/** Default options of a driver of the benchmarks. */
 export const DRIVER_OPTIONS: CryptoDriverOptions = {
   regions: [{ guestAddress: 0, sizeBytes: 128 << 20 }],
   queueSize: 1024,
   features: DIRECT,
 };
 
-/** A load, and an end to it. */
+/** A load that can be measured and closed. */
 export interface Load {
-  /** To be measured. */
+  /** The variant to measure. */
   readonly variant: Variant;
-  /** Checks the last answers and gives everything back. */
+  /** Checks the last results and frees everything. */
   end(): Promise<void>;
 }
 
-/** How a load is made. */
+/** Options of a load. */
 export interface LoadOptions {
-  /** Requests under way; 64 if not given. */
+  /** Requests in flight; 64 if not given. */
   readonly depth?: number;
   /** The data queue; the first if not given. */
   readonly queue?: number;
@@ -75,7 +74,7 @@ function freshenKey(chain: Chain, submission: number): void {
   key[1] = submission >>> 8;
 }
 
-/** Requests of `workload`, the i-th of `sizes[i % sizes.length]` bytes, kept under way by a spinning driver. */
+/** Requests of `workload`, the i-th of `sizes[i % sizes.length]` bytes, kept in flight by a polling driver. */
 export async function spinningLoad(
   driver: CryptoDriver,
   workload: Workload,
@@ -101,7 +100,7 @@ export async function spinningLoad(
   };
 }
 
-/** Runs `body` with a device process and a driver, apart from each other if the device is one of those above. */
+/** Runs `body` with a device process and a driver, on different CPUs if the device is one of those above. */
 export async function withFarSide<T>(
   deviceOptions: readonly string[],
   driverOptions: CryptoDriverOptions,

@@ -1,12 +1,12 @@
 /**
- * Turns of a load with a driver like a guest's, and what they come to. Starts no process.
+ * Turns of a load with a driver like a guest's, and their results. Starts no process.
  *
  * @module
  */
 import type { Load } from "../../src/tools/benchmark/load.ts";
 import { quantile, ratios } from "./ratio.ts";
 
-/** What one turn came to. */
+/** The result of one turn. */
 interface Turn {
   readonly ns: number;
   readonly batchShare: number;
@@ -20,11 +20,11 @@ interface Turn {
 
 /** A device under one load, measured turn by turn. */
 export class GuestMeasurement {
-  /** What the device is called. */
+  /** The device's name. */
   readonly name: string;
   /** The load. */
   readonly load: Load;
-  /** What its turns came to. */
+  /** The results of its turns. */
   readonly turns: Turn[] = [];
   readonly #depth: number;
 
@@ -54,20 +54,20 @@ export class GuestMeasurement {
   }
 }
 
-/** What a device came to: medians over the least disturbed of its turns, which are those that others let run. */
+/** The result of a device: medians over its least disturbed turns. */
 export interface GuestRow extends Turn {
   /** The load. */
   readonly what: string;
   /** The device. */
   readonly device: string;
-  /** A request's time, the median over all turns. */
+  /** Time per request, the median over all turns. */
   readonly medianNs: number;
-  /** Throughput as a multiple of the first device's: of the least disturbed turns, and the median over all. */
+  /** Throughput as a multiple of the first device's: for the least disturbed turns, and the median over all turns. */
   readonly timesFirst: number;
   readonly timesFirstMedian: number;
 }
 
-/** Turns that count as the least disturbed: this share of all. */
+/** Share of the turns that count as the least disturbed. */
 const CALM_SHARE = 0.05;
 
 function calmest(turns: readonly Turn[]): Turn[] {

@@ -1,12 +1,12 @@
 /**
- * The machine, as far as figures depend on it.
+ * A description of the machine.
  *
  * @module
  */
 
-/** Processors, Deno, and how busy it is at the moment. */
+/** CPUs, Deno's version, and the current load. */
 export function machine(): string {
-  const cpu = /^model name\s*: (.*)$/m.exec(Deno.readTextFileSync("/proc/cpuinfo"))?.[1] ?? "an unknown processor";
+  const cpu = /^model name\s*: (.*)$/m.exec(Deno.readTextFileSync("/proc/cpuinfo"))?.[1] ?? "an unknown CPU";
   const load = Deno.loadavg().map((value) => value.toFixed(2)).join(" ");
   return `${navigator.hardwareConcurrency} × ${cpu}, Deno ${Deno.version.deno}, load ${load}`;
 }

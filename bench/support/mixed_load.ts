@@ -1,5 +1,5 @@
 /**
- * Requests of network packets' sizes that go round in any number of sessions.
+ * Requests with sizes of network packets, distributed over a number of sessions.
  *
  * @module
  */
@@ -16,7 +16,7 @@ function setSession(header: Uint8Array, id: number): void {
   for (let i = 0; i < 4; i++) header[SESSION_ID_OFFSET + i] = id >>> 8 * i;
 }
 
-/** A load over `sessions` sessions, each of which has been used once. The load has one more of its own. */
+/** A load over `sessions` sessions, each of which has been used once, and one more. */
 export async function mixedLoad(driver: CryptoDriver, sessions: number): Promise<Load> {
   const ids: number[] = [];
   while (ids.length < sessions) ids.push(await driver.createSession(AES_128_CBC.session));

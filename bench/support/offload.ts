@@ -1,7 +1,7 @@
 /**
- * What a guest pays and what it gets: its own processor's time for a request to the device and for the same done by
- * itself, how long it waits, and how much gets done. The guest is a driver here on a processor of its own; the device
- * is another process on another.
+ * The cost and the gain of offload for a guest: its CPU time for a request to the device and for the same work done by
+ * itself, the latency, and the throughput. The guest is a driver in this process on one CPU; the device is another
+ * process on another CPU.
  *
  * @module
  */
@@ -20,40 +20,40 @@ import { DRIVER_OPTIONS } from "./far_side.ts";
 import { quantile } from "./ratio.ts";
 import { someBytes, type Workload } from "./workloads.ts";
 
-/** How the two sides find each other's work: they sleep and wake each other, or both look all the time. */
-export type Manner = "woken" | "looking";
+/** Whether the two sides wait for notifications or poll. */
+export type Manner = "notified" | "polling";
 
 /** A way of offloading. */
 export interface Way {
   readonly manner: Manner;
-  /** Requests under way. */
+  /** Requests in flight. */
   readonly depth: number;
   /** Options of the device. */
   readonly device: readonly string[];
 }
 
-/** What came of one: nanoseconds, medians over the rounds. */
+/** The result of a way: medians over the rounds, in nanoseconds. */
 export interface Offloaded extends Way {
-  /** The guest's processor time a request. */
+  /** The guest's CPU time per request. */
   readonly guestNs: number;
-  /** Time a request: of everything, divided by the number of requests. */
+  /** Total time divided by the number of requests. */
   readonly ns: number;
-  /** From submission to the look that found it answered; the median. */
+  /** Median time from submission to the poll that returned the completion. */
   readonly latencyNs: number;
-  /** Notifications a request, in both directions. */
+  /** Notifications per request, in both directions. */
   readonly kicks: number;
   readonly calls: number;
 }
 
-/** A size, measured. */
+/** The results of one size. */
 export interface OffloadRow {
   readonly sizeBytes: number;
-  /** Bare OpenSSL on the guest's processor, one request after the other. */
+  /** Bare OpenSSL calls on the guest's CPU, sequentially. */
   readonly bareNs: number;
   readonly offloaded: readonly Offloaded[];
 }
 
-/** An algorithm, measured. */
+/** The results of one algorithm. */
 export interface OffloadTable {
   readonly name: string;
   readonly rows: readonly OffloadRow[];
@@ -62,12 +62,12 @@ export interface OffloadTable {
 const ROUNDS = BRIEF ? 2 : 41;
 const TURN_MS = BRIEF ? 4 : 6;
 const WARM_UP_MS = BRIEF ? 20 : 150;
-/** Room for the descriptors of all loads that take turns on a queue. */
+/** Queue size that holds the descriptors of all loads that alternate on a queue. */
 const QUEUE_SIZE = 4096;
-/** A device that looks at its rings goes to sleep after so long: several may stand by on one processor. */
-const LOOKING_DEVICE = ["--workers=1", "--poll-us=1000"];
+/** Busy-poll time of a polling device, after which it sleeps, so that several can be idle on one CPU. */
+const POLLING_DEVICE = ["--workers=1", "--poll-us=1000"];
 
-/** `workload` with answers that are judged. */
+/** `workload` with checked results. */
 export function subjectOf({ name, session, request }: Workload): Subject {
   return {
     name,
@@ -90,27 +90,27 @@ function sideOf({ manner, device }: Way): string {
   return `${manner} ${device.join(" ")}`;
 }
 
-/** Runs `body` with the devices for `ways` on one processor and this thread on another, where there are two. */
+/** Runs `body` with the devices for `ways` on one CPU and this thread on another, if there are two. */
 export async function withDrivers<T>(ways: readonly Way[], body: (drivers: Drivers) => Promise<T>): Promise<T> {
   const pins = navigator.hardwareConcurrency > 1;
   await using ends = new AsyncDisposableStack();
   const drivers = new Map<string, CryptoDriver>();
   for (const way of ways) {
     if (drivers.has(sideOf(way))) continue;
-    const isLooking = way.manner === "looking";
-    // What is started from here stays on the processor that this thread is on at the time.
+    const isPolling = way.manner === "polling";
+    // Processes started from here inherit the CPU of this thread.
     if (pins) pinThread(1);
-    const device = ends.use(await DeviceProcess.start([...way.device, ...isLooking ? LOOKING_DEVICE : []]));
+    const device = ends.use(await DeviceProcess.start([...way.device, ...isPolling ? POLLING_DEVICE : []]));
     if (pins) pinThread(0);
     drivers.set(
       sideOf(way),
-      ends.use(await device.connect({ ...DRIVER_OPTIONS, queueSize: QUEUE_SIZE, polls: isLooking })),
+      ends.use(await device.connect({ ...DRIVER_OPTIONS, queueSize: QUEUE_SIZE, polls: isPolling })),
     );
   }
   return await body(drivers);
 }
 
-/** The calls that the guest would make itself, `count` times. */
+/** The OpenSSL calls of the guest itself, `count` times. */
 function bareWork(subject: Subject, sizeBytes: number): { run(count: number): void; close(): void } {
   const { session } = subject;
   if (session.service !== "akcipher") {
@@ -127,7 +127,7 @@ function bareWork(subject: Subject, sizeBytes: number): { run(count: number): vo
   };
 }
 
-/** Nanoseconds of processor time a request of `work`, for about `durationMs` of it, whatever else runs meanwhile. */
+/** CPU time per request of `work`, in nanoseconds, measured over about `durationMs`, independent of other load. */
 function timeBare(work: { run(count: number): void }, durationMs: number): number {
   const start = threadTimeNs();
   let count = 0;
@@ -145,10 +145,10 @@ type Measured = Omit<Offloaded, keyof Way>;
 function check(load: Load, subject: Subject): void {
   const { badStatus, wrong, repeated } = load.inspect();
   if (badStatus === undefined && wrong + repeated === 0) return;
-  throw new Error(`${subject.name}: status ${badStatus ?? 0}, ${wrong} wrong answers, ${repeated} not checked`);
+  throw new Error(`${subject.name}: status ${badStatus ?? 0}, ${wrong} wrong results,  ${repeated} not checked`);
 }
 
-/** One turn of a load. */
+/** One round of a load. */
 function turn(load: Load, subject: Subject): Measured {
   load.blank();
   load.clear();
@@ -175,7 +175,7 @@ function medians(rounds: readonly Measured[]): Measured {
   };
 }
 
-/** Measures requests of `sizeBytes` bytes of `subject`, all `ways` and bare OpenSSL taking turns. */
+/** Measures requests of `sizeBytes` bytes of `subject`, alternating between all `ways` and bare OpenSSL. */
 export async function measureOffload(
   drivers: Drivers,
   subject: Subject,
@@ -185,7 +185,7 @@ export async function measureOffload(
   const work = bareWork(subject, sizeBytes);
   const loads: Load[] = [];
   for (const way of ways) {
-    const options: LoadOptions = { mode: "fixed", sizeBytes, depth: way.depth, polls: way.manner === "looking" };
+    const options: LoadOptions = { mode: "fixed", sizeBytes, depth: way.depth, polls: way.manner === "polling" };
     loads.push(await Load.create(drivers.get(sideOf(way))!, subject, options));
   }
   for (const load of loads) load.run(WARM_UP_MS);

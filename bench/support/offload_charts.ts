@@ -1,5 +1,5 @@
 /**
- * Charts of what a guest pays for its requests and gets for them.
+ * Charts of the cost and the gain of offload for a guest.
  *
  * @module
  */
@@ -9,21 +9,21 @@ import type { Manner, OffloadTable } from "./offload.ts";
 /** The axis of sizes. */
 export const BYTES: Axis = { title: "bytes of a request", scale: "log2", format: shortBytes };
 
-/** A machine without its load, which says something of the moment only. */
+/** A machine's description without its current load. */
 export function where(machine: string): string {
   return machine.replace(/, load .*$/, "");
 }
 
-/** What a request costs the guest's processor: done there, or handed over. */
+/** CPU time of the guest per request, done by itself or offloaded. */
 export function guestChart(tables: readonly OffloadTable[], machine: string): Chart {
-  // Handing over costs the same whatever the algorithm is: the first table stands for all.
+  // Offloading costs the same for every algorithm, so the first table is used for all.
   const handedOver = (depth: number): [number, number][] =>
     tables[0]!.rows.map(({ sizeBytes, offloaded }) => [
       sizeBytes,
-      offloaded.find((way) => way.manner === "woken" && way.depth === depth)!.guestNs / 1000,
+      offloaded.find((way) => way.manner === "notified" && way.depth === depth)!.guestNs / 1000,
     ]);
   return {
-    title: "What a request costs the guest's processor",
+    title: "What a request costs the guest's CPU",
     subtitle: `above a grey line, handing over saves time; guest and device sleep and wake each other; ${
       where(machine)
     }`,
@@ -34,20 +34,20 @@ export function guestChart(tables: readonly OffloadTable[], machine: string): Ch
         label: `${name} done by the guest`,
         points: rows.map(({ sizeBytes, bareNs }) => [sizeBytes, bareNs / 1000] as const),
       })),
-      { label: "handed over one at a time", points: handedOver(1), isReference: true },
-      { label: "handed over 32 at a time", points: handedOver(32), isReference: true },
+      { label: "offloaded one at a time", points: handedOver(1), isReference: true },
+      { label: "offloaded 32 at a time", points: handedOver(32), isReference: true },
     ],
   };
 }
 
-/** The device's rate as a multiple of what one core does. */
+/** The device's rate as a multiple of one core's. */
 export function gainChart(tables: readonly OffloadTable[], machine: string, manner: Manner, depth: number): Chart {
   const sizes = tables.flatMap(({ rows }) => rows.map(({ sizeBytes }) => sizeBytes)).sort((a, b) => a - b);
   return {
-    title: "The device's rate as a multiple of what one core does",
-    subtitle: `${depth} requests under way, both sides ${manner === "looking" ? "look at the rings" : "sleep"}; ${
-      where(machine)
-    }`,
+    title: "The device's rate as a multiple of one core's",
+    subtitle: `${depth} requests in flight, both sides ${
+      manner === "polling" ? "poll the rings" : "wait for notifications"
+    }; ${where(machine)}`,
     x: BYTES,
     y: { title: "times OpenSSL alone", scale: "log10" },
     series: [

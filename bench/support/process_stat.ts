@@ -1,14 +1,14 @@
 /**
- * What the kernel counts for a process: processor time, times it went to sleep, memory.
+ * The kernel's counters of a process: CPU time, voluntary context switches, memory.
  *
  * @module
  */
 
 /** Counters of a process, all of its threads together. */
 export interface ProcessStat {
-  /** Milliseconds of processor time, user and system. */
+  /** CPU time, user and system, in milliseconds. */
   readonly cpuMs: number;
-  /** By thread, the times that it gave the processor up of its own accord, to be woken later. */
+  /** Number of voluntary context switches, by thread. */
   readonly sleeps: ReadonlyMap<string, number>;
   /** Resident memory in bytes. */
   readonly rssBytes: number;
@@ -19,7 +19,7 @@ const TICK_MS = 10;
 
 function field(status: string, name: string): number {
   const found = new RegExp(`^${name}:\\s*(\\d+)`, "m").exec(status);
-  if (found === null) throw new Error(`/proc says nothing of ${name}`);
+  if (found === null) throw new Error(`/proc has no ${name}`);
   return Number(found[1]);
 }
 
@@ -31,7 +31,7 @@ export function processStat(pid: number): ProcessStat {
       const status = Deno.readTextFileSync(`/proc/${pid}/task/${name}/status`);
       sleeps.set(name, field(status, "voluntary_ctxt_switches"));
     } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error; // A thread may end while it is looked at.
+      if (!(error instanceof Deno.errors.NotFound)) throw error; // A thread can end while its counters are read.
     }
   }
   const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
@@ -40,7 +40,7 @@ export function processStat(pid: number): ProcessStat {
   return { cpuMs: (Number(fields[11]) + Number(fields[12])) * TICK_MS, sleeps, rssBytes };
 }
 
-/** Times that threads of a process were woken between two looks at it. Threads that have ended do not count. */
+/** Number of wake-ups of a process's threads between two samples. Threads that have ended are not counted. */
 export function wakeUps(before: ProcessStat, after: ProcessStat): number {
   let sum = 0;
   for (const [thread, sleeps] of after.sleeps) sum += sleeps - (before.sleeps.get(thread) ?? 0);

@@ -1,45 +1,47 @@
 /**
- * Comparing on a noisy machine: variants take turns in short rounds, so that whatever disturbs one disturbs the others
- * too, and what is reported are medians and quartiles over the rounds. Knows nothing of what is measured.
+ * Comparison on a noisy machine: variants alternate in short rounds, so that a disturbance affects all of them, and the
+ * results are medians and quartiles over the rounds.
  *
  * @module
  */
 
-/** Something to be measured. */
+/** A variant to measure. */
 export interface Variant {
-  /** What it is called in tables. */
+  /** Its name in tables. */
   readonly name: string;
-  /** Does its work `count` times; returns the milliseconds that count. */
+  /** Does its work `count` times; returns the measured time in milliseconds. */
   measure(count: number): number;
 }
 
-/** How long to measure. */
+/** Duration of a measurement. */
 export interface Effort {
-  /** Rounds, in each of which every variant has one turn. */
+  /** Number of rounds, in each of which every variant runs once. */
   readonly rounds: number;
-  /** Milliseconds of a turn, about: shorter than the scheduler's, so that a disturbed turn is one of many. */
+  /**
+   * Approximate time of a turn, in milliseconds; shorter than a scheduling quantum, so that few turns are disturbed.
+   */
   readonly turnMs: number;
-  /** Milliseconds that each variant runs beforehand, so that all of its code is compiled. */
+  /** Warm-up time of each variant, in milliseconds, in which all its code is compiled. */
   readonly warmUpMs: number;
 }
 
-/** The middle and the quartiles of a sample. */
+/** The median and the quartiles of a sample. */
 export interface Quartiles {
-  /** A quarter of the sample is below. */
+  /** The first quartile. */
   readonly p25: number;
-  /** Half of it is. */
+  /** The median. */
   readonly median: number;
-  /** Three quarters of it are. */
+  /** The third quartile. */
   readonly p75: number;
 }
 
-/** What variants took, round by round. */
+/** The times of variants by round. */
 export interface Comparison {
-  /** Nanoseconds a unit of work, one list of rounds for each variant. */
+  /** Nanoseconds per unit of work, one list of rounds for each variant. */
   readonly ns: readonly (readonly number[])[];
 }
 
-/** The value below which `share` of `sample` lies. */
+/** The value below which the fraction `share` of `sample` lies. */
 export function quantile(sample: ArrayLike<number>, share: number): number {
   if (sample.length === 0) throw new RangeError("a sample without values has no quantiles");
   const sorted = Float64Array.from(sample).sort();
@@ -48,12 +50,12 @@ export function quantile(sample: ArrayLike<number>, share: number): number {
   return low + (sorted[Math.ceil(at)]! - low) * (at - Math.floor(at));
 }
 
-/** Middle and quartiles of `sample`. */
+/** Median and quartiles of `sample`. */
 export function quartiles(sample: ArrayLike<number>): Quartiles {
   return { p25: quantile(sample, 0.25), median: quantile(sample, 0.5), p75: quantile(sample, 0.75) };
 }
 
-/** A variant of `work`, timed from outside. */
+/** A variant that measures the time of `work`. */
 export function timed(name: string, work: (count: number) => void): Variant {
   return {
     name,
@@ -65,7 +67,7 @@ export function timed(name: string, work: (count: number) => void): Variant {
   };
 }
 
-/** A count of work that keeps `variant` busy for about `turnMs`, found while it warms up. */
+/** The number of units of work that takes about `turnMs`, measured during the warm-up. */
 function countFor(variant: Variant, { turnMs, warmUpMs }: Effort): number {
   const start = performance.now();
   for (let count = 64;;) {
@@ -79,12 +81,12 @@ function countFor(variant: Variant, { turnMs, warmUpMs }: Effort): number {
   }
 }
 
-/** Measures `variants` in turns. */
+/** Measures `variants` alternately. */
 export function compare(variants: readonly Variant[], effort: Effort): Comparison {
   const counts = variants.map((variant) => countFor(variant, effort));
   const ns: number[][] = variants.map(() => []);
   for (let round = 0; round < effort.rounds; round++) {
-    // Every other round the other way about, so that nobody always comes after the same neighbour.
+    // The order alternates, so that no variant always follows the same one.
     for (let turn = 0; turn < variants.length; turn++) {
       const i = round % 2 === 0 ? turn : variants.length - 1 - turn;
       ns[i]!.push(variants[i]!.measure(counts[i]!) / counts[i]! * 1e6);
@@ -93,22 +95,22 @@ export function compare(variants: readonly Variant[], effort: Effort): Compariso
   return { ns };
 }
 
-/** Round by round, `of` divided by `by`. */
+/** `of` divided by `by`, by round. */
 export function ratios(of: readonly number[], by: readonly number[]): number[] {
   return of.map((value, i) => value / by[i]!);
 }
 
-/** Round by round, `of` less `by`. */
+/** `of` minus `by`, by round. */
 export function differences(of: readonly number[], by: readonly number[]): number[] {
   return of.map((value, i) => value - by[i]!);
 }
 
-/** What can be said of a sample of ratios. */
+/** The verdict on a sample of ratios. */
 export type Verdict = "higher" | "lower" | "no verdict";
 
 /**
- * Whether ratios differ from 1 by more than the factor `threshold`: only if their median says so and the quartile on
- * the side of 1 agrees.
+ * Whether ratios differ from 1 by more than the factor `threshold`: both their median and the quartile nearer to 1
+ * must.
  */
 export function verdictOf({ p25, median, p75 }: Quartiles, threshold = 1.1): Verdict {
   if (median > threshold && p25 > threshold) return "higher";

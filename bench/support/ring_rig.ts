@@ -1,6 +1,6 @@
 /**
- * Ring to ring in one isolate: a driver's queue on one side, the device's queue server on the other, taking turns. The
- * time between "made available" and "used" is the device's alone, with no other processor in the picture.
+ * Ring to ring in one thread: a driver's queue and the device's queue server alternate. The time between "made
+ * available" and "used" is only the device's, without communication between CPUs.
  *
  * @module
  */
@@ -26,21 +26,21 @@ import { sessionRecord } from "./engine_variant.ts";
 import type { Variant } from "./ratio.ts";
 import { AES_128_CBC, type Workload } from "./workloads.ts";
 
-/** What stands between the two sides. */
+/** Options of the ring and its requests. */
 export interface RigOptions {
   /** Bytes of source data. */
   readonly sizeBytes: number;
-  /** Requests under way; 64 if not given. */
+  /** Requests in flight; 64 if not given. */
   readonly depth?: number;
   /** AES-128-CBC if not given. */
   readonly workload?: Workload;
   /** Packed rings; split ones if not given. */
   readonly packed?: boolean;
-  /** Chains in tables; in the ring if not given. */
+  /** Chains in indirect tables; in the ring if not given. */
   readonly indirect?: boolean;
   /** Descriptors of source and destination each; 1 if not given. */
   readonly pieces?: number;
-  /** The libraries that may be used; OpenSSL alone if not given. */
+  /** The libraries to use; only OpenSSL if not given. */
   readonly engines?: readonly EngineName[];
   /** When multi-buffer execution is chosen; "auto" if not given. */
   readonly bursts?: MultiBufferChoice;
@@ -53,7 +53,7 @@ function makeQueue(memory: DriverMemory, packed: boolean, indirect: boolean): Dr
   return packed ? new PackedQueue(memory, options) : new SplitQueue(memory, options);
 }
 
-/** Both sides of a ring. {@linkcode Variant.measure} gives the device's time alone. */
+/** Both sides of a ring. {@linkcode Variant.measure} returns only the device's time. */
 export class RingRig implements Variant {
   readonly name: string;
   readonly #queue: DriverQueue;
@@ -113,7 +113,7 @@ export class RingRig implements Variant {
       tookMs += performance.now() - start;
       for (let i = 0; i < depth; i++) if (queue.pollOne() < 0) throw new Error("the device has lost a request");
     }
-    // Whole rounds are done: what was asked for is a part of it.
+    // Whole rounds are executed; the time is scaled to the requested count.
     return tookMs * count / (Math.ceil(count / depth) * depth);
   }
 }

@@ -1,5 +1,5 @@
 /**
- * A driver that sleeps on its call descriptor as a guest does, and counts what wakes whom.
+ * A driver that waits on its call descriptor as a guest does, and counts notifications in both directions.
  *
  * @module
  */
@@ -19,7 +19,7 @@ const counter = mapAnonymous(8);
 const COUNTER_ADDRESS = BigInt(counter.address);
 const words = new BigUint64Array(counter.buffer);
 
-/** Signals that `fd` has had since the last call. */
+/** Number of signals of `fd` since the last call. */
 function takeSignals(fd: number): number {
   return libc.read(fd, COUNTER_ADDRESS, 8n) === 8n ? Number(words[0]!) : 0;
 }
@@ -35,7 +35,7 @@ export async function sleepingLoad(driver: CryptoDriver, sizeBytes: number, dept
   return new SleepingLoad(driver.dataQueues, chains);
 }
 
-/** Chains on one queue or several, answered to a driver that sleeps in between. */
+/** Chains on one or several queues of a driver that waits for notifications. */
 export class SleepingLoad {
   readonly #queues: readonly DriverQueue[];
   readonly #chains: readonly (readonly Chain[])[];
@@ -55,7 +55,7 @@ export class SleepingLoad {
     return this.#queues.reduce((sum, queue) => sum + queue.kicksSent, 0);
   }
 
-  /** Has about `count` requests answered on each queue, all chains under way as long as some are left. */
+  /** Executes about `count` requests on each queue, with all chains in flight until the end. */
   run(count: number): void {
     const left = this.#queues.map(() => count);
     this.#queues.forEach((queue, i) => {
@@ -98,7 +98,7 @@ export class SleepingLoad {
     for (let i = 0; i < count; i++) this.calls += takeSignals(this.#queues[this.#poller.readyTokens[i]!]!.callFd);
   }
 
-  /** Checks the last answers and gives up the poller. */
+  /** Checks the last results and closes the poller. */
   close(): void {
     this.#chains.forEach(checkStatuses);
     this.#poller.close();

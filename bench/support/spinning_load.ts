@@ -1,5 +1,5 @@
 /**
- * A driver of the benchmarks that spins: keeps prepared requests under way. Looks at no clock.
+ * A polling driver of the benchmarks, which keeps prepared requests in flight.
  *
  * @module
  */
@@ -8,15 +8,15 @@ import { DriverError } from "../../src/driver/errors.ts";
 import type { DriverQueue } from "../../src/driver/queue.ts";
 import { STATUS_OK } from "../../src/wire/virtio_crypto.ts";
 
-/** A queue that gives nothing back for so long has stopped. */
+/** Maximum time without a completion, in milliseconds. */
 const STALL_MS = 5000;
-/** Polls between two looks at the clock. */
+/** Number of polls between two readings of the clock. */
 const POLLS_PER_LOOK = 65536;
 
-/** Called before a chain is submitted, so that it may change what is in it. */
+/** Called before a chain is submitted; it may change the chain's contents. */
 export type BeforeSubmit = (chain: Chain, submission: number) => void;
 
-/** Keeps chains of one queue under way, as a driver does that has a processor to itself. */
+/** Keeps chains of one queue in flight, as a driver with a CPU of its own does. */
 export class SpinningLoad {
   readonly #queue: DriverQueue;
   readonly #chains: readonly Chain[];
@@ -31,7 +31,7 @@ export class SpinningLoad {
     queue.disableCalls();
   }
 
-  /** The chains that are kept under way. */
+  /** The chains that are kept in flight. */
   get depth(): number {
     return this.#chains.length;
   }
@@ -42,7 +42,7 @@ export class SpinningLoad {
     this.#queue.submit(this.#chains[token]!.handle);
   }
 
-  /** Has `count` requests answered. */
+  /** Executes `count` requests. */
   run(count: number): void {
     const queue = this.#queue;
     let left = count;

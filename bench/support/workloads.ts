@@ -1,5 +1,5 @@
 /**
- * What is measured: eight algorithms as sessions and requests.
+ * The measured algorithms: sessions and requests of eight algorithms.
  *
  * @module
  */
@@ -9,19 +9,19 @@ import * as w from "../../src/wire/virtio_crypto.ts";
 
 /** An algorithm to measure. */
 export interface Workload {
-  /** What it is called in tables. */
+  /** Its name in tables. */
   readonly name: string;
-  /** Bytes of IV. */
+  /** Length of the IV, in bytes. */
   readonly ivLen: number;
-  /** Bytes of tag, digest or MAC. */
+  /** Length of the tag, digest or MAC, in bytes. */
   readonly resultLen: number;
   /** The session. */
   readonly session: SessionParameters;
-  /** A request of `sizeBytes` bytes in session `sessionId`; a negative one: stateless, with the session's keys. */
+  /** A request of `sizeBytes` bytes in session `sessionId`, or, if that is negative, a stateless one. */
   request(sessionId: number, sizeBytes: number): DataRequest;
 }
 
-/** Bytes that look random and are the same each time. */
+/** Reproducible pseudo-random bytes. */
 export function someBytes(length: number, seed = 1): Uint8Array<ArrayBuffer> {
   let state = seed;
   return Uint8Array.from({ length }, () => {
@@ -102,13 +102,13 @@ function chain(name: string, hashAlgo: number, hashResultLen: number): Workload 
   };
 }
 
-/** The workload that figures are about unless they say otherwise. */
+/** The default workload of figures. */
 export const AES_128_CBC: Workload = cipher("AES-128-CBC", w.CIPHER_AES_CBC, 16);
 
-/** What was never made for software: the slowest of the ciphers that are still in use. */
+/** 3DES, the slowest of the ciphers that are still in use in software. */
 export const TRIPLE_DES: Workload = cipher("3DES-CBC", w.CIPHER_3DES_CBC, 24, 8);
 
-/** What the figures have goals for. */
+/** The workloads with goals. */
 export const WORKLOADS: readonly Workload[] = [
   AES_128_CBC,
   cipher("AES-256-XTS", w.CIPHER_AES_XTS, 64),

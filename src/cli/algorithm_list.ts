@@ -1,6 +1,6 @@
 /**
- * What this host can serve: every algorithm of the specification's tables, and the library behind it or the reason why
- * there is none. Owns no algorithm itself: it asks the engine's tables as a device does.
+ * Lists every algorithm of the specification with the library that serves it on this host, or the reason why none does.
+ * Reads the engine's tables as a device does.
  *
  * @module
  */
@@ -22,7 +22,7 @@ import * as akcipher from "../wire/akcipher.ts";
 import * as rfc3 from "../wire/asym_rfc3.ts";
 import * as wire from "../wire/virtio_crypto.ts";
 
-/** The name of a service, as options write it. */
+/** The name of a service, as in options. */
 export type ServiceName = "cipher" | "hash" | "mac" | "aead" | "akcipher";
 
 /** Lengths from `min` to `max`. */
@@ -37,32 +37,32 @@ export interface ListedAlgorithm {
   /** Its number in its service. */
   readonly number: number;
   readonly name: string;
-  /** Bytes of a symmetric key. */
+  /** Lengths of a symmetric key, in bytes. */
   readonly keyBytes?: readonly Range[];
-  /** Bytes of a full digest; 0: as many as are asked for. */
+  /** Length of a full digest, in bytes; 0 if the request chooses it. */
   readonly digestBytes?: number;
-  /** Bits of an asymmetric key's modulus. */
+  /** Lengths of an asymmetric key's modulus, in bits. */
   readonly keyBits?: readonly Range[];
-  /** Curves, where keys are points on one. */
+  /** Curves of elliptic-curve keys. */
   readonly curves?: readonly string[];
-  /** The library that serves it; undefined: it is not served. */
+  /** The library that serves it; undefined if none does. */
   readonly library?: EngineName;
-  /** The library that serves it too, where several requests come at once. */
+  /** The library that executes it in multi-buffer batches; undefined if none does. */
   readonly bursts?: EngineName;
   /** Why it is not served. */
   readonly reason?: string;
 }
 
-/** A library, as it is found on this host. */
+/** A library on this host. */
 export interface ListedLibrary {
   readonly name: EngineName;
-  /** Its version in its own words; undefined: it was not found, or not looked for. */
+  /** The version that it reports; undefined if it was not found or not loaded. */
   readonly version?: string;
-  /** Why nothing comes from it. */
+  /** Why it serves no algorithm. */
   readonly problem?: string;
 }
 
-/** All of it. */
+/** The libraries and algorithms of this host. */
 export interface AlgorithmList {
   readonly libraries: readonly ListedLibrary[];
   /** The FIPS provider that alone is used, if it is required. */
@@ -72,7 +72,7 @@ export interface AlgorithmList {
   readonly algorithms: readonly ListedAlgorithm[];
 }
 
-/** A row of any of the engine's tables. */
+/** A row of one of the engine's tables. */
 interface Row {
   readonly engine?: EngineName;
   readonly algo: number;
@@ -81,7 +81,7 @@ interface Row {
   readonly digestBytes?: number;
 }
 
-/** Ranges without gaps that hold `lengths`. */
+/** The ranges without gaps that consist of `lengths`. */
 function rangesOf(lengths: ReadonlySet<number>): Range[] {
   const ranges: { min: number; max: number }[] = [];
   for (const length of [...lengths].sort((a, b) => a - b)) {
@@ -122,7 +122,7 @@ function burstsOf(service: ServiceName, algo: number, policy: MultiBufferPolicy 
   return multiBufferNames(service, algo).some((name) => policy(name, [name]) !== null) ? "ipsec-mb" : undefined;
 }
 
-/** What a host has, for {@linkcode symmetric}. */
+/** Libraries and multi-buffer thresholds of a host. */
 interface Host {
   readonly libraries: readonly ListedLibrary[];
   readonly policy: MultiBufferPolicy | undefined;
@@ -184,8 +184,8 @@ function asymmetricRows(negotiated: AsymmetricForm, chosen: ReadonlySet<EngineNa
   const mask = negotiated === "rfc3" ? asymAlgoMask() : AKCIPHER_ALGO_MASK;
   return (negotiated === "rfc3" ? RFC3_ROWS : AKCIPHER_ROWS).map((row) => {
     const listed = { service: "akcipher" as const, ...row };
-    if (negotiated === "off") return { ...listed, reason: "left out by --asymmetric=off" };
-    if (!chosen.has("openssl")) return { ...listed, reason: "left out by --engines" };
+    if (negotiated === "off") return { ...listed, reason: "excluded by --asymmetric=off" };
+    if (!chosen.has("openssl")) return { ...listed, reason: "excluded by --engines" };
     if ((mask >> row.number & 1) === 0) return { ...listed, reason: "this host's OpenSSL does not have it" };
     return { ...listed, library: "openssl" };
   });
@@ -214,7 +214,7 @@ export function listAlgorithms(
     service: "mac",
     number: wire.MAC_CBCMAC_KASUMI_F9,
     name: "CBCMAC-KASUMI-F9",
-    reason: "no standard says what it is",
+    reason: "no standard defines it",
   };
   const macs = [...list("mac", MACS, catalogue.macs), undefinedMac].sort((a, b) => a.number - b.number);
   return {

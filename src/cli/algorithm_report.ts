@@ -1,5 +1,5 @@
 /**
- * The list of algorithms for people and for programs. Pure functions from the list to text.
+ * Formats the list of algorithms as text and as JSON. Pure functions.
  *
  * @module
  */
@@ -13,7 +13,7 @@ function rangesText(ranges: readonly Range[]): string {
   return ranges.map(({ min, max }) => min === max ? String(min) : `${min} to ${max}`).join(", ");
 }
 
-/** What the middle column says: lengths of keys, of digests where there are none, or curves. */
+/** The middle column: lengths of keys, of digests if there are no keys, or curves. */
 function lengthsText({ keyBytes, keyBits, curves, digestBytes }: ListedAlgorithm): string {
   if (keyBytes !== undefined) return rangesText(keyBytes);
   if (keyBits !== undefined) return `${rangesText(keyBits)} bits`;
@@ -25,10 +25,10 @@ function lengthsText({ keyBytes, keyBits, curves, digestBytes }: ListedAlgorithm
 function libraryText({ library, bursts, reason }: ListedAlgorithm): string {
   if (library === undefined) return `not served: ${reason}`;
   if (bursts === undefined) return library;
-  return bursts === library ? `${library}, also in bursts` : `${library}; ${bursts} in bursts`;
+  return bursts === library ? `${library}, also multi-buffer` : `${library}; ${bursts} multi-buffer`;
 }
 
-/** Puts each text at its column, with a space at least in front. */
+/** Places each text at its column, after at least one space. */
 function columns(...cells: readonly (readonly [column: number, text: string])[]): string {
   return cells.reduce(
     (line, [column, text]) => line.padEnd(line === "" ? column : Math.max(column, line.length + 1)) + text,
@@ -50,7 +50,7 @@ function libraryRow({ name, version, problem }: ListedLibrary): string {
   return columns([0, name], [12, [version, problem && `not used: ${problem}`].filter(Boolean).join(", ")]);
 }
 
-/** A service's heading, and that of its lengths. */
+/** The headings of a service and of its lengths. */
 const TITLES: Readonly<Record<ServiceName, readonly [title: string, lengths: string]>> = {
   cipher: ["CIPHER", "bytes of key"],
   hash: ["HASH", "bytes of digest"],
@@ -67,7 +67,7 @@ function serviceText(service: ServiceName, list: AlgorithmList): string {
   return [columnHeads, ...rows.map(algorithmRow)].join("\n");
 }
 
-/** The list as a table for people. */
+/** The list as a text table. */
 export function algorithmsText(list: AlgorithmList): string {
   const served = list.algorithms.filter(({ library }) => library !== undefined).length;
   return [
@@ -78,7 +78,7 @@ export function algorithmsText(list: AlgorithmList): string {
   ].join("\n\n");
 }
 
-/** The list as JSON: what is not there is null. */
+/** The list as JSON; absent values are null. */
 export function algorithmsJson({ libraries, fips, asymmetric, algorithms }: AlgorithmList): string {
   return JSON.stringify(
     {

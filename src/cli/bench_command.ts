@@ -1,6 +1,6 @@
 /**
- * The command that measures a device from the other side: its options, what it prints while it runs and afterwards. It
- * loads the driver when it is run, after its options have been found good.
+ * The command `bench`, which measures a device through a driver: its options, its progress line and its output. It
+ * loads the driver after its options have been checked.
  *
  * @module
  */
@@ -39,12 +39,12 @@ function seconds(text: string): number {
   return value;
 }
 
-/** Reads the command line of `bench`; undefined: its help is wanted. Throws {@linkcode UsageError}. */
+/** Parses the command line of `bench`; undefined if it asks for help. Throws {@linkcode UsageError}. */
 function readBenchOptions(commandLine: string[]): BenchOptions | undefined {
   const { text, has } = splitCommandLine(commandLine, BENCH.options, { whose: "bench has no option" });
   if (has("help")) return undefined;
   const socketPath = text("socket-path");
-  if (socketPath === undefined) throw new UsageError("say which device to measure: --socket-path=PATH");
+  if (socketPath === undefined) throw new UsageError("no device given: use --socket-path=PATH");
   const mode = choice("--mode", text("mode"), "session", BENCH_MODES);
   const algorithms = text("algorithms");
   return {
@@ -64,7 +64,7 @@ function readBenchOptions(commandLine: string[]): BenchOptions | undefined {
   };
 }
 
-/** A line on a terminal's standard error that is always about what happens now. Nothing anywhere else. */
+/** A progress line on standard error, written only if it is a terminal. */
 class Progress {
   readonly #isShown = Deno.stderr.isTerminal();
   readonly #startMs = performance.now();
@@ -73,27 +73,29 @@ class Progress {
     if (this.#isShown) Deno.stderr.writeSync(new TextEncoder().encode(text));
   }
 
-  /** Number `index` of `count` begins. */
+  /** Shows that step `index` of `count` begins. */
   show(index: number, count: number, what: string): void {
     const leftMs = index === 0 ? undefined : (performance.now() - this.#startMs) / index * (count - index);
     const left = leftMs === undefined ? "" : `, about ${Math.ceil(leftMs / 1000)} s left`;
     this.#write(`\r\x1b[K${index + 1} of ${count}${left}: ${what}`);
   }
 
-  /** Takes the line away. */
+  /** Clears the line. */
   clear(): void {
     this.#write("\r\x1b[K");
   }
 }
 
-/** Zero if every row is right and there is something measured of every algorithm. */
+/** The exit code: 0 if every result is correct and every algorithm has a measurement. */
 function exitCodeOf(rows: readonly Row[]): number {
   if (rows.some(({ outcome }) => outcome === "wrong")) return 1;
   const measured = new Set(rows.filter(({ outcome }) => outcome === "measured").map(({ algorithm }) => algorithm));
   return rows.every(({ algorithm }) => measured.has(algorithm)) ? 0 : 1;
 }
 
-/** Runs `bench` with its `commandLine`; returns the exit code. Throws {@linkcode UsageError} and the driver's errors. */
+/**
+ * Runs `bench` with its `commandLine`; returns the exit code. Throws {@linkcode UsageError} and the driver's errors.
+ */
 export async function benchCommand(commandLine: string[]): Promise<number> {
   const options = readBenchOptions(commandLine);
   if (options === undefined) {
@@ -106,7 +108,9 @@ export async function benchCommand(commandLine: string[]): Promise<number> {
   ]);
   const { socketPath, json, svgPath } = options;
   if (memoryBytes(options.benchmark) > MEMORY_BYTES_MAX) {
-    throw new UsageError("so many requests of that size need more than 1 GiB: lower --depth, --sizes or --queues");
+    throw new UsageError(
+      "requests of that size and number need more than 1 GiB of memory: lower --depth, --sizes or --queues",
+    );
   }
   const machine = report.machineText();
   if (!json) console.log(`${machine}\n\n${report.ROW_HEADING}`);

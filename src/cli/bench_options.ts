@@ -1,23 +1,23 @@
 /**
- * The options of the command `bench`, as a table.
+ * The table of options of the command `bench`.
  *
  * @module
  */
 import type { CommandRow } from "./option_table.ts";
 
-/** Forms of requests as options name them. */
+/** Forms of requests, as named in options. */
 export const BENCH_MODES: readonly ("session" | "mux" | "stateless")[] = ["session", "mux", "stateless"];
 
-/** The command that measures a device from the other side. */
+/** The command that measures a device through a driver. */
 export const BENCH: CommandRow = {
   name: "bench",
   usage: "--socket-path=PATH [OPTION]...",
-  summary: "measures a device from the other side",
+  summary: "measures a device through a driver",
   about: [
-    "Connects to a vhost-user crypto device as a VMM and its guest would and keeps requests under way, by algorithm, " +
-    "size and depth. For each it prints requests and MiB a second, the rate as a multiple of bare OpenSSL's on one " +
-    "core of this machine, notifications a request in both directions, and latency. The device is held to a " +
-    "published answer first, and answers are checked in between. It must not be in use: it serves one connection " +
+    "Connects to a vhost-user crypto device as a VMM and its guest do, and keeps a number of requests in flight for " +
+    "each algorithm, size and depth. Prints requests and MiB per second, the ratio to bare OpenSSL calls on one core " +
+    "of this host, notifications per request in both directions, and latency. Results are compared with published " +
+    "answers first, and checked during the measurement. The device must not be in use, as it serves one connection " +
     "at a time.",
   ],
   options: [
@@ -26,32 +26,32 @@ export const BENCH: CommandRow = {
       short: "s",
       value: "PATH",
       isPath: true,
-      help: "The unix socket that the device listens on.",
+      help: "Path of the unix socket on which the device listens.",
     },
     {
       name: "algorithms",
       value: "LIST",
       help:
-        "Algorithms by the names that probe prints, and RSA-2048-sign, ECDSA-P-256-sign; all: whatever is offered " +
-        "(default AES-CBC,AES-CBC+HMAC-SHA1,HMAC-SHA-256,AES-GCM, as far as offered).",
+        "Algorithms to measure, by the names that probe prints, RSA-2048-sign and ECDSA-P-256-sign, or all (default " +
+        "AES-CBC,AES-CBC+HMAC-SHA1,HMAC-SHA-256,AES-GCM, as far as offered).",
     },
-    { name: "sizes", value: "LIST", help: "Bytes of source data (default 64,256,1024,4096,16384)." },
-    { name: "depth", value: "LIST", help: "Requests under way on each queue (default 1,32)." },
-    { name: "queues", value: "N", help: "Data queues to use, all from one thread (default 1)." },
-    { name: "seconds", value: "N", help: "How long each combination is measured (default 0.5)." },
+    { name: "sizes", value: "LIST", help: "Lengths of the source data, in bytes (default 64,256,1024,4096,16384)." },
+    { name: "depth", value: "LIST", help: "Numbers of requests in flight on each queue (default 1,32)." },
+    { name: "queues", value: "N", help: "Number of data queues, all used by one thread (default 1)." },
+    { name: "seconds", value: "N", help: "Time of each measurement, in seconds (default 0.5)." },
     {
       name: "mode",
       value: "MODE",
       choices: BENCH_MODES,
       help:
-        "Form of the requests: session (default: without the multiplexing mode), mux (sessions with it), or stateless.",
+        "Form of the requests: session (default; without VIRTIO_CRYPTO_F_MUX_MODE), mux (sessions with it), or stateless.",
     },
-    { name: "packed", help: "Packed rings instead of split ones." },
-    { name: "poll", help: "The driver spins instead of sleeping until it is called. Needs a processor of its own." },
-    { name: "json", help: "Print the figures as JSON." },
-    { name: "svg", value: "FILE", isPath: true, help: "Write charts of the figures to FILE." },
+    { name: "packed", help: "Use packed rings (default: split rings)." },
+    { name: "poll", help: "Poll for completions instead of waiting for notifications; needs a core of its own." },
+    { name: "json", help: "Print the results as JSON." },
+    { name: "svg", value: "FILE", isPath: true, help: "Write charts of the results to FILE, as SVG." },
     { name: "help", short: "h", help: "Print this text and exit." },
   ],
-  exitStatus: "0 if all answers were right and something was measured of every algorithm, 1 if not or if something " +
+  exitStatus: "0 if all results were correct and every algorithm was measured, 1 if not or if something " +
     "failed, 2 for a wrong command line.",
 };

@@ -1,5 +1,5 @@
 /**
- * The command that measures thresholds of bursts.
+ * The command `calibrate`, which measures the thresholds of multi-buffer execution.
  *
  * @module
  */
@@ -17,8 +17,9 @@ export async function calibrateCommand(commandLine: string[]): Promise<number> {
   const { ipsecMbProblem } = await import("../engine/ipsec_mb.ts");
   const { calibrateMultiBuffers } = await import("../engine/multibuffer/calibration.ts");
   const measured = calibrateMultiBuffers((name, threshold) => {
-    const when = threshold && `faster in bursts from ${threshold[0]} requests and ${threshold[1]} bytes on`;
-    console.error(`${name}: ${when ?? "never faster in bursts"}`);
+    const when = threshold &&
+      `multi-buffer execution is faster from ${threshold[0]} requests and ${threshold[1]} bytes on`;
+    console.error(`${name}: ${when ?? "multi-buffer execution is never faster"}`);
   });
   if (measured === undefined) {
     throw new Error(

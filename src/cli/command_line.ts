@@ -1,13 +1,13 @@
 /**
- * Command lines, read by a table of options: what was given, once each, as text. Owns the splitting and the errors that
- * every option can have; what the texts mean is their reader's.
+ * Splits command lines by a table of options into values as text. Owns the errors that every option can have; callers
+ * interpret the values.
  *
  * @module
  */
 import { parseArgs } from "@std/cli/parse-args";
 import { suggest } from "./suggestion.ts";
 
-/** A command line that cannot be obeyed: exit code 2. */
+/** An invalid command line; the exit code is 2. */
 export class UsageError extends Error {
   override readonly name = "UsageError";
 }
@@ -18,25 +18,25 @@ export interface OptionRow {
   readonly name: string;
   /** Short name. */
   readonly short?: string;
-  /** What stands for the value in the help text; undefined: the option takes none. */
+  /** The placeholder of the value in the help text; undefined if the option takes no value. */
   readonly value?: string;
-  /** The words that the value may be, or, if `isList`, be a list of; undefined: it is something else. */
+  /** The allowed words of the value, or, if `isList`, of the elements of the list; undefined if it is not a word. */
   readonly choices?: readonly string[];
   /** The value is a list of `choices`, with commas between them. */
   readonly isList?: boolean;
-  /** It may be given several times. */
+  /** It can be given several times. */
   readonly isRepeated?: boolean;
   /** The value is the path of a file. */
   readonly isPath?: boolean;
-  /** What it does: sentences. */
+  /** The help text: one clause with unit and default. */
   readonly help: string;
-  /** More that only the manual page says: sentences. */
+  /** Further sentences for the manual page. */
   readonly details?: string;
 }
 
-/** What a command line holds. */
+/** The options of a command line. */
 export interface CommandLine {
-  /** The value of an option that takes one; undefined if it was not given. */
+  /** The value of an option; undefined if it was not given. */
   text(name: string): string | undefined;
   /** All values of an option that may be repeated. */
   texts(name: string): readonly string[];
@@ -91,7 +91,7 @@ export function splitCommandLine(args: string[], rows: readonly OptionRow[], abo
   };
 }
 
-/** A whole number from `min` to `max`; `fallback` if there is no `text`. Throws {@linkcode UsageError}. */
+/** Parses a whole number from `min` to `max`; `fallback` without `text`. Throws {@linkcode UsageError}. */
 export function integer(name: string, text: string | undefined, fallback: number, min: number, max: number): number {
   if (text === undefined) return fallback;
   const value = Number(text);
@@ -101,7 +101,9 @@ export function integer(name: string, text: string | undefined, fallback: number
   return value;
 }
 
-/** One of `choices`; `fallback` if there is no `text`. `name` is the option's, with dashes. Throws {@linkcode UsageError}. */
+/**
+ * Checks that `text` is one of `choices`; `fallback` without `text`. `name` has dashes. Throws {@linkcode UsageError}.
+ */
 export function choice<Choice extends string>(
   name: string,
   text: string | undefined,

@@ -8,12 +8,12 @@ import { COMMANDS, OPTIONS, type Shell } from "./option_table.ts";
 
 const COMMAND_NAMES = COMMANDS.map(({ name }) => name);
 
-/** What an option does, in short: the first sentence of its help without what is in parentheses. */
+/** A short description of an option: the first clause of its help without parentheses. */
 function brief({ help }: OptionRow): string {
   return help.replace(/ \([^)]*\)/g, "").replace(/[.:;](?: .*|$)/, "");
 }
 
-/** `text` as one word of a shell that knows single quotes. */
+/** `text` as one word of a shell, in single quotes. */
 function quoted(text: string): string {
   return `'${text.replaceAll("'", "'\\''")}'`;
 }
@@ -93,7 +93,7 @@ ${bashCommand("*", OPTIONS)}
 complete -F _vhost_user_crypto vhost-user-crypto`;
 }
 
-/** An option as _arguments takes it. */
+/** An option as a specification of _arguments. */
 function zshSpec(option: OptionRow): string {
   const { name, short, value, choices, isList, isPath } = option;
   const help = `[${brief(option).replace(/[[\]\\]/g, "\\$&")}]`;
@@ -148,7 +148,7 @@ function fishLine(option: OptionRow, condition: string): string {
     .concat(["-l", name], values, ["-d", quotedForFish(brief(option))]).join(" ");
 }
 
-/** Fish has another way to write a quote in quotes. */
+/** `text` in single quotes for fish, which escapes quotes differently. */
 function quotedForFish(text: string): string {
   return `'${text.replace(/['\\]/g, "\\$&")}'`;
 }
@@ -168,7 +168,7 @@ function fishCompletion(): string {
   ].join("\n");
 }
 
-/** What `shell` reads to complete the program's command line. */
+/** The completion script of `shell`. */
 export function completion(shell: Shell): string {
   return { bash: bashCompletion, zsh: zshCompletion, fish: fishCompletion }[shell]();
 }

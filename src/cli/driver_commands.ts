@@ -1,6 +1,6 @@
 /**
- * Commands that take the driver's side. This is the one place in `src` outside `driver` that loads the driver, and it
- * does so when a command is run, after its options have been found good.
+ * Commands that use the driver. They load it when they are run, after their options have been checked, so that a device
+ * that serves does not have it in memory.
  *
  * @module
  */
@@ -16,18 +16,20 @@ interface ProbeOptions {
   readonly json: boolean;
 }
 
-/** Reads the command line of `probe`; undefined: its help is wanted. Throws {@linkcode UsageError}. */
+/** Parses the command line of `probe`; undefined if it asks for help. Throws {@linkcode UsageError}. */
 function readProbeOptions(commandLine: string[]): ProbeOptions | undefined {
   const { text, has } = splitCommandLine(commandLine, PROBE.options, { whose: "probe has no option" });
   if (has("help")) return undefined;
   const socketPath = text("socket-path");
-  if (socketPath === undefined) throw new UsageError("say which device to probe: --socket-path=PATH");
+  if (socketPath === undefined) throw new UsageError("no device given: use --socket-path=PATH");
   const queue = text("queue") ?? "0";
   if (!/^\d{1,5}$/.test(queue)) throw new UsageError(`--queue takes the number of a data queue, not "${queue}"`);
   return { socketPath, queue: Number(queue), quick: has("quick"), json: has("json") };
 }
 
-/** Runs `probe` with its `commandLine`; returns the exit code. Throws {@linkcode UsageError} and the driver's errors. */
+/**
+ * Runs `probe` with its `commandLine`; returns the exit code. Throws {@linkcode UsageError} and the driver's errors.
+ */
 export async function probeCommand(commandLine: string[]): Promise<number> {
   const options = readProbeOptions(commandLine);
   if (options === undefined) {

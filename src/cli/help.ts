@@ -29,14 +29,14 @@ export function helpText(): string {
   return `Usage: vhost-user-crypto --socket-path=PATH [OPTION]...
 ${usages.join("\n")}
 
-${paragraph("Serves a virtio crypto device to a VMM over vhost-user, with OpenSSL behind it.")}
+${paragraph("Serves a virtio crypto device, implemented with OpenSSL, to a VMM over vhost-user.")}
 
 ${groups.join("\n\n")}
 
 Commands:
 ${commands.join("\n")}
 
-${paragraph("Exit status: 0 after a clean end, 1 if something failed at run time, 2 for a wrong command line.")}`;
+${paragraph("Exit status: 0 after a clean end, 1 after a runtime failure, 2 for a wrong command line.")}`;
 }
 
 /** The text of `--help` of a command. */

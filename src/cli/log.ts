@@ -1,23 +1,25 @@
 /**
- * The log on standard error: a line for people, or a JSON object a line for programs.
+ * The formats of log lines: text, or one JSON object per line.
  *
  * @module
  */
 import type { LogLevel } from "../os/log.ts";
 
-/** `text`: level and message. `json`: an object with time (RFC 3339), level, message, and the socket if it is about one. */
+/**
+ * `text`: level and message. `json`: an object with time (RFC 3339), level, message, and the socket if it is about one.
+ */
 export type LogFormat = "text" | "json";
 
-/** What is logged, and how. */
+/** Level and format of the log. */
 export interface LogOptions {
-  /** The least level that is logged. */
+  /** The lowest level that is logged. */
   readonly level: LogLevel;
   readonly format: LogFormat;
   /** Lines begin with their priorities, for the journal. */
   readonly hasPriorities: boolean;
 }
 
-/** Levels of the log, the fewest lines first. */
+/** Levels of the log, the highest first. */
 export const LOG_LEVELS: readonly LogLevel[] = ["error", "warn", "info", "debug"];
 
 /** One line of the log, without its end. */

@@ -1,25 +1,25 @@
 /**
- * A bound on how much a device logs: a frontend or a guest can cause lines at will, and neither may fill a disk.
+ * Limits how much a device logs, as a frontend or a guest can cause lines at will and must not fill a disk.
  *
  * @module
  */
 import type { Log, LogLevel } from "../os/log.ts";
 
-/** Lines of one level at once. */
+/** Maximum number of lines of one level at once. */
 export const LINES_AT_ONCE_MAX = 100;
-/** Lines of one level per second in the long run. */
+/** Lines of one level per second, on average. */
 export const LINES_PER_SECOND = 5;
-/** How often suppressed lines are reported, in milliseconds. */
+/** Interval of the reports about suppressed lines, in milliseconds. */
 const REPORT_MS = 10_000;
 
-/** How many lines of a level may be logged now, and how many were not. */
+/** The number of lines of a level that can be logged now, and the number of suppressed lines. */
 interface Allowance {
   lines: number;
   updatedMs: number;
   suppressedCount: number;
 }
 
-/** A log that passes a bounded number of lines on. Each level has its own bound, so none hides another. */
+/** A log that forwards a limited number of lines. Each level has its own limit, so that none suppresses another. */
 export class LimitedLog {
   readonly #log: Log;
   readonly #nowMs: () => number;
@@ -27,14 +27,14 @@ export class LimitedLog {
   readonly #allowances = new Map<LogLevel, Allowance>();
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  /** Passes lines on to `log`; `nowMs` is the clock, `reportMs` how often suppressed lines are reported. */
+  /** Forwards lines to `log`; `nowMs` is the clock, `reportMs` the interval of reports about suppressed lines. */
   constructor(log: Log, nowMs: () => number = () => performance.now(), reportMs = REPORT_MS) {
     this.#log = log;
     this.#nowMs = nowMs;
     this.#reportMs = reportMs;
   }
 
-  /** Takes a line. */
+  /** Logs or suppresses a line. */
   readonly log: Log = (level, message) => {
     const allowance = this.#allowance(level);
     if (allowance.lines >= 1) {
@@ -73,7 +73,7 @@ export class LimitedLog {
     }
   }
 
-  /** Reports what was suppressed since the last report. */
+  /** Reports the lines suppressed since the last report. */
   close(): void {
     clearTimeout(this.#timer);
     this.#report();

@@ -1,21 +1,21 @@
 /**
- * Standard error as the program uses it while it serves: lines that are not read are kept up to a bound, and what comes
- * beyond it is dropped, counted, and reported when there is room again. The event loop never waits for the reader.
+ * Writes to standard error while the program serves: lines that are not read are kept up to a limit; further lines are
+ * dropped, counted, and reported when the reader continues. The event loop never waits for the reader.
  *
  * @module
  */
 import { Output } from "../os/output.ts";
 
-/** Bytes kept for a reader that is slow, beside what the kernel keeps. */
+/** Bytes kept for a slow reader, besides the kernel's buffer. */
 const BACKLOG_BYTES_MAX = 256 << 10;
-/** How long to wait before trying again to write what is kept: at first, and at most. */
+/** Initial and maximum interval of attempts to write the kept lines. */
 const RETRY_MS_MIN = 10;
 const RETRY_MS_MAX = 1000;
-/** How long the end of the program waits for a reader that takes nothing, and for one that is slow. */
+/** Maximum wait at the program's end for a reader that reads nothing, and for one that is slow. */
 const FLUSH_MS = 200;
 const FLUSH_MS_MAX = 1000;
 
-/** Lines to a descriptor. */
+/** Writes lines to a descriptor without blocking. */
 export class LogOutput {
   readonly #output: Output;
   readonly #report: (droppedCount: number) => string;
@@ -26,18 +26,18 @@ export class LogOutput {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #retryMs = RETRY_MS_MIN;
 
-  /** Writes to `fd`; `report` makes the line that says how many texts were dropped. */
+  /** Writes to `fd`; `report` makes the line with the number of dropped texts. */
   constructor(fd: number, report: (droppedCount: number) => string) {
     this.#output = new Output(fd);
     this.#report = report;
   }
 
-  /** Texts that were dropped so far. */
+  /** Number of texts dropped so far. */
   get droppedTotal(): number {
     return this.#droppedTotal;
   }
 
-  /** Writes `text`, a line or several without the last one's end, as soon as there is room for it, or drops it. */
+  /** Writes `text`, one or more lines without the last newline, as soon as the descriptor accepts it, or drops it. */
   write(text: string): void {
     const bytes = new TextEncoder().encode(text + "\n");
     this.#drain();
@@ -60,7 +60,7 @@ export class LogOutput {
     this.#droppedTotal += count;
   }
 
-  /** Writes what there is room for. */
+  /** Writes as much as the descriptor accepts. */
   #drain(): void {
     while (this.#backlog.length > 0) {
       const [first] = this.#backlog;
@@ -83,7 +83,7 @@ export class LogOutput {
     this.#append(new TextEncoder().encode(line + "\n"));
   }
 
-  /** Nothing can be written any more, now at least. */
+  /** Drops the kept texts after a failed write. */
   #dropBacklog(): void {
     this.#dropped(this.#backlog.length);
     this.#backlog = [];
@@ -101,7 +101,7 @@ export class LogOutput {
     Deno.unrefTimer(this.#timer);
   }
 
-  /** Writes what is kept, unless the reader takes nothing for 200 ms, and gives up what was opened. */
+  /** Writes the kept texts, unless the reader reads nothing for 200 ms, and closes the descriptor that was opened. */
   close(): void {
     clearTimeout(this.#timer);
     const deadlineMs = performance.now() + FLUSH_MS_MAX;

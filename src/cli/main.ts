@@ -1,5 +1,5 @@
 /**
- * The program: reads its options, serves the device until it is told to stop, and says what went wrong in one line.
+ * The program: parses its options, serves devices until it is stopped, and reports an error in one line.
  *
  * @module
  */
@@ -24,7 +24,7 @@ async function printAlgorithms({ engines, openssl, asymmetric, json }: Options):
   console.log(json ? algorithmsJson(list) : algorithmsText(list));
 }
 
-/** Does what `options` ask for; returns the exit code. */
+/** Executes the action of `options`; returns the exit code. */
 async function act(options: Options): Promise<number> {
   switch (options.action) {
     case "serve":
@@ -62,14 +62,14 @@ async function errorPrefix(): Promise<string> {
 /** Runs the program with `commandLine`; returns its exit code. */
 export async function main(commandLine: string[]): Promise<number> {
   if (commandLine.includes("--print-capabilities")) {
-    // Whatever else a management program passes is ignored, as QEMU's conventions for backends want it.
+    // Other options of a management program are ignored, as QEMU's conventions for backends require.
     console.log(JSON.stringify({ type: "crypto" }));
     return 0;
   }
   let format: LogFormat = "text";
   try {
     if (commandLine[0] === "probe") {
-      // The driver is loaded for its own command alone: a device that serves does not have it in memory.
+      // The driver is loaded only for commands that use it: a device that serves does not have it in memory.
       const { probeCommand } = await import("./driver_commands.ts");
       return await probeCommand(commandLine.slice(1));
     }
@@ -84,7 +84,7 @@ export async function main(commandLine: string[]): Promise<number> {
     if (commandLine[0] === "calibrate") {
       return await (await import("./calibrate_command.ts")).calibrateCommand(commandLine.slice(1));
     }
-    // Limits that the options name are those of modules that open the C library.
+    // The modules with the limits that options refer to open the C library.
     const { readOptions } = await import("./options.ts");
     const options = readOptions(commandLine);
     format = options.log.format;

@@ -11,12 +11,12 @@ import { wrap } from "./wrap.ts";
 
 const SOURCE_WIDTH = 80;
 
-/** Text as roff takes it: backslashes and the hyphens of options stay what they are. */
+/** `text` escaped for roff, with backslashes and hyphens kept. */
 function roff(text: string): string {
   return text.replaceAll("\\", "\\e").replaceAll("-", "\\-");
 }
 
-/** A paragraph's text: each sentence on a line of its own, options in bold, and no line that looks like a request. */
+/** A paragraph: each sentence on its own line, options in bold, and no line that roff takes for a request. */
 function prose(text: string): string {
   return text.split(/(?<=[\w)]\.) (?=[A-Z])/)
     .map((sentence) => roff(sentence).replace(/(?<![\w\\])\\-\\-[a-z\\-]+/g, "\\fB$&\\fR"))
@@ -75,53 +75,59 @@ function commandText({ name, usage, about, options, exitStatus }: CommandRow): s
 
 const DESCRIPTION = [
   "Serves a virtio crypto device (virtio device 20) to a virtual machine monitor, as a backend of the vhost-user " +
-  "protocol: it is handed the guest's memory and rings over a unix socket, and answers requests by calling OpenSSL's " +
-  "libcrypto on the guest's buffers. It serves one VMM after the other; run one process, or at least one device, for " +
-  "each guest.",
-  "The guest's memory must be shared: without share=on the VMM has none to hand over.",
+  "protocol: it receives the guest's memory and rings over a unix socket, and executes requests by calling OpenSSL's " +
+  "libcrypto on the guest's buffers. It serves one VMM at a time; run one process, or at least one device, for each " +
+  "guest.",
+  "The guest's memory must be shared (share=on); otherwise the VMM cannot pass it to the device.",
   "The program stays in the foreground and logs to standard error.",
 ];
 
 const SANDBOX = [
-  "Once all sockets are there, the program gives up what it needs no more (--sandbox=on, the default): it cannot be " +
-  "dumped or traced, starts no programs, opens no new connections and changes no files, by a filter of system calls " +
-  "(x86-64) and by Landlock. What a host lacks for that is logged.",
-  "Whoever confines it from outside must leave it memory that is both writable and executable: V8 compiles at run time.",
+  "Once all sockets exist, the program drops the rights that it does not need any more (--sandbox=on, the default): it " +
+  "cannot be dumped or traced, starts no programs, opens no new connections and changes no files. It uses a filter of " +
+  "system calls (x86-64) and Landlock, and logs what the kernel does not support.",
+  "Confinement from outside must allow memory that is both writable and executable, as V8 compiles at run time.",
 ];
 
 const SIGNALS: readonly (readonly [string, string])[] = [
-  ["SIGTERM, SIGINT", "Requests under way are completed, sockets of its own are removed, and the program ends with 0."],
-  ["SIGUSR2", "A page of what has been counted goes to standard error: sessions, queues, requests and their rates."],
+  [
+    "SIGTERM, SIGINT",
+    "Requests in flight are completed, the program's own sockets are removed, and it ends with exit status 0.",
+  ],
+  ["SIGUSR2", "Prints the page of statistics to standard error: sessions, queues, requests and their rates."],
 ];
 
 const ENVIRONMENT: readonly (readonly [string, string])[] = [
-  [LOG_VARIABLE, "How much is logged, unless --log-level says it: error, warn, info or debug."],
+  [LOG_VARIABLE, "Log level, unless --log-level is given: error, warn, info or debug."],
   [
     "LISTEN_FDS, LISTEN_PID",
-    "Sockets passed by systemd, from descriptor 3 on; they are served where neither --socket-path nor --fd is given. " +
-    "Several need --socket-count.",
+    "Sockets passed by systemd, from descriptor 3 on; they are served if neither --socket-path nor --fd is given. " +
+    "Several sockets need --socket-count.",
   ],
-  ["NOTIFY_SOCKET", "Where systemd wants to hear of readiness and of the end (Type=notify)."],
+  ["NOTIFY_SOCKET", "Socket on which systemd is notified of readiness and of the end (Type=notify)."],
 ];
 
 const EXIT_STATUS: readonly (readonly [string, string])[] = [
   ["0", "a clean end"],
-  ["1", "something failed at run time"],
+  ["1", "a runtime failure"],
   ["2", "a wrong command line"],
 ];
 
 const FILES: readonly (readonly [string, string])[] = [
-  ["share/qemu/vhost-user/50-vhost-user-crypto.json", "Tells management programs of this backend, below the prefix."],
+  [
+    "share/qemu/vhost-user/50-vhost-user-crypto.json",
+    "Description of this backend for management programs, below the prefix.",
+  ],
   [
     "vhost-user-crypto.socket, vhost-user-crypto@.socket",
-    "Units that listen on /run/vhost-user-crypto/default.sock, or, one for each guest, on " +
-    "/run/vhost-user-crypto/NAME.sock, and start the device with the first VMM that connects.",
+    "Units that listen on /run/vhost-user-crypto/default.sock or, one per guest, on " +
+    "/run/vhost-user-crypto/NAME.sock, and start the device when a VMM connects.",
   ],
 ];
 
 const EXAMPLES: readonly (readonly [about: string, ...commands: string[]])[] = [
   [
-    "A device of two queues, and QEMU with its own virtio-crypto device in front of it:",
+    "A device with two queues, and QEMU with its device model cryptodev:",
     "vhost-user-crypto --socket-path=/run/crypto.sock --queues=2",
     "qemu-system-x86_64 ... -machine q35,memory-backend=mem \\\n" +
     "  -object memory-backend-memfd,id=mem,size=1G,share=on \\\n" +
@@ -137,7 +143,7 @@ const EXAMPLES: readonly (readonly [about: string, ...commands: string[]])[] = [
     "A device for the guest web1, started when its VMM connects to /run/vhost-user-crypto/web1.sock:",
     "systemctl start vhost-user-crypto@web1.socket",
   ],
-  ["Does a device do what it says?", "vhost-user-crypto probe --socket-path=/run/crypto.sock"],
+  ["A check of everything that a device offers:", "vhost-user-crypto probe --socket-path=/run/crypto.sock"],
 ];
 
 function examples(): string {
@@ -149,7 +155,7 @@ export function manPage(): string {
   const groups = OPTION_GROUPS.map(({ title, options }) => subsection(title, options.map(optionText).join("\n")));
   return [
     `.TH VHOST\\-USER\\-CRYPTO 1 "${VERSION_DATE}" "vhost\\-user\\-crypto ${VERSION}" "User Commands"`,
-    // Names of options are neither taken apart nor pulled apart.
+    // Option names are neither hyphenated nor stretched.
     ".nh\n.ad l",
     section("Name", "vhost\\-user\\-crypto \\- a vhost\\-user backend for the virtio crypto device"),
     section("Synopsis", synopsis()),

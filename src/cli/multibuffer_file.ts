@@ -1,6 +1,6 @@
 /**
- * Files with thresholds of bursts: JSON objects that have, for each instruction set of libIPSec_MB, an object with the
- * numbers of requests and of bytes for each kind, as in {"avx512_t2": {"AES-128-CBC-encrypt": [3, 512]}}.
+ * Files with thresholds of multi-buffer execution: JSON objects with one object per instruction set of libIPSec_MB,
+ * which has the number of requests and of bytes for each kind, as in {"avx512_t2": {"AES-128-CBC-encrypt": [3, 512]}}.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import type { MultiBufferChoice } from "../engine/multibuffer/policy.ts";
 import type { MultiBufferTable } from "../engine/multibuffer/thresholds.ts";
 import { UsageError } from "./command_line.ts";
 
-/** What a kind may need at most: a batch has no more requests. */
+/** Maximum number of requests of a threshold, which is the length of a batch. */
 const LANES_MAX = 128;
 
 function isTable(value: unknown): value is MultiBufferTable {
@@ -33,11 +33,11 @@ function readFile(path: string): MultiBufferChoice {
     if (tables.length > 0 && tables.every(isTable)) return found as Readonly<Record<string, MultiBufferTable>>;
   }
   throw new UsageError(
-    `--bursts: "${path}" is not a file that calibrate has made, which has a number of requests from 2 to ${LANES_MAX} and one of bytes for each kind`,
+    `--bursts: "${path}" was not written by calibrate: each kind needs a number of requests from 2 to ${LANES_MAX} and a number of bytes`,
   );
 }
 
-/** What --bursts says; throws {@linkcode UsageError}. */
+/** The thresholds that the value of --bursts selects. Throws {@linkcode UsageError}. */
 export function parseMultiBufferChoice(text: string | undefined): MultiBufferChoice {
   if (text === undefined || text === "auto") return "auto";
   return text === "on" || text === "off" ? text : readFile(text);

@@ -1,6 +1,7 @@
 /**
- * The program's options and commands as tables: parsing, the help texts, the manual page and the completions of shells
- * are made from them. An option is added here and in `options.ts`, which gives it its meaning.
+ * Tables of the program's options and commands, from which parsing, help texts, manual page and shell completions are
+ * made. A new option is added here and in `options.ts`, which interprets it. A help text is one clause with unit and
+ * default.
  *
  * @module
  */
@@ -12,17 +13,17 @@ import type { OptionRow } from "./command_line.ts";
 import { LOG_VARIABLE } from "./environment.ts";
 import { LOG_LEVELS, type LogFormat } from "./log.ts";
 
-/** Services, by number, as options name them. */
+/** Names of services in options, by number. */
 export const SERVICE_NAMES: readonly string[] = ["cipher", "hash", "mac", "aead", "akcipher"];
 /** Forms of the log's lines. */
 export const LOG_FORMATS: readonly LogFormat[] = ["text", "json"];
 /** Forms of the asymmetric service. */
 export const ASYMMETRIC_FORMS: readonly AsymmetricForm[] = ["akcipher", "rfc3", "off"];
-/** A shell that completions can be had for. */
+/** A shell with completions. */
 export type Shell = "bash" | "zsh" | "fish";
-/** All of them. */
+/** All shells with completions. */
 export const SHELLS: readonly Shell[] = ["bash", "zsh", "fish"];
-/** What a switch may be. */
+/** Values of a switch. */
 export const ON_OFF: readonly ("on" | "off")[] = ["on", "off"];
 
 /** Whether OpenSSL's FIPS provider is required. */
@@ -37,22 +38,22 @@ export interface OptionGroup {
 }
 
 const WHERE: OptionGroup = {
-  title: "Where it is served",
+  title: "Sockets",
   options: [
     {
       name: "socket-path",
       short: "s",
       value: "PATH",
       isPath: true,
-      help: "Listen for a VMM on the unix socket PATH.",
-      details: "A socket that a dead process left behind is replaced; one that is in use is refused.",
+      help: "Path of the unix socket on which the device listens.",
+      details: "A socket left behind by a dead process is replaced; a socket in use is refused.",
     },
     {
       name: "fd",
       value: "NUMBER",
       help:
-        "Serve the unix socket that was inherited as this descriptor, connected or listening. With neither this nor " +
-        "--socket-path, sockets that systemd passes (LISTEN_FDS) are served.",
+        "Inherited file descriptor of a connected or listening unix socket to serve (default without --socket-path: " +
+        "sockets passed by systemd in LISTEN_FDS).",
       details: "A connected socket is served until the VMM disconnects.",
     },
     {
@@ -60,47 +61,46 @@ const WHERE: OptionGroup = {
       short: "c",
       value: "N",
       help:
-        `Serve N devices, 1 to ${SOCKETS_MAX}, each with sessions and workers of its own: on PATH0, PATH1 and so on, ` +
-        "or on N descriptors in a row.",
-      details: "Without this option there is one device, on PATH itself. One that ends leaves the others alone; the " +
-        "program ends with the last.",
+        `Number of devices, 1 to ${SOCKETS_MAX}, each with its own sessions and workers, on PATH0, PATH1 and so on, or ` +
+        "on consecutive descriptors (default: one device, on PATH).",
+      details: "A device that ends does not affect the others; the program ends with the last one.",
     },
     {
       name: "socket-mode",
       value: "OCTAL",
-      help: "Permissions of the socket, as in 660 (default: as the umask says).",
+      help: "Permissions of the socket in octal, for example 660 (default: by the umask).",
     },
     {
       name: "socket-group",
       value: "GROUP",
-      help: "Group of the socket, by its name or number (default: as the system says).",
+      help: "Group of the socket, by name or number (default: assigned by the system).",
     },
     {
       name: "once",
-      help: "Exit when the first frontend has disconnected; with several devices, when each has had one.",
+      help: "Exit after the first frontend has disconnected; with several devices, after each has served one.",
     },
   ],
 };
 
 const WHAT: OptionGroup = {
-  title: "What the device offers",
+  title: "Device features",
   options: [
     {
       name: "queues",
       short: "q",
       value: "N",
-      help: `Data queues, 1 to ${DATA_QUEUES_MAX} (default 1). The control queue comes on top.`,
+      help: `Number of data queues without the control queue, 1 to ${DATA_QUEUES_MAX} (default 1).`,
     },
     {
       name: "max-sessions",
       value: "N",
-      help: `Sessions that may exist at once, 1 to ${SESSIONS_MAX} (default ${SESSIONS_DEFAULT}).`,
+      help: `Maximum number of sessions, 1 to ${SESSIONS_MAX} (default ${SESSIONS_DEFAULT}).`,
     },
     {
       name: "mux",
       value: "on|off",
       choices: ON_OFF,
-      help: "Offer the multiplexing mode (default on). Off for guests that acknowledge it without speaking it.",
+      help: "Offer VIRTIO_CRYPTO_F_MUX_MODE (default on); off for guests that acknowledge it without implementing it.",
     },
     {
       name: "stateless",
@@ -113,16 +113,14 @@ const WHAT: OptionGroup = {
       name: "asymmetric",
       value: "FORM",
       choices: ASYMMETRIC_FORMS,
-      help: "The asymmetric service: akcipher (default; what Linux and QEMU speak), rfc3 (the RFC before it), or off.",
+      help: "Asymmetric service: akcipher (default; used by Linux and QEMU), rfc3 (the earlier RFC), or off.",
     },
     {
       name: "engines",
       value: "LIBRARIES",
       choices: ENGINES,
       isList: true,
-      help: `Libraries that algorithms may come from: a list of ${
-        ENGINES.join(",")
-      } (default: all that are installed).`,
+      help: `Libraries that provide algorithms: a list of ${ENGINES.join(",")} (default: all that are installed).`,
     },
     {
       name: "fips",
@@ -153,10 +151,10 @@ const WHAT: OptionGroup = {
       value: "PATH",
       isPath: true,
       isRepeated: true,
-      help: "Load algorithms from the file PATH, in place of those here or on top. May be repeated.",
+      help: "File of a module that adds or replaces algorithms; can be repeated.",
       details:
-        "The file is a module whose default export is an EngineModule, as the documentation of mod.ts has it. It " +
-        "is trusted: it sees keys, and runs before the sandbox is entered.",
+        "The module's default export is an EngineModule (see the documentation of mod.ts). It is trusted: it sees keys " +
+        "and runs before the sandbox is entered.",
     },
     {
       name: "bursts",
@@ -170,60 +168,60 @@ const WHAT: OptionGroup = {
 };
 
 const HOW: OptionGroup = {
-  title: "How it runs",
+  title: "Execution",
   options: [
     {
       name: "workers",
       short: "w",
       value: "N|auto",
       help:
-        "Worker isolates that share the data queues (default 0: everything on one event loop; auto: one a queue, at " +
-        "most one a processor).",
+        "Number of workers that share the data queues (default 0: the main event loop serves them; auto: one per queue, " +
+        "at most one per CPU).",
     },
     {
       name: "poll-us",
       value: "N",
-      help: "Microseconds that a worker looks at its rings before it sleeps, at most " +
-        `(default ${POLL_US_DEFAULT}; it adapts).`,
+      help: `Maximum busy-poll time of a worker, in microseconds (default ${POLL_US_DEFAULT}; it adapts to the load).`,
     },
     {
       name: "pin-cpus",
       value: "LIST",
-      help: "Processors to tie workers to, in turn, as in 2,3; those of all devices together.",
+      help: "CPUs to which the workers of all devices are pinned in turn, for example 2,3 (default: not pinned).",
     },
     {
       name: "sandbox",
       value: "on|off",
       choices: ON_OFF,
-      help: "Give up programs, new connections and changes to files once serving starts (default on).",
+      help: "Drop the rights to start programs, open connections and change files once serving starts (default on).",
     },
     {
       name: "stats-socket",
       value: "PATH",
       isPath: true,
-      help: "Give out counters on the unix socket PATH: in Prometheus's format, and to the command stats.",
+      help: "Path of a unix socket that serves counters, in Prometheus's text format and for the command stats.",
       details:
-        "It speaks HTTP/1.0: / and /metrics are the exposition for Prometheus, /json is the same as JSON. Whoever " +
-        "connects and sends nothing gets the exposition without a header. Permissions are those of --socket-mode and " +
-        "--socket-group. SIGUSR2 prints the page of the command stats to standard error, with or without this option.",
+        "The protocol is HTTP/1.0: / and /metrics return the exposition for Prometheus, /json the same counters as JSON. " +
+        "A client that connects and sends nothing gets the exposition without a header. --socket-mode and --socket-group " +
+        "apply to this socket too. SIGUSR2 prints the page of the command stats to standard error, with or without this " +
+        "option.",
     },
     {
       name: "log-level",
       value: "LEVEL",
       choices: LOG_LEVELS,
-      help: `error, warn, info or debug (default: what ${LOG_VARIABLE} says, else info). Lines go to standard error.`,
+      help: `Lowest level that is logged: error, warn, info or debug (default: ${LOG_VARIABLE}, else info).`,
     },
     {
       name: "log-format",
       value: "text|json",
       choices: LOG_FORMATS,
-      help: "Lines for people (default), or a JSON object a line: time, level, message, socket.",
+      help: "Format of the log: text (default), or json, one object per line with time, level, message and socket.",
     },
   ],
 };
 
 const PRINT: OptionGroup = {
-  title: "To print something and exit",
+  title: "Information",
   options: [
     {
       name: "list-algorithms",
@@ -232,17 +230,20 @@ const PRINT: OptionGroup = {
         "none does. Heeds --engines, --fips, --openssl-config, " +
         "--openssl-properties and --asymmetric.",
     },
-    { name: "json", help: "With --list-algorithms: as JSON." },
-    { name: "print-capabilities", help: "What a management program wants to know, as JSON; all else is ignored." },
-    { name: "print-man", help: "The manual page, for man -l." },
+    { name: "json", help: "Print the output of --list-algorithms as JSON." },
+    {
+      name: "print-capabilities",
+      help: "Print the capabilities for management programs as JSON; other options are ignored.",
+    },
+    { name: "print-man", help: "Print the manual page, for man -l." },
     {
       name: "print-completion",
       value: "SHELL",
       choices: SHELLS,
-      help: `What a shell reads to complete this program's options: ${SHELLS.join(", ")}.`,
+      help: `Print the completion script of a shell: ${SHELLS.join(", ")}.`,
     },
-    { name: "version", short: "V", help: "The versions of this program, Deno and OpenSSL." },
-    { name: "help", short: "h", help: "The options and commands, in short." },
+    { name: "version", short: "V", help: "Print the versions of this program, Deno and OpenSSL." },
+    { name: "help", short: "h", help: "Print the options and commands." },
   ],
 };
 
@@ -252,31 +253,31 @@ export const OPTION_GROUPS: readonly OptionGroup[] = [WHERE, WHAT, HOW, PRINT];
 /** All options of the device program. */
 export const OPTIONS: readonly OptionRow[] = OPTION_GROUPS.flatMap(({ options }) => options);
 
-/** A command: what it is called by, and its own options. */
+/** A command with its options. */
 export interface CommandRow {
-  /** The word that stands first on the command line. */
+  /** The first word of the command line. */
   readonly name: string;
-  /** What follows it, in short. */
+  /** The synopsis after its name. */
   readonly usage: string;
-  /** What it does, in a few words that follow its name. */
+  /** A short description that follows its name. */
   readonly summary: string;
-  /** What it does: paragraphs, each a string. */
+  /** The description, a string per paragraph. */
   readonly about: readonly string[];
   /** Its options. */
   readonly options: readonly OptionRow[];
-  /** What its exit status says: a sentence after "Exit status: ". */
+  /** The meaning of its exit status, after "Exit status: ". */
   readonly exitStatus: string;
 }
 
-/** The command that looks at a device from the other side. */
+/** The command that checks a device through a driver. */
 export const PROBE: CommandRow = {
   name: "probe",
   usage: "--socket-path=PATH [OPTION]...",
-  summary: "looks at a device from the other side",
+  summary: "checks a device through a driver",
   about: [
-    "Connects to a vhost-user crypto device as a VMM and its guest would, prints what it offers, and asks it a " +
-    "published known answer for every algorithm it advertises: in fixed form (without VIRTIO_CRYPTO_F_MUX_MODE), in " +
-    "MUX sessions, and statelessly. The device must not be in use: it serves one connection at a time.",
+    "Connects to a vhost-user crypto device as a VMM and its guest do, prints what it offers, and checks a published " +
+    "known answer of every algorithm it advertises: in fixed form (without VIRTIO_CRYPTO_F_MUX_MODE), in MUX sessions, " +
+    "and stateless. The device must not be in use, as it serves one connection at a time.",
   ],
   options: [
     {
@@ -284,48 +285,48 @@ export const PROBE: CommandRow = {
       short: "s",
       value: "PATH",
       isPath: true,
-      help: "The unix socket that the device listens on.",
+      help: "Path of the unix socket on which the device listens.",
     },
-    { name: "queue", value: "N", help: "Ask on data queue N (default 0)." },
+    { name: "queue", value: "N", help: "Number of the data queue to use (default 0)." },
     {
       name: "quick",
-      help: "One direction in one descriptor layout; otherwise both directions, forged tags and several layouts.",
+      help: "Check one direction in one descriptor layout (default: both directions, forged tags, several layouts).",
     },
-    { name: "json", help: "Print the findings as JSON." },
+    { name: "json", help: "Print the report as JSON." },
     { name: "help", short: "h", help: "Print this text and exit." },
   ],
-  exitStatus: "0 if all that can be negotiated passed, 1 if something failed, 2 for a wrong command line.",
+  exitStatus: "0 if all checks that could be negotiated passed, 1 after a failure, 2 for a wrong command line.",
 };
 
-/** The command that prints what a running device has counted. */
+/** The command that prints the counters of a running device. */
 export const STATS: CommandRow = {
   name: "stats",
   usage: "--stats-socket=PATH [OPTION]...",
-  summary: "prints what a running device has counted",
+  summary: "prints the counters of a running device",
   about: [
-    "Asks a device that runs with --stats-socket=PATH, and prints a page: its sessions, its queues and the requests it " +
-    "has answered, with rates since its start or, with --watch, of the last second.",
-    "For a request, half and 99 % are upper bounds, within a factor of two, of the time that half and 99 % of them took " +
-    "from being taken out of the ring to their completion. One batch in 61 is measured.",
+    "Reads the counters of a device that runs with --stats-socket=PATH, and prints a page with its sessions, queues and " +
+    "completed requests, with rates since its start or, with --watch, of the last second.",
+    "The columns half and 99 % are upper bounds, within a factor of two, of the time from popping a request to completing " +
+    "it for half and 99 % of the requests. One batch in 61 is measured.",
   ],
   options: [
-    { name: "stats-socket", value: "PATH", isPath: true, help: "The device's statistics socket." },
-    { name: "watch", help: "Again every second, until interrupted." },
-    { name: "json", help: "Print the counters as JSON, a line each time." },
+    { name: "stats-socket", value: "PATH", isPath: true, help: "Path of the device's statistics socket." },
+    { name: "watch", help: "Print every second until interrupted (default: once)." },
+    { name: "json", help: "Print the counters as JSON, one line each time." },
     { name: "help", short: "h", help: "Print this text and exit." },
   ],
-  exitStatus: "0 after a page, 1 if there is no device to ask, 2 for a wrong command line.",
+  exitStatus: "0 after a page, 1 if the device cannot be reached, 2 for a wrong command line.",
 };
 
-/** The command that measures thresholds of bursts. */
+/** The command that measures the thresholds of multi-buffer execution. */
 export const CALIBRATE: CommandRow = {
   name: "calibrate",
   usage: "[OPTION]...",
-  summary: "measures from how many requests on bursts are faster here",
+  summary: "measures the thresholds of multi-buffer execution",
   about: [
-    "Measures on this host, which should have nothing else to do, from how many requests on it is faster to have " +
-    "libIPSec_MB work on them side by side than to do one after the other, for every kind of request that it can. " +
-    "Takes some seconds. Prints a JSON object for --bursts=FILE.",
+    "Measures on this host, which should be idle, from how many requests on multi-buffer execution with libIPSec_MB is " +
+    "faster than sequential execution, for every kind of request that the library supports. Takes some seconds. Prints " +
+    "a JSON object for --bursts=FILE.",
   ],
   options: [
     {
@@ -333,11 +334,11 @@ export const CALIBRATE: CommandRow = {
       short: "o",
       value: "FILE",
       isPath: true,
-      help: "Write it to FILE; otherwise to standard output.",
+      help: "Write the result to FILE (default: standard output).",
     },
     { name: "help", short: "h", help: "Print this text and exit." },
   ],
-  exitStatus: "0 if it was measured, 1 if there are no bursts on this host, 2 for a wrong command line.",
+  exitStatus: "0 after a measurement, 1 if this host has no multi-buffer execution, 2 for a wrong command line.",
 };
 
 /** All commands. */

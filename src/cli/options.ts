@@ -1,5 +1,5 @@
 /**
- * What the options of a device mean: a command line in, checked values out.
+ * Interprets and checks the options of a device.
  *
  * @module
  */
@@ -26,10 +26,10 @@ import {
 } from "./option_table.ts";
 import { type Place, placesOf } from "./places.ts";
 
-/** What the program is to do: serve, or print something and end. */
+/** The action of the program: serve, or print something and exit. */
 export type Action = "serve" | typeof PRINT_ACTIONS[number];
 
-/** The options that make it print, in the order in which they count. */
+/** The options that print, by precedence. */
 const PRINT_ACTIONS = ["help", "version", "list-algorithms", "print-man", "print-completion"] as const;
 
 /** What is chosen about OpenSSL. */
@@ -41,12 +41,12 @@ export interface OpensslOptions {
   readonly fips: boolean;
 }
 
-/** Options, checked. */
+/** Checked options. */
 export interface Options {
-  /** Where devices are served, one in each place; none if `action` is not to serve. */
+  /** The sockets of the devices, one each; empty unless `action` is to serve. */
   readonly places: readonly Place[];
   readonly queues: number;
-  /** 0: no worker isolates. */
+  /** Number of workers; 0 if the main event loop serves the queues. */
   readonly workers: number;
   /** What is done otherwise than the command line asks for: sentences to be logged. */
   readonly remarks: readonly string[];
@@ -65,15 +65,15 @@ export interface Options {
   readonly socketMode: number | undefined;
   /** Group id. */
   readonly socketGroup: number | undefined;
-  /** Where counters are given out. */
+  /** Path of the statistics socket. */
   readonly statsSocket: string | undefined;
   readonly sandbox: boolean;
   readonly once: boolean;
   readonly log: LogOptions;
   readonly action: Action;
-  /** What is printed is JSON. */
+  /** Prints JSON. */
   readonly json: boolean;
-  /** Whose completions are printed. */
+  /** The shell whose completions are printed. */
   readonly shell: Shell;
 }
 
@@ -94,7 +94,7 @@ function remarks(askedWorkers: number, queues: number): string[] {
 function cpuList(text: string | undefined, workers: number): number[] {
   if (text === undefined) return [];
   if (workers === 0) {
-    throw new UsageError("--pin-cpus ties workers to processors, and there are none: give --workers too");
+    throw new UsageError("--pin-cpus pins workers to CPUs, and there are none: give --workers too");
   }
   return text.split(",").map((part) => integer("pin-cpus", part, 0, 0, 1023));
 }
@@ -172,7 +172,7 @@ function places(line: CommandLine, environment: Environment): readonly Place[] {
   for (const name of ["socket-mode", "socket-group"]) {
     if (text(name) !== undefined && socketPath === undefined && text("stats-socket") === undefined) {
       throw new UsageError(
-        `--${name} is for sockets that --socket-path and --stats-socket make: give one of them too, or not this`,
+        `--${name} applies to the sockets of --socket-path and --stats-socket: give one of them too, or leave it out`,
       );
     }
   }
@@ -183,7 +183,7 @@ function places(line: CommandLine, environment: Environment): readonly Place[] {
   }, environment);
 }
 
-/** Reads a command line, and what `environment` adds to it. Throws {@linkcode UsageError}. */
+/** Parses a command line and the variables of `environment`. Throws {@linkcode UsageError}. */
 export function readOptions(commandLine: string[], environment: Environment = processEnvironment): Options {
   const line = splitCommandLine(commandLine, OPTIONS, {
     whose: "there is no option or command",

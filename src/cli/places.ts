@@ -1,35 +1,35 @@
 /**
- * Where devices are served: paths, inherited descriptors, or sockets that a service manager passes (the protocol of
- * sd_listen_fds). One place, one device.
+ * The sockets of devices: paths, inherited descriptors, or sockets passed by a service manager (the protocol of
+ * sd_listen_fds). There is one device per place.
  *
  * @module
  */
 import { UsageError } from "./command_line.ts";
 import type { Environment } from "./environment.ts";
 
-/** A socket to listen on, or one that is there already. */
+/** The path of a socket to make, or the descriptor of an existing one. */
 export type Place = { readonly socketPath: string } | { readonly fd: number };
 
-/** What the command line says about places. */
+/** Options about places. */
 export interface PlaceOptions {
   readonly socketPath: string | undefined;
   readonly fd: number | undefined;
-  /** Devices; undefined: one, at the very path. */
+  /** Number of devices; undefined for one device on the path itself. */
   readonly count: number | undefined;
 }
 
 /** The first descriptor that a service manager passes. */
 const LISTEN_FDS_START = 3;
 
-/** A place's name for people. */
+/** A place's name in logs. */
 export function placeName(place: Place): string {
   return "fd" in place ? `descriptor ${place.fd}` : place.socketPath;
 }
 
-/** How many sockets were passed to this very process, from descriptor 3 on. Throws {@linkcode UsageError}. */
+/** Number of sockets passed to this process, from descriptor 3 on. Throws {@linkcode UsageError}. */
 function passedSockets(environment: Environment): number {
   const count = environment("LISTEN_FDS");
-  // Variables meant for another process, which started this one without removing them, say nothing.
+  // Variables for another process, which started this one without removing them, are ignored.
   if (count === undefined || environment("LISTEN_PID") !== String(Deno.pid)) return 0;
   if (!/^\d{1,4}$/.test(count)) throw new UsageError(`LISTEN_FDS holds a number of descriptors, not "${count}"`);
   return Number(count);
@@ -39,7 +39,7 @@ function passedPlaces(count: number | undefined, environment: Environment): Plac
   const passed = passedSockets(environment);
   if (passed === 0) {
     throw new UsageError(
-      "say where to serve: --socket-path=PATH, --fd=NUMBER, or a socket unit that passes LISTEN_FDS",
+      "no socket given: use --socket-path=PATH, --fd=NUMBER, or a socket unit that passes LISTEN_FDS",
     );
   }
   if (passed !== (count ?? 1)) {
@@ -55,12 +55,12 @@ function descriptors(first: number, count: number): Place[] {
 }
 
 /**
- * The places that options and environment name: with a count, PATH0, PATH1, …, or that many descriptors in a row.
- * Throws {@linkcode UsageError}.
+ * The places that options and environment select: with a count, PATH0, PATH1, …, or consecutive descriptors. Throws
+ * {@linkcode UsageError}.
  */
 export function placesOf({ socketPath, fd, count }: PlaceOptions, environment: Environment): readonly Place[] {
   if (socketPath !== undefined && fd !== undefined) {
-    throw new UsageError("--socket-path and --fd exclude each other: a device is served in one place");
+    throw new UsageError("--socket-path and --fd exclude each other: a device has one socket");
   }
   if (fd !== undefined) return descriptors(fd, count ?? 1);
   if (socketPath === undefined) return passedPlaces(count, environment);

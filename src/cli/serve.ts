@@ -1,7 +1,7 @@
 /**
- * Serving a device, as the program does it and as others may: one function from options to a running device. Knows no
- * command line, writes nothing to the console, and loads what it needs when it is called, so that a missing library
- * becomes an error that can be told.
+ * The function `serve()`, which starts a device, for the program and for embedding. It is independent of the command
+ * line, writes nothing to the console, and loads its modules when it is called, so that a missing library throws an
+ * error that callers can handle.
  *
  * @module
  */
@@ -17,30 +17,29 @@ import type { DeviceSnapshot } from "../statistics/snapshot.ts";
 import type { VhostUserServer } from "../vhost_user/server.ts";
 import { LimitedLog } from "./log_limit.ts";
 
-/** What is served, and where: at a path or on a descriptor. */
+/** Options of {@linkcode serve}. */
 export interface ServeOptions {
-  /** Where to listen: the path of a unix socket, which must be free or left behind by a dead process. */
+  /** Path of the unix socket to listen on, which must be free or left behind by a dead process. */
   readonly socketPath?: string;
-  /** A unix socket to serve instead, connected or listening, which becomes the device's. */
+  /** Descriptor of a connected or listening unix socket to serve instead; the device owns it from then on. */
   readonly fd?: number;
-  /** Permissions of the socket at `socketPath`; as the process's umask says if not given. */
+  /** Permissions of the socket at `socketPath`; by the process's umask if not given. */
   readonly socketMode?: number;
-  /** Group id of the socket at `socketPath`; as the system says if not given. */
+  /** Group id of the socket at `socketPath`; assigned by the system if not given. */
   readonly socketGroup?: number;
-  /** Data queues; 1 if not given. */
+  /** Number of data queues; 1 if not given. */
   readonly queues?: number;
-  /** Sessions that may exist at once. */
+  /** Maximum number of sessions. */
   readonly maxSessions?: number;
-  /** Offer the multiplexing mode; true if not given. */
+  /** Offer VIRTIO_CRYPTO_F_MUX_MODE; true if not given. */
   readonly mux?: boolean;
   /** Numbers of the services (0 CIPHER, 1 HASH, 2 MAC, 3 AEAD, 4 AKCIPHER) in stateless mode; all if not given. */
   readonly statelessServices?: readonly number[];
   /**
-   * Which form of the asymmetric service is offered: `akcipher` (the ratified one, also if not given), `rfc3` (the
-   * older RFC), or `off`.
+   * The asymmetric service: `akcipher` (the ratified one; default), `rfc3` (the earlier RFC), or `off`.
    */
   readonly asymmetric?: AsymmetricForm;
-  /** Libraries that algorithms may come from: all if not given. A missing one is told to `log`, OpenSSL apart. */
+  /** Libraries that provide algorithms; all if not given. A missing one is logged; OpenSSL is required. */
   readonly engines?: readonly EngineName[];
   /** OpenSSL's configuration file, in place of the default one. Holds for the process, like the next two. */
   readonly opensslConfig?: string;
@@ -52,46 +51,46 @@ export interface ServeOptions {
    */
   readonly fips?: boolean;
   /**
-   * Engine modules, which take the place of algorithms here or add to them: paths, or URLs of scheme `file:`, as in
-   * `new URL("./my_engine.ts", import.meta.url)`. Each exports an {@linkcode EngineModule} as its default.
+   * Engine modules, which add or replace algorithms: paths, or URLs with the scheme `file:`, as in
+   * `new URL("./my_engine.ts", import.meta.url)`. The default export of each is an {@linkcode EngineModule}.
    */
   readonly engineModules?: readonly (string | URL)[];
   /**
-   * From how many requests on libIPSec_MB works on them side by side: `auto` (as measured on another host, also if not
-   * given), `off` (never), or tables by instruction set, as `vhost-user-crypto calibrate` makes them.
+   * Thresholds of multi-buffer execution with libIPSec_MB: `auto` (built-in; default), `off` (sequential execution
+   * only), or tables by instruction set, as `vhost-user-crypto calibrate` writes them.
    */
   readonly bursts?: MultiBufferChoice;
-  /** Worker isolates that serve the data queues; 0, the event loop of this isolate, if not given. */
+  /** Number of workers that serve the data queues; 0, which is this thread's event loop, if not given. */
   readonly workers?: number;
-  /** Microseconds that a worker looks at its rings before it sleeps, at most; 50 if not given. */
+  /** Maximum busy-poll time of a worker, in microseconds; 50 if not given. */
   readonly pollUs?: number;
-  /** Processors to tie workers to, in turn; none if not given. One that cannot be had is a RangeError. */
+  /** CPUs to which workers are pinned in turn; none if not given. An unavailable CPU is a RangeError. */
   readonly cpus?: readonly number[];
-  /** Serve one frontend only. */
+  /** Serves one frontend only. */
   readonly once?: boolean;
   /**
-   * Hears what happens; nothing is logged if not given. A frontend can cause lines at will: of each level no more than
-   * 100 at once and 5 per second come through, and the number of the others is reported.
+   * Receives log lines; nothing is logged if not given. As a frontend can cause lines at will, each level is limited to
+   * 100 lines at once and 5 per second, and the number of suppressed lines is reported.
    */
   readonly log?: Log;
-  /** Gives the start up when it aborts: what has been made is undone, and the reason is thrown. */
+  /** Cancels the start when it aborts: everything is released, and the reason is thrown. */
   readonly signal?: AbortSignal;
 }
 
-/** A device that is being served. */
+/** A running device. */
 export interface ServedDevice extends AsyncDisposable {
-  /** OpenSSL's version, in its own words. */
+  /** The version that OpenSSL reports. */
   readonly opensslVersion: string;
-  /** The libraries that algorithms come from, in their own words. */
+  /** Names and versions of the libraries that provide algorithms. */
   readonly libraries: readonly string[];
   /**
-   * What the device has counted since it was started: requests, times, queues, sessions. A snapshot that JSON can hold,
-   * with nothing of any key in it. Costs the data path nothing; taking it takes a fraction of a millisecond.
+   * The device's counters since its start: requests, times, queues, sessions. The snapshot can be converted to JSON and
+   * contains no key material. It costs the data path nothing and takes a fraction of a millisecond.
    */
   statistics(): DeviceSnapshot;
-  /** Resolves when nothing is left to serve: after {@linkcode close}, or after the only frontend has gone. */
+  /** Resolves when serving has ended: after {@linkcode close}, or after the only frontend has disconnected. */
   readonly finished: Promise<void>;
-  /** Stops: what was taken is completed, the socket is removed. */
+  /** Stops the device: popped requests are completed and the socket is removed. */
   close(): Promise<void>;
 }
 
@@ -99,7 +98,7 @@ function whereOf(
   { socketPath, socketMode, socketGroup, fd }: ServeOptions,
 ): ConstructorParameters<typeof VhostUserServer>[0]["socket"] {
   if ((socketPath === undefined) === (fd === undefined)) {
-    throw new TypeError("a device is served in one place: give either socketPath or fd");
+    throw new TypeError("a device has one socket: give either socketPath or fd");
   }
   if (socketPath === undefined) return { fd: fd! };
   return {
@@ -132,7 +131,7 @@ async function dataPlane(options: ServeOptions): Promise<DataPlaneFactory | unde
   return workerPlane({ workers, pollUs: options.pollUs ?? POLL_US_DEFAULT, cpus });
 }
 
-/** Nothing is started that could not be served to the end: without descriptors the runtime cannot even start a worker. */
+/** Throws if the limit of open descriptors is too low, as without descriptors not even a worker could start. */
 async function reserveDescriptors({ queues = 1, workers = 0, asymmetric = "akcipher" }: ServeOptions): Promise<void> {
   const [{ deviceDescriptors }, { requireDescriptors }] = await Promise.all([
     import("./descriptors.ts"),
@@ -141,7 +140,7 @@ async function reserveDescriptors({ queues = 1, workers = 0, asymmetric = "akcip
   requireDescriptors(deviceDescriptors({ queues, workers, asymmetric }), ", or serve fewer queues or workers");
 }
 
-/** Loads engine modules, first of all here: what is wrong with one is to be told before anything is served. */
+/** Loads engine modules in this thread first, so that a faulty one is reported before anything is served. */
 async function engineModules({ engineModules: places = [] }: ServeOptions, log: Log): Promise<EngineModules> {
   if (places.length === 0) return { urls: [], rows: [] };
   const { engineModuleUrl, loadEngineModules } = await import("../engine/modules/load.ts");
@@ -190,7 +189,7 @@ function deviceOptions(
   };
 }
 
-/** What serves: made together, ended together. */
+/** The parts of a running device, which are made and closed together. */
 interface Parts {
   readonly loop: EventLoop;
   readonly device: CryptoDevice;
@@ -198,7 +197,7 @@ interface Parts {
   readonly limitedLog: LimitedLog;
 }
 
-/** Serves until the loop is stopped, by whatever, and gives everything up. Throws what a worker or a handler threw. */
+/** Serves until the loop is stopped, and releases everything. Throws what a worker or a handler threw. */
 async function run({ loop, device, server, limitedLog }: Parts): Promise<void> {
   let failure: Error | undefined;
   device.ready.catch((error) => {
@@ -220,8 +219,8 @@ async function run({ loop, device, server, limitedLog }: Parts): Promise<void> {
  * Starts a device. Throws {@linkcode LibraryMissingError} without OpenSSL, {@linkcode OpensslSettingsError} if it cannot be set up as
  * chosen, {@linkcode EngineModuleError} if an engine
  * module cannot be used, {@linkcode DescriptorLimitError} if too few descriptors may be open, {@linkcode WorkerError} if
- * a worker cannot start (which also ends a device that is served already), {@linkcode ServerError} or {@linkcode SystemError} if the socket cannot be had; nothing stays
- * behind then.
+ * a worker cannot start (which also ends a running device), and {@linkcode ServerError} or {@linkcode SystemError} if the
+ * socket cannot be made. After an error everything is released.
  */
 export async function serve(options: ServeOptions): Promise<ServedDevice> {
   const socket = whereOf(options);
@@ -245,7 +244,7 @@ export async function serve(options: ServeOptions): Promise<ServedDevice> {
   for (const note of device.notes) log("info", note);
   let server: VhostUserServer;
   try {
-    // Other isolates have code of their own only because of modules.
+    // Workers need the paths only of engine modules, as all other code is the same.
     if (modules.urls.length > 0) await device.ready;
     options.signal?.throwIfAborted();
     const { once = false } = options;

@@ -1,40 +1,40 @@
 /**
- * The program at work: serves its devices until it is told to stop, or until there is nothing left to serve.
+ * Serves the program's devices until it is stopped, or until all devices have ended.
  *
  * @module
  */
 import type { Log } from "../os/log.ts";
 import { processEnvironment } from "./environment.ts";
-import { Insight } from "./statistics_output.ts";
+import { StatisticsOutput } from "./statistics_output.ts";
 import type { Options } from "./options.ts";
 import { type Place, placeName } from "./places.ts";
 import { serve, type ServedDevice } from "./serve.ts";
 import { ServiceManager } from "./service_manager.ts";
 import { StandardError } from "./standard_error.ts";
 
-/** A device, and the log that names its socket. */
+/** A device and its log. */
 interface Running {
   readonly device: ServedDevice;
   readonly log: Log;
 }
 
-/** `list` from element `start` on, and then what is before it. */
+/** `list` rotated so that element `start` is first. */
 function rotate<T>(list: readonly T[], start: number): readonly T[] {
   const at = list.length === 0 ? 0 : start % list.length;
   return [...list.slice(at), ...list.slice(0, at)];
 }
 
-/** What devices are started with. */
+/** Parameters of all devices. */
 interface Start {
   readonly options: Options;
   readonly standardError: StandardError;
-  /** Aborts when the program is told to stop. */
+  /** Aborts when the program is stopped. */
   readonly signal: AbortSignal;
-  /** Descriptors that may be open, at least. */
+  /** Minimum limit of open descriptors. */
   readonly descriptorsNeeded: number;
 }
 
-/** The runtime has sockets of its own, and one of them may have the number of a descriptor that was not passed. */
+/** Throws if `fd` was not inherited: a socket of the runtime can have the number. */
 async function checkPassed(fd: number): Promise<void> {
   const { isCloseOnExec } = await import("../os/unix_socket.ts");
   if (!isCloseOnExec(fd)) return;
@@ -55,13 +55,13 @@ async function startDevice(place: Place, index: number, start: Start): Promise<R
     ...{ engines, engineModules, bursts, fips },
     ...(config === undefined ? {} : { opensslConfig: config }),
     ...(properties === undefined ? {} : { opensslProperties: properties }),
-    // Workers of all devices take the processors in turn.
+    // The workers of all devices are pinned to the CPUs in turn.
     cpus: rotate(options.cpus, index * workers),
   });
   return { device, log };
 }
 
-/** What `promise` resolves with, unless `signal` aborts first: then its reason is thrown at once. */
+/** Awaits `promise`, but throws the reason of `signal` as soon as it aborts. */
 async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   const { promise: aborted, reject } = Promise.withResolvers<never>();
   const onAbort = () => reject(signal.reason);
@@ -74,7 +74,7 @@ async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promi
   }
 }
 
-/** Starts all devices, or, throwing what the first failure was, none. */
+/** Starts all devices. After a failure it closes those that were started and throws the error. */
 async function startDevices(start: Start): Promise<Running[]> {
   const started: Running[] = [];
   try {
@@ -88,26 +88,29 @@ async function startDevices(start: Start): Promise<Running[]> {
   return started;
 }
 
-/** Begins to tell of `running` devices; if that cannot be, they are ended. */
-async function startInsight(running: readonly Running[], { options, standardError }: Start): Promise<Insight> {
+/** Starts the statistics output of `running` devices; closes them and throws if it cannot start. */
+async function startStatisticsOutput(
+  running: readonly Running[],
+  { options, standardError }: Start,
+): Promise<StatisticsOutput> {
   const { statsSocket: path, socketMode: mode, socketGroup: group } = options;
   const devices = running.map(({ device }) => device);
   try {
     const place = path === undefined
       ? undefined
       : { path, ...(mode === undefined ? {} : { mode }), ...(group === undefined ? {} : { group }) };
-    return new Insight(devices, place, (text) => standardError.print(text));
+    return new StatisticsOutput(devices, place, (text) => standardError.print(text));
   } catch (error) {
     await Promise.allSettled(devices.map((device) => device.close()));
     throw error;
   }
 }
 
-/** Gives up what serving does not need; a kernel that lacks the means is told of. */
-async function leaveTheWorld({ options, descriptorsNeeded }: Start, log: Log): Promise<void> {
+/** Enters the sandbox, and logs the parts that the kernel does not support. */
+async function sandboxProgram({ options, descriptorsNeeded }: Start, log: Log): Promise<void> {
   const { places: [place], statsSocket } = options;
   const { enterSandbox } = await import("../os/sandbox.ts");
-  // The sockets of several devices have their directory in common.
+  // The sockets of several devices are in the same directory.
   const sockets = [
     ...(place === undefined || "fd" in place ? [] : [place.socketPath]),
     ...(statsSocket ? [statsSocket] : []),
@@ -118,7 +121,7 @@ async function leaveTheWorld({ options, descriptorsNeeded }: Start, log: Log): P
   }
 }
 
-/** Waits for a device's end, and tells if it was none that was wanted; true if it was. */
+/** Waits for a device's end; returns true if it was regular, else logs the error and returns false. */
 async function untilFinished({ device, log }: Running): Promise<boolean> {
   try {
     await device.finished;
@@ -129,7 +132,7 @@ async function untilFinished({ device, log }: Running): Promise<boolean> {
   }
 }
 
-/** Makes sure that all devices can have the descriptors that they need; returns how many may be open then. */
+/** Raises the limit of open descriptors to the number that all devices need; returns the limit. */
 async function reserveDescriptors({ places, queues, workers, asymmetric }: Options): Promise<number> {
   const [{ processDescriptors }, { requireDescriptors }] = await Promise.all([
     import("./descriptors.ts"),
@@ -139,12 +142,12 @@ async function reserveDescriptors({ places, queues, workers, asymmetric }: Optio
   return requireDescriptors(count, ", or serve fewer devices, queues or workers");
 }
 
-/** Starts the devices, serves until their end, and gives everything up; true if every device ended well. */
+/** Starts the devices and serves until their end; true if every device ended without an error. */
 async function serveToTheEnd(start: Start, manager: ServiceManager): Promise<boolean> {
   const { options, standardError, signal } = start;
   const log = standardError.log();
   const devices = await startDevices(start);
-  const insight = await startInsight(devices, start);
+  const statisticsOutput = await startStatisticsOutput(devices, start);
   const stop = () => {
     manager.stopping();
     for (const { device } of devices) void device.close();
@@ -153,28 +156,28 @@ async function serveToTheEnd(start: Start, manager: ServiceManager): Promise<boo
   const names = options.places.map(placeName).join(", ");
   const served = `serving ${options.queues} data queue(s) with ${devices[0]!.device.opensslVersion} on ${names}`;
   log("info", served);
-  if (options.sandbox) await leaveTheWorld(start, log);
+  if (options.sandbox) await sandboxProgram(start, log);
   if (!signal.aborted) manager.ready(served);
   const endings = await Promise.all(devices.map(untilFinished));
-  await insight.close();
+  await statisticsOutput.close();
   log("info", "stopped: nothing is served any more");
   return endings.every((good) => good);
 }
 
 /**
- * Serves until SIGTERM or SIGINT, or until there is nothing left to serve; true if every device ended well. What went
- * wrong is logged.
+ * Serves until SIGTERM or SIGINT, or until all devices have ended; true if every device ended without an error. Errors
+ * are logged.
  */
 export async function serveDevices(options: Options): Promise<boolean> {
   const { keepHeapSmall } = await import("../os/native_heap.ts");
   keepHeapSmall();
-  // First of all, as what follows opens descriptors.
+  // This comes first, as the next steps open descriptors.
   const descriptorsNeeded = await reserveDescriptors(options);
   const standardError = new StandardError(options.log);
   const log = standardError.log();
   const stopping = new AbortController();
-  // Before any socket is made, so that none is left behind. The listeners stay: an impatient second signal must not cut
-  // the orderly end short.
+  // The listeners are added before any socket is made, so that none is left behind, and are never removed, so that a
+  // second signal does not interrupt an orderly end.
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     Deno.addSignalListener(signal, () => {
       if (!stopping.signal.aborted) log("info", `stopping on ${signal}`);

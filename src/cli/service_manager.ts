@@ -1,7 +1,7 @@
 /**
- * Telling the service manager (systemd) how it stands, by datagrams to the socket in NOTIFY_SOCKET: the protocol of
- * sd_notify. The socket is opened before the sandbox, in which no new one can be had. A service manager that reads
- * nothing is not waited for: the message is sent when there is room.
+ * Notifies the service manager (systemd) of readiness and of the end, by datagrams to the socket in NOTIFY_SOCKET (the
+ * protocol of sd_notify). The socket is opened before the sandbox is entered, which allows no new connections. The
+ * program does not wait for a service manager that reads nothing: the message is sent later.
  *
  * @module
  */
@@ -15,7 +15,7 @@ import type { Environment } from "./environment.ts";
 const MESSAGE_BYTES_MAX = 1024;
 const RETRY_MS = 100;
 
-/** A process that wants to know when the program is ready and when it ends; or none. */
+/** The connection to the service manager, if there is one. */
 export class ServiceManager {
   readonly #log: Log;
   #fd = -1;
@@ -23,7 +23,9 @@ export class ServiceManager {
   #messages: Uint8Array[] = [];
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  /** Finds the socket that NOTIFY_SOCKET names. One that cannot be reached is told to `log`, and serving goes on. */
+  /**
+   * Connects to the socket in NOTIFY_SOCKET. If it cannot be reached, a warning is logged and the program continues.
+   */
   constructor(environment: Environment, log: Log) {
     this.#log = log;
     const address = environment("NOTIFY_SOCKET");
@@ -38,15 +40,15 @@ export class ServiceManager {
   }
 
   #warn(reason: string): void {
-    this.#log("warn", `the service manager at NOTIFY_SOCKET is not told how it stands (${reason})`);
+    this.#log("warn", `the service manager at NOTIFY_SOCKET is not notified (${reason})`);
   }
 
-  /** Everything is served; `status` says what, in a line for `systemctl status`. */
+  /** Notifies that all devices are served; `status` is the line for `systemctl status`. */
   ready(status: string): void {
     this.#send(`READY=1\nSTATUS=${status}\n`);
   }
 
-  /** The end has begun. */
+  /** Notifies that the program is stopping. */
   stopping(): void {
     this.#send("STOPPING=1\n");
   }
@@ -67,12 +69,12 @@ export class ServiceManager {
         }, RETRY_MS);
         return;
       }
-      if (written < 0) this.#warn("the socket takes no message");
+      if (written < 0) this.#warn("the socket accepts no message");
       this.#messages.shift();
     }
   }
 
-  /** Gives up the socket, and what it had no room for. */
+  /** Closes the socket and drops messages that were not sent. */
   close(): void {
     clearTimeout(this.#timer);
     this.#output?.close();

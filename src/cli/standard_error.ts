@@ -1,5 +1,5 @@
 /**
- * Standard error of the program while it serves: its logs, and the page of statistics.
+ * Standard error of the program while it serves: logs and the page of statistics.
  *
  * @module
  */
@@ -10,12 +10,12 @@ import { LogOutput } from "./log_output.ts";
 
 const STANDARD_ERROR_FD = 2;
 
-/** What is said, without ever waiting for a reader. */
+/** Writes to standard error without ever waiting for its reader. */
 export class StandardError {
   readonly #options: LogOptions;
   readonly #output: LogOutput;
 
-  /** Logs as `options` say. To be made before the sandbox is entered. */
+  /** Logs with `options`. It must be made before the sandbox is entered. */
   constructor(options: LogOptions) {
     this.#options = options;
     const report = (count: number) =>
@@ -28,7 +28,7 @@ export class StandardError {
     return (hasPriorities ? priorityPrefix(level) : "") + logLine(format, level, message, socket);
   }
 
-  /** A log. Lines are about `socket`, if there is one; text names it only if `isOneOfSeveral`. */
+  /** A log whose lines have `socket`, if there is one; text lines name it only if `isOneOfSeveral`. */
   log(socket?: string, isOneOfSeveral = false): Log {
     const { level, format } = this.#options;
     const threshold = LOG_LEVELS.indexOf(level);
@@ -38,12 +38,12 @@ export class StandardError {
     };
   }
 
-  /** Writes `text` as it is. */
+  /** Writes `text` unchanged. */
   print(text: string): void {
     this.#output.write(text);
   }
 
-  /** Writes what a reader that is there still takes. */
+  /** Writes the kept lines as far as the reader still reads them. */
   close(): void {
     this.#output.close();
   }

@@ -1,6 +1,6 @@
 /**
- * What a running program tells of itself: on its statistics socket, and on standard error when it gets SIGUSR2.
- * SIGUSR1 is the runtime's: it opens a debugger on a port of this machine, unless the sandbox refuses it the socket.
+ * The counters of a running program: on its statistics socket, and on standard error after SIGUSR2. SIGUSR1 is not
+ * used: the runtime answers it by opening a debugger on a local port, unless the sandbox refuses the socket.
  *
  * @module
  */
@@ -11,8 +11,8 @@ import type { Snapshot } from "../statistics/snapshot.ts";
 import type { ServedDevice } from "./serve.ts";
 import { VERSION } from "./version.ts";
 
-/** Tells, from construction until {@linkcode close}. */
-export class Insight {
+/** Publishes counters from construction until {@linkcode close}. */
+export class StatisticsOutput {
   readonly #devices: readonly ServedDevice[];
   readonly #print: (text: string) => void;
   readonly #startSeconds = Date.now() / 1000;
@@ -21,8 +21,8 @@ export class Insight {
   #printed: Snapshot | undefined;
 
   /**
-   * Tells of `devices`, with a statistics socket at `place` if there is to be one; `print` writes the page. Throws
-   * {@linkcode ServerError} if that path cannot be had.
+   * Publishes the counters of `devices`, on a statistics socket at `place` if given; `print` writes the page. Throws
+   * {@linkcode ServerError} if the socket cannot be made.
    */
   constructor(devices: readonly ServedDevice[], place: SocketPath | undefined, print: (text: string) => void) {
     this.#devices = devices;
@@ -42,14 +42,14 @@ export class Insight {
     };
   }
 
-  /** The page on standard error, with rates since the last time. */
+  /** Prints the page on standard error, with rates since the last one. */
   #printPage(): void {
     const snapshot = this.#snapshot();
     this.#print(statisticsPage(snapshot, this.#printed));
     this.#printed = snapshot;
   }
 
-  /** Tells nothing any more, and removes the socket. */
+  /** Stops and removes the socket. */
   async close(): Promise<void> {
     Deno.removeSignalListener("SIGUSR2", this.#onSignal);
     await this.#server?.close();

@@ -1,5 +1,5 @@
 /**
- * The command `stats`: what a running device tells of itself, as a page.
+ * The command `stats`, which prints the counters of a running device as a page.
  *
  * @module
  */
@@ -11,12 +11,12 @@ import { commandHelpText } from "./help.ts";
 import { STATS } from "./option_table.ts";
 
 const WATCH_MS = 1000;
-/** To the first line and column, and the rest of the screen cleared. */
+/** Moves the cursor to the first line and column and clears the rest of the screen. */
 const CLEAR_SCREEN = "\x1b[H\x1b[2J";
 
 /**
- * Runs `stats` with its `commandLine`; returns the exit code, unless it watches, which ends with the device or by a
- * signal. Throws {@linkcode UsageError} and {@linkcode StatisticsError}.
+ * Runs `stats` with its `commandLine`; returns the exit code. With --watch it runs until the device ends or a signal
+ * comes. Throws {@linkcode UsageError} and {@linkcode StatisticsError}.
  */
 export async function statsCommand(commandLine: string[]): Promise<number> {
   const { text, has } = splitCommandLine(commandLine, STATS.options, { whose: "stats has no option" });
@@ -25,7 +25,7 @@ export async function statsCommand(commandLine: string[]): Promise<number> {
     return 0;
   }
   const path = text("stats-socket");
-  if (path === undefined) throw new UsageError("say which device to ask: --stats-socket=PATH");
+  if (path === undefined) throw new UsageError("no device given: use --stats-socket=PATH");
   let before: Snapshot | undefined;
   for (;;) {
     const snapshot = await fetchSnapshot(path);

@@ -1,5 +1,5 @@
 /**
- * The program's version, and when it was made.
+ * The program's version and its date.
  *
  * @module
  */
@@ -8,5 +8,5 @@ import config from "../../deno.json" with { type: "json" };
 /** As in deno.json. */
 export const VERSION: string = config.version;
 
-/** The day of that version, as manual pages have it. */
+/** The date of the version, for the manual page. */
 export const VERSION_DATE = "2026-11-21";

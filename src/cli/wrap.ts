@@ -1,10 +1,10 @@
 /**
- * Text in lines.
+ * Wraps text into lines.
  *
  * @module
  */
 
-/** Breaks `text` at blanks into lines of at most `width` columns, where words are not longer than that. */
+/** Breaks `text` at blanks into lines of at most `width` columns; longer words get their own line. */
 export function wrap(text: string, width: number): string[] {
   const lines: string[] = [];
   let line = "";

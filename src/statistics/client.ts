@@ -1,5 +1,5 @@
 /**
- * Asking a running device's statistics socket.
+ * The client of a running device's statistics socket.
  *
  * @module
  */
@@ -9,11 +9,11 @@ import { Poller } from "../os/poller.ts";
 import { connectUnix } from "../os/unix_socket.ts";
 import type { Snapshot } from "./snapshot.ts";
 
-/** How long the device may keep silent. */
+/** Maximum time without a byte from the device, in milliseconds. */
 const SILENCE_MS = 5000;
 const READ_BYTES_MAX = 1 << 16;
 
-/** Nobody gives out statistics there, or what came is something else. */
+/** The statistics socket cannot be reached, or the answer is not a snapshot. */
 export class StatisticsError extends Error {
   override readonly name = "StatisticsError";
 }
@@ -24,12 +24,12 @@ function connect(path: string): ByteStream {
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
     throw new StatisticsError(
-      `nobody gives out statistics at ${path} (${error.code}): a device does that with --stats-socket=${path}`,
+      `there is no statistics socket at ${path} (${error.code}): start the device with --stats-socket=${path}`,
     );
   }
 }
 
-/** All that comes until the other side closes. */
+/** Reads until the device closes the connection. */
 async function readAll(stream: ByteStream, path: string): Promise<string> {
   const poller = new Poller();
   const decoder = new TextDecoder();
@@ -41,7 +41,7 @@ async function readAll(stream: ByteStream, path: string): Promise<string> {
       if (bytes?.length === 0) return text;
       if (bytes !== undefined) text += decoder.decode(bytes, { stream: true });
       else if (await poller.wait(SILENCE_MS) === 0) {
-        throw new StatisticsError(`${path} has said nothing for ${SILENCE_MS / 1000} seconds`);
+        throw new StatisticsError(`${path} has sent nothing for ${SILENCE_MS / 1000} seconds`);
       }
     }
   } finally {
@@ -56,11 +56,13 @@ export async function fetchSnapshot(path: string): Promise<Snapshot> {
     stream.write(new TextEncoder().encode("GET /json HTTP/1.0\r\n\r\n"));
     const answer = await readAll(stream, path);
     const start = answer.indexOf("\r\n\r\n");
-    if (!answer.startsWith("HTTP/1.0 200 ") || start < 0) throw new StatisticsError(`${path} is no statistics socket`);
+    if (!answer.startsWith("HTTP/1.0 200 ") || start < 0) {
+      throw new StatisticsError(`${path} is not a statistics socket`);
+    }
     return JSON.parse(answer.slice(start + 4)) as Snapshot;
   } catch (error) {
     if (!(error instanceof SystemError || error instanceof SyntaxError)) throw error;
-    throw new StatisticsError(`${path} does not answer like a statistics socket: ${error.message}`);
+    throw new StatisticsError(`${path} is not a statistics socket of this version: ${error.message}`);
   } finally {
     stream.close();
   }

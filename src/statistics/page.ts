@@ -1,12 +1,12 @@
 /**
- * A snapshot as one page for people, with rates since an earlier one.
+ * Formats a snapshot as a text page, with rates since an earlier one.
  *
  * @module
  */
 import type { Distribution, QueueStatistics, RequestCounts } from "../device/statistics.ts";
 import type { DeviceSnapshot, Snapshot } from "./snapshot.ts";
 
-/** Rows of text with aligned columns, the first ones to the left and the others to the right. */
+/** Rows of text with aligned columns, the first ones left-aligned and the others right-aligned. */
 function table(rows: readonly (readonly string[])[], leftColumns: number): string[] {
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
   return rows.map((row) =>
@@ -22,7 +22,7 @@ function duration(seconds: number): string {
   return [...parts, `${s % 60} s`].slice(0, 3).join(" ");
 }
 
-/** A number in four characters or so. */
+/** A number in about four characters. */
 function short(value: number): string {
   if (value === 0) return "0";
   const power = value >= 1e9 ? 3 : value >= 1e6 ? 2 : value >= 1e4 ? 1 : 0;
@@ -43,13 +43,13 @@ function sum(counts: Iterable<number>): number {
   return total;
 }
 
-/** `now` without what had been counted at `before`. */
+/** The difference of `now` and `before`. */
 function since(now: Distribution, before: Distribution | undefined): Distribution {
   if (before === undefined) return now;
   return { ...now, sum: now.sum - before.sum, counts: now.counts.map((count, i) => count - before.counts[i]!) };
 }
 
-/** The bound below which `share` of the values are; undefined if there are none. */
+/** The bound below which the fraction `share` of the values lies; undefined if there are none. */
 function quantile({ counts, bounds }: Distribution, share: number): number | undefined {
   const total = sum(counts);
   if (total === 0) return undefined;

@@ -1,5 +1,5 @@
 /**
- * A snapshot in Prometheus's text format, version 0.0.4.
+ * Formats a snapshot in Prometheus's text format, version 0.0.4.
  *
  * @module
  */
@@ -22,7 +22,7 @@ function labelText(labels: Labels): string {
   return Object.entries(labels).map(([name, value]) => `${name}="${escaped(value)}"`).join(",");
 }
 
-/** Lines of one metric after another: all of a metric's samples must stand together. */
+/** The lines of the exposition; all samples of a metric must be consecutive. */
 class Exposition {
   readonly #lines: string[] = [];
 
@@ -36,7 +36,7 @@ class Exposition {
     this.#lines.push(text === "" ? `${PREFIX}${name} ${value}` : `${PREFIX}${name}{${text}} ${value}`);
   }
 
-  /** A histogram begins with its first value: most queues of a device are idle, and buckets are many. */
+  /** A histogram is written only if it has values, as most queues of a device are idle and it has many buckets. */
   histogram(name: string, labels: Labels, { bounds, counts, sum }: Distribution): void {
     if (counts.every((count) => count === 0)) return;
     const bucket = `${PREFIX}${name}_bucket{${labelText(labels)},le="`;
@@ -76,15 +76,15 @@ function addDevices(out: Exposition, sources: readonly Source[]): void {
   for (const { labels, device } of sources) out.sample("frontend_connected", labels, device.isConnected ? 1 : 0);
   out.metric("frontend_connections_total", "counter", "Frontends that have connected.");
   for (const { labels, device } of sources) out.sample("frontend_connections_total", labels, device.connections);
-  out.metric("sessions", "gauge", "Sessions that exist.");
+  out.metric("sessions", "gauge", "Number of sessions.");
   for (const { labels, device } of sources) out.sample("sessions", labels, device.sessions.count);
-  out.metric("sessions_max", "gauge", "Sessions that may exist at once.");
+  out.metric("sessions_max", "gauge", "Maximum number of sessions.");
   for (const { labels, device } of sources) out.sample("sessions_max", labels, device.sessions.max);
   out.metric("sessions_created_total", "counter", "Sessions created.");
   for (const { labels, device } of sources) out.sample("sessions_created_total", labels, device.sessions.created);
   out.metric("sessions_destroyed_total", "counter", "Sessions destroyed.");
   for (const { labels, device } of sources) out.sample("sessions_destroyed_total", labels, device.sessions.destroyed);
-  out.metric("sessions_refused_total", "counter", "Sessions refused, by the status of the answer.");
+  out.metric("sessions_refused_total", "counter", "Sessions refused, by status.");
   for (const { labels, device } of sources) {
     for (const [status, count] of Object.entries(device.sessions.refused)) {
       out.sample("sessions_refused_total", { ...labels, status }, count);
@@ -93,7 +93,7 @@ function addDevices(out: Exposition, sources: readonly Source[]): void {
 }
 
 function addRequests(out: Exposition, data: readonly QueueSource[], control: readonly QueueSource[]): void {
-  out.metric("requests_total", "counter", "Data requests answered.");
+  out.metric("requests_total", "counter", "Data requests completed.");
   for (const { labels, queue } of data) {
     for (const { service, algorithm, statuses } of queue.requests) {
       for (const [status, count] of Object.entries(statuses)) {
@@ -101,19 +101,19 @@ function addRequests(out: Exposition, data: readonly QueueSource[], control: rea
       }
     }
   }
-  out.metric("source_bytes_total", "counter", "Source data of data requests that were answered with OK.");
+  out.metric("source_bytes_total", "counter", "Source bytes of data requests completed with status OK.");
   for (const { labels, queue } of data) {
     for (const { service, algorithm, sourceBytes } of queue.requests) {
       out.sample("source_bytes_total", { ...labels, service, algorithm }, sourceBytes);
     }
   }
-  out.metric("result_bytes_total", "counter", "Results of data requests that were answered with OK.");
+  out.metric("result_bytes_total", "counter", "Result bytes of data requests completed with status OK.");
   for (const { labels, queue } of data) {
     for (const { service, algorithm, resultBytes } of queue.requests) {
       out.sample("result_bytes_total", { ...labels, service, algorithm }, resultBytes);
     }
   }
-  out.metric("control_requests_total", "counter", "Requests of the control queue answered.");
+  out.metric("control_requests_total", "counter", "Requests of the control queue completed.");
   for (const { labels, queue } of control) {
     const { queue: _, ...others } = labels;
     for (const { operation, service, statuses } of queue.controlRequests) {
@@ -125,40 +125,40 @@ function addRequests(out: Exposition, data: readonly QueueSource[], control: rea
 }
 
 function addExecution(out: Exposition, data: readonly QueueSource[]): void {
-  out.metric("burst_requests_total", "counter", "Data requests executed in bursts, not one by one.");
+  out.metric("burst_requests_total", "counter", "Data requests executed in multi-buffer batches.");
   for (const { labels, queue } of data) out.sample("burst_requests_total", labels, queue.burstRequests);
   out.metric(
     "request_duration_seconds",
     "histogram",
-    "From a request's being taken from its ring to its completion, of one batch in 61; asymmetric jobs are not in it.",
+    "Time from popping a request to completing it, of one batch in 61, without asymmetric jobs.",
   );
   for (const { labels, queue } of data) out.histogram("request_duration_seconds", labels, queue.seconds);
-  out.metric("asymmetric_jobs", "gauge", "Asymmetric requests under way.");
+  out.metric("asymmetric_jobs", "gauge", "Asymmetric requests in flight.");
   for (const { labels, queue } of data) out.sample("asymmetric_jobs", labels, queue.jobsOpen);
   out.metric(
     "asymmetric_job_duration_seconds",
     "histogram",
-    "From an asymmetric request's being taken from its ring to its completion.",
+    "Time from popping an asymmetric request to completing it.",
   );
   for (const { labels, queue } of data) out.histogram("asymmetric_job_duration_seconds", labels, queue.jobSeconds);
 }
 
 function addRings(out: Exposition, queues: readonly QueueSource[]): void {
-  out.metric("batch_requests", "histogram", "Requests in the batches that were taken from the ring.");
+  out.metric("batch_requests", "histogram", "Requests per batch popped from the ring.");
   for (const { labels, queue } of queues) out.histogram("batch_requests", labels, queue.batches);
   out.metric("kicks_total", "counter", "Kicks received from the driver.");
   for (const { labels, queue } of queues) out.sample("kicks_total", labels, queue.kicks);
   out.metric("calls_total", "counter", "Notifications sent to the driver.");
   for (const { labels, queue } of queues) out.sample("calls_total", labels, queue.calls);
-  out.metric("queue_started", "gauge", "Whether the queue is being served; its ring's format is in the label.");
+  out.metric("queue_started", "gauge", "Whether the queue is served; the label has the ring's format.");
   for (const { labels, queue: { ring } } of queues) {
     out.sample("queue_started", { ...labels, format: ring.format }, ring.isStarted ? 1 : 0);
   }
-  out.metric("queue_broken", "gauge", "Whether the guest has broken the ring, which stands still then.");
+  out.metric("queue_broken", "gauge", "Whether the guest has broken the ring, which is then halted.");
   for (const { labels, queue: { ring } } of queues) out.sample("queue_broken", labels, ring.fault === null ? 0 : 1);
   out.metric("queue_size", "gauge", "Entries of the ring.");
   for (const { labels, queue: { ring } } of queues) out.sample("queue_size", labels, ring.size);
-  out.metric("queue_position", "gauge", "Where the ring goes on, as GET_VRING_BASE words it.");
+  out.metric("queue_position", "gauge", "Position of the ring, as returned by GET_VRING_BASE.");
   for (const { labels, queue: { ring } } of queues) out.sample("queue_position", labels, ring.position);
 }
 

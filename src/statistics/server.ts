@@ -1,10 +1,10 @@
 /**
- * The statistics socket. It speaks HTTP/1.0 to whoever sends a request: `/` and `/metrics` are the exposition for
- * Prometheus, `/json` is the snapshot itself. Whoever closes its side without a word, or says nothing for half a
- * second, gets the exposition as it is, without a header.
+ * The statistics socket, over HTTP/1.0: `/` and `/metrics` return the exposition for Prometheus, `/json` the snapshot.
+ * A client that closes its side without a request, or sends nothing for half a second, gets the exposition without a
+ * header.
  *
- * Clients are strangers: a few at a time, the oldest has to go when there are more, each has a few seconds and a few
- * kilobytes, and ten snapshots a second are made at most, however many ask.
+ * Clients are untrusted: their number is limited and the oldest is dropped for a new one, each has limited time and
+ * bytes, and at most ten snapshots per second are made for all of them.
  *
  * @module
  */
@@ -17,30 +17,30 @@ import { acceptUnix } from "../os/unix_socket.ts";
 import { PROMETHEUS_CONTENT_TYPE, prometheusText } from "./prometheus.ts";
 import type { Snapshot } from "./snapshot.ts";
 
-/** Clients served at once. */
+/** Maximum number of clients at once. */
 const CLIENTS_MAX = 8;
-/** Clients that may wait to be accepted. */
+/** Maximum number of clients that wait to be accepted. */
 const BACKLOG = 64;
-/** Bytes of a request. */
+/** Maximum length of a request, in bytes. */
 const REQUEST_BYTES_MAX = 8192;
-/** How long a client may take altogether. */
+/** Maximum total time of a client, in milliseconds. */
 const CLIENT_MS = 5000;
-/** How long to wait for a first word. */
+/** Maximum wait for the first byte of a request, in milliseconds. */
 const SILENCE_MS = 500;
-/** How long to wait after accepting has failed. */
+/** Pause after accepting has failed, in milliseconds. */
 const PAUSE_MS = 100;
-/** For how long a snapshot is good enough, in milliseconds and in the time that it took: data paths come first. */
+/** Lifetime of a snapshot, in milliseconds and in multiples of its cost, so that data paths have priority. */
 const SNAPSHOT_MS = 100;
 const SNAPSHOT_REST = 20;
 
-/** What a client asked for, and how. */
+/** The answer to a request. */
 interface Answer {
   readonly status: string;
   readonly type: string;
   readonly body: string;
 }
 
-/** What is given out. */
+/** The texts that are served. */
 interface Texts {
   readonly metrics: string;
   readonly json: string;
@@ -69,7 +69,7 @@ class Client {
     loop.watch(fd, () => this.#receive());
   }
 
-  /** Closes the connection, whatever is still to be said. */
+  /** Closes the connection, even if the answer is incomplete. */
   end(): void {
     for (const timer of this.#timers) clearTimeout(timer);
     this.#loop.unwatch(this.#stream.fd);
@@ -131,7 +131,7 @@ function answerTo(request: string, texts: () => Texts): Answer {
   }
   const [, method, path] = /^([A-Z]+) ([^ ]+) HTTP\/1\.[01]\r?\n/.exec(request) ?? [];
   if (path === undefined) return refusal("400 Bad Request", "expected a request as in: GET /metrics HTTP/1.0");
-  if (method !== "GET" && method !== "HEAD") return refusal("405 Method Not Allowed", "there is only GET and HEAD");
+  if (method !== "GET" && method !== "HEAD") return refusal("405 Method Not Allowed", "the methods are GET and HEAD");
   switch (path.replace(/[?#].*/, "")) {
     case "/":
     case "/metrics":
@@ -139,7 +139,7 @@ function answerTo(request: string, texts: () => Texts): Answer {
     case "/json":
       return { status: "200 OK", type: "application/json", body: texts().json };
     default:
-      return refusal("404 Not Found", "there is /metrics and /json");
+      return refusal("404 Not Found", "the paths are /metrics and /json");
   }
 }
 
@@ -154,7 +154,9 @@ export class StatisticsServer {
   #staleMs = 0;
   #pause: ReturnType<typeof setTimeout> | undefined;
 
-  /** Listens at `place` and gives out what `read` finds. Throws {@linkcode ServerError} if the path cannot be had. */
+  /**
+   * Listens at `place` and serves the snapshots of `read`. Throws {@linkcode ServerError} if the socket cannot be made.
+   */
   constructor(place: SocketPath, read: () => Snapshot) {
     this.#read = read;
     try {
@@ -178,7 +180,7 @@ export class StatisticsServer {
       fd = acceptUnix(this.#socket.fd);
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
-      // Whoever knocked has gone, or there is no descriptor left and they will still be there: no need to hurry.
+      // The client has gone, or no descriptor is free and it can wait: accepting is tried again after a pause.
       this.#loop.unwatch(this.#socket.fd);
       this.#pause = setTimeout(() => this.#listen(), PAUSE_MS);
       return;

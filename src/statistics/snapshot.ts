@@ -1,6 +1,5 @@
 /**
- * What a program that serves devices says of itself: the snapshot that everything else here is made of, and that
- * travels as JSON.
+ * The snapshot of a program's counters, from which page and exposition are made and which is sent as JSON.
  *
  * @module
  */
@@ -12,7 +11,7 @@ export interface DeviceSnapshot extends DeviceStatistics {
   readonly device: string;
   /** Whether a frontend is connected. */
   readonly isConnected: boolean;
-  /** Frontends that have connected so far. */
+  /** Number of frontends that have connected so far. */
   readonly connections: number;
 }
 
@@ -20,14 +19,14 @@ export interface DeviceSnapshot extends DeviceStatistics {
 export interface Snapshot {
   /** The program's version. */
   readonly version: string;
-  /** Deno's. */
+  /** Deno's version. */
   readonly deno: string;
-  /** The libraries that algorithms come from, in their own words; OpenSSL first. */
+  /** Names and versions of the libraries that provide algorithms; OpenSSL first. */
   readonly libraries: readonly string[];
-  /** When serving started, in seconds since 1970. */
+  /** Time at which serving started, in seconds since 1970. */
   readonly startSeconds: number;
-  /** When the snapshot was taken, likewise. */
+  /** Time of the snapshot, in seconds since 1970. */
   readonly nowSeconds: number;
-  /** What is served. */
+  /** The devices of the program. */
   readonly devices: readonly DeviceSnapshot[];
 }

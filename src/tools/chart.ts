@@ -1,51 +1,50 @@
 /**
- * Line charts as SVG: linear or logarithmic axes, a legend, colours that suit light and dark pages and people who see
- * few of them, and text for those who see none. Panels may stand one above the other. Knows nothing of what is drawn;
- * the same charts give the same text.
+ * Line charts as SVG: linear or logarithmic axes, a legend, colours for light and dark pages and for colour-blind
+ * readers, and a text description. Charts can be stacked vertically. Equal charts give equal text.
  *
  * @module
  */
 
 /** One line of a chart. */
 export interface Series {
-  /** What the legend calls it. */
+  /** Its name in the legend. */
   readonly label: string;
-  /** Its points, as [x, y], in the order in which they are joined. Those that have no place on the axes are left out. */
+  /** Its points as [x, y], in the order in which they are joined. Points outside the axes are omitted. */
   readonly points: readonly (readonly [number, number])[];
-  /** Drawn grey, dashed or dotted and without markers: for what the others are compared with. */
+  /** True for a line that the others are compared with: grey, dashed or dotted, without markers. */
   readonly isReference?: boolean;
 }
 
 /** One axis of a chart. */
 export interface Axis {
-  /** What it shows, with the unit. */
+  /** The quantity with its unit. */
   readonly title: string;
-  /** `linear` if not given; logarithmic ones take values above 0 only. */
+  /** `linear` if not given; logarithmic axes allow values above 0 only. */
   readonly scale?: "linear" | "log2" | "log10";
-  /** How a value reads; short numbers as 12, 3.5 k, 2 M if not given. */
+  /** Formats a value; as 12, 3.5 k, 2 M if not given. */
   readonly format?: (value: number) => string;
 }
 
 /** One panel. */
 export interface Chart {
-  /** What it shows, in a line. */
+  /** Its title, in one line. */
   readonly title: string;
-  /** Under what circumstances, in a line or two. */
+  /** The conditions of the measurement, in one or two lines. */
   readonly subtitle?: string;
   /** The horizontal axis. */
   readonly x: Axis;
   /** The vertical axis. A linear one starts at 0. */
   readonly y: Axis;
-  /** The lines, eight at most to be told apart by colour. */
+  /** The lines; at most eight have distinct colours. */
   readonly series: readonly Series[];
 }
 
-/** An axis with its place in the picture. */
+/** An axis with its position in the picture. */
 interface Scale {
   readonly axis: Axis;
   readonly low: number;
   readonly high: number;
-  /** Pixels of `low` and of `high`. */
+  /** Positions of `low` and `high`, in pixels. */
   readonly from: number;
   readonly to: number;
   readonly ticks: readonly number[];
@@ -54,13 +53,13 @@ interface Scale {
 const WIDTH = 760;
 const PLOT = { left: 92, right: WIDTH - 36, height: 270 } as const;
 const LINE_HEIGHT = 20;
-/** Pixels of a character of the legend, about: the widths of a reader's fonts are not known here. */
+/** Estimated width of a character of the legend, in pixels, as the reader's fonts are unknown. */
 const CHARACTER_WIDTH = 7.4;
 const TICKS_MAX = 9;
-/** Lines with more points than this have no markers. */
+/** Maximum number of points of a line with markers. */
 const MARKED_POINTS_MAX = 40;
 
-/** Colours of lines on light and on dark ground, after Okabe and Ito. */
+/** Colours of lines on light and dark backgrounds, after Okabe and Ito. */
 const COLOURS: readonly (readonly [string, string])[] = [
   ["#0067a8", "#58b4f0"],
   ["#c75000", "#ff9248"],
@@ -74,7 +73,7 @@ const COLOURS: readonly (readonly [string, string])[] = [
 
 const FONT = "system-ui, -apple-system, 'Segoe UI', 'Helvetica Neue', 'DejaVu Sans', sans-serif";
 
-/** Styles for light ground, and what differs on dark ground. */
+/** Styles for light backgrounds, and the differences for dark ones. */
 function style(): string {
   const rules = (dark: boolean): string => {
     const [ground, text, faint, line] = dark
@@ -93,22 +92,22 @@ function style(): string {
     `${rules(false)}@media(prefers-color-scheme:dark){${rules(true)}}</style>`;
 }
 
-/** `text` where markup may not be. */
+/** `text` escaped for XML. */
 function escapeXml(text: string): string {
   const entities: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" };
-  // Control characters have no place in XML at all.
+  // XML allows no control characters.
   // deno-lint-ignore no-control-regex
   return text.replace(/[\x00-\x08\x0b\x0c\x0e-\x1f]/g, "").replace(/[&<>"]/g, (found) => entities[found]!);
 }
 
-/** `value` in few characters: 0.25, 12, 3.5 k, 120 k, 2 M, 7.2 G. */
+/** Formats `value` briefly: 0.25, 12, 3.5 k, 120 k, 2 M, 7.2 G. */
 function shortNumber(value: number): string {
   const size = Math.abs(value);
   const [divisor, unit] = size >= 1e9 ? [1e9, " G"] : size >= 1e6 ? [1e6, " M"] : size >= 1e4 ? [1e3, " k"] : [1, ""];
   return `${Number((value / divisor).toPrecision(3))}${unit}`;
 }
 
-/** `value` bytes as 64 B, 4 KiB, 1.5 MiB. */
+/** Formats `value` bytes as 64 B, 4 KiB, 1.5 MiB. */
 export function shortBytes(value: number): string {
   const units = ["B", "KiB", "MiB", "GiB"];
   let unit = 0;
@@ -116,7 +115,7 @@ export function shortBytes(value: number): string {
   return `${Number(value.toPrecision(3))} ${units[unit]}`;
 }
 
-/** A coordinate, as short as the eye allows. */
+/** Formats a coordinate with the precision of a display. */
 function px(value: number): string {
   return String(Math.round(value * 10) / 10);
 }
@@ -129,7 +128,7 @@ function fits(axis: Axis, value: number): boolean {
   return Number.isFinite(value) && (!isLog(axis) || value > 0);
 }
 
-/** Every so many-th of `values`, so that at most {@linkcode TICKS_MAX} are left. */
+/** Every n-th of `values`, with the smallest n that leaves at most {@linkcode TICKS_MAX}. */
 function thin(values: readonly number[]): number[] {
   const step = Math.ceil(values.length / TICKS_MAX);
   return values.filter((_, i) => i % step === 0);
@@ -140,7 +139,7 @@ function logTicks(base: number, low: number, high: number): number[] {
   const to = Math.floor(Math.log(high) / Math.log(base) + 1e-9);
   const powers = Array.from({ length: Math.max(0, to - from + 1) }, (_, i) => base ** (from + i));
   if (base === 2 || powers.length > 4) return thin(powers);
-  // So few decades have room for something in between.
+  // Few decades leave space for ticks in between.
   const between = [0.1, ...powers.map((power) => power * 0.1), ...powers, base ** to]
     .flatMap((power) => [power, 2 * power, 5 * power]);
   return [...new Set(between.map((value) => Number(value.toPrecision(3))))]
@@ -156,7 +155,7 @@ function linearTicks(low: number, high: number): number[] {
   return Array.from({ length: count }, (_, i) => Number(((first + i) * step).toPrecision(12)));
 }
 
-/** The ends of an axis that shows `values`; those of a vertical one leave some room. */
+/** The ends of an axis for `values`; a vertical axis gets a margin. */
 function ends(axis: Axis, values: readonly number[], isVertical: boolean): [number, number] {
   let low = values.reduce((a, b) => Math.min(a, b), Infinity);
   let high = values.reduce((a, b) => Math.max(a, b), -Infinity);
@@ -172,12 +171,12 @@ function ends(axis: Axis, values: readonly number[], isVertical: boolean): [numb
 function makeScale(axis: Axis, values: readonly number[], isVertical: boolean, from: number, to: number): Scale {
   const [low, high] = ends(axis, values, isVertical);
   let ticks = isLog(axis) ? logTicks(axis.scale === "log2" ? 2 : 10, low, high) : linearTicks(low, high);
-  // Less than a doubling or a decade: round numbers say more than powers do.
+  // Below a doubling or a decade, round numbers are more readable than powers.
   if (ticks.length < 3) ticks = linearTicks(low, high);
   return { axis, low, high, from, to, ticks };
 }
 
-/** Where `value` is. */
+/** The position of `value`, in pixels. */
 function at({ axis, low, high, from, to }: Scale, value: number): number {
   const share = isLog(axis) ? Math.log(value / low) / Math.log(high / low) : (value - low) / (high - low);
   return from + share * (to - from);
@@ -191,10 +190,10 @@ function line(x1: number, y1: number, x2: number, y2: number, classes: string): 
   return `<line x1="${px(x1)}" y1="${px(y1)}" x2="${px(x2)}" y2="${px(y2)}" class="${classes}"/>`;
 }
 
-/** The shape that tells line `index` from others without its colour. */
+/** The marker that distinguishes line `index` from others without colour. */
 function shape(index: number, x: number, y: number): string {
   const move = `M${px(x)} ${px(y)}`;
-  // Lines that share a colour do not share a shape.
+  // Lines with the same colour have different shapes.
   switch ((index + Math.floor(index / COLOURS.length)) % 4) {
     case 0:
       return `${move}m-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0z`;
@@ -217,7 +216,7 @@ function marker(index: number, x: number, y: number, title = ""): string {
   return `<path d="${shape(index, x, y)}" class="mark m${index % COLOURS.length}">${words}</path>`;
 }
 
-/** `content` in lines that fit over the plot. */
+/** Breaks `content` into lines of the plot's width. */
 function wrap(content: string): string[] {
   const lines: string[] = [];
   for (const word of content.split(" ").filter((one) => one !== "")) {
@@ -228,7 +227,7 @@ function wrap(content: string): string[] {
   return lines;
 }
 
-/** The legend in lines as long as fit; returns it and how many lines there are. */
+/** Lays out the legend in lines of the plot's width; returns it and the number of lines. */
 function legend(series: readonly Series[], top: number): { markup: string; lines: number } {
   const parts: string[] = [];
   let x: number = PLOT.left;
@@ -283,7 +282,7 @@ function drawSeries({ label, points, isReference = false }: Series, index: numbe
   return path + marks.join("");
 }
 
-/** What a panel shows, for those who have it read to them: every line with its ends. */
+/** The text description of a chart for screen readers: every line with its ends. */
 function describe({ title, subtitle, x, y, series }: Chart): string {
   const [formatX, formatY] = [x.format ?? shortNumber, y.format ?? shortNumber];
   const lines = series.map(({ label, points }) => {
@@ -295,7 +294,7 @@ function describe({ title, subtitle, x, y, series }: Chart): string {
   return [`${title}${subtitle === undefined ? "" : ` (${subtitle})`}: ${y.title} by ${x.title}.`, ...lines].join(" ");
 }
 
-/** Draws `chart` from `top` on; returns it and where it ends. */
+/** Draws `chart` from `top` on; returns it and its end. */
 function panel(chart: Chart, top: number): { markup: string; bottom: number } {
   const { title, subtitle, series } = chart;
   let y = top + 30;
@@ -310,7 +309,7 @@ function panel(chart: Chart, top: number): { markup: string; bottom: number } {
   return { markup: parts.join("\n"), bottom: plotTop + PLOT.height + 56 };
 }
 
-/** An SVG document of `charts`, one above the other. */
+/** An SVG document with `charts` stacked vertically. */
 export function drawCharts(charts: readonly Chart[]): string {
   const panels: string[] = [];
   let height = 0;

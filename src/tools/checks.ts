@@ -1,32 +1,32 @@
 /**
- * Holds a device to a known answer: both directions, a forged tag where there is a tag, over several descriptor
- * layouts. Knows requests and answers; prints nothing.
+ * Checks a device against a known answer: both directions, a forged tag if the algorithm has one, in several descriptor
+ * layouts. Prints nothing.
  *
  * @module
  */
 import * as w from "../wire/virtio_crypto.ts";
 import type { CryptoDriver, DataResult } from "../driver/crypto_driver.ts";
 import { RefusedError } from "../driver/errors.ts";
-import { type AkcipherAnswer, type AkcipherQuestion, forgedFrom } from "./known_akcipher_answers.ts";
+import { type AkcipherAnswer, type AkcipherCase, forgedFrom } from "./known_akcipher_answers.ts";
 import { CHAIN_PARTS, type KnownAnswer } from "./known_answers.ts";
 import type { LayoutOptions } from "../driver/layout.ts";
 import { nameOf, STATUS_NAMES } from "../driver/names.ts";
 import type { DataRequest, RequestMode } from "../driver/requests.ts";
 import type { SessionParameters } from "../driver/sessions.ts";
 
-/** How thoroughly to ask, and where. */
+/** Thoroughness of a check, and its queue. */
 export interface CheckOptions {
-  /** One direction in one layout instead of all. */
+  /** Checks one direction in one layout instead of all. */
   readonly quick?: boolean;
   /** Index of the data queue; 0 if not given. */
   readonly queue?: number;
 }
 
-/** A question as it is asked: session, request without its session, and what must come back. */
-interface Question {
+/** A test request: session, request without its session, and the check of the result. */
+interface TestRequest {
   readonly session: SessionParameters;
   readonly request: DataRequest;
-  /** What is wrong with the answer, if anything. */
+  /** The failure of a result; undefined if it is correct. */
   complaint(result: DataResult): string | undefined;
 }
 
@@ -43,45 +43,47 @@ function bytesComplaint(bytes: Uint8Array, wanted: Uint8Array): string | undefin
   return `wrong bytes from ${wrongAt} on: ${bytes.slice(0, wanted.length).toHex()} instead of ${wanted.toHex()}`;
 }
 
-function expecting(wanted: Uint8Array, of: "dst" | "result"): Question["complaint"] {
+function expecting(wanted: Uint8Array, of: "dst" | "result"): TestRequest["complaint"] {
   return (answer) => statusComplaint(answer.status, w.STATUS_OK) ?? bytesComplaint(answer[of], wanted);
 }
 
-function cipherQuestion(answer: KnownAnswer, op: number): Question {
+function cipherTestRequest(answer: KnownAnswer, op: number): TestRequest {
   const { algo, key, iv } = answer;
   const [src, wanted] = op === w.OP_ENCRYPT ? [answer.src, answer.dst] : [answer.dst, answer.src];
   const session = { service: "cipher", algo, key, op } as const;
   return { session, request: { service: "cipher", op, iv, src }, complaint: expecting(wanted, "dst") };
 }
 
-function aeadQuestion(answer: KnownAnswer, op: number): Question {
+function aeadTestRequest(answer: KnownAnswer, op: number): TestRequest {
   const { algo, key, iv, aad, tagLen } = answer;
   const [src, wanted] = op === w.OP_ENCRYPT ? [answer.src, answer.dst] : [answer.dst, answer.src];
   return {
     session: { service: "aead", algo, key, tagLen, op },
-    // The text wants room for source and tag in the destination, whatever the direction.
+    // The specification requires a destination for source and tag in both directions.
     request: { service: "aead", op, iv, aad, src, tagLen, claims: { dstDataLen: src.length + tagLen } },
     complaint: expecting(wanted, "dst"),
   };
 }
 
-function forgedQuestion(answer: KnownAnswer): Question {
-  const question = aeadQuestion(answer, w.OP_DECRYPT);
+function forgedTestRequest(answer: KnownAnswer): TestRequest {
+  const testRequest = aeadTestRequest(answer, w.OP_DECRYPT);
   const src = answer.dst.slice();
   src[src.length - 1]! ^= 1;
   return {
-    session: question.session,
-    request: { ...question.request, src } as DataRequest,
+    session: testRequest.session,
+    request: { ...testRequest.request, src } as DataRequest,
     complaint: ({ status, dst }) => {
       const wrong = statusComplaint(status, w.STATUS_BADMSG);
       if (wrong !== undefined) return `a forged tag got ${wrong}`;
-      return bytesComplaint(dst, answer.src) === undefined ? "a forged tag got the plaintext all the same" : undefined;
+      return bytesComplaint(dst, answer.src) === undefined
+        ? "a forged tag returned the plaintext nevertheless"
+        : undefined;
     },
   };
 }
 
-/** A hash, or a MAC, whose IV has no field of its own and leads the source data. */
-function digestQuestion(answer: KnownAnswer): Question {
+/** A hash, or a MAC, whose IV has no field and precedes the source data. */
+function digestTestRequest(answer: KnownAnswer): TestRequest {
   const { algo, key, iv, dst } = answer;
   const hashResultLen = dst.length;
   const complaint = expecting(dst, "result");
@@ -94,7 +96,7 @@ function digestQuestion(answer: KnownAnswer): Question {
   return { session, request: { service: "mac", src, hashResultLen }, complaint };
 }
 
-function chainQuestion(answer: KnownAnswer, algChainOrder: number): Question {
+function chainTestRequest(answer: KnownAnswer, algChainOrder: number): TestRequest {
   const { hashAlgo, authKey, hashResult, lenToCipher, hashStartSrcOffset, lenToHash } = CHAIN_PARTS;
   const hashResultLen = hashResult.length;
   return {
@@ -125,14 +127,14 @@ function chainQuestion(answer: KnownAnswer, algChainOrder: number): Question {
   };
 }
 
-function akcipherQuestion({ session, opcode, src, digest, dst }: AkcipherQuestion): Question {
+function akcipherTestRequest({ session, opcode, src, digest, dst }: AkcipherCase): TestRequest {
   const data = opcode === w.AKCIPHER_VERIFY ? { digest: digest! } : { dstDataLen: dst.length };
   return { session, request: { service: "akcipher", opcode, src, ...data }, complaint: expecting(dst, "dst") };
 }
 
-function rejectedQuestion(question: AkcipherQuestion): Question {
+function rejectedTestRequest(testCase: AkcipherCase): TestRequest {
   return {
-    ...akcipherQuestion(question),
+    ...akcipherTestRequest(testCase),
     complaint: ({ status }) => {
       const wrong = statusComplaint(status, w.STATUS_KEY_REJECTED);
       return wrong === undefined ? undefined : `a forged signature got ${wrong}`;
@@ -140,42 +142,42 @@ function rejectedQuestion(question: AkcipherQuestion): Question {
   };
 }
 
-function akcipherQuestions({ questions }: AkcipherAnswer): Question[] {
-  const forged = questions.map(forgedFrom).filter((question) => question !== undefined);
-  return [...questions.map(akcipherQuestion), ...forged.map(rejectedQuestion)];
+function akcipherTestRequests({ cases }: AkcipherAnswer): TestRequest[] {
+  const forged = cases.map(forgedFrom).filter((testCase) => testCase !== undefined);
+  return [...cases.map(akcipherTestRequest), ...forged.map(rejectedTestRequest)];
 }
 
-/** What a device can be held to. */
+/** A known answer of any service. */
 export type Answer = KnownAnswer | AkcipherAnswer;
 
-/** The questions that `answer` gives rise to, the plainest first. */
-function questionsOf(answer: Answer): Question[] {
+/** The test requests for `answer`, the simplest first. */
+function testRequestsOf(answer: Answer): TestRequest[] {
   switch (answer.service) {
     case "akcipher":
-      return akcipherQuestions(answer);
+      return akcipherTestRequests(answer);
     case "cipher":
-      return [cipherQuestion(answer, w.OP_ENCRYPT), cipherQuestion(answer, w.OP_DECRYPT)];
+      return [cipherTestRequest(answer, w.OP_ENCRYPT), cipherTestRequest(answer, w.OP_DECRYPT)];
     case "aead":
-      return [aeadQuestion(answer, w.OP_ENCRYPT), aeadQuestion(answer, w.OP_DECRYPT), forgedQuestion(answer)];
+      return [aeadTestRequest(answer, w.OP_ENCRYPT), aeadTestRequest(answer, w.OP_DECRYPT), forgedTestRequest(answer)];
     case "chain":
-      return [chainQuestion(answer, w.CHAIN_CIPHER_THEN_HASH), chainQuestion(answer, w.CHAIN_HASH_THEN_CIPHER)];
+      return [chainTestRequest(answer, w.CHAIN_CIPHER_THEN_HASH), chainTestRequest(answer, w.CHAIN_HASH_THEN_CIPHER)];
     default:
-      return [digestQuestion(answer)];
+      return [digestTestRequest(answer)];
   }
 }
 
-/** Asks `question` once a layout; returns what is wrong with the first wrong answer. */
-async function ask(
+/** Submits `testRequest` once per layout; returns the failure of the first wrong result. */
+async function submitInLayouts(
   driver: CryptoDriver,
-  question: Question,
+  testRequest: TestRequest,
   mode: RequestMode,
   layouts: readonly LayoutOptions[],
   queue: number,
 ): Promise<string | undefined> {
-  const { session, complaint } = question;
+  const { session, complaint } = testRequest;
   const sessionId = mode === "stateless" ? undefined : await driver.createSession(session);
   const bound = sessionId === undefined ? { stateless: session } : { sessionId };
-  const request = { ...question.request, ...bound } as DataRequest;
+  const request = { ...testRequest.request, ...bound } as DataRequest;
   const results = await Promise.all(layouts.map((layout) => driver.request(request, { ...layout, mode, queue })));
   const complaints = results.map(complaint);
   if (sessionId !== undefined) {
@@ -186,8 +188,8 @@ async function ask(
 }
 
 /**
- * Asks everything about `answer` in form `mode`; returns what is wrong, or undefined if nothing is. Throws
- * {@linkcode DriverError} if the device answers nothing any more or breaks a rule.
+ * Checks all test requests of `answer` in form `mode`; returns the failure, or undefined. Throws
+ * {@linkcode DriverError} if the device stops answering or violates the specification.
  */
 export async function checkAnswer(
   driver: CryptoDriver,
@@ -195,11 +197,11 @@ export async function checkAnswer(
   mode: RequestMode,
   options: CheckOptions = {},
 ): Promise<string | undefined> {
-  const questions = questionsOf(answer);
+  const testRequests = testRequestsOf(answer);
   const layouts = options.quick ? LAYOUTS.slice(0, 1) : LAYOUTS;
-  for (const question of options.quick ? questions.slice(0, 1) : questions) {
+  for (const testRequest of options.quick ? testRequests.slice(0, 1) : testRequests) {
     try {
-      const wrong = await ask(driver, question, mode, layouts, options.queue ?? 0);
+      const wrong = await submitInLayouts(driver, testRequest, mode, layouts, options.queue ?? 0);
       if (wrong !== undefined) return wrong;
     } catch (error) {
       if (!(error instanceof RefusedError)) throw error;
@@ -209,16 +211,16 @@ export async function checkAnswer(
   return undefined;
 }
 
-/** A session with `answer`'s algorithm and key, and requests of any size for it. */
+/** A session with an answer's algorithm and key, and requests of any size for it. */
 export interface Exercise {
   readonly session: SessionParameters;
   /** A request of `sizeBytes` bytes on session `sessionId`. */
   request(sessionId: number, sizeBytes: number): DataRequest;
 }
 
-/** What `answer`'s algorithm can be exercised with, apart from the question itself. */
+/** A session and requests of any size for `answer`'s algorithm. */
 export function exerciseOf(answer: KnownAnswer): Exercise {
-  const { session, request } = questionsOf(answer)[0]!;
+  const { session, request } = testRequestsOf(answer)[0]!;
   return {
     session,
     request: (sessionId, sizeBytes) => {

@@ -1,6 +1,6 @@
 /**
- * The demonstration: starts a device as a process of its own, talks to it over a real socket as a guest would, prints
- * what came out right and how fast, and leaves nothing behind. Run by `scripts/demo`, which names the device program.
+ * The demonstration: starts a device as a separate process, drives it over a socket as a guest does, prints results and
+ * rates, and removes everything it made. `scripts/demo` runs it with the path of the device program.
  *
  * @module
  */
@@ -43,13 +43,13 @@ class DeviceProcess {
   async ready(): Promise<void> {
     const deadline = performance.now() + START_MS;
     while (!await exists(this.socketPath)) {
-      if (this.#exitCode !== undefined) throw new Error(`the device ended at once with exit code ${this.#exitCode}`);
+      if (this.#exitCode !== undefined) throw new Error(`the device ended at start with exit code ${this.#exitCode}`);
       if (performance.now() > deadline) throw new Error(`the device did not listen within ${START_MS / 1000} s`);
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   }
 
-  /** Ends it and removes what it used, from within a signal handler, too. */
+  /** Kills the process and removes its files; also called by a signal handler. */
   stop(): void {
     if (this.#isStopped) return;
     this.#isStopped = true;
@@ -57,7 +57,7 @@ class DeviceProcess {
     Deno.removeSync(this.#directory, { recursive: true });
   }
 
-  /** The same, and true if it ended as it should. */
+  /** Ends the process with SIGTERM; true if it exited with 0. */
   async end(): Promise<boolean> {
     if (this.#exitCode === undefined) this.#child.kill("SIGTERM");
     const { code } = await this.#child.status;
@@ -75,7 +75,7 @@ async function exists(path: string): Promise<boolean> {
   }
 }
 
-/** Requests a second by algorithm name, in fixed form. */
+/** Requests per second by algorithm name, in fixed form. */
 async function measureAll(socketPath: string, report: ProbeReport): Promise<Map<string, number>> {
   const rates = new Map<string, number>();
   const driver = await CryptoDriver.connect(socketPath, { polls: true });
@@ -88,7 +88,7 @@ async function measureAll(socketPath: string, report: ProbeReport): Promise<Map<
       if (badStatus !== undefined) {
         throw new Error(`a request of the run got status ${nameOf(STATUS_NAMES, badStatus)}`);
       }
-      if (wrong > 0) throw new Error(`${wrong} requests of the run were answered wrongly`);
+      if (wrong > 0) throw new Error(`${wrong} requests of the run got a wrong result`);
       const { answered, elapsedMs } = load.counts;
       rates.set(algorithmName(answer), answered / elapsedMs * 1000);
       await load.close();
@@ -117,7 +117,7 @@ function printMissing({ offer: { config } }: ProbeReport): void {
   console.log("vhost-user-crypto --list-algorithms says why, and which package to install");
 }
 
-/** Shows the device `program`; returns the exit code. */
+/** Demonstrates the device `program`; returns the exit code. */
 async function demonstrate(program: string): Promise<number> {
   const device = new DeviceProcess(program);
   for (const signal of SIGNALS) {
@@ -131,7 +131,7 @@ async function demonstrate(program: string): Promise<number> {
     console.log(`device: process ${device.pid}; driver: process ${Deno.pid}; between them ${device.socketPath}`);
     console.log("Each algorithm is held to a published known answer in each form of request, both ways where there");
     console.log(
-      `are two; then ${DEPTH} requests of ${SIZE_BYTES} bytes in fixed form stay under way for ${RUN_MS} ms.\n`,
+      `are two; then ${DEPTH} requests of ${SIZE_BYTES} bytes in fixed form stay in flight for ${RUN_MS} ms.\n`,
     );
     const report = await probe(device.socketPath);
     const rates = await measureAll(device.socketPath, report);
@@ -140,7 +140,7 @@ async function demonstrate(program: string): Promise<number> {
     const endedWell = await device.end();
     const { passed, failed, unavailable } = report;
     console.log(`\n${passed} passed, ${failed} failed, ${unavailable} not available`);
-    if (!endedWell) console.error("demo: error: the device did not end in order");
+    if (!endedWell) console.error("demo: error: the device did not end with exit code 0");
     return failed === 0 && unavailable === 0 && passed > 0 && endedWell ? 0 : 1;
   } finally {
     device.stop();
@@ -150,7 +150,7 @@ async function demonstrate(program: string): Promise<number> {
 if (import.meta.main) {
   const [program] = Deno.args;
   if (program === undefined) {
-    console.error("demo: error: name the device program, as scripts/demo does");
+    console.error("demo: error: the path of the device program is missing: use scripts/demo");
     Deno.exit(2);
   }
   try {

@@ -1,6 +1,6 @@
 /**
- * Known answers for the asymmetric service, in its ratified form: what `probe` and `demo` hold a device to. The values
- * are published ones; a raw operation is what PKCS #1's padding does to them. Owns the values alone; asks nothing.
+ * Known answers of the ratified asymmetric service, with which `probe` and `demo` check a device. The values are
+ * published ones; for raw operations, PKCS #1's padding is applied to them.
  *
  * @module
  */
@@ -8,30 +8,30 @@ import * as ak from "../wire/akcipher.ts";
 import * as w from "../wire/virtio_crypto.ts";
 import type { AkcipherSession } from "../driver/sessions.ts";
 
-/** One question, and what must come back. */
-export interface AkcipherQuestion {
+/** One operation with its result. */
+export interface AkcipherCase {
   readonly session: AkcipherSession;
   /** AKCIPHER_ENCRYPT, AKCIPHER_DECRYPT, AKCIPHER_SIGN or AKCIPHER_VERIFY. */
   readonly opcode: number;
-  /** The source data: of AKCIPHER_VERIFY, the signature. */
+  /** The source data; for AKCIPHER_VERIFY, the signature. */
   readonly src: Uint8Array<ArrayBuffer>;
-  /** Of AKCIPHER_VERIFY: what was signed. */
+  /** AKCIPHER_VERIFY only: the digest that was signed. */
   readonly digest?: Uint8Array<ArrayBuffer>;
-  /** The result; of AKCIPHER_VERIFY, nothing but the status. */
+  /** The result; empty for AKCIPHER_VERIFY, which has only a status. */
   readonly dst: Uint8Array<ArrayBuffer>;
 }
 
-/** The questions that an algorithm is held to, with one padding or curve. */
+/** The operations that check an algorithm with one padding or curve. */
 export interface AkcipherAnswer {
   readonly service: "akcipher";
   /** The algorithm's number. */
   readonly algo: number;
-  /** What people call it. */
+  /** Its name. */
   readonly name: string;
-  /** The document that holds the answers. */
+  /** The document with the answers. */
   readonly source: string;
-  /** The plainest first. */
-  readonly questions: readonly AkcipherQuestion[];
+  /** The operations, the simplest first. */
+  readonly cases: readonly AkcipherCase[];
 }
 
 function bytes(hexDigits: string): Uint8Array<ArrayBuffer> {
@@ -66,9 +66,9 @@ const RSA_SIGNATURE: Uint8Array<ArrayBuffer> = Uint8Array.fromBase64(
     "wlVmtVrBp0igcN/IoypGlUPQGe77Rw==",
 );
 const RSA_DIGEST = bytes("c88a34847b4ffb12a9326e540f144b3dcc4d5515f18701e7d6e0ee7866c9c705");
-/** RSAPublicKey has modulus and exponent alone, which stand in the private key behind its head and version. */
+/** RSAPublicKey has only modulus and exponent, which follow head and version in the private key. */
 const RSA_PUBLIC = Uint8Array.of(...bytes("3082010a"), ...RSA_PRIVATE.slice(7, 7 + 261 + 5));
-/** RFC 8017, 9.2: what is signed is the digest with its algorithm in front, padded to the length of the modulus. */
+/** RFC 8017, 9.2: the digest, preceded by its algorithm and padded to the length of the modulus. */
 const DIGEST_INFO = Uint8Array.of(...bytes("3031300d060960864801650304020105000420"), ...RSA_DIGEST);
 const PADDED = Uint8Array.of(0, 1, ...new Array(256 - 3 - DIGEST_INFO.length).fill(0xff), 0, ...DIGEST_INFO);
 
@@ -83,14 +83,14 @@ function changed(signature: Uint8Array): Uint8Array<ArrayBuffer> {
   return forged;
 }
 
-/** A signature that is right. What is derived from it with {@linkcode forgedFrom} is not. */
+/** A valid signature; {@linkcode forgedFrom} makes a forged one from it. */
 function verification(session: AkcipherSession, src: Uint8Array<ArrayBuffer>, digest: Uint8Array<ArrayBuffer>) {
   return { session, opcode: w.AKCIPHER_VERIFY, src, digest, dst: NOTHING };
 }
 
-/** The same question about another signature, which must be rejected; undefined if `question` is of another kind. */
-export function forgedFrom(question: AkcipherQuestion): AkcipherQuestion | undefined {
-  return question.opcode === w.AKCIPHER_VERIFY ? { ...question, src: changed(question.src) } : undefined;
+/** The same verification of a forged signature, which must be rejected; undefined for other operations. */
+export function forgedFrom(testCase: AkcipherCase): AkcipherCase | undefined {
+  return testCase.opcode === w.AKCIPHER_VERIFY ? { ...testCase, src: changed(testCase.src) } : undefined;
 }
 
 const RSA_PKCS1: AkcipherAnswer = {
@@ -98,7 +98,7 @@ const RSA_PKCS1: AkcipherAnswer = {
   algo: ak.AKCIPHER_RSA,
   name: "RSA PKCS1 SHA256",
   source: "RFC 7515 A.2",
-  questions: [
+  cases: [
     verification(rsa(ak.AKCIPHER_KEY_PUBLIC, ak.RSA_PKCS1_PADDING, ak.RSA_SHA256), RSA_SIGNATURE, RSA_DIGEST),
     {
       session: rsa(ak.AKCIPHER_KEY_PRIVATE, ak.RSA_PKCS1_PADDING, ak.RSA_SHA256),
@@ -114,7 +114,7 @@ const RSA_RAW: AkcipherAnswer = {
   algo: ak.AKCIPHER_RSA,
   name: "RSA raw",
   source: "RFC 7515 A.2, RFC 8017 9.2",
-  questions: [
+  cases: [
     {
       session: rsa(ak.AKCIPHER_KEY_PRIVATE, ak.RSA_RAW_PADDING, ak.RSA_NO_HASH),
       opcode: w.AKCIPHER_DECRYPT,
@@ -144,11 +144,11 @@ const EC_DIGEST = bytes("af2bdbe1aa9b6ec1e2ade1d694f41fc71a831d0268e9891562113d8
 function ecdsa(algo: number, name: string): AkcipherAnswer {
   const keyType = ak.AKCIPHER_KEY_PUBLIC;
   const session: AkcipherSession = { service: "akcipher", algo, keyType, key: EC_POINT, para0: ak.CURVE_NIST_P256 };
-  const questions = [verification(session, EC_SIGNATURE, EC_DIGEST)];
-  return { service: "akcipher", algo, name, source: "RFC 6979 A.2.5", questions };
+  const cases = [verification(session, EC_SIGNATURE, EC_DIGEST)];
+  return { service: "akcipher", algo, name, source: "RFC 6979 A.2.5", cases };
 }
 
-/** All of them, in the order of algorithm numbers. ECDSA has two: {@linkcode ak.AKCIPHER_ECDSA} says why. */
+/** All answers, in the order of algorithm numbers. ECDSA has two numbers; see {@linkcode ak.AKCIPHER_ECDSA}. */
 export const AKCIPHER_ANSWERS: readonly AkcipherAnswer[] = [
   RSA_PKCS1,
   RSA_RAW,

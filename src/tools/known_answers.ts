@@ -1,30 +1,30 @@
 /**
- * One known answer for every symmetric algorithm: what `probe` and `demo` hold a device to. Most are from published
- * standards; where "computed" stands behind the standard, two implementations of it agree on inputs of our own. Owns the
- * values alone; asks nothing. CBCMAC-KASUMI-F9 is not here: no document says what it is.
+ * One known answer for every symmetric algorithm, with which `probe` and `demo` check a device. Most are from published
+ * standards; "computed" after the standard's name means that two implementations agree on inputs chosen here.
+ * CBCMAC-KASUMI-F9 is missing, as no document defines it.
  *
  * @module
  */
 import * as w from "../wire/virtio_crypto.ts";
 
-/** The services that known answers are about; a chain uses two algorithms of two of them. */
+/** Services of known answers; a chain uses algorithms of two services. */
 export type AnsweredService = "cipher" | "hash" | "mac" | "aead" | "chain";
 
-/** A question and its answer. */
+/** A request and its result. */
 export interface KnownAnswer {
   readonly service: AnsweredService;
-  /** The algorithm's number; of a chain, the cipher's. */
+  /** The algorithm's number; for a chain, the cipher's. */
   readonly algo: number;
-  /** The document that holds it, or says how to compute it. */
+  /** The document that contains it, or defines how to compute it. */
   readonly source: string;
   readonly key: Uint8Array<ArrayBuffer>;
-  /** Of a MAC: what leads the source data. */
+  /** For a MAC: the bytes in front of the source data. */
   readonly iv: Uint8Array<ArrayBuffer>;
   readonly aad: Uint8Array<ArrayBuffer>;
   readonly src: Uint8Array<ArrayBuffer>;
-  /** Ciphertext, with the tag behind it if there is one; digest; MAC. */
+  /** The ciphertext, followed by the tag if there is one; the digest; or the MAC. */
   readonly dst: Uint8Array<ArrayBuffer>;
-  /** Bytes of an AEAD's tag. */
+  /** Length of an AEAD's tag, in bytes. */
   readonly tagLen: number;
 }
 
@@ -43,13 +43,13 @@ function counting(first: number, length: number): Uint8Array<ArrayBuffer> {
 
 const NOTHING = new Uint8Array();
 
-/** SP 800-38A, appendix F: the first half of its message, and its 128-bit key; SP 800-38B takes the same ones. */
+/** SP 800-38A, appendix F: the first half of its message, and its 128-bit key; SP 800-38B uses the same ones. */
 const MESSAGE = hex("6bc1bee22e409f96e93d7e117393172a ae2d8a571e03ac9c9eb76fac45af8e51");
 const KEY = hex("2b7e151628aed2a6abf7158809cf4f3c");
 /** NIST's example values for TDEA. */
 const TDEA_KEY = hex("0123456789abcdef 23456789abcdef01 456789abcdef0123");
 const TDEA_IV = hex("f69f2445df4f9b17");
-/** Inputs of our own for 3GPP's algorithms; COUNT is 01020304, BEARER 5, FRESH 05060708 and DIRECTION 1. */
+/** Inputs for 3GPP's algorithms, chosen here; COUNT is 01020304, BEARER 5, FRESH 05060708 and DIRECTION 1. */
 const OWN_KEY = counting(0, 16);
 const OWN_MESSAGE = counting(0, 37);
 /** FIPS 81. */
@@ -133,7 +133,7 @@ const CIPHERS: readonly KnownAnswer[] = [
     MESSAGE,
     "078bb74e59ce7ed619aa11d25004fb65 a03cedf1ba0b09baa3bc81b8f69c1da9",
   ),
-  // IVs of 3GPP: COUNT, then BEARER and DIRECTION; twice but for KASUMI.
+  // IVs of 3GPP: COUNT, then BEARER and DIRECTION, which are repeated except for KASUMI.
   cipher(
     w.CIPHER_KASUMI_F8,
     "TS 35.201, computed",
@@ -150,7 +150,7 @@ const CIPHERS: readonly KnownAnswer[] = [
     OWN_MESSAGE,
     "0652b8fd4df3ebc29b6dd23d280925bc f008b5ebbec0dcb7dacafb2b8be29bd2 88452f80ed",
   ),
-  // The key mask stands behind the key, at the key's length.
+  // The key mask follows the key and has its length.
   cipher(
     w.CIPHER_AES_F8,
     "RFC 3711 B.1",
@@ -237,38 +237,38 @@ function mac(
 
 /** RFC 2202 and RFC 4231, test case 2. */
 const JEFE = ascii("Jefe");
-const QUESTION = ascii("what do ya want for nothing?");
+const JEFE_MESSAGE = ascii("what do ya want for nothing?");
 const HMAC_SHA1 = "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79";
 
 const MACS: readonly KnownAnswer[] = [
-  mac(w.MAC_HMAC_MD5, "RFC 2202 2, case 2", JEFE, QUESTION, "750c783e6ab0b503eaa86e310a5db738"),
-  mac(w.MAC_HMAC_SHA1, "RFC 2202 3, case 2", JEFE, QUESTION, HMAC_SHA1),
+  mac(w.MAC_HMAC_MD5, "RFC 2202 2, case 2", JEFE, JEFE_MESSAGE, "750c783e6ab0b503eaa86e310a5db738"),
+  mac(w.MAC_HMAC_SHA1, "RFC 2202 3, case 2", JEFE, JEFE_MESSAGE, HMAC_SHA1),
   mac(
     w.MAC_HMAC_SHA_224,
     "RFC 4231 4.3",
     JEFE,
-    QUESTION,
+    JEFE_MESSAGE,
     "a30e01098bc6dbbf45690f3a7e9e6d0f8bbea2a39e6148008fd05e44",
   ),
   mac(
     w.MAC_HMAC_SHA_256,
     "RFC 4231 4.3",
     JEFE,
-    QUESTION,
+    JEFE_MESSAGE,
     "5bdcc146bf60754e6a042426089575c7 5a003f089d2739839dec58b964ec3843",
   ),
   mac(
     w.MAC_HMAC_SHA_384,
     "RFC 4231 4.3",
     JEFE,
-    QUESTION,
+    JEFE_MESSAGE,
     "af45d2e376484031617f78d2b58a6b1b 9c7ef464f5a01b47e42ec3736322445e 8e2240ca5e69e2c78b3239ecfab21649",
   ),
   mac(
     w.MAC_HMAC_SHA_512,
     "RFC 4231 4.3",
     JEFE,
-    QUESTION,
+    JEFE_MESSAGE,
     "164b7a7bfcf819e2e395fbe73b56e0a3 87bd64222e831fd610270cd7ea250554 " +
       "9758bf75c05a994a6d034f65f8f0e6fd caeab1a34d4a6b4b636e070a38bce737",
   ),
@@ -308,7 +308,7 @@ const MACS: readonly KnownAnswer[] = [
     "f09478a9b09007d06f46e9b6a1da25dd",
     hex("12153524c0895e81b2c28465"),
   ),
-  // No document has an answer with Twofish: this one was computed in two ways.
+  // No document has an answer for Twofish: this one was computed by two implementations.
   mac(
     w.MAC_GMAC_TWOFISH,
     "SP 800-38D, computed",
@@ -317,7 +317,7 @@ const MACS: readonly KnownAnswer[] = [
     "6f2ff5423927da65cbe3c7f427f60738",
     hex("000102030405060708090a0b"),
   ),
-  // RFC 3610 shows the CBC-MAC inside of CCM: its first block, then length and header, then the message.
+  // RFC 3610 shows the CBC-MAC in CCM: its first block, then length and header, then the message.
   mac(
     w.MAC_CBCMAC_AES,
     "RFC 3610 8, packet 1",
@@ -392,8 +392,8 @@ const AEADS: readonly KnownAnswer[] = [
 export const KNOWN_ANSWERS: readonly KnownAnswer[] = [...CIPHERS, ...HASHES, ...MACS, ...AEADS];
 
 /**
- * AES-CBC chained with HMAC-SHA1 over one source: SP 800-38A's message, which alone is enciphered, and behind it that
- * of RFC 2202, which alone is authenticated. Both orders give the same published values.
+ * AES-CBC chained with HMAC-SHA1 over one source: SP 800-38A's message, which is encrypted, followed by that of RFC 2202,
+ * which is authenticated. Both orders give the same published values.
  */
 export const CHAIN_ANSWER: KnownAnswer = {
   service: "chain",
@@ -402,17 +402,17 @@ export const CHAIN_ANSWER: KnownAnswer = {
   key: KEY,
   iv: counting(0, 16),
   aad: NOTHING,
-  src: Uint8Array.of(...MESSAGE, ...QUESTION),
-  dst: Uint8Array.of(...CIPHERS.find(({ algo }) => algo === w.CIPHER_AES_CBC)!.dst, ...QUESTION),
+  src: Uint8Array.of(...MESSAGE, ...JEFE_MESSAGE),
+  dst: Uint8Array.of(...CIPHERS.find(({ algo }) => algo === w.CIPHER_AES_CBC)!.dst, ...JEFE_MESSAGE),
   tagLen: 0,
 };
 
-/** What of {@linkcode CHAIN_ANSWER} is not in its fields. */
+/** The parameters of {@linkcode CHAIN_ANSWER} that are not in its fields. */
 export const CHAIN_PARTS = {
   hashAlgo: w.MAC_HMAC_SHA1,
   authKey: JEFE,
   hashResult: hex(HMAC_SHA1),
   lenToCipher: MESSAGE.length,
   hashStartSrcOffset: MESSAGE.length,
-  lenToHash: QUESTION.length,
+  lenToHash: JEFE_MESSAGE.length,
 } as const;

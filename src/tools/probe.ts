@@ -1,6 +1,6 @@
 /**
- * Probing a backend: what it offers, and whether it keeps its word, algorithm by algorithm and mode by mode. Works
- * against any vhost-user crypto backend that presents the whole device. Gathers; prints nothing.
+ * Probes a backend: reads what it offers, and checks a known answer for each algorithm and mode. Works with any
+ * vhost-user crypto backend that presents the whole device. Prints nothing.
  *
  * @module
  */
@@ -18,46 +18,46 @@ import { CHAIN_ANSWER, CHAIN_PARTS, KNOWN_ANSWERS, type KnownAnswer } from "./kn
 import { AKCIPHER_NAMES, ALGORITHM_NAMES, ASYM_NAMES, bitNumbers, nameOf, SERVICE_NAMES } from "../driver/names.ts";
 import type { RequestMode } from "../driver/requests.ts";
 
-/** All forms of a request, the one that everybody deploys first. */
+/** All forms of a request, beginning with the one that deployed drivers use. */
 export const MODES: readonly RequestMode[] = ["fixed", "mux", "stateless"];
 
-/** What a backend says of itself. */
+/** What a backend offers. */
 export interface Offer {
   /** Virtio feature bits. */
   readonly features: bigint;
   /** Protocol feature bits. */
   readonly protocolFeatures: bigint;
-  /** Rings it can serve, and memory regions it can take; undefined where it has no message to ask. */
+  /** Numbers of rings and of memory regions it supports; undefined if it has no message for them. */
   readonly queueCount: number | undefined;
   readonly memSlots: number | undefined;
-  /** The configuration space; undefined where it cannot be read. */
+  /** The configuration space; undefined if it cannot be read. */
   readonly config: CryptoConfig | undefined;
 }
 
-/** What came of one mode: `passed`, `failed` with what was wrong, or `unavailable` as it cannot be negotiated. */
+/** The result of one mode: `passed`, `failed`, or `unavailable` if it cannot be negotiated. */
 export interface ModeResult {
   readonly outcome: "passed" | "failed" | "unavailable";
-  /** What was wrong, or missing. */
+  /** The failure, or the missing feature. */
   readonly detail?: string;
 }
 
-/** What came of one algorithm. */
+/** The results of one algorithm. */
 export interface AlgorithmResult {
   /** `cipher`, `hash`, `mac`, `aead`, `chain`, `akcipher` or `asym`. */
   readonly service: string;
   readonly algo: number;
   readonly name: string;
-  /** The document that the known answer is from; undefined: there is none here, and nothing was asked. */
+  /** The document of the known answer; undefined if there is none, so that nothing was checked. */
   readonly source: string | undefined;
-  /** By mode; empty where nothing was asked. */
+  /** Results by mode; empty if nothing was checked. */
   readonly modes: Partial<Record<RequestMode, ModeResult>>;
 }
 
-/** All that was found out. */
+/** The report of a probe. */
 export interface ProbeReport {
   readonly offer: Offer;
   readonly results: readonly AlgorithmResult[];
-  /** Algorithms × modes that passed, failed, and could not be asked about. */
+  /** Numbers of combinations of algorithm and mode that passed, failed, and could not be checked. */
   readonly passed: number;
   readonly failed: number;
   readonly unavailable: number;
@@ -65,7 +65,7 @@ export interface ProbeReport {
 
 const SERVICE_NUMBERS = { cipher: 0, hash: 1, mac: 2, aead: 3, chain: 0, akcipher: w.SERVICE_AKCIPHER } as const;
 
-/** Asks what there is, on a connection of its own. Throws {@linkcode DriverError} if there is nobody to ask. */
+/** Reads what the backend offers, on a separate connection. Throws {@linkcode DriverError} if it cannot connect. */
 async function readOffer(socketPath: string): Promise<Offer> {
   const frontend = Frontend.connect(socketPath);
   try {
@@ -87,7 +87,7 @@ async function readOffer(socketPath: string): Promise<Offer> {
   }
 }
 
-/** Which feature is missing for `mode` in service number `service`; undefined: none. */
+/** The feature that `mode` lacks in service number `service`; undefined if none. */
 function missingFeature(features: bigint, mode: RequestMode, service: number): string | undefined {
   if (mode === "fixed") return undefined;
   if (!offers(features, w.F_MUX_MODE)) return "VIRTIO_CRYPTO_F_MUX_MODE is not offered";
@@ -96,7 +96,7 @@ function missingFeature(features: bigint, mode: RequestMode, service: number): s
   return `VIRTIO_CRYPTO_F_${SERVICE_NAMES[service]}_STATELESS_MODE is not offered`;
 }
 
-/** What a driver negotiates to send requests of form `mode`. */
+/** The driver's mode for requests of form `mode`. */
 function driverModeFor(mode: RequestMode): DriverMode {
   return mode === "fixed" ? "session" : mode;
 }
@@ -116,7 +116,7 @@ function algorithmMask(config: CryptoConfig, service: keyof typeof ALGORITHM_NAM
   }[service];
 }
 
-/** The known symmetric answers for what `config` advertises: all of them if there is no configuration to read. */
+/** The known symmetric answers for the algorithms that `config` advertises; all of them without a configuration. */
 export function advertisedAnswers(config: CryptoConfig | undefined): KnownAnswer[] {
   const isOffered = (service: keyof typeof ALGORITHM_NAMES, algo: number) =>
     config === undefined || offers(algorithmMask(config, service), algo);
@@ -125,14 +125,14 @@ export function advertisedAnswers(config: CryptoConfig | undefined): KnownAnswer
   return chains ? [...answers, CHAIN_ANSWER] : answers;
 }
 
-/** The known asymmetric answers, likewise. */
+/** The known asymmetric answers for the algorithms that `config` advertises; all of them without a configuration. */
 function advertisedAkcipher(config: CryptoConfig | undefined): readonly AkcipherAnswer[] {
   if (config === undefined) return AKCIPHER_ANSWERS;
   if (!offers(config.cryptoServices, w.SERVICE_AKCIPHER) || config.layout !== "ratified") return [];
   return AKCIPHER_ANSWERS.filter(({ algo }) => offers(config.akcipherAlgo, algo));
 }
 
-/** What is advertised and has no known answer here. */
+/** Advertised algorithms without a known answer. */
 function unanswered(config: CryptoConfig | undefined): AlgorithmResult[] {
   if (config === undefined) return [];
   const results: AlgorithmResult[] = [];
@@ -154,7 +154,7 @@ function unanswered(config: CryptoConfig | undefined): AlgorithmResult[] {
   return results;
 }
 
-/** What people call `answer`'s algorithm. */
+/** The name of `answer`'s algorithm. */
 export function algorithmName(answer: Answer): string {
   const { service, algo } = answer;
   if (service === "akcipher") return answer.name;
@@ -165,7 +165,7 @@ function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** Asks about all `answers` in `mode` over one connection. What ends the connection fails the rest of them. */
+/** Checks all `answers` in `mode` over one connection. If the connection ends, the remaining ones fail. */
 async function probeMode(
   socketPath: string,
   answers: readonly Answer[],
@@ -195,17 +195,17 @@ async function probeMode(
 }
 
 /**
- * A refusal that is no fault: nothing advertises chains, paddings and curves, and without a configuration space nothing
- * advertises anything.
+ * True for a refusal that is not a failure: chains, paddings and curves are never advertised, and without a
+ * configuration space no algorithm is.
  */
-function excuse(answer: Answer, config: CryptoConfig | undefined, result: ModeResult): ModeResult {
+function withoutUnadvertised(answer: Answer, config: CryptoConfig | undefined, result: ModeResult): ModeResult {
   if (result.outcome !== "failed" || !result.detail?.includes("NOTSUPP")) return result;
   const isAdvertised = answer.service !== "chain" && answer.service !== "akcipher" && config !== undefined;
   if (isAdvertised) return result;
   return { outcome: "unavailable", detail: "the device does not support it" };
 }
 
-/** Probes the backend that listens at `socketPath`. Throws {@linkcode DriverError} if there is nothing to talk to. */
+/** Probes the backend that listens at `socketPath`. Throws {@linkcode DriverError} if it cannot connect. */
 export async function probe(socketPath: string, options: CheckOptions = {}): Promise<ProbeReport> {
   let offer: Offer;
   try {
@@ -226,7 +226,7 @@ export async function probe(socketPath: string, options: CheckOptions = {}): Pro
     });
     if (askable.length === 0) continue;
     for (const [answer, result] of await probeMode(socketPath, askable, mode, options)) {
-      found.get(answer)![mode] = excuse(answer, offer.config, result);
+      found.get(answer)![mode] = withoutUnadvertised(answer, offer.config, result);
     }
   }
   const results = answers.map((answer) => ({

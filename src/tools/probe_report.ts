@@ -1,5 +1,5 @@
 /**
- * A probe's findings for people and for programs. Pure functions from a report to text.
+ * Formats a probe's report as text and as JSON. Pure functions.
  *
  * @module
  */
@@ -49,7 +49,7 @@ function asymmetricRows({ layout, akcipherAlgo, asymAlgo, rsaPadding }: CryptoCo
 }
 
 function limitsText(config: CryptoConfig): string {
-  if (config.maxSize === undefined) return "none are stated";
+  if (config.maxSize === undefined) return "not stated";
   return `cipher key ${config.maxCipherKeyLen} bytes, authentication key ${config.maxAuthKeyLen} bytes, ` +
     `request ${config.maxSize} bytes`;
 }
@@ -63,7 +63,7 @@ function cell(result: AlgorithmResult, mode: (typeof MODES)[number]): string {
 export const RESULT_HEADING: string = `${"service".padEnd(9)}${"algorithm".padEnd(21)}` +
   MODES.map((mode) => mode.padEnd(11)).join("");
 
-/** One algorithm's line, without what went wrong. */
+/** One algorithm's line, without its failures. */
 export function resultRow(result: AlgorithmResult): string {
   const cells = result.source === undefined
     ? "no known answer here: not checked"
@@ -71,7 +71,7 @@ export function resultRow(result: AlgorithmResult): string {
   return `${result.service.padEnd(9)}${result.name.padEnd(21)}${cells}`;
 }
 
-/** What went wrong with an algorithm, a line each, without what is in `known`. */
+/** The failures of an algorithm, one per line, without those in `known`. */
 export function complaintsOf(result: AlgorithmResult, known: ReadonlySet<string> = new Set()): string[] {
   return MODES.flatMap((mode) => {
     const { outcome, detail } = result.modes[mode] ?? {};
@@ -80,7 +80,7 @@ export function complaintsOf(result: AlgorithmResult, known: ReadonlySet<string>
   });
 }
 
-/** What went wrong with every algorithm of a mode in the same way: a mode that does not work at all. */
+/** Failures that all algorithms of a mode have in common, because the mode does not work at all. */
 function commonComplaints({ results }: ProbeReport): Set<string> {
   const complaints = new Set<string>();
   for (const mode of MODES) {
@@ -92,7 +92,7 @@ function commonComplaints({ results }: ProbeReport): Set<string> {
   return complaints;
 }
 
-/** Why modes could not be negotiated, each reason once. */
+/** The reasons why modes could not be negotiated, without duplicates. */
 function reasonsOf({ results }: ProbeReport): string[] {
   const reasons = new Set<string>();
   for (const { modes, service } of results) {
@@ -104,7 +104,7 @@ function reasonsOf({ results }: ProbeReport): string[] {
   return [...reasons];
 }
 
-/** A report for people. */
+/** A report as text. */
 export function probeText(report: ProbeReport): string {
   const { offer, results, passed, failed, unavailable } = report;
   const common = commonComplaints(report);
@@ -123,12 +123,12 @@ export function probeText(report: ProbeReport): string {
   ];
   if (common.size > 0) lines.push("FAIL of a whole mode", ...[...common].map((complaint) => `  ${complaint}`), "");
   const reasons = reasonsOf(report);
-  if (reasons.length > 0) lines.push("-: not to be had", ...reasons.map((reason) => `  ${reason}`), "");
+  if (reasons.length > 0) lines.push("-: not available", ...reasons.map((reason) => `  ${reason}`), "");
   lines.push(`${passed} passed, ${failed} failed, ${unavailable} not available`);
   return lines.join("\n");
 }
 
-/** A report for programs. Masks are hexadecimal and `maxSize` is decimal text, as both may exceed 2^53. */
+/** A report as JSON. Masks are hexadecimal and `maxSize` is decimal text, as both can exceed 2^53. */
 export function probeJson(report: ProbeReport): string {
   const { offer } = report;
   const { config } = offer;

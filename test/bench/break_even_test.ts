@@ -4,22 +4,22 @@ import { ROOT, run } from "../cli/programs.ts";
 
 const SIZES = [64, 256, 1024, 4096];
 
-Deno.test("the break-even lies where a line between logarithms comes to 1", () => {
+Deno.test("the break-even is interpolated on a logarithmic scale", () => {
   assertEquals(gainRange(SIZES, [0.25, 0.5, 2, 4]), { from: 512, to: undefined });
   assertEquals(gainRange(SIZES, [0.5, 2, 2, 0.5]), { from: 128, to: 2048 });
-  // From a half to the quadruple: a third of the way is gone at 1.
+  // From 1/2 to 4, a third of the logarithmic distance is reached at 1.
   assertEquals(gainRange(SIZES, [0.5, 4, 4, 4])!.from!.toFixed(6), (64 * 4 ** (1 / 3)).toFixed(6));
   assertEquals(gainRange(SIZES, [4, 4, 4, 0.5])!.to!.toFixed(6), (1024 * 4 ** (2 / 3)).toFixed(6));
   assertEquals(gainRange(SIZES, [2, 2, 2, 2]), { from: undefined, to: undefined });
   assertEquals(gainRange(SIZES, [0.5, 0.5, 0.5, 0.5]), undefined);
 });
 
-Deno.test("of several stretches the longest counts, and a gain that is none is not one", () => {
+Deno.test("the longest range with a gain counts, and a ratio below 1 is no gain", () => {
   assertEquals(gainRange(SIZES, [2, 0.5, 2, 2]), { from: 512, to: undefined });
   assertEquals(gainRange(SIZES, [0.5, 0.99, 1.01, 1.02]), undefined);
 });
 
-Deno.test("the break-even is measured, with every answer checked", async () => {
+Deno.test("the break-even is measured, and every result is checked", async () => {
   const svg = await Deno.makeTempFile({ suffix: ".svg" });
   const args = ["--break-even", "--only=aes-128-cbc", "--json", `--svg=${svg}`];
   const { code, stdout, stderr } = await run(`${ROOT}scripts/bench`, args, { BENCH_BRIEF: "1" });
@@ -33,6 +33,6 @@ Deno.test("the break-even is measured, with every answer checked", async () => {
   assert(last.bareNs > 10 * first.bareNs);
   for (const { manner, guestNs, ns, latencyNs, calls } of last.offloaded) {
     assert(guestNs > 0 && ns > 0 && latencyNs > 0, manner);
-    if (manner === "looking") assertEquals(calls, 0);
+    if (manner === "polling") assertEquals(calls, 0);
   }
 });

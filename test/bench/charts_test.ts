@@ -3,7 +3,7 @@ import { drawAll, readRecorded } from "../../bench/charts.ts";
 
 const FOLDER = new URL("../../bench/charts/", import.meta.url);
 
-Deno.test("the committed charts are what the committed figures look like: otherwise run scripts/charts", () => {
+Deno.test("the committed charts show the committed figures: otherwise run scripts/charts", () => {
   const drawn = drawAll(readRecorded());
   for (const [name, svg] of Object.entries(drawn)) {
     assertEquals(Deno.readTextFileSync(new URL(name, FOLDER)), svg, name);
@@ -13,7 +13,7 @@ Deno.test("the committed charts are what the committed figures look like: otherw
   assertEquals(files, ["data-path.svg", "figures.json", ...Object.keys(drawn)].sort());
 });
 
-Deno.test("a chart shows its figures: another figure makes another chart", () => {
+Deno.test("a changed figure changes its chart", () => {
   const recorded = readRecorded();
   const [row, ...rows] = recorded.sizes.rows;
   const changed = { ...recorded, sizes: { ...recorded.sizes, rows: [{ ...row!, bareNs: row!.bareNs / 2 }, ...rows] } };
@@ -22,7 +22,7 @@ Deno.test("a chart shows its figures: another figure makes another chart", () =>
   assertEquals(before["depth.svg"], after["depth.svg"]);
 });
 
-Deno.test("pictures say in words what they show, and are made for light and dark", () => {
+Deno.test("charts have a text description and colours for light and dark pages", () => {
   for (const { name } of Deno.readDirSync(FOLDER)) {
     if (!name.endsWith(".svg")) continue;
     const svg = Deno.readTextFileSync(new URL(name, FOLDER));

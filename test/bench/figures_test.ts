@@ -11,7 +11,7 @@ async function figures(...options: string[]): Promise<{ code: number; out: strin
   return { code, out: decoder.decode(stdout), err: decoder.decode(stderr) };
 }
 
-Deno.test("figures: ring to ring, as JSON that comparisons and goals can read", async () => {
+Deno.test("figures: ring to ring, as JSON for comparisons and goals", async () => {
   const { code, out, err } = await figures("--here", "--json", "--only=ring-split-direct");
   assertEquals(code, 0, err);
   const { machine, figures: found } = JSON.parse(out) as { machine: string; figures: Figure[] };
@@ -24,13 +24,13 @@ Deno.test("figures: ring to ring, as JSON that comparisons and goals can read", 
   assert(p25! <= value && value <= p75!, `${p25} ${value} ${p75}`);
 });
 
-Deno.test("figures: a device in another process answers a driver that sleeps", async () => {
+Deno.test("figures: a device in another process serves a driver that waits for notifications", async () => {
   const { code, out, err } = await figures("--here", "--only=notifications");
   assertEquals(code, 0, err);
   for (const id of ["kicks", "calls", "cpu"]) assertStringIncludes(out, `${id}-per-request-workers=1`);
 });
 
-Deno.test("figures: an unknown group is refused by name, with those there are", async () => {
+Deno.test("figures: an unknown group is refused with the names of the groups", async () => {
   const { code, err } = await figures("--only=nonsense");
   assert(code !== 0);
   assertStringIncludes(err, 'there is no group "nonsense"');

@@ -15,7 +15,7 @@ function figure(value: number, more: Partial<Figure> = {}): Figure {
 const lower: Goal = { id: "f", group: "g", better: "lower", reach: 90, stretch: 50, fail: 200 };
 const higher: Goal = { id: "f", group: "g", better: "higher", reach: 0.9, stretch: 0.95, fail: 0.5 };
 
-Deno.test("goals.json: every goal's stretch is beyond its reach, and its failure far on this side", () => {
+Deno.test("goals.json: every stretch value is beyond the goal, and every failure value clearly below", () => {
   assert(goals.length >= 10);
   assertEquals(new Set(goals.map(({ id }) => id)).size, goals.length);
   for (const { id, better, reach, stretch, fail } of goals) {
@@ -36,7 +36,7 @@ Deno.test("goals: stretch, reached, below, missed, not measured", () => {
   assertEquals(checkGoals([lower], []).missed, 1);
 });
 
-Deno.test("goals: missed only if the better quartile and calm rounds say so too", () => {
+Deno.test("goals: missed only if the better quartile and the calm rounds miss too", () => {
   assert(!misses(lower, figure(250, { p25: 150, p75: 900 })));
   assert(misses(lower, figure(250, { p25: 210, p75: 900 })));
   assert(!misses(lower, figure(250, { p25: 210, p75: 900, calm: 100 })));
@@ -45,7 +45,7 @@ Deno.test("goals: missed only if the better quartile and calm rounds say so too"
   assert(misses(higher, figure(0.4, { p25: 0.1, p75: 0.45 })));
 });
 
-Deno.test("figures: paired rounds, and the calm ones of each side", () => {
+Deno.test("figures: paired rounds, and the calm rounds of each side", () => {
   const bareNs = [100, 100, 100, 400];
   const ns = [200, 200, 800, 200];
   const { value, calm } = ratioFigure("f", "", bareNs, ns);
@@ -55,7 +55,7 @@ Deno.test("figures: paired rounds, and the calm ones of each side", () => {
   assertStringIncludes(line(overhead), "calm 100");
 });
 
-Deno.test("ab: figures that both sides have in every round, with a verdict where two statistics agree", () => {
+Deno.test("ab: figures that both sides have in every round, with a verdict if two statistics agree", () => {
   const side = (values: number[]) => values.map((value) => [figure(value), figure(1, { id: "only here" })]);
   const a = side([100, 101, 99, 100, 100]);
   const b = side([150, 152, 149, 150, 150]).map((figures) => figures.slice(0, 1));
@@ -70,7 +70,7 @@ Deno.test("ab: figures that both sides have in every round, with a verdict where
   assertStringIncludes(lineOf({ id: "f", a: [1, 1, 1], b: [0, 1, 1] }), "not comparable");
 });
 
-Deno.test("process counters: of this process, growing", () => {
+Deno.test("process counters of this process grow", () => {
   const before = processStat(Deno.pid);
   const end = performance.now() + 50;
   while (performance.now() < end);

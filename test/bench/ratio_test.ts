@@ -10,7 +10,7 @@ import {
   verdictOf,
 } from "../../bench/support/ratio.ts";
 
-Deno.test("quantiles: interpolated between values, whatever their order", () => {
+Deno.test("quantiles: interpolated between values in any order", () => {
   assertEquals(quartiles([5, 1, 4, 2, 3]), { p25: 2, median: 3, p75: 4 });
   assertEquals(quantile([1, 2], 0.25), 1.25);
   assertEquals(quantile([7], 0.999), 7);
@@ -30,7 +30,7 @@ Deno.test("a verdict needs the median and the nearer quartile beyond the thresho
   assertEquals(verdictOf({ p25: 0.99, median: 1, p75: 1.01 }), "no verdict");
 });
 
-/** A variant with a clock of its own: `nsEach` a unit of work, on the clock that `compare` sizes turns by too. */
+/** A variant with a simulated clock: `nsEach` per unit of work, on the clock with which `compare` sizes its rounds. */
 function fake(name: string, nsEach: number, log: string[]): Variant {
   return {
     name,
@@ -43,7 +43,7 @@ function fake(name: string, nsEach: number, log: string[]): Variant {
   };
 }
 
-Deno.test("compare: variants take turns, in alternating order, and times are a unit's", () => {
+Deno.test("compare: variants alternate, in alternating order, and times are per unit", () => {
   const log: string[] = [];
   const { ns } = compare([fake("a", 1000, log), fake("b", 3000, log)], { rounds: 4, turnMs: 0.5, warmUpMs: 0 });
   assertEquals(log.slice(-8).join(""), "abbaabba");

@@ -1,5 +1,5 @@
 /**
- * What a binary is held to.
+ * The checks of a binary.
  *
  * @module
  */
@@ -8,10 +8,10 @@ import { checkAnswer } from "../../src/tools/checks.ts";
 import { KNOWN_ANSWERS } from "../../src/tools/known_answers.ts";
 import { PROGRAM, ROOT, run, withDeviceProcess } from "../cli/programs.ts";
 
-/** Starts whose quickest counts. */
+/** Number of starts, of which the fastest counts. */
 const STARTS = 3;
 
-/** Milliseconds from starting `program` until it says that it serves, the least of some starts. */
+/** Minimum time from starting `program` until it serves, in milliseconds. */
 async function startMs(program: string): Promise<number> {
   let least = Infinity;
   for (let i = 0; i < STARTS; i++) {
@@ -35,14 +35,14 @@ async function workers(program: string): Promise<string> {
     await using driver = await CryptoDriver.connect(socketPath, { dataQueueCount: 2 });
     for (const answer of KNOWN_ANSWERS.filter(({ service }) => service === "cipher" || service === "hash")) {
       const wrong = await checkAnswer(driver, answer, "fixed", { quick: true, queue: count++ % 2 });
-      // What a library that is not there would serve is advertised by neither program.
+      // Algorithms of a missing library are advertised by neither program.
       if (wrong !== undefined && !wrong.includes("NOTSUPP")) throw new Error(`${answer.source}: ${wrong}`);
     }
   }, program);
   return `${count} known answers`;
 }
 
-/** The binary's own driver asks the binary, asymmetric operations included. */
+/** Probes the binary with its own driver, asymmetric operations included. */
 async function probe(program: string): Promise<string> {
   let said = "";
   await withDeviceProcess([], async (socketPath) => {

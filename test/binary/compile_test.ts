@@ -1,6 +1,6 @@
 /**
- * `scripts/compile` to the end without denort: an executable in its place that runs the program from source, and one
- * that does not. That the program works from within a binary only `scripts/compile --test` with a real denort shows.
+ * `scripts/compile` without denort: with an executable in its place that runs the program from source, and with one
+ * that does not. Only `scripts/compile --test` with a real denort tests the program in a binary.
  *
  * @module
  */
@@ -19,7 +19,7 @@ const ignore = !await hasCompiler();
 if (ignore) console.warn("SKIPPED: no C compiler to build a substitute for denort");
 
 Deno.test({
-  name: "the compile script builds, finds its workers in the file, and tests what it has built",
+  name: "the compile script builds, finds its workers in the file, and tests the binary",
   ignore,
   fn: () =>
     withDirectory(async (directory) => {

@@ -9,7 +9,7 @@ import { checkBinary } from "./check.ts";
 
 const [program] = Deno.args;
 if (program === undefined) {
-  console.error("test/binary/main.ts: name the binary, as scripts/compile --test does");
+  console.error("test/binary/main.ts: the path of the binary is missing: use scripts/compile --test");
   Deno.exit(2);
 }
 Deno.exit(await checkBinary(Deno.realPathSync(program)) ? 0 : 1);

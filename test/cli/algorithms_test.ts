@@ -38,7 +38,7 @@ function served({ algorithms }: List, service: string): bigint {
 }
 
 for (const args of [[], ["--engines=openssl"], ["--engines=ipsec-mb,gcrypt"], ["--asymmetric=off"]]) {
-  Deno.test(`what is listed is what a device advertises: ${args.join(" ") || "all engines"}`, async () => {
+  Deno.test(`the list equals the device's configuration space: ${args.join(" ") || "all engines"}`, async () => {
     const listed = await list(args);
     await withDeviceProcess(args, async (path) => {
       await using driver = await CryptoDriver.connect(path);
@@ -61,11 +61,11 @@ Deno.test("every number of the specification is listed once, under its name", as
       expected,
     );
   }
-  const nobodys = algorithms.find(({ name }) => name === "CBCMAC-KASUMI-F9")!;
-  assertEquals([nobodys.served, nobodys.library, nobodys.reason], [false, null, "no standard says what it is"]);
+  const cbcmacF9 = algorithms.find(({ name }) => name === "CBCMAC-KASUMI-F9")!;
+  assertEquals([cbcmacF9.served, cbcmacF9.library, cbcmacF9.reason], [false, null, "no standard defines it"]);
 });
 
-Deno.test("lengths are told as ranges", async () => {
+Deno.test("lengths are listed as ranges", async () => {
   const { algorithms } = await list(["--engines=openssl"]);
   const lengths = (name: string) =>
     algorithms.find((one) => one.name === name)!.keyBytes!.map(({ min, max }) => [min, max]);
@@ -76,9 +76,9 @@ Deno.test("lengths are told as ranges", async () => {
   assertEquals(algorithms.find(({ name }) => name === "SHA3-384")!.digestBytes, 48);
 });
 
-Deno.test("each library has its version; what is left out or missing has its reason", async () => {
+Deno.test("each library is listed with its version or the reason why it is not used", async () => {
   await withDirectory(async (directory) => {
-    // Empty files found first have the effect of a host that lacks the libraries.
+    // Empty files that are found first simulate a host without the libraries.
     for (const name of ["libIPSec_MB.so.1", "libIPSec_MB.so.2", "libgcrypt.so.20"]) {
       await Deno.writeFile(`${directory}/${name}`, new Uint8Array());
     }
@@ -86,12 +86,12 @@ Deno.test("each library has its version; what is left out or missing has its rea
     assertEquals(libraries.map(({ name }) => name), ["openssl", "ipsec-mb", "gcrypt"]);
     assertMatch(libraries[0]!.version!, /^3\.\d+\.\d+/);
     const reason = (name: string) => algorithms.find((one) => one.name === name)!.reason!;
-    assertEquals(reason("ZUC-EEA3"), "left out by --engines");
+    assertEquals(reason("ZUC-EEA3"), "excluded by --engines");
     assertStringIncludes(reason("GMAC-Twofish"), adviceFor("gcrypt"));
   });
 });
 
-Deno.test("the list for people has the same algorithms", async () => {
+Deno.test("the text list has the same algorithms as the JSON list", async () => {
   const { algorithms } = await list([]);
   const { code, stdout } = await run(PROGRAM, ["--list-algorithms"]);
   assertEquals(code, 0);
@@ -104,7 +104,7 @@ Deno.test("the list for people has the same algorithms", async () => {
   assert(lines.every((line) => line.length <= 100), stdout);
 });
 
-Deno.test("the RFC's asymmetric service is listed by its own numbers", async () => {
+Deno.test("the asymmetric service of the RFC v3 is listed by its own numbers", async () => {
   const { asymmetric, algorithms } = await list(["--asymmetric=rfc3"]);
   assertEquals(asymmetric, "rfc3");
   const rows = algorithms.filter(({ service }) => service === "akcipher");

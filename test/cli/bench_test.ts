@@ -3,7 +3,7 @@ import { PROGRAM, ROOT, run, Running, withDeviceProcess, withDirectory } from ".
 
 const QUICK = ["--seconds=0.02"] as const;
 
-/** Runs `bench` against a device that is broken in the way that `fault` says. */
+/** Runs `bench` against a device with the given `fault`. */
 async function benchBroken(fault: string, args: readonly string[]): Promise<Awaited<ReturnType<typeof run>>> {
   let ended: Awaited<ReturnType<typeof run>> | undefined;
   await withDirectory(async (directory) => {
@@ -21,7 +21,7 @@ async function benchBroken(fault: string, args: readonly string[]): Promise<Awai
   return ended!;
 }
 
-Deno.test("bench: a table for people, with a line for every combination", async () => {
+Deno.test("bench: the table has a line for every combination", async () => {
   await withDeviceProcess(["--queues=2"], async (path) => {
     const args = ["bench", `--socket-path=${path}`, "--sizes=64,1024", "--depth=1,8", "--queues=2", ...QUICK];
     const { code, stdout, stderr } = await run(PROGRAM, args);
@@ -34,7 +34,7 @@ Deno.test("bench: a table for people, with a line for every combination", async 
   });
 });
 
-Deno.test("bench: JSON and charts, in every mode, with packed rings, signatures, and what nothing here computes", async () => {
+Deno.test("bench: JSON and charts, in every mode, with packed rings, signatures, and algorithms without a reference", async () => {
   await withDeviceProcess([], async (path) => {
     const modes: readonly (readonly string[])[] = [["--mode=mux"], ["--mode=stateless", "--packed"], ["--packed"]];
     const algorithms = "--algorithms=aes-cbc,SNOW3G-UEA2,RSA-2048-sign,ecdsa p-256 sign";
@@ -57,13 +57,13 @@ Deno.test("bench: JSON and charts, in every mode, with packed rings, signatures,
         assertEquals(figures.timesBare > 0, algorithm === "AES-CBC");
       }
       const chart = Deno.readTextFileSync(svg);
-      assertStringIncludes(chart, "Throughput by size, 4 under way");
+      assertStringIncludes(chart, "Throughput by size, 4 in flight");
       assertStringIncludes(chart, "ECDSA P-256 sign: from");
     }
   });
 });
 
-Deno.test("bench: a spinning driver is not called", async () => {
+Deno.test("bench: a polling driver gets no notifications", async () => {
   await withDeviceProcess([], async (path) => {
     const args = ["bench", "-s", path, "--sizes=64", "--depth=4", "--algorithms=SHA-256", "--poll", "--json", ...QUICK];
     const { code, stdout } = await run(PROGRAM, args);
@@ -72,7 +72,7 @@ Deno.test("bench: a spinning driver is not called", async () => {
   });
 });
 
-Deno.test("bench: what the device refuses is no wrong answer, unless there is nothing else", async () => {
+Deno.test("bench: a refused combination is not a failure unless no other was measured", async () => {
   await withDeviceProcess(["--mux=off"], async (path) => {
     const bench = (...args: string[]) => run(PROGRAM, ["bench", "-s", path, ...QUICK, ...args]);
     const some = await bench("--algorithms=AES-CBC", "--sizes=64,65", "--depth=1");
@@ -84,13 +84,13 @@ Deno.test("bench: what the device refuses is no wrong answer, unless there is no
     assertMatch(unknown.stderr, /error: the device does not offer "AES-CBD"; there are ARC4, AES-ECB, /);
     const mux = await bench("--mode=mux");
     assertEquals(mux.code, 1);
-    assertStringIncludes(mux.stderr, "does not offer the multiplexing mode (VIRTIO_CRYPTO_F_MUX_MODE): measure with");
+    assertStringIncludes(mux.stderr, "does not offer VIRTIO_CRYPTO_F_MUX_MODE: measure with");
     const queues = await bench("--queues=2");
     assertEquals([queues.code, queues.stderr], [1, "vhost-user-crypto: error: the device has 1 data queues, not 2\n"]);
   });
 });
 
-Deno.test("bench: answers that go wrong later are seen, exit code 1", async () => {
+Deno.test("bench: wrong results after the first are detected, exit code 1", async () => {
   const args = ["--algorithms=AES-CBC,SNOW3G-UEA2", "--sizes=64", "--depth=4", ...QUICK];
   const { code, stdout } = await benchBroken("wrong-later", args);
   assertEquals(code, 1);
@@ -107,14 +107,17 @@ Deno.test("bench: a device that loses requests, and one that dies under load", a
   assertMatch(crashed.stderr, /error: the device at .* has gone .*\(the device closed the connection under load\)/);
 });
 
-Deno.test("bench: a wrong command line, exit code 2; nobody there, exit code 1", async () => {
+Deno.test("bench: a wrong command line exits with 2, an unreachable device with 1", async () => {
   const wrong: readonly (readonly [string[], string])[] = [
-    [[], "say which device to measure: --socket-path=PATH"],
+    [[], "no device given: use --socket-path=PATH"],
     [["--frobnicate"], 'bench has no option "--frobnicate"'],
     [["-s", "x", "--seconds=0"], '--seconds takes a number above 0, at most 3600, not "0"'],
     [["-s", "x", "--sizes=64,big"], '--sizes takes a whole number from 1 to 67108864, not "big"'],
     [["-s", "x", "--mode=fixed"], '--mode takes one of session, mux, stateless, not "fixed"'],
-    [["-s", "x", "--sizes=4194304", "--depth=4096"], "need more than 1 GiB: lower --depth, --sizes or --queues"],
+    [
+      ["-s", "x", "--sizes=4194304", "--depth=4096"],
+      "need more than 1 GiB of memory: lower --depth, --sizes or --queues",
+    ],
   ];
   for (const [args, message] of wrong) {
     const { code, stderr } = await run(PROGRAM, ["bench", ...args]);
@@ -127,6 +130,6 @@ Deno.test("bench: a wrong command line, exit code 2; nobody there, exit code 1",
   await withDirectory(async (directory) => {
     const { code, stderr } = await run(PROGRAM, ["bench", `--socket-path=${directory}/nobody.sock`]);
     assertEquals(code, 1);
-    assertStringIncludes(stderr, `no device can be reached at ${directory}/nobody.sock`);
+    assertStringIncludes(stderr, `cannot connect to a device at ${directory}/nobody.sock`);
   });
 });

@@ -1,6 +1,5 @@
 /**
- * Thresholds of bursts on the command line: files that are taken and those that are not, and a calibration that makes
- * one.
+ * Thresholds of multi-buffer execution on the command line: valid and invalid files, and a calibration that writes one.
  *
  * @module
  */
@@ -33,7 +32,7 @@ Deno.test("--bursts takes auto, on, off and tables of thresholds", () => {
   assertEquals(burstsOf(JSON.stringify(tables)) as unknown, tables);
 });
 
-Deno.test("--bursts refuses files that calibrate has not made", () => {
+Deno.test("--bursts refuses files that calibrate has not written", () => {
   assertThrows(() => readOptions([...SERVING, "--bursts=/nowhere/table.json"]), UsageError, "/nowhere/table.json");
   for (
     const text of [
@@ -52,7 +51,7 @@ Deno.test("--bursts refuses files that calibrate has not made", () => {
   ) assertThrows(() => burstsOf(text), UsageError, "calibrate", text);
 });
 
-Deno.test("a choice of thresholds counts before the built-in ones, for its instruction set alone", () => {
+Deno.test("given thresholds override the built-in ones of the same instruction set", () => {
   const name = "AES-128-CBC-encrypt";
   const ask = (choice: MultiBufferChoice, variant: string) => multiBufferPolicy(choice, variant)(name, [name]);
   assertEquals(ask("auto", "avx512_t2"), [...MULTI_BUFFER_TABLES["avx512_t2"]![name]!]);
@@ -60,7 +59,7 @@ Deno.test("a choice of thresholds counts before the built-in ones, for its instr
   const choice = { avx2_t1: { [name]: [7, 700] } } as const;
   assertEquals(ask(choice, "avx2_t1"), [7, 700]);
   assertEquals(ask(choice, "avx512_t2"), [...MULTI_BUFFER_TABLES["avx512_t2"]![name]!]);
-  // A chain needs what those of its parts need that need most.
+  // A chain has the highest thresholds of its parts.
   const ofParts = multiBufferPolicy({ avx2_t1: { [name]: [7, 100], "HMAC-SHA-1": [3, 700] } }, "avx2_t1");
   assertEquals(ofParts("chain", [name, "HMAC-SHA-1"]), [7, 700]);
   assertEquals(ofParts("chain", [name, "HMAC-SHA-256"]), null);
@@ -69,10 +68,10 @@ Deno.test("a choice of thresholds counts before the built-in ones, for its instr
 });
 
 const ignore = createMultiBufferManager() === null;
-if (ignore) console.warn("SKIPPED: libIPSec_MB does no bursts here");
+if (ignore) console.warn("SKIPPED: libIPSec_MB has no multi-buffer execution here");
 
 Deno.test({
-  name: "calibrate makes a file that --bursts takes",
+  name: "calibrate writes a file that --bursts accepts",
   ignore,
   fn: async () => {
     const path = Deno.makeTempFileSync();
@@ -82,7 +81,7 @@ Deno.test({
       const [variant, ...others] = Object.keys(bursts);
       assertEquals(variant, createMultiBufferManager()!.variant.name);
       assertEquals(others, []);
-      // Something is faster in bursts wherever there are bursts, even where the machine has other things to do.
+      // Multi-buffer execution is faster for some kinds wherever it exists, even on a busy host.
       assert(Object.keys(bursts[variant!]!).length > 5);
     } finally {
       Deno.removeSync(path);

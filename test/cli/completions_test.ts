@@ -2,7 +2,7 @@ import { assertEquals, assertStringIncludes } from "@std/assert";
 import { COMMANDS, OPTIONS } from "../../src/cli/option_table.ts";
 import { findProgram, PROGRAM, run, withDirectory } from "./programs.ts";
 
-/** The completion of `shell` as a file. */
+/** Writes the completion script of `shell` to a file. */
 async function withCompletion(shell: string, body: (path: string, directory: string) => Promise<void>): Promise<void> {
   await withDirectory(async (directory) => {
     const { code, stdout, stderr } = await run(PROGRAM, [`--print-completion=${shell}`]);
@@ -13,7 +13,7 @@ async function withCompletion(shell: string, body: (path: string, directory: str
   });
 }
 
-/** Types `keys` at a shell on a terminal of its own, where the program prints its arguments; returns those. */
+/** Types `keys` in a shell on a pseudo-terminal, where the program prints its arguments; returns these. */
 async function typed(shell: string, set: string, keys: string, directory: string): Promise<string[]> {
   const lines = `${set}\nvhost-user-crypto() { for a in "$@"; do echo "GOT<$a>"; done; }\n${keys}\nexit\n`;
   await Deno.writeTextFile(`${directory}/keys`, lines);
@@ -42,7 +42,7 @@ Deno.test("bash accepts its completion", async () => {
   });
 });
 
-/** What is typed, with tabs, and the arguments that come of it. */
+/** Typed keys, with tabs, and the resulting arguments. */
 const TYPED: readonly (readonly [keys: string, args: readonly string[]])[] = [
   ["--asym\trf\t --onc\t-V", ["--asymmetric=rfc3", "--once", "-V"]],
   ["--mux of\t--log-f\tj\t", ["--mux", "off", "--log-format=json"]],

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { exists, ROOT, run, Running, until, withDirectory } from "./programs.ts";
 
-Deno.test("the demo is green, says how fast each algorithm is, and leaves nothing behind", async () => {
+Deno.test("the demo passes, prints the rate of each algorithm, and leaves nothing behind", async () => {
   const { code, stdout, stderr } = await run(`${ROOT}scripts/demo`, []);
   assertEquals(code, 0, stderr);
   assertMatch(stdout, /^cipher +AES-CBC +pass +pass +pass +[1-9]\d*$/m);
@@ -27,7 +27,7 @@ Deno.test("the demo names what this host lacks", async () => {
   });
 });
 
-Deno.test("a demo that is interrupted takes its device with it", async () => {
+Deno.test("an interrupted demo ends its device", async () => {
   const demo = new Running(`${ROOT}scripts/demo`, []);
   await until(() => demo.stdout.includes("between them"), () => `the demo's first line: ${demo.stderr}`);
   const [, pid, path] = /^device: process (\d+);.* between them (\S+)$/m.exec(demo.stdout)!;
@@ -38,11 +38,11 @@ Deno.test("a demo that is interrupted takes its device with it", async () => {
   assert(!exists(path!));
 });
 
-Deno.test("a demo whose device does not start says so and exits with 1", async () => {
+Deno.test("a demo whose device does not start reports it and exits with 1", async () => {
   await withDirectory(async (directory) => {
     const device = `${directory}/device`;
     await Deno.writeTextFile(device, "#!/bin/sh\nexit 3\n", { mode: 0o755 });
     const { code, stderr } = await run(`${ROOT}scripts/deno`, ["run", "-A", `${ROOT}src/tools/demo.ts`, device]);
-    assertEquals([code, stderr], [1, "demo: error: the device ended at once with exit code 3\n"]);
+    assertEquals([code, stderr], [1, "demo: error: the device ended at start with exit code 3\n"]);
   });
 });

@@ -16,7 +16,7 @@ const CBC_SESSION = {
   key: new Uint8Array(16),
 } as const;
 
-/** Encrypts a block in a session of zeros; returns the status. */
+/** Encrypts a block in a session with a key of zeros; returns the status. */
 async function encrypt(driver: CryptoDriver, sessionId: number): Promise<number> {
   const zeros = new Uint8Array(16);
   const { status } = await driver.cipher({
@@ -29,7 +29,7 @@ async function encrypt(driver: CryptoDriver, sessionId: number): Promise<number>
 }
 
 for (const workers of [0, 1]) {
-  Deno.test(`--socket-count: devices know nothing of each other (${workers} workers)`, async () => {
+  Deno.test(`--socket-count: devices are independent (${workers} workers)`, async () => {
     await withDirectory(async (directory) => {
       const path = `${directory}/c.sock`;
       const args = [`--socket-path=${path}`, "--socket-count=3", `--workers=${workers}`, "--max-sessions=1"];
@@ -38,7 +38,7 @@ for (const workers of [0, 1]) {
         await program.said("serving");
         const first = await CryptoDriver.connect(`${path}0`);
         const second = await CryptoDriver.connect(`${path}1`);
-        // Each has room for one session, and each session is its own device's.
+        // Each device can have one session, which is independent of the other devices.
         const one = await first.createSession(CBC_SESSION);
         const two = await second.createSession(CBC_SESSION);
         assertEquals([await encrypt(first, one), await encrypt(second, two)], [w.STATUS_OK, w.STATUS_OK]);
@@ -60,7 +60,7 @@ for (const workers of [0, 1]) {
   });
 }
 
-Deno.test("--once with several devices: each ends for itself, the program with the last", async () => {
+Deno.test("--once with several devices: each ends separately, the program with the last", async () => {
   await withDirectory(async (directory) => {
     const path = `${directory}/c.sock`;
     const program = new Running(PROGRAM, [`--socket-path=${path}`, "-c2", "--once"]);
@@ -73,7 +73,7 @@ Deno.test("--once with several devices: each ends for itself, the program with t
   });
 });
 
-Deno.test("a place that cannot be had: exit code 1, and the places before it are given back", async () => {
+Deno.test("a socket that cannot be made: exit code 1, and the sockets made before are removed", async () => {
   await withDirectory(async (directory) => {
     const path = `${directory}/c.sock`;
     await Deno.writeTextFile(`${path}2`, "precious");
@@ -84,7 +84,7 @@ Deno.test("a place that cannot be had: exit code 1, and the places before it are
   });
 });
 
-Deno.test("as many devices as there may be all serve, and end in order", async () => {
+Deno.test("the maximum number of devices serve, and end on SIGTERM", async () => {
   await withDirectory(async (directory) => {
     const path = `${directory}/c.sock`;
     const program = new Running(PROGRAM, [`--socket-path=${path}`, "--socket-count=16"]);
@@ -99,7 +99,7 @@ Deno.test("as many devices as there may be all serve, and end in order", async (
   });
 });
 
-Deno.test("--fd with --socket-count serves descriptors in a row, until the last has ended", async () => {
+Deno.test("--fd with --socket-count serves consecutive descriptors until the last has ended", async () => {
   const pairs = [unixSocketPair(), unixSocketPair()];
   const first = inheritable(pairs[0]![1], 60);
   const second = inheritable(pairs[1]![1], first + 1);
@@ -113,7 +113,7 @@ Deno.test("--fd with --socket-count serves descriptors in a row, until the last 
   assertEquals((await program.ended()).code, 0);
 });
 
-Deno.test("a device that fails is told of, and the others serve on; the exit code remembers it", async () => {
+Deno.test("a device that fails is logged, the others continue, and the exit code is 1", async () => {
   await withDirectory(async (directory) => {
     const paths = [`${directory}/a`, `${directory}/b`];
     const listening = paths.map((path) => listenUnix(path));
@@ -121,7 +121,7 @@ Deno.test("a device that fails is told of, and the others serve on; the exit cod
     const second = inheritable(listening[1]!, first + 1);
     const program = new Running(PROGRAM, [`--fd=${first}`, "--socket-count=2"]);
     await program.said("serving");
-    // A socket that listens no more cannot be served on.
+    // A socket that does not listen any more cannot be served.
     const SHUT_RDWR = 2;
     assertEquals(libc.shutdown(listening[0]!, SHUT_RDWR), 0);
     await program.said(
@@ -134,7 +134,7 @@ Deno.test("a device that fails is told of, and the others serve on; the exit cod
   });
 });
 
-Deno.test("a device without a free descriptor has frontends wait, and serves them later; others serve on", async () => {
+Deno.test("without a free descriptor frontends wait and are served later, and other devices continue", async () => {
   await withDirectory(async (directory) => {
     const path = `${directory}/c.sock`;
     const program = new Running(PROGRAM, [`--socket-path=${path}`, "--socket-count=2"]);
@@ -160,7 +160,7 @@ Deno.test("a device without a free descriptor has frontends wait, and serves the
   });
 });
 
-Deno.test("too few descriptors may be open: exit code 1 and one line, whatever is wanting", async () => {
+Deno.test("a low limit of descriptors: exit code 1 and one line", async () => {
   await withDirectory(async (directory) => {
     const path = `${directory}/c.sock`;
     for (const limit of [40, 64, 100, 200]) {
@@ -175,14 +175,14 @@ Deno.test("too few descriptors may be open: exit code 1 and one line, whatever i
 });
 
 for (const workers of [0, 3]) {
-  Deno.test(`descriptors needed are at least those that are open, with ${workers} workers and every ring set up`, () =>
+  Deno.test(`computed descriptors are at least those that are open, with ${workers} workers and every ring set up`, () =>
     withDirectory(async (directory) => {
       const path = `${directory}/c.sock`;
       const args = [`--socket-path=${path}`, "--queues=3", `--workers=${workers}`, "--sandbox=off"];
       const program = new Running(PROGRAM, args);
       await program.said("serving");
       const count = () => [...Deno.readDirSync(`/proc/${program.pid}/fd`)].length;
-      // Stateless akcipher requests may come, so their worker is started, too.
+      // Stateless akcipher requests are possible, so their worker is started too.
       const driver = await CryptoDriver.connect(path, { dataQueueCount: 3 });
       await driver.createSession(CBC_SESSION);
       const use = { queues: 3, workers, asymmetric: "akcipher" } as const;
@@ -196,10 +196,12 @@ for (const workers of [0, 3]) {
 
 const HARD_LIMIT = resourceLimit(RLIMIT_NOFILE).hard;
 const MANY_DESCRIPTORS = HARD_LIMIT >= 10_000n;
-if (!MANY_DESCRIPTORS) console.log(`SKIPPED: 16 devices of 64 queues, which want a limit of 10000, not ${HARD_LIMIT}`);
+if (!MANY_DESCRIPTORS) {
+  console.log(`SKIPPED: 16 devices with 64 queues need a descriptor limit of 10000, not ${HARD_LIMIT}`);
+}
 
 Deno.test({
-  name: "16 devices of 64 queues, all of them set up, in the sandbox",
+  name: "16 devices with 64 queues, all set up, in the sandbox",
   ignore: !MANY_DESCRIPTORS,
   fn: () =>
     withDirectory(async (directory) => {
@@ -227,11 +229,11 @@ Deno.test({
     }),
 });
 
-const MANY_PROCESSORS = navigator.hardwareConcurrency > 1;
-if (!MANY_PROCESSORS) console.log("SKIPPED: how workers are dealt out to processors, which wants two processors");
+const MANY_CPUS = navigator.hardwareConcurrency > 1;
+if (!MANY_CPUS) console.log("SKIPPED: pinning of workers needs two CPUs");
 
 Deno.test(
-  { name: "--pin-cpus deals processors out to the workers of all devices", ignore: !MANY_PROCESSORS },
+  { name: "--pin-cpus pins the workers of all devices in turn", ignore: !MANY_CPUS },
   async () => {
     await withDirectory(async (directory) => {
       const path = `${directory}/c.sock`;
@@ -246,14 +248,14 @@ Deno.test(
         });
         return ["0", "1"].map((cpu) => lists.filter((list) => list === cpu).length > 0);
       };
-      await until(() => pinned().every((found) => found), () => "a worker on each of two processors");
+      await until(() => pinned().every((found) => found), () => "a worker on each of two CPUs");
       program.kill("SIGTERM");
       assertEquals((await program.ended()).code, 0);
     });
   },
 );
 
-Deno.test("--log-format=json: an object a line, errors too", async () => {
+Deno.test("--log-format=json: one object per line, errors included", async () => {
   await withDirectory(async (directory) => {
     const path = `${directory}/c.sock`;
     const program = new Running(PROGRAM, [`--socket-path=${path}`, "--log-format=json", "--once"]);
@@ -276,7 +278,7 @@ Deno.test("--log-format=json: an object a line, errors too", async () => {
   });
 });
 
-Deno.test("the log's level comes from the environment where no option says it", async () => {
+Deno.test("the log level is that of the environment unless the option is given", async () => {
   await withDirectory(async (directory) => {
     const said = async (...args: string[]) => {
       const path = `${directory}/c.sock`;

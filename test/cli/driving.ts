@@ -1,5 +1,5 @@
 /**
- * Using a device the way a guest does, for tests that only want to know whether it serves.
+ * Uses a device as a guest does, for tests that check only whether it serves.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import * as w from "../../src/wire/virtio_crypto.ts";
 const ABC = new TextEncoder().encode("abc");
 const SHA1_OF_ABC = "a9993e364706816aba3e25717850c26c9cd0d89d";
 
-/** Connects to a socket, path or descriptor: a session, a request, the right answer. */
+/** Connects to a socket by path or descriptor, creates a session, and checks the result of a request. */
 export async function use(where: string | number): Promise<void> {
   const driver = await CryptoDriver.connect(where);
   try {
@@ -24,7 +24,7 @@ export async function use(where: string | number): Promise<void> {
   }
 }
 
-/** A copy of `fd`, from `minimum` on, that programs started from here inherit. The caller closes it. */
+/** A copy of `fd`, numbered from `minimum` on, that child processes inherit. The caller closes it. */
 export function inheritable(fd: number, minimum = 50): number {
   const F_DUPFD = 0;
   return check(libc.fcntl(fd, F_DUPFD, BigInt(minimum)), "fcntl");

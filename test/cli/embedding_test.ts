@@ -3,7 +3,7 @@ import { CryptoDriver, DescriptorLimitError, serve, ServerError } from "../../mo
 import { countFds } from "../vhost_user/harness.ts";
 import { exists, ROOT, run, withDirectory } from "./programs.ts";
 
-Deno.test("serve: close() and finished, twice on one path", async () => {
+Deno.test("serve: close() and finished, and a second device on the same path", async () => {
   await withDirectory(async (directory) => {
     const socketPath = `${directory}/device.sock`;
     for (let round = 0; round < 2; round++) {
@@ -21,7 +21,7 @@ Deno.test("serve: close() and finished, twice on one path", async () => {
   });
 });
 
-Deno.test("serve: a start that is given up throws the reason and leaves nothing", async () => {
+Deno.test("serve: a cancelled start throws the reason and releases everything", async () => {
   await withDirectory(async (directory) => {
     const socketPath = `${directory}/device.sock`;
     const before = countFds();
@@ -38,11 +38,11 @@ Deno.test("serve: a start that is given up throws the reason and leaves nothing"
   });
 });
 
-Deno.test("serve: without descriptors for all that may come nothing is started", async () => {
+Deno.test("serve: a low limit of descriptors is refused at start", async () => {
   await withDirectory(async (directory) => {
     const socketPath = `${directory}/device.sock`;
     const open = countFds();
-    // Loads what it needs, once.
+    // A first device loads all modules.
     await (await serve({ socketPath })).close();
     await assertRejects(
       () => serve({ socketPath, queues: 64, workers: 1_000_000 }),
@@ -54,7 +54,7 @@ Deno.test("serve: without descriptors for all that may come nothing is started",
   });
 });
 
-Deno.test("serve: once ends by itself", async () => {
+Deno.test("serve: a device with `once` ends after its frontend", async () => {
   await withDirectory(async (directory) => {
     const socketPath = `${directory}/device.sock`;
     const device = await serve({ socketPath, once: true });
@@ -64,7 +64,7 @@ Deno.test("serve: once ends by itself", async () => {
   });
 });
 
-Deno.test("serve: a place that is taken, two places, no place", async () => {
+Deno.test("serve: a socket in use, two sockets and no socket are refused", async () => {
   await withDirectory(async (directory) => {
     const socketPath = `${directory}/device.sock`;
     const device = await serve({ socketPath });
@@ -76,7 +76,7 @@ Deno.test("serve: a place that is taken, two places, no place", async () => {
   });
 });
 
-Deno.test("a program that serves does not load the driver", async () => {
+Deno.test("the serving program does not load the driver", async () => {
   const graph = await run(`${ROOT}scripts/deno`, ["info", "--json", `${ROOT}src/cli/main.ts`]);
   const modules: { specifier: string; dependencies?: { specifier: string; isDynamic?: boolean }[] }[] =
     JSON.parse(graph.stdout).modules;

@@ -31,7 +31,7 @@ async function withInstallation(body: (prefix: string) => Promise<void>): Promis
   });
 }
 
-Deno.test("what is installed is what the program prints, and a description for management programs", async () => {
+Deno.test("installed texts equal the program's output, and a description for management programs is installed", async () => {
   await withInstallation(async (prefix) => {
     const printed = async (...args: string[]) => (await run(PROGRAM, args)).stdout;
     assertEquals(await Deno.readTextFile(`${prefix}/${FILES[1]}`), await printed("--print-man"));
@@ -65,7 +65,7 @@ Deno.test("the launcher serves as a service manager starts it: without an enviro
   });
 });
 
-Deno.test("DESTDIR stands in front of where files go, and in none of them", async () => {
+Deno.test("DESTDIR prefixes the paths of files and is not in their contents", async () => {
   await withDirectory(async (directory) => {
     const { code, stderr } = await run(INSTALL, ["--launcher"], { PREFIX: "/usr", DESTDIR: directory });
     assertEquals(code, 0, stderr);
@@ -78,9 +78,9 @@ Deno.test("DESTDIR stands in front of where files go, and in none of them", asyn
   });
 });
 
-Deno.test("a binary that was built is installed, with units that hide home directories", async () => {
+Deno.test("a built binary is installed, with units that hide home directories", async () => {
   await withDirectory(async (directory) => {
-    // A checkout whose binary is a stand-in that leads to the source.
+    // A checkout whose binary is a script that starts the source.
     const checkout = `${directory}/checkout`;
     await Deno.mkdir(`${checkout}/dist`, { recursive: true });
     const copied = await run("cp", ["-r", `${ROOT}scripts`, checkout]);
@@ -96,7 +96,7 @@ Deno.test("a binary that was built is installed, with units that hide home direc
   });
 });
 
-Deno.test("what cannot be installed is told", async () => {
+Deno.test("an installation that is not possible is refused with a reason", async () => {
   const wrong = await run(INSTALL, ["--luncher"]);
   assertEquals(wrong.code, 1);
   assertStringIncludes(wrong.stderr, 'takes --launcher, --uninstall or nothing, not "--luncher"');
@@ -166,7 +166,7 @@ Deno.test("the description for management programs goes where they look", async 
   });
 });
 
-Deno.test("units leave V8 what it needs, and nothing to fill in", async () => {
+Deno.test("units permit what V8 needs and have no placeholders", async () => {
   await withInstallation(async (prefix) => {
     for (const file of FILES.slice(6)) {
       const text = await Deno.readTextFile(`${prefix}/${file}`);
@@ -200,7 +200,7 @@ Deno.test("the unit without instance shares no path and no user with any instanc
 });
 
 const hasAnalyze = findProgram("systemd-analyze", "systemd");
-Deno.test({ name: "systemd has no complaint about the units", ignore: !hasAnalyze }, async () => {
+Deno.test({ name: "systemd-analyze accepts the units", ignore: !hasAnalyze }, async () => {
   await withInstallation(async (prefix) => {
     for (const file of FILES.slice(6)) {
       const { code, stdout, stderr } = await run("systemd-analyze", ["verify", "--man=no", `${prefix}/${file}`]);

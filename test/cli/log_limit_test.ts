@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import { LimitedLog, LINES_AT_ONCE_MAX, LINES_PER_SECOND } from "../../src/cli/log_limit.ts";
 import { until } from "./programs.ts";
 
-/** A limited log, what came out of it, and the clock. */
+/** A limited log, its output, and its clock. */
 function limited(reportMs = 60_000) {
   const lines: string[] = [];
   const clock = { nowMs: 1000 };
@@ -10,7 +10,7 @@ function limited(reportMs = 60_000) {
   return { lines, clock, log };
 }
 
-Deno.test("of each level so many lines come through at once, and so many per second later", () => {
+Deno.test("each level has a limit of lines at once and per second", () => {
   const { lines, clock, log } = limited();
   for (let i = 0; i < 1000; i++) log.log("warn", `${i}`);
   assertEquals(lines, Array.from({ length: LINES_AT_ONCE_MAX }, (_, i) => `warn: ${i}`));
@@ -27,14 +27,14 @@ Deno.test("of each level so many lines come through at once, and so many per sec
   assertEquals(lines.at(-1), `warn: ${suppressed} more lines were suppressed: at most 5 per second`);
 });
 
-Deno.test("a log that suppressed nothing reports nothing", () => {
+Deno.test("a log without suppressed lines reports nothing", () => {
   const { lines, log } = limited();
   log.log("info", "only");
   log.close();
   assertEquals(lines, ["info: only"]);
 });
 
-Deno.test("suppressed lines are reported without another line, each once", async () => {
+Deno.test("suppressed lines are reported once, without a further line", async () => {
   const { lines, log } = limited(10);
   for (let i = 0; i < LINES_AT_ONCE_MAX + 3; i++) log.log("info", "line");
   const report = "info: 3 more lines were suppressed: at most 5 per second";

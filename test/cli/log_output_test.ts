@@ -14,7 +14,7 @@ function open(path: string, flags: number): number {
   return check(libc.open(new TextEncoder().encode(path + "\0"), flags), "open", path);
 }
 
-/** Two ends: to write to, and to read from, which is to be opened when the output has been made. */
+/** The end to write to, and the end to read from, which is opened after the output has been made. */
 interface Ends {
   readonly ours: number;
   readonly openTheirs: () => number;
@@ -27,7 +27,7 @@ async function pipe(directory: string): Promise<Ends> {
   return { ours: open(path, O_RDWR), openTheirs: () => theirs };
 }
 
-/** Nothing opens a pipe for writing without waiting, while nothing has it open for reading. */
+/** A pipe can be opened for writing without blocking only while it is open for reading. */
 async function unopenablePipe(directory: string): Promise<Ends> {
   const path = `${directory}/fifo`;
   assertEquals((await run("mkfifo", [path])).code, 0);
@@ -45,14 +45,14 @@ function sockets(type: number): Promise<Ends> {
 
 const KINDS: readonly [kind: string, make: (directory: string) => Promise<Ends>][] = [
   ["a pipe", pipe],
-  ["a pipe that cannot be opened once more", unopenablePipe],
+  ["a pipe that cannot be reopened", unopenablePipe],
   ["a stream socket", () => sockets(SOCK_STREAM)],
   ["a datagram socket", () => sockets(SOCK_DGRAM)],
 ];
 
 const report = (count: number) => `${count} dropped`;
 
-/** What can be read now. */
+/** The bytes that can be read without blocking. */
 function readAll(reader: ByteStream): string {
   let text = "";
   for (let bytes = reader.read(1 << 16); bytes !== undefined && bytes.length > 0; bytes = reader.read(1 << 16)) {
@@ -62,7 +62,7 @@ function readAll(reader: ByteStream): string {
 }
 
 for (const [kind, make] of KINDS) {
-  Deno.test(`${kind} that is not read costs lines, not time: whole lines, in order, and how many are missing`, () =>
+  Deno.test(`${kind} that is not read drops whole lines without blocking and reports their number`, () =>
     withDirectory(async (directory) => {
       const { ours, openTheirs } = await make(directory);
       const output = new LogOutput(ours, report);
@@ -70,7 +70,11 @@ for (const [kind, make] of KINDS) {
       const total = 20_000;
       for (let i = 0; i < total; i++) output.write(`line ${i} `.padEnd(99, "."));
       assertGreater(output.droppedTotal, 0);
-      assertEquals(check(libc.fcntl(ours, F_GETFL, 0n), "fcntl") & O_NONBLOCK, 0, "others share this description");
+      assertEquals(
+        check(libc.fcntl(ours, F_GETFL, 0n), "fcntl") & O_NONBLOCK,
+        0,
+        "other processes share this description",
+      );
       const reader = new ByteStream(theirs);
       let text = "";
       await until(() => (text += readAll(reader)).endsWith(" dropped\n"), () => `a report in ${text.slice(-200)}`);
@@ -85,7 +89,7 @@ for (const [kind, make] of KINDS) {
       reader.close();
     }));
 
-  Deno.test(`${kind} that takes nothing any more does not keep the end`, () =>
+  Deno.test(`${kind} that accepts nothing does not delay the end`, () =>
     withDirectory(async (directory) => {
       const { ours, openTheirs } = await make(directory);
       const output = new LogOutput(ours, report);
@@ -99,7 +103,7 @@ for (const [kind, make] of KINDS) {
     }));
 }
 
-Deno.test("a text longer than what is taken at once arrives whole, as it is read", () =>
+Deno.test("a text longer than one write arrives completely", () =>
   withDirectory(async (directory) => {
     const { ours, openTheirs } = await pipe(directory);
     const output = new LogOutput(ours, report);
@@ -117,7 +121,7 @@ Deno.test("a text longer than what is taken at once arrives whole, as it is read
     reader.close();
   }));
 
-Deno.test("a socket whose reader has gone takes nothing, and nobody is hurt", async () => {
+Deno.test("writing to a socket without a reader causes no error", async () => {
   const { ours, openTheirs } = await sockets(SOCK_STREAM);
   const output = new LogOutput(ours, report);
   closeFd(openTheirs());

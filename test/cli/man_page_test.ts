@@ -2,7 +2,7 @@ import { assertEquals, assertStringIncludes } from "@std/assert";
 import { COMMANDS, OPTIONS } from "../../src/cli/option_table.ts";
 import { findProgram, PROGRAM, run, withDirectory } from "./programs.ts";
 
-/** The manual page as a file. */
+/** Writes the manual page to a file. */
 async function withPage(body: (path: string) => Promise<void>): Promise<void> {
   await withDirectory(async (directory) => {
     const { code, stdout, stderr } = await run(PROGRAM, ["--print-man"]);
@@ -27,7 +27,7 @@ Deno.test("--print-man has every option and command", async () => {
 });
 
 const hasGroff = findProgram("groff", "groff-base");
-Deno.test({ name: "groff has no complaint about the manual page", ignore: !hasGroff }, async () => {
+Deno.test({ name: "groff accepts the manual page", ignore: !hasGroff }, async () => {
   await withPage(async (path) => {
     const { code, stdout, stderr } = await run("groff", ["-man", "-ww", "-Tutf8", "-P-cbou", path]);
     assertEquals([code, stderr], [0, ""]);
@@ -36,7 +36,7 @@ Deno.test({ name: "groff has no complaint about the manual page", ignore: !hasGr
 });
 
 const hasMandoc = findProgram("mandoc", "mandoc");
-Deno.test({ name: "mandoc has no complaint about the manual page", ignore: !hasMandoc }, async () => {
+Deno.test({ name: "mandoc accepts the manual page", ignore: !hasMandoc }, async () => {
   await withPage(async (path) => {
     const { code, stdout } = await run("mandoc", ["-T", "lint", path]);
     assertEquals([code, stdout], [0, ""]);

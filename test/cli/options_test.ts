@@ -21,14 +21,14 @@ Deno.test("--version names program, Deno and OpenSSL", async () => {
   assertMatch(stdout, /^vhost-user-crypto \d+\.\d+\.\d+ \(Deno \d+\.\d+\.\d+, OpenSSL 3\..+\)\n$/);
 });
 
-Deno.test("--print-capabilities prints the JSON object that management programs read, whatever else is said", async () => {
+Deno.test("--print-capabilities prints the JSON object for management programs, regardless of other options", async () => {
   const { code, stdout, stderr } = await run(PROGRAM, ["--print-capabilities", "--queues=0", "--tag=x"]);
   assertEquals([code, stderr], [0, ""]);
   assertEquals(JSON.parse(stdout), { type: "crypto" });
 });
 
 const WRONG: readonly { readonly args: readonly string[]; readonly says: string }[] = [
-  { args: [], says: "say where to serve" },
+  { args: [], says: "no socket given" },
   { args: ["--socket-path=/tmp/x", "--fd=3"], says: "exclude each other" },
   { args: ["--socket-path="], says: "--socket-path needs a value" },
   { args: ["--socket-path=/tmp/x", "-s", "/tmp/y"], says: "--socket-path was given more than once" },
@@ -52,7 +52,7 @@ const WRONG: readonly { readonly args: readonly string[]; readonly says: string 
   { args: ["prob", "--socket-path=/tmp/x"], says: '"prob": did you mean probe?' },
   { args: ["probe", "--socket-pth=/tmp/x"], says: "did you mean --socket-path?" },
   { args: ["--socket-path=/tmp/x", "--socket-group=no-such-group"], says: 'there is no group "no-such-group"' },
-  { args: ["probe"], says: "say which device to probe" },
+  { args: ["probe"], says: "no device given" },
   { args: ["probe", "--socket-path=/tmp/x", "--queue=-1"], says: "--queue takes the number of a data queue" },
   { args: ["probe", "--socket-path=/tmp/x", "--slow"], says: "--slow" },
 ];
@@ -66,9 +66,9 @@ for (const { args, says } of WRONG) {
   });
 }
 
-Deno.test("without OpenSSL the program says what to install and exits with 1", async () => {
+Deno.test("without OpenSSL the program names the package to install and exits with 1", async () => {
   await withDirectory(async (directory) => {
-    // An empty file found first has the effect of a host that lacks the library.
+    // An empty file that is found first simulates a host without the library.
     await Deno.writeFile(`${directory}/libcrypto.so.3`, new Uint8Array());
     const options = [`--socket-path=${directory}/never.sock`];
     const { code, stdout, stderr } = await run(PROGRAM, options, { LD_LIBRARY_PATH: directory });
@@ -78,7 +78,7 @@ Deno.test("without OpenSSL the program says what to install and exits with 1", a
   });
 });
 
-Deno.test("without permission for FFI the program says which and exits with 1", async () => {
+Deno.test("without permission for FFI the program names it and exits with 1", async () => {
   const options = ["run", "--no-prompt", "--allow-read", `${ROOT}src/cli/main.ts`, "--socket-path=/tmp/never.sock"];
   const { code, stdout, stderr } = await run(`${ROOT}scripts/deno`, options);
   assertEquals([code, stdout], [1, ""]);

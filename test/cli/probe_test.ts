@@ -31,7 +31,7 @@ import { PROGRAM, run, withDeviceProcess, withDirectory } from "./programs.ts";
 const SERVICE_NUMBERS = { cipher: 0, hash: 1, mac: 2, aead: 3, chain: 0 } as const;
 const NOTHING = new Uint8Array();
 
-/** What the models say of algorithms that the oracle does not have. */
+/** Results of the models for algorithms that the oracle does not have. */
 function model({ service, algo, key, iv, src }: KnownAnswer): Uint8Array | undefined {
   if (service === "cipher" && algo === w.CIPHER_KASUMI_F8) return kasumiF8(key, iv, src);
   if (service === "cipher" && algo === w.CIPHER_SNOW3G_UEA2) return snow3gUea2(key, iv, src);
@@ -63,7 +63,7 @@ Deno.test("a second implementation agrees with every embedded known answer", () 
   assertEquals(oracle(2, CHAIN_PARTS.hashAlgo, 0, authKey, NOTHING, NOTHING, hashed, 20)!.toHex(), hashResult.toHex());
 });
 
-Deno.test("every algorithm that this device can serve has one embedded known answer and a name", () => {
+Deno.test("every algorithm of this device has an embedded known answer and a name", () => {
   const served = { cipher: CIPHERS, hash: HASHES, mac: MACS, aead: AEADS };
   for (const [service, rows] of Object.entries(served)) {
     const answered = KNOWN_ANSWERS.filter((answer) => answer.service === service).map(({ algo }) => algo);
@@ -74,7 +74,7 @@ Deno.test("every algorithm that this device can serve has one embedded known ans
   }
 });
 
-Deno.test("a check finds a wrong byte of any answer, in every mode", async () => {
+Deno.test("a check detects a wrong byte of any answer, in every mode", async () => {
   await withDevice({}, async (device) => {
     for (const mode of MODES) {
       const driver = await device.connect({ features: featuresFor(mode) });
@@ -104,8 +104,8 @@ function power(base: bigint, exponent: bigint, modulus: bigint): bigint {
 }
 
 Deno.test("a second implementation agrees with every embedded asymmetric answer", async () => {
-  for (const { questions, name } of AKCIPHER_ANSWERS) {
-    for (const { session, opcode, src, digest, dst } of questions) {
+  for (const { cases, name } of AKCIPHER_ANSWERS) {
+    for (const { session, opcode, src, digest, dst } of cases) {
       if (session.algo === ak.AKCIPHER_RSA) {
         const key = session.keyType === ak.AKCIPHER_KEY_PRIVATE
           ? createPrivateKey({ key: Buffer.from(session.key), format: "der", type: "pkcs1" })
@@ -134,19 +134,19 @@ Deno.test("a second implementation agrees with every embedded asymmetric answer"
   }
 });
 
-Deno.test("a check finds a wrong byte of any asymmetric answer, in every mode", async () => {
+Deno.test("a check detects a wrong byte of any asymmetric answer, in every mode", async () => {
   await withDevice({}, async (device) => {
     for (const mode of MODES) {
       const driver = await device.connect({ features: featuresFor(mode) });
       for (const answer of AKCIPHER_ANSWERS) {
         assertEquals(await checkAnswer(driver, answer, mode), undefined, answer.name);
-        for (const question of answer.questions) {
-          const isVerify = question.opcode === w.AKCIPHER_VERIFY;
+        for (const testCase of answer.cases) {
+          const isVerify = testCase.opcode === w.AKCIPHER_VERIFY;
           const changed = (bytes: Uint8Array) => Uint8Array.from(bytes, (byte, i) => i === 20 ? byte ^ 1 : byte);
           const wrong = isVerify
-            ? { ...question, digest: changed(question.digest!) }
-            : { ...question, dst: changed(question.dst) };
-          const complaint = await checkAnswer(driver, { ...answer, questions: [wrong] }, mode, { quick: true });
+            ? { ...testCase, digest: changed(testCase.digest!) }
+            : { ...testCase, dst: changed(testCase.dst) };
+          const complaint = await checkAnswer(driver, { ...answer, cases: [wrong] }, mode, { quick: true });
           assertMatch(complaint ?? "nothing", isVerify ? /^status KEY_REJECTED / : /^wrong bytes from 20 on/);
         }
       }
@@ -155,24 +155,24 @@ Deno.test("a check finds a wrong byte of any asymmetric answer, in every mode", 
   });
 });
 
-Deno.test("a check finds a device that takes forged signatures", async () => {
-  const [{ questions: [question] }] = AKCIPHER_ANSWERS as [AkcipherAnswer];
+Deno.test("a check detects a device that accepts forged signatures", async () => {
+  const [{ cases: [testCase] }] = AKCIPHER_ANSWERS as [AkcipherAnswer];
   const driver = {
     createSession: () => Promise.resolve(1),
     destroySession: () => Promise.resolve(w.STATUS_OK),
     request: () => Promise.resolve({ status: w.STATUS_OK, dst: NOTHING, result: NOTHING, usedLen: 1 }),
   } as unknown as CryptoDriver;
-  const complaint = await checkAnswer(driver, { ...AKCIPHER_ANSWERS[0]!, questions: [question!] }, "fixed");
+  const complaint = await checkAnswer(driver, { ...AKCIPHER_ANSWERS[0]!, cases: [testCase!] }, "fixed");
   assertEquals(complaint, "a forged signature got status OK instead of KEY_REJECTED");
 });
 
-/** How many lines a probe of this host's device has; `asymmetric`: with that service. */
+/** Number of algorithms in a probe of this host's device, with or without the asymmetric service. */
 function algorithmCount(asymmetric = true): number {
   const { ciphers, hashes, macs, aeads } = createCatalogue();
   return ciphers.size + hashes.size + macs.size + aeads.size + 1 + (asymmetric ? AKCIPHER_ANSWERS.length : 0);
 }
 
-Deno.test("probe: everything passes, for people and for programs", async () => {
+Deno.test("probe: everything passes, as text and as JSON", async () => {
   await withDeviceProcess(["--queues=2"], async (path) => {
     const text = await run(PROGRAM, ["probe", `--socket-path=${path}`]);
     assertEquals([text.code, text.stderr], [0, ""]);
@@ -193,7 +193,7 @@ Deno.test("probe: everything passes, for people and for programs", async () => {
   });
 });
 
-Deno.test("probe: without the multiplexing mode there is the fixed form alone, and that is no failure", async () => {
+Deno.test("probe: without VIRTIO_CRYPTO_F_MUX_MODE only the fixed form is checked, without failures", async () => {
   await withDeviceProcess(["--mux=off"], async (path) => {
     const { code, stdout } = await run(PROGRAM, ["probe", `--socket-path=${path}`, "--quick"]);
     assertEquals(code, 0);
@@ -214,7 +214,7 @@ Deno.test("probe: stateless mode of one service", async () => {
   });
 });
 
-Deno.test("probe: the RFC's 64-byte configuration, its algorithms, and nothing asked of AKCIPHER", async () => {
+Deno.test("probe: the RFC's 64-byte configuration and algorithms, without checks of AKCIPHER", async () => {
   await withDeviceProcess(["--asymmetric=rfc3"], async (path) => {
     const { code, stdout } = await run(PROGRAM, ["probe", `--socket-path=${path}`, "--quick"]);
     assertEquals(code, 0);
@@ -237,7 +237,7 @@ Deno.test("probe: the RFC's 64-byte configuration, its algorithms, and nothing a
   });
 });
 
-Deno.test("probe: a data queue that is not there, and a device that is not there", async () => {
+Deno.test("probe: a missing data queue and an unreachable device", async () => {
   await withDeviceProcess([], async (path) => {
     const { code, stderr } = await run(PROGRAM, ["probe", `--socket-path=${path}`, "--queue=1"]);
     assertEquals([code, stderr], [1, "vhost-user-crypto: error: the device has no data queue 1, only 0 to 0\n"]);
@@ -245,7 +245,7 @@ Deno.test("probe: a data queue that is not there, and a device that is not there
   await withDirectory(async (directory) => {
     const { code, stderr } = await run(PROGRAM, ["probe", `--socket-path=${directory}/nobody.sock`]);
     assertEquals(code, 1);
-    assertStringIncludes(stderr, `no device can be reached at ${directory}/nobody.sock`);
+    assertStringIncludes(stderr, `cannot connect to a device at ${directory}/nobody.sock`);
     assertStringIncludes(stderr, "ENOENT): there is no socket: start the device");
   });
 });
@@ -273,10 +273,10 @@ Deno.test("a socket's group may be named", () => {
   assertEquals(group, 0);
 });
 
-/** Offers the multiplexing mode and then refuses it; advertises a MAC that it does not have. */
+/** Offers VIRTIO_CRYPTO_F_MUX_MODE and then refuses it; advertises a MAC that it does not have. */
 class LyingDevice extends CryptoDevice {
   override setFeatures(acknowledged: bigint): void {
-    if ((acknowledged & 1n) === 1n) throw new Error("the multiplexing mode was not meant seriously");
+    if ((acknowledged & 1n) === 1n) throw new Error("VIRTIO_CRYPTO_F_MUX_MODE is refused by this device");
     super.setFeatures(acknowledged);
   }
 
@@ -287,7 +287,7 @@ class LyingDevice extends CryptoDevice {
   }
 }
 
-Deno.test("probe: a device that breaks its word, exit code 1", async () => {
+Deno.test("probe: a device that does not serve what it offers, exit code 1", async () => {
   await withDirectory(async (directory) => {
     const path = `${directory}/device.sock`;
     const loop = new EventLoop();
@@ -306,7 +306,7 @@ Deno.test("probe: a device that breaks its word, exit code 1", async () => {
       stdout,
       /^FAIL of a whole mode\n {2}mux: SET_FEATURES was refused: \d+\n {2}stateless: SET_FEATURES was/m,
     );
-    assert(!stdout.includes("AES-CBC, mux"), "once is enough");
+    assert(!stdout.includes("AES-CBC, mux"), "the failure of the mode is reported once");
     assertMatch(stdout, /^mac +CBCMAC-KASUMI-F9 +no known answer here: not checked$/m);
     const count = algorithmCount(false);
     assertStringIncludes(stdout, `\n${count} passed, ${2 * count} failed, 0 not available\n`);

@@ -1,6 +1,5 @@
 /**
- * Programs as processes of their own, for tests: what they print, how they end, and that none of them outlives its
- * test.
+ * Programs as child processes, for tests: their output, their exit, and that none of them outlives its test.
  *
  * @module
  */
@@ -14,7 +13,7 @@ export const PROGRAM = `${ROOT}scripts/vhost-user-crypto`;
 const START_MS = 20_000;
 const END_MS = 20_000;
 
-/** How a process ended. */
+/** Exit code and output of a process. */
 export interface Ended {
   readonly code: number;
   readonly stdout: string;
@@ -33,23 +32,23 @@ export async function run(
   return { code, stdout: text(stdout), stderr: text(stderr) };
 }
 
-/** True if this host has `program`; otherwise says that tests which want it are skipped, and who brings it. */
+/** True if this host has `program`; otherwise prints that its tests are skipped, and the package to install. */
 export function findProgram(program: string, debianPackage: string): boolean {
   const { success } = new Deno.Command("bash", { args: ["-c", `command -v ${program}`], stdout: "null" }).outputSync();
-  if (!success) console.log(`SKIPPED: what wants ${program}, which is not here (Debian package ${debianPackage})`);
+  if (!success) console.log(`SKIPPED: tests with ${program}, which is not installed (Debian package ${debianPackage})`);
   return success;
 }
 
-/** Waits until `condition` holds; throws what `what` says if it does not in time. */
+/** Waits until `condition` holds; throws an error with `what` after a timeout. */
 export async function until(condition: () => boolean, what: () => string): Promise<void> {
   const deadline = performance.now() + START_MS;
   while (!condition()) {
-    if (performance.now() > deadline) throw new Error(`in vain waited for: ${what()}`);
+    if (performance.now() > deadline) throw new Error(`timeout while waiting for: ${what()}`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }
 
-/** True if there is anything at `path`. */
+/** True if `path` exists. */
 export function exists(path: string): boolean {
   try {
     Deno.lstatSync(path);
@@ -59,16 +58,16 @@ export function exists(path: string): boolean {
   }
 }
 
-/** A process that runs until it is told to stop, with what it has said so far. */
+/** A running process with its output so far. */
 export class Running {
-  /** What it has written to standard output and standard error. */
+  /** Standard output so far. */
   stdout = "";
   stderr = "";
   readonly #child: Deno.ChildProcess;
   readonly #readers: Promise<void>[];
   #hasEnded = false;
 
-  /** Starts `program`; `options` say as whom, and with what in its environment. */
+  /** Starts `program`; `options` are user and environment. */
   constructor(
     program: string,
     args: readonly string[],
@@ -88,7 +87,7 @@ export class Running {
     return this.#child.pid;
   }
 
-  /** True once it has ended, however that came about. */
+  /** True once it has ended for any reason. */
   get hasEnded(): boolean {
     return this.#hasEnded;
   }
@@ -103,12 +102,12 @@ export class Running {
     if (!this.#hasEnded) this.#child.kill(signal);
   }
 
-  /** Waits until it has said `text` on standard error. */
+  /** Waits until it has written `text` to standard error. */
   async said(text: string): Promise<void> {
     await until(() => this.stderr.includes(text), () => `"${text}" in "${this.stderr}"`);
   }
 
-  /** Waits for its end, however that comes about; a process that does not end is killed, with exit code 137. */
+  /** Waits for its end; a process that does not end is killed, with exit code 137. */
   async ended(): Promise<Ended> {
     const timer = setTimeout(() => this.#child.kill("SIGKILL"), END_MS);
     const { code } = await this.#child.status;
@@ -118,7 +117,7 @@ export class Running {
   }
 }
 
-/** Runs `body` with a directory of its own, which is removed afterwards. */
+/** Runs `body` with a temporary directory, which is removed afterwards. */
 export async function withDirectory(body: (directory: string) => Promise<void>): Promise<void> {
   const directory = await Deno.makeTempDir({ prefix: "vuc-cli-" });
   try {
@@ -128,7 +127,7 @@ export async function withDirectory(body: (directory: string) => Promise<void>):
   }
 }
 
-/** Runs `body` with a device as a process of `program` that listens at `path`, and ends it in order. */
+/** Runs `body` with a device process of `program` that listens at `path`, and ends it with SIGTERM. */
 export async function withDeviceProcess(
   args: readonly string[],
   body: (path: string, device: Running) => Promise<void>,

@@ -1,6 +1,6 @@
 /**
- * A driver that never runs out of requests, to be killed in the middle of them. Says `busy` once requests have come
- * back and others are under way.
+ * A driver that submits requests without end, to be killed at any time. Prints `busy` once requests have been completed
+ * and others are in flight.
  *
  * @module
  */

@@ -9,7 +9,7 @@ import { exists, findProgram, PROGRAM, Running, until, withDirectory } from "./p
 const AF_UNIX = 1;
 const SOCK_DGRAM_CLOEXEC = 2 | 0o2000000;
 
-/** A service manager's ear: a datagram socket at `address`, abstract if it begins with `@`. */
+/** A service manager's datagram socket at `address`, abstract if it begins with `@`. */
 function notifySocket(address: string): FdSocket {
   const name = new TextEncoder().encode(address);
   const bytes = new Uint8Array(2 + name.length);
@@ -21,7 +21,7 @@ function notifySocket(address: string): FdSocket {
   return new FdSocket(fd, 4096);
 }
 
-/** The next datagram, waited for. */
+/** Waits for the next datagram. */
 async function heard(socket: FdSocket): Promise<string> {
   const bytes = new Uint8Array(4096);
   let length = -1;
@@ -29,9 +29,9 @@ async function heard(socket: FdSocket): Promise<string> {
   return new TextDecoder().decode(bytes.subarray(0, length));
 }
 
-/** Runs the program as a service manager does, with `fds` from descriptor 3 on. They stay the caller's. */
+/** Runs the program as a service manager does, with `fds` from descriptor 3 on, which the caller still owns. */
 function activated(fds: readonly number[], args: readonly string[], names = ""): Running {
-  // The shell becomes the program, so its number is the program's.
+  // The shell executes the program in its own process, so the process id is the program's.
   const copies = fds.map((fd) => inheritable(fd));
   const moves = copies.map((fd, i) => `${3 + i}<&${fd} ${fd}<&-`).join(" ");
   const variables = `LISTEN_FDS=${fds.length} LISTEN_PID=$$ LISTEN_FDNAMES=${names}`;
@@ -41,7 +41,7 @@ function activated(fds: readonly number[], args: readonly string[], names = ""):
 }
 
 for (const kind of ["a path", "an abstract name"]) {
-  Deno.test(`the service manager hears of readiness and of the end, at ${kind}, in the sandbox`, async () => {
+  Deno.test(`the service manager is notified of readiness and of the end, at ${kind}, in the sandbox`, async () => {
     await withDirectory(async (directory) => {
       const address = kind === "a path" ? `${directory}/notify` : `@vuc-test-${Deno.pid}`;
       const path = `${directory}/c.sock`;
@@ -61,7 +61,7 @@ for (const kind of ["a path", "an abstract name"]) {
   });
 }
 
-Deno.test("a service manager that is not there is told of, and serving goes on", async () => {
+Deno.test("an unreachable service manager is logged, and the program serves", async () => {
   await withDirectory(async (directory) => {
     const path = `${directory}/c.sock`;
     const program = new Running("env", [
@@ -70,14 +70,14 @@ Deno.test("a service manager that is not there is told of, and serving goes on",
       `--socket-path=${path}`,
       "--once",
     ]);
-    await program.said("warn: the service manager at NOTIFY_SOCKET is not told how it stands (connect of ");
+    await program.said("warn: the service manager at NOTIFY_SOCKET is not notified (connect of ");
     await program.said("info: serving");
     await use(path);
     assertEquals((await program.ended()).code, 0);
   });
 });
 
-Deno.test("a service manager that reads nothing is not waited for, and hears it later", async () => {
+Deno.test("the program does not wait for a service manager that reads nothing, and notifies it later", async () => {
   await withDirectory(async (directory) => {
     const address = `${directory}/notify`;
     const path = `${directory}/c.sock`;
@@ -106,7 +106,7 @@ Deno.test("a service manager that reads nothing is not waited for, and hears it 
   });
 });
 
-Deno.test("a listening socket that is passed is served, one frontend after the other, and left alone", async () => {
+Deno.test("a passed listening socket serves one frontend after the other and is not removed", async () => {
   await withDirectory(async (directory) => {
     const path = `${directory}/c.sock`;
     const listening = listenUnix(path);
@@ -118,11 +118,11 @@ Deno.test("a listening socket that is passed is served, one frontend after the o
     await program.said("on descriptor 3");
     program.kill("SIGTERM");
     assertEquals((await program.ended()).code, 0);
-    assert(exists(path), "the socket is the service manager's to remove");
+    assert(exists(path), "only the service manager removes the socket");
   });
 });
 
-Deno.test("a connected socket that is passed is served until it is closed", async () => {
+Deno.test("a passed connected socket is served until it is closed", async () => {
   const [mine, theirs] = unixSocketPair();
   const program = activated([theirs], []);
   closeFd(theirs);
@@ -131,7 +131,7 @@ Deno.test("a connected socket that is passed is served until it is closed", asyn
   assertEquals((await program.ended()).code, 0);
 });
 
-Deno.test("two sockets that are passed are two devices", async () => {
+Deno.test("two passed sockets are two devices", async () => {
   await withDirectory(async (directory) => {
     const listening = [listenUnix(`${directory}/a`), listenUnix(`${directory}/b`)];
     const refused = await activated(listening, []).ended();

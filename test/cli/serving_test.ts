@@ -20,7 +20,7 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
   });
 }
 
-/** Runs `count` programs at once, sends each SIGTERM when `when` says so, and looks at what they leave behind. */
+/** Runs `count` programs at once, sends each SIGTERM after `when`, and checks that they leave no file behind. */
 async function stopEarly(args: readonly string[], when: (path: string, i: number) => Promise<void>): Promise<void> {
   await withDirectory(async (directory) => {
     const stopOne = async (i: number) => {
@@ -29,7 +29,7 @@ async function stopEarly(args: readonly string[], when: (path: string, i: number
       await when(path, i);
       program.kill("SIGTERM");
       const { code, stderr } = await program.ended();
-      // Before the program listens to signals there is nothing to put in order.
+      // Before the program handles signals there is nothing to clean up.
       assert(code === 0 || code === 143, `exit code ${code}: ${stderr}`);
       assert(code === 0 || stderr === "", stderr);
     };
@@ -38,10 +38,10 @@ async function stopEarly(args: readonly string[], when: (path: string, i: number
   });
 }
 
-Deno.test("SIGTERM as soon as the first of several sockets is there leaves no file", () =>
+Deno.test("SIGTERM when the first of several sockets exists leaves no file", () =>
   stopEarly(["--socket-count=4"], (path) => until(() => exists(`${path}0`), () => path)));
 
-Deno.test("SIGTERM at any time of the start leaves no file", () =>
+Deno.test("SIGTERM at any time during the start leaves no file", () =>
   stopEarly(
     ["--socket-count=4", "--workers=1"],
     (_path, i) => new Promise((resolve) => setTimeout(resolve, 150 * i)),
@@ -58,7 +58,7 @@ Deno.test("SIGTERM ends a program whose engine module never finishes to load", (
     assert(!exists(`${directory}/s`));
   }));
 
-Deno.test("SIGTERM ends the device in order while a frontend is connected", async () => {
+Deno.test("SIGTERM ends the device with exit code 0 while a frontend is connected", async () => {
   await withDeviceProcess([], async (path, device) => {
     const driver = await CryptoDriver.connect(path);
     device.kill("SIGTERM");
@@ -67,7 +67,7 @@ Deno.test("SIGTERM ends the device in order while a frontend is connected", asyn
   });
 });
 
-Deno.test("a socket that a dead process left behind is replaced", async () => {
+Deno.test("a socket left behind by a dead process is replaced", async () => {
   await withDirectory(async (directory) => {
     const path = `${directory}/device.sock`;
     closeFd(listenUnix(path));
@@ -80,7 +80,7 @@ Deno.test("a socket that a dead process left behind is replaced", async () => {
   });
 });
 
-Deno.test("a socket that a living process uses is refused, and left alone", async () => {
+Deno.test("a socket in use is refused and kept", async () => {
   await withDeviceProcess([], async (path) => {
     const { code, stderr } = await run(PROGRAM, [`--socket-path=${path}`]);
     assertEquals(code, 1);
@@ -89,7 +89,7 @@ Deno.test("a socket that a living process uses is refused, and left alone", asyn
   });
 });
 
-Deno.test("what is no socket is refused, and left alone", async () => {
+Deno.test("a file that is not a socket is refused and kept", async () => {
   await withDirectory(async (directory) => {
     const path = `${directory}/precious.txt`;
     await Deno.writeTextFile(path, "precious");
@@ -100,7 +100,7 @@ Deno.test("what is no socket is refused, and left alone", async () => {
   });
 });
 
-Deno.test("a directory that does not exist is told", async () => {
+Deno.test("a missing directory is reported", async () => {
   await withDirectory(async (directory) => {
     const { code, stderr } = await run(PROGRAM, [`--socket-path=${directory}/missing/device.sock`]);
     assertEquals(code, 1);
@@ -108,7 +108,7 @@ Deno.test("a directory that does not exist is told", async () => {
   });
 });
 
-Deno.test("a file where a directory should be is told", async () => {
+Deno.test("a file in place of a directory is reported", async () => {
   await withDirectory(async (directory) => {
     await Deno.writeTextFile(`${directory}/file`, "");
     const { code, stderr } = await run(PROGRAM, [`--socket-path=${directory}/file/device.sock`]);
@@ -118,13 +118,13 @@ Deno.test("a file where a directory should be is told", async () => {
   });
 });
 
-Deno.test("a path that is too long is told", async () => {
+Deno.test("a path that is too long is reported", async () => {
   const { code, stderr } = await run(PROGRAM, [`--socket-path=${"x".repeat(108)}`]);
   assertEquals(code, 1);
   assertStringIncludes(stderr, "a unix socket path has 1 to 107 bytes, not 108: choose a shorter path");
 });
 
-Deno.test("a processor that this host does not have is told, and nothing is served", async () => {
+Deno.test("a CPU that this host does not have is refused", async () => {
   await withDirectory(async (directory) => {
     const path = `${directory}/device.sock`;
     const { code, stderr } = await run(PROGRAM, [`--socket-path=${path}`, "--workers=1", "--pin-cpus=0,1023"]);
@@ -179,11 +179,11 @@ Deno.test("--fd serves a listening socket, one frontend after the other", async 
     await use(path);
     device.kill("SIGTERM");
     assertEquals((await device.ended()).code, 0);
-    assert(exists(path), "a socket that somebody else made is somebody else's to remove");
+    assert(exists(path), "a socket of another process is not removed");
   });
 });
 
-Deno.test("--fd of a descriptor that was not passed is refused, also where the runtime has one of that number", async () => {
+Deno.test("--fd of a descriptor that was not passed is refused, even if the runtime has one of that number", async () => {
   const refused = await Promise.all(
     Array.from({ length: 8 }, (_, i) => run("timeout", ["-k1", "60", PROGRAM, `--fd=${i + 3}`])),
   );
@@ -193,13 +193,13 @@ Deno.test("--fd of a descriptor that was not passed is refused, also where the r
   });
 });
 
-Deno.test("--fd of something that is no socket is refused", async () => {
+Deno.test("--fd of a descriptor that is not a socket is refused", async () => {
   const { code, stderr } = await run(PROGRAM, ["--fd=0"]);
   assertEquals(code, 1);
   assertStringIncludes(stderr, "descriptor 0 is not a socket");
 });
 
-Deno.test("a driver killed with requests under way leaves a device that serves the next one", async () => {
+Deno.test("a driver killed with requests in flight leaves a device that serves the next one", async () => {
   await withDeviceProcess([], async (path, device) => {
     for (let round = 0; round < 3; round++) {
       const driver = new Running(`${ROOT}scripts/deno`, ["run", "-A", `${ROOT}test/cli/restless_driver.ts`, path]);
@@ -221,7 +221,7 @@ Deno.test("a second frontend waits until the first has disconnected", async () =
   });
 });
 
-Deno.test("whoever connects and says nothing does not keep the device from ending", async () => {
+Deno.test("a client that connects and sends nothing does not delay the device's end", async () => {
   await withDeviceProcess([], async (path, device) => {
     const fd = connectUnix(path);
     await device.said("a frontend has connected");

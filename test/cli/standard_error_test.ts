@@ -1,5 +1,5 @@
 /**
- * The program while nothing reads its standard error: it serves, and it ends when it is told to.
+ * The program while nothing reads its standard error: it serves, and it ends on SIGTERM.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import { exists, PROGRAM, run, Running, until, withDirectory } from "./programs.
 
 const [O_RDONLY, O_RDWR, O_NONBLOCK] = [0, 2, 0o4000];
 
-/** Two ends of what becomes standard error: what the test reads from, and what the program inherits. */
+/** The two ends of standard error: the test reads from one, the program inherits the other. */
 type Ends = readonly [theirs: number, ours: number];
 
 function open(path: string, flags: number): number {
@@ -27,7 +27,7 @@ async function pipe(directory: string): Promise<Ends> {
   return [open(path, O_RDONLY | O_NONBLOCK), open(path, O_RDWR)];
 }
 
-/** Writes to `fd` until it takes nothing, by a description of its own where it has to be nonblocking. */
+/** Writes to `fd` until it accepts nothing, through a separate nonblocking description if needed. */
 function fill(fd: number): void {
   const MSG_DONTWAIT = 0x40;
   const path = new TextEncoder().encode(`/proc/self/fd/${fd}\0`);
@@ -54,7 +54,7 @@ const KINDS: readonly [kind: string, make: (directory: string) => Ends | Promise
 ];
 
 for (const [kind, make] of KINDS) {
-  Deno.test(`standard error is ${kind}: frontends are served, SIGUSR2 and SIGTERM are obeyed, nothing is lost`, () =>
+  Deno.test(`standard error is ${kind}: frontends are served, SIGUSR2 and SIGTERM work, nothing is lost`, () =>
     withDirectory(async (directory) => {
       const [theirs, ours] = await make(directory);
       fill(ours);
@@ -83,7 +83,7 @@ for (const [kind, make] of KINDS) {
     }));
 }
 
-Deno.test("standard error is full from the start: a device that cannot start ends with exit code 1", () =>
+Deno.test("a device that cannot start ends with exit code 1 while standard error is full", () =>
   withDirectory(async (directory) => {
     const [theirs, ours] = await pipe(directory);
     fill(ours);
@@ -93,7 +93,7 @@ Deno.test("standard error is full from the start: a device that cannot start end
     closeFd(theirs);
   }));
 
-Deno.test("nothing has standard error open for reading any more: the program serves on", () =>
+Deno.test("the program continues after the reader of standard error has closed it", () =>
   withDirectory(async (directory) => {
     const [theirs, ours] = unixSocketPair();
     const path = `${directory}/device.sock`;

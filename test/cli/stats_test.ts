@@ -9,7 +9,7 @@ function bodyOf(answer: string): string {
   return answer.slice(answer.indexOf("\r\n\r\n") + 4);
 }
 
-/** The exposition that the socket at `path` gives out. */
+/** The exposition of the statistics socket at `path`. */
 async function scrape(path: string): Promise<ReturnType<typeof readExposition>> {
   return readExposition(bodyOf(await talk(path, "GET /metrics HTTP/1.0\r\n\r\n")));
 }
@@ -19,7 +19,7 @@ const ONE_HASH = { queue: "0", service: "hash", algorithm: "SHA1", status: "ok" 
 for (const workers of [0, 2]) {
   Deno.test(`--stats-socket, SIGUSR2 and the command stats, in the sandbox, ${workers} workers`, async () => {
     await withDirectory(async (directory) => {
-      // In a directory of its own: the sandbox must let both sockets be removed.
+      // The socket is in a separate directory: the sandbox must permit the removal of both sockets.
       await Deno.mkdir(`${directory}/stats`);
       const [path, stats] = [`${directory}/device.sock`, `${directory}/stats/stats.sock`];
       const args = [`--socket-path=${path}`, `--stats-socket=${stats}`, `--workers=${workers}`, "--queues=2"];
@@ -32,7 +32,7 @@ for (const workers of [0, 2]) {
         await device.said("the frontend has disconnected");
         await until(() => (device.stderr.match(/disconnected/g) ?? []).length === 3, () => "three disconnections");
 
-        // A snapshot is good for a moment.
+        // Longer than a snapshot's lifetime.
         let metrics = await scrape(stats);
         const isWhole = async () => {
           metrics = await scrape(stats);
@@ -70,7 +70,7 @@ for (const workers of [0, 2]) {
   });
 }
 
-Deno.test("several devices: one statistics socket, which tells them apart", async () => {
+Deno.test("several devices have one statistics socket with a label for each", async () => {
   await withDirectory(async (directory) => {
     const [path, stats] = [`${directory}/c.sock`, `${directory}/stats.sock`];
     const program = new Running(PROGRAM, [`--socket-path=${path}`, "--socket-count=2", `--stats-socket=${stats}`]);
@@ -89,7 +89,7 @@ Deno.test("several devices: one statistics socket, which tells them apart", asyn
   });
 });
 
-Deno.test("stats --watch goes on until the device has gone", async () => {
+Deno.test("stats --watch continues until the device has ended", async () => {
   await withDirectory(async (directory) => {
     const [path, stats] = [`${directory}/device.sock`, `${directory}/stats.sock`];
     const device = new Running(PROGRAM, [`--socket-path=${path}`, `--stats-socket=${stats}`]);
@@ -100,12 +100,12 @@ Deno.test("stats --watch goes on until the device has gone", async () => {
     assertEquals((await device.ended()).code, 0);
     const { code, stderr, stdout } = await watcher.ended();
     assertEquals(code, 1);
-    assertStringIncludes(stderr, `nobody gives out statistics at ${stats}`);
-    assert(!stdout.includes("\x1b"), "no control sequences where there is no terminal");
+    assertStringIncludes(stderr, `there is no statistics socket at ${stats}`);
+    assert(!stdout.includes("\x1b"), "no control sequences without a terminal");
   });
 });
 
-Deno.test("a statistics socket that cannot be had: exit code 1, and the device's socket is given back", async () => {
+Deno.test("a statistics socket that cannot be made: exit code 1, and the device's socket is removed", async () => {
   await withDirectory(async (directory) => {
     const path = `${directory}/device.sock`;
     await Deno.writeTextFile(`${directory}/precious`, "precious");
@@ -120,7 +120,7 @@ Deno.test("a statistics socket that cannot be had: exit code 1, and the device's
   });
 });
 
-Deno.test("wrong command lines of stats", async () => {
+Deno.test("wrong command lines of stats are refused", async () => {
   for (const args of [[], ["--stats-socket="], ["--stats-socket=x", "--nonsense"], ["--stats-socket=x", "more"]]) {
     const { code, stderr } = await run(PROGRAM, ["stats", ...args]);
     assertEquals(code, 2, stderr);

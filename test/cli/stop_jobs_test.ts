@@ -1,6 +1,6 @@
 /**
- * The end of the program while asymmetric operations are in flight: it does not wait for them longer than its bound, and
- * ends in order all the same.
+ * The end of the program while asymmetric operations are in flight: it waits for them no longer than its limit, and
+ * then ends with exit code 0.
  *
  * @module
  */
@@ -14,13 +14,13 @@ import { hex, rsaDecrypt, rsaKeygen } from "../asymmetric/rfc3_requests.ts";
 import { bytesOf, makeSlowKey } from "../asymmetric/slow_keys.ts";
 import { exists, PROGRAM, Running, withDirectory } from "./programs.ts";
 
-/** Two bounds, for connection and isolate, and room for a busy host. */
+/** Two limits, for connection and worker, and a reserve for a busy host. */
 const END_MS = 2 * STOP_MS_MAX + 3000;
 const OPERATIONS = 30;
 
-/** The body of each of the requests, by what they are. */
+/** The body of the requests, by kind. */
 const BODIES: Record<string, () => [number, Uint8Array]> = {
-  "operations that nothing interrupts": () => {
+  "operations that cannot be interrupted": () => {
     const key = makeSlowKey(8192);
     return [rfc.ASYM_DECRYPT, rsaDecrypt(key.rfc3, rfc.RSA_NO_PADDING, bytesOf(3n ** 1000n, key.modulusBytes))];
   },
@@ -43,7 +43,7 @@ for (const workers of [0, 1]) {
             writable: [{ name: "dst", sizeBytes: 8191 }, { name: "status", sizeBytes: 1 }],
           };
           for (let i = 0; i < OPERATIONS; i++) driver.submitData(request).catch(() => {});
-          // The device has popped what it would; a control message is answered behind that.
+          // A control message is answered after the device has popped the requests.
           await driver.frontend.getFeatures();
           await new Promise((resolve) => setTimeout(resolve, 100));
           const start = performance.now();

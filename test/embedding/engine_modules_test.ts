@@ -1,6 +1,6 @@
 /**
- * Engine modules through the ring: who answers, in which form of request, from which isolate, and what becomes of
- * those that throw.
+ * Engine modules through the ring: which module executes a request, in every form of request and on every worker, and
+ * how modules that throw are handled.
  *
  * @module
  */
@@ -47,7 +47,7 @@ function sum(...parts: Uint8Array[]): Uint8Array<ArrayBuffer> {
   return new Uint8Array(Uint32Array.of(total).buffer);
 }
 
-/** A toy cipher's answer to `src`, in a session. */
+/** The result of a toy cipher for `src`, in a session. */
 async function ask(driver: CryptoDriver, algo: number, key: Uint8Array, iv: Uint8Array, src: Uint8Array) {
   const sessionId = await driver.createSession({ service: "cipher", algo, key, op: v.OP_ENCRYPT });
   const results = [];
@@ -56,7 +56,7 @@ async function ask(driver: CryptoDriver, algo: number, key: Uint8Array, iv: Uint
   return results;
 }
 
-Deno.test("sessions of a module's algorithms are held to the lengths that it names", () =>
+Deno.test("sessions of a module's algorithms must have the module's lengths", () =>
   withEngines({ engineModules: [engineAt("toy")] }, async (driver) => {
     const statusOf = async (session: SessionParameters) => (await driver.tryCreateSession(session)).status;
     for (
@@ -80,7 +80,7 @@ Deno.test("sessions of a module's algorithms are held to the lengths that it nam
     }
   }));
 
-Deno.test("a module that works on the guest's memory never sees source and destination overlap", async () => {
+Deno.test("a module that works on guest memory never gets overlapping source and destination", async () => {
   const [{ ciphers }] = await loadEngineModules([engineAt("counting_cbc").href], () => {}) as [ModuleRows];
   const memory = mapAnonymous(4096);
   const bytes = new Uint8Array(memory.buffer);
@@ -112,14 +112,14 @@ for (const workers of [0, 1]) {
   const options = { workers, engineModules: [engineAt("toy")] };
   const test = (name: string, body: () => Promise<void>) => Deno.test(`${name}, ${workers} workers`, body);
 
-  test("ciphers of a module take the place of those here", () =>
+  test("ciphers of a module replace the built-in ones", () =>
     withEngines(options, async (driver, lines) => {
       assertEquals(lines[0], "info: engine module toy serves cipher 1, cipher 3, hash 1, hash 11, mac 50, aead 3");
       const key = pattern(5);
       for (const { status, dst } of await ask(driver, v.CIPHER_ARC4, key, NOTHING, pattern(1001))) {
         assertEquals([status, dst.toHex()], [v.STATUS_OK, xor(pattern(1001), key).toHex()]);
       }
-      // A length of key that the one here takes and the module's does not.
+      // A key length that the built-in cipher accepts and the module's does not.
       const refused = await driver.tryCreateSession({
         service: "cipher",
         algo: v.CIPHER_ARC4,
@@ -127,7 +127,7 @@ for (const workers of [0, 1]) {
         op: v.OP_ENCRYPT,
       });
       assertEquals(refused.status, v.STATUS_ERR);
-      // A block too few, an IV too short, nothing at all.
+      // An incomplete block, an IV that is too short, and an empty source.
       const aes = pattern(16);
       for (const { status } of await ask(driver, v.CIPHER_AES_CBC, aes, pattern(16), pattern(17))) {
         assertEquals(status, v.STATUS_ERR);
@@ -140,7 +140,7 @@ for (const workers of [0, 1]) {
       }
     }));
 
-  test("digests of a module, one that nothing else serves among them", () =>
+  test("digests of a module, including one that no library serves", () =>
     withEngines(options, async (driver) => {
       assert((driver.config!.macAlgo >> 50n & 1n) === 1n, "MAC 50 is in the mask");
       const src = pattern(777);
@@ -151,7 +151,7 @@ for (const workers of [0, 1]) {
         assertEquals([status, result.toHex()], [v.STATUS_OK, sum(src).toHex()]);
       }
       const longer = await driver.tryCreateSession({ ...hash, hashResultLen: 16 });
-      assertEquals(longer.status, v.STATUS_ERR, "MD5 has 16 bytes, the toy has 4");
+      assertEquals(longer.status, v.STATUS_ERR, "MD5 has 16 bytes, the toy digest 4");
       const shake = { service: "hash", algo: v.HASH_SHA3_SHAKE128, hashResultLen: 5000 } as const;
       const shaken = await driver.hash({ sessionId: await driver.createSession(shake), src, hashResultLen: 5000 });
       assertEquals(shaken.result.slice(4996).toHex(), sum(src).toHex());
@@ -167,7 +167,7 @@ for (const workers of [0, 1]) {
       }
     }));
 
-  test("an AEAD of a module: sealed, opened, forged", () =>
+  test("an AEAD of a module encrypts, decrypts and refuses forged tags", () =>
     withEngines(options, async (driver) => {
       const [key, iv, aad, src] = [pattern(32), pattern(12), pattern(20), pattern(300)];
       const session = { service: "aead", algo: v.AEAD_CHACHA20_POLY1305, key, tagLen: SUM_BYTES } as const;
@@ -188,7 +188,7 @@ for (const workers of [0, 1]) {
       assertEquals(long.status, v.STATUS_ERR);
     }));
 
-  test("requests that bring their keys are a module's too", () =>
+  test("stateless requests use a module's algorithms", () =>
     withEngines(options, async (driver) => {
       const src = pattern(64);
       for (const keyLen of [5, 16, 5]) {
@@ -205,7 +205,7 @@ for (const workers of [0, 1]) {
       }
     }, { features: STATELESS }));
 
-  test("no burst and no chain goes past a module", () =>
+  test("multi-buffer execution and chains never bypass a module", () =>
     withEngines(options, async (driver) => {
       const [key, iv] = [pattern(16), pattern(16, 3)];
       const sessionId = await driver.createSession({
@@ -253,7 +253,7 @@ for (const workers of [0, 1]) {
       }
     }));
 
-  test("a module that works on the guest's memory answers known questions", () =>
+  test("a module that works on guest memory gives known answers", () =>
     withEngines({ workers, engineModules: [engineAt("counting_cbc")] }, async (driver) => {
       counts.requests = counts.apart = 0;
       const answers = [...KNOWN_ANSWERS, CHAIN_ANSWER].filter(({ service, algo }) =>
@@ -261,9 +261,9 @@ for (const workers of [0, 1]) {
       );
       assertEquals(answers.length, 2);
       for (const answer of answers) assertEquals(await checkAnswer(driver, answer, "fixed"), undefined);
-      // Two questions in three layouts each; another isolate counts for itself.
+      // Two requests in three layouts each; a worker has its own counters.
       assertEquals(counts.requests, workers === 0 ? 12 : 0);
-      assert(workers > 0 || counts.apart > 0, "some were worked on where they were");
+      assert(workers > 0 || counts.apart > 0, "some requests were executed in guest memory");
       for (const { status, dst } of await ask(driver, v.CIPHER_AES_CBC, pattern(16), pattern(16), pattern(64))) {
         const key = await crypto.subtle.importKey("raw", pattern(16), "AES-CBC", false, ["encrypt"]);
         const wanted = await crypto.subtle.encrypt({ name: "AES-CBC", iv: pattern(16) }, key, pattern(64));
@@ -271,7 +271,7 @@ for (const workers of [0, 1]) {
       }
     }));
 
-  test("algorithms that throw are answered for with ERR, and told of once", () =>
+  test("requests of algorithms that throw get ERR, and a warning is logged once", () =>
     withEngines({ workers, engineModules: [engineAt("faulty")] }, async (driver, lines) => {
       const src = pattern(64);
       const statuses = [];
@@ -294,7 +294,7 @@ for (const workers of [0, 1]) {
       });
       const opened = await driver.aead({ op: v.OP_DECRYPT, sessionId: aead, iv: pattern(12), tagLen: 16, src });
       assertEquals([opened.status, opened.dst.slice(0, 48).toHex()], [v.STATUS_ERR, "00".repeat(48)]);
-      // Others are not touched by it.
+      // Other algorithms are not affected.
       const sha = await driver.createSession({ service: "hash", algo: v.HASH_SHA_256, hashResultLen: 32 });
       assertEquals((await driver.hash({ sessionId: sha, src, hashResultLen: 32 })).status, v.STATUS_OK);
       const told = lines.filter((line) => line.startsWith("warn: engine module faulty, "));

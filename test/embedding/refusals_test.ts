@@ -1,5 +1,5 @@
 /**
- * Engine modules that cannot be used: each is refused before anything is served, in words that say what to do.
+ * Invalid engine modules: each is refused before anything is served, with an error that names the remedy.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { engineAt } from "./support.ts";
 
 const CIPHER = "{ algo: 1, keyLens: [16], ivLen: 0, create() {} }";
 
-/** Modules, and what is said of them. */
+/** Sources of modules, and the error for each. */
 const REFUSED: Readonly<Record<string, string>> = {
   "": "has to export an EngineModule as its default, not undefined",
   "export default 5": "has to export an EngineModule as its default, not 5",
@@ -47,7 +47,7 @@ const REFUSED: Readonly<Record<string, string>> = {
     "its aead 1 needs as tagLens a list of numbers of bytes from 1 to 64, not 65",
 };
 
-Deno.test("modules that are wrong are refused, and nothing stays behind", async () => {
+Deno.test("invalid modules are refused, and everything is released", async () => {
   await withDirectory(async (directory) => {
     const socketPath = `${directory}/device.sock`;
     for (const [at, [text, wanted]] of Object.entries(REFUSED).entries()) {
@@ -61,7 +61,7 @@ Deno.test("modules that are wrong are refused, and nothing stays behind", async 
   });
 });
 
-Deno.test("modules that are no files, that are missing, and two of the same", async () => {
+Deno.test("modules that are not files, missing modules, and two modules with the same algorithm are refused", async () => {
   await withDirectory(async (directory) => {
     const refusal = async (...engineModules: (string | URL)[]) => {
       const socketPath = `${directory}/device.sock`;
@@ -81,7 +81,7 @@ Deno.test("modules that are no files, that are missing, and two of the same", as
   });
 });
 
-Deno.test("a module that loads here and not in a worker", async () => {
+Deno.test("a module that loads in the main thread and not in a worker is refused", async () => {
   await withDirectory(async (directory) => {
     const path = `${directory}/engine.ts`;
     await Deno.writeTextFile(
@@ -101,7 +101,7 @@ Deno.test("a module that loads here and not in a worker", async () => {
   });
 });
 
-Deno.test("the program refuses modules by its exit code", async () => {
+Deno.test("the program exits with 1 or 2 for invalid modules", async () => {
   await withDirectory(async (directory) => {
     const socketPath = `${directory}/device.sock`;
     const refused = await run(PROGRAM, [`--socket-path=${socketPath}`, `--engine-module=${directory}/none.ts`]);
@@ -114,7 +114,7 @@ Deno.test("the program refuses modules by its exit code", async () => {
 });
 
 for (const workers of [0, 2]) {
-  Deno.test(`the program serves modules from inside its sandbox, ${workers} workers`, async () => {
+  Deno.test(`the program serves modules in its sandbox, ${workers} workers`, async () => {
     const modules = ["toy", "other"].map((name) => `--engine-module=${engineAt(name).pathname}`);
     await withDeviceProcess([...modules, "--queues=2", `--workers=${workers}`], async (socketPath, { stderr }) => {
       assertStringIncludes(stderr, "engine module toy serves cipher 1, cipher 3, ");

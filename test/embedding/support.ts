@@ -1,5 +1,5 @@
 /**
- * A device served by the library with engine modules, for tests that look at who answers.
+ * A device with engine modules, for tests that check which implementation executes requests.
  *
  * @module
  */
@@ -10,10 +10,10 @@ export function engineAt(name: string): URL {
   return new URL(`./engines/${name}.ts`, import.meta.url);
 }
 
-/** What a device is served with, apart from where. */
+/** Options of a device without its socket. */
 export type EngineOptions = Omit<ServeOptions, "socketPath" | "log">;
 
-/** Runs `body` with a driver connected to a device of `options`; `lines` is what the device logs. */
+/** Runs `body` with a driver connected to a device with `options`; `lines` are the lines that the device logs. */
 export async function withEngines(
   options: EngineOptions,
   body: (driver: CryptoDriver, lines: string[]) => Promise<void>,

@@ -34,14 +34,14 @@ Deno.test("coverage: lines by module, of all threads together", () => {
 });
 
 Deno.test("coverage: below a floor is a complaint, at it is none", () => {
-  const reached = [{ room: "a", lines: 1000, hit: 950 }, { room: "b", lines: 1000, hit: 949 }];
+  const reached = [{ module: "a", lines: 1000, hit: 950 }, { module: "b", lines: 1000, hit: 949 }];
   assertEquals(complaints(reached, { a: 95, b: 95 }), [
     "b: 949 of 1000 lines are run by tests, 94.9 %, and the floor is 95 %",
   ]);
 });
 
 Deno.test("coverage: floors rise to whole percents below what was reached, and never fall", () => {
-  const reached = [{ room: "a", lines: 1000, hit: 987 }, { room: "b", lines: 1000, hit: 900 }];
+  const reached = [{ module: "a", lines: 1000, hit: 987 }, { module: "b", lines: 1000, hit: 900 }];
   assertEquals(raised(reached, { a: 95, b: 95 }), { a: 98, b: 95 });
   assertEquals(fallen({ a: 95, c: 1 }, { a: 95, c: 0 }), []);
   assertEquals(fallen({ a: 94 }, { a: 95, b: 90 }).length, 2);
@@ -49,8 +49,8 @@ Deno.test("coverage: floors rise to whole percents below what was reached, and n
 
 Deno.test("coverage: the modules between guest and library have a floor of 95 and more", () => {
   const floors: Record<string, number> = JSON.parse(Deno.readTextFileSync(`${ROOT}test/coverage.json`));
-  for (const room of ["wire", "memory", "virtqueue", "vhost_user", "device"]) {
-    assert(floors[`src/${room}`]! >= 95, room);
+  for (const module of ["wire", "memory", "virtqueue", "vhost_user", "device"]) {
+    assert(floors[`src/${module}`]! >= 95, module);
   }
-  for (const [room, floor] of Object.entries(floors)) assert(floor >= 94, room);
+  for (const [module, floor] of Object.entries(floors)) assert(floor >= 94, module);
 });

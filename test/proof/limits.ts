@@ -48,7 +48,7 @@ const TOLD: readonly Limit[] = [
     atMost: `${device.SOCKETS_MAX}`,
     exports: ["SOCKETS_MAX"],
     tests: [
-      ["cli/devices_test.ts", "as many devices as there may be all serve, and end in order"],
+      ["cli/devices_test.ts", "the maximum number of devices serve, and end on SIGTERM"],
       ["cli/options_test.ts", 'exit code 2 and one sentence for: ${args.join(" ") || "no options"}'],
     ],
   },

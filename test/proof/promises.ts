@@ -172,8 +172,8 @@ export const PROMISES: readonly Promised[] = [
   {
     promise: "a socket in use is refused, a dead process's replaced",
     tests: [
-      ["cli/serving_test.ts", "a socket that a living process uses is refused, and left alone"],
-      ["cli/serving_test.ts", "a socket that a dead process left behind is replaced"],
+      ["cli/serving_test.ts", "a socket in use is refused and kept"],
+      ["cli/serving_test.ts", "a socket left behind by a dead process is replaced"],
     ],
   },
   {

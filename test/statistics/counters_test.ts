@@ -22,7 +22,7 @@ import * as w from "../../src/wire/virtio_crypto.ts";
 
 const STATUS_DEFERRED = 0xff;
 
-/** A queue that counts, and what one reads of it. */
+/** The counters of a queue, and their snapshot. */
 function counting(): { counters: QueueCounters; read: () => QueueStatistics } {
   const memory = createCounterMemory();
   const table = new SessionTable(4);
@@ -30,14 +30,14 @@ function counting(): { counters: QueueCounters; read: () => QueueStatistics } {
   return { counters: new QueueCounters(memory), read: () => device.read().queues[0]! };
 }
 
-/** A request that is decoded: labels and lengths. */
+/** A decoded request: labels and lengths. */
 interface Made {
   readonly labels: number;
   readonly source: number;
   readonly written: number;
 }
 
-/** Counts requests, one for each of `made`, with their statuses. */
+/** Counts one request for each of `made`, with its status. */
 function answer(counters: QueueCounters, made: readonly Made[], statuses: readonly number[]): void {
   made.forEach(({ labels, source, written }, i) => {
     const request = Object.assign(new RequestTemplate(0), { labels, writtenBytes: written });
@@ -52,7 +52,7 @@ function parametersOf(kind: number, algo: number, hashAlgo = 0, authenticated = 
   return Object.assign(new Parameters(), { kind, algo, hashAlgo, authenticated });
 }
 
-Deno.test("every algorithm has a series and a name of its own", () => {
+Deno.test("every algorithm has its own label set", () => {
   const wanted: [Parameters, string, string][] = [
     ...CIPHERS.map(({ algo, name }): [Parameters, string, string] => [parametersOf(KIND_CIPHER, algo), "cipher", name]),
     ...HASHES.map(({ algo, name }): [Parameters, string, string] => [parametersOf(KIND_HASH, 0, algo), "hash", name]),
@@ -78,7 +78,7 @@ Deno.test("every algorithm has a series and a name of its own", () => {
   });
 });
 
-Deno.test("numbers that nobody serves are unknown algorithms, whatever they are", () => {
+Deno.test("numbers that are not served are counted as unknown algorithms", () => {
   const { counters, read } = counting();
   for (const algo of [0, 15, 16, 1000, 2 ** 31, 2 ** 32 - 1]) {
     for (const kind of [KIND_CIPHER, KIND_HASH, KIND_MAC, KIND_AEAD, KIND_CHAIN, 7]) {
@@ -96,7 +96,7 @@ Deno.test("numbers that nobody serves are unknown algorithms, whatever they are"
   assertEquals(controlRequests, [{ operation: "create", service: "unknown", statuses: { notsupp: 6 } }]);
 });
 
-Deno.test("a batch of several series and statuses; deferred requests are counted when they are done", () => {
+Deno.test("a batch of several label sets and statuses; deferred requests are counted when they are completed", () => {
   const { counters, read } = counting();
   const cbc = labelsOf(parametersOf(KIND_CIPHER, w.CIPHER_AES_CBC));
   const sha = labelsOf(parametersOf(KIND_HASH, 0, w.HASH_SHA1));
@@ -127,7 +127,7 @@ Deno.test("a batch of several series and statuses; deferred requests are counted
   assertEquals([burstRequests, jobsOpen, jobSeconds.sum], [2, 0, 0.003]);
 });
 
-Deno.test("batch sizes fall into powers of two, all of them", () => {
+Deno.test("batch sizes are counted in powers of two", () => {
   for (let size = 1; size <= 128; size++) {
     const { counters, read } = counting();
     counters.batchTaken(size);
@@ -138,7 +138,7 @@ Deno.test("batch sizes fall into powers of two, all of them", () => {
   }
 });
 
-Deno.test("durations fall at or below their bucket's bound, from nothing to hours", () => {
+Deno.test("durations are counted at or below their bucket's bound, from 0 to hours", () => {
   const unit = DURATION_UNIT_NS;
   for (const ns of [0, 1, unit - 1, unit, unit + 1, 2 * unit, 2 * unit + 1, 12_345_678, 8e9, 9e9, 1e13, 1e18]) {
     const { counters, read } = counting();
@@ -151,12 +151,12 @@ Deno.test("durations fall at or below their bucket's bound, from nothing to hour
   }
 });
 
-Deno.test("of batches, the first and then one in 61 are measured, each request of theirs counted", () => {
+Deno.test("the first batch and then one in 61 are measured, and each of their requests is counted", () => {
   const { counters, read } = counting();
   let measured = 0;
   for (let i = 0; i < 200; i++) {
     counters.batchTaken(3);
-    counters.batchCompleted(2, i); // One of the three has become a job.
+    counters.batchCompleted(2, i); // One of the three is a job.
     if (i % 61 === 0) measured += 2;
   }
   const { seconds, ring, batches } = read();

@@ -55,7 +55,7 @@ async function withServed(
   });
 }
 
-/** What a queue has counted of requests, in short: service, algorithm, statuses, source and result bytes. */
+/** The request counters of a queue: service, algorithm, statuses, source and result bytes. */
 function briefly({ requests }: QueueStatistics): unknown[][] {
   return requests.map((
     { service, algorithm, statuses, sourceBytes, resultBytes },
@@ -110,7 +110,7 @@ for (const workers of [0, 1]) {
         assert(data.seconds.counts.reduce((a, b) => a + b) >= 1 && data.seconds.sum > 0);
         const { isStarted, format, size } = data.ring;
         assertEquals([isStarted, format, size], [true, packed ? "packed" : "split", 256]);
-        // The driver can see an answer before the device has counted what comes after it.
+        // The driver can see a completion before the device has counted the notification that follows it.
         const now = () => device.statistics().queues;
         await until(() => now()[0]!.calls > 0 && now()[1]!.calls > 0, () => "notifications of both queues");
         if (!packed) await until(() => now()[0]!.ring.position === 18, () => "the ring's position");
@@ -118,7 +118,7 @@ for (const workers of [0, 1]) {
     });
   }
 
-  Deno.test(`asymmetric requests are counted when their jobs are done, ${workers} workers`, async () => {
+  Deno.test(`asymmetric requests are counted when their jobs are completed,  ${workers} workers`, async () => {
     const pair = ecPair("prime256v1", 32);
     await withServed({ workers }, FEATURES.stateless | maskOf(w.F_AKCIPHER_STATELESS_MODE), async (device, driver) => {
       const key = {
@@ -148,7 +148,7 @@ for (const workers of [0, 1]) {
     });
   });
 
-  Deno.test(`a broken ring says so until it is set up again, ${workers} workers`, async () => {
+  Deno.test(`a broken ring is reported until it is set up again,  ${workers} workers`, async () => {
     await withServed({ workers }, FEATURES_USUAL, async (device, driver) => {
       await RawRing.use(driver, async (ring) => {
         assertEquals(device.statistics().queues[0]!.ring.fault, null);
@@ -157,7 +157,7 @@ for (const workers of [0, 1]) {
         assertEquals(device.statistics().queues[0]!.ring.fault, "an index is out of range");
         await ring.reset();
         assertEquals(device.statistics().queues[0]!.ring.fault, null);
-        // What is too short to say what it is counts as nothing in particular, whatever came before it.
+        // A request that is too short for its header is counted as unknown, whatever request preceded it.
         const room = driver.memory.alloc(16);
         const [address, status] = [room.guestAddress, room.guestAddress + 8];
         const good = layGoodRequest(driver, await driver.createSession(cipherSample().session));
@@ -173,7 +173,7 @@ for (const workers of [0, 1]) {
   });
 }
 
-Deno.test("sessions: refused for want of room and of an algorithm, on the queue and by messages", async () => {
+Deno.test("sessions refused for a full table and for an unknown algorithm are counted, on the queue and by messages", async () => {
   for (const deviceModel of ["generic", "cryptodev"] as const) {
     await withDirectory(async (directory) => {
       const socketPath = `${directory}/device.sock`;
@@ -193,14 +193,14 @@ Deno.test("sessions: refused for want of room and of an algorithm, on the queue 
   }
 });
 
-Deno.test("bursts: what is executed in them is told apart", { ignore: !hasMultiBuffer }, async () => {
+Deno.test("requests executed in multi-buffer batches are counted separately", { ignore: !hasMultiBuffer }, async () => {
   const { session, request } = macSample();
   await withServed({ engines: ["openssl", "ipsec-mb"] }, FEATURES.mux, async (device, driver) => {
     const src = new Uint8Array(512);
     const sessionId = await driver.createSession(session);
     await driver.request({ ...request, sessionId, src } as DataRequest);
     assertEquals(device.statistics().queues[0]!.burstRequests, 0);
-    // Requests that are made in one turn of the event loop lie in the ring together.
+    // Requests submitted in one turn of the event loop are in the ring at the same time.
     const many = Array.from({ length: 64 }, () => driver.request({ ...request, sessionId, src } as DataRequest));
     for (const result of await Promise.all(many)) assertStatus(result, w.STATUS_OK);
     const { burstRequests, requests } = device.statistics().queues[0]!;
@@ -209,7 +209,7 @@ Deno.test("bursts: what is executed in them is told apart", { ignore: !hasMultiB
   });
 });
 
-Deno.test("queues count apart, counters outlive frontends, and keys are nowhere", async () => {
+Deno.test("queues have separate counters, counters outlive frontends, and no key is in them", async () => {
   await withDirectory(async (directory) => {
     const socketPath = `${directory}/device.sock`;
     await using device = await serve({ socketPath, queues: 3, workers: 2 });

@@ -1,12 +1,12 @@
 /**
- * A strict reader of Prometheus's text format (version 0.0.4): it refuses what a scraper could misunderstand.
+ * A strict parser of Prometheus's text format (version 0.0.4), which refuses everything that a scraper could misread.
  *
  * @module
  */
 
-/** One line's worth: labels and a value. */
+/** A sample: labels and a value. */
 export interface Sample {
-  /** The full name, with `_bucket` and the like. */
+  /** The full name, with `_bucket` and other suffixes. */
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly value: number;
@@ -27,7 +27,7 @@ function readLabels(text: string): Record<string, string> {
   const labels: Record<string, string> = {};
   while (text !== "") {
     const [whole, name, value] = LABEL.exec(text) ?? [];
-    if (whole === undefined) throw new Error(`no label: ${text}`);
+    if (whole === undefined) throw new Error(`not a label: ${text}`);
     if (name! in labels) throw new Error(`label ${name} twice`);
     labels[name!] = value!.replace(/\\(.)/g, (_, c) => c === "n" ? "\n" : c);
     text = text.slice(whole.length);
@@ -37,13 +37,13 @@ function readLabels(text: string): Record<string, string> {
 
 function readSample(line: string): Sample {
   const [, name, labels, value] = new RegExp(`^(${NAME})(?:\\{(.*)\\})? (\\S+)$`).exec(line) ?? [];
-  if (name === undefined) throw new Error(`no sample: ${line}`);
+  if (name === undefined) throw new Error(`not a sample: ${line}`);
   const number = Number(value);
-  if (value === "" || !Number.isFinite(number)) throw new Error(`no finite value: ${line}`);
+  if (value === "" || !Number.isFinite(number)) throw new Error(`not a finite value: ${line}`);
   return { name, labels: readLabels(labels ?? ""), value: number };
 }
 
-/** A sample's labels in one text, `le` apart. */
+/** A sample's labels as text, without `le`. */
 function identity({ labels }: Sample): string {
   const { le: _, ...others } = labels;
   return JSON.stringify(Object.entries(others).sort());
@@ -56,13 +56,13 @@ function checkHistogram({ name, samples }: Metric): void {
     const count = all.find((sample) => sample.name === `${name}_count`)?.value;
     const sum = all.find((sample) => sample.name === `${name}_sum`)?.value;
     if (count === undefined || sum === undefined || all.length !== buckets.length + 2) {
-      throw new Error(`${name}${labels} has other samples than a histogram's`);
+      throw new Error(`${name}${labels} has samples that are not a histogram's`);
     }
     let bound = -Infinity;
     let total = 0;
     for (const { labels: { le }, value } of buckets) {
       const next = le === "+Inf" ? Infinity : Number(le);
-      if (!(next > bound) || value < total) throw new Error(`${name}${labels} does not rise at ${le}`);
+      if (!(next > bound) || value < total) throw new Error(`${name}${labels} does not increase at ${le}`);
       bound = next;
       total = value;
     }
@@ -73,17 +73,17 @@ function checkHistogram({ name, samples }: Metric): void {
 function check(metric: Metric): void {
   const { name, type, samples } = metric;
   if (!["counter", "gauge", "histogram"].includes(type)) throw new Error(`${name} is a ${type}`);
-  if ((type === "counter") !== name.endsWith("_total")) throw new Error(`${name}: _total is for counters, and for all`);
+  if ((type === "counter") !== name.endsWith("_total")) throw new Error(`${name}: exactly counters end in _total`);
   if (type === "histogram") return checkHistogram(metric);
   const seen = new Set<string>();
   for (const sample of samples) {
-    if (sample.name !== name) throw new Error(`${sample.name} stands under ${name}`);
+    if (sample.name !== name) throw new Error(`${sample.name} is among the samples of ${name}`);
     if (seen.has(identity(sample))) throw new Error(`${name}${identity(sample)} twice`);
     seen.add(identity(sample));
   }
 }
 
-/** Reads an exposition; metrics by name. Throws an Error that says what is wrong with it. */
+/** Parses an exposition; returns metrics by name. Throws an Error that names the violation. */
 export function readExposition(text: string): Map<string, Metric> {
   if (!text.endsWith("\n")) throw new Error("the last line does not end");
   const metrics = new Map<string, Metric & { samples: Sample[] }>();
@@ -100,7 +100,7 @@ export function readExposition(text: string): Map<string, Metric> {
     } else {
       const sample = readSample(line);
       if (current === undefined || !sample.name.startsWith(current.name)) {
-        throw new Error(`${line} stands under nothing`);
+        throw new Error(`${line} belongs to no metric`);
       }
       current.samples.push(sample);
     }
@@ -117,6 +117,6 @@ export function valueOf(
 ): number | undefined {
   const found = (metrics.get(metric)?.samples ?? [])
     .filter((sample) => Object.entries(labels).every(([name, value]) => sample.labels[name] === value));
-  if (found.length > 1) throw new Error(`${metric}${JSON.stringify(labels)} is ${found.length} samples`);
+  if (found.length > 1) throw new Error(`${metric}${JSON.stringify(labels)} has ${found.length} samples`);
   return found[0]?.value;
 }

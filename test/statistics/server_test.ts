@@ -37,7 +37,7 @@ function bodyOf(answer: string): string {
   return answer.slice(answer.indexOf("\r\n\r\n") + 4);
 }
 
-Deno.test("GET: an exposition, with an honest length, for HTTP/1.0 and 1.1 and bare line ends", async () => {
+Deno.test("GET returns an exposition with its length, for HTTP/1.0, HTTP/1.1 and bare line feeds", async () => {
   await withServer(async (path) => {
     for (
       const request of [
@@ -58,7 +58,7 @@ Deno.test("GET: an exposition, with an honest length, for HTTP/1.0 and 1.1 and b
   });
 });
 
-Deno.test("the snapshot as JSON, and the client for it", async () => {
+Deno.test("GET /json returns the snapshot, and the client reads it", async () => {
   await withServer(async (path) => {
     const answer = await talk(path, "GET /json HTTP/1.0\r\n\r\n");
     assertStringIncludes(answer, "Content-Type: application/json\r\n");
@@ -67,7 +67,7 @@ Deno.test("the snapshot as JSON, and the client for it", async () => {
   });
 });
 
-Deno.test("a request in pieces, one that ends with its half of the connection, and what is none", async () => {
+Deno.test("requests in pieces, ended by a half-closed connection, and invalid requests are answered", async () => {
   await withServer(async (path) => {
     const slow = await Talker.connect(path);
     for (const piece of ["GE", "T /metr", "ics HTTP/1.0\r", "\n", "\r\n"]) {
@@ -90,7 +90,7 @@ Deno.test("a request in pieces, one that ends with its half of the connection, a
   });
 });
 
-Deno.test("whoever says nothing gets the bare exposition: at once when it closes its half, else soon", async () => {
+Deno.test("a client that sends nothing gets the bare exposition, at once if it half-closes", async () => {
   await withServer(async (path) => {
     assert(readExposition(await talk(path, "")).size > 15);
     const silent = await Talker.connect(path);
@@ -98,7 +98,7 @@ Deno.test("whoever says nothing gets the bare exposition: at once when it closes
   });
 });
 
-Deno.test("a huge request is refused and costs no memory", async () => {
+Deno.test("a huge request is refused without using memory", async () => {
   await withServer(async (path) => {
     const talker = await Talker.connect(path);
     talker.say("GET /" + "x".repeat(100_000));
@@ -106,13 +106,13 @@ Deno.test("a huge request is refused and costs no memory", async () => {
   });
 });
 
-/** Devices in the snapshot of `path`, asked for without blocking who is to answer. */
+/** Number of devices in the snapshot of `path`, read without blocking the server in this thread. */
 async function deviceCount(path: string): Promise<number> {
   return JSON.parse(bodyOf(await talk(path, "GET /json HTTP/1.0\r\n\r\n"))).devices.length;
 }
 
-Deno.test("clients that hold on are many: others are served, and those are closed in the end", async () => {
-  // More than a socket's buffers hold, so that a reader can be slow.
+Deno.test("many idle clients do not keep others from being served, and are closed after their time", async () => {
+  // More bytes than a socket's buffers hold, so that a reader can be slow.
   const many = Array.from({ length: 60 }, (_, i) => deviceOf(`/run/${i}`, i + 1));
   await withServer(async (path) => {
     let holding: Talker[] = [];
@@ -138,7 +138,7 @@ Deno.test("clients that hold on are many: others are served, and those are close
   }, () => snapshotOf(many));
 });
 
-Deno.test("of clients that hold on, the oldest have to go for new ones", async () => {
+Deno.test("the oldest idle clients are closed for new ones", async () => {
   await withServer(async (path) => {
     const holding: Talker[] = [];
     for (let i = 0; i < 20; i++) {
@@ -151,7 +151,7 @@ Deno.test("of clients that hold on, the oldest have to go for new ones", async (
   });
 });
 
-Deno.test("a slow reader gets all of it", async () => {
+Deno.test("a slow reader gets the whole exposition", async () => {
   const many = Array.from({ length: 200 }, (_, i) => deviceOf(`/run/${i}`, i + 1));
   await withServer(async (path) => {
     const talker = await Talker.connect(path);
@@ -164,7 +164,7 @@ Deno.test("a slow reader gets all of it", async () => {
   }, () => snapshotOf(many));
 });
 
-Deno.test("however many ask, ten snapshots a second are taken at most", async () => {
+Deno.test("at most ten snapshots per second are taken for any number of clients", async () => {
   await withServer(async (path, reads) => {
     const start = performance.now();
     for (let i = 0; i < 50; i++) await talk(path, "GET / HTTP/1.0\r\n\r\n");
@@ -172,7 +172,7 @@ Deno.test("however many ask, ten snapshots a second are taken at most", async ()
   });
 });
 
-Deno.test("clients that vanish at any moment leave a server that serves", async () => {
+Deno.test("the server continues after clients that disconnect at any moment", async () => {
   await withServer(async (path) => {
     for (let i = 0; i < 200; i++) {
       const fd = await connectPatiently(path);
@@ -188,7 +188,7 @@ Deno.test("clients that vanish at any moment leave a server that serves", async 
   });
 });
 
-Deno.test("the path: permissions, one in use, and one left behind", async () => {
+Deno.test("the path has its permissions, is refused if in use, and is replaced if left behind", async () => {
   await withDirectory(async (directory) => {
     const path = `${directory}/stats.sock`;
     const server = new StatisticsServer({ path, mode: 0o600, group: Deno.gid()! }, () => SNAPSHOT);
@@ -196,11 +196,11 @@ Deno.test("the path: permissions, one in use, and one left behind", async () => 
     assertThrows(() => new StatisticsServer({ path }, () => SNAPSHOT), ServerError, "is already in use");
     await server.close();
     assert(!exists(path));
-    await assertRejects(() => fetchSnapshot(path), StatisticsError, "nobody gives out statistics");
+    await assertRejects(() => fetchSnapshot(path), StatisticsError, "there is no statistics socket");
     const other = new StatisticsServer({ path }, () => SNAPSHOT);
     Deno.renameSync(path, `${path}.moved`);
-    Deno.writeTextFileSync(path, "somebody else's");
+    Deno.writeTextFileSync(path, "another file");
     await other.close();
-    assert(exists(path), "what somebody else has put there stays");
+    assert(exists(path), "a file of another process is kept");
   });
 });

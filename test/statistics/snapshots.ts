@@ -1,12 +1,12 @@
 /**
- * Snapshots made up for tests.
+ * Snapshots for tests.
  *
  * @module
  */
 import type { QueueStatistics } from "../../src/device/statistics.ts";
 import type { DeviceSnapshot, Snapshot } from "../../src/statistics/snapshot.ts";
 
-/** A queue on which `count` requests have been answered with OK and `failed` with ERR. */
+/** A queue with `count` requests completed with OK and `failed` with ERR. */
 export function queueOf(queue: string, count: number, failed = 0): QueueStatistics {
   return {
     queue,

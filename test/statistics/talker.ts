@@ -1,5 +1,5 @@
 /**
- * A client of a unix socket that says what it likes, for tests.
+ * A client of a unix socket that sends any bytes, for tests.
  *
  * @module
  */
@@ -7,15 +7,14 @@ import { libc } from "../../ffi/libc.ts";
 import { ByteStream } from "../../src/os/byte_stream.ts";
 import { closeFd } from "../../src/os/event_fd.ts";
 
-/** `how` of shutdown(2): nothing will be written any more. */
+/** `how` of shutdown(2): no more bytes will be written. */
 export const SHUT_WR = 1;
 const PATIENCE_MS = 20_000;
 const AF_UNIX = 1;
 const SOCK_STREAM_NONBLOCK_CLOEXEC = 1 | 0o4000 | 0o2000000;
 
 /**
- * Connects to `path` without ever blocking: who is to accept lives in the same isolate, and does so only while this
- * one waits.
+ * Connects to `path` without blocking, as the server runs in the same thread and accepts only while the client waits.
  */
 export async function connectPatiently(path: string): Promise<number> {
   const address = new Uint8Array([AF_UNIX, 0, ...new TextEncoder().encode(path), 0]);
@@ -24,7 +23,7 @@ export async function connectPatiently(path: string): Promise<number> {
     const fd = libc.socket(AF_UNIX, SOCK_STREAM_NONBLOCK_CLOEXEC, 0);
     if (libc.connect(fd, address, address.length) === 0) return fd;
     closeFd(fd);
-    if (performance.now() > deadline) throw new Error(`nobody accepts at ${path}`);
+    if (performance.now() > deadline) throw new Error(`the connection to ${path} is not accepted`);
     await new Promise((resolve) => setTimeout(resolve, 1));
   }
 }
@@ -34,7 +33,7 @@ export class Talker {
   readonly #stream: ByteStream;
   #isClosed = false;
 
-  /** Takes over a connected descriptor. */
+  /** Owns a connected descriptor. */
   constructor(fd: number) {
     this.#stream = new ByteStream(fd);
   }
@@ -44,21 +43,21 @@ export class Talker {
     return new Talker(await connectPatiently(path));
   }
 
-  /** Says `text`, as far as there is room for it; nobody may be listening any more. */
+  /** Sends as much of `text` as the socket accepts; the server may have closed the connection. */
   say(text: string): void {
     try {
       this.#stream.write(Uint8Array.from(text, (character) => character.charCodeAt(0)));
     } catch {
-      // The other side has closed: what it said before that can still be read.
+      // The server has closed the connection; the bytes it sent before can still be read.
     }
   }
 
-  /** Says nothing more. */
+  /** Closes the sending half of the connection. */
   finish(): void {
     libc.shutdown(this.#stream.fd, SHUT_WR);
   }
 
-  /** All that comes until the other side closes; closes this side too. */
+  /** Reads until the server closes the connection, and closes it. */
   async all(): Promise<string> {
     const decoder = new TextDecoder("latin1");
     const deadline = performance.now() + PATIENCE_MS;
@@ -74,20 +73,20 @@ export class Talker {
     return text;
   }
 
-  /** True if the other side has closed; reads on until then. */
+  /** Reads the available bytes; true if the server has closed the connection. */
   isClosed(): boolean {
     if (this.#isClosed) return true;
     const bytes = this.#stream.read(1 << 16);
     return this.#isClosed = bytes?.length === 0;
   }
 
-  /** Closes this side. */
+  /** Closes the connection. */
   close(): void {
     this.#stream.close();
   }
 }
 
-/** Connects to `path`, says `text` and nothing more, and returns what comes back. */
+/** Connects to `path`, sends `text`, and returns the answer. */
 export async function talk(path: string, text: string): Promise<string> {
   const talker = await Talker.connect(path);
   talker.say(text);

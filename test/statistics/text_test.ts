@@ -4,7 +4,7 @@ import { prometheusText } from "../../src/statistics/prometheus.ts";
 import { readExposition, valueOf } from "./exposition.ts";
 import { deviceOf, snapshotOf } from "./snapshots.ts";
 
-Deno.test("the exposition says what the snapshot says", () => {
+Deno.test("the exposition has the snapshot's values", () => {
   const metrics = readExposition(prometheusText(snapshotOf([deviceOf("/run/a", 100)])));
   const value = (name: string, labels: Record<string, string> = {}) =>
     valueOf(metrics, `vhost_user_crypto_${name}`, labels);
@@ -25,7 +25,7 @@ Deno.test("the exposition says what the snapshot says", () => {
   for (const { samples } of metrics.values()) for (const { labels } of samples) assert(!("device" in labels));
 });
 
-Deno.test("with several devices every sample of one names it, whatever its path", () => {
+Deno.test("with several devices every sample of a device has its label, for any path", () => {
   const odd = '/run/"quoted"\\\n';
   const metrics = readExposition(prometheusText(snapshotOf([deviceOf(odd, 1), deviceOf("/run/b", 2)])));
   const requests = metrics.get("vhost_user_crypto_requests_total")!.samples
@@ -33,7 +33,7 @@ Deno.test("with several devices every sample of one names it, whatever its path"
   assertEquals(requests, [[odd, 1], ["/run/b", 2]]);
 });
 
-Deno.test("the reader of expositions refuses what is none", () => {
+Deno.test("the parser of expositions refuses invalid ones", () => {
   const good = "# HELP a_total x\n# TYPE a_total counter\na_total 1\n";
   readExposition(good);
   const bad = {
@@ -49,7 +49,7 @@ Deno.test("the reader of expositions refuses what is none", () => {
   for (const [what, text] of Object.entries(bad)) assertThrows(() => readExposition(text), Error, "", what);
 });
 
-Deno.test("the page: rates since the start, then since the last one", () => {
+Deno.test("the page has rates since the start, then since the last page", () => {
   const first = snapshotOf([deviceOf("/run/a", 5000)]);
   const page = statisticsPage(first);
   assertStringIncludes(page, "vhost-user-crypto 1.2.3, up 16 min 40 s; rates of the last 16 min 40 s");
@@ -66,7 +66,7 @@ Deno.test("the page: rates since the start, then since the last one", () => {
   assertEquals(row(later, "cipher"), ["cipher", "AES-CBC", "25.0k", "10k", "10MB/s", "err 1"]);
 });
 
-Deno.test("the page of a device that has done nothing yet, and of two", () => {
+Deno.test("the page of an idle device, and of two devices", () => {
   const page = statisticsPage(snapshotOf([deviceOf("/run/a", 0), deviceOf("/run/b", 1)], 1000));
   assertStringIncludes(page, "/run/a:");
   assertStringIncludes(page, "/run/b:");

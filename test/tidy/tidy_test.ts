@@ -23,7 +23,7 @@ Deno.test("tidy: a module imports modules below it and nothing else", () => {
   const line = (module: string) => `import { a } from "${module}";\n`;
   assertEquals(found("src/memory/a.ts", line("../os/errno.ts")), []);
   assertEquals(found("src/memory/a.ts", line("../device/device.ts")), [
-    "imports src/device/device.ts, which the room memory must not know",
+    "imports src/device/device.ts, which the module memory must not import",
   ]);
   assertEquals(found("src/driver/a.ts", line("../virtqueue/chain.ts")).length, 1);
   assertEquals(found("src/device/a.ts", line("../driver/layout.ts")).length, 1);

@@ -5,10 +5,10 @@ function chart(series: readonly Series[], x: Partial<Axis> = {}, y: Partial<Axis
   return { title: "rates", x: { title: "bytes", ...x }, y: { title: "requests/s", ...y }, series };
 }
 
-/** The corners of the line with colour `index`. */
+/** The points of the line with colour `index`. */
 function pathOf(svg: string, index: number): number[][] {
   const found = [...svg.matchAll(/<path d="([^"]*)" class="line s(\d)"/g)].filter((match) => match[2] === `${index}`);
-  // The first with this colour is the legend's.
+  // The first path with this colour belongs to the legend.
   return found[1]![1]!.slice(1).split("L").map((pair) => pair.split(" ").map(Number));
 }
 
@@ -22,7 +22,7 @@ Deno.test("a logarithmic axis spaces equal ratios equally, a linear one equal di
   assert(Math.abs((e![1]! - f![1]!) - 2 * (d![1]! - e![1]!)) < 0.3);
 });
 
-Deno.test("points without a place on the axes are left out, and nothing drawn is not a number", () => {
+Deno.test("points outside the axes are omitted, and no coordinate is NaN", () => {
   const points = [[0, 5], [2, -1], [NaN, 1], [4, Infinity], [8, 3], [16, 4]] as const;
   const series = [{ label: "some", points }, { label: "none", points: [] }, {
     label: "one",
@@ -34,27 +34,27 @@ Deno.test("points without a place on the axes are left out, and nothing drawn is
   assertStringIncludes(svg, "none: no points.");
 });
 
-Deno.test("labels cannot become markup", () => {
+Deno.test("labels are escaped", () => {
   const svg = drawCharts([chart([{ label: '</text><script>"&\x07', points: [[1, 1]] }])]);
   assertEquals(svg.includes("<script>"), false);
   assertStringIncludes(svg, "&lt;/text&gt;&lt;script&gt;&quot;&amp;");
   assertEquals(svg.includes("\x07"), false);
 });
 
-Deno.test("a chart says in words what it shows, and has colours for dark ground", () => {
+Deno.test("a chart has a text description and colours for dark pages", () => {
   const svg = drawCharts([chart([{ label: "device", points: [[1024, 5], [4096, 20_000]] }], { format: shortBytes })]);
   assertMatch(svg, /role="img" aria-labelledby="title description"/);
   assertStringIncludes(svg, "device: from 5 at 1 KiB to 20 k at 4 KiB.");
   assertStringIncludes(svg, "@media(prefers-color-scheme:dark){.ground{fill:#0d1117}");
 });
 
-Deno.test("panels stand one above the other, and the page is as high as all of them", () => {
+Deno.test("charts are stacked, and the page has their total height", () => {
   const one = chart([{ label: "a", points: [[0, 1], [1, 2]] }]);
   const height = (svg: string) => Number(/viewBox="0 0 \d+ (\d+)"/.exec(svg)![1]);
   assertEquals(height(drawCharts([one, one])), 2 * height(drawCharts([one])));
 });
 
-Deno.test("a legend longer than the page goes on in another line", () => {
+Deno.test("a legend longer than the page is wrapped", () => {
   const series = Array.from(
     { length: 8 },
     (_, i) => ({ label: `a rather long label ${i}`, points: [[0, i]] as const }),
@@ -73,7 +73,7 @@ Deno.test("a line of very many points has no markers", () => {
   assertEquals(svg.match(/class="mark/g)!.length, 1);
 });
 
-Deno.test("a subtitle longer than the page goes on in another line", () => {
+Deno.test("a subtitle longer than the page is wrapped", () => {
   const subtitle = Array.from({ length: 40 }, (_, i) => `word${i}`).join(" ");
   const svg = drawCharts([{ ...chart([{ label: "one", points: [[0, 1]] }]), subtitle }]);
   const lines = [...svg.matchAll(/class="faint">(word[^<]*)</g)].map((match) => match[1]!);
@@ -81,7 +81,7 @@ Deno.test("a subtitle longer than the page goes on in another line", () => {
   assertEquals(lines.join(" "), subtitle);
 });
 
-Deno.test("a reference is told from others by its dashes", () => {
+Deno.test("a reference line is dashed", () => {
   const series = [1, 2].map((y) => ({ label: `reference ${y}`, points: [[0, y], [1, y]] as const, isReference: true }));
   const svg = drawCharts([chart(series)]);
   assertEquals(svg.includes('class="mark'), false);

@@ -1,6 +1,6 @@
 /**
- * OpenSSL alone: the calls that a program would make for a request, through FFI without allocation, and nothing around
- * them. What a device is measured against, on the driver's side of the machine.
+ * OpenSSL alone: the calls that a program would make for a request, through FFI without allocation. They are the
+ * reference of a device's rate, measured in the driver's process.
  *
  * @module
  */
@@ -24,18 +24,18 @@ const {
 
 const EVP_CTRL_AEAD_GET_TAG = 16;
 const OSSL_PARAM_UTF8_STRING = 4;
-/** Distinct buffers that requests go round in: as many as are usually under way. */
+/** Number of distinct buffers that requests use in turn, which is the usual number in flight. */
 const BUFFERS = 64;
 
-/** The calls for requests of one kind. */
+/** The OpenSSL calls for requests of one kind. */
 export interface BareCalls {
-  /** Makes them for `count` requests, one after the other. */
+  /** Executes them for `count` requests, sequentially. */
   run(count: number): void;
-  /** Gives up memory and contexts. */
+  /** Frees memory and contexts. */
   close(): void;
 }
 
-/** What each request works on, by number, and an end to it. */
+/** The buffers of the requests, by number. */
 interface Buffers {
   readonly iv: BigUint64Array;
   readonly src: BigUint64Array;
@@ -44,19 +44,19 @@ interface Buffers {
   readonly mapping: Mapping;
 }
 
-/** The calls for request i, and what gives up their context. */
+/** The calls for request i, and the function that frees their context. */
 interface Operation {
   readonly call: (i: number) => void;
   readonly free: () => void;
 }
 
-/** OpenSSL's names of digests, by HASH number; HMACs have the same numbers. */
+/** OpenSSL's names of digests by HASH number; HMACs have the same numbers. */
 const DIGESTS: readonly string[] = "- MD5 SHA1 SHA224 SHA256 SHA384 SHA512 SHA3-224 SHA3-256 SHA3-384 SHA3-512".split(
   " ",
 );
 
 const small = mapAnonymous(4096);
-/** Any key will do: none of these algorithms takes longer for some of them. The halves differ, as XTS wants it. */
+/** A fixed key, as the time does not depend on the key. Its halves differ, as XTS requires. */
 const KEY = BigInt(small.address);
 const LENGTH = BigInt(small.address + 1024);
 const PARAMS_OFFSET = 2048;
@@ -76,7 +76,7 @@ function makeBuffers(sizeBytes: number): Buffers {
   return { iv: at(2 * dst), result: at(2 * dst + 64), src: at(0), dst: at(dst), mapping };
 }
 
-/** A context with key for the cipher called `name`; undefined: OpenSSL here has none. */
+/** A context with a key for the cipher `name`; undefined if this OpenSSL does not have it. */
 function cipherContext(name: string): bigint | undefined {
   const cipher = libcrypto.EVP_CIPHER_fetch(0n, cString(name), 0n);
   const context = libcrypto.EVP_CIPHER_CTX_new();
@@ -158,7 +158,7 @@ function bareDigest(name: string, sizeBytes: number, { src, result }: Buffers): 
   return { call, free: () => libcrypto.EVP_MD_CTX_free(context) };
 }
 
-/** OSSL_PARAM list { "digest": name }, valid until the next one is made. */
+/** The OSSL_PARAM list { "digest": name }, valid until the next one is made. */
 function digestParams(name: string): bigint {
   const at = PARAMS_OFFSET;
   const bytes = new Uint8Array(small.buffer);
@@ -207,7 +207,7 @@ function bareHmac(
   return { call, free: () => libcrypto.EVP_MAC_CTX_free(context) };
 }
 
-/** OpenSSL's name of cipher `algo`; undefined where it takes more than one call of its own. */
+/** OpenSSL's name of cipher `algo`; undefined if it needs several calls. */
 function cipherName(algo: number, keyLen: number): string | undefined {
   const tripleDes = keyLen === 24 ? "DES-EDE3" : "DES-EDE";
   const names: Readonly<Record<number, string>> = {
@@ -270,7 +270,7 @@ function operation(session: SessionParameters, sizeBytes: number, buffers: Buffe
   }
 }
 
-/** The calls that a request of `sizeBytes` bytes in `session` comes down to; undefined: they are not so simple. */
+/** The OpenSSL calls of a request of `sizeBytes` bytes in `session`; undefined for composed algorithms. */
 export function bareCalls(session: SessionParameters, sizeBytes: number): BareCalls | undefined {
   const buffers = makeBuffers(sizeBytes);
   const found = operation(session, sizeBytes, buffers);

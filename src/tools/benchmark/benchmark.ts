@@ -1,6 +1,6 @@
 /**
- * The benchmark of any vhost-user crypto device: every algorithm by every size and depth, each for a while, with the
- * answers looked at in between, and bare OpenSSL on this machine next to it. Prints nothing.
+ * The benchmark of any vhost-user crypto device: measures every algorithm, size and depth for some time, checks results
+ * during the measurement, and compares with bare OpenSSL on this machine. Prints nothing.
  *
  * @module
  */
@@ -19,107 +19,107 @@ import { type BareCalls, bareCalls } from "./bare.ts";
 import { type DriverWork, Load, type Publication } from "./load.ts";
 import { ecdsaSubject, rsaSubject, type Subject, symmetricSubject } from "./subjects.ts";
 
-/** What to measure, and how. */
+/** Options of the benchmark. */
 export interface BenchmarkOptions {
-  /** Algorithms by name; the usual ones as far as they are offered if not given; `all`: all offered. */
+  /** Algorithms by name; the default ones that are offered if not given; `all`: all that are offered. */
   readonly algorithms?: readonly string[] | "all";
   /** Bytes of source data. */
   readonly sizes: readonly number[];
-  /** Requests under way on each queue. */
+  /** Requests in flight on each queue. */
   readonly depths: readonly number[];
   /** Data queues to use. */
   readonly queues: number;
-  /** How long each combination is measured. */
+  /** Time of each measurement, in seconds. */
   readonly seconds: number;
   /** Form of the requests. */
   readonly mode: RequestMode;
   /** Packed rings. */
   readonly packed: boolean;
-  /** The driver spins instead of sleeping. */
+  /** The driver polls instead of waiting for notifications. */
   readonly polls: boolean;
-  /** What the driver does for a request, and when it publishes; as {@linkcode LoadOptions} says if not given. */
+  /** The driver's work per request, and when it publishes; the defaults of {@linkcode LoadOptions} if not given. */
   readonly work?: DriverWork;
   readonly publication?: Publication;
 }
 
-/** One combination, measured. */
+/** The result of one combination. */
 export interface Row {
   readonly algorithm: string;
   readonly sizeBytes: number;
   readonly depth: number;
-  /** `measured`, `wrong`: there were wrong answers; `refused`: the device would not. */
+  /** `measured`; `wrong` after wrong results; `refused` if the device does not support it. */
   readonly outcome: "measured" | "wrong" | "refused";
-  /** What was wrong, or the status that it was refused with. */
+  /** The failure, or the status of the refusal. */
   readonly detail?: string;
-  /** Nothing but `refused` is without these. */
+  /** The figures; undefined if it was not measured. */
   readonly figures?: Figures;
 }
 
-/** What was measured of a combination. */
+/** The figures of a combination. */
 export interface Figures {
   readonly requestsPerSecond: number;
   readonly mibPerSecond: number;
-  /** Times that the driver woke the device, and the device the driver, by request. */
+  /** Notifications per request, from the driver and from the device. */
   readonly kicksPerRequest: number;
   readonly callsPerRequest: number;
-  /** From submission to the look that found it answered. */
+  /** Time from submission to the poll that returned the completion. */
   readonly latencyUs: { readonly p50: number; readonly p99: number };
-  /** Requests that the driver finds answered at once, as a share of the depth: 1 where the two sides work in lock-step. */
+  /** Requests completed per poll, as a share of the depth; 1 if the two sides work in lock-step. */
   readonly batchShare: number;
-  /** Shares of the time in which the driver, or the device, waits for the other side. */
+  /** Shares of time in which the driver, or the device, waits for the other side. */
   readonly driverWaitShare: number;
   readonly deviceWaitShare: number;
-  /** CPU time of the driver's thread, by request. */
+  /** CPU time of the driver's thread per request. */
   readonly driverNsPerRequest: number;
-  /** Bare OpenSSL's requests a second, one by one on one core; undefined: there is nothing to compare with. */
+  /** Requests per second of bare OpenSSL on one core, sequentially; undefined for composed algorithms. */
   readonly bareRequestsPerSecond: number | undefined;
-  /** How often that is. */
+  /** The ratio of the device's rate to that of bare OpenSSL. */
   readonly timesBare: number | undefined;
-  /** Answers compared with an independent computation, and ones that could only be compared with earlier ones. */
+  /** Results compared with an independent computation, and results that could only be compared with earlier ones. */
   readonly answersComputed: number;
   readonly answersRepeated: number;
 }
 
-/** Whom to tell of progress. */
+/** Callbacks about the progress. */
 export interface Listener {
-  /** A combination is next: number `index` of `count`. */
+  /** Combination `index` of `count` begins. */
   begin?(index: number, count: number, what: string): void;
-  /** One is done. */
+  /** A combination has been measured. */
   row?(row: Row): void;
 }
 
-/** What is measured unless something else is asked for. */
+/** The default algorithms. */
 const ALGORITHMS_USUAL: readonly string[] = ["AES-CBC", "AES-CBC + HMAC-SHA1", "HMAC-SHA-256", "AES-GCM"];
 
-/** Every combination is measured in so many pieces, between which answers are looked at. */
+/** Number of parts of each measurement, between which results are checked. */
 const WINDOWS = 5;
-/** Bare OpenSSL has this share of a window's time on top. */
+/** Additional time for bare OpenSSL, as a share of the measurement's time. */
 const BARE_SHARE = 0.2;
 const WARM_UP_SHARE = 0.2;
 const MIB = 1024 * 1024;
-/** What a request takes beside its data, roughly: descriptors, header, IV, digest, and what alignment wastes. */
+/** Estimated memory of a request besides its data: descriptors, header, IV, digest and alignment. */
 const REQUEST_OVERHEAD_BYTES = 4096;
 const RINGS_BYTES = 4 * MIB;
-/** Entries of a queue, at least, and descriptors of a request, at most. */
+/** Minimum size of a queue, and maximum number of descriptors of a request. */
 const QUEUE_SIZE_MIN = 256;
 const DESCRIPTORS_MAX = 8;
-/** A guest of the benchmark has at most so much memory. */
+/** Maximum guest memory of the benchmark, in bytes. */
 export const MEMORY_BYTES_MAX: number = 1024 * MIB;
 
 /** Bytes of guest memory that `options` need. */
 export function memoryBytes({ sizes, depths, queues }: BenchmarkOptions): number {
   const depth = Math.max(...depths);
-  // The allocator hands out powers of two.
+  // The allocator uses powers of two.
   const request = 2 * 2 ** Math.ceil(Math.log2(Math.max(...sizes) + 64)) + REQUEST_OVERHEAD_BYTES;
   return Math.ceil((RINGS_BYTES + queues * depth * request) / MIB) * MIB;
 }
 
-/** Names as people may write them. */
+/** A name without case and punctuation. */
 function plain(name: string): string {
   return name.toLowerCase().replace(/[^a-z0-9]/g, "");
 }
 
-/** What `driver`'s device offers to be measured. */
+/** The algorithms of `driver`'s device that can be measured. */
 function offered(driver: CryptoDriver): { readonly name: string; readonly make: () => Subject }[] {
   const { config } = driver;
   const subjects = advertisedAnswers(config)
@@ -138,21 +138,21 @@ function choose(driver: CryptoDriver, wanted: BenchmarkOptions["algorithms"]): S
     const found = there.find((one) => plain(one.name) === plain(name));
     if (found === undefined && !usual) {
       const names = there.map((one) => one.name).join(", ");
-      throw new DriverError(`the device does not offer "${name}"; there are ${names}`);
+      throw new DriverError(`the device does not offer "${name}", only ${names}`);
     }
     return found === undefined ? [] : [found.make()];
   });
-  if (chosen.length === 0) throw new DriverError("the device offers none of the usual algorithms: name others");
+  if (chosen.length === 0) throw new DriverError("the device offers none of the default algorithms: name others");
   return chosen;
 }
 
-/** What a load is measured with. */
+/** The parameters of a measurement. */
 interface Combination {
   readonly sizeBytes: number;
   readonly depth: number;
 }
 
-/** Requests a second of bare OpenSSL, and the time that it took. */
+/** Requests per second of bare OpenSSL, and the time of the measurement. */
 function measureBare(bare: BareCalls, durationMs: number): { count: number; ms: number } {
   const start = performance.now();
   let count = 0;
@@ -191,7 +191,7 @@ function figuresOf(
   };
 }
 
-/** Measures one combination on a load that is ready. */
+/** Measures one combination on a prepared load. */
 function measure(
   load: Load,
   subject: Subject,
@@ -203,14 +203,14 @@ function measure(
   const checked: [number, number] = [0, 0];
   const windowMs = seconds * 1000 / WINDOWS;
   try {
-    // The first run submits every request once; the second warms both sides up; the rest counts.
+    // The first run submits every request once, the second warms both sides up, and the others are measured.
     for (let window = -2; window < WINDOWS; window++) {
       load.blank();
       if (window === 0) load.clear();
       load.run(window === -2 ? 0 : window === -1 ? seconds * 1000 * WARM_UP_SHARE : windowMs);
       const { badStatus, wrong, right, repeated } = load.inspect();
       if (badStatus !== undefined) return { outcome: "refused", detail: nameOf(STATUS_NAMES, badStatus) };
-      if (wrong > 0) return { outcome: "wrong", detail: `${wrong} of ${wrong + right + repeated} answers were wrong` };
+      if (wrong > 0) return { outcome: "wrong", detail: `${wrong} of ${wrong + right + repeated} results were wrong` };
       checked[0] += right;
       checked[1] += repeated;
       if (bare === undefined || window < -1) continue;
@@ -223,7 +223,7 @@ function measure(
   return { outcome: "measured", figures: figuresOf(load, combination, bareTotal, checked) };
 }
 
-/** Holds the device to the published answer, if there is one; returns what is wrong. */
+/** Checks the device against the published answer, if there is one; returns the failure. */
 function firstComplaint(driver: CryptoDriver, subject: Subject, mode: RequestMode): Promise<string | undefined> {
   return subject.answer === undefined
     ? Promise.resolve(undefined)
@@ -260,7 +260,7 @@ async function measureSubject(
   }
 }
 
-/** Connects as `options` want it. Throws {@linkcode DriverError}. */
+/** Connects with `options`. Throws {@linkcode DriverError}. */
 async function connect(socketPath: string, options: BenchmarkOptions): Promise<CryptoDriver> {
   const { queues, mode, packed, polls, depths } = options;
   let driver: CryptoDriver;
@@ -278,7 +278,7 @@ async function connect(socketPath: string, options: BenchmarkOptions): Promise<C
   const missing = packed && !driver.hasFeature(F_RING_PACKED)
     ? "packed rings (VIRTIO_F_RING_PACKED): leave --packed out"
     : mode !== "fixed" && !driver.hasFeature(F_MUX_MODE)
-    ? "the multiplexing mode (VIRTIO_CRYPTO_F_MUX_MODE): measure with --mode=session"
+    ? "VIRTIO_CRYPTO_F_MUX_MODE: measure with --mode=session"
     : undefined;
   if (missing === undefined) return driver;
   await driver.close();

@@ -1,6 +1,6 @@
 /**
- * What a guest's driver does for each request beside the ring: it writes header, parameters, IV and source, and reads
- * the result. The cost of both, and of the cache lines that travel between the two sides, belongs to a measurement.
+ * The work of a guest's driver for each request besides the ring: it writes header, parameters, IV and source, and
+ * reads the result. A measurement includes this work and the transfer of cache lines between the two sides.
  *
  * @module
  */
@@ -9,17 +9,17 @@ import type { Block } from "../../driver/guest_memory.ts";
 
 const WORD_BYTES = 4;
 const CACHE_LINE_WORDS = 16;
-/** Up to here a loop over words is faster than a call. */
+/** Maximum length for which a loop over words is faster than a call, in bytes. */
 const LOOP_WORDS_MAX = 32;
-/** What the device writes: these blocks are read, all others written. */
+/** Blocks that the device writes; the driver reads these and writes all others. */
 const WRITABLE: ReadonlySet<string> = new Set(["dst", "result", "status"]);
 
-/** As many whole words of `block` as there are, to be written or read by a loop. */
+/** The whole words of `block`. */
 function wordsOf({ bytes, sizeBytes }: Block): Uint32Array<ArrayBuffer> {
   return new Uint32Array(bytes.buffer, bytes.byteOffset, Math.floor(sizeBytes / WORD_BYTES));
 }
 
-/** A block that the driver writes: where, and what. */
+/** A block that the driver writes, and its contents. */
 interface Source {
   readonly bytes: Uint8Array;
   readonly words: Uint32Array;
@@ -32,10 +32,10 @@ export class GuestWork {
   readonly #sources: readonly Source[];
   readonly #results: readonly Uint32Array[];
   readonly #status: Uint8Array;
-  /** Depends on everything that was read, so that reading is not optimised away. */
+  /** Depends on all bytes that were read, so that reading is not optimised away. */
   sum = 0;
 
-  /** For the buffers of `chain`, with their present contents. */
+  /** Prepares the work on the buffers of `chain`, with their current contents. */
   constructor({ blocks }: Chain) {
     const entries = [...blocks];
     this.#sources = entries.filter(([name]) => !WRITABLE.has(name)).map(([_, block]) => {
@@ -47,7 +47,7 @@ export class GuestWork {
     this.#status = blocks.get("status")!.bytes;
   }
 
-  /** Writes everything that the device reads. */
+  /** Writes all blocks that the device reads. */
   write(): void {
     const sources = this.#sources;
     for (let s = 0; s < sources.length; s++) {

@@ -1,6 +1,6 @@
 /**
- * How long requests take, in classes: 32 to each power of two, so that no value is off by more than a thirtieth and
- * nothing is allocated for any of them. Knows nothing of requests.
+ * A histogram of durations with 32 classes per power of two, so that no value is off by more than a thirtieth, and
+ * without allocation per value.
  *
  * @module
  */
@@ -10,7 +10,7 @@ const CLASSES_PER_OCTAVE = 1 << CLASS_BITS;
 const NS_MAX = 0xffff_ffff;
 const CLASSES = (32 - CLASS_BITS + 1) * CLASSES_PER_OCTAVE;
 
-/** The class of `ns`: below 32 each value is one of its own. */
+/** The class of `ns`; values below 32 have a class each. */
 function classOf(ns: number): number {
   if (ns < CLASSES_PER_OCTAVE) return ns;
   const shift = 31 - Math.clz32(ns) - CLASS_BITS;
@@ -24,12 +24,12 @@ function valueOf(index: number): number {
   return ((index & (CLASSES_PER_OCTAVE - 1)) + CLASSES_PER_OCTAVE + 0.5) * 2 ** shift;
 }
 
-/** Durations of up to four seconds; longer ones count as that. */
+/** Durations of up to four seconds; longer ones are counted as four seconds. */
 export class Histogram {
   readonly #counts = new Float64Array(CLASSES);
   #total = 0;
 
-  /** Values recorded. */
+  /** Number of recorded values. */
   get total(): number {
     return this.#total;
   }
@@ -40,7 +40,7 @@ export class Histogram {
     this.#total += times;
   }
 
-  /** The nanoseconds that `share` of all values do not exceed, but for the width of a class; 0 if there are none. */
+  /** The quantile `share` in nanoseconds, with the accuracy of a class; 0 without values. */
   quantile(share: number): number {
     const wanted = share * this.#total;
     let seen = 0;
@@ -51,7 +51,7 @@ export class Histogram {
     return 0;
   }
 
-  /** Forgets all values. */
+  /** Clears all values. */
   clear(): void {
     this.#counts.fill(0);
     this.#total = 0;

@@ -1,9 +1,8 @@
 /**
- * A load: a fixed number of requests in flight on each queue, submitted again as soon as they are answered, with the
- * time of each, the number of times that either side woke the other, and the share of time that each side waits for the
- * other. The driver builds each request anew and reads its result, as a guest does, unless it is told to repeat prepared
- * ones; it sleeps when there is nothing to do, or spins if it is told to. Knows no algorithm; between runs the answers
- * can be looked at.
+ * A load: a fixed number of requests in flight on each queue, submitted again as soon as they are completed, with the
+ * time of each, the number of notifications in both directions, and the share of time that each side waits for the
+ * other. The driver builds each request again and reads its result, as a guest does, unless it repeats prepared ones;
+ * it waits for notifications or polls. Results can be checked between runs.
  *
  * @module
  */
@@ -24,78 +23,78 @@ import type { Subject } from "./subjects.ts";
 /** A driver that builds each request and reads its result, or one that submits the same prepared requests again. */
 export type DriverWork = "guest" | "prepared";
 
-/** When the driver publishes: each request as soon as it is built, or all that one poll of the ring has led to. */
+/** When the driver publishes: each request as soon as it is built, or all that follow from one poll of the ring. */
 export type Publication = "each" | "round";
 
-/** How a load is made. */
+/** Options of a load. */
 export interface LoadOptions {
   /** Form of the requests. */
   readonly mode: RequestMode;
   /** Bytes of source data. */
   readonly sizeBytes: number;
-  /** Requests under way on each queue. */
+  /** Requests in flight on each queue. */
   readonly depth: number;
-  /** The driver spins instead of sleeping. */
+  /** The driver polls instead of waiting for notifications. */
   readonly polls: boolean;
-  /** What the driver does for a request; `guest` if not given. */
+  /** The driver's work per request; `guest` if not given. */
   readonly work?: DriverWork;
-  /** When it publishes; `round` if not given. */
+  /** When the driver publishes; `round` if not given. */
   readonly publication?: Publication;
 }
 
-/** What runs of a load have come to. */
+/** The counters of a load's runs. */
 export interface LoadCounts {
-  /** Requests answered. */
+  /** Number of completed requests. */
   readonly answered: number;
-  /** From the first submission of each run to its last answer. */
+  /** Time from the first submission of each run to its last completion. */
   readonly elapsedMs: number;
-  /** Times that the driver woke the device, and the device the driver. */
+  /** Notifications from the driver, and from the device. */
   readonly kicks: number;
   readonly calls: number;
-  /** Times that the driver polled a ring and found requests answered. */
+  /** Number of polls that returned completions. */
   readonly rounds: number;
-  /** Time that the driver had nothing to do, and that the device had nothing to do, on each queue. */
+  /** Idle time of the driver, and of the device on each queue. */
   readonly driverWaitMs: number;
   readonly deviceWaitMs: number;
   /** CPU time of this thread. */
   readonly cpuNs: number;
 }
 
-/** What came of the answers of a run. */
+/** The result of checking a run. */
 export interface Inspection {
-  /** A status that is not OK; undefined: all are. */
+  /** A status that is not OK; undefined if all are OK. */
   readonly badStatus: number | undefined;
-  /** Answers that are wrong, that are right, and that nobody could judge but by their being the same again. */
+  /** Numbers of wrong results, correct results, and results that could only be compared with earlier ones. */
   readonly wrong: number;
   readonly right: number;
   readonly repeated: number;
 }
 
-/** A queue that completes nothing for so long has stopped. */
+/** Maximum time without a completion, in milliseconds. */
 const STALL_MS = 5000;
-/** Without an answer, the connection is looked at so often. */
+/** Interval of checks of the connection without a completion, in milliseconds. */
 const LOOK_MS = 100;
-/** Spins between two looks at the clock. */
+/** Number of polls between two readings of the clock. */
 const SPINS_PER_LOOK = 4096;
 
 /** Requests of one queue. */
 interface Lane {
   readonly queue: DriverQueue;
   readonly chains: readonly Chain[];
-  /** By token, what the driver does with the request's buffers; none if requests are prepared. */
+  /** By token, the driver's work on the request's buffers; none if requests are prepared. */
   readonly work: readonly GuestWork[];
   readonly requests: readonly DataRequest[];
-  /** By token, when it was submitted. */
+  /** Time of submission, by token. */
   readonly submittedMs: Float64Array;
-  /** Tokens of a batch of answers. */
+  /** Tokens of a batch of completions. */
   readonly batch: Int32Array;
-  /** By token, the first answer, where nobody can judge it. */
+  /** The first result, by token, of algorithms without a reference. */
   readonly first: (Uint8Array | undefined)[];
 }
 
 /** Requests of one kind, on all data queues of a driver. */
 export class Load {
-  /** What requests of all runs took, from submission to the look that found them answered. */
+  /** Durations of all runs, from submission to the poll that returned the completion. */
   readonly latency: Histogram = new Histogram();
   readonly #driver: CryptoDriver;
   readonly #subject: Subject;
@@ -112,7 +111,7 @@ export class Load {
   #deviceWaitMs = 0;
   #cpuNs = 0;
   #kicksBefore = 0;
-  /** When answers were found last, and when the driver had dealt with them. */
+  /** Time of the last completions, and time at which the driver had handled them. */
   #now = 0;
   #doneMs = 0;
 
@@ -159,7 +158,7 @@ export class Load {
     return new Load(driver, subject, lanes, sessionIds, options);
   }
 
-  /** What all runs since the last {@linkcode forget} have come to. */
+  /** The counters of all runs since the last {@linkcode clear}. */
   get counts(): LoadCounts {
     return {
       answered: this.#answered,
@@ -173,7 +172,7 @@ export class Load {
     };
   }
 
-  /** Forgets what was counted. */
+  /** Clears the counters. */
   clear(): void {
     this.#answered =
       this.#elapsedMs =
@@ -188,7 +187,7 @@ export class Load {
   }
 
   /**
-   * Keeps all requests under way for `durationMs`, 0: submits each of them once. Throws
+   * Keeps all requests in flight for `durationMs`; with 0, submits each of them once. Throws
    * {@linkcode DriverTimeoutError}, {@linkcode DisconnectedError} or {@linkcode DeviceViolationError}.
    */
   run(durationMs: number): void {
@@ -223,7 +222,7 @@ export class Load {
     this.#cpuNs += threadTimeNs() - cpuBefore;
   }
 
-  /** Takes what `lane` has answers for and submits it again until `end`; returns how many there were. */
+  /** Polls the completions of `lane` and submits their requests again until `end`; returns their number. */
   #turn(lane: Lane, end: number): number {
     const { queue, submittedMs, batch } = lane;
     let count = 0;
@@ -287,7 +286,7 @@ export class Load {
     if (waitedMs > STALL_MS) throw new DriverTimeoutError(`nothing was completed for ${STALL_MS} ms`);
   }
 
-  /** Overwrites all answers, so that the next run's cannot be these. */
+  /** Overwrites all results, so that results of the next run are not confused with them. */
   blank(): void {
     for (const { chains } of this.#lanes) {
       for (const { blocks } of chains) {
@@ -296,7 +295,7 @@ export class Load {
     }
   }
 
-  /** Looks at the last answer of every request. */
+  /** Checks the last result of every request. */
   inspect(): Inspection {
     let badStatus: number | undefined;
     let [wrong, right, repeated] = [0, 0, 0];
@@ -323,11 +322,11 @@ export class Load {
     return { badStatus, wrong, right, repeated };
   }
 
-  /** Gives memory, descriptors and sessions back. */
+  /** Frees memory, descriptors and sessions. */
   async close(): Promise<void> {
     this.#poller.close();
     for (const { queue, chains } of this.#lanes) {
-      if (queue.inFlight > 0) throw new DriverError("a load with requests under way cannot be given up");
+      if (queue.inFlight > 0) throw new DriverError("a load with requests in flight cannot be closed");
       for (const chain of chains) discardChain(this.#driver.memory, queue, chain);
       if (queue.callFd >= 0) drainEventFd(queue.callFd);
     }

@@ -1,6 +1,6 @@
 /**
- * What requests should be answered with, computed on this side by Deno's own implementation of Node's crypto module,
- * which shares no code with OpenSSL. Knows requests; sends none.
+ * Expected results of requests, computed by Deno's implementation of Node's crypto module, which shares no code with
+ * OpenSSL.
  *
  * @module
  */
@@ -9,11 +9,11 @@ import * as w from "../../wire/virtio_crypto.ts";
 import type { DataRequest } from "../../driver/requests.ts";
 import type { ChainSession, SessionParameters } from "../../driver/sessions.ts";
 
-/** The bytes that a device must write. */
+/** The expected result of a request. */
 export interface Expected {
-  /** To the destination. */
+  /** The destination. */
   readonly dst: Uint8Array;
-  /** As digest or MAC. */
+  /** The digest or MAC. */
   readonly result: Uint8Array;
 }
 
@@ -22,7 +22,7 @@ const DIGESTS: readonly string[] = "- md5 sha1 sha224 sha256 sha384 sha512 sha3-
   " ",
 );
 
-/** Node's name of a cipher; undefined: it has none. */
+/** Node's name of a cipher; undefined if Node does not have it. */
 function cipherName(algo: number, keyLen: number): string | undefined {
   switch (algo) {
     case w.CIPHER_AES_ECB:
@@ -59,7 +59,7 @@ function joined(...parts: readonly Uint8Array[]): Uint8Array {
 function seal(algo: number, key: Uint8Array, request: DataRequest & { service: "aead" }): Uint8Array | undefined {
   const { iv, aad = NOTHING, src, tagLen } = request;
   if (algo === w.AEAD_CCM || iv.length !== 12) return undefined;
-  // Both names take the calls of the GCM type; Node's types know ChaCha20-Poly1305 under another one.
+  // Both names use the methods of the GCM type; Node's types have another one for ChaCha20-Poly1305.
   const name = (algo === w.AEAD_GCM ? `aes-${key.length * 8}-gcm` : "chacha20-poly1305") as CipherGCMTypes;
   const cipher = createCipheriv(name, key, iv, { authTagLength: tagLen });
   cipher.setAAD(aad);
@@ -71,7 +71,7 @@ function authenticate(algo: number, key: Uint8Array, data: Uint8Array): Uint8Arr
   return createHmac(DIGESTS[algo]!, key).update(data).digest();
 }
 
-/** A chain over all of its source, the cipher first. */
+/** A chain over its whole source, the cipher first. */
 function chain(session: ChainSession, request: DataRequest & { service: "chain" }): Expected | undefined {
   if (session.algChainOrder !== w.CHAIN_CIPHER_THEN_HASH || session.hashMode !== w.HASH_MODE_AUTH) return undefined;
   const dst = encipher(session.cipherAlgo, session.cipherKey, request.iv ?? NOTHING, request.src);
@@ -79,7 +79,7 @@ function chain(session: ChainSession, request: DataRequest & { service: "chain" 
   return dst && result && { dst, result: result.slice(0, request.hashResultLen) };
 }
 
-/** What an encrypting, sealing or digesting `request` in `session` must give; undefined: not to be had here. */
+/** The expected result of an encrypting or digesting `request` in `session`; undefined if Node cannot compute it. */
 export function expectedOf(session: SessionParameters, request: DataRequest): Expected | undefined {
   if (session.service === "chain" && request.service === "chain") return chain(session, request);
   if (session.service === "cipher" && request.service === "cipher") {

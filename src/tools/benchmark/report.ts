@@ -1,5 +1,5 @@
 /**
- * A benchmark's rows for people, for programs, and as charts. Pure functions.
+ * Formats a benchmark's rows as text, as JSON, and as charts. Pure functions.
  *
  * @module
  */
@@ -34,7 +34,7 @@ function cells(texts: readonly string[]): string {
 /** The heading of {@linkcode rowText}. */
 export const ROW_HEADING: string = cells(COLUMNS.map(([title]) => title));
 
-/** `value` with three digits that mean something. */
+/** `value` with three significant digits. */
 function digits(value: number): string {
   if (value >= 100) return value.toFixed(0);
   return value >= 10 ? value.toFixed(1) : value.toFixed(2);
@@ -64,30 +64,30 @@ export function rowText({ algorithm, sizeBytes, depth, outcome, detail, figures 
   ]);
 }
 
-/** What the columns mean, and how the answers were checked. */
+/** The meaning of the columns, and how results were checked. */
 export function legendText(rows: readonly Row[]): string {
   const sum = (of: (figures: Figures) => number) => rows.reduce((n, { figures }) => n + (figures ? of(figures) : 0), 0);
   const [computed, repeated] = [sum((one) => one.answersComputed), sum((one) => one.answersRepeated)];
   const wrong = rows.filter(({ outcome }) => outcome === "wrong").length;
   return [
-    "x bare: times OpenSSL's rate on one core here, one request after the other; driver ns: this thread's processor time.",
-    `answers: ${computed} as computed here, ${repeated} the same again (nothing here computes them), ` +
+    "x bare: ratio to bare OpenSSL calls on one core, sequentially; driver ns: CPU time of this thread per request.",
+    `results: ${computed} equal to a reference, ${repeated} equal to earlier ones (without a reference), ` +
     `${wrong === 0 ? "none" : `${wrong} combinations`} wrong`,
   ].join("\n");
 }
 
-/** The machine, as far as figures depend on it. */
+/** A description of the machine. */
 export function machineText(): string {
   const load = loadAverages().map((value) => value.toFixed(2)).join(" ");
-  return `${navigator.hardwareConcurrency} processors, load ${load}`;
+  return `${navigator.hardwareConcurrency} CPUs, load ${load}`;
 }
 
-/** Everything, for programs. */
+/** Options, machine and rows as JSON. */
 export function benchmarkJson(options: BenchmarkOptions, machine: string, rows: readonly Row[]): string {
   return JSON.stringify({ machine, options, rows }, null, 2);
 }
 
-/** The lines of one chart: a line for each algorithm, its points those of the rows that `of` has something to say of. */
+/** The lines of one chart: one per algorithm, with the rows for which `of` returns a value. */
 function labelsOf(
   rows: readonly Row[],
   x: (row: Row) => number,
@@ -102,32 +102,32 @@ function labelsOf(
   })).filter(({ points }) => points.length > 0);
 }
 
-/** Charts of `rows` as an SVG document: what varies decides which. */
+/** Charts of `rows` as an SVG document, selected by the parameters that vary. */
 export function benchmarkSvg(options: BenchmarkOptions, machine: string, rows: readonly Row[]): string {
   const { sizes, depths, queues, mode } = options;
   const [largest, deepest, shallowest] = [Math.max(...sizes), Math.max(...depths), Math.min(...depths)];
   const how = `${mode === "fixed" ? "session" : mode} mode, ${queues} queue${queues === 1 ? "" : "s"}; ${machine}`;
   const bySize: Axis = { title: "bytes of a request", scale: "log2", format: shortBytes };
-  const byDepth: Axis = { title: "requests under way", scale: "log2" };
+  const byDepth: Axis = { title: "requests in flight", scale: "log2" };
   const rate: Axis = { title: "requests/s", scale: "log10" };
   const charts: Chart[] = [];
   if (sizes.length > 1 || depths.length === 1) {
     const own = rows.filter(({ depth }) => depth === deepest);
     const series = labelsOf(own, ({ sizeBytes }) => sizeBytes, ({ mibPerSecond }) => mibPerSecond);
-    const title = `Throughput by size, ${deepest} under way`;
+    const title = `Throughput by size, ${deepest} in flight`;
     charts.push({ title, subtitle: how, x: bySize, y: { title: "MiB/s", scale: "log10" }, series });
     const compared = labelsOf(own, ({ sizeBytes }) => sizeBytes, ({ timesBare }) => timesBare);
     if (compared.length > 0) {
       const reference: Series = { label: "bare OpenSSL", points: sizes.map((size) => [size, 1]), isReference: true };
       const y: Axis = { title: "times bare OpenSSL", scale: "log10" };
-      charts.push({ title: `The same as a multiple of bare OpenSSL`, x: bySize, y, series: [...compared, reference] });
+      charts.push({ title: `Rate as a multiple of bare OpenSSL`, x: bySize, y, series: [...compared, reference] });
     }
   }
   if (depths.length > 1) {
     const own = rows.filter(({ sizeBytes }) => sizeBytes === largest || !sizes.includes(sizeBytes));
     const series = labelsOf(own, ({ depth }) => depth, ({ requestsPerSecond }) => requestsPerSecond);
     charts.push({
-      title: `Requests a second by depth, ${shortBytes(largest)}`,
+      title: `Requests per second by depth, ${shortBytes(largest)}`,
       subtitle: how,
       x: byDepth,
       y: rate,
@@ -137,7 +137,7 @@ export function benchmarkSvg(options: BenchmarkOptions, machine: string, rows: r
   if (sizes.length > 1) {
     const own = rows.filter(({ depth }) => depth === shallowest);
     const series = labelsOf(own, ({ sizeBytes }) => sizeBytes, ({ latencyUs }) => latencyUs.p50);
-    const title = `Latency by size, median, ${shallowest} under way`;
+    const title = `Latency by size, median, ${shallowest} in flight`;
     charts.push({ title, subtitle: how, x: bySize, y: { title: "microseconds", scale: "log10" }, series });
   }
   return drawCharts(charts);

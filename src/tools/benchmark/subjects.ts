@@ -1,6 +1,6 @@
 /**
- * What can be measured: an algorithm with a session, requests of any size whose data differ, and a judge of the
- * answers. Symmetric algorithms come from the known answers, with their keys.
+ * The algorithms that can be measured, each with a session, requests of any size with different data, and a check of
+ * the results. Symmetric algorithms and their keys are those of the known answers.
  *
  * @module
  */
@@ -21,26 +21,26 @@ import type { DataRequest } from "../../driver/requests.ts";
 import type { SessionParameters } from "../../driver/sessions.ts";
 import { expectedOf } from "./reference.ts";
 
-/** True or false: the answer is right or wrong; undefined: nobody here can tell. */
+/** Whether a result is correct; undefined without a reference. */
 export type Judgement = boolean | undefined;
 
-/** Something to measure. */
+/** An algorithm to measure. */
 export interface Subject {
-  /** What people call it. */
+  /** Its name. */
   readonly name: string;
   /** The session. */
   readonly session: SessionParameters;
-  /** The published answer that the device is held to first; undefined: none. */
+  /** The published answer that is checked first; undefined if there is none. */
   readonly answer?: KnownAnswer;
-  /** The one size that there is; undefined: any. */
+  /** The only possible size; undefined if there are several. */
   readonly sizeBytes?: number;
-  /** A request of `sizeBytes` bytes; another `seed` makes other data. It says nothing of a session yet. */
+  /** A request of `sizeBytes` bytes, without a session; the data depend on `seed`. */
   request(sizeBytes: number, seed: number): DataRequest;
-  /** Judges an answer to `request`. */
+  /** Checks a result of `request`. */
   judge(request: DataRequest, dst: Uint8Array, result: Uint8Array): Judgement;
 }
 
-/** Bytes that look random; equal seeds give equal ones. */
+/** Pseudo-random bytes; equal seeds give equal bytes. */
 function someBytes(length: number, seed: number): Uint8Array<ArrayBuffer> {
   let state = Math.imul(seed + 1, 0x9e3779b1) >>> 0;
   return Uint8Array.from({ length }, () => {
@@ -53,7 +53,7 @@ function equal(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && a.every((byte, i) => byte === b[i]);
 }
 
-/** The algorithm of a known answer: its first direction, over all of the data. */
+/** The algorithm of a known answer, in its first direction, over all data. */
 export function symmetricSubject(answer: KnownAnswer): Subject {
   const { session, request } = exerciseOf(answer);
   return {
@@ -61,7 +61,7 @@ export function symmetricSubject(answer: KnownAnswer): Subject {
     session,
     answer,
     request(sizeBytes, seed) {
-      // What stands in front of a MAC's source is an IV: it stays as the exercise has it.
+      // The bytes in front of a MAC's source are an IV, which is not changed.
       const { sessionId: _, ...rest } = request(0, sizeBytes);
       return { ...rest, src: someBytes(sizeBytes, seed) } as DataRequest;
     },
@@ -75,7 +75,7 @@ export function symmetricSubject(answer: KnownAnswer): Subject {
 const MESSAGE_BYTES = 32;
 const SIGNATURE_BYTES = { rsa: 256, ec: 72 } as const;
 
-/** DER says how long it is: what a signature's room has behind that is not part of it. */
+/** The signature in a buffer, which ends at the length in its DER header. */
 function trimmed(signature: Uint8Array): Uint8Array {
   return signature.subarray(0, Math.min(signature.length, 2 + (signature[1] ?? 0)));
 }
@@ -108,7 +108,7 @@ function signing(
   };
 }
 
-/** Signing with PKCS #1 and SHA-256 under a fresh key of 2048 bits. */
+/** Signing with PKCS #1 and SHA-256 with a new key of 2048 bits. */
 export function rsaSubject(): Subject {
   return signing("RSA-2048 sign", generateKeyPairSync("rsa", { modulusLength: 2048 }), {
     algo: AKCIPHER_RSA,
@@ -117,7 +117,7 @@ export function rsaSubject(): Subject {
   });
 }
 
-/** Signing with ECDSA under a fresh key on P-256. */
+/** Signing with ECDSA with a new key on P-256. */
 export function ecdsaSubject(): Subject {
   const keys = generateKeyPairSync("ec", { namedCurve: "prime256v1" });
   return signing("ECDSA P-256 sign", keys, { algo: AKCIPHER_ECDSA, para0: CURVE_NIST_P256 });

@@ -1,6 +1,6 @@
 /**
- * An engine module that hands AES-128-CBC on to OpenSSL by addresses, in the guest's memory where that is contiguous,
- * and counts what it has handed on.
+ * An engine module that calls OpenSSL for AES-128-CBC by addresses, in guest memory if that is contiguous, and counts
+ * the requests.
  *
  * @module
  */
@@ -21,7 +21,7 @@ const { symbols: libcrypto } = Deno.dlopen("libcrypto.so.3", {
   EVP_CipherUpdate: { parameters: ["u64", "u64", "buffer", "u64", "i32"], result: "i32" },
 });
 
-/** Requests that this isolate's algorithms have answered, and those of them that lay in the guest's memory apart. */
+/** Requests executed in this worker, and those of them whose source and destination were separate in guest memory. */
 export const counts = { requests: 0, apart: 0 };
 
 const written = new Uint8Array(4);

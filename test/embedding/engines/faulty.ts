@@ -1,5 +1,5 @@
 /**
- * An engine module in which everything goes wrong, each algorithm in its own way.
+ * An engine module whose algorithms fail, each in a different way.
  *
  * @module
  */
@@ -9,7 +9,7 @@ function fail(where: string): never {
   throw new Error(`thrown by\n${where}`);
 }
 
-/** A transform that works, but for `wrong`. */
+/** A transform that works except for the methods in `wrong`. */
 function transform(wrong: Partial<EngineTransform>): EngineTransform {
   return { setKey: () => true, run: () => "done", free() {}, ...wrong };
 }

@@ -1,5 +1,5 @@
 /**
- * A second engine module, of one algorithm: every byte with its last four bits turned over. No cryptography, either.
+ * A second engine module with one algorithm, which inverts the last four bits of every byte. It is not cryptography.
  *
  * @module
  */

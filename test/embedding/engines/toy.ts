@@ -1,6 +1,6 @@
 /**
- * An engine module of toys, in JavaScript: XOR with the key, and sums. None of it is cryptography. The numbers that the
- * toys stand under are those of real algorithms, so that a test sees at once who has answered.
+ * An engine module with toy algorithms in JavaScript: XOR with the key, and sums. It is not cryptography. The toys have
+ * the numbers of real algorithms, so that a test recognizes which implementation was used.
  *
  * @module
  */
@@ -12,10 +12,10 @@ import type {
   EngineTransform,
 } from "../../../src/engine/modules/description.ts";
 
-/** Bytes of the toy digest, and of the toy tag. */
+/** Length of the toy digest and of the toy tag, in bytes. */
 export const SUM_BYTES = 4;
 
-/** The key, kept and wiped. */
+/** A transform that stores its key, and wipes it when it is freed. */
 abstract class Keyed implements EngineTransform {
   protected readonly key: Uint8Array = new Uint8Array(512);
   protected keyLen = 0;
@@ -33,7 +33,7 @@ abstract class Keyed implements EngineTransform {
   }
 }
 
-/** XOR with key and IV, over and over. */
+/** XOR with key and IV, repeated. */
 class Xor extends Keyed {
   override run({ source, destination, iv }: EngineRequest): EngineOutcome {
     for (let i = 0; i < source.length; i++) {
@@ -44,7 +44,7 @@ class Xor extends Keyed {
   }
 }
 
-/** The sum of the key's bytes and those of `buffers`, each weighed by its place. */
+/** The sum of the bytes of the key and of `buffers`, each weighted by its position. */
 function sum(key: Uint8Array, keyLen: number, first: EngineBuffer, second: EngineBuffer): number {
   let total = 1;
   for (let i = 0; i < keyLen; i++) total = (Math.imul(total, 31) + key[i]!) >>> 0;
@@ -57,7 +57,7 @@ function put(bytes: Uint8Array, value: number): void {
   for (let i = 0; i < SUM_BYTES; i++) bytes[i] = value >>> 8 * i;
 }
 
-/** A sum as a hash or MAC: any number of bytes, the sum over and over. */
+/** The sum as a hash or MAC of any length, repeated. */
 class Sum extends Keyed {
   override run({ source, destination, aad }: EngineRequest): EngineOutcome {
     const total = sum(this.key, this.keyLen, source, aad);
@@ -90,7 +90,7 @@ class XorAndSum extends Keyed {
 const module: EngineModule = {
   name: "toy",
   ciphers: [
-    // CIPHER_ARC4: a stream of any length; CIPHER_AES_CBC: blocks, an IV, and a rival in bursts.
+    // CIPHER_ARC4: a stream of any length; CIPHER_AES_CBC: blocks, an IV, and a built-in multi-buffer implementation.
     { algo: 1, keyLens: [5, 16], ivLen: 0, create: () => new Xor() },
     { algo: 3, keyLens: [16], ivLen: 16, blockBytes: 16, create: () => new Xor() },
   ],
@@ -99,7 +99,7 @@ const module: EngineModule = {
     { algo: 1, digestBytes: SUM_BYTES, create: () => new Sum() },
     { algo: 11, digestBytes: 0, create: () => new Sum() },
   ],
-  // MAC_CBCMAC_KASUMI_F9, which nothing serves otherwise.
+  // MAC_CBCMAC_KASUMI_F9, which no library serves.
   macs: [{ algo: 50, keyLens: [0, 100, 512], digestBytes: SUM_BYTES, create: () => new Sum() }],
   // AEAD_CHACHA20_POLY1305.
   aeads: [{

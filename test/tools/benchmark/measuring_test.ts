@@ -11,7 +11,7 @@ import { CHAIN_ANSWER, KNOWN_ANSWERS } from "../../../src/tools/known_answers.ts
 import type { DataRequest } from "../../../src/driver/requests.ts";
 import { oracle } from "../../vectors/oracle.ts";
 
-Deno.test("quantiles of a histogram are those of the values, but for a thirtieth", () => {
+Deno.test("quantiles of a histogram differ from the exact ones by less than a thirtieth", () => {
   const histogram = new Histogram();
   const values = Array.from({ length: 5000 }, (_, i) => Math.round(3 * 1.004 ** i)).filter((ns) => ns < 4e9);
   for (const value of values) histogram.record(value);
@@ -29,11 +29,11 @@ Deno.test("quantiles of a histogram are those of the values, but for a thirtieth
   assertEquals([histogram.total, histogram.quantile(0.5)], [0, 0]);
 });
 
-Deno.test("what this side computes are the published answers", () => {
+Deno.test("the computed references equal the published answers", () => {
   const computed: string[] = [];
   for (const answer of KNOWN_ANSWERS) {
     const { session, request } = exerciseOf(answer);
-    // An IV that the MAC service has no field for leads the source.
+    // The IV, for which the MAC service has no field, precedes the source.
     const src = answer.service === "mac" ? Uint8Array.of(...answer.iv, ...answer.src) : answer.src;
     const expected = expectedOf(session, { ...request(0, 0), src } as DataRequest);
     if (expected === undefined) continue;
@@ -48,7 +48,7 @@ Deno.test("what this side computes are the published answers", () => {
   }
 });
 
-Deno.test("a chain's answer is the cipher's, and the digest of that", () => {
+Deno.test("a chain's result is the ciphertext and its digest", () => {
   const subject = symmetricSubject(CHAIN_ANSWER);
   const { session } = subject;
   assert(session.service === "chain");
@@ -62,7 +62,7 @@ Deno.test("a chain's answer is the cipher's, and the digest of that", () => {
   assertEquals(subject.judge(request, dst, result), false);
 });
 
-Deno.test("requests of different seeds differ, and an answer to one is none to another", () => {
+Deno.test("requests of different seeds differ, and so do their results", () => {
   const subject = symmetricSubject(KNOWN_ANSWERS.find(({ service, algo }) => service === "cipher" && algo === 3)!);
   const [one, other] = [subject.request(256, 1), subject.request(256, 2)];
   assertNotEquals(one.src.toHex(), other.src.toHex());
@@ -72,7 +72,7 @@ Deno.test("requests of different seeds differ, and an answer to one is none to a
   assertEquals(subject.judge(other, dst, new Uint8Array()), false);
 });
 
-Deno.test("signatures are verified, with whatever stands behind them in their room", () => {
+Deno.test("signatures are verified, whatever follows them in their buffer", () => {
   for (const subject of [rsaSubject(), ecdsaSubject()]) {
     const request = subject.request(32, 5);
     assert(request.service === "akcipher" && subject.session.service === "akcipher");
@@ -86,7 +86,7 @@ Deno.test("signatures are verified, with whatever stands behind them in their ro
   }
 });
 
-Deno.test("bare calls do the work: they take longer for more, and there are none for what is composed here", () => {
+Deno.test("bare calls take longer for larger requests, and do not exist for composed algorithms", () => {
   const subject = symmetricSubject(KNOWN_ANSWERS.find(({ service, algo }) => service === "cipher" && algo === 3)!);
   const timeMs = (sizeBytes: number) => {
     const calls = bareCalls(subject.session, sizeBytes)!;
@@ -114,19 +114,19 @@ const OPTIONS: BenchmarkOptions = {
   polls: false,
 };
 
-Deno.test("memory grows with what is under way", () => {
+Deno.test("the computed memory grows with the number of requests in flight", () => {
   assert(memoryBytes({ ...OPTIONS, depths: [64] }) > memoryBytes(OPTIONS));
   assert(memoryBytes({ ...OPTIONS, sizes: [65536], depths: [64], queues: 4 }) > 4 * 64 * 2 * 65536);
 });
 
-Deno.test("rows that were not measured say why, and are on no chart", () => {
+Deno.test("rows that were not measured have the reason and are not in charts", () => {
   const row: Row = {
     algorithm: "AES-CBC",
     sizeBytes: 64,
     depth: 1,
     outcome: "wrong",
-    detail: "1 of 2 answers were wrong",
+    detail: "1 of 2 results were wrong",
   };
-  assertEquals(rowText(row).replace(/ +/g, " "), "AES-CBC 64 1 WRONG: 1 of 2 answers were wrong");
+  assertEquals(rowText(row).replace(/ +/g, " "), "AES-CBC 64 1 WRONG: 1 of 2 results were wrong");
   assertEquals(benchmarkSvg(OPTIONS, "a machine", [row]).includes("AES-CBC"), false);
 });
