@@ -128,14 +128,20 @@ export class JobPoolView {
     cleanseBytes(this.outputAddress(slot), outputBytes);
   }
 
-  /** Appends `slot` to the queue of slot numbers at `ring`. There is always space: each slot is in one queue. */
+  /**
+   * Appends `slot` to the queue of slot numbers at `ring`. There is always space: each slot is in one queue. The other
+   * side sees what was written to the slot before, and its number, once its atomic load sees the tail.
+   */
   protected push(ring: number, tailWord: number, slot: number): void {
     const tail = this.words[tailWord]!;
     this.words[ring + (tail & (JOBS_PER_QUEUE_MAX - 1))] = slot;
     Atomics.store(this.words, tailWord, tail + 1 | 0);
   }
 
-  /** The next slot number of the queue at `ring`, or -1. */
+  /**
+   * The next slot number of the queue at `ring`, or -1. The head is this side's alone. The number is read before the
+   * slot is handed back by {@linkcode push}, and its place in `ring` is written to again only after that.
+   */
   protected pop(ring: number, tailWord: number, headWord: number): number {
     const head = this.words[headWord]!;
     if (Atomics.load(this.words, tailWord) === head) return -1;

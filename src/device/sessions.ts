@@ -130,8 +130,10 @@ export class SessionTableView {
   }
 
   /**
-   * True if `slot` still is session `id`'s. A read-modify-write that changes nothing: unlike a load, it comes after
-   * every load before it on any processor.
+   * True if `slot` still is session `id`'s. A read-modify-write that changes nothing: unlike a load, it comes after every
+   * load before it on any processor. On arm64 its store does so. The exchange that begins a destruction comes
+   * either before this one, which then fails, or after it; in the latter case everything that the destruction writes
+   * comes after it, too.
    */
   protected holds(slot: number, id: number): boolean {
     return Atomics.compareExchange(this.words, (HEADER_BYTES + SLOT_BYTES * slot) >>> 2, id, id) === id;
@@ -214,6 +216,7 @@ export class SessionTable extends SessionTableView {
       copyBytes(this.keyAddress(slot) + CIPHER_KEY_BYTES_MAX, parameters.authKey, parameters.authKeyLen);
     }
     const id = this.#nextId(slot);
+    // All of the above is seen before the id.
     Atomics.store(words, base + ID, id);
     this.count++;
     this.createdCount++;

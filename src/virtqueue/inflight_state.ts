@@ -59,7 +59,11 @@ export class InflightError extends Error {
   override readonly name = "InflightError";
 }
 
-/** The common part of both formats. Numbers in the region are little-endian, as the machine is. */
+/**
+ * The common part of both formats. Numbers in the region are little-endian, as the machine is. Stores to it need no
+ * `Atomics` although their order counts: no other process reads it while this one runs. When this one is killed, every
+ * store before the instruction at which a thread ended has been done, and no store after it.
+ */
 class Region {
   protected readonly view: DataView;
   protected readonly size: number;

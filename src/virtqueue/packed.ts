@@ -321,6 +321,7 @@ export class PackedRing implements Ring {
   #wantsNotification(slots: number): boolean {
     // Which rule the driver follows is unknown: a spurious interrupt is better than a missing one.
     if (!this.#features.known) return true;
+    // An atomic load after the atomic store that published the batch: see the twin of this method in `split.ts`.
     const event = Atomics.load(this.#driverEvent, 0);
     const flags = (event >>> 16) & 3;
     if (flags === RING_EVENT_FLAGS_DISABLE) return false;
@@ -343,6 +344,8 @@ export class PackedRing implements Ring {
     const event = this.#features.known && this.#features.eventIdx
       ? RING_EVENT_FLAGS_DESC << 16 | this.#availPosition()
       : RING_EVENT_FLAGS_ENABLE << 16;
+    // One word, so that the driver never combines the offset of one event with the flags of another. Store, then load,
+    // both atomic: a chain that becomes available meanwhile is seen below, or the driver sees that a kick is wanted.
     Atomics.store(this.#deviceEvent, 0, event);
     if (this.isRecovering) return true;
     if (this.fault !== RING_OK || this.#slotsInFlight === this.#size) return false;

@@ -2,7 +2,10 @@
  * A split virtqueue from the device's side (Virtio, Split Virtqueues). The twin of `packed.ts`.
  *
  * Indices and flags that the two sides exchange are accessed with `Atomics`, which also orders the plain accesses around
- * them. Descriptors and indices are untrusted: each is read once and checked before use.
+ * them: what precedes an `Atomics.store` is seen before it (stlr on arm64), what follows an `Atomics.load` is read after
+ * it (ldar), and an `Atomics.load` never overtakes an `Atomics.store` before it. A plain access after an
+ * `Atomics.store` may overtake it on arm64; x86-64 hides such mistakes. Descriptors and indices are untrusted: each is
+ * read once and checked before use.
  *
  * Data path, but for `descriptorsOf` (set-up of a ring or of a memory table).
  *
@@ -172,6 +175,8 @@ export class SplitRing implements Ring {
 
   #wantsNotification(usedIdx: number, oldIdx: number): boolean {
     if (usedIdx === oldIdx) return false;
+    // The used index was stored before, the event is loaded now, both atomically: either the event that the driver has
+    // asked for is seen here, or the driver, which reads the index after asking, sees the entries.
     // Which rule the driver follows is unknown: a spurious interrupt is better than a missing one.
     if (!this.#features.known) return true;
     if (!this.#features.eventIdx) return (Atomics.load(this.#avail, FLAGS) & AVAIL_F_NO_INTERRUPT) === 0;
@@ -194,6 +199,8 @@ export class SplitRing implements Ring {
   enableNotifications(): boolean {
     // avail_event is always part of the layout, and a driver that uses it without negotiation waits for it to change.
     Atomics.store(this.#used, RING + 4 * this.#size, this.#lastAvailIdx);
+    // Store, then load, both atomic, as in #wantsNotification: a chain that the driver makes available meanwhile is seen
+    // here, or the driver sees that a kick is wanted. No processor orders the two by itself.
     if (this.#features.known && !this.#features.eventIdx) Atomics.store(this.#used, FLAGS, 0);
     if (this.fault !== RING_OK) return false;
     return Atomics.load(this.#avail, IDX) !== this.#lastAvailIdx || this.isRecovering;
