@@ -20,6 +20,8 @@ export interface CheckOptions {
   readonly quick?: boolean;
   /** Index of the data queue; 0 if not given. */
   readonly queue?: number;
+  /** How long to wait for each reply, in milliseconds; the driver's default if not given. */
+  readonly timeoutMs?: number;
 }
 
 /** A test request: session, request without its session, and the check of the result. */

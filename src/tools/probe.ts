@@ -66,8 +66,8 @@ export interface ProbeReport {
 const SERVICE_NUMBERS = { cipher: 0, hash: 1, mac: 2, aead: 3, chain: 0, akcipher: w.SERVICE_AKCIPHER } as const;
 
 /** Reads what the backend offers, on a separate connection. Throws {@linkcode DriverError} if it cannot connect. */
-async function readOffer(socketPath: string): Promise<Offer> {
-  const frontend = Frontend.connect(socketPath);
+async function readOffer(socketPath: string, { timeoutMs }: CheckOptions): Promise<Offer> {
+  const frontend = Frontend.connect(socketPath, timeoutMs === undefined ? {} : { timeoutMs });
   try {
     const features = await frontend.getFeatures();
     const hasProtocol = offers(features, vu.F_PROTOCOL_FEATURES);
@@ -178,6 +178,7 @@ async function probeMode(
     driver = await CryptoDriver.connect(socketPath, {
       mode: driverModeFor(mode),
       dataQueueCount: (options.queue ?? 0) + 1,
+      ...(options.timeoutMs === undefined ? {} : { timeoutMs: options.timeoutMs }),
     });
     for (const answer of answers) {
       const detail = await checkAnswer(driver, answer, mode, options);
@@ -209,7 +210,7 @@ function withoutUnadvertised(answer: Answer, config: CryptoConfig | undefined, r
 export async function probe(socketPath: string, options: CheckOptions = {}): Promise<ProbeReport> {
   let offer: Offer;
   try {
-    offer = await readOffer(socketPath);
+    offer = await readOffer(socketPath, options);
   } catch (error) {
     throw deviceError(socketPath, error);
   }
