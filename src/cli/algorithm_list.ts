@@ -104,7 +104,7 @@ function libraries(chosen: ReadonlySet<EngineName>, fips: FipsProvider | undefin
     "gcrypt": () => ({ problem: gcryptProblem(), version: gcryptVersion() }),
   };
   return ENGINES.map((name) => {
-    if (!chosen.has(name)) return { name, problem: `left out by ${fips === undefined ? "--engines" : "--fips"}` };
+    if (!chosen.has(name)) return { name, problem: `excluded by ${fips === undefined ? "--engines" : "--fips"}` };
     const { problem, version } = found[name]();
     return { name, ...(version === undefined ? {} : { version }), ...(problem === undefined ? {} : { problem }) };
   });

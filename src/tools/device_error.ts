@@ -23,7 +23,7 @@ const CONNECT_REMEDIES: Readonly<Record<string, string>> = {
 export function deviceError(socketPath: string, error: unknown): unknown {
   if (error instanceof SystemError) {
     const remedy = CONNECT_REMEDIES[error.code] ?? "start the device with that path";
-    return new DriverError(`no device can be reached at ${socketPath} (${error.message}): ${remedy}`);
+    return new DriverError(`cannot connect to a device at ${socketPath} (${error.message}): ${remedy}`);
   }
   if (error instanceof DriverTimeoutError) {
     const busy = /another frontend/.test(error.message) ? "" : ", or it serves another frontend";
