@@ -48,7 +48,7 @@ const WRONG: readonly { readonly args: readonly string[]; readonly says: string 
   { args: ["--socket-path=/tmp/x", "--socket-mode=abc"], says: "--socket-mode takes three or four octal digits" },
   { args: ["--socket-path=/tmp/x", "--nonsense"], says: "--nonsense" },
   { args: ["serve"], says: '"serve"' },
-  { args: ["--socket-path=/tmp/x", "--worker=1"], says: '"--worker": did you mean --workers?' },
+  { args: ["--socket-path=/tmp/x", "--worker=1"], says: "did you mean --workers?" },
   { args: ["prob", "--socket-path=/tmp/x"], says: '"prob": did you mean probe?' },
   { args: ["probe", "--socket-pth=/tmp/x"], says: "did you mean --socket-path?" },
   { args: ["--socket-path=/tmp/x", "--socket-group=no-such-group"], says: 'there is no group "no-such-group"' },
