@@ -102,7 +102,7 @@ const KNOWN: Readonly<Record<string, RanBy | string>> = {
 };
 
 /** Options in the documentation that are other programs'. */
-const FOREIGN_OPTIONS: readonly string[] = ["generic-vhost-user"];
+const FOREIGN_OPTIONS: readonly string[] = ["generic-vhost-user", "perf-basic-prof"];
 
 /** Fenced blocks of a language. */
 function blocks(language: string): string[] {
