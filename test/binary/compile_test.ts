@@ -49,7 +49,7 @@ Deno.test("a program that is not denort is distinguished from one", async () => 
     const none = await compile(`${directory}/none`);
     assertEquals([none.code, none.stderr], [
       1,
-      `scripts/compile: DENORT_BIN is ${directory}/none, which is no program\n`,
+      `scripts/compile: DENORT_BIN is ${directory}/none, which is not an executable\n`,
     ]);
     const echo = await compile("/bin/echo");
     assertEquals(echo.code, 1);
