@@ -255,7 +255,7 @@ function checkExports(files: Files): string[] {
     for (const [, kind, name] of code.matchAll(EXPORT)) {
       const word = new RegExp(`\\b${name}\\b`, "g");
       if ((readers.get(path) ?? []).some((reader) => word.test(codes.get(reader)!))) continue;
-      // Somebody may have to name what an export of the same file takes, returns or throws.
+      // Callers may name what an export of the same file takes, returns or throws.
       const isType = kind === "interface" || kind === "type" || kind === "class" && name!.endsWith("Error");
       if (isType && [...code.matchAll(word)].length > 1 || `${path} ${name}` in rules.UNUSED_EXPORTS) continue;
       found.push(`${path}: ${name} is exported and used nowhere else`);

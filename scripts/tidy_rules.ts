@@ -79,4 +79,12 @@ export const WORDS: readonly (readonly [RegExp, string])[] = [
     /\b(npm\w*|jsr|deno|crates|pypi|debian|ubuntu)\.(org|io|land|com|net)\b/,
     "names the host of a package registry",
   ],
+  [
+    /\bunder[ ]way\b|\blike[n]ess|\bwho[e]ver\b|\bno[b]ody\b|\bsome[b]ody\b|\ba[n]ew\b|\bup[h]eaval|\bstr[a]ngers?\b|\bone by[ ]one\b/i,
+    "is not the field's word: in flight, template, the driver or the frontend, again, churn, untrusted client, sequentially",
+  ],
+  [
+    /\ba[m]iss\b|\bstand-?[i]ns?\b|\bstr[a]y(s|ing)?\b|\bo[b]ey|\bin[b]ox\b|\bdi[a]lects?\b|\bstands?[ ]still\b/i,
+    "is not the field's word: failure, substitute, over-read, execute, command queue, negotiated features, halted",
+  ],
 ];

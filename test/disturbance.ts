@@ -10,7 +10,7 @@ export interface Disturbance {
   readonly control: Int32Array<SharedArrayBuffer>;
 }
 
-/** Runs `body` while the worker at `url` obeys `order`; returns how much it has done. */
+/** Runs `body` while the worker at `url` executes `order`; returns how much it has done. */
 export async function whileDisturbed<Order extends Disturbance>(
   url: URL,
   order: Omit<Order, "control">,

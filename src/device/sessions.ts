@@ -131,7 +131,7 @@ export class SessionTableView {
 
   /**
    * True if `slot` still is session `id`'s. A read-modify-write that changes nothing: unlike a load, it comes after every
-   * load before it on any processor. On arm64 its store does so. The exchange that begins a destruction comes
+   * load before it on any CPU. On arm64 its store does so. The exchange that begins a destruction comes
    * either before this one, which then fails, or after it; in the latter case everything that the destruction writes
    * comes after it, too.
    */

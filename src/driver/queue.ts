@@ -66,7 +66,7 @@ export interface DriverQueue {
   stage(handle: number): boolean;
   /** Makes all staged chains available at once. */
   publish(): void;
-  /** Writes the descriptors of a prepared chain that is not in flight anew, as a driver does that builds each request. */
+  /** Writes the descriptors of a prepared chain that is not in flight again, as a driver that builds each request does. */
   rebuild(handle: number): void;
   /** Frees a prepared chain that is not in flight. */
   discard(handle: number): void;

@@ -41,7 +41,7 @@ export function buildTable(
   return table;
 }
 
-/** The contents of memory that a driver writes for each request anew. */
+/** The contents of memory that a driver writes for each request. */
 export class Image {
   readonly #target: Uint32Array<ArrayBuffer>;
   readonly #words: Uint32Array<ArrayBuffer>;

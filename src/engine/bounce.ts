@@ -19,7 +19,7 @@ const area = mapSecret(2 * DATA_BYTES_MAX + 4096);
 export const bounceAddress: number = area.address;
 /** Contiguous room for additional authenticated data. */
 export const bounceAadAddress: number = area.address + DATA_BYTES_MAX;
-/** Room for a block, a tag, a length that nobody reads. Each user has its own place. */
+/** Room for a block, a tag, a length that is never read. Each user has its own place. */
 export const smallAddress: number = area.address + 2 * DATA_BYTES_MAX;
 /** The same as bytes. */
 export const smallBytes: Uint8Array = new Uint8Array(area.buffer, 2 * DATA_BYTES_MAX, 4096);

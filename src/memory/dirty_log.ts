@@ -49,7 +49,7 @@ export class DirtyLog {
       const word = Math.floor(page / PAGES_PER_WORD);
       if (word >= words.length) return;
       // Always an atomic operation, even if the bit is set: the frontend may be about to read and clear it. On any
-      // processor, what was written to the page before is seen before the bit.
+      // CPU, what was written to the page before is seen before the bit.
       Atomics.or(words, word, 1 << page % PAGES_PER_WORD);
     }
   }

@@ -200,7 +200,7 @@ export class SplitRing implements Ring {
     // avail_event is always part of the layout, and a driver that uses it without negotiation waits for it to change.
     Atomics.store(this.#used, RING + 4 * this.#size, this.#lastAvailIdx);
     // Store, then load, both atomic, as in #wantsNotification: a chain that the driver makes available meanwhile is seen
-    // here, or the driver sees that a kick is wanted. No processor orders the two by itself.
+    // here, or the driver sees that a kick is wanted. No CPU orders the two by itself.
     if (this.#features.known && !this.#features.eventIdx) Atomics.store(this.#used, FLAGS, 0);
     if (this.fault !== RING_OK) return false;
     return Atomics.load(this.#avail, IDX) !== this.#lastAvailIdx || this.isRecovering;

@@ -128,8 +128,8 @@ Deno.test("bench: a wrong command line exits with 2, an unreachable device with 
   assertEquals(help.code, 0);
   assertStringIncludes(help.stdout, "Usage: vhost-user-crypto bench --socket-path=PATH [OPTION]...");
   await withDirectory(async (directory) => {
-    const { code, stderr } = await run(PROGRAM, ["bench", `--socket-path=${directory}/nobody.sock`]);
+    const { code, stderr } = await run(PROGRAM, ["bench", `--socket-path=${directory}/missing.sock`]);
     assertEquals(code, 1);
-    assertStringIncludes(stderr, `cannot connect to a device at ${directory}/nobody.sock`);
+    assertStringIncludes(stderr, `cannot connect to a device at ${directory}/missing.sock`);
   });
 });

@@ -243,14 +243,14 @@ Deno.test("probe: a missing data queue and an unreachable device", async () => {
     assertEquals([code, stderr], [1, "vhost-user-crypto: error: the device has no data queue 1, only 0 to 0\n"]);
   });
   await withDirectory(async (directory) => {
-    const { code, stderr } = await run(PROGRAM, ["probe", `--socket-path=${directory}/nobody.sock`]);
+    const { code, stderr } = await run(PROGRAM, ["probe", `--socket-path=${directory}/missing.sock`]);
     assertEquals(code, 1);
-    assertStringIncludes(stderr, `cannot connect to a device at ${directory}/nobody.sock`);
+    assertStringIncludes(stderr, `cannot connect to a device at ${directory}/missing.sock`);
     assertStringIncludes(stderr, "ENOENT): there is no socket: start the device");
   });
 });
 
-Deno.test("probe says whether nobody listens, it may not connect, nothing comes in time, or the device goes", async () => {
+Deno.test("probe says whether no device listens, it may not connect, nothing comes in time, or the device goes", async () => {
   const error = (about: SystemError | DriverTimeoutError | DisconnectedError) =>
     (deviceError("/run/c.sock", about) as Error).message;
   assertMatch(error(new SystemError("connect", 111)), /ECONNREFUSED\): no process listens there: start the device/);

@@ -65,7 +65,7 @@ Deno.test("an unreachable service manager is logged, and the program serves", as
   await withDirectory(async (directory) => {
     const path = `${directory}/c.sock`;
     const program = new Running("env", [
-      `NOTIFY_SOCKET=${directory}/nobody`,
+      `NOTIFY_SOCKET=${directory}/missing`,
       PROGRAM,
       `--socket-path=${path}`,
       "--once",

@@ -1,5 +1,5 @@
 /**
- * Every duty of the device in v19's normative text, one by one, through the ring. A duty without a test is printed as
+ * Every duty of the device in v19's normative text, each through the ring. A duty without a test is printed as
  * such: silence means that all have one.
  *
  * @module

@@ -1,6 +1,6 @@
 /**
  * Dirty-page logging: every page that a device writes to has its bit, others have none, and turning it on and off
- * disturbs nobody.
+ * disturbs no queue.
  *
  * @module
  */

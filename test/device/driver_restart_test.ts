@@ -123,7 +123,7 @@ for (const workers of [0, 1]) {
       });
       const use = () => driver.cipher({ sessionId, op: w.OP_ENCRYPT, iv: KEY, src: new Uint8Array(64) });
       assertEquals((await use()).status, w.STATUS_OK);
-      // What a whole device's driver that begins anew brings about, in a connection that has no such driver.
+      // What a restarted driver of a whole device causes, in a connection that has no such driver.
       const control = (await driver.frontend.getQueueNum()) - 1;
       for (const base of [5, 0]) await driver.frontend.setVringBase(control, base);
       assertEquals((await use()).status, w.STATUS_OK);

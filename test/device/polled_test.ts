@@ -11,7 +11,7 @@ import { withDevice } from "./harness.ts";
 const REQUESTS = 1500;
 
 for (const workers of [0, 1]) {
-  Deno.test(`more requests than a turn serves, and nobody kicks (${workers} workers)`, () =>
+  Deno.test(`more requests than a round serves, without a kick (${workers} workers)`, () =>
     withDevice({ workers }, async (device) => {
       const driver = await device.connect({ queueSize: 2048 });
       const sample = cipherSample();

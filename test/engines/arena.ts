@@ -1,6 +1,6 @@
 /**
  * Memory for transforms to work on: bytes at random places, whole or in pieces, and bytes that end where a page begins
- * that nobody may touch.
+ * that are inaccessible.
  *
  * @module
  */

@@ -234,7 +234,7 @@ export function layOut(template: Template, session: Session, bytesMax: number, r
   put(template.result, digestBytes === 0 ? 0 : random(0, 1) === 0 ? digestBytes : random(1, digestBytes));
 }
 
-/** A place between two pages that nobody may touch. */
+/** A place between two inaccessible pages. */
 export class GuardedRoom {
   static readonly #PAGE = 4096;
   static readonly sizeBytes = 2 * GuardedRoom.#PAGE;
@@ -278,7 +278,7 @@ export class Layout {
     return this.#bytes.subarray(0, this.#next);
   }
 
-  /** Begins anew. */
+  /** Starts again. */
   clear(): void {
     this.#next = 0;
     this.segments.count = 0;

@@ -1,5 +1,5 @@
 /**
- * Bursts against the same operations executed one by one, in every instruction set that this processor has, and known
+ * Multi-buffer execution against sequential execution, in every instruction set that this CPU has, and known
  * answers through the ring with every request that can be in a burst in one.
  *
  * @module
@@ -100,7 +100,7 @@ function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length;
 }
 
-/** Calls `work` with each instruction set that this processor has, the best last. */
+/** Calls `work` with each instruction set that this CPU has, the best last. */
 function inEachVariant(work: (variant: MultiBufferVariant, isBest: boolean) => void): void {
   for (const [i, variant] of [...BURST_VARIANTS.entries()].reverse()) {
     if (createMultiBufferManager(variant) !== null) work(variant, i === 0);

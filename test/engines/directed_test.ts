@@ -1,6 +1,6 @@
 /**
  * Directed states in each way that a request can take: one operation at a time and in multi-buffer batches, in every
- * instruction set of this processor, and through the ring in every form.
+ * instruction set of this CPU, and through the ring in every form.
  *
  * @module
  */
@@ -98,7 +98,7 @@ function layOut(template: Template, answer: KnownAnswer, parameters: Parameters)
   return at;
 }
 
-/** Asks `some` of `engine`, together or one by one; returns what is wrong, and how many were in a batch. */
+/** Asks `some` of `engine`, together or sequentially; returns what is wrong, and how many were in a batch. */
 function askEngine(engine: Engine, some: readonly KnownAnswer[], together: boolean): [string[], number] {
   used = 0;
   segments.count = 0;
@@ -161,7 +161,7 @@ Deno.test({
     const small = (all: readonly KnownAnswer[]) => all.filter(({ src }) => src.length < 20000);
     for (const variant of BURST_VARIANTS) {
       if (createMultiBufferManager(variant) === null) {
-        console.log(`${variant.name}: not on this processor`);
+        console.log(`${variant.name}: not on this CPU`);
         continue;
       }
       const engine = burstingEngine(variant);
@@ -174,7 +174,7 @@ Deno.test({
           count += inBatch;
         }
       }
-      // What is executed one by one by way of the manager is ZUC.
+      // ZUC is executed sequentially through the manager.
       const zuc = answers.filter(({ source }) => source.startsWith("ZUC"));
       for (const batch of batchesOf(zuc)) assertEquals(askEngine(engine, batch, false)[0], [], variant.name);
       assert(count > 200, `${variant.name}: ${count} in batches`);

@@ -1,5 +1,5 @@
 /**
- * Hosts without the optional libraries, or with versions nobody has tested: start-up goes on and a sentence says why.
+ * Hosts without the optional libraries, or with untested versions: start-up goes on and a sentence says why.
  *
  * @module
  */

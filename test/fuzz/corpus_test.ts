@@ -41,7 +41,7 @@ Deno.test("failures are kept in the corpus, and a replay reproduces them while t
     await assertRejects(() => fuzz({ seconds: 20, seed: 1, workers, targets, device, say, keepIn: directory }), Error);
     const found = readCorpus(directory);
     assertEquals(found.map(([, kept]) => [kept.kind, (kept as StoredMultiBuffer).target]), [["burst", "requests"]]);
-    // The device is wrong once in fifty batches, and now and then that meets a request whose answer nobody knows.
+    // The device is wrong once in fifty batches, and now and then that meets a request whose answer is unknown.
     const again = async () => {
       for (let attempt = 0; attempt < 5; attempt++) await replayAll(found, { workers, device });
     };

@@ -164,7 +164,7 @@ function writePackedRing(
 ): void {
   const { desc, avail } = areasOf(ground, tables, true, random);
   scatter(desc, size, ground, tables, random, wrap);
-  // A chain that goes around meets what the device has written, in which what it may only read is marked writable.
+  // A chain that wraps meets what the device has written, in which what it may only read is marked writable.
   const flagsAt = 16 * ((slot + size - 1) % size) + 14;
   if (!mayMeetItself) desc.setUint16(flagsAt, desc.getUint16(flagsAt, true) & ~vring.DESC_F_NEXT, true);
   avail.setUint32(0, hostileWord(random), true);
@@ -226,7 +226,7 @@ class Records {
 
   /**
    * The same for a ring whose base is `told`; no descriptors, which would make anything writable. Returns where the
-   * device will begin, which the record says if it makes sense; null if a completion was under way, after which only
+   * device will begin, which the record says if it makes sense; null if a completion was in flight, after which only
    * the ring's descriptors tell.
    */
   spoilPacked(size: number, told: Position, random: Random): Position | null {

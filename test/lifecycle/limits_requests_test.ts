@@ -168,7 +168,7 @@ Deno.test("entries of an indirect table: 65534 and 65535 work, 65536 break the r
     await RawRing.use(driver, async (ring) => {
       for (const beyond of AROUND) {
         const count = INDIRECT_ENTRIES_MAX + beyond;
-        // Header and parameters, source bytes one by one, digest, status.
+        // Header and parameters, source bytes each on its own, digest, status.
         const block = driver.memory.alloc(72 + count + 64);
         const src = bytes(count - 3, 30);
         const view = new DataView(block.bytes.buffer, block.bytes.byteOffset);

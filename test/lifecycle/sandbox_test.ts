@@ -95,7 +95,7 @@ for (const workers of [0, 1]) {
   });
 }
 
-const NOBODY = 65534;
+const UNPRIVILEGED = 65534;
 
 /** Copies what a device is made of to where anybody may read it; returns what starts one there. */
 async function copyForNobody(directory: string): Promise<Starter> {
@@ -108,7 +108,7 @@ async function copyForNobody(directory: string): Promise<Starter> {
   await run("chmod", ["-R", "a+rX", `${directory}/tree`]);
   const map = `--import-map=${tree}scripts/std_fallback/import_map.json`;
   const args = ["run", "-A", "--no-check", map, `${tree}${SANDBOXED}`];
-  return [`${tree}deno`, args, { uid: NOBODY, gid: NOBODY }];
+  return [`${tree}deno`, args, { uid: UNPRIVILEGED, gid: UNPRIVILEGED }];
 }
 
 Deno.test({

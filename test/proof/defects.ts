@@ -8,7 +8,7 @@
  */
 import type { TestName } from "./test_names.ts";
 
-/** A defect that somebody had. */
+/** A defect of another device. */
 export interface Defect {
   /** What it is known by; each stands in the name of at least one of the tests. */
   readonly ids: readonly string[];
@@ -164,7 +164,7 @@ const OTHERS: readonly Defect[] = [
     RINGS,
     "virtqueue_read_indirect_desc: indirect tables that are none break the ring",
   ]),
-  defect("vu_check_queue_inflights", "A record of requests under way that contradicts itself is refused.", [
+  defect("vu_check_queue_inflights", "An inflight region that contradicts itself is refused.", [
     "lifecycle/inflight_state_test.ts",
     "vu_check_queue_inflights: a state with a wrong size, or a list that is out of bounds or loops, is refused",
   ], ["lifecycle/inflight_state_test.ts", "20 000 random states are refused or recovered within their bounds"]),
@@ -223,7 +223,7 @@ const REPORTED: readonly Defect[] = [
     "vhost_user/memory_table_test.ts",
     "memory that is not shared: a table without descriptors is refused with the remedy",
   ]),
-  defect("QEMU's warning about CONFIG", "Configuration is on offer, and whoever does without is served all the same.", [
+  defect("QEMU's warning about CONFIG", "Configuration is offered, and a frontend without it is served too.", [
     FRONTENDS,
     "QEMU's warning about CONFIG: configuration is on offer, and a frontend that wants none is served",
   ]),

@@ -54,7 +54,7 @@ export const PROMISES: readonly Promised[] = [
     ]],
   },
   {
-    promise: "a broken ring stands still, alone, until it is set up again",
+    promise: "a broken ring is halted, alone, until it is set up again",
     tests: [[
       "conformance/hostile_rings_test.ts",
       "a broken ring is halted: later requests are not answered, and none is replayed",
@@ -76,7 +76,7 @@ export const PROMISES: readonly Promised[] = [
     ],
   },
   {
-    promise: "slow public-key operations delay nobody",
+    promise: "slow public-key operations do not delay other queues",
     tests: [["device/rfc3_test.ts", "a key that takes long to make delays no bulk request of another queue"]],
   },
   {

@@ -1,5 +1,5 @@
 /**
- * The tables of proofs against the tests that there are: whoever renames or drops a test hears of what it proved.
+ * The tables of proofs against the tests that there are: renaming or dropping a test fails here with what it proved.
  *
  * @module
  */

@@ -42,7 +42,7 @@ for (const [fault, finding] of FAULTS) {
   });
 }
 
-/** Samples of a device that takes `growth` times the memory and `slowing` times the processor in the end. */
+/** Samples of a device that takes `growth` times the memory and `slowing` times the CPU time in the end. */
 function samplesOf(growth: number, slowing: number): Sample[] {
   let cpuMs = 0;
   return Array.from({ length: 100 }, (_, i) => {

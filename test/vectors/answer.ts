@@ -7,7 +7,7 @@
 
 import { OP_DECRYPT, OP_ENCRYPT, SERVICE_AEAD, SERVICE_CIPHER } from "../../src/wire/virtio_crypto.ts";
 
-/** One question with the answer somebody published for it. */
+/** A request with its published answer. */
 export interface KnownAnswer {
   /** The document or file, then ` #` and the number of the answer in it. */
   source: string;

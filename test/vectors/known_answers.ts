@@ -91,7 +91,7 @@ function spread(answers: KnownAnswer[], max: number, keys: ((answer: KnownAnswer
   return groups.flatMap((group, i) => spread(group, shares[i]!, otherKeys));
 }
 
-/** Deals `total` out one by one to those that can still take one. */
+/** Distributes `total` evenly over those that have room left. */
 function equalShares(sizes: number[], total: number): number[] {
   const shares = sizes.map(() => 0);
   for (let left = total; left > 0;) {

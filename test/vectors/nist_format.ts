@@ -1,6 +1,6 @@
 /**
  * Reads the text format of NIST's algorithm validation programme (CAVP response files) and the files that others wrote
- * in its likeness. It knows fields and paragraphs, and nothing of what they mean.
+ * in the same form. It knows fields and paragraphs, and nothing of what they mean.
  *
  * @module
  */

@@ -158,11 +158,11 @@ async function awaitGuest(
 async function stopDevice(device: BackgroundProcess): Promise<Verdict> {
   // A device that serves one connection is already on its way out.
   await device.waitMs(DEVICE_SETTLE_MS);
-  const obeyed = await device.stop(DEVICE_STOP_MS);
-  const text = obeyed
+  const stopped = await device.stop(DEVICE_STOP_MS);
+  const text = stopped
     ? `exit code ${device.code} after SIGTERM`
     : `killed, deaf to SIGTERM for ${DEVICE_STOP_MS / 1000} s`;
-  return one(obeyed && device.code === 0, `device: ${text}`);
+  return one(stopped && device.code === 0, `device: ${text}`);
 }
 
 async function readIfThere(path: string): Promise<string> {

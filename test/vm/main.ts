@@ -109,9 +109,9 @@ async function runAll(options: Options, scratch: string): Promise<Result[]> {
 }
 
 function printRun(guest: Guest, qemuVersion: string, run: GuestRun, options: Options): void {
-  const processors = `${options.smp} processor${options.smp === 1 ? "" : "s"}`;
+  const cpus = `${options.smp} CPU${options.smp === 1 ? "" : "s"}`;
   console.log(
-    `deviceModel ${guest.deviceModel}: QEMU ${qemuVersion}, Linux ${run.kernel}, ${options.accel}, ${processors}`,
+    `deviceModel ${guest.deviceModel}: QEMU ${qemuVersion}, Linux ${run.kernel}, ${options.accel}, ${cpus}`,
   );
   for (const phase of run.phases) console.log(`  ${phase}`);
   for (const { failed, text } of run.verdicts) {

@@ -59,7 +59,7 @@ Options:
                          5.4 is Ubuntu's, the last here whose dm-crypt takes the device
   --qemu=VERSION         ${Object.keys(QEMU_SUITES).join(", ")} (default: 7.2; generic: 11.1 and nothing else)
   --accel=tcg|kvm        how QEMU runs the guest (default: tcg)
-  --smp=N                virtual processors (default: 1; more find races but are slower)
+  --smp=N                virtual CPUs (default: 1; more find races but are slower)
   --threads=N            threads of the check program (default: 4)
   --seed=N               seed of its random requests (default: 1)
   --append=TEXT          more for the kernel's command line

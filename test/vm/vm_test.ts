@@ -149,7 +149,7 @@ Deno.test("the command line is read or refused", () => {
   ]);
   assertEquals(readOptions(["--help"]), undefined);
   for (
-    const wrong of ["--nonsense", "stray", "--smp=0", "--smp=x", "--device-model=side", "--kernel=5.5", "--device=x"]
+    const wrong of ["--nonsense", "extra", "--smp=0", "--smp=x", "--device-model=side", "--kernel=5.5", "--device=x"]
   ) {
     assertThrows(() => readOptions([wrong]), UsageError);
   }

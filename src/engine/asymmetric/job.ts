@@ -1,5 +1,5 @@
 /**
- * One public-key operation as a flat record. Its input is a private copy that nobody changes while the job runs, and
+ * One public-key operation as a flat record. Its input is a private copy that does not change while the job runs, and
  * its output goes to private memory too, so a job knows nothing of guests, rings or queues.
  *
  * Off the data path: jobs run in a worker of their own.

@@ -87,9 +87,9 @@ function isObject(value: unknown): value is Unchecked {
 }
 
 /** What is wrong with the names of properties, if anything: a misspelt one would be ignored in silence. */
-function strangerIn(value: Unchecked, known: readonly string[]): string | undefined {
-  const stranger = Object.keys(value).find((name) => !known.includes(name));
-  return stranger === undefined ? undefined : `has no property "${stranger}": it knows ${known.join(", ")}`;
+function unknownIn(value: Unchecked, known: readonly string[]): string | undefined {
+  const unknown = Object.keys(value).find((name) => !known.includes(name));
+  return unknown === undefined ? undefined : `has no property "${unknown}": it knows ${known.join(", ")}`;
 }
 
 /** What is wrong with one algorithm, if anything: a phrase that follows its name. */
@@ -115,7 +115,7 @@ function algorithmProblem(algorithm: Unchecked, rules: ServiceRules): string | u
   const { direct, create } = algorithm;
   if (direct !== undefined && typeof direct !== "boolean") return `needs as direct true or false, not ${show(direct)}`;
   if (typeof create !== "function") return `needs as create a function, not ${show(create)}`;
-  return strangerIn(algorithm, ["algo", "direct", "create", ...Object.keys(numbers), ...Object.keys(lists)]);
+  return unknownIn(algorithm, ["algo", "direct", "create", ...Object.keys(numbers), ...Object.keys(lists)]);
 }
 
 /** Checks what the module at `url` exports as its default. Throws {@linkcode EngineModuleError}. */
@@ -128,8 +128,8 @@ export function checkDescription(description: unknown, url: string): EngineModul
   if (typeof name !== "string" || !/^[\w.-]{1,40}$/.test(name)) {
     refuse(`needs a name of 1 to 40 letters, digits, ".", "_" and "-", not ${show(name)}`);
   }
-  const stranger = strangerIn(description, ["name", ...Object.keys(SERVICES)]);
-  if (stranger !== undefined) refuse(stranger);
+  const unknown = unknownIn(description, ["name", ...Object.keys(SERVICES)]);
+  if (unknown !== undefined) refuse(unknown);
   let count = 0;
   for (const [service, rules] of Object.entries(SERVICES)) {
     const algorithms = description[service] ?? [];

@@ -13,7 +13,7 @@ export type EngineOutcome = "done" | "failed" | "tag-mismatch";
 
 /**
  * Bytes in native memory, for the length of one call. Buffers are reused for the next request: keep none, and read
- * anew what you need in every call.
+ * again what you need in every call.
  */
 export interface EngineBuffer {
   /** Address of the first byte in this process, below 2⁵³. */

@@ -29,7 +29,7 @@ import type { EngineAead, EngineCipher, EngineHash, EngineMac, EngineOutcome, En
 /** Hears, in words, of an algorithm that breaks the rules: once for each. */
 export type AlgorithmLog = (message: string) => void;
 
-/** Somebody else's transform behind a wall: whatever it throws or returns, an outcome comes out. */
+/** A module's transform, isolated: whatever it throws or returns becomes an outcome. */
 class Guarded {
   readonly #transform: EngineTransform | null;
   readonly #log: AlgorithmLog;

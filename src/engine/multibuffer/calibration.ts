@@ -22,7 +22,7 @@ const COUNT_MAX = 32;
 /** Bytes of messages where calls are what matters, and of those where it is lanes. */
 const SMALL = 64;
 const LARGE = [512, 4096];
-/** Pieces of source and destination where data is scattered; with more of them, one by one takes longer. */
+/** Pieces of source and destination where data is scattered; with more of them, sequential execution takes longer. */
 const PIECES = 2;
 /** A multi-buffer batch must take less than this share of the time of sequential execution to be preferred. */
 const SHARE = 0.9;

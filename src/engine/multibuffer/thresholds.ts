@@ -1,7 +1,7 @@
 /**
  * Thresholds of multi-buffer execution measured on one CPU, by instruction set of libIPSec_MB and kind of operation.
  * Kinds that are missing were never worth it.
- * `vhost-user-crypto calibrate` measures such a table for another processor.
+ * `vhost-user-crypto calibrate` measures such a table for another CPU.
  *
  * @module
  */
@@ -19,7 +19,7 @@ export type MultiBufferThreshold = readonly [lanesMin: number, bytesMin: number]
 export type MultiBufferTable = Readonly<Record<string, MultiBufferThreshold>>;
 
 /**
- * By instruction set. The tables of lesser sets than the processor's best have a third added, for those who have no
+ * By instruction set. The tables of lesser sets than the CPU's best have a third added, for those who have no
  * better.
  */
 export const MULTI_BUFFER_TABLES: Readonly<Record<string, MultiBufferTable>> = {
