@@ -52,7 +52,7 @@ function createDigest(catalogue: Catalogue, parameters: Parameters, keyed: boole
 }
 
 /** True if an engine module serves any part of an operation with `parameters`: it has no multi-buffer jobs then. */
-function isOfModule(catalogue: Catalogue, parameters: Parameters): boolean {
+export function isOfModule(catalogue: Catalogue, parameters: Parameters): boolean {
   const { kind, algo, hashAlgo } = parameters;
   if (kind === KIND_AEAD) return catalogue.aeads.get(algo)?.module !== undefined;
   if (kind === KIND_CIPHER || kind === KIND_CHAIN) {

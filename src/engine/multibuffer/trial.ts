@@ -9,7 +9,7 @@
 import { SegmentTable } from "../../memory/segments.ts";
 import { mapAnonymous, unmap } from "../../os/memory_map.ts";
 import type { Catalogue } from "../algorithms.ts";
-import { Engine, type Prepared } from "../engine.ts";
+import { Engine, isOfModule, type Prepared } from "../engine.ts";
 import { ipsecMbVersion } from "../ipsec_mb.ts";
 import { createOperation, KIND_AEAD, KIND_CHAIN, type Operation, Parameters, Template } from "../operation.ts";
 import { kindParameters } from "./kind_parameters.ts";
@@ -177,6 +177,8 @@ export function wrongKinds(
   const arena = new Arena();
   const names = new Set<string>();
   for (const given of kindParameters(catalogue)) {
+    // Engine modules are never executed in lanes, and their code runs for requests only.
+    if (isOfModule(catalogue, Object.assign(new Parameters(), given))) continue;
     for (const hashFirst of given.kind === KIND_CHAIN ? [false, true] : [false]) {
       const parameters = Object.assign(new Parameters(), given, { hashFirst });
       parameters.cipherKey = arena.keys;
