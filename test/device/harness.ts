@@ -23,11 +23,13 @@ export interface TestDevice {
 /** A device's options, and how many workers serve its data queues (0 if not given). */
 export interface TestDeviceOptions extends Partial<DeviceOptions> {
   readonly workers?: number;
+  /** CPUs to pin the workers to, in order (none if not given). */
+  readonly cpus?: readonly number[];
 }
 
 /** Runs `body` with a device, then stops it, whatever happened. */
 export async function withDevice(
-  { workers = 0, ...options }: TestDeviceOptions,
+  { workers = 0, cpus = [], ...options }: TestDeviceOptions,
   body: (device: TestDevice) => Promise<void>,
 ): Promise<void> {
   const directory = await Deno.makeTempDir({ prefix: "vuc-" });
@@ -43,7 +45,7 @@ export async function withDevice(
       ...options,
     },
     loop,
-    workers === 0 ? undefined : workerPlane({ workers, pollUs: 50, cpus: [] }),
+    workers === 0 ? undefined : workerPlane({ workers, pollUs: 50, cpus }),
   );
   const server = new VhostUserServer({
     loop,

@@ -25,7 +25,7 @@ for (const workers of [0, 1]) {
 
 const FAULTS: readonly [fault: string, finding: string][] = [
   ["wrong-answer", "wrong"],
-  ["lost-request", "not done within"],
+  ["lost-request", "not completed within"],
   ["overrun", "frontend"],
   ["crash", "the device has ended"],
 ];
