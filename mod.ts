@@ -37,9 +37,9 @@
  * import { CryptoDriver, expectOk, offers, serve, virtioCrypto as v } from "@vhost-user-crypto/vhost-user-crypto";
  * import { assert, assertEquals } from "@std/assert";
  *
- * // Encrypts with AES-CBC through the backend that listens at `socketPath`, with all requests in flight at the same
- * time. async function encrypt(socketPath: string, key: Uint8Array, ivs: Uint8Array[], src: Uint8Array):
- * Promise<Uint8Array[]> {   await using driver = await CryptoDriver.connect(socketPath, { timeoutMs: 5000 });
+ * // Encrypts with AES-CBC through the backend that listens at `socketPath`, with all requests in flight together.
+ * async function encrypt(socketPath: string, key: Uint8Array, ivs: Uint8Array[], src: Uint8Array): Promise<Uint8Array[]> {
+ *   await using driver = await CryptoDriver.connect(socketPath, { timeoutMs: 5000 });
  *   assert(offers(driver.config?.cipherAlgo ?? 0n, v.CIPHER_AES_CBC), "this backend has no AES-CBC");
  *   const algorithm = { service: "cipher", algo: v.CIPHER_AES_CBC, key, op: v.OP_ENCRYPT } as const;
  *   const sessionId = await driver.createSession(algorithm);
@@ -86,8 +86,8 @@
  *
  *   const gmac = { service: "mac", algo: v.MAC_GMAC_AES, hashResultLen: 16, authKey: new Uint8Array(16) } as const;
  *   const gmacId = await driver.createSession(gmac);
- *   const { result } = expectOk(await driver.mac({ sessionId: gmacId, iv: new Uint8Array(12), src: new Uint8Array()
- * }));   assertEquals(result.toHex(), "58e2fccefa7e3061367f1d57a4e7455a"); // GCM specification, test case 1
+ *   const { result } = expectOk(await driver.mac({ sessionId: gmacId, iv: new Uint8Array(12), src: new Uint8Array() }));
+ *   assertEquals(result.toHex(), "58e2fccefa7e3061367f1d57a4e7455a"); // GCM specification, test case 1
  * }
  * Deno.removeSync(directory, { recursive: true });
  * ```
@@ -175,14 +175,14 @@
  *   await using _device = await serve({ socketPath });
  *   await using driver = await CryptoDriver.connect(socketPath, { timeoutMs: 60_000 }); // Some operations take long.
  *
- *   const rsa = { service: "akcipher", algo: v.AKCIPHER_RSA, paddingAlgo: v.RSA_PKCS1_PADDING, hashAlgo: v.RSA_SHA256 }
- * as const;   const signing = await driver.createSession({ ...rsa, keyType: v.AKCIPHER_KEY_PRIVATE, key: privateKey });
+ *   const rsa = { service: "akcipher", algo: v.AKCIPHER_RSA, paddingAlgo: v.RSA_PKCS1_PADDING, hashAlgo: v.RSA_SHA256 } as const;
+ *   const signing = await driver.createSession({ ...rsa, keyType: v.AKCIPHER_KEY_PRIVATE, key: privateKey });
  *   const verifying = await driver.createSession({ ...rsa, keyType: v.AKCIPHER_KEY_PUBLIC, key: publicKey });
  *
  *   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode("a message")));
  *   const sign = { sessionId: signing, opcode: v.AKCIPHER_SIGN, src: digest, dstDataLen: 256 };
- *   const { dst: signature } = expectOk(await driver.akcipher(sign)); // It has the signature's length, not the
- * buffer's.   const verify = { sessionId: verifying, opcode: v.AKCIPHER_VERIFY, src: signature, digest };
+ *   const { dst: signature } = expectOk(await driver.akcipher(sign)); // It has the signature's length.
+ *   const verify = { sessionId: verifying, opcode: v.AKCIPHER_VERIFY, src: signature, digest };
  *   assertEquals((await driver.akcipher(verify)).status, v.STATUS_OK);
  *   signature[0]! ^= 1;
  *   assertEquals((await driver.akcipher(verify)).status, v.STATUS_KEY_REJECTED);
