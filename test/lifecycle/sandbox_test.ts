@@ -159,6 +159,6 @@ Deno.test("--socket-group sets the socket's group", async () => {
     assertEquals([gid, mode! & 0o777], [group, 0o660]);
     device.kill("SIGTERM");
     assertEquals((await device.ended()).code, 0);
-    assertEquals((await run(PROGRAM, [`--socket-path=${path}`, "--socket-group=staff"])).code, 2);
+    assertEquals((await run(PROGRAM, [`--socket-path=${path}`, "--socket-group=no-such-group"])).code, 2);
   });
 });
