@@ -42,10 +42,10 @@ const MIB = 2 ** 20;
 const MINUTES_MIN = 2;
 
 /** What goals are set for, as far as a run of such a length can tell. */
-export function figuresOf({ options, samples, rests }: SoakResult): Figure[] {
+export function figuresOf({ options, samples, idleSamples }: SoakResult): Figure[] {
   const [first, last] = ends(samples);
   const rss = ({ rssBytes }: Sample) => rssBytes;
-  const fds = rests.map((rest) => rest.fds);
+  const fds = idleSamples.map((rest) => rest.fds);
   return [
     {
       id: "soak-rss-growth",
@@ -69,7 +69,7 @@ export function figuresOf({ options, samples, rests }: SoakResult): Figure[] {
 }
 
 /** Throughput, memory and descriptors over time, as SVG. */
-export function chart({ options, samples, rests, tally }: SoakResult): string {
+export function chart({ options, samples, idleSamples, tally }: SoakResult): string {
   const x = { title: "minutes" };
   const over = <T extends { readonly seconds: number }>(moments: readonly T[], value: (moment: T) => number) =>
     moments.map((moment): [number, number] => [moment.seconds / 60, value(moment)]);
@@ -88,7 +88,7 @@ export function chart({ options, samples, rests, tally }: SoakResult): string {
       y: { title: "MiB" },
       series: [
         { label: "under load", points: over(samples, ({ rssBytes }) => rssBytes / MIB) },
-        { label: "without a frontend", points: over(rests, ({ rssBytes }) => rssBytes / MIB), isReference: true },
+        { label: "without a frontend", points: over(idleSamples, ({ rssBytes }) => rssBytes / MIB), isReference: true },
       ],
     },
     {
@@ -97,7 +97,7 @@ export function chart({ options, samples, rests, tally }: SoakResult): string {
       y: { title: "descriptors" },
       series: [
         { label: "under load", points: over(samples, ({ fds }) => fds) },
-        { label: "without a frontend", points: over(rests, ({ fds }) => fds), isReference: true },
+        { label: "without a frontend", points: over(idleSamples, ({ fds }) => fds), isReference: true },
       ],
     },
   ]);
@@ -113,7 +113,7 @@ export function soakGoals(): Goal[] {
 
 /** A summary for people, and whether all was well. */
 export function summary(result: SoakResult): { readonly lines: string[]; readonly isWell: boolean } {
-  const { options, seconds, tally, frontends, kills, samples, rests, failure } = result;
+  const { options, seconds, tally, frontends, kills, samples, idleSamples, failure } = result;
   const figures = figuresOf(result);
   const [told, untold] = [true, false].map((isTold) =>
     soakGoals().filter(({ id }) => figures.some((figure) => figure.id === id) === isTold)
@@ -121,7 +121,7 @@ export function summary(result: SoakResult): { readonly lines: string[]; readonl
   const { lines, missed } = checkGoals(told!, figures);
   const mib = (bytes = 0) => `${(bytes / MIB).toFixed(1)} MiB`;
   const median = medianOf(samples, ({ requestsPerS }) => requestsPerS);
-  const [first, last] = [rests[0], rests.at(-1)];
+  const [first, last] = [idleSamples[0], idleSamples.at(-1)];
   const isWell = failure === undefined && missed === 0 && tally.checked > 0;
   return {
     isWell,

@@ -59,7 +59,7 @@ export interface SoakResult {
   readonly kills: number;
   readonly samples: readonly Sample[];
   /** After each frontend. */
-  readonly rests: readonly Rest[];
+  readonly idleSamples: readonly Rest[];
   /** What went wrong; a soak ends there. */
   readonly failure: string | undefined;
 }
@@ -172,7 +172,7 @@ class Soak {
   readonly #random;
   readonly #start = performance.now();
   readonly #samples: Sample[] = [];
-  readonly #rests: Rest[] = [];
+  readonly #idleSamples: Rest[] = [];
   #before = emptyTally();
   #now: DriverNews = { tally: emptyTally(), about: "" };
   #frontends = 0;
@@ -218,7 +218,7 @@ class Soak {
       frontends: this.#frontends,
       kills: this.#kills,
       samples: this.#samples,
-      rests: this.#rests,
+      idleSamples: this.#idleSamples,
       failure: this.#failure,
     };
   }
@@ -305,7 +305,7 @@ class Soak {
   /** What the device holds without a frontend, after the last frontend has disconnected. */
   async #rest(): Promise<void> {
     const deadline = performance.now() + SETTLE_MS;
-    const first = this.#rests[0];
+    const first = this.#idleSamples[0];
     for (;;) {
       if (this.#device.hasEnded) return;
       const holdings = this.#device.look();
@@ -318,7 +318,7 @@ class Soak {
       const isSettled = guestMappings === 0 && (first === undefined || fds <= first.fds);
       if (isSettled || performance.now() > deadline) {
         if (guestMappings > 0) this.#failure ??= "the device keeps a guest's memory that has gone";
-        this.#rests.push({ seconds: this.#seconds, rssBytes, fds });
+        this.#idleSamples.push({ seconds: this.#seconds, rssBytes, fds });
         return;
       }
       await pause(10);

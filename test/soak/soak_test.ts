@@ -19,7 +19,7 @@ for (const workers of [0, 1]) {
     console.log(lines.join("\n"));
     assert(isWell, lines.join("\n"));
     assertGreater(result.tally.sessions, 48);
-    assertGreater(result.rests.length, 1);
+    assertGreater(result.idleSamples.length, 1);
   });
 }
 
@@ -54,9 +54,9 @@ function samplesOf(growth: number, slowing: number): Sample[] {
 
 function resultOf(samples: readonly Sample[], fds: readonly number[]): SoakResult {
   const tally = { checked: 1e5, bytes: 1e9, connections: 9, sessions: 99, memoryChanges: 9, ringStops: 9 };
-  const rests = fds.map((count, i) => ({ seconds: 50 * i, rssBytes: 2 ** 26, fds: count }));
+  const idleSamples = fds.map((count, i) => ({ seconds: 50 * i, rssBytes: 2 ** 26, fds: count }));
   const options = { minutes: 2, workers: 0, queues: 2, seed: 7 };
-  return { options, seconds: 100, tally, frontends: 2, kills: 1, samples, rests, failure: undefined };
+  return { options, seconds: 100, tally, frontends: 2, kills: 1, samples, idleSamples, failure: undefined };
 }
 
 Deno.test("a soak fails if memory, CPU time or descriptors grow", () => {
