@@ -1,0 +1,175 @@
+/**
+ * The state of a device as another process needs it to serve the same frontend: types only. Descriptors are numbers of
+ * this process, -1 for none; keys are views of memory that their owner wipes.
+ *
+ * @module
+ */
+
+/** A device: what was negotiated, its sessions, and its frontend. */
+export interface DeviceState {
+  readonly negotiated: NegotiatedState;
+  readonly sessions: SessionsState;
+  /** The connected frontend; null: there is none. */
+  readonly connection: ConnectionState | null;
+  readonly statistics: StatisticsState;
+}
+
+/** What frontend and driver were told and have agreed to. */
+export interface NegotiatedState {
+  /** Queues: the data queues, and the control queue, which is the last one. */
+  readonly queueCount: number;
+  /** Device feature bits that the driver has acknowledged. */
+  readonly acknowledged: bigint;
+  /** The form of the asymmetric service: `akcipher`, `rfc3` or `off`. */
+  readonly asymmetric: string;
+  /** The complete configuration space. */
+  readonly config: Uint8Array;
+}
+
+/** All sessions of a device. */
+export interface SessionsState {
+  /** Slots of the table. An id is a generation times the next power of two, plus the number of its slot. */
+  readonly slots: number;
+  /** Sessions created so far. */
+  readonly createdCount: number;
+  /** The generation of the next session of each slot. */
+  readonly generations: Uint32Array;
+  readonly sessions: readonly SessionState[];
+}
+
+/** A session. Numbers are those of the virtio-crypto specification; `kind` is one of the engine's KIND_ numbers. */
+export interface SessionState {
+  readonly id: number;
+  /** 0: created through the control queue; 1: by message. */
+  readonly origin: number;
+  readonly kind: number;
+  readonly algo: number;
+  readonly hashAlgo: number;
+  readonly encrypt: boolean;
+  /** Chains: a MAC, not a hash. */
+  readonly authenticated: boolean;
+  /** Chains: HASH_THEN_CIPHER. */
+  readonly hashFirst: boolean;
+  /** Lengths in bytes; 0: the requests say. */
+  readonly hashResultLen: number;
+  readonly tagLen: number;
+  readonly aadLen: number;
+  /** Asymmetric sessions: public or private, and the two parameters of the algorithm. */
+  readonly keyType: number;
+  readonly para0: number;
+  readonly para1: number;
+  /** The cipher key, or the DER key of an asymmetric session. */
+  readonly cipherKey: Uint8Array;
+  readonly authKey: Uint8Array;
+}
+
+/** A frontend's connection. */
+export interface ConnectionState {
+  /** The connected socket. */
+  readonly fd: number;
+  /** Complete messages received. */
+  readonly messageCount: number;
+  readonly protocolFeatures: bigint;
+  /** The device status. */
+  readonly status: number;
+  /** The features that the frontend set last were refused. */
+  readonly featuresRefused: boolean;
+  readonly incoming: IncomingState;
+  readonly outgoing: OutgoingState;
+  readonly memory: MemoryState;
+  /** The inflight region; null: there is none. */
+  readonly inflight: InflightState | null;
+  readonly driver: DriverState;
+  /** A ring for each queue. */
+  readonly rings: readonly RingState[];
+}
+
+/** A message that has arrived in part. */
+export interface IncomingState {
+  readonly bytes: Uint8Array;
+  readonly fds: readonly number[];
+  /** Why descriptors are missing: `none`, `too many` or `not handed over`. */
+  readonly lostFds: string;
+}
+
+/** A reply of which a part has not been sent. */
+export interface OutgoingState {
+  readonly bytes: Uint8Array;
+  /** A descriptor to be sent with the first byte. */
+  readonly fd: number;
+}
+
+/** The guest's memory. */
+export interface MemoryState {
+  readonly regions: readonly RegionState[];
+  /** The dirty log; null: there is none. */
+  readonly log: LogState | null;
+  /** Writes are logged now. */
+  readonly logsWrites: boolean;
+  /** The log has to cover all memory. */
+  readonly isLogCurrent: boolean;
+}
+
+/** A region of guest memory, as the frontend described it; in bytes. */
+export interface RegionState {
+  readonly guestAddress: number;
+  readonly sizeBytes: number;
+  readonly userAddress: number;
+  readonly mmapOffset: number;
+  readonly fd: number;
+}
+
+/** The dirty log, in bytes of its file. */
+export interface LogState {
+  readonly sizeBytes: number;
+  readonly offset: number;
+  readonly fd: number;
+}
+
+/** The inflight region, in bytes of its file. */
+export interface InflightState {
+  readonly queueCount: number;
+  readonly queueSize: number;
+  readonly sizeBytes: number;
+  readonly offset: number;
+  readonly fd: number;
+}
+
+/** What is known of the driver behind the frontend. */
+export interface DriverState {
+  /** The features it acknowledged last; null: none yet. */
+  readonly acknowledged: bigint | null;
+  readonly hadDriver: boolean;
+  readonly configReads: number;
+  readonly passesConfigReads: boolean;
+  readonly dataRingRestarted: boolean;
+}
+
+/** A ring. */
+export interface RingState {
+  /** Entries; 0: not set. */
+  readonly size: number;
+  /** The position, as in SET_VRING_BASE; it includes the wrap counters of a packed ring. */
+  readonly base: number;
+  /** Addresses of the frontend; null: not set. */
+  readonly addresses: { readonly desc: number; readonly avail: number; readonly used: number } | null;
+  readonly started: boolean;
+  readonly enabled: boolean;
+  /** The device was serving it. */
+  readonly running: boolean;
+  /** The inflight region's state of this ring is the device's own. */
+  readonly ownsInflightState: boolean;
+  readonly kickFd: number;
+  readonly callFd: number;
+  readonly errFd: number;
+}
+
+/** Counters. */
+export interface StatisticsState {
+  /** Frontends that have connected so far. */
+  readonly connectionCount: number;
+  /** Session messages that were refused, by the name of the status. */
+  readonly refused: Readonly<Record<string, number>>;
+  /** The numbers of each queue. They mean something to a process with the same labels only, which their length says. */
+  readonly queues: readonly Float64Array[];
+}

@@ -1,0 +1,366 @@
+/**
+ * The serialised form of a device's state: a header with a version, then the fields in the order in which they are
+ * written here. A process reads exactly the version that it writes.
+ *
+ * @module
+ */
+import { StateError, StateReader, StateWriter } from "./state_bytes.ts";
+import type {
+  ConnectionState,
+  DeviceState,
+  DriverState,
+  MemoryState,
+  NegotiatedState,
+  RingState,
+  SessionsState,
+  SessionState,
+  StatisticsState,
+} from "./state.ts";
+
+/** The first four bytes of a state: "VUCS". */
+const MAGIC = 0x5343_5556;
+/** Raised with every change of a field. */
+const STATE_VERSION = 1;
+/** What a state contains: devices, or the sessions of one. */
+const CONTENTS_DEVICES = 1;
+const CONTENTS_SESSIONS = 2;
+const HEADER_BYTES = 16;
+
+const ASYMMETRIC_FORMS = ["akcipher", "rfc3", "off"] as const;
+const LOST_FDS = ["none", "too many", "not handed over"] as const;
+
+/** The length of `devices` in their serialised form, in bytes. */
+export function deviceStatesBytes(devices: readonly DeviceState[]): number {
+  const counter = new StateWriter();
+  writeDevices(counter, devices);
+  return counter.length;
+}
+
+/**
+ * Writes the states of a process's devices to `bytes`, which has {@linkcode deviceStatesBytes} bytes. Returns the
+ * descriptors that have to be passed along, in this order; they stay the caller's.
+ */
+export function encodeDeviceStates(devices: readonly DeviceState[], bytes: Uint8Array): number[] {
+  const writer = new StateWriter(bytes);
+  writeDevices(writer, devices);
+  new DataView(bytes.buffer, bytes.byteOffset).setUint32(HEADER_BYTES - 4, writer.length, true);
+  return writer.fds;
+}
+
+/**
+ * Reads the states of devices. `fds` are the descriptors that came along: the result has them, and the caller still
+ * owns them. Keys are views of `bytes`. The form is checked here; what the values mean is checked by their users. Throws
+ * {@linkcode StateError}.
+ */
+export function decodeDeviceStates(bytes: Uint8Array, fds: readonly number[]): DeviceState[] {
+  const reader = new StateReader(bytes, fds);
+  readHeader(reader, bytes.length, CONTENTS_DEVICES);
+  const devices = reader.list("the list of devices", () => readDevice(reader));
+  reader.end();
+  return devices;
+}
+
+/** The length of `sessions` in their serialised form, in bytes. */
+export function sessionsBytes(sessions: SessionsState): number {
+  const counter = new StateWriter();
+  writeHeader(counter, CONTENTS_SESSIONS);
+  writeSessions(counter, sessions);
+  return counter.length;
+}
+
+/** Writes `sessions` alone, as {@linkcode encodeDeviceStates} writes devices. */
+export function encodeSessions(sessions: SessionsState, bytes: Uint8Array): void {
+  const writer = new StateWriter(bytes);
+  writeHeader(writer, CONTENTS_SESSIONS);
+  writeSessions(writer, sessions);
+  new DataView(bytes.buffer, bytes.byteOffset).setUint32(HEADER_BYTES - 4, writer.length, true);
+}
+
+/** Reads sessions alone, as {@linkcode decodeDeviceStates} reads devices. */
+export function decodeSessions(bytes: Uint8Array): SessionsState {
+  const reader = new StateReader(bytes);
+  readHeader(reader, bytes.length, CONTENTS_SESSIONS);
+  const sessions = readSessions(reader);
+  reader.end();
+  return sessions;
+}
+
+function writeHeader(writer: StateWriter, contents: number): void {
+  writer.u32(MAGIC);
+  writer.u32(STATE_VERSION);
+  writer.u32(contents);
+  // The length of the whole, which is known at the end only.
+  writer.u32(0);
+}
+
+function readHeader(reader: StateReader, length: number, contents: number): void {
+  if (reader.u32("the header") !== MAGIC) throw new StateError("these bytes are not the state of a device");
+  const version = reader.u32("the header");
+  if (version !== STATE_VERSION) {
+    throw new StateError(
+      `the state is of format ${version}, and this program knows format ${STATE_VERSION} only: use a version of the ` +
+        "program that has the same format",
+    );
+  }
+  const found = reader.u32("the header");
+  if (found !== contents) throw new StateError(`the state has contents ${found} instead of ${contents}`);
+  const stated = reader.u32("the header");
+  if (stated !== length) throw new StateError(`the state has ${length} bytes, and its header says ${stated}`);
+}
+
+function writeDevices(writer: StateWriter, devices: readonly DeviceState[]): void {
+  writeHeader(writer, CONTENTS_DEVICES);
+  writer.list(devices, ({ negotiated, sessions, connection, statistics }) => {
+    writeNegotiated(writer, negotiated);
+    writeSessions(writer, sessions);
+    writer.optional(connection, (value) => writeConnection(writer, value));
+    writeStatistics(writer, statistics);
+  });
+}
+
+function readDevice(reader: StateReader): DeviceState {
+  return {
+    negotiated: readNegotiated(reader),
+    sessions: readSessions(reader),
+    connection: reader.optional("the frontend", () => readConnection(reader)),
+    statistics: readStatistics(reader),
+  };
+}
+
+function writeNegotiated(writer: StateWriter, state: NegotiatedState): void {
+  writer.u32(state.queueCount);
+  writer.u64(state.acknowledged);
+  writer.text(state.asymmetric);
+  writer.bytes(state.config);
+}
+
+function readNegotiated(reader: StateReader): NegotiatedState {
+  return {
+    queueCount: reader.u32("the number of queues"),
+    acknowledged: reader.u64("the acknowledged features"),
+    asymmetric: reader.choice("the asymmetric service", ASYMMETRIC_FORMS),
+    config: reader.bytes("the configuration space").slice(),
+  };
+}
+
+function writeSessions(writer: StateWriter, state: SessionsState): void {
+  writer.u32(state.slots);
+  writer.integer(state.createdCount);
+  writer.u32(state.generations.length);
+  for (const generation of state.generations) writer.u32(generation);
+  writer.list(state.sessions, (session) => writeSession(writer, session));
+}
+
+function readSessions(reader: StateReader): SessionsState {
+  const slots = reader.u32("the number of session slots");
+  const createdCount = reader.integer("the number of created sessions");
+  const generations = Uint32Array.from(
+    reader.list("the generations of session slots", () => reader.u32("a generation")),
+  );
+  if (generations.length !== slots) {
+    throw new StateError(`there are ${generations.length} generations for ${slots} session slots`);
+  }
+  return { slots, createdCount, generations, sessions: reader.list("the sessions", () => readSession(reader)) };
+}
+
+function writeSession(writer: StateWriter, session: SessionState): void {
+  writer.u32(session.id);
+  writer.u8(session.origin);
+  writer.u8(session.kind);
+  writer.u32(session.algo);
+  writer.u32(session.hashAlgo);
+  writer.boolean(session.encrypt);
+  writer.boolean(session.authenticated);
+  writer.boolean(session.hashFirst);
+  writer.u32(session.hashResultLen);
+  writer.u32(session.tagLen);
+  writer.u32(session.aadLen);
+  writer.u32(session.keyType);
+  writer.u32(session.para0);
+  writer.u32(session.para1);
+  writer.bytes(session.cipherKey);
+  writer.bytes(session.authKey);
+}
+
+function readSession(reader: StateReader): SessionState {
+  return {
+    id: reader.u32("a session's id"),
+    origin: reader.u8("a session's origin"),
+    kind: reader.u8("a session's kind"),
+    algo: reader.u32("a session's algorithm"),
+    hashAlgo: reader.u32("a session's hash"),
+    encrypt: reader.boolean("a session's direction"),
+    authenticated: reader.boolean("a session's hash mode"),
+    hashFirst: reader.boolean("a session's chain order"),
+    hashResultLen: reader.u32("a session's hash_result_len"),
+    tagLen: reader.u32("a session's tag_len"),
+    aadLen: reader.u32("a session's aad_len"),
+    keyType: reader.u32("a session's key type"),
+    para0: reader.u32("a session's parameter"),
+    para1: reader.u32("a session's parameter"),
+    cipherKey: reader.bytes("a session's key"),
+    authKey: reader.bytes("a session's authentication key"),
+  };
+}
+
+function writeConnection(writer: StateWriter, state: ConnectionState): void {
+  writer.fd(state.fd);
+  writer.integer(state.messageCount);
+  writer.u64(state.protocolFeatures);
+  writer.u8(state.status);
+  writer.boolean(state.featuresRefused);
+  writer.bytes(state.incoming.bytes);
+  writer.list(state.incoming.fds, (fd) => writer.fd(fd));
+  writer.text(state.incoming.lostFds);
+  writer.bytes(state.outgoing.bytes);
+  writer.fd(state.outgoing.fd);
+  writeMemory(writer, state.memory);
+  writer.optional(state.inflight, (inflight) => {
+    writer.u32(inflight.queueCount);
+    writer.u32(inflight.queueSize);
+    writer.integer(inflight.sizeBytes);
+    writer.integer(inflight.offset);
+    writer.fd(inflight.fd);
+  });
+  writeDriver(writer, state.driver);
+  writer.list(state.rings, (ring) => writeRing(writer, ring));
+}
+
+function readConnection(reader: StateReader): ConnectionState {
+  return {
+    fd: reader.fd("the connected socket"),
+    messageCount: reader.integer("the number of messages"),
+    protocolFeatures: reader.u64("the protocol features"),
+    status: reader.u8("the device status"),
+    featuresRefused: reader.boolean("the refusal of features"),
+    incoming: {
+      bytes: reader.bytes("a message that has arrived in part"),
+      fds: reader.list("its descriptors", () => reader.fd("a descriptor of a message")),
+      lostFds: reader.choice("the reason of lost descriptors", LOST_FDS),
+    },
+    outgoing: { bytes: reader.bytes("a reply"), fd: reader.fd("a reply's descriptor") },
+    memory: readMemory(reader),
+    inflight: reader.optional("the inflight region", () => ({
+      queueCount: reader.u32("the inflight region's queues"),
+      queueSize: reader.u32("the inflight region's entries"),
+      sizeBytes: reader.integer("the inflight region's size"),
+      offset: reader.integer("the inflight region's offset"),
+      fd: reader.fd("the inflight region's descriptor"),
+    })),
+    driver: readDriver(reader),
+    rings: reader.list("the rings", () => readRing(reader)),
+  };
+}
+
+function writeMemory(writer: StateWriter, state: MemoryState): void {
+  writer.list(state.regions, (region) => {
+    writer.integer(region.guestAddress);
+    writer.integer(region.sizeBytes);
+    writer.integer(region.userAddress);
+    writer.integer(region.mmapOffset);
+    writer.fd(region.fd);
+  });
+  writer.optional(state.log, (log) => {
+    writer.integer(log.sizeBytes);
+    writer.integer(log.offset);
+    writer.fd(log.fd);
+  });
+  writer.boolean(state.logsWrites);
+  writer.boolean(state.isLogCurrent);
+}
+
+function readMemory(reader: StateReader): MemoryState {
+  return {
+    regions: reader.list("the memory regions", () => ({
+      guestAddress: reader.integer("a region's guest address"),
+      sizeBytes: reader.integer("a region's size"),
+      userAddress: reader.integer("a region's user address"),
+      mmapOffset: reader.integer("a region's mmap offset"),
+      fd: reader.fd("a region's descriptor"),
+    })),
+    log: reader.optional("the dirty log", () => ({
+      sizeBytes: reader.integer("the dirty log's size"),
+      offset: reader.integer("the dirty log's offset"),
+      fd: reader.fd("the dirty log's descriptor"),
+    })),
+    logsWrites: reader.boolean("whether writes are logged"),
+    isLogCurrent: reader.boolean("whether the dirty log is current"),
+  };
+}
+
+function writeDriver(writer: StateWriter, state: DriverState): void {
+  writer.optional(state.acknowledged, (value) => writer.u64(value));
+  writer.boolean(state.hadDriver);
+  writer.integer(state.configReads);
+  writer.boolean(state.passesConfigReads);
+  writer.boolean(state.dataRingRestarted);
+}
+
+function readDriver(reader: StateReader): DriverState {
+  return {
+    acknowledged: reader.optional("the driver's features", () => reader.u64("the driver's features")),
+    hadDriver: reader.boolean("whether there was a driver"),
+    configReads: reader.integer("the number of reads of the configuration"),
+    passesConfigReads: reader.boolean("whether the frontend passes reads on"),
+    dataRingRestarted: reader.boolean("whether a data ring restarted"),
+  };
+}
+
+function writeRing(writer: StateWriter, ring: RingState): void {
+  writer.u32(ring.size);
+  writer.u32(ring.base);
+  writer.optional(ring.addresses, ({ desc, avail, used }) => [desc, avail, used].forEach((at) => writer.integer(at)));
+  writer.boolean(ring.started);
+  writer.boolean(ring.enabled);
+  writer.boolean(ring.running);
+  writer.boolean(ring.ownsInflightState);
+  writer.fd(ring.kickFd);
+  writer.fd(ring.callFd);
+  writer.fd(ring.errFd);
+}
+
+function readRing(reader: StateReader): RingState {
+  return {
+    size: reader.u32("a ring's size"),
+    base: reader.u32("a ring's position"),
+    addresses: reader.optional("a ring's addresses", () => ({
+      desc: reader.integer("a descriptor area"),
+      avail: reader.integer("a driver area"),
+      used: reader.integer("a device area"),
+    })),
+    started: reader.boolean("whether a ring is started"),
+    enabled: reader.boolean("whether a ring is enabled"),
+    running: reader.boolean("whether a ring is served"),
+    ownsInflightState: reader.boolean("whose inflight state a ring has"),
+    kickFd: reader.fd("a kick descriptor"),
+    callFd: reader.fd("a call descriptor"),
+    errFd: reader.fd("an error descriptor"),
+  };
+}
+
+/** Counters are written as they are in memory: IEEE 754, little-endian. */
+function writeStatistics(writer: StateWriter, state: StatisticsState): void {
+  writer.integer(state.connectionCount);
+  writer.list(Object.entries(state.refused), ([name, count]) => {
+    writer.text(name);
+    writer.integer(count);
+  });
+  writer.list(state.queues, (numbers) => {
+    writer.bytes(new Uint8Array(numbers.buffer, numbers.byteOffset, numbers.byteLength));
+  });
+}
+
+function readStatistics(reader: StateReader): StatisticsState {
+  const connectionCount = reader.integer("the number of connections");
+  const refused = reader.list("the refused sessions", () =>
+    [
+      reader.text("the name of a status"),
+      reader.integer("the number of refused sessions"),
+    ] as const);
+  const queues = reader.list("the counters", () => {
+    const bytes = reader.bytes("the counters of a queue");
+    if (bytes.length % 8 !== 0) throw new StateError(`the counters of a queue have ${bytes.length} bytes`);
+    return new Float64Array(bytes.slice().buffer);
+  });
+  return { connectionCount, refused: Object.fromEntries(refused), queues };
+}
