@@ -13,6 +13,7 @@ import type { Frontend } from "./frontend.ts";
 import type { DriverMemory } from "./guest_memory.ts";
 import { PackedQueue } from "./packed_queue.ts";
 import type { DriverQueue, QueueOptions } from "./queue.ts";
+import { SlotQueue } from "./slot_queue.ts";
 import { SplitQueue } from "./split_queue.ts";
 
 /**
@@ -61,6 +62,11 @@ export interface BringUpOptions {
   readonly polls?: boolean;
   /** Index of the memory region that holds the rings. */
   readonly ringRegion?: number;
+  /**
+   * Heads of chains in split rings: `free` descriptors, or `slots`, where each chain is an indirect descriptor whose
+   * index is that of its slot in the available ring, as DPDK's vhost_crypto needs it. `free` if not given.
+   */
+  readonly heads?: "free" | "slots";
 }
 
 /** A ring with its error descriptor. */
@@ -163,9 +169,8 @@ function makeRing(memory: DriverMemory, features: bigint, options: BringUpOption
     callFd: options.polls ? -1 : createEventFd(),
     ...(options.ringRegion === undefined ? {} : { region: options.ringRegion }),
   };
-  const queue = has(features, F_RING_PACKED)
-    ? new PackedQueue(memory, queueOptions)
-    : new SplitQueue(memory, queueOptions);
+  const Queue = has(features, F_RING_PACKED) ? PackedQueue : options.heads === "slots" ? SlotQueue : SplitQueue;
+  const queue = new Queue(memory, queueOptions);
   return { queue, errFd: createEventFd() };
 }
 

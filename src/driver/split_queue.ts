@@ -164,7 +164,7 @@ export class SplitQueue extends RingQueue {
       let segment = segments[i]!;
       let flags = i >= readable.length ? DESC_F_WRITE : 0;
       if (isTable) {
-        segment = this.#tables[head] = this.#buildTable(segments.slice(directCount), readable.length - directCount);
+        segment = this.#tables[head] = this.buildTable(segments.slice(directCount), readable.length - directCount);
         flags = DESC_F_INDIRECT;
       }
       if (i + 1 < needed) flags |= DESC_F_NEXT;
@@ -187,7 +187,7 @@ export class SplitQueue extends RingQueue {
   }
 
   /** An indirect table of `segments`, of which the first `readableCount` are readable. */
-  #buildTable(segments: readonly Segment[], readableCount: number): Block {
+  protected buildTable(segments: readonly Segment[], readableCount: number): Block {
     return buildTable(this.memory, segments, (view, offset, { guestAddress, sizeBytes }, i) => {
       const more = i + 1 < segments.length;
       putDescriptor(view, offset, {
@@ -247,18 +247,22 @@ export class SplitQueue extends RingQueue {
 
   override discard(handle: number): void {
     if (this.#isInFlight[handle] !== 0) throw new DriverError(`chain ${handle} is in flight`);
-    const table = this.#tables[handle];
+    this.#free(handle);
+  }
+
+  #free(head: number): void {
+    const table = this.#tables[head];
     if (table !== undefined) this.memory.free(table);
-    this.#tables[handle] = undefined;
-    this.#tokens[handle] = NONE;
-    this.#isKept[handle] = 0;
-    const length = this.#chainLength[handle]!;
+    this.#tables[head] = undefined;
+    this.#tokens[head] = NONE;
+    this.#isKept[head] = 0;
+    const length = this.#chainLength[head]!;
     if (length === 0) return;
     // The links of the chain are unchanged: only free descriptors are relinked.
-    let last = handle;
+    let last = head;
     for (let i = 1; i < length; i++) last = this.#nextFree[last]!;
     this.#nextFree[last] = this.#freeHead;
-    this.#freeHead = handle;
+    this.#freeHead = head;
     this.#freeCount += length;
   }
 
@@ -298,7 +302,7 @@ export class SplitQueue extends RingQueue {
     this.usedLen = length;
     this.usedHandle = head;
     const token = this.#tokens[head]!;
-    if (this.#isKept[head] === 0) this.discard(head);
+    if (this.#isKept[head] === 0) this.#free(head);
     return token;
   }
 
