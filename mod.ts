@@ -338,6 +338,7 @@ export type {
 } from "./src/device/statistics.ts";
 export type { DeviceSnapshot } from "./src/statistics/snapshot.ts";
 export type { AsymmetricForm } from "./src/device/negotiated_features.ts";
+export type { Draft } from "./src/wire/drafts/draft.ts";
 export {
   type EngineAead,
   type EngineAlgorithm,

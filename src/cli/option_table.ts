@@ -8,6 +8,7 @@
 import { DATA_QUEUES_MAX, POLL_US_DEFAULT, SESSIONS_DEFAULT, SESSIONS_MAX, SOCKETS_MAX } from "../device/limits.ts";
 import type { AsymmetricForm } from "../device/negotiated_features.ts";
 import { ENGINES } from "../engine/libraries.ts";
+import { DRAFTS } from "../wire/drafts/draft.ts";
 import { BENCH } from "./bench_options.ts";
 import type { OptionRow } from "./command_line.ts";
 import { LOG_VARIABLE } from "./environment.ts";
@@ -97,6 +98,17 @@ const WHAT: OptionGroup = {
       help: `Maximum number of sessions, 1 to ${SESSIONS_MAX} (default ${SESSIONS_DEFAULT}).`,
     },
     {
+      name: "draft",
+      value: "DRAFT",
+      choices: DRAFTS,
+      help:
+        "Draft of the specification that the device follows: v19 (default; used by Linux, QEMU and DPDK), v15 (January " +
+        "2017), or v5 (September 2016, whose requests carry guest-physical addresses).",
+      details:
+        "Guests written to one draft cannot use a device of another. The configuration space has 56 bytes with v19 and " +
+        "v15, 64 with v15 and --asymmetric=rfc3, and 48 with v5: QEMU's generic device model needs it as config_size.",
+    },
+    {
       name: "mux",
       value: "on|off",
       choices: ON_OFF,
@@ -113,7 +125,9 @@ const WHAT: OptionGroup = {
       name: "asymmetric",
       value: "FORM",
       choices: ASYMMETRIC_FORMS,
-      help: "Asymmetric service: akcipher (default; used by Linux and QEMU), rfc3 (the earlier RFC), or off.",
+      help:
+        "Asymmetric service: akcipher (default; used by Linux and QEMU), rfc3 (the earlier RFC), or off. --draft=v15 has " +
+        "rfc3 or off (default), v5 has none.",
     },
     {
       name: "engines",

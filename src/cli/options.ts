@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { AsymmetricForm } from "../device/negotiated_features.ts";
+import { type AsymmetricForm, checkForm, DraftError, usualForm } from "../device/negotiated_features.ts";
 import { DATA_QUEUES_MAX, POLL_US_DEFAULT, SESSIONS_DEFAULT, SESSIONS_MAX, SOCKETS_MAX } from "../device/limits.ts";
 import type { MultiBufferChoice } from "../engine/multibuffer/policy.ts";
 import { parseMultiBufferChoice } from "./multibuffer_file.ts";
@@ -11,6 +11,7 @@ import { type EngineName, ENGINES } from "../engine/libraries.ts";
 import { choice, type CommandLine, integer, splitCommandLine, UsageError } from "./command_line.ts";
 import { type Environment, LOG_VARIABLE, processEnvironment } from "./environment.ts";
 import { groupId } from "../os/groups.ts";
+import { type Draft, DRAFTS } from "../wire/drafts/draft.ts";
 import { isJournal } from "./journal.ts";
 import { LOG_LEVELS, type LogOptions } from "./log.ts";
 import {
@@ -53,6 +54,7 @@ export interface Options {
   readonly pollUs: number;
   readonly cpus: readonly number[];
   readonly maxSessions: number;
+  readonly draft: Draft;
   readonly mux: boolean;
   /** Service numbers. */
   readonly statelessServices: readonly number[];
@@ -137,6 +139,23 @@ function openssl({ text, texts }: CommandLine): OpensslOptions {
   return { config: text("openssl-config"), properties, fips };
 }
 
+/** The draft, and the form of the asymmetric service that it is served with. */
+function draftAndForm({ text }: CommandLine): Pick<Options, "draft" | "asymmetric"> {
+  const draft = choice("--draft", text("draft"), "v19", DRAFTS);
+  const asymmetric = choice("--asymmetric", text("asymmetric"), usualForm(draft), ASYMMETRIC_FORMS);
+  for (const name of ["mux", "stateless"]) {
+    if (draft === "v19" || text(name) === undefined) continue;
+    throw new UsageError(`--${name} is for --draft=v19, and draft ${draft} has no such mode: leave it out`);
+  }
+  try {
+    checkForm(draft, asymmetric);
+  } catch (error) {
+    if (!(error instanceof DraftError)) throw error;
+    throw new UsageError(`--asymmetric=${asymmetric} does not go with --draft=${draft}: ${error.message}`);
+  }
+  return { draft, asymmetric };
+}
+
 /** Permissions as a number. */
 function socketMode(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
@@ -214,7 +233,7 @@ export function readOptions(commandLine: string[], environment: Environment = pr
     openssl: chosen,
     engineModules: line.texts("engine-module"),
     bursts: parseMultiBufferChoice(text("bursts")),
-    asymmetric: choice("--asymmetric", text("asymmetric"), "akcipher", ASYMMETRIC_FORMS),
+    ...draftAndForm(line),
     socketMode: socketMode(text("socket-mode")),
     socketGroup: socketGroup(text("socket-group")),
     sandbox: choice("--sandbox", text("sandbox"), "on", ON_OFF) === "on",

@@ -7,7 +7,7 @@
  */
 import type { DataPlaneFactory } from "../device/data_plane.ts";
 import type { CryptoDevice, DeviceOptions, EngineModules } from "../device/device.ts";
-import type { AsymmetricForm } from "../device/negotiated_features.ts";
+import { type AsymmetricForm, usualForm } from "../device/negotiated_features.ts";
 import type { JobRunnerFactory } from "../device/asymmetric_service.ts";
 import type { MultiBufferChoice } from "../engine/multibuffer/policy.ts";
 import type { EngineName } from "../engine/libraries.ts";
@@ -15,6 +15,7 @@ import type { EventLoop } from "../os/event_loop.ts";
 import type { Log } from "../os/log.ts";
 import type { DeviceSnapshot } from "../statistics/snapshot.ts";
 import type { VhostUserServer } from "../vhost_user/server.ts";
+import type { Draft } from "../wire/drafts/draft.ts";
 import { LimitedLog } from "./log_limit.ts";
 
 /** Options of {@linkcode serve}. */
@@ -31,12 +32,18 @@ export interface ServeOptions {
   readonly queues?: number;
   /** Maximum number of sessions. */
   readonly maxSessions?: number;
-  /** Offer VIRTIO_CRYPTO_F_MUX_MODE; true if not given. */
+  /**
+   * The draft of the specification that the device follows: `v19` (default; used by Linux, QEMU and DPDK), `v15`
+   * (January 2017), or `v5` (September 2016).
+   */
+  readonly draft?: Draft;
+  /** Offer VIRTIO_CRYPTO_F_MUX_MODE; true if not given. v19 only. */
   readonly mux?: boolean;
   /** Numbers of the services (0 CIPHER, 1 HASH, 2 MAC, 3 AEAD, 4 AKCIPHER) in stateless mode; all if not given. */
   readonly statelessServices?: readonly number[];
   /**
-   * The asymmetric service: `akcipher` (the ratified one; default), `rfc3` (the earlier RFC), or `off`.
+   * The asymmetric service: `akcipher` (the ratified one; default with v19), `rfc3` (the earlier RFC), or `off`. v15 has
+   * `rfc3` or `off` (default), v5 has none; anything else is a TypeError.
    */
   readonly asymmetric?: AsymmetricForm;
   /** Libraries that provide algorithms; all if not given. A missing one is logged; OpenSSL is required. */
@@ -132,7 +139,8 @@ async function dataPlane(options: ServeOptions): Promise<DataPlaneFactory | unde
 }
 
 /** Throws if the limit of open descriptors is too low, as without descriptors not even a worker could start. */
-async function reserveDescriptors({ queues = 1, workers = 0, asymmetric = "akcipher" }: ServeOptions): Promise<void> {
+async function reserveDescriptors(options: ServeOptions): Promise<void> {
+  const { queues = 1, workers = 0, draft = "v19", asymmetric = usualForm(draft) } = options;
   const [{ deviceDescriptors }, { requireDescriptors }] = await Promise.all([
     import("./descriptors.ts"),
     import("../os/resource_limits.ts"),
@@ -173,9 +181,11 @@ function deviceOptions(
   jobRunner: JobRunnerFactory,
   modules: EngineModules,
 ): DeviceOptions {
-  const { queues = 1, maxSessions, mux, statelessServices, engines, bursts, asymmetric = "akcipher" } = options;
+  const { queues = 1, maxSessions, mux, statelessServices, engines, bursts, draft = "v19" } = options;
+  const { asymmetric = usualForm(draft) } = options;
   return {
     dataQueues: queues,
+    draft,
     asymmetric,
     jobRunner,
     modules,

@@ -43,7 +43,8 @@ async function checkPassed(fd: number): Promise<void> {
 
 async function startDevice(place: Place, index: number, start: Start): Promise<Running> {
   const { options, standardError, signal } = start;
-  const { queues, workers, pollUs, maxSessions, mux, statelessServices, engines, bursts, asymmetric, once } = options;
+  const { queues, workers, pollUs, maxSessions, mux, statelessServices, engines, bursts, once } = options;
+  const { draft, asymmetric } = options;
   const { socketMode, socketGroup, engineModules, openssl: { config, properties, fips } } = options;
   if ("fd" in place) await checkPassed(place.fd);
   const log = standardError.log(placeName(place), options.places.length > 1);
@@ -51,7 +52,7 @@ async function startDevice(place: Place, index: number, start: Start): Promise<R
     ...place,
     ...("fd" in place || socketMode === undefined ? {} : { socketMode }),
     ...("fd" in place || socketGroup === undefined ? {} : { socketGroup }),
-    ...{ queues, workers, pollUs, maxSessions, mux, statelessServices, asymmetric, once, log, signal },
+    ...{ queues, workers, pollUs, maxSessions, mux, statelessServices, draft, asymmetric, once, log, signal },
     ...{ engines, engineModules, bursts, fips },
     ...(config === undefined ? {} : { opensslConfig: config }),
     ...(properties === undefined ? {} : { opensslProperties: properties }),

@@ -6,15 +6,7 @@
  *
  * @module
  */
-import {
-  KIND_AEAD,
-  KIND_AKCIPHER,
-  KIND_CHAIN,
-  KIND_CIPHER,
-  KIND_HASH,
-  KIND_MAC,
-  type Parameters,
-} from "../engine/operation.ts";
+import { KIND_AKCIPHER } from "../engine/operation.ts";
 import { gather, scatter, SegmentCursor, Span } from "../memory/segments.ts";
 import { mapAnonymous } from "../os/memory_map.ts";
 import { ChainBatch } from "../virtqueue/chain.ts";
@@ -25,8 +17,8 @@ import type { NegotiatedFeatures } from "./negotiated_features.ts";
 import type { JobPool } from "./jobs.ts";
 import { LABELS_CREATE, LABELS_DESTROY, LABELS_OTHER_CONTROL, labelsOfControl, SERVICES } from "./metric_labels.ts";
 import type { BatchProcessor } from "./queue_server.ts";
+import { SessionBody } from "./session_body.ts";
 import type { KeySource, SessionFactory } from "./session_factory.ts";
-import { setChain, setDirection } from "./session_parameters.ts";
 import { ORIGIN_CONTROL_QUEUE, type SessionTable } from "./sessions.ts";
 
 /** Offsets in the private memory: request and answer. Keys are copied directly to the session factory's memory. */
@@ -47,6 +39,7 @@ export class ControlPath implements BatchProcessor {
   readonly #part = new Span();
   readonly #memory = mapAnonymous(ANSWER + ANSWER_BYTES);
   readonly #words = new Uint32Array(this.#memory.buffer);
+  readonly #sessionBody = new SessionBody(this.#words, wire.SYM_SESSION_OP_TYPE_OFFSET);
   /** A session's keys follow its parameters in the request. */
   readonly #keys: KeySource = { read: (address, length) => this.#copy(address, length) };
   /** The metric labels of the current request, and its answer. */
@@ -128,7 +121,9 @@ export class ControlPath implements BatchProcessor {
   }
 
   #destroy(): number {
-    const length = this.#negotiated.mux ? wire.CTRL_DESTROY_BYTES : wire.CTRL_BODY_BYTES_FIXED;
+    const { mux, draft } = this.#negotiated;
+    const isShort = mux || (draft === "v15" && this.#readable.remaining === wire.CTRL_DESTROY_BYTES);
+    const length = isShort ? wire.CTRL_DESTROY_BYTES : wire.CTRL_BODY_BYTES_FIXED;
     let status = wire.STATUS_ERR;
     if (this.#fetch(wire.CTRL_HEADER_BYTES, length) && this.#table.destroy(this.#body(0), this.#body(4))) {
       status = wire.STATUS_OK;
@@ -168,12 +163,33 @@ export class ControlPath implements BatchProcessor {
   }
 
   #create(service: number): number {
-    const { mux, services } = this.#negotiated;
-    if ((services >>> service & 1) === 0) return this.#answerCreate(wire.STATUS_NOTSUPP, 0);
-    const bodyBytes = mux ? muxBodyBytes(service) : wire.CTRL_BODY_BYTES_FIXED;
-    if (!this.#fetch(wire.CTRL_HEADER_BYTES, bodyBytes)) return this.#answerCreate(wire.STATUS_ERR, 0);
-    const status = this.#readBody(service, this.#factory.begin());
+    const { services, sessionCreation } = this.#negotiated;
+    const isOffered = ((services & sessionCreation) >>> service & 1) !== 0;
+    if (!isOffered) return this.#answerCreate(wire.STATUS_NOTSUPP, 0);
+    if (!this.#fetchBody(service)) return this.#answerCreate(wire.STATUS_ERR, 0);
+    const status = this.#sessionBody.read(service, this.#factory.begin());
     return status === wire.STATUS_OK ? this.#store() : this.#answerCreate(status, 0);
+  }
+
+  /**
+   * Copies the body of a request to create a session; false if it is not complete. v15 does not say whether it is padded:
+   * a request that has exactly the length of an unpadded body and its key is taken for one.
+   */
+  #fetchBody(service: number): boolean {
+    const { mux, draft } = this.#negotiated;
+    const shortBytes = muxBodyBytes(service);
+    if (mux) return this.#fetch(wire.CTRL_HEADER_BYTES, shortBytes);
+    if (draft === "v19") return this.#fetch(wire.CTRL_HEADER_BYTES, wire.CTRL_BODY_BYTES_FIXED);
+    if (!this.#fetch(wire.CTRL_HEADER_BYTES, shortBytes)) return false;
+    if (this.#readable.remaining === this.#keyBytes(service)) return true;
+    const padding = wire.CTRL_BODY_BYTES_FIXED - shortBytes;
+    return padding === 0 || this.#fetch(wire.CTRL_HEADER_BYTES + shortBytes, padding);
+  }
+
+  /** Bytes of the key of a session of `service`, as its body says, unless it is symmetric. */
+  #keyBytes(service: number): number {
+    if (service === wire.SERVICE_MAC) return this.#body(wire.MAC_SESSION_AUTH_KEY_LEN_OFFSET);
+    return service === wire.SERVICE_AEAD ? this.#body(wire.AEAD_SESSION_KEY_LEN_OFFSET) : 0;
   }
 
   /** The body of an asymmetric session has one size in either form; the algorithm decides which of its fields count. */
@@ -195,57 +211,6 @@ export class ControlPath implements BatchProcessor {
     if (id > 0) return this.#answerCreate(wire.STATUS_OK, id);
     // v19 has NOSPC only under MUX_MODE; without it, a full table is reported as ERR.
     return this.#answerCreate(id === -wire.STATUS_NOSPC && !this.#negotiated.mux ? wire.STATUS_ERR : -id, 0);
-  }
-
-  #readBody(service: number, parameters: Parameters): number {
-    switch (service) {
-      case wire.SERVICE_HASH:
-        parameters.kind = KIND_HASH;
-        parameters.hashAlgo = this.#body(wire.HASH_SESSION_ALGO_OFFSET);
-        parameters.hashResultLen = this.#body(wire.HASH_SESSION_RESULT_LEN_OFFSET);
-        return wire.STATUS_OK;
-      case wire.SERVICE_MAC:
-        parameters.kind = KIND_MAC;
-        parameters.hashAlgo = this.#body(wire.HASH_SESSION_ALGO_OFFSET);
-        parameters.hashResultLen = this.#body(wire.HASH_SESSION_RESULT_LEN_OFFSET);
-        parameters.authKeyLen = this.#body(wire.MAC_SESSION_AUTH_KEY_LEN_OFFSET);
-        return wire.STATUS_OK;
-      case wire.SERVICE_AEAD:
-        parameters.kind = KIND_AEAD;
-        parameters.algo = this.#body(wire.AEAD_SESSION_ALGO_OFFSET);
-        parameters.keyLen = this.#body(wire.AEAD_SESSION_KEY_LEN_OFFSET);
-        parameters.tagLen = this.#body(wire.AEAD_SESSION_TAG_LEN_OFFSET);
-        parameters.aadLen = this.#body(wire.AEAD_SESSION_AAD_LEN_OFFSET);
-        return setDirection(parameters, this.#body(wire.AEAD_SESSION_OP_OFFSET));
-      default:
-        return this.#readSym(parameters);
-    }
-  }
-
-  #readSym(parameters: Parameters): number {
-    const opType = this.#body(wire.SYM_SESSION_OP_TYPE_OFFSET);
-    if (opType === wire.SYM_OP_CIPHER) {
-      parameters.kind = KIND_CIPHER;
-      return this.#readCipher(parameters, 0);
-    }
-    if (opType !== wire.SYM_OP_ALGORITHM_CHAINING) return wire.STATUS_NOTSUPP;
-    parameters.kind = KIND_CHAIN;
-    const order = this.#body(wire.CHAIN_SESSION_ORDER_OFFSET);
-    const status = setChain(parameters, order, this.#body(wire.CHAIN_SESSION_HASH_MODE_OFFSET));
-    if (status !== wire.STATUS_OK) return status;
-    const hash = wire.CHAIN_SESSION_HASH_OFFSET;
-    parameters.hashAlgo = this.#body(hash + wire.HASH_SESSION_ALGO_OFFSET);
-    parameters.hashResultLen = this.#body(hash + wire.HASH_SESSION_RESULT_LEN_OFFSET);
-    // A plain hash has no key: the field that holds a MAC's key length is ignored.
-    if (parameters.authenticated) parameters.authKeyLen = this.#body(hash + wire.MAC_SESSION_AUTH_KEY_LEN_OFFSET);
-    parameters.aadLen = this.#body(wire.CHAIN_SESSION_AAD_LEN_OFFSET);
-    return this.#readCipher(parameters, wire.CHAIN_SESSION_CIPHER_OFFSET);
-  }
-
-  #readCipher(parameters: Parameters, at: number): number {
-    parameters.algo = this.#body(at + wire.CIPHER_SESSION_ALGO_OFFSET);
-    parameters.keyLen = this.#body(at + wire.CIPHER_SESSION_KEYLEN_OFFSET);
-    return setDirection(parameters, this.#body(at + wire.CIPHER_SESSION_OP_OFFSET));
   }
 }
 

@@ -10,18 +10,18 @@ import type { MultiBufferRunner } from "../engine/multibuffer/runner.ts";
 import type { MultiBufferSession } from "../engine/multibuffer/session.ts";
 import { createOperation, DONE, type Operation, PENDING } from "../engine/operation.ts";
 import { monotonicNs } from "../os/clock.ts";
-import { BATCH_CHAINS_MAX, ChainBatch } from "../virtqueue/chain.ts";
-import { RESULT_STATUS_BYTES } from "../wire/asym_rfc3.ts";
+import { BATCH_CHAINS_MAX, type ChainBatch } from "../virtqueue/chain.ts";
 import * as wire from "../wire/virtio_crypto.ts";
+import type { Answers } from "./answers.ts";
 import { STATUS_DEFERRED, STATUS_POSTPONED } from "./asymmetric_request.ts";
 import { SessionContexts } from "./contexts.ts";
 import type { QueueCounters } from "./counters.ts";
-import { DataRequestDecoder } from "./data_request.ts";
 import type { JobPool } from "./jobs.ts";
 import type { NegotiatedFeatures } from "./negotiated_features.ts";
 import { statusOf } from "./outcomes.ts";
 import type { KeyHolder } from "./queue_group.ts";
 import type { BatchProcessor } from "./queue_server.ts";
+import { createBatch, createDataFormat, type RequestDecoder } from "./request_decoder.ts";
 import { RequestRuns, type RequestTemplate } from "./request_template.ts";
 import type { SessionTableView } from "./sessions.ts";
 
@@ -31,7 +31,8 @@ export class DataPath implements BatchProcessor, KeyHolder {
   readonly batch: ChainBatch;
   readonly #engine: Engine;
   readonly #contexts: SessionContexts;
-  readonly #decoder: DataRequestDecoder;
+  readonly #decoder: RequestDecoder;
+  readonly #answers: Answers;
   readonly #operation: Operation;
   readonly #runs = new RequestRuns(BATCH_CHAINS_MAX);
   /** 1 for each request of the batch that has become a job, and how many they are. */
@@ -42,10 +43,12 @@ export class DataPath implements BatchProcessor, KeyHolder {
 
   /** Executes requests with `engine`, for sessions of `table` and under the features `negotiated`. */
   constructor(engine: Engine, table: SessionTableView, negotiated: NegotiatedFeatures) {
-    this.batch = new ChainBatch(negotiated.asymmetric === "rfc3" ? RESULT_STATUS_BYTES : 0);
+    this.batch = createBatch(negotiated);
     this.#engine = engine;
     this.#contexts = new SessionContexts(table, engine);
-    this.#decoder = new DataRequestDecoder(this.batch, negotiated, this.#contexts, engine.catalogue);
+    const format = createDataFormat(this.batch, negotiated, this.#contexts, engine.catalogue);
+    this.#decoder = format.decoder;
+    this.#answers = format.answers;
     this.#operation = createOperation(this.batch.segments);
   }
 
@@ -167,25 +170,18 @@ export class DataPath implements BatchProcessor, KeyHolder {
     return request.sessionSlot < 0 ? statusOf(this.#engine.executeStateless(operation)) : wire.STATUS_ERR;
   }
 
-  /** Answers request `i` with `status`. It is the last writable byte; where there is none, 0 bytes are reported. */
+  /** Answers request `i` with `status`, unless it has become a job. */
   #answer(i: number, request: RequestTemplate, status: number): void {
-    const { batch } = this;
     request.wipeOwnKeys();
     if (status === STATUS_DEFERRED) {
       this.#isDeferred[i] = 1;
       this.#deferredCount++;
       return;
     }
-    if (!batch.putLastByte(i, status)) return;
-    if (status === wire.STATUS_OK) batch.usedLen[i] = request.usedLen;
-    else batch.usedLen[i] = batch.writableBytes[i] === 1 ? 1 : 0;
+    this.#answers.put(i, request, status);
   }
 
-  /**
-   * Decodes the whole batch. Good requests have their status written before they are executed, and another one
-   * afterwards should they fail: the driver has read that byte last, so the CPU has to fetch it from far, which it does
-   * while others are decoded.
-   */
+  /** Decodes the whole batch. Good requests are expected to succeed, and are answered differently should they fail. */
   #decodeRuns(first: RequestTemplate, jobs: JobPool | null): void {
     const { batch } = this;
     const runs = this.#runs;
@@ -197,7 +193,7 @@ export class DataPath implements BatchProcessor, KeyHolder {
         batch.count = i;
         break;
       }
-      if (request.status === wire.STATUS_OK) batch.putLastByte(i, wire.STATUS_OK);
+      if (request.status === wire.STATUS_OK) this.#answers.expect(i);
       runs.add(i, request);
     }
   }
@@ -220,7 +216,6 @@ export class DataPath implements BatchProcessor, KeyHolder {
 
   /** Answers all runs, and executes sequentially what was not executed in a multi-buffer batch. */
   #answerRuns({ outcomes }: MultiBufferRunner, counters: QueueCounters): void {
-    const { usedLen } = this.batch;
     const runs = this.#runs;
     let multiBuffered = 0;
     for (let r = 0; r < runs.count; r++) {
@@ -231,7 +226,7 @@ export class DataPath implements BatchProcessor, KeyHolder {
       for (let i = runs.start(r); i < end; i++) {
         const outcome = outcomes[i]!;
         if (outcome === DONE) {
-          usedLen[i] = request.usedLen;
+          this.#answers.confirm(i, request);
           multiBuffered++;
           succeeded++;
           continue;

@@ -11,6 +11,7 @@ import { catalogueOf } from "../engine/fips.ts";
 import type { MultiBufferChoice } from "../engine/multibuffer/policy.ts";
 import { createEngine } from "../engine/engine.ts";
 import type { EngineName } from "../engine/libraries.ts";
+import type { Draft } from "../wire/drafts/draft.ts";
 import { servicesOf } from "./config.ts";
 import type { CounterMemory } from "./counters.ts";
 import { DataPath } from "./data_path.ts";
@@ -37,6 +38,8 @@ export interface DataQueueSetup {
   readonly pools: readonly JobPoolLocation[];
   /** The counters of each queue, by the queue's index. */
   readonly counters: readonly CounterMemory[];
+  /** The draft of the specification that the device follows. */
+  readonly draft: Draft;
   /** The form of the asymmetric service. */
   readonly asymmetric: AsymmetricForm;
 }
@@ -53,9 +56,9 @@ export interface QueueThread {
 
 /** Makes the data queues of `setup`, all stopped. */
 export function createDataQueueGroup(setup: DataQueueSetup, { modules, watch, onFault }: QueueThread): QueueGroup {
-  const { queues, sessions, engines, fips, bursts, pools, counters, asymmetric } = setup;
+  const { queues, sessions, engines, fips, bursts, pools, counters, draft, asymmetric } = setup;
   const catalogue = catalogueOf({ engines, fips }, modules);
-  const negotiated = new NegotiatedFeatures(servicesOf(catalogue), asymmetric);
+  const negotiated = new NegotiatedFeatures(servicesOf(catalogue), asymmetric, draft);
   const dataPath = new DataPath(createEngine(catalogue, bursts), new SessionTableView(sessions), negotiated);
   const servers = queues.map((index) => {
     const pool = pools[index];

@@ -15,14 +15,15 @@ import type { SessionContexts } from "./contexts.ts";
 import type { JobPool } from "./jobs.ts";
 import { labelsOfService } from "./metric_labels.ts";
 import type { NegotiatedFeatures } from "./negotiated_features.ts";
+import type { RequestDecoder } from "./request_decoder.ts";
 import { RequestReader } from "./request_reader.ts";
 import { type RequestTemplate, TemplatePool } from "./request_template.ts";
 import { SessionForm } from "./session_form.ts";
 import { StatelessForm } from "./stateless_form.ts";
 import { TemplateMatcher } from "./template_matcher.ts";
 
-/** Decodes the data requests of a thread. */
-export class DataRequestDecoder {
+/** Decodes the data requests of a thread, which follow v19 and the ratified text. */
+export class DataRequestDecoder implements RequestDecoder {
   readonly #negotiated: NegotiatedFeatures;
   readonly #contexts: SessionContexts;
   readonly #batch: ChainBatch;
@@ -47,7 +48,7 @@ export class DataRequestDecoder {
     this.#matcher = new TemplateMatcher(batch, reader.words);
     this.#fixedSizeForm = new SessionForm(reader, contexts, true);
     this.#sessionForm = new SessionForm(reader, contexts, false);
-    this.#statelessForm = new StatelessForm(reader, catalogue);
+    this.#statelessForm = new StatelessForm(reader, catalogue, "v19");
     this.#asymmetric = new AsymmetricDecoder(contexts.table, batch, reader);
   }
 
@@ -76,10 +77,7 @@ export class DataRequestDecoder {
     request.clear();
     request.status = this.#decodeChain(i, request, jobs);
     if (request.status !== wire.STATUS_OK) return request;
-    const { writtenBytes } = request.operation;
-    request.writtenBytes = writtenBytes;
-    // The used length covers the bytes written without a gap: it includes the status if that follows directly.
-    request.usedLen = writtenBytes + 1 === this.#batch.writableBytes[i] ? writtenBytes + 1 : writtenBytes;
+    request.setLengths(this.#batch.writableBytes[i]!);
     if (request.sessionSlot >= 0) {
       this.#negotiationChanges = this.#negotiated.changes;
       this.#dropCount = this.#contexts.dropCount;

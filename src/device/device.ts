@@ -10,14 +10,21 @@ import { tryMultiBuffers } from "../engine/multibuffer/trial.ts";
 import { type EngineName, ENGINES } from "../engine/libraries.ts";
 import type { GuestMemory } from "../memory/guest_memory.ts";
 import type { EventLoop } from "../os/event_loop.ts";
+import type { Draft } from "../wire/drafts/draft.ts";
 import * as wire from "../wire/virtio_crypto.ts";
-import * as vring from "../wire/vring.ts";
 import type { BackendDevice, RingSetup, SessionMessage } from "./backend.ts";
 import { encodeConfig, servicesOf } from "./config.ts";
 import { ControlPath } from "./control_path.ts";
 import { createCounterMemory } from "./counters.ts";
 import { type DataPlane, type DataPlaneFactory, LocalPlane, localPlane } from "./data_plane.ts";
-import { type AsymmetricForm, checkFeatures, hasBit, maskOf, NegotiatedFeatures } from "./negotiated_features.ts";
+import {
+  type AsymmetricForm,
+  checkFeatures,
+  checkForm,
+  hasBit,
+  NegotiatedFeatures,
+  offeredFeatures,
+} from "./negotiated_features.ts";
 import type { JobRunner, JobRunnerFactory } from "./asymmetric_service.ts";
 import { SESSIONS_DEFAULT } from "./limits.ts";
 import { type QueueCommand, QueueGroup } from "./queue_group.ts";
@@ -41,6 +48,8 @@ const NO_MODULES: EngineModules = { urls: [], rows: [] };
 export interface DeviceOptions {
   /** Data queues, 1 to {@linkcode DATA_QUEUES_MAX}. */
   readonly dataQueues: number;
+  /** The draft of the specification to follow; v19 by default. */
+  readonly draft?: Draft;
   /** Maximum number of sessions at a time. */
   readonly maxSessions?: number;
   /** Offer VIRTIO_CRYPTO_F_MUX_MODE, and with it the stateless modes. */
@@ -63,14 +72,6 @@ export interface DeviceOptions {
   readonly onFault?: (message: string) => void;
 }
 
-const STATELESS_FEATURES: readonly number[] = [
-  wire.F_CIPHER_STATELESS_MODE,
-  wire.F_HASH_STATELESS_MODE,
-  wire.F_MAC_STATELESS_MODE,
-  wire.F_AEAD_STATELESS_MODE,
-  wire.F_AKCIPHER_STATELESS_MODE,
-];
-
 /** The device. Its control path runs in the thread that makes it; its data path runs where the data plane does. */
 export class CryptoDevice implements BackendDevice {
   readonly queueCount: number;
@@ -83,6 +84,7 @@ export class CryptoDevice implements BackendDevice {
   readonly #controlPlane: DataPlane;
   readonly #dataPlane: DataPlane;
   readonly #factory: SessionFactory;
+  readonly #draft: Draft;
   readonly #asymmetric: AsymmetricForm;
   readonly #jobs: JobRunner | undefined;
   readonly #counters: DeviceCounters;
@@ -93,24 +95,23 @@ export class CryptoDevice implements BackendDevice {
    */
   constructor(options: DeviceOptions, loop: EventLoop, createDataPlane: DataPlaneFactory = localPlane) {
     const { dataQueues, maxSessions = SESSIONS_DEFAULT, mux = true, engines = ENGINES, bursts = "auto" } = options;
-    const { modules = NO_MODULES, fips = false } = options;
+    const { modules = NO_MODULES, fips = false, draft = "v19" } = options;
     this.#catalogue = catalogueOf({ engines, fips }, modules.rows);
     const trial = tryMultiBuffers(this.#catalogue, bursts);
     this.notes = [...this.#catalogue.notes, ...trial.notes];
     // The asymmetric service is served by OpenSSL alone.
     const canAsymmetric = options.jobRunner !== undefined && this.#catalogue.engines.has("openssl");
     const asymmetric = canAsymmetric ? options.asymmetric ?? "off" : "off";
+    checkForm(draft, asymmetric);
     const stateless = (options.statelessServices ?? [0, 1, 2, 3, 4]).filter((service) =>
       service !== wire.SERVICE_AKCIPHER || asymmetric === "akcipher"
     );
     const onFault = options.onFault ?? (() => {});
     this.queueCount = dataQueues + 1;
-    // VIRTIO_F_IN_ORDER is not offered: every queue would have to complete in order, and a slow request would delay all
-    // quick ones after it.
-    this.features = maskOf(vring.F_VERSION_1, vring.F_INDIRECT_DESC, vring.F_EVENT_IDX, vring.F_RING_PACKED) |
-      (mux ? maskOf(wire.F_MUX_MODE, ...stateless.map((service) => STATELESS_FEATURES[service]!)) : 0n);
+    this.#draft = draft;
+    this.features = offeredFeatures(draft, mux, stateless);
     this.#asymmetric = asymmetric;
-    this.#config = encodeConfig(this.#catalogue, dataQueues, asymmetric);
+    this.#config = encodeConfig(draft, this.#catalogue, dataQueues, asymmetric);
     this.#sessions = new SessionTable(maxSessions, asymmetric === "akcipher");
     const sessions = this.#sessions.location;
     this.#jobs = asymmetric === "off" ? undefined : options.jobRunner!(dataQueues, sessions);
@@ -119,11 +120,11 @@ export class CryptoDevice implements BackendDevice {
     const controlCounters = createCounterMemory();
     this.#counters = new DeviceCounters(counters, controlCounters, this.#sessions);
     this.#dataPlane = createDataPlane({
-      ...{ dataQueues, sessions, engines, fips, pools, counters, asymmetric, onFault, loop },
+      ...{ dataQueues, sessions, engines, fips, pools, counters, draft, asymmetric, onFault, loop },
       bursts: trial.choice,
       ...{ modules: modules.rows, moduleUrls: modules.urls },
     });
-    const negotiated = new NegotiatedFeatures(servicesOf(this.#catalogue), asymmetric);
+    const negotiated = new NegotiatedFeatures(servicesOf(this.#catalogue), asymmetric, draft);
     const onAsymmetric = asymmetric === "akcipher" ? () => this.#jobs?.start() : null;
     this.#factory = new SessionFactory(this.#sessions, this.#catalogue, onAsymmetric);
     const controlPath = new ControlPath(this.#sessions, this.#factory, negotiated, () => this.#evict());
@@ -146,7 +147,7 @@ export class CryptoDevice implements BackendDevice {
   }
 
   setFeatures(acknowledged: bigint): void {
-    checkFeatures(acknowledged, this.features);
+    checkFeatures(acknowledged, this.features, this.#draft);
     this.#acknowledged = acknowledged;
     // Requests that carry their keys may come at any time from now on; other requests come after a session is created.
     if (this.#asymmetric === "rfc3" || hasBit(acknowledged, wire.F_AKCIPHER_STATELESS_MODE)) this.#jobs?.start();

@@ -32,6 +32,8 @@ export class RequestTemplate {
   writtenBytes = 0;
   /** Used length of a successful request. */
   usedLen = 0;
+  /** The status is the first writable word, not the last byte, unless the request succeeds. */
+  hasStatusInFront = false;
   /** Parameters of a request that carries its own. The keys are at the two addresses in them. */
   readonly ownParameters: Parameters = new Parameters();
   readonly #cipherKey: number;
@@ -49,6 +51,15 @@ export class RequestTemplate {
     this.status = STATUS_ERR;
     this.labels = LABELS_UNKNOWN;
     this.sessionSlot = -1;
+    this.hasStatusInFront = false;
+  }
+
+  /** Sets the lengths of a request whose operation has been laid out in `writableBytes` bytes, the last one the status. */
+  setLengths(writableBytes: number): void {
+    const { writtenBytes } = this.operation;
+    this.writtenBytes = writtenBytes;
+    // The used length covers the bytes written without a gap: it includes the status if that follows directly.
+    this.usedLen = writtenBytes + 1 === writableBytes ? writtenBytes + 1 : writtenBytes;
   }
 
   /** Marks a request that carries its own parameters, which are set to 0 here, and its own keys. */

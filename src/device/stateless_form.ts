@@ -1,5 +1,6 @@
 /**
- * Data requests that carry their own parameters and keys: the stateless form of VIRTIO_CRYPTO_F_MUX_MODE.
+ * Data requests that carry their own parameters and keys: the stateless form of VIRTIO_CRYPTO_F_MUX_MODE, and draft
+ * v15's requests without a session, which differ from it in the place of a chain's additional data and in the padding.
  *
  * Data path.
  *
@@ -19,12 +20,14 @@ import { checkSymmetric, setChain } from "./session_parameters.ts";
 export class StatelessForm {
   readonly #reader: RequestReader;
   readonly #catalogue: Catalogue;
+  readonly #draft: "v19" | "v15";
   readonly #lengths = new RequestLengths();
 
-  /** Decodes the requests of `reader`, for algorithms of `catalogue`. */
-  constructor(reader: RequestReader, catalogue: Catalogue) {
+  /** Decodes the requests of `reader`, which follow `draft`, for algorithms of `catalogue`. */
+  constructor(reader: RequestReader, catalogue: Catalogue, draft: "v19" | "v15") {
     this.#reader = reader;
     this.#catalogue = catalogue;
+    this.#draft = draft;
   }
 
   /** Decodes a request with `opcode` whose header has been fetched. Returns its status. */
@@ -113,7 +116,7 @@ export class StatelessForm {
     parameters.hashResultLen = reader.para(wire.STATELESS_CHAIN_HASH_RESULT_LEN_OFFSET);
     const status = this.#copyKeys(request, parameters);
     if (status !== wire.STATUS_OK) return status;
-    return layOutChain(reader, request.operation, wire.STATELESS_CHAIN_IV_LEN_OFFSET, true);
+    return layOutChain(reader, request.operation, wire.STATELESS_CHAIN_IV_LEN_OFFSET, this.#draft === "v19");
   }
 
   #decodeAead(request: RequestTemplate, parameters: Parameters): number {
@@ -134,10 +137,10 @@ export class StatelessForm {
 
   /**
    * v19 has a queue_id after op_type that the ratified text does not have. It is assumed to be there, and ignored,
-   * unless the request is exactly as long as it would be without.
+   * unless the request is exactly as long as it would be without. v15 has a padding there, which always is.
    */
   #skipQueueId(variableBytes: number): boolean {
-    if (this.#reader.readable.remaining === variableBytes) return true;
+    if (this.#draft === "v19" && this.#reader.readable.remaining === variableBytes) return true;
     return this.#reader.fetch(wire.STATELESS_SYM_BYTES - wire.STATELESS_SYM_BYTES_RATIFIED);
   }
 

@@ -4,6 +4,8 @@
  * @module
  */
 import { closeFd, createEventFd } from "../os/event_fd.ts";
+import type { Draft } from "../wire/drafts/draft.ts";
+import * as v15 from "../wire/drafts/v15.ts";
 import * as vu from "../wire/vhost_user.ts";
 import * as w from "../wire/virtio_crypto.ts";
 import { F_EVENT_IDX, F_INDIRECT_DESC, F_RING_PACKED, F_VERSION_1 } from "../wire/vring.ts";
@@ -41,6 +43,11 @@ export interface BringUpOptions {
    * whose stateless bit is missing needs sessions.
    */
   readonly mode?: DriverMode;
+  /**
+   * The draft of the specification to follow, which must be the device's; v19, with the ratified text, if not given. In
+   * v15, `session` negotiates sessions of all services, `stateless` negotiates none; v5 has `session` only.
+   */
+  readonly draft?: Draft;
   /** Packed rings (VIRTIO_F_RING_PACKED) instead of split ones; an error if the device does not offer them. */
   readonly packed?: boolean;
   /**
@@ -116,6 +123,14 @@ const MODE_FEATURES: Readonly<Record<DriverMode, bigint>> = {
   stateless: maskOf(w.F_MUX_MODE) | STATELESS_FEATURES,
 };
 
+/** The feature bits of v15 that allow sessions. */
+const SESSION_FEATURES: bigint = maskOf(
+  v15.F_CIPHER_SESSION_MODE,
+  v15.F_HASH_SESSION_MODE,
+  v15.F_MAC_SESSION_MODE,
+  v15.F_AEAD_SESSION_MODE,
+);
+
 const PROTOCOL_FEATURES: bigint = maskOf(
   vu.PROTOCOL_F_MQ,
   vu.PROTOCOL_F_REPLY_ACK,
@@ -138,19 +153,31 @@ export function featuresOfMode(mode: DriverMode): bigint {
 }
 
 /**
+ * The device's own feature bits that `mode` acknowledges where a device of `draft` offers them. Throws
+ * {@linkcode DriverError} for a mode that the draft does not have.
+ */
+function ownFeatures(draft: Draft, mode: DriverMode): bigint {
+  if (draft === "v19") return MODE_FEATURES[mode];
+  if (mode === "mux" || (mode === "stateless" && draft === "v5")) {
+    throw new DriverError(`draft ${draft} has no mode "${mode}": use mode "session"`);
+  }
+  return draft === "v15" && mode === "session" ? SESSION_FEATURES : 0n;
+}
+
+/**
  * The feature bits to acknowledge of those on offer. Throws {@linkcode DriverError} if one that is necessary is
  * missing.
  */
 function chooseFeatures(offered: bigint, options: BringUpOptions): bigint {
-  const { mode = "session", packed = false, features = FEATURES_USUAL } = options;
-  const modeFeatures = MODE_FEATURES[mode];
-  if (modeFeatures === undefined) throw new DriverError(`there is no mode "${mode}": session, mux or stateless`);
-  if (mode !== "session" && !has(offered, w.F_MUX_MODE)) {
+  const { mode = "session", packed = false, features = FEATURES_USUAL, draft = "v19" } = options;
+  if (!(mode in MODE_FEATURES)) throw new DriverError(`there is no mode "${mode}": session, mux or stateless`);
+  const modeFeatures = ownFeatures(draft, mode);
+  if (draft === "v19" && mode !== "session" && !has(offered, w.F_MUX_MODE)) {
     throw new DriverError(
       `the device does not offer VIRTIO_CRYPTO_F_MUX_MODE, which mode "${mode}" needs: use mode "session"`,
     );
   }
-  if (mode === "stateless" && (offered & STATELESS_FEATURES) === 0n) {
+  if (draft === "v19" && mode === "stateless" && (offered & STATELESS_FEATURES) === 0n) {
     throw new DriverError('the device offers no service in stateless mode: use mode "session" or "mux"');
   }
   if (packed && !has(offered, F_RING_PACKED)) {

@@ -5,7 +5,7 @@
  * @module
  */
 import * as rfc3 from "../wire/asym_rfc3.ts";
-import * as v5 from "../wire/draft_v5.ts";
+import * as v5 from "../wire/drafts/v5.ts";
 import * as w from "../wire/virtio_crypto.ts";
 import { DriverError, RefusedError } from "./errors.ts";
 import type { Frontend } from "./frontend.ts";

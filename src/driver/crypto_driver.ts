@@ -6,6 +6,7 @@
  */
 import { closeFd } from "../os/event_fd.ts";
 import { connectUnix } from "../os/unix_socket.ts";
+import type { Draft } from "../wire/drafts/draft.ts";
 import * as w from "../wire/virtio_crypto.ts";
 import { bringUp, type BringUpOptions, type DeviceModel, setUpRing, tearDownRing } from "./bring_up.ts";
 import {
@@ -26,6 +27,7 @@ import { FEATURE_NAMES } from "./names.ts";
 import { type Completion, Pipeline, type PipelineOptions } from "./pipeline.ts";
 import type { ChainLayout, DriverQueue } from "./queue.ts";
 import * as requests from "./requests.ts";
+import { encodeDataV15 } from "./drafts/v15_requests.ts";
 import { Answer, encodeOperation } from "./rfc3/operation.ts";
 import { Rfc3Service } from "./rfc3/rfc3_service.ts";
 import type { SessionMessageLayout } from "./session_payload.ts";
@@ -123,6 +125,8 @@ export class CryptoDriver {
   readonly offeredFeatures: bigint;
   /** The configuration space; undefined if the device does not let it be read. */
   readonly config: CryptoConfig | undefined;
+  /** The draft of the specification that the driver follows. */
+  readonly draft: Draft;
   readonly #deviceModel: DeviceModel;
   readonly #controlIndex: number;
   readonly #rings: ReadonlyMap<number, { readonly queue: DriverQueue; readonly errFd: number }>;
@@ -146,6 +150,7 @@ export class CryptoDriver {
     this.config = device.config;
     this.dataQueues = device.dataQueues;
     this.controlQueue = device.rings.get(device.controlIndex)?.queue;
+    this.draft = options.draft ?? "v19";
     this.#deviceModel = options.deviceModel ?? "generic";
     this.#controlIndex = device.controlIndex;
     this.#rings = device.rings;
@@ -287,14 +292,20 @@ export class CryptoDriver {
     const complete = completeRequest(request, (id) => this.#sessionDefaults.get(id));
     if (complete.service === "akcipher") this.#expectAsymmetric("ratified");
     if (complete.stateless !== undefined && options.mode === undefined) this.#expectStateless(complete.service);
-    const result = await this.submitData(requests.encodeData(complete, options.mode ?? this.modeOf(complete)), options);
+    const result = await this.submitData(this.encode(complete, options.mode), options);
     if (complete.service !== "akcipher") return result;
     // The used length counts the result and the status byte, which may be further behind.
     return { ...result, dst: result.dst.slice(0, Math.max(0, result.usedLen - 1)) };
   }
 
+  /** The bytes of a complete request, in the form that was negotiated unless the caller chooses one. */
+  encode(request: requests.DataRequest, mode?: requests.RequestMode): EncodedRequest {
+    return this.draft === "v15" ? encodeDataV15(request) : requests.encodeData(request, mode ?? this.modeOf(request));
+  }
+
   /** Throws {@linkcode RequestError} if requests of `service` need sessions. */
   #expectStateless(service: requests.DataRequest["service"]): void {
+    if (this.draft === "v15" && service !== "akcipher") return;
     const bit = STATELESS_BITS[service];
     if (this.hasFeature(bit)) return;
     throw new RequestError(
@@ -328,6 +339,12 @@ export class CryptoDriver {
       result: fields["result"] ?? NOTHING,
       usedLen,
     };
+  }
+
+  /** For tests: submits an encoded request, whose writable fields may have any names, to the ring `ringIndex`. */
+  async submitAny(ringIndex: number, request: EncodedRequest, options: PipelineOptions = {}): Promise<Completion> {
+    checkEncoded(request);
+    return await this.#pipeline.submit(ringIndex, request, options);
   }
 
   /** Submits an encoded control request. */

@@ -116,8 +116,9 @@ class WorkerPlane implements DataPlane {
 
   /** Starts the workers sequentially; calls wait for those that are not ready yet. */
   constructor({ workers, pollUs, cpus }: WorkerOptions, context: DataPlaneContext) {
-    const { dataQueues, onFault, sessions, engines, fips, moduleUrls, bursts, pools, counters, asymmetric } = context;
-    const common = { sessions, engines, fips, moduleUrls, bursts, pools, counters, asymmetric, pollUs };
+    const { dataQueues, onFault, sessions, engines, fips, moduleUrls, bursts, pools, counters, draft, asymmetric } =
+      context;
+    const common = { sessions, engines, fips, moduleUrls, bursts, pools, counters, draft, asymmetric, pollUs };
     let after = Promise.resolve();
     for (let number = 0; number < workers; number++) {
       const queues = Array.from({ length: dataQueues }, (_, i) => i).filter((i) => i % workers === number);

@@ -1,0 +1,74 @@
+/**
+ * Writes the answers to data requests: the status, and the used length. Where the status is depends on the draft of the
+ * specification.
+ *
+ * Data path, but for the constructor.
+ *
+ * @module
+ */
+import { scatterFrom, SegmentCursor, Span } from "../memory/segments.ts";
+import { mapAnonymous } from "../os/memory_map.ts";
+import type { ChainBatch } from "../virtqueue/chain.ts";
+import { RESULT_STATUS_BYTES } from "../wire/asym_rfc3.ts";
+import { STATUS_OK } from "../wire/virtio_crypto.ts";
+import type { RequestTemplate } from "./request_template.ts";
+
+/** Answers the requests of a batch. */
+export interface Answers {
+  /**
+   * Called before request `i`, which was decoded successfully, is executed together with others. The driver has read the
+   * status last, so the CPU has to fetch its cache line from far, which it does while others are decoded if it is written
+   * now.
+   */
+  expect(i: number): void;
+  /** Answers request `i`, for which {@linkcode expect} was called, with STATUS_OK. */
+  confirm(i: number, request: RequestTemplate): void;
+  /** Answers request `i` with `status`; where there is no place for it, 0 bytes are reported as written. */
+  put(i: number, request: RequestTemplate, status: number): void;
+}
+
+/** Answers whose status is the last writable byte. */
+export class LastByteAnswers implements Answers {
+  readonly #batch: ChainBatch;
+  readonly #writable: SegmentCursor;
+  readonly #part = new Span();
+  readonly #memory = mapAnonymous(RESULT_STATUS_BYTES);
+  readonly #word = new Uint32Array(this.#memory.buffer, 0, 1);
+  readonly #address = BigInt(this.#memory.address);
+
+  /** Answers requests of `batch`. */
+  constructor(batch: ChainBatch) {
+    this.#batch = batch;
+    this.#writable = new SegmentCursor(batch.segments);
+  }
+
+  expect(i: number): void {
+    this.#batch.putLastByte(i, STATUS_OK);
+  }
+
+  confirm(i: number, request: RequestTemplate): void {
+    this.#batch.usedLen[i] = request.usedLen;
+  }
+
+  put(i: number, request: RequestTemplate, status: number): void {
+    const batch = this.#batch;
+    if (status !== STATUS_OK && request.hasStatusInFront) {
+      this.#putInFront(i, status);
+      return;
+    }
+    if (!batch.putLastByte(i, status)) return;
+    if (status === STATUS_OK) batch.usedLen[i] = request.usedLen;
+    else batch.usedLen[i] = batch.writableBytes[i] === 1 ? 1 : 0;
+  }
+
+  /** Writes the le32 status of a request of the asymmetric RFC, in front of its result, unless there is no space. */
+  #putInFront(i: number, status: number): void {
+    const batch = this.#batch;
+    if (batch.writableBytes[i]! < RESULT_STATUS_BYTES) return;
+    this.#word[0] = status;
+    this.#writable.start(batch.firstWritable[i]!, RESULT_STATUS_BYTES);
+    this.#writable.sliceInto(this.#part, RESULT_STATUS_BYTES);
+    scatterFrom(batch.segments, this.#address, this.#part);
+    batch.usedLen[i] = RESULT_STATUS_BYTES;
+  }
+}

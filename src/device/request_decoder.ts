@@ -1,0 +1,48 @@
+/**
+ * What differs between the drafts of the specification on a data queue: how a request is decoded, and where its status
+ * is written. A device follows one draft, so each thread has one decoder, which is chosen once.
+ *
+ * Data path, but for `createBatch` and `createDataFormat` (once for a thread).
+ *
+ * @module
+ */
+import type { Catalogue } from "../engine/algorithms.ts";
+import { ChainBatch } from "../virtqueue/chain.ts";
+import { RESULT_STATUS_BYTES } from "../wire/asym_rfc3.ts";
+import { type Answers, LastByteAnswers } from "./answers.ts";
+import type { SessionContexts } from "./contexts.ts";
+import { DataRequestDecoder } from "./data_request.ts";
+import { V15Decoder } from "./drafts/v15_decoder.ts";
+import type { JobPool } from "./jobs.ts";
+import type { NegotiatedFeatures } from "./negotiated_features.ts";
+import type { RequestTemplate } from "./request_template.ts";
+
+/** Decodes the data requests of a thread. */
+export interface RequestDecoder {
+  /** Begins a batch, in which the templates of the last `requests` requests stay unchanged. */
+  begin(requests: number): void;
+  /** Decodes chain `i`, which may become one of `jobs`. Adjacent requests with the same template share one object. */
+  decode(i: number, jobs: JobPool | null): RequestTemplate;
+}
+
+/** The data requests of one draft. */
+export interface DataFormat {
+  readonly decoder: RequestDecoder;
+  readonly answers: Answers;
+}
+
+/** A batch for data requests of the draft that `negotiated` has. */
+export function createBatch({ asymmetric }: NegotiatedFeatures): ChainBatch {
+  return new ChainBatch(asymmetric === "rfc3" ? RESULT_STATUS_BYTES : 0);
+}
+
+/** The data requests of the draft that `negotiated` has, in `batch`, with algorithms of `catalogue`. */
+export function createDataFormat(
+  batch: ChainBatch,
+  negotiated: NegotiatedFeatures,
+  contexts: SessionContexts,
+  catalogue: Catalogue,
+): DataFormat {
+  const Decoder = negotiated.draft === "v15" ? V15Decoder : DataRequestDecoder;
+  return { decoder: new Decoder(batch, negotiated, contexts, catalogue), answers: new LastByteAnswers(batch) };
+}
