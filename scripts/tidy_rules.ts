@@ -41,6 +41,7 @@ export const MODULES: Readonly<Record<string, readonly string[]>> = {
 /** Modules that a file may load dynamically only. */
 export const DYNAMIC_IMPORTS: Readonly<Record<string, string>> = {
   "src/cli/bench_command.ts": "tools",
+  "src/cli/conform_command.ts": "tools",
   "src/cli/driver_commands.ts": "tools",
 };
 

@@ -73,6 +73,10 @@ export async function main(commandLine: string[]): Promise<number> {
       const { probeCommand } = await import("./driver_commands.ts");
       return await probeCommand(commandLine.slice(1));
     }
+    if (commandLine[0] === "conform") {
+      const { conformCommand } = await import("./conform_command.ts");
+      return await conformCommand(commandLine.slice(1));
+    }
     if (commandLine[0] === "bench") {
       const { benchCommand } = await import("./bench_command.ts");
       return await benchCommand(commandLine.slice(1));

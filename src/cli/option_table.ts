@@ -11,6 +11,7 @@ import { ENGINES } from "../engine/libraries.ts";
 import { DRAFTS } from "../wire/drafts/draft.ts";
 import { BENCH } from "./bench_options.ts";
 import type { OptionRow } from "./command_line.ts";
+import { CONFORM } from "./conform_options.ts";
 import { LOG_VARIABLE } from "./environment.ts";
 import { LOG_LEVELS, type LogFormat } from "./log.ts";
 
@@ -356,4 +357,4 @@ export const CALIBRATE: CommandRow = {
 };
 
 /** All commands. */
-export const COMMANDS: readonly CommandRow[] = [PROBE, BENCH, STATS, CALIBRATE];
+export const COMMANDS: readonly CommandRow[] = [PROBE, CONFORM, BENCH, STATS, CALIBRATE];

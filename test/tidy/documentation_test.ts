@@ -80,6 +80,8 @@ const KNOWN: Readonly<Record<string, RanBy | string>> = {
   "vhost-user-crypto --list-algorithms": ["test/cli/algorithms_test.ts", "--list-algorithms"],
   "vhost-user-crypto --socket-path=PATH [OPTION]…": ["test/cli/serving_test.ts", "--socket-path="],
   "vhost-user-crypto probe --socket-path=PATH": ["test/cli/probe_test.ts", '"probe"'],
+  "vhost-user-crypto conform": ["test/cli/conform_test.ts", '"conform"'],
+  "vhost-user-crypto conform --socket-path=PATH": ["test/cli/conform_test.ts", '"conform"'],
   "vhost-user-crypto bench": ["test/cli/bench_test.ts", '"bench"'],
   "scripts/bench --guest": "it boots guests on a machine that does nothing else",
   "scripts/bench --guest [ROOT]...": "it boots guests on a machine that does nothing else",

@@ -1,0 +1,66 @@
+/**
+ * The table of options of the command `conform`.
+ *
+ * @module
+ */
+import type { CommandRow } from "./option_table.ts";
+
+/** How a device is driven, as named in options. */
+export const DEVICE_MODELS: readonly ("auto" | "generic" | "cryptodev")[] = ["auto", "generic", "cryptodev"];
+
+/** Longest wait that can be given, in milliseconds. */
+export const CONFORM_TIMEOUT_MS_MAX = 600_000;
+
+/** The command that checks a device against the specification. */
+export const CONFORM: CommandRow = {
+  name: "conform",
+  usage: "--socket-path=PATH [OPTION]...",
+  summary: "checks a device against the specification",
+  about: [
+    "Connects to any vhost-user crypto device as a VMM and its guest do, and checks the duties of virtio-crypto v19 and " +
+    "the ratified text, of virtqueues and of the vhost-user protocol, clause by clause: passed; failed, with what was " +
+    "sent, what came and what was expected; or not applicable, and why. A device that hangs, closes the connection or " +
+    "ends fails the check, and the next one gets a new connection. The device must not be in use, as it serves one " +
+    "connection at a time.",
+  ],
+  options: [
+    {
+      name: "socket-path",
+      short: "s",
+      value: "PATH",
+      isPath: true,
+      help: "Path of the unix socket on which the device listens.",
+    },
+    {
+      name: "only",
+      value: "LIST",
+      help: "Checks to run: a list of groups and checks by the names that --list prints (default: all).",
+    },
+    { name: "skip", value: "LIST", help: "Checks not to run: a list as of --only (default: none)." },
+    { name: "list", help: "Print the checks with their level, duty and reference, and run none." },
+    { name: "hostile", help: "Also check hostile input, of which a device may die (default: not)." },
+    { name: "strict", help: "Fail if a SHOULD is not kept (default: only if a MUST is not)." },
+    {
+      name: "device-model",
+      value: "MODEL",
+      choices: DEVICE_MODELS,
+      help:
+        "How the device is driven: generic (whole device), cryptodev (data queues and session messages, as QEMU's " +
+        "cryptodev-vhost-user does) or auto (default; by what it offers).",
+    },
+    { name: "seed", value: "N", help: "Seed of random data and layouts (default 1)." },
+    {
+      name: "timeout",
+      value: "MS",
+      help: "Longest wait for a reply or a request, in milliseconds (default 2000).",
+    },
+    { name: "json", help: "Print the report as JSON." },
+    { name: "junit", help: "Print the report as JUnit's XML." },
+    { name: "tap", help: "Print the report in the Test Anything Protocol." },
+    { name: "html", value: "FILE", isPath: true, help: "Also write the report to FILE, as a page of HTML." },
+    { name: "help", short: "h", help: "Print this text and exit." },
+  ],
+  exitStatus: "0 if all checks that apply passed, 1 if one failed or the device cannot be reached, 2 for a wrong " +
+    "command line, 3 if the device did not answer in time or closed the connection in one that failed, 4 if it could " +
+    "not be reached any more.",
+};

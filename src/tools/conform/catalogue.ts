@@ -1,0 +1,42 @@
+/**
+ * All checks, in the order in which they run, and their selection by name.
+ *
+ * @module
+ */
+import { type Check, checksOf, type Group } from "./check.ts";
+import { AEAD } from "./groups/aead.ts";
+import { CONFIGURATION } from "./groups/configuration.ts";
+import { HASH, MAC } from "./groups/digests.ts";
+import { SESSIONS } from "./groups/sessions.ts";
+import { SYMMETRIC } from "./groups/symmetric.ts";
+
+/** All groups. */
+export const GROUPS: readonly Group[] = [CONFIGURATION, SESSIONS, HASH, MAC, SYMMETRIC, AEAD];
+
+/** Which checks to run. */
+export interface Selection {
+  /** Groups, clauses or checks to run; all if empty. */
+  readonly only: readonly string[];
+  /** Groups, clauses or checks not to run. */
+  readonly skip: readonly string[];
+  /** Hostile groups too. */
+  readonly isHostile: boolean;
+}
+
+/** True if `name`, of a group, a clause or a check, stands for the check `id`. */
+function standsFor(name: string, id: string): boolean {
+  return id === name || id.startsWith(`${name}.`);
+}
+
+/** The names in `selection` that stand for no check. */
+export function unknownNames({ only, skip }: Selection): string[] {
+  const ids = GROUPS.flatMap(checksOf).map(({ id }) => id);
+  return [...only, ...skip].filter((name) => !ids.some((id) => standsFor(name, id)));
+}
+
+/** The checks of `selection`, in order. */
+export function selectChecks({ only, skip, isHostile }: Selection): Check[] {
+  return GROUPS.filter((group) => isHostile || !group.isHostile).flatMap(checksOf).filter(({ id }) =>
+    (only.length === 0 || only.some((name) => standsFor(name, id))) && !skip.some((name) => standsFor(name, id))
+  );
+}

@@ -1,0 +1,113 @@
+/**
+ * What a check is: one duty of a device, where it stands in the specifications, what the device must offer for it to
+ * apply, and how it is tried.
+ *
+ * @module
+ */
+import type { CheckContext } from "./context.ts";
+
+/** How binding a duty is. */
+export type Level = "MUST" | "SHOULD";
+
+/**
+ * The form in which a check sends its data requests. `fixed`: sessions without VIRTIO_CRYPTO_F_MUX_MODE; `mux`:
+ * sessions under it; `flagged`: sessions where stateless modes are negotiated too, so that the flag tells them apart;
+ * `stateless`: requests that carry their key.
+ */
+export type Form = "fixed" | "mux" | "flagged" | "stateless";
+
+/** All forms, beginning with the one that deployed drivers use. */
+export const FORMS: readonly Form[] = ["fixed", "mux", "flagged", "stateless"];
+
+/** Where a duty stands. At least one of the fields is given. */
+export interface Reference {
+  /** Line of the text of virtio-crypto v19, as sent on 26 August 2017. */
+  readonly v19?: number;
+  /** Section of the ratified text, Virtio 1.1 and later: its title under "Crypto Device", or of another chapter. */
+  readonly ratified?: string;
+  /** Section of QEMU's document "Vhost-user Protocol". */
+  readonly vhostUser?: string;
+  /** A document that defines an algorithm. */
+  readonly document?: string;
+}
+
+/** An algorithm by the numbers of its service and its own. */
+export interface Algorithm {
+  readonly service: number;
+  readonly algo: number;
+}
+
+/** What a device has to offer for a check to apply. */
+export interface Needs {
+  /** Virtio feature bits. */
+  readonly features?: readonly number[];
+  /** Protocol feature bits. */
+  readonly protocolFeatures?: readonly number[];
+  /** Algorithms that requests use. */
+  readonly algorithms?: readonly Algorithm[];
+  /** The configuration space and the control queue; session messages do not suffice. */
+  readonly wholeDevice?: boolean;
+  /** Data queues. */
+  readonly dataQueues?: number;
+}
+
+/** One duty and its check. With several `forms`, each is a check of its own. */
+export interface Clause {
+  /** Name within its group, in lower case with hyphens. */
+  readonly id: string;
+  /** {@linkcode Level}; MUST if not given. */
+  readonly level?: Level;
+  /** The duty, as a statement about the device. */
+  readonly duty: string;
+  readonly reference: Reference;
+  readonly needs?: Needs;
+  /** Forms of request in which the duty is checked; `fixed` if not given. */
+  readonly forms?: readonly Form[];
+  /** Tries the device; throws {@linkcode Mismatch} or an error of the driver if it fails. */
+  readonly run: (context: CheckContext) => Promise<void>;
+}
+
+/** Clauses that belong together. */
+export interface Group {
+  /** The name for `--only` and `--skip`. */
+  readonly name: string;
+  /** A heading. */
+  readonly title: string;
+  /** Its checks run only on demand (`--hostile`): the device may not survive them. */
+  readonly isHostile?: boolean;
+  readonly clauses: readonly Clause[];
+}
+
+/** A clause in one form of request. */
+export interface Check {
+  /** `group.clause`, or `group.clause.form` if the clause has several forms. */
+  readonly id: string;
+  readonly group: Group;
+  readonly clause: Clause;
+  readonly form: Form;
+}
+
+/** The checks of `group`, in order. */
+export function checksOf(group: Group): Check[] {
+  return group.clauses.flatMap((clause) =>
+    (clause.forms ?? ["fixed"]).map((form, _, { length }) => {
+      const id = `${group.name}.${clause.id}`;
+      return { id: length === 1 ? id : `${id}.${form}`, group, clause, form };
+    })
+  );
+}
+
+/** The level of `clause`. */
+export function levelOf({ level = "MUST" }: Clause): Level {
+  return level;
+}
+
+/** `reference` for people. */
+export function referenceText({ v19, ratified, vhostUser, document }: Reference): string {
+  return [
+    v19 === undefined ? "" : `v19 line ${v19}`,
+    ratified === undefined ? "" : `ratified text, “${ratified}”`,
+    vhostUser === undefined ? "" : `vhost-user, “${vhostUser}”`,
+    document ?? "",
+  ].filter((part) => part !== "").join("; ");
+}

@@ -1,0 +1,21 @@
+/**
+ * Needs that clauses of several groups have.
+ *
+ * @module
+ */
+import type { Form, Needs } from "../check.ts";
+import { algorithmsOf, allSamples, type Sample } from "../samples.ts";
+
+/** All that `samples` use. */
+export function needsOf(...samples: readonly Sample[]): Needs {
+  return { algorithms: samples.flatMap(({ session }) => algorithmsOf(session)) };
+}
+
+/** One of each service. */
+export const ALL_SERVICES: Needs = needsOf(...allSamples());
+
+/** Forms with a session. */
+export const SESSION_FORMS: readonly Form[] = ["fixed", "mux", "flagged"];
+
+/** Forms that differ in how sessions are created. */
+export const CONTROL_FORMS: readonly Form[] = ["fixed", "mux"];
