@@ -8,6 +8,7 @@
  * @module
  */
 import { OPTION_GROUPS } from "../src/cli/option_table.ts";
+import { OUTAGES } from "../src/cli/outage_table.ts";
 import type { OptionRow } from "../src/cli/command_line.ts";
 import { AEADS, CIPHERS, HASHES, MACS } from "../src/engine/algorithms.ts";
 import { EVIDENCE } from "../test/proof/algorithm_evidence.ts";
@@ -89,7 +90,12 @@ function promises(): string {
   );
 }
 
-const TABLES: Readonly<Record<string, () => string>> = { options, algorithms, limits, promises };
+function outages(): string {
+  const rows = OUTAGES.map(({ event, vmm, effect, remedy }) => [event, vmm, effect, remedy]);
+  return table(["the device is", "VMM", "what the guest sees", "what helps"], rows);
+}
+
+const TABLES: Readonly<Record<string, () => string>> = { options, algorithms, limits, promises, outages };
 
 /** `page` with every table regenerated. Throws an Error for an unknown table. */
 export function fill(page: string): string {

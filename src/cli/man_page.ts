@@ -6,6 +6,7 @@
 import type { OptionRow } from "./command_line.ts";
 import { LOG_VARIABLE } from "./environment.ts";
 import { type CommandRow, COMMANDS, OPTION_GROUPS } from "./option_table.ts";
+import { OUTAGE_ADVICE, OUTAGES } from "./outage_table.ts";
 import { VERSION, VERSION_DATE } from "./version.ts";
 import { wrap } from "./wrap.ts";
 
@@ -92,7 +93,8 @@ const SANDBOX = [
 const SIGNALS: readonly (readonly [string, string])[] = [
   [
     "SIGTERM, SIGINT",
-    "Requests in flight are completed, the program's own sockets are removed, and it ends with exit status 0.",
+    "Requests in flight are completed, the program's own sockets are removed, and it ends with exit status 0. A second " +
+    "signal ends it at once. A guest that is attached is left waiting: see When the device goes away.",
   ],
   ["SIGUSR2", "Prints the page of statistics to standard error: sessions, queues, requests and their rates."],
 ];
@@ -150,6 +152,12 @@ function examples(): string {
   return EXAMPLES.map(([about, ...commands]) => [prose(about), ...commands.map(example)].join("\n")).join("\n.PP\n");
 }
 
+function outages(): string {
+  return terms(
+    OUTAGES.map(({ event, vmm, effect, remedy }) => [`${event}: ${vmm}`, `Seen: ${effect}. What helps: ${remedy}.`]),
+  );
+}
+
 /** The manual page of section 1. */
 export function manPage(): string {
   const groups = OPTION_GROUPS.map(({ title, options }) => subsection(title, options.map(optionText).join("\n")));
@@ -164,6 +172,7 @@ export function manPage(): string {
     section("Commands", ...COMMANDS.map(commandText)),
     section("Sandbox", paragraphs(...SANDBOX)),
     section("Signals", terms(SIGNALS)),
+    section("When the device goes away", outages(), paragraphs(OUTAGE_ADVICE)),
     section("Environment", terms(ENVIRONMENT)),
     section("Exit status", terms(EXIT_STATUS)),
     section("Files", terms(FILES)),

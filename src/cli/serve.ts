@@ -97,7 +97,7 @@ export interface ServedDevice extends AsyncDisposable {
   statistics(): DeviceSnapshot;
   /** Resolves when serving has ended: after {@linkcode close}, or after the only frontend has disconnected. */
   readonly finished: Promise<void>;
-  /** Stops the device: popped requests are completed and the socket is removed. */
+  /** Stops the device: the socket is removed at once, and popped requests are completed. */
   close(): Promise<void>;
 }
 
@@ -269,7 +269,10 @@ export async function serve(options: ServeOptions): Promise<ServedDevice> {
   let isFinished = false;
   finished.then(() => isFinished = true, () => isFinished = true);
   const close = () => {
-    if (!isFinished) loop.stop();
+    if (!isFinished) {
+      server.stopListening();
+      loop.stop();
+    }
     return finished;
   };
   const statistics = (): DeviceSnapshot => ({

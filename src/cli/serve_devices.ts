@@ -11,6 +11,7 @@ import { type Place, placeName } from "./places.ts";
 import { serve, type ServedDevice } from "./serve.ts";
 import { ServiceManager } from "./service_manager.ts";
 import { StandardError } from "./standard_error.ts";
+import { StopSignals } from "./stop_signals.ts";
 
 /** A device and its log. */
 interface Running {
@@ -176,24 +177,20 @@ export async function serveDevices(options: Options): Promise<boolean> {
   const descriptorsNeeded = await reserveDescriptors(options);
   const standardError = new StandardError(options.log);
   const log = standardError.log();
-  const stopping = new AbortController();
-  // The listeners are added before any socket is made, so that none is left behind, and are never removed, so that a
-  // second signal does not interrupt an orderly end.
-  for (const signal of ["SIGTERM", "SIGINT"] as const) {
-    Deno.addSignalListener(signal, () => {
-      if (!stopping.signal.aborted) log("info", `stopping on ${signal}`);
-      stopping.abort();
-    });
-  }
+  const stop = new StopSignals(log, (code) => {
+    standardError.close();
+    Deno.exit(code);
+  });
   for (const remark of options.remarks) log("warn", remark);
   const manager = new ServiceManager(processEnvironment, log);
   try {
-    return await serveToTheEnd({ options, standardError, signal: stopping.signal, descriptorsNeeded }, manager);
+    return await serveToTheEnd({ options, standardError, signal: stop.signal, descriptorsNeeded }, manager);
   } catch (error) {
-    if (error === stopping.signal.reason) return true;
+    if (error === stop.signal.reason) return true;
     log("error", error instanceof Error ? error.message : String(error));
     return false;
   } finally {
+    stop.ended();
     manager.close();
     standardError.close();
   }

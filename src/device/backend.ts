@@ -90,9 +90,10 @@ export interface BackendDevice {
   startRing(ring: RingSetup): Promise<void>;
   /**
    * Completes the requests popped from all rings, or returns them to the rings, and pops no more until the rings are
-   * stopped or moved. Stopping all rings then takes no longer than stopping one.
+   * stopped or moved. Stopping all rings then takes no longer than stopping one. What an earlier process had popped is
+   * executed first or, if `keepsRecord`, may stay in the inflight region, for a later process.
    */
-  drain(): Promise<void>;
+  drain(keepsRecord: boolean): Promise<void>;
   /**
    * Stops serving: what was popped is completed or, where that would take more than {@linkcode STOP_MS_MAX}, returned to
    * the ring, and nothing is written afterwards. Returns the base to continue at.

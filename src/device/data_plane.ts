@@ -47,6 +47,7 @@ export class LocalPlane implements DataPlane {
     this.#group = createGroup({
       add: (fd, token) => loop.watch(fd, () => this.#serve(this.#group.acknowledge(token))),
       remove: (fd) => loop.unwatch(fd),
+      neverWaits: true,
     });
   }
 

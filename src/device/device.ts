@@ -165,8 +165,8 @@ export class CryptoDevice implements BackendDevice {
     await this.#planeOf(ring.index).execute({ kind: "start", ring, acknowledged: this.#acknowledged });
   }
 
-  async drain(): Promise<void> {
-    await this.#executeAll({ kind: "drain" });
+  async drain(keepsRecord: boolean): Promise<void> {
+    await this.#executeAll({ kind: "drain", keepsRecord });
   }
 
   async stopRing(index: number): Promise<number> {

@@ -10,6 +10,7 @@
 import type { DirtyLogLocation } from "../memory/dirty_log.ts";
 import { GuestMemory, type MemoryRegion, NO_MEMORY } from "../memory/guest_memory.ts";
 import type { RingSetup } from "./backend.ts";
+import { STOP_MS_MAX } from "./limits.ts";
 import { type NegotiatedFeatures, ringFeatures } from "./negotiated_features.ts";
 import type { QueueServer } from "./queue_server.ts";
 
@@ -22,8 +23,11 @@ export type QueueCommand =
   | { readonly kind: "memory"; readonly regions: readonly MemoryRegion[]; readonly log: DirtyLogLocation | null }
   /** Starts a ring under the features that the driver acknowledged. Rejects with `RingSetupError`. */
   | { readonly kind: "start"; readonly ring: RingSetup; readonly acknowledged: bigint }
-  /** Completes what was popped, or returns it to the rings, and pops nothing more until a ring is stopped or moved. */
-  | { readonly kind: "drain" }
+  /**
+   * Completes what was popped, or returns it to the rings, and pops nothing more until a ring is stopped or moved. If
+   * `keepsRecord`, what an earlier process had popped may stay in the inflight region.
+   */
+  | { readonly kind: "drain"; readonly keepsRecord: boolean }
   /** Stops a ring; its value is the base to continue from. */
   | { readonly kind: "stop"; readonly index: number }
   /** Sets the descriptor that is signalled when requests are done; -1: none. */
@@ -41,6 +45,8 @@ export interface DescriptorWatch {
   add(fd: number, token: number): void;
   /** Stops watching `fd`, before it is closed. */
   remove(fd: number): void;
+  /** True in the main thread, which must not wait at descriptors of the frontend. */
+  readonly neverWaits?: boolean;
 }
 
 /** Native contexts and keys that the queues' requests use. */
@@ -53,6 +59,8 @@ export interface KeyHolder {
 
 /** Distance between the tokens of one queue's two descriptors: kicks, and done jobs. */
 const JOB_TOKENS = 0x1_0000;
+/** Queues that are stopped within this time of each other are stopped in a row. */
+const STOP_SERIES_MS = 1000;
 /** Tokens below this number are the owner's. */
 export const QUEUE_TOKENS = 16;
 
@@ -68,6 +76,10 @@ export class QueueGroup {
   readonly #kickFds = new Map<number, number>();
   readonly #unkicked = new Set<number>();
   #memory = NO_MEMORY;
+  /** Queues stopped in a row, when the last of them was, and until when their jobs may run. */
+  readonly #stoppedInRow = new Set<number>();
+  #lastStopMs = -Infinity;
+  #graceEndMs = 0;
 
   /** Stopped queues, by index, whose requests are decoded under `negotiated` and use the keys of `keys`. */
   constructor(
@@ -81,7 +93,9 @@ export class QueueGroup {
     this.#negotiated = negotiated;
     this.#keys = keys;
     this.#watch = watch;
-    for (const [index, { jobs }] of queues) {
+    for (const [index, queue] of queues) {
+      const { jobs } = queue;
+      queue.neverWaits = watch.neverWaits ?? false;
       if (jobs !== null) watch.add(jobs.doneFd, QUEUE_TOKENS + JOB_TOKENS + index);
     }
   }
@@ -128,13 +142,10 @@ export class QueueGroup {
         this.#start(command.ring, command.acknowledged);
         return 0;
       case "drain":
-        await this.#drain();
+        await Promise.all(this.queues.map((queue) => queue.drain(command.keepsRecord)));
         return 0;
       case "stop":
-        this.#unwatch(command.index);
-        // This happens between two batches: what was popped has been completed, except jobs.
-        await this.queue(command.index).drain();
-        return this.queue(command.index).stop();
+        return await this.#stop(command.index);
       case "call":
         this.queue(command.index).callFd = command.fd;
         return 0;
@@ -155,9 +166,21 @@ export class QueueGroup {
     this.#keys.evict();
   }
 
-  /** Drains all queues at once, in the time that one of them may take. */
-  async #drain(): Promise<void> {
-    await Promise.all(this.queues.map((queue) => queue.drain()));
+  /**
+   * Stops a queue between two batches: what was popped has been completed, except jobs. A frontend that stops many queues
+   * waits for one after the other, so queues that are stopped in a row share the time that running jobs are given.
+   */
+  async #stop(index: number): Promise<number> {
+    this.#unwatch(index);
+    const nowMs = performance.now();
+    if (nowMs - this.#lastStopMs > STOP_SERIES_MS || this.#stoppedInRow.has(index)) {
+      this.#stoppedInRow.clear();
+      this.#graceEndMs = nowMs + STOP_MS_MAX;
+    }
+    this.#stoppedInRow.add(index);
+    await this.queue(index).drain(false, Math.max(0, this.#graceEndMs - nowMs));
+    this.#lastStopMs = performance.now();
+    return this.queue(index).stop();
   }
 
   #start(ring: RingSetup, acknowledged: bigint): void {

@@ -2,7 +2,7 @@
  * Serves one virtqueue: the loop from "the driver has kicked" to "the ring is empty and notifications are enabled". The
  * batch processor interprets the requests.
  *
- * Data path, but for `start`, `#makeRing`, `#translate`, `part`, `drain`, `callFd` and `errFd` (commands of the
+ * Data path, but for `start`, `#makeRing`, `#translate`, `part`, `drain`, `#settle`, `callFd` and `errFd` (commands of the
  * frontend).
  *
  * @module
@@ -53,6 +53,8 @@ const ROUNDS_PER_TRIAL = 16;
 export class QueueServer {
   /** The counters of the queue. */
   readonly counters: QueueCounters;
+  /** True if this thread must not wait at a descriptor of the frontend, as none can release it. */
+  neverWaits = false;
   readonly #name: string;
   readonly #processor: BatchProcessor;
   readonly #onFault: (message: string) => void;
@@ -75,6 +77,8 @@ export class QueueServer {
   #pollIterations = POLL_ITERATIONS_MAX;
   /** True from {@linkcode drain} on until the queue is stopped: requests stay in the ring. */
   #isDraining = false;
+  /** True if requests of the inflight region stay there when the queue is stopped. */
+  #keepsRecord = false;
   /** How many requests are answered before the driver is given them back. */
   #limit = new BatchLimit();
   /** Number of the next chain that is popped. */
@@ -116,12 +120,13 @@ export class QueueServer {
     this.#limit = new BatchLimit();
     this.#ring = this.#makeRing(layout, memory, features, setup.inflightAddress ?? 0);
     this.#isDraining = false;
+    this.#keepsRecord = false;
     this.#packed = packed;
     this.#memory = memory;
     this.#layout = layout;
     this.#logRing();
-    this.#kick = new KickFd(setup.kickFd);
-    this.#err = new SignalFd(setup.errFd);
+    this.#kick = new KickFd(setup.kickFd, this.neverWaits);
+    this.errFd = setup.errFd;
     this.#faultReported = false;
     this.counters.started(packed, setup.size, setup.base);
     this.callFd = setup.callFd;
@@ -237,13 +242,13 @@ export class QueueServer {
    * descriptor or the previous process ended in between: if the driver may be waiting for them, it is signalled now.
    */
   set callFd(fd: number) {
-    this.#call = new SignalFd(fd);
+    this.#call = new SignalFd(fd, this.neverWaits);
     if (this.#ring !== null && this.#ring.mayAwaitNotification()) this.#signal();
   }
 
   /** Reports a broken ring on `fd` from now on; -1: nowhere. */
   set errFd(fd: number) {
-    this.#err = new SignalFd(fd);
+    this.#err = new SignalFd(fd, this.neverWaits);
   }
 
   /** Reads the driver's kicks; false if there will be no more of them: then their descriptor is not to be watched. */
@@ -290,31 +295,48 @@ export class QueueServer {
 
   /**
    * Resolves, within {@linkcode STOP_MS_MAX}, when no request is in flight any more. New ones stay in the ring. Jobs
-   * that have not begun are taken back, and so is in the end the one that runs: their requests return to the ring, or,
-   * where others that were popped after them have been answered, are answered with ERR.
+   * that have not begun are taken back, and so is, after `graceMs`, the one that runs: their requests return to the ring,
+   * or, where others that were popped after them have been answered, are answered with ERR.
+   *
+   * Requests that the inflight region says were in flight are executed, however long that takes. If `keepsRecord`, those
+   * that are left after the time stay in the region, for the process that continues with it.
    */
-  async drain(): Promise<void> {
+  async drain(keepsRecord = false, graceMs = STOP_MS_MAX): Promise<void> {
     this.#isDraining = true;
-    const deadlineMs = performance.now() + STOP_MS_MAX;
+    this.#keepsRecord ||= keepsRecord;
+    const startMs = performance.now();
     this.#returnChains(false);
-    while (this.#isInFlight && performance.now() < deadlineMs) {
-      if (this.#serveRecovered() + this.collect() === 0) await new Promise((resolve) => setTimeout(resolve, 1));
-    }
+    await this.#settle(startMs + graceMs);
     if (!this.#isInFlight) return;
     this.#returnChains(true);
+    await this.#settle(startMs + STOP_MS_MAX);
     const jobs = this.#jobs;
     if (jobs !== null) jobs.isRefusing = true;
-    while (this.#isInFlight) {
+    while (this.#openCount > 0 || !this.#keepsRecord && this.#isInFlight) {
+      if (!this.#keepsRecord) this.#serveRecovered();
       // A job that has just ended can be neither refused nor, for some nanoseconds, collected.
-      if (this.#serveRecovered() + this.collect() + this.#refuse() > 0) continue;
+      this.collect();
+      this.#refuse();
       await new Promise((resolve) => setTimeout(resolve, 0));
     }
     if (jobs !== null) jobs.isRefusing = false;
   }
 
+  /** Answers requests until none is in flight, or until `deadlineMs`. Other queues have their turns meanwhile. */
+  async #settle(deadlineMs: number): Promise<void> {
+    while (this.#isInFlight && performance.now() < deadlineMs) {
+      const count = this.#serveRecovered() + this.collect();
+      await new Promise((resolve) => setTimeout(resolve, count === 0 ? 1 : 0));
+    }
+  }
+
+  get #openCount(): number {
+    return this.#jobs?.openCount ?? 0;
+  }
+
   /** True if requests were popped and not answered, by this process or, as the inflight region says, one before it. */
   get #isInFlight(): boolean {
-    return (this.#jobs?.openCount ?? 0) > 0 || this.#ring?.isRecovering === true;
+    return this.#openCount > 0 || this.#ring?.isRecovering === true;
   }
 
   /**

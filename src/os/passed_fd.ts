@@ -4,6 +4,10 @@
  * that waits in `read` would get EAGAIN. The flags are therefore not changed, and `poll` is asked first whether a call
  * would block.
  *
+ * A frontend can make a descriptor blocking after it has passed it. A thread that must not wait asks `poll` each time.
+ * Another one asks only where the descriptor could block when it was passed, as `poll` doubles the time of a signal; if
+ * it waits nevertheless, {@linkcode releaseThreads} of another thread lets it go on.
+ *
  * Off the data path: descriptors are received with messages of the frontend.
  *
  * @module
@@ -35,7 +39,7 @@ words[0] = 1;
 /** What {@linkcode KickFd.read} returns when the descriptor will never be signalled again. */
 export const KICK_END = -1;
 
-/** True if reads and writes of `fd` may wait. */
+/** True if reads and writes of `fd` may wait at present. */
 function mayBlock(fd: number): boolean {
   return fd >= 0 && (libc.fcntl(fd, F_GETFL, 0n) & O_NONBLOCK) === 0;
 }
@@ -53,10 +57,10 @@ export class KickFd {
   readonly fd: number;
   readonly #mayBlock: boolean;
 
-  /** Uses `fd`. */
-  constructor(fd: number) {
+  /** Uses `fd`. If `neverWaits`, whatever the frontend does to the descriptor later. */
+  constructor(fd: number, neverWaits = false) {
     this.fd = fd;
-    this.#mayBlock = mayBlock(fd);
+    this.#mayBlock = neverWaits || mayBlock(fd);
   }
 
   /**
@@ -79,10 +83,10 @@ export class SignalFd {
   readonly #fd: number;
   readonly #mayBlock: boolean;
 
-  /** Uses `fd`; -1: there is none, and signals have no effect. */
-  constructor(fd: number) {
+  /** Uses `fd`; -1: there is none, and signals have no effect. `neverWaits` as for {@linkcode KickFd}. */
+  constructor(fd: number, neverWaits = false) {
     this.#fd = fd;
-    this.#mayBlock = mayBlock(fd);
+    this.#mayBlock = neverWaits || mayBlock(fd);
   }
 
   /** True if there is a descriptor. */
@@ -104,3 +108,13 @@ export class SignalFd {
 export const NO_KICK: KickFd = new KickFd(-1);
 /** A descriptor that wakes no frontend. */
 export const NO_SIGNAL: SignalFd = new SignalFd(-1);
+
+/**
+ * Lets threads of this process go on that wait at event descriptors which the frontend has made blocking: those that
+ * signal one of `signalFds`, and those that read `kickFd`. A descriptor at which no thread can wait is not changed.
+ */
+export function releaseThreads(kickFd: number, signalFds: readonly number[]): void {
+  // A kick too many is harmless. A signal is not lost: the thread that waits adds its own.
+  if (kickFd >= 0 && !isReady(kickFd, POLLIN)) new SignalFd(kickFd, true).signal();
+  for (const fd of signalFds) if (fd >= 0 && !isReady(fd, POLLOUT)) new KickFd(fd, true).read();
+}

@@ -92,6 +92,11 @@ export class Connection {
     return this.#messageCount;
   }
 
+  /** True while a ring of the frontend is served. */
+  get isServing(): boolean {
+    return this.#rings.isServing;
+  }
+
   /** True while a reply could not be sent completely because the frontend reads none: messages wait for it. */
   get hasUnsentReply(): boolean {
     return this.#writer.hasUnsent;

@@ -9,12 +9,15 @@
 import { type BackendDevice, RingSetupError } from "../device/backend.ts";
 import type { GuestMemory } from "../memory/guest_memory.ts";
 import { closeFd } from "../os/event_fd.ts";
-import { SignalFd } from "../os/passed_fd.ts";
+import { releaseThreads, SignalFd } from "../os/passed_fd.ts";
 import { QUEUE_SIZE_MAX } from "../wire/vring.ts";
 import type { DriverTracker } from "./driver_tracker.ts";
 import type { Log } from "../os/log.ts";
 import type { InflightRegion } from "./inflight_region.ts";
 import { NO_FD_REMEDY, RequestError } from "./messages.ts";
+
+/** Interval at which threads that wait at a descriptor are released while a ring is stopped, in milliseconds. */
+const RELEASE_INTERVAL_MS = 400;
 
 /** The frontend's addresses of a ring. */
 export interface RingAddresses {
@@ -76,6 +79,11 @@ export class Rings {
     this.#driver = driver;
     this.#log = log;
     this.#rings = Array.from({ length: device.queueCount }, (_, index) => new Ring(index));
+  }
+
+  /** True while any ring is served. */
+  get isServing(): boolean {
+    return this.#rings.some(({ running }) => running);
   }
 
   #ring(index: number): Ring {
@@ -226,7 +234,7 @@ export class Rings {
   /** The end of the connection: stops the rings and closes their descriptors, even if stopping fails. */
   async close(): Promise<void> {
     try {
-      await this.#drain();
+      await this.#drain(true);
     } catch (error) {
       this.#log("error", `the rings were not drained: ${(error as Error).message}`);
     }
@@ -252,20 +260,32 @@ export class Rings {
     try {
       await this.#resume(ring);
     } catch (error) {
-      if (error instanceof RingSetupError) new SignalFd(ring.errFd).signal();
+      if (error instanceof RingSetupError) new SignalFd(ring.errFd, true).signal();
       throw error;
     }
   }
 
   /** Called before all rings are stopped, so that stopping all takes no longer than stopping one. */
-  async #drain(): Promise<void> {
-    if (this.#rings.some(({ running }) => running)) await this.#device.drain();
+  async #drain(keepsRecord = false): Promise<void> {
+    if (this.isServing) await this.#released(this.#device.drain(keepsRecord));
+  }
+
+  /** Waits for `work`; threads that wait at descriptors which the frontend has made blocking are released meanwhile. */
+  async #released<T>(work: Promise<T>): Promise<T> {
+    const timer = setInterval(() => {
+      for (const { kickFd, callFd, errFd } of this.#rings) releaseThreads(kickFd, [callFd, errFd]);
+    }, RELEASE_INTERVAL_MS);
+    try {
+      return await work;
+    } finally {
+      clearInterval(timer);
+    }
   }
 
   async #pause(ring: Ring): Promise<void> {
     if (!ring.running) return;
     ring.running = false;
-    ring.base = await this.#device.stopRing(ring.index);
+    ring.base = await this.#released(this.#device.stopRing(ring.index));
   }
 
   /** Stops serving every ring. Throws the first error after all have stopped. */

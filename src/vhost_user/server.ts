@@ -32,6 +32,11 @@ export interface ServerOptions {
 /** Wait after a connection could not be accepted because of a shortage of descriptors or memory. */
 const ACCEPT_PAUSE_MS = 100;
 
+const LEFT_WAITING =
+  "a guest is left waiting: its requests stay in the rings without an answer, and most VMMs do not " +
+  "bring them up again. What helps now is to stop the guest; before stopping a device, stop its guest or hand the " +
+  "device over";
+
 /** Descriptions of descriptors that cannot be served. */
 const UNSERVABLE = {
   "unconnected": "a unix stream socket that neither is connected nor listens",
@@ -165,12 +170,13 @@ export class VhostUserServer {
 
   /** Removes the server's own socket and ends the connection. No handler of the loop may be in flight. */
   async close(): Promise<void> {
-    // The path is removed first: ending a connection may take time, and no frontend should connect meanwhile.
-    this.#stopListening();
+    this.stopListening();
+    if (this.#connection?.connection.isServing) this.#options.log("warn", LEFT_WAITING);
     await this.#closeConnection();
   }
 
-  #stopListening(): void {
+  /** Removes the server's own socket, at any time: ending a connection may take time, and no frontend is to connect. */
+  stopListening(): void {
     if (this.#listenFd < 0) return;
     clearTimeout(this.#pause);
     this.#options.loop.unwatch(this.#listenFd);

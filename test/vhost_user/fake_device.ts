@@ -69,7 +69,7 @@ export class FakeDevice implements BackendDevice {
   }
 
   // deno-lint-ignore require-await
-  async drain(): Promise<void> {
+  async drain(_keepsRecord: boolean): Promise<void> {
     this.#record("drain");
   }
 

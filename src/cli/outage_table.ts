@@ -1,0 +1,61 @@
+/**
+ * What a guest sees when its device goes away, by VMM and device model, as it was seen with Linux guests: for the
+ * documentation and the manual page.
+ *
+ * @module
+ */
+
+/** One row. */
+export interface OutageRow {
+  /** What happens to the device. */
+  readonly event: string;
+  /** The VMM and its device model. */
+  readonly vmm: string;
+  /** What the guest sees. */
+  readonly effect: string;
+  /** What brings the device back. */
+  readonly remedy: string;
+}
+
+const GONE = "stopped, killed or crashed";
+const AGAIN = "started again, on the same socket";
+
+/** The table. Each row was seen, but for those that say that they were not. */
+export const OUTAGES: readonly OutageRow[] = [
+  {
+    event: GONE,
+    vmm: "every QEMU, cryptodev and generic",
+    effect: "requests in flight and later ones are not answered, and no error tells the guest so",
+    remedy: "the next rows",
+  },
+  {
+    event: AGAIN,
+    vmm: "QEMU 10.0 and 11.1, cryptodev, its chardev with reconnect-ms",
+    effect: "QEMU connects again, but sends neither memory nor rings, and sessions are gone: requests stay unanswered",
+    remedy: "unbinding and binding the guest's driver, or a reset of the guest",
+  },
+  {
+    event: AGAIN,
+    vmm: "QEMU 7.2, cryptodev, its chardev with reconnect",
+    effect: "the same; QEMU crashes when the driver is bound again or the guest is reset",
+    remedy: "a new start of the virtual machine",
+  },
+  {
+    event: AGAIN,
+    vmm: "QEMU, cryptodev, no reconnect",
+    effect: "requests stay unanswered; after a reset of the guest it has no device",
+    remedy: "a new start of the virtual machine",
+  },
+  {
+    event: AGAIN,
+    vmm: "QEMU 11.1, generic",
+    effect:
+      "requests stay unanswered; QEMU aborts when the guest reads the configuration: at a reset, or when its driver " +
+      "is bound again. A chardev with reconnect-ms does not start, one with server=on aborts at a second connection",
+    remedy: "a new start of the virtual machine",
+  },
+  { event: "any of these", vmm: "Cloud Hypervisor", effect: "not tried", remedy: "not known" },
+];
+
+/** What to do instead, after the table. */
+export const OUTAGE_ADVICE = "Stop no device under a running guest: end its virtual machine first.";
