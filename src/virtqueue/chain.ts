@@ -2,7 +2,7 @@
  * A batch of flattened descriptor chains, which both ring formats fill and the device reads. Guest buffers become
  * segments of host memory here and are checked once; no descriptor is read again.
  *
- * Data path.
+ * Data path, but for `#isInPlace` (after a crash).
  *
  * @module
  */
@@ -94,7 +94,10 @@ export class ChainBatch {
   /** Bytes in readable and in writable segments, at most 2^31 - 1, which is far beyond any request. */
   readonly readableBytes: Int32Array = new Int32Array(BATCH_CHAINS_MAX);
   readonly writableBytes: Int32Array = new Int32Array(BATCH_CHAINS_MAX);
-  /** 1 if a buffer is not in guest memory: its segments have address 0. */
+  /**
+   * 1 if a buffer is not in guest memory: its segments have address 0. Also if {@linkcode refuseInPlace} refuses it. It
+   * is answered with ERR.
+   */
   readonly unmapped: Uint8Array = new Uint8Array(BATCH_CHAINS_MAX);
   /** The used length for the used entry, set before completion. */
   readonly usedLen: Int32Array = new Int32Array(BATCH_CHAINS_MAX);
@@ -366,6 +369,33 @@ export class ChainBatch {
     this.usedLen[i] = 0;
     this.bytes += readable + writable;
     this.count = i + 1;
+  }
+
+  /**
+   * Has the chains from `first` on refused that write to what they read. A process that has ended had popped them: where
+   * it has executed them, what they read is a result by now, and executing them again would give a wrong one.
+   */
+  refuseInPlace(first: number): void {
+    for (let i = first; i < this.count; i++) {
+      if (this.unmapped[i] === 0 && this.#isInPlace(i)) this.unmapped[i] = 1;
+    }
+  }
+
+  #isInPlace(i: number): boolean {
+    const firstWritable = this.firstWritable[i]!;
+    const segments: { isWritable: boolean; start: number; end: number }[] = [];
+    for (let s = this.first[i]!; s < this.end[i]!; s++) {
+      const start = this.segments.addressOf(s);
+      segments.push({ isWritable: s >= firstWritable, start, end: start + this.segments.length[s]! });
+    }
+    segments.sort((a, b) => a.start - b.start);
+    let [readEnd, writtenEnd] = [0, 0];
+    for (const { isWritable, start, end } of segments) {
+      if (end > start && start < (isWritable ? readEnd : writtenEnd)) return true;
+      if (isWritable) writtenEnd = Math.max(writtenEnd, end);
+      else readEnd = Math.max(readEnd, end);
+    }
+    return false;
   }
 
   /** Removes the segments of the chain that is being added. */

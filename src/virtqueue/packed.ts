@@ -231,6 +231,7 @@ export class PackedRing implements Ring {
       this.#resubmittedCount++;
       popped++;
     }
+    batch.refuseInPlace(batch.count - popped);
     return popped;
   }
 

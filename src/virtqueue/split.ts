@@ -140,6 +140,7 @@ export class SplitRing implements Ring {
       this.#resubmittedCount++;
       popped++;
     }
+    batch.refuseInPlace(batch.count - popped);
     return popped;
   }
 

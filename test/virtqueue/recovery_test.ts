@@ -207,3 +207,24 @@ onBoth(
     }
   },
 );
+
+onBoth(
+  "chains in flight at a crash are refused if they write to what they read",
+  32,
+  ({ driver, next }) => {
+    const chainOf = (length: number, address: number) => [
+      { address: 0x1000, length },
+      { address: 0x3000, length: 0 },
+      { address, length: 8, flags: WRITE },
+    ];
+    // In place, beside it on both sides, and at the first and the last byte of it.
+    const addresses = [0x1000, 0x1010, 0x1010 - 24, 0x1010 - 1, 0x1000 - 7, 0x3000];
+    addresses.forEach((address) => driver.add(chainOf(16, address)));
+    const batch = new ChainBatch();
+    const first = next();
+    assertEquals(take(first, batch).length, addresses.length);
+    assertEquals(Array.from(batch.unmapped.subarray(0, addresses.length)), [0, 0, 0, 0, 0, 0]);
+    assertEquals(take(next(), batch).length, addresses.length);
+    assertEquals(Array.from(batch.unmapped.subarray(0, addresses.length)), [1, 0, 0, 1, 1, 0]);
+  },
+);
