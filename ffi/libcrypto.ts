@@ -27,6 +27,8 @@ const symbols = {
   OSSL_LIB_CTX_load_config: { parameters: ["u64", "buffer"], result: "i32" },
   // int EVP_set_default_properties(OSSL_LIB_CTX *libctx, const char *propq)
   EVP_set_default_properties: { parameters: ["u64", "buffer"], result: "i32" },
+  // int RAND_status(void)
+  RAND_status: { parameters: [], result: "i32" },
   // unsigned long ERR_get_error(void)
   ERR_get_error: { parameters: [], result: "u64" },
   // void ERR_error_string_n(unsigned long e, char *buf, size_t len)

@@ -8,7 +8,7 @@ import type { AsymmetricForm } from "../device/negotiated_features.ts";
 import { AEADS, type Catalogue, CIPHERS, HASHES, MACS } from "../engine/algorithms.ts";
 import { catalogueOf } from "../engine/fips.ts";
 import type { FipsProvider } from "../engine/openssl_settings.ts";
-import { AKCIPHER_ALGO_MASK } from "../engine/asymmetric/akcipher.ts";
+import { akcipherOffer } from "../engine/asymmetric/akcipher_offer.ts";
 import * as limits from "../engine/asymmetric/limits.ts";
 import { asymAlgoMask } from "../engine/asymmetric/rfc3/service.ts";
 import { multiBufferNames } from "../engine/multibuffer/kinds.ts";
@@ -43,8 +43,12 @@ export interface ListedAlgorithm {
   readonly digestBytes?: number;
   /** Lengths of an asymmetric key's modulus, in bits. */
   readonly keyBits?: readonly Range[];
+  /** Lengths for verification, if it accepts more. */
+  readonly verifyKeyBits?: readonly Range[];
   /** Curves of elliptic-curve keys. */
   readonly curves?: readonly string[];
+  /** Curves for verification, if it accepts more. */
+  readonly verifyCurves?: readonly string[];
   /** The library that serves it; undefined if none does. */
   readonly library?: EngineName;
   /** The library that executes it in multi-buffer batches; undefined if none does. */
@@ -158,36 +162,67 @@ function symmetric(
   });
 }
 
-const RSA_BITS: readonly Range[] = [{ min: limits.RSA_MODULUS_BITS_MIN, max: limits.RSA_MODULUS_BITS_MAX }];
 const DSA_BITS: readonly Range[] = [{ min: limits.DSA_MODULUS_BITS_MIN, max: limits.DSA_MODULUS_BITS_MAX }];
 const DH_BITS: readonly Range[] = [{ min: limits.DH_MODULUS_BITS_MIN, max: limits.DH_MODULUS_BITS_MAX }];
-const NIST_CURVES: readonly string[] = ["P-192", "P-224", "P-256", "P-384", "P-521"];
+const CURVE_NAMES: Readonly<Record<number, string>> = {
+  [akcipher.CURVE_NIST_P192]: "P-192",
+  [akcipher.CURVE_NIST_P224]: "P-224",
+  [akcipher.CURVE_NIST_P256]: "P-256",
+  [akcipher.CURVE_NIST_P384]: "P-384",
+  [akcipher.CURVE_NIST_P521]: "P-521",
+};
 const ANY_CURVE: readonly string[] = ["any curve"];
 
-type AsymmetricRow = Pick<ListedAlgorithm, "number" | "name" | "keyBits" | "curves">;
+type AsymmetricRow = Pick<
+  ListedAlgorithm,
+  "number" | "name" | "keyBits" | "verifyKeyBits" | "curves" | "verifyCurves"
+>;
 
-const AKCIPHER_ROWS: readonly AsymmetricRow[] = [
-  { number: akcipher.AKCIPHER_RSA, name: "RSA", keyBits: RSA_BITS },
-  { number: akcipher.AKCIPHER_ECDSA, name: "ECDSA", curves: NIST_CURVES },
-  { number: akcipher.AKCIPHER_ECDSA_UAPI, name: "ECDSA (Linux's number)", curves: NIST_CURVES },
-];
+function rsaBits(min: number = limits.RSA_MODULUS_BITS_MIN): readonly Range[] {
+  return [{ min, max: limits.RSA_MODULUS_BITS_MAX }];
+}
+
+/** The service's rows, and which of them are served. */
+interface AsymmetricRows {
+  readonly rows: readonly AsymmetricRow[];
+  readonly mask: number;
+}
+
+function akcipherRows(): AsymmetricRows {
+  const { signing, verification, mask } = akcipherOffer();
+  const names = (curves: readonly number[]) => curves.map((curve) => CURVE_NAMES[curve]!);
+  const curves = {
+    curves: names(signing.curves),
+    ...(signing.curves.length === verification.curves.length ? {} : { verifyCurves: names(verification.curves) }),
+  };
+  const bits = {
+    keyBits: rsaBits(signing.rsaBitsMin),
+    ...(signing.rsaBitsMin === verification.rsaBitsMin ? {} : { verifyKeyBits: rsaBits(verification.rsaBitsMin) }),
+  };
+  const rows = [
+    { number: akcipher.AKCIPHER_RSA, name: "RSA", ...bits },
+    { number: akcipher.AKCIPHER_ECDSA, name: "ECDSA", ...curves },
+    { number: akcipher.AKCIPHER_ECDSA_UAPI, name: "ECDSA (Linux's number)", ...curves },
+  ];
+  return { rows, mask };
+}
 
 const RFC3_ROWS: readonly AsymmetricRow[] = [
-  { number: rfc3.ASYM_RSA, name: "RSA", keyBits: RSA_BITS },
+  { number: rfc3.ASYM_RSA, name: "RSA", keyBits: rsaBits() },
   { number: rfc3.ASYM_DSA, name: "DSA", keyBits: DSA_BITS },
   { number: rfc3.ASYM_DH, name: "DH", keyBits: DH_BITS },
   { number: rfc3.ASYM_ECDSA, name: "ECDSA", curves: ANY_CURVE },
   { number: rfc3.ASYM_ECDH, name: "ECDH", curves: ANY_CURVE },
 ];
 
-function asymmetricRows(negotiated: AsymmetricForm, chosen: ReadonlySet<EngineName>): ListedAlgorithm[] {
-  const mask = negotiated === "rfc3" ? asymAlgoMask() : AKCIPHER_ALGO_MASK;
-  return (negotiated === "rfc3" ? RFC3_ROWS : AKCIPHER_ROWS).map((row) => {
+function asymmetricRows(negotiated: AsymmetricForm, host: Host): ListedAlgorithm[] {
+  const { rows, mask } = negotiated === "rfc3" ? { rows: RFC3_ROWS, mask: asymAlgoMask() } : akcipherRows();
+  const isExcluded = host.libraries.find(({ name }) => name === "openssl")?.version === undefined;
+  return rows.map((row) => {
     const listed = { service: "akcipher" as const, ...row };
     if (negotiated === "off") return { ...listed, reason: "excluded by --asymmetric=off" };
-    if (!chosen.has("openssl")) return { ...listed, reason: "excluded by --engines" };
-    if ((mask >> row.number & 1) === 0) return { ...listed, reason: "this host's OpenSSL does not have it" };
-    return { ...listed, library: "openssl" };
+    if (isExcluded) return { ...listed, reason: "excluded by --engines" };
+    return (mask >> row.number & 1) === 0 ? { ...listed, reason: host.lacks } : { ...listed, library: "openssl" };
   });
 }
 
@@ -226,7 +261,7 @@ export function listAlgorithms(
       ...list("hash", HASHES, catalogue.hashes),
       ...macs,
       ...list("aead", AEADS, catalogue.aeads),
-      ...asymmetricRows(asymmetric, chosen),
+      ...asymmetricRows(asymmetric, host),
     ],
   };
 }

@@ -13,11 +13,20 @@ function rangesText(ranges: readonly Range[]): string {
   return ranges.map(({ min, max }) => min === max ? String(min) : `${min} to ${max}`).join(", ");
 }
 
+function curvesText(curves: readonly string[]): string {
+  return curves.length < 2 ? curves[0] ?? "no curve" : `${curves[0]} to ${curves.at(-1)}`;
+}
+
 /** The middle column: lengths of keys, of digests if there are no keys, or curves. */
-function lengthsText({ keyBytes, keyBits, curves, digestBytes }: ListedAlgorithm): string {
+function lengthsText(algorithm: ListedAlgorithm): string {
+  const { keyBytes, keyBits, verifyKeyBits, curves, verifyCurves, digestBytes } = algorithm;
   if (keyBytes !== undefined) return rangesText(keyBytes);
-  if (keyBits !== undefined) return `${rangesText(keyBits)} bits`;
-  if (curves !== undefined) return curves.length === 1 ? curves[0]! : `${curves[0]} to ${curves.at(-1)}`;
+  if (keyBits !== undefined) {
+    return `${rangesText(keyBits)} bits${verifyKeyBits === undefined ? "" : `; verify ${rangesText(verifyKeyBits)}`}`;
+  }
+  if (curves !== undefined) {
+    return curvesText(curves) + (verifyCurves === undefined ? "" : `; verify ${curvesText(verifyCurves)}`);
+  }
   if (digestBytes !== undefined) return digestBytes === 0 ? "any" : String(digestBytes);
   return "-";
 }
@@ -93,7 +102,9 @@ export function algorithmsJson({ libraries, fips, asymmetric, algorithms }: Algo
         keyBytes: algorithm.keyBytes ?? null,
         digestBytes: algorithm.digestBytes ?? null,
         keyBits: algorithm.keyBits ?? null,
+        verifyKeyBits: algorithm.verifyKeyBits ?? null,
         curves: algorithm.curves ?? null,
+        verifyCurves: algorithm.verifyCurves ?? null,
         library: algorithm.library ?? null,
         bursts: algorithm.bursts ?? null,
         reason: algorithm.reason ?? null,

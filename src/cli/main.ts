@@ -14,8 +14,10 @@ async function printVersion(): Promise<void> {
 }
 
 async function printAlgorithms({ engines, openssl, asymmetric, json }: Options): Promise<void> {
-  const { applyOpensslSettings } = await import("../engine/openssl_settings.ts");
+  const { applyOpensslSettings, defaultConfigWarning } = await import("../engine/openssl_settings.ts");
   const fips = applyOpensslSettings(openssl);
+  const warning = defaultConfigWarning(openssl);
+  if (warning !== undefined) console.error(logLine("text", "warn", warning, undefined));
   const [{ listAlgorithms }, { algorithmsJson, algorithmsText }] = await Promise.all([
     import("./algorithm_list.ts"),
     import("./algorithm_report.ts"),

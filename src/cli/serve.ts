@@ -167,9 +167,10 @@ async function setUpOpenssl(options: ServeOptions, log: Log): Promise<void> {
   if (fips && (engineModules.length > 0 || options.asymmetric === "rfc3")) {
     throw new TypeError("FIPS mode serves no engine modules and not the rfc3 form: leave out either these or fips");
   }
-  if (config === undefined && properties === undefined && !fips) return;
-  const { applyOpensslSettings } = await import("../engine/openssl_settings.ts");
+  const { applyOpensslSettings, defaultConfigWarning } = await import("../engine/openssl_settings.ts");
   const provider = applyOpensslSettings({ config, properties, fips });
+  const warning = defaultConfigWarning({ config, properties, fips });
+  if (warning !== undefined) log("warn", warning);
   if (provider !== undefined) {
     log("info", `FIPS mode: only ${provider.name} ${provider.version} is used; it has passed its self-test`);
   }

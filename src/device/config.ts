@@ -4,7 +4,7 @@
  * @module
  */
 import type { Catalogue } from "../engine/algorithms.ts";
-import { AKCIPHER_ALGO_MASK } from "../engine/asymmetric/akcipher.ts";
+import { akcipherOffer } from "../engine/asymmetric/akcipher_offer.ts";
 import { asymAlgoMask, rsaPaddingMask } from "../engine/asymmetric/rfc3/service.ts";
 import { AUTH_KEY_BYTES_MAX, CIPHER_KEY_BYTES_MAX } from "../engine/operation.ts";
 import { insertMasks } from "../wire/asym_rfc3.ts";
@@ -22,12 +22,25 @@ export function servicesOf(catalogue: Catalogue): number {
     (catalogue.aeads.size > 0 ? 1 << wire.SERVICE_AEAD : 0);
 }
 
+/** The asymmetric service on offer. */
+export interface OfferedAsymmetric {
+  readonly form: AsymmetricForm;
+  /** Its algorithms: bit n for number n. */
+  readonly mask: number;
+}
+
+/** What of the service `form` this host's OpenSSL has; if nothing, then the service is off. */
+export function offeredAsymmetric(form: AsymmetricForm): OfferedAsymmetric {
+  const mask = form === "off" ? 0 : form === "rfc3" ? asymAlgoMask() : akcipherOffer().mask;
+  return { form: mask === 0 ? "off" : form, mask };
+}
+
 /** `struct virtio_crypto_config` of a device that follows `draft`; the other parameters are as below. */
 export function encodeConfig(
   draft: Draft,
   catalogue: Catalogue,
   dataQueues: number,
-  asymmetric: AsymmetricForm,
+  asymmetric: OfferedAsymmetric,
 ): Uint8Array {
   // v15's is that of v19, and the asymmetric RFC is an addition to v15.
   return draft === "v5" ? encodeConfigV5(catalogue, dataQueues) : encodeConfigV19(catalogue, dataQueues, asymmetric);
@@ -59,16 +72,16 @@ function encodeConfigV5(catalogue: Catalogue, dataQueues: number): Uint8Array {
  * ratified text has the algorithms of AKCIPHER in a field that v19 reserves; the RFC has two more fields, 64 bytes in
  * all.
  */
-function encodeConfigV19(catalogue: Catalogue, dataQueues: number, asymmetric: AsymmetricForm): Uint8Array {
+function encodeConfigV19(catalogue: Catalogue, dataQueues: number, { form, mask }: OfferedAsymmetric): Uint8Array {
   const bytes = new Uint8Array(wire.CONFIG_BYTES);
   const view = new DataView(bytes.buffer);
   const put = (offset: number, value: number) => view.setUint32(offset, value, true);
-  const service = asymmetric === "off" ? 0 : 1 << wire.SERVICE_AKCIPHER;
+  const service = form === "off" ? 0 : 1 << wire.SERVICE_AKCIPHER;
   putCommon(view, catalogue, dataQueues, servicesOf(catalogue) | service);
-  if (asymmetric === "akcipher") put(wire.CONFIG_AKCIPHER_ALGO_OFFSET, AKCIPHER_ALGO_MASK);
+  if (form === "akcipher") put(wire.CONFIG_AKCIPHER_ALGO_OFFSET, mask);
   put(wire.CONFIG_AEAD_ALGO_OFFSET, Number(maskOf(...catalogue.aeads.keys())));
   put(wire.CONFIG_MAX_CIPHER_KEY_LEN_OFFSET, CIPHER_KEY_BYTES_MAX);
   put(wire.CONFIG_MAX_AUTH_KEY_LEN_OFFSET, AUTH_KEY_BYTES_MAX);
   view.setBigUint64(wire.CONFIG_MAX_SIZE_OFFSET, BigInt(REQUEST_BYTES_MAX), true);
-  return asymmetric === "rfc3" ? insertMasks(bytes, asymAlgoMask(), rsaPaddingMask()) : bytes;
+  return form === "rfc3" ? insertMasks(bytes, mask, rsaPaddingMask()) : bytes;
 }

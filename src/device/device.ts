@@ -13,7 +13,7 @@ import type { EventLoop } from "../os/event_loop.ts";
 import type { Draft } from "../wire/drafts/draft.ts";
 import * as wire from "../wire/virtio_crypto.ts";
 import type { BackendDevice, RingSetup, SessionMessage } from "./backend.ts";
-import { encodeConfig, servicesOf } from "./config.ts";
+import { encodeConfig, offeredAsymmetric, servicesOf } from "./config.ts";
 import { ControlPath } from "./control_path.ts";
 import { createCounterMemory } from "./counters.ts";
 import { type DataPlane, type DataPlaneFactory, LocalPlane, localPlane } from "./data_plane.ts";
@@ -101,7 +101,8 @@ export class CryptoDevice implements BackendDevice {
     this.notes = [...this.#catalogue.notes, ...trial.notes];
     // The asymmetric service is served by OpenSSL alone.
     const canAsymmetric = options.jobRunner !== undefined && this.#catalogue.engines.has("openssl");
-    const asymmetric = canAsymmetric ? options.asymmetric ?? "off" : "off";
+    const offered = offeredAsymmetric(canAsymmetric ? options.asymmetric ?? "off" : "off");
+    const asymmetric = offered.form;
     checkForm(draft, asymmetric);
     const stateless = (options.statelessServices ?? [0, 1, 2, 3, 4]).filter((service) =>
       service !== wire.SERVICE_AKCIPHER || asymmetric === "akcipher"
@@ -111,7 +112,7 @@ export class CryptoDevice implements BackendDevice {
     this.#draft = draft;
     this.features = offeredFeatures(draft, mux, stateless);
     this.#asymmetric = asymmetric;
-    this.#config = encodeConfig(draft, this.#catalogue, dataQueues, asymmetric);
+    this.#config = encodeConfig(draft, this.#catalogue, dataQueues, offered);
     this.#sessions = new SessionTable(maxSessions, asymmetric === "akcipher");
     const sessions = this.#sessions.location;
     this.#jobs = asymmetric === "off" ? undefined : options.jobRunner!(dataQueues, sessions);

@@ -94,7 +94,8 @@ export class SessionFactory {
     spec.takeFrom(parameters);
     const key = this.#akcipher!.prepare(spec);
     if (typeof key === "number") return statusOf(key);
+    const isUsable = key.isUsable();
     key.free();
-    return wire.STATUS_OK;
+    return isUsable ? wire.STATUS_OK : wire.STATUS_NOTSUPP;
   }
 }

@@ -9,7 +9,11 @@
  */
 import { libcrypto } from "../../ffi/libcrypto.ts";
 import { mapAnonymous, unmap } from "../os/memory_map.ts";
+import { createCatalogue } from "./algorithms.ts";
+import { akcipherOffer } from "./asymmetric/akcipher_offer.ts";
 import { cString, keepProviders } from "./openssl.ts";
+import { configFileProblem, defaultConfigProblem } from "./openssl_config_file.ts";
+import { opensslErrors } from "./openssl_errors.ts";
 
 /** OPENSSL_INIT_LOAD_CONFIG: load the default configuration now; OPENSSL_INIT_NO_LOAD_CONFIG: never load it. */
 const INIT_LOAD_CONFIG = 0x40n;
@@ -44,43 +48,47 @@ export interface FipsProvider {
 
 const NO_REASON = "OpenSSL gives no reason";
 
-/** What OpenSSL's error queue says, emptied: the reasons in the order of their occurrence; undefined if there is none. */
-function opensslErrors(): string | undefined {
-  const reasons: string[] = [];
-  const text = new Uint8Array(512);
-  for (let code = libcrypto.ERR_get_error(); code !== 0n; code = libcrypto.ERR_get_error()) {
-    libcrypto.ERR_error_string_n(code, text, BigInt(text.length));
-    reasons.push(new TextDecoder().decode(text.subarray(0, text.indexOf(0))));
-  }
-  return reasons.length === 0 ? undefined : reasons.join("; ");
-}
-
 function loadConfig(file: string): void {
   libcrypto.OPENSSL_init_crypto(INIT_NO_LOAD_CONFIG, 0n);
   keepProviders();
   libcrypto.ERR_clear_error();
   const isLoaded = libcrypto.OSSL_LIB_CTX_load_config(0n, cString(file)) === 1;
   // Errors that are left behind count too, as success is reported for some of them.
-  const errors = opensslErrors();
-  if (isLoaded && errors === undefined) return;
+  const reasons = opensslErrors();
+  const problem = configFileProblem(file) ?? reasons ?? (isLoaded ? undefined : NO_REASON);
+  if (problem === undefined) return;
   throw new OpensslSettingsError(
-    `OpenSSL cannot use the configuration file ${file} (${
-      errors ?? NO_REASON
-    }): correct its name (--openssl-config), or ` +
-      "the section or the provider's module that is named here",
+    `OpenSSL cannot use the configuration file ${file} (${problem}): correct its name (--openssl-config), or the ` +
+      "section or the provider's module that is named here",
   );
 }
 
 function setProperties(query: string): void {
   // A configuration may set properties too: it is loaded first, so that these are the last word.
   libcrypto.OPENSSL_init_crypto(INIT_LOAD_CONFIG, 0n);
-  if (libcrypto.EVP_set_default_properties(0n, cString(query)) === 1) return;
-  throw new OpensslSettingsError(
-    `OpenSSL does not accept the property query "${query}" (${
-      opensslErrors() ?? NO_REASON
-    }): write --openssl-properties as in ` +
-      '"?provider=qat" (see property(7))',
-  );
+  if (libcrypto.EVP_set_default_properties(0n, cString(query)) !== 1) {
+    throw new OpensslSettingsError(
+      `OpenSSL does not accept the property query "${query}" (${
+        opensslErrors() ?? NO_REASON
+      }): write --openssl-properties as in "?provider=qat" (see property(7))`,
+    );
+  }
+  const remedy = `prefer instead of demanding ("?${query}"), or activate the provider that is meant (--openssl-config)`;
+  if (!servesAnything()) {
+    throw new OpensslSettingsError(`no algorithm of OpenSSL's matches --openssl-properties "${query}": ${remedy}`);
+  }
+  if (libcrypto.RAND_status() !== 1) {
+    throw new OpensslSettingsError(
+      `none of OpenSSL's random number generators matches --openssl-properties "${query}", and its algorithms need ` +
+        `one: ${remedy}`,
+    );
+  }
+}
+
+/** True if OpenSSL, as it is set up now, has any algorithm of a device. */
+function servesAnything(): boolean {
+  const { ciphers, hashes, macs, aeads } = createCatalogue(["openssl"]);
+  return ciphers.size + hashes.size + macs.size + aeads.size > 0 || akcipherOffer().mask !== 0;
 }
 
 /** The parameters `keys` of a provider, which are strings. */
@@ -106,15 +114,17 @@ function providerTexts(provider: bigint, keys: readonly string[]): string[] {
   return texts;
 }
 
-function requireFips(): FipsProvider {
+/** The FIPS provider; `isDefault`: the configuration is that of OpenSSL itself. */
+function requireFips(isDefault: boolean): FipsProvider {
   libcrypto.OPENSSL_init_crypto(INIT_LOAD_CONFIG, 0n);
   keepProviders();
   const active = libcrypto.OSSL_PROVIDER_available(0n, cString("fips")) === 1;
   const provider = active ? libcrypto.OSSL_PROVIDER_load(0n, cString("fips")) : 0n;
   if (provider === 0n) {
+    const problem = isDefault ? defaultConfigProblem() : undefined;
     throw new OpensslSettingsError(
-      `--fips=required: OpenSSL's FIPS provider is not active (${opensslErrors() ?? NO_REASON}): install it, run ` +
-        "openssl fipsinstall, and activate it in OpenSSL's configuration or in that of --openssl-config",
+      `--fips=required: OpenSSL's FIPS provider is not active (${problem ?? opensslErrors() ?? NO_REASON}): install ` +
+        "it, run openssl fipsinstall, and activate it in OpenSSL's configuration or in that of --openssl-config",
     );
   }
   if (libcrypto.OSSL_PROVIDER_self_test(provider) !== 1) {
@@ -154,8 +164,21 @@ export function applyOpensslSettings({ config, properties, fips = false }: Opens
   }
   if (config !== undefined) loadConfig(config);
   if (properties !== undefined) setProperties(properties);
-  const provider = fips ? requireFips() : undefined;
+  const provider = fips ? requireFips(config === undefined) : undefined;
   libcrypto.ERR_clear_error();
   applied = { key, fips: provider };
   return provider;
+}
+
+/**
+ * What users should know of OpenSSL's own configuration, where no other file has been chosen: that it is not used as it
+ * says, or that the FIPS provider which it activates is not alone. Undefined if there is nothing to say.
+ */
+export function defaultConfigWarning({ config, fips = false }: OpensslSettings): string | undefined {
+  if (config !== undefined || fips) return undefined;
+  libcrypto.OPENSSL_init_crypto(INIT_LOAD_CONFIG, 0n);
+  const problem = defaultConfigProblem();
+  if (problem !== undefined || libcrypto.OSSL_PROVIDER_available(0n, cString("fips")) !== 1) return problem;
+  return "OpenSSL's configuration activates its FIPS provider, but other providers and libraries serve too: choose " +
+    "--fips=required to serve with that provider alone";
 }

@@ -235,42 +235,48 @@ function mac(
   return { service: "mac", algo, source, key, iv, src, dst: hex(dst), aad: NOTHING, tagLen: 0 };
 }
 
-/** RFC 2202 and RFC 4231, test case 2. */
-const JEFE = ascii("Jefe");
-const JEFE_MESSAGE = ascii("what do ya want for nothing?");
-const HMAC_SHA1 = "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79";
+/** RFC 2202 and RFC 4231, test case 1. Providers of approved algorithms only may refuse keys below 14 bytes. */
+const HMAC_KEY = new Uint8Array(20).fill(0x0b);
+const HMAC_MESSAGE = ascii("Hi There");
+const HMAC_SHA1 = "b617318655057264e28bc0b6fb378c8ef146be00";
 
 const MACS: readonly KnownAnswer[] = [
-  mac(w.MAC_HMAC_MD5, "RFC 2202 2, case 2", JEFE, JEFE_MESSAGE, "750c783e6ab0b503eaa86e310a5db738"),
-  mac(w.MAC_HMAC_SHA1, "RFC 2202 3, case 2", JEFE, JEFE_MESSAGE, HMAC_SHA1),
+  mac(
+    w.MAC_HMAC_MD5,
+    "RFC 2202 2, case 1",
+    HMAC_KEY.slice(0, 16),
+    HMAC_MESSAGE,
+    "9294727a3638bb1c13f48ef8158bfc9d",
+  ),
+  mac(w.MAC_HMAC_SHA1, "RFC 2202 3, case 1", HMAC_KEY, HMAC_MESSAGE, HMAC_SHA1),
   mac(
     w.MAC_HMAC_SHA_224,
-    "RFC 4231 4.3",
-    JEFE,
-    JEFE_MESSAGE,
-    "a30e01098bc6dbbf45690f3a7e9e6d0f8bbea2a39e6148008fd05e44",
+    "RFC 4231 4.2",
+    HMAC_KEY,
+    HMAC_MESSAGE,
+    "896fb1128abbdf196832107cd49df33f47b4b1169912ba4f53684b22",
   ),
   mac(
     w.MAC_HMAC_SHA_256,
-    "RFC 4231 4.3",
-    JEFE,
-    JEFE_MESSAGE,
-    "5bdcc146bf60754e6a042426089575c7 5a003f089d2739839dec58b964ec3843",
+    "RFC 4231 4.2",
+    HMAC_KEY,
+    HMAC_MESSAGE,
+    "b0344c61d8db38535ca8afceaf0bf12b 881dc200c9833da726e9376c2e32cff7",
   ),
   mac(
     w.MAC_HMAC_SHA_384,
-    "RFC 4231 4.3",
-    JEFE,
-    JEFE_MESSAGE,
-    "af45d2e376484031617f78d2b58a6b1b 9c7ef464f5a01b47e42ec3736322445e 8e2240ca5e69e2c78b3239ecfab21649",
+    "RFC 4231 4.2",
+    HMAC_KEY,
+    HMAC_MESSAGE,
+    "afd03944d84895626b0825f4ab46907f 15f9dadbe4101ec682aa034c7cebc59c faea9ea9076ede7f4af152e8b2fa9cb6",
   ),
   mac(
     w.MAC_HMAC_SHA_512,
-    "RFC 4231 4.3",
-    JEFE,
-    JEFE_MESSAGE,
-    "164b7a7bfcf819e2e395fbe73b56e0a3 87bd64222e831fd610270cd7ea250554 " +
-      "9758bf75c05a994a6d034f65f8f0e6fd caeab1a34d4a6b4b636e070a38bce737",
+    "RFC 4231 4.2",
+    HMAC_KEY,
+    HMAC_MESSAGE,
+    "87aa7cdea5ef619d4ff0b4241a1d6cb0 2379f4e2ce4ec2787ad0b30545e17cde " +
+      "daa833b7d6b8a702038b274eaea3f4e4 be9d914eeb61f1702e696c203a126854",
   ),
   mac(
     w.MAC_CMAC_3DES,
@@ -398,21 +404,21 @@ export const KNOWN_ANSWERS: readonly KnownAnswer[] = [...CIPHERS, ...HASHES, ...
 export const CHAIN_ANSWER: KnownAnswer = {
   service: "chain",
   algo: w.CIPHER_AES_CBC,
-  source: "SP 800-38A F.2.1 and RFC 2202 3, case 2",
+  source: "SP 800-38A F.2.1 and RFC 2202 3, case 1",
   key: KEY,
   iv: counting(0, 16),
   aad: NOTHING,
-  src: Uint8Array.of(...MESSAGE, ...JEFE_MESSAGE),
-  dst: Uint8Array.of(...CIPHERS.find(({ algo }) => algo === w.CIPHER_AES_CBC)!.dst, ...JEFE_MESSAGE),
+  src: Uint8Array.of(...MESSAGE, ...HMAC_MESSAGE),
+  dst: Uint8Array.of(...CIPHERS.find(({ algo }) => algo === w.CIPHER_AES_CBC)!.dst, ...HMAC_MESSAGE),
   tagLen: 0,
 };
 
 /** The parameters of {@linkcode CHAIN_ANSWER} that are not in its fields. */
 export const CHAIN_PARTS = {
   hashAlgo: w.MAC_HMAC_SHA1,
-  authKey: JEFE,
+  authKey: HMAC_KEY,
   hashResult: hex(HMAC_SHA1),
   lenToCipher: MESSAGE.length,
   hashStartSrcOffset: MESSAGE.length,
-  lenToHash: JEFE_MESSAGE.length,
+  lenToHash: HMAC_MESSAGE.length,
 } as const;

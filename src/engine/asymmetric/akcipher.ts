@@ -38,7 +38,8 @@ const HASHES: ReadonlyMap<number, HashRow> = new Map([
   [numbers.RSA_SHA512, { name: "SHA2-512", digestBytes: 64 }],
 ]);
 
-const CURVES: ReadonlyMap<number, string> = new Map([
+/** The curves of ECDSA sessions, by OpenSSL's names. */
+export const CURVES: ReadonlyMap<number, string> = new Map([
   [numbers.CURVE_NIST_P192, "prime192v1"],
   [numbers.CURVE_NIST_P224, "secp224r1"],
   [numbers.CURVE_NIST_P256, "prime256v1"],
@@ -72,6 +73,21 @@ export class AkcipherKey implements PreparedKey {
     this.hash = this.isRsa && !this.isRaw ? HASHES.get(spec.para1) ?? null : null;
     this.resultBytesMax = pkeys.EVP_PKEY_get_size(key);
     this.#key = key;
+  }
+
+  /** True if OpenSSL executes `opcode` with a key of this kind and size. */
+  canRun(opcode: number): boolean {
+    if (this.context(opcode) !== 0n) return true;
+    libcrypto.ERR_clear_error();
+    return false;
+  }
+
+  /** True if OpenSSL executes an operation with it: a provider may refuse small keys. What signs also verifies. */
+  isUsable(): boolean {
+    const operations = this.isRaw ? [] : [numbers.AKCIPHER_VERIFY];
+    if (this.isRsa) operations.push(numbers.AKCIPHER_ENCRYPT);
+    if (this.isRsa && !this.isPublic) operations.push(numbers.AKCIPHER_DECRYPT);
+    return operations.some((opcode) => this.canRun(opcode));
   }
 
   /** The context for `opcode`; 0n if OpenSSL makes none. */
@@ -131,10 +147,6 @@ function checkAkcipherKey(spec: AkcipherKeySpec): number {
   if (spec.algo !== numbers.AKCIPHER_ECDSA && spec.algo !== numbers.AKCIPHER_ECDSA_UAPI) return UNSUPPORTED;
   return CURVES.has(spec.para0) ? DONE : UNSUPPORTED;
 }
-
-/** `akcipher_algo` of the configuration: RSA, and ECDSA under both of its numbers. */
-export const AKCIPHER_ALGO_MASK: number = 1 << numbers.AKCIPHER_RSA | 1 << numbers.AKCIPHER_ECDSA |
-  1 << numbers.AKCIPHER_ECDSA_UAPI;
 
 /** The AKCIPHER service of one thread. */
 export class AkcipherService {

@@ -1,0 +1,99 @@
+/**
+ * What the AKCIPHER service offers with the providers of this host: which sizes of RSA keys and which curves they accept.
+ * A provider may refuse small keys, all of them or for signing only, as OpenSSL's FIPS provider does; so keys are tried.
+ *
+ * @module
+ */
+import { mapAnonymous, unmap } from "../../os/memory_map.ts";
+import { AkcipherKey, AkcipherService, CURVES } from "./akcipher.ts";
+import * as numbers from "./akcipher_numbers.ts";
+import { AkcipherKeySpec } from "./job.ts";
+import { RSA_MODULUS_BITS_MAX, RSA_MODULUS_BITS_MIN } from "./limits.ts";
+import { AsymmetricTools } from "./tools.ts";
+
+/** What is tried: providers draw the line at one of these. */
+const RSA_BITS = [RSA_MODULUS_BITS_MIN, 1024, 2048, 3072, 4096, RSA_MODULUS_BITS_MAX];
+
+/** What keys can be used for. */
+export interface AkcipherUse {
+  /** Bits of the smallest RSA modulus; undefined if there is no RSA. */
+  readonly rsaBitsMin: number | undefined;
+  /** Numbers of curves (`CURVE_*`). */
+  readonly curves: readonly number[];
+}
+
+/** What is offered. */
+export interface AkcipherOffer {
+  /** With private keys: signatures. */
+  readonly signing: AkcipherUse;
+  /** With public keys: verification. It accepts what signing does, and maybe more. */
+  readonly verification: AkcipherUse;
+  /** `akcipher_algo` of the configuration. */
+  readonly mask: number;
+}
+
+function derInteger(bytes: readonly number[]): number[] {
+  return [2, ...derLength(bytes.length), ...bytes];
+}
+
+function derLength(length: number): number[] {
+  return length < 0x80 ? [length] : length < 0x100 ? [0x81, length] : [0x82, length >>> 8, length & 0xff];
+}
+
+function derSequence(content: readonly number[]): number[] {
+  return [0x30, ...derLength(content.length), ...content];
+}
+
+/** An RSAPrivateKey without primes whose modulus is `bits` long. It serves only to see what its size permits. */
+function rsaKey(bits: number): number[] {
+  const zero = derInteger([0]);
+  const modulus = derInteger([0, ...new Array(bits / 8).fill(0xff)]);
+  const publicExponent = derInteger([1, 0, 1]);
+  const privateExponent = derInteger([1, 0, 1]);
+  return derSequence([zero, modulus, publicExponent, privateExponent, zero, zero, zero, zero, zero].flat());
+}
+
+/** The ECPrivateKey with the number 1, on any curve. */
+const EC_KEY = derSequence([...derInteger([1]), 4, 1, 1]);
+
+class Trial {
+  readonly #service = new AkcipherService(new AsymmetricTools());
+  readonly #memory = mapAnonymous(4096);
+  readonly #spec = new AkcipherKeySpec();
+
+  /** True if a private key with `der` and these parameters can be used for `opcode`. */
+  accepts(opcode: number, der: readonly number[], parameters: { algo: number; para0: number; para1: number }): boolean {
+    new Uint8Array(this.#memory.buffer).set(der);
+    const key = this.#memory.address;
+    Object.assign(this.#spec, parameters, { keyType: numbers.AKCIPHER_KEY_PRIVATE, key, keyLen: der.length });
+    const prepared = this.#service.prepare(this.#spec);
+    if (!(prepared instanceof AkcipherKey)) return false;
+    const isAccepted = prepared.canRun(opcode);
+    prepared.free();
+    return isAccepted;
+  }
+
+  uses(opcode: number): AkcipherUse {
+    const rsa = { algo: numbers.AKCIPHER_RSA, para0: numbers.RSA_PKCS1_PADDING, para1: numbers.RSA_SHA256 };
+    const rsaBitsMin = RSA_BITS.find((bits) => this.accepts(opcode, rsaKey(bits), rsa));
+    const curves = [...CURVES.keys()].filter((curve) =>
+      this.accepts(opcode, EC_KEY, { algo: numbers.AKCIPHER_ECDSA, para0: curve, para1: 0 })
+    );
+    return { rsaBitsMin, curves };
+  }
+
+  close(): void {
+    unmap(this.#memory);
+  }
+}
+
+/** Tries what this host's OpenSSL, as it is set up now, accepts. */
+export function akcipherOffer(): AkcipherOffer {
+  const trial = new Trial();
+  const signing = trial.uses(numbers.AKCIPHER_SIGN);
+  const verification = trial.uses(numbers.AKCIPHER_VERIFY);
+  trial.close();
+  const rsa = verification.rsaBitsMin === undefined ? 0 : 1 << numbers.AKCIPHER_RSA;
+  const ecdsa = verification.curves.length === 0 ? 0 : 1 << numbers.AKCIPHER_ECDSA | 1 << numbers.AKCIPHER_ECDSA_UAPI;
+  return { signing, verification, mask: rsa | ecdsa };
+}
