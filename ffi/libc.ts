@@ -115,6 +115,8 @@ const symbols = {
   setrlimit: { parameters: ["i32", "buffer"], result: "i32" },
   // int getpid(void)
   getpid: { parameters: [], result: "i32" },
+  // uid_t geteuid(void)
+  geteuid: { parameters: [], result: "u32" },
   // long sysconf(int name)
   sysconf: { parameters: ["i32"], result: "i64" },
   // int getloadavg(double loadavg[], int nelem)

@@ -19,7 +19,7 @@ export const MODULES: Readonly<Record<string, readonly string[]>> = {
   // Numbers that the engine has in common with the wire are its own; a test holds them to each other.
   engine: ["memory", "os", "ffi"],
   // It knows what the state of a device is, and nothing of those who have it.
-  handover: ["os", "wire"],
+  handover: ["memory", "os", "wire"],
   device: ["src/handover/state.ts", "virtqueue", "engine", "memory", "os", "wire"],
   // Of the device, the socket knows the interface it speaks to; of the rings, how large their records are.
   vhost_user: [

@@ -4,6 +4,7 @@
  * @module
  */
 import type { AsymmetricForm } from "../device/negotiated_features.ts";
+import { REGIONS_MAX } from "../device/limits.ts";
 import { WORKER_FDS } from "../worker/descriptors.ts";
 
 /** Descriptors of a ring: kick, call and error. */
@@ -12,6 +13,11 @@ const RING_FDS = 3;
 const DATA_QUEUE_FDS = 1;
 /** Descriptors of a device: listening socket, connection, epoll set, wake-up, submitted asymmetric operations. */
 const DEVICE_FDS = 5;
+/**
+ * Descriptors of files that are mapped, which a process that takes over needs: memory regions, dirty log and inflight
+ * region, and those that replace them.
+ */
+const MAPPED_FILE_FDS = 2 * (REGIONS_MAX + 2);
 /** Descriptors in transit: those of one message before the surplus is closed, and those of a reply. */
 const MESSAGE_FDS = 40;
 /** Descriptors of the process: the statistics socket with its clients, files, and libraries while they are loaded. */
@@ -30,7 +36,7 @@ export interface DescriptorUse {
 export function deviceDescriptors({ queues, workers, asymmetric }: DescriptorUse): number {
   const rings = RING_FDS * (queues + 1) + DATA_QUEUE_FDS * queues;
   const isolates = workers + (asymmetric === "off" ? 0 : 1);
-  return DEVICE_FDS + MESSAGE_FDS + rings + WORKER_FDS * isolates;
+  return DEVICE_FDS + MAPPED_FILE_FDS + MESSAGE_FDS + rings + WORKER_FDS * isolates;
 }
 
 /** Maximum number of descriptors of `devices` devices in one process, besides those open before the first starts. */

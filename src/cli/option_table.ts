@@ -78,6 +78,25 @@ const WHERE: OptionGroup = {
       help: "Group of the socket, by name or number (default: assigned by the system).",
     },
     {
+      name: "handover-socket",
+      value: "PATH",
+      isPath: true,
+      help: "Path of a unix socket on which another process can take over all devices of this one (default: none).",
+      details:
+        "A process of the same user that is started with --take-over=PATH gets sockets, guest memory, rings and " +
+        "sessions; this one ends with exit status 0 when the other serves, and continues otherwise. --socket-mode and " +
+        "--socket-group apply to this socket too.",
+    },
+    {
+      name: "take-over",
+      value: "PATH",
+      isPath: true,
+      help: "Continue for the process whose --handover-socket is PATH, without the VMM or the guest noticing.",
+      details: "The sockets come from that process: --socket-path is not needed, or the same. --handover-socket and " +
+        "--stats-socket may be the same paths as there. The exit status is 1, and the other process continues, if " +
+        "something that was negotiated with a connected frontend is not offered here, or a session's algorithm is missing.",
+    },
+    {
       name: "once",
       help: "Exit after the first frontend has disconnected; with several devices, after each has served one.",
     },

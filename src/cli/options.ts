@@ -69,6 +69,10 @@ export interface Options {
   readonly socketGroup: number | undefined;
   /** Path of the statistics socket. */
   readonly statsSocket: string | undefined;
+  /** Path of the socket on which another process can take over. */
+  readonly handoverSocket: string | undefined;
+  /** The handover socket of the process to continue for. */
+  readonly takeOver: string | undefined;
   readonly sandbox: boolean;
   readonly once: boolean;
   readonly log: LogOptions;
@@ -189,11 +193,17 @@ function places(line: CommandLine, environment: Environment): readonly Place[] {
   const count = text("socket-count");
   const socketPath = text("socket-path");
   for (const name of ["socket-mode", "socket-group"]) {
-    if (text(name) !== undefined && socketPath === undefined && text("stats-socket") === undefined) {
+    const isUsed = ["socket-path", "stats-socket", "handover-socket", "take-over"].some((of) => text(of) !== undefined);
+    if (text(name) !== undefined && !isUsed) {
       throw new UsageError(
-        `--${name} applies to the sockets of --socket-path and --stats-socket: give one of them too, or leave it out`,
+        `--${name} applies to the sockets of --socket-path, --stats-socket and --handover-socket: give one of them too, or ` +
+          "leave it out",
       );
     }
+  }
+  if (text("take-over") !== undefined) {
+    if (fd !== undefined) throw new UsageError("--take-over gets the sockets of the other process: leave out --fd");
+    if (socketPath === undefined) return [];
   }
   return placesOf({
     socketPath,
@@ -239,6 +249,8 @@ export function readOptions(commandLine: string[], environment: Environment = pr
     sandbox: choice("--sandbox", text("sandbox"), "on", ON_OFF) === "on",
     once: line.has("once"),
     statsSocket: text("stats-socket"),
+    handoverSocket: text("handover-socket"),
+    takeOver: text("take-over"),
     log: logOptions(line, environment),
     action,
     json: line.has("json"),

@@ -5,18 +5,14 @@
  *
  * @module
  */
-import type { DataPlaneFactory } from "../device/data_plane.ts";
-import type { CryptoDevice, DeviceOptions, EngineModules } from "../device/device.ts";
-import { type AsymmetricForm, usualForm } from "../device/negotiated_features.ts";
-import type { JobRunnerFactory } from "../device/asymmetric_service.ts";
+import type { AsymmetricForm } from "../device/negotiated_features.ts";
 import type { MultiBufferChoice } from "../engine/multibuffer/policy.ts";
 import type { EngineName } from "../engine/libraries.ts";
-import type { EventLoop } from "../os/event_loop.ts";
 import type { Log } from "../os/log.ts";
 import type { DeviceSnapshot } from "../statistics/snapshot.ts";
 import type { VhostUserServer } from "../vhost_user/server.ts";
 import type { Draft } from "../wire/drafts/draft.ts";
-import { LimitedLog } from "./log_limit.ts";
+import { prepareDevice } from "./prepared_device.ts";
 
 /** Options of {@linkcode serve}. */
 export interface ServeOptions {
@@ -115,117 +111,6 @@ function whereOf(
   };
 }
 
-async function dataPlane(options: ServeOptions): Promise<DataPlaneFactory | undefined> {
-  const { workers = 0, cpus = [] } = options;
-  if (workers === 0) return undefined;
-  const [{ workerPlane }, { POLL_US_DEFAULT }, { checkPinning }] = await Promise.all([
-    import("../worker/plane.ts"),
-    import("../device/limits.ts"),
-    import("../os/affinity.ts"),
-  ]);
-  for (const cpu of cpus) {
-    try {
-      checkPinning(cpu);
-    } catch (error) {
-      throw new RangeError(
-        `workers cannot be pinned to CPU ${cpu} (${
-          (error as Error).message
-        }): choose CPUs that this host has and that ` +
-          "this process may use",
-      );
-    }
-  }
-  return workerPlane({ workers, pollUs: options.pollUs ?? POLL_US_DEFAULT, cpus });
-}
-
-/** Throws if the limit of open descriptors is too low, as without descriptors not even a worker could start. */
-async function reserveDescriptors(options: ServeOptions): Promise<void> {
-  const { queues = 1, workers = 0, draft = "v19", asymmetric = usualForm(draft) } = options;
-  const [{ deviceDescriptors }, { requireDescriptors }] = await Promise.all([
-    import("./descriptors.ts"),
-    import("../os/resource_limits.ts"),
-  ]);
-  requireDescriptors(deviceDescriptors({ queues, workers, asymmetric }), ", or serve fewer queues or workers");
-}
-
-/** Loads engine modules in this thread first, so that a faulty one is reported before anything is served. */
-async function engineModules({ engineModules: places = [] }: ServeOptions, log: Log): Promise<EngineModules> {
-  if (places.length === 0) return { urls: [], rows: [] };
-  const { engineModuleUrl, loadEngineModules } = await import("../engine/modules/load.ts");
-  const urls = places.map(engineModuleUrl);
-  const rows = await loadEngineModules(urls, (message) => log("warn", message));
-  for (const { module, ciphers, hashes, macs, aeads } of rows) {
-    const names = [...ciphers, ...hashes, ...macs, ...aeads].map(({ name }) => name.replace(` of ${module}`, ""));
-    log("info", `engine module ${module} serves ${names.join(", ")}`);
-  }
-  return { urls, rows };
-}
-
-/** Sets OpenSSL up; in FIPS mode logs which provider serves. */
-async function setUpOpenssl(options: ServeOptions, log: Log): Promise<void> {
-  const { opensslConfig: config, opensslProperties: properties, fips = false, engineModules = [] } = options;
-  if (fips && (engineModules.length > 0 || options.asymmetric === "rfc3")) {
-    throw new TypeError("FIPS mode serves no engine modules and not the rfc3 form: leave out either these or fips");
-  }
-  const { applyOpensslSettings, defaultConfigWarning } = await import("../engine/openssl_settings.ts");
-  const provider = applyOpensslSettings({ config, properties, fips });
-  const warning = defaultConfigWarning({ config, properties, fips });
-  if (warning !== undefined) log("warn", warning);
-  if (provider !== undefined) {
-    log("info", `FIPS mode: only ${provider.name} ${provider.version} is used; it has passed its self-test`);
-  }
-}
-
-function deviceOptions(
-  options: ServeOptions,
-  log: Log,
-  jobRunner: JobRunnerFactory,
-  modules: EngineModules,
-): DeviceOptions {
-  const { queues = 1, maxSessions, mux, statelessServices, engines, bursts, draft = "v19" } = options;
-  const { asymmetric = usualForm(draft) } = options;
-  return {
-    dataQueues: queues,
-    draft,
-    asymmetric,
-    jobRunner,
-    modules,
-    fips: options.fips ?? false,
-    onFault: (message) => log("warn", message),
-    ...(maxSessions === undefined ? {} : { maxSessions }),
-    ...(mux === undefined ? {} : { mux }),
-    ...(statelessServices === undefined ? {} : { statelessServices }),
-    ...(engines === undefined ? {} : { engines }),
-    ...(bursts === undefined ? {} : { bursts }),
-  };
-}
-
-/** The parts of a running device, which are made and closed together. */
-interface Parts {
-  readonly loop: EventLoop;
-  readonly device: CryptoDevice;
-  readonly server: VhostUserServer;
-  readonly limitedLog: LimitedLog;
-}
-
-/** Serves until the loop is stopped, and releases everything. Throws what a worker or a handler threw. */
-async function run({ loop, device, server, limitedLog }: Parts): Promise<void> {
-  let failure: Error | undefined;
-  device.ready.catch((error) => {
-    failure = error;
-    loop.stop();
-  });
-  try {
-    await loop.run();
-    if (failure !== undefined) throw failure;
-  } finally {
-    await server.close();
-    await device.close();
-    loop.close();
-    limitedLog.close();
-  }
-}
-
 /**
  * Starts a device. Throws {@linkcode LibraryMissingError} without OpenSSL, {@linkcode OpensslSettingsError} if it cannot be set up as
  * chosen, {@linkcode EngineModuleError} if an engine
@@ -235,59 +120,6 @@ async function run({ loop, device, server, limitedLog }: Parts): Promise<void> {
  */
 export async function serve(options: ServeOptions): Promise<ServedDevice> {
   const socket = whereOf(options);
-  const [{ EventLoop }, { CryptoDevice }, { VhostUserServer }, { opensslVersion }, { libraryVersions }, jobs] =
-    await Promise.all([
-      import("../os/event_loop.ts"),
-      import("../device/device.ts"),
-      import("../vhost_user/server.ts"),
-      import("../engine/openssl.ts"),
-      import("../engine/versions.ts"),
-      import("../worker/asymmetric_worker.ts"),
-    ]);
-  const limitedLog = new LimitedLog(options.log ?? (() => {}));
-  const { log } = limitedLog;
-  await setUpOpenssl(options, log);
-  const modules = await engineModules(options, log);
-  const plane = await dataPlane(options);
-  await reserveDescriptors(options);
-  const loop = new EventLoop();
-  const device = new CryptoDevice(deviceOptions(options, log, jobs.workerJobRunner, modules), loop, plane);
-  for (const note of device.notes) log("info", note);
-  let server: VhostUserServer;
-  try {
-    // Workers need the paths only of engine modules, as all other code is the same.
-    if (modules.urls.length > 0) await device.ready;
-    options.signal?.throwIfAborted();
-    const { once = false } = options;
-    server = new VhostUserServer({ loop, device, log, socket, once, onFinished: () => loop.stop() });
-  } catch (error) {
-    await device.close();
-    loop.close();
-    limitedLog.close();
-    throw error;
-  }
-  const finished = run({ loop, device, server, limitedLog });
-  let isFinished = false;
-  finished.then(() => isFinished = true, () => isFinished = true);
-  const close = () => {
-    if (!isFinished) {
-      server.stopListening();
-      loop.stop();
-    }
-    return finished;
-  };
-  const statistics = (): DeviceSnapshot => ({
-    device: options.socketPath ?? `descriptor ${options.fd}`,
-    isConnected: server.isConnected,
-    connections: server.connectionCount,
-    ...device.statistics(),
-  });
-  return {
-    opensslVersion: opensslVersion(),
-    libraries: libraryVersions(device.engines),
-    statistics,
-    finished,
-    close,
-    [Symbol.asyncDispose]: close,
-  };
+  const name = options.socketPath ?? `descriptor ${options.fd}`;
+  return (await prepareDevice(options)).serve(name, socket);
 }

@@ -49,9 +49,14 @@ export class StatisticsOutput {
     this.#printed = snapshot;
   }
 
-  /** Stops and removes the socket. */
-  async close(): Promise<void> {
+  /** The statistics socket, if there is one. */
+  get socket(): { readonly path: string; readonly fd: number } | undefined {
+    return this.#server?.socket;
+  }
+
+  /** Stops and removes the socket, unless it `isLeft` to another process. */
+  async close(isLeft = false): Promise<void> {
     Deno.removeSignalListener("SIGUSR2", this.#onSignal);
-    await this.#server?.close();
+    await this.#server?.close(isLeft);
   }
 }

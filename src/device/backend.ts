@@ -25,6 +25,11 @@ export interface RingSetup {
   readonly callFd: number;
   /** Signalled when the ring is broken; -1: the frontend has set no descriptor. */
   readonly errFd: number;
+  /**
+   * True if a process that served the ring has ended without saying where: `base` may be behind. Without an inflight
+   * region, a split ring continues at its used index; requests behind it are executed again. Not given: false.
+   */
+  readonly isRecovered?: boolean;
   /** Address of the inflight region, for a later process; 0 or not given: there is none. */
   readonly inflightAddress?: number;
 }

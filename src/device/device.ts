@@ -12,9 +12,11 @@ import type { GuestMemory } from "../memory/guest_memory.ts";
 import type { EventLoop } from "../os/event_loop.ts";
 import type { Draft } from "../wire/drafts/draft.ts";
 import * as wire from "../wire/virtio_crypto.ts";
+import type { DeviceState, NegotiatedState, StatisticsState } from "../handover/state.ts";
 import type { BackendDevice, RingSetup, SessionMessage } from "./backend.ts";
 import { encodeConfig, offeredAsymmetric, servicesOf } from "./config.ts";
 import { ControlPath } from "./control_path.ts";
+import { checkNegotiated } from "./device_state.ts";
 import { createCounterMemory } from "./counters.ts";
 import { type DataPlane, type DataPlaneFactory, LocalPlane, localPlane } from "./data_plane.ts";
 import {
@@ -41,6 +43,11 @@ export interface EngineModules {
   /** Their algorithms. */
   readonly rows: readonly ModuleRows[];
 }
+
+/** The state of a device without its sockets. */
+export type CryptoState = Pick<DeviceState, "negotiated" | "sessions"> & {
+  readonly statistics: Omit<StatisticsState, "connectionCount">;
+};
 
 const NO_MODULES: EngineModules = { urls: [], rows: [] };
 
@@ -80,6 +87,8 @@ export class CryptoDevice implements BackendDevice {
   readonly notes: readonly string[];
   readonly #catalogue: Catalogue;
   readonly #config: Uint8Array;
+  /** What the frontend is told: another process may have told it something else. */
+  #shownConfig: Uint8Array;
   readonly #sessions: SessionTable;
   readonly #controlPlane: DataPlane;
   readonly #dataPlane: DataPlane;
@@ -113,6 +122,7 @@ export class CryptoDevice implements BackendDevice {
     this.features = offeredFeatures(draft, mux, stateless);
     this.#asymmetric = asymmetric;
     this.#config = encodeConfig(draft, this.#catalogue, dataQueues, offered);
+    this.#shownConfig = this.#config;
     this.#sessions = new SessionTable(maxSessions, asymmetric === "akcipher");
     const sessions = this.#sessions.location;
     this.#jobs = asymmetric === "off" ? undefined : options.jobRunner!(dataQueues, sessions);
@@ -155,7 +165,45 @@ export class CryptoDevice implements BackendDevice {
   }
 
   readConfig(): Uint8Array {
-    return this.#config.slice();
+    return this.#shownConfig.slice();
+  }
+
+  /** What another process needs to continue for this device, as it is now. Keys are views of the session table. */
+  exportState(): CryptoState {
+    return {
+      negotiated: {
+        queueCount: this.queueCount,
+        acknowledged: this.#acknowledged,
+        draft: this.#draft,
+        asymmetric: this.#asymmetric,
+        config: this.readConfig(),
+      },
+      sessions: this.#sessions.exportState(),
+      statistics: this.#counters.exportState(),
+    };
+  }
+
+  /** Throws {@linkcode StateMismatchError} if a frontend to which this was told cannot be served. */
+  checkNegotiated(state: NegotiatedState): void {
+    const { queueCount, features } = this;
+    const [draft, asymmetric, configBytes] = [this.#draft, this.#asymmetric, this.#config.length];
+    checkNegotiated(state, { queueCount, features, draft, asymmetric, configBytes });
+  }
+
+  /**
+   * Continues for a device of another process, whose frontend is connected, before any ring is started. The frontend
+   * still sees the configuration space that it was told. Throws {@linkcode StateMismatchError}.
+   */
+  restore({ negotiated, sessions }: CryptoState): void {
+    this.checkNegotiated(negotiated);
+    this.setFeatures(negotiated.acknowledged);
+    this.#shownConfig = negotiated.config;
+    this.#factory.restore(sessions);
+  }
+
+  /** Adds the counters of a device of another process to this one's. */
+  addStatistics(state: CryptoState["statistics"]): void {
+    this.#counters.add(state);
   }
 
   async setMemory({ regions, log }: GuestMemory): Promise<void> {
@@ -225,6 +273,7 @@ export class CryptoDevice implements BackendDevice {
     this.#sessions.clear();
     this.#jobs?.evict();
     this.#acknowledged = 0n;
+    this.#shownConfig = this.#config;
     await this.#executeAll({ kind: "clear" });
   }
 

@@ -22,7 +22,7 @@ import {
   type RingLayout,
   UNSHARED_MEMORY_REMEDY,
 } from "../virtqueue/ring.ts";
-import { SplitRing } from "../virtqueue/split.ts";
+import { SplitRing, usedIndexOf } from "../virtqueue/split.ts";
 import { availBytes, DESC_BYTES, EVENT_SUPPRESSION_BYTES, QUEUE_SIZE_MAX, usedBytes } from "../wire/vring.ts";
 import { BatchLimit } from "./batch_limit.ts";
 import { type CounterMemory, createCounterMemory, QueueCounters } from "./counters.ts";
@@ -110,7 +110,8 @@ export class QueueServer {
   /** Begins to serve a ring. Throws {@linkcode RingSetupError} if it cannot be served as set up. */
   start(setup: RingSetup, memory: GuestMemory, features: RingFeatures): void {
     const { packed } = features;
-    const layout = this.#translate(setup, memory, packed);
+    let layout = this.#translate(setup, memory, packed);
+    if (setup.isRecovered && !packed && !setup.inflightAddress) layout = { ...layout, base: usedIndexOf(layout) };
     if (packed && parsePackedBase(setup.base, setup.size) === undefined) {
       throw new RingSetupError(
         `${this.#name} cannot continue at base 0x${setup.base.toString(16)}, which is invalid for a packed ring of ` +

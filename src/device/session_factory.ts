@@ -12,16 +12,33 @@ import { AsymmetricTools } from "../engine/asymmetric/tools.ts";
 import { AUTH_KEY_BYTES_MAX, CIPHER_KEY_BYTES_MAX, KIND_AKCIPHER, Parameters } from "../engine/operation.ts";
 import { checkKeys } from "../engine/parameter_check.ts";
 import { cleanseBytes } from "../memory/native.ts";
-import { mapSecret } from "../os/memory_map.ts";
+import type { SessionsState, SessionState } from "../handover/state.ts";
+import { mapSecret, viewOf } from "../os/memory_map.ts";
 import * as wire from "../wire/virtio_crypto.ts";
 import { statusOf } from "./outcomes.ts";
 import { checkSymmetric } from "./session_parameters.ts";
-import type { SessionTable } from "./sessions.ts";
+import { algorithmsOf, setParameters, StateMismatchError } from "./device_state.ts";
+import { type SessionTable, slotBitsOf } from "./sessions.ts";
 
 /** The source of a new session's keys: the cipher key first, then the authentication key. */
 export interface KeySource {
   /** Copies the next `length` bytes to `address`; false if there are fewer. */
   read(address: number, length: number): boolean;
+}
+
+/** The keys of a session of another process. */
+class CopiedKeys implements KeySource {
+  readonly #keys: Uint8Array[];
+
+  constructor({ cipherKey, authKey }: SessionState) {
+    this.#keys = [cipherKey, authKey];
+  }
+
+  read(address: number, length: number): boolean {
+    const key = this.#keys.shift()!;
+    if (length > 0) new Uint8Array(viewOf(address, length)).set(key);
+    return true;
+  }
 }
 
 /** Validates and stores new sessions. */
@@ -32,6 +49,8 @@ export class SessionFactory {
   readonly #akcipher: AkcipherService | null;
   readonly #keys = mapSecret(Math.max(AKCIPHER_KEY_BYTES_MAX, CIPHER_KEY_BYTES_MAX + AUTH_KEY_BYTES_MAX));
   readonly #parameters = new Parameters();
+  /** The id of the session that is being restored; 0: a session is created. */
+  #restoredId = 0;
 
   /**
    * Creates sessions in `table` with algorithms of `catalogue`, and calls `onAsymmetric` after each asymmetric one;
@@ -69,6 +88,35 @@ export class SessionFactory {
     return id;
   }
 
+  /**
+   * Creates the sessions of another process under their ids, in an empty table. Throws {@linkcode StateMismatchError} for
+   * one that cannot be used here; those before it stay.
+   */
+  restore(state: SessionsState): void {
+    const { slots, sessions } = state;
+    if (sessions.length > 0 && slotBitsOf(slots) !== slotBitsOf(this.#table.slots)) {
+      throw new StateMismatchError(
+        `sessions of a device with --max-sessions=${slots} cannot be used with ${this.#table.slots}: start this device ` +
+          `with --max-sessions=${slots}`,
+      );
+    }
+    for (const session of sessions) this.#restoreSession(session);
+    this.#table.endRestoring(state);
+  }
+
+  #restoreSession(session: SessionState): void {
+    const { id, origin } = session;
+    setParameters(this.begin(), session);
+    this.#restoredId = id;
+    const status = this.create(new CopiedKeys(session), origin);
+    this.#restoredId = 0;
+    if (status === id) return;
+    const reason = status === -wire.STATUS_NOTSUPP
+      ? "which this device does not serve: install its library, and start the device with the same --engines and modules"
+      : `which is refused (${status}): start this device with the same options`;
+    throw new StateMismatchError(`session ${id} uses ${algorithmsOf(this.#parameters)}, ${reason}`);
+  }
+
   #checkAsymmetric(): number {
     if (this.#onAsymmetric === null) return wire.STATUS_NOTSUPP;
     return this.#parameters.keyLen > AKCIPHER_KEY_BYTES_MAX ? wire.STATUS_ERR : wire.STATUS_OK;
@@ -80,6 +128,9 @@ export class SessionFactory {
     if (!keys.read(parameters.authKey, parameters.authKeyLen)) return -wire.STATUS_ERR;
     const status = this.#checkKeys();
     if (status !== wire.STATUS_OK) return -status;
+    if (this.#restoredId !== 0) {
+      return this.#table.restore(this.#restoredId, parameters, origin) ? this.#restoredId : -wire.STATUS_ERR;
+    }
     const id = this.#table.create(parameters, origin);
     return id === 0 ? -wire.STATUS_NOSPC : id;
   }

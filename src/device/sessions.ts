@@ -2,12 +2,13 @@
  * The session table: fixed slots in native memory that every thread of the process can read and only the control path
  * writes. Each session of a slot has another id, so that the id of a destroyed session stays unknown for a long time.
  *
- * Data path, but for `#takeFreeSlot` (the control path).
+ * Data path, but for `#takeFreeSlot`, `endRestoring`, `exportState`, `bytesAt` (the control path).
  *
  * @module
  */
 import { AKCIPHER_KEY_BYTES_MAX } from "../engine/asymmetric/limits.ts";
-import { AUTH_KEY_BYTES_MAX, CIPHER_KEY_BYTES_MAX, KIND_AKCIPHER, type Parameters } from "../engine/operation.ts";
+import { AUTH_KEY_BYTES_MAX, CIPHER_KEY_BYTES_MAX, KIND_AKCIPHER, Parameters } from "../engine/operation.ts";
+import type { SessionsState, SessionState } from "../handover/state.ts";
 import { cleanseBytes, copyBytes } from "../memory/native.ts";
 import { giveBackSecret, type Mapping, mapSecret, PAGE_BYTES, unmap, viewOf } from "../os/memory_map.ts";
 
@@ -51,6 +52,15 @@ export interface SessionTableLocation {
   readonly longKeys: number;
 }
 
+/** Bits of an id that are the number of a slot. */
+export function slotBitsOf(slots: number): number {
+  return Math.ceil(Math.log2(Math.max(2, slots)));
+}
+
+function bytesAt(address: number, length: number): Uint8Array {
+  return length === 0 ? new Uint8Array(0) : new Uint8Array(viewOf(address, length));
+}
+
 /** The table as any thread reads it. */
 export class SessionTableView {
   /** Slots. */
@@ -66,7 +76,7 @@ export class SessionTableView {
     this.#address = location.address;
     this.#longKeys = location.longKeys;
     this.words = new Uint32Array(viewOf(location.address, HEADER_BYTES + SLOT_BYTES * location.slots));
-    this.#slotMask = 2 ** Math.ceil(Math.log2(Math.max(2, location.slots))) - 1;
+    this.#slotMask = 2 ** slotBitsOf(location.slots) - 1;
   }
 
   /** The slot of session `id`, or -1 if there is no such session. `idHigh` are the id's upper 32 bits. */
@@ -175,7 +185,7 @@ export class SessionTable extends SessionTableView {
     super({ address: mapping.address, slots, longKeys: longKeys?.address ?? 0 });
     this.#mapping = mapping;
     this.#longKeys = longKeys;
-    this.#slotBits = Math.ceil(Math.log2(Math.max(2, slots)));
+    this.#slotBits = slotBitsOf(slots);
     this.#free = Array.from({ length: slots }, (_, i) => i);
     this.#generations = new Uint32Array(slots);
     const start = crypto.getRandomValues(new Uint32Array(1))[0]!;
@@ -194,6 +204,13 @@ export class SessionTable extends SessionTableView {
   create(parameters: Parameters, origin: number = ORIGIN_CONTROL_QUEUE): number {
     const slot = this.#takeFreeSlot();
     if (slot < 0) return 0;
+    const id = this.#nextId(slot);
+    this.#store(slot, id, parameters, origin);
+    this.createdCount++;
+    return id;
+  }
+
+  #store(slot: number, id: number, parameters: Parameters, origin: number): void {
     const base = (HEADER_BYTES + SLOT_BYTES * slot) >>> 2;
     const words = this.words;
     words[base + KIND] = parameters.kind;
@@ -215,12 +232,49 @@ export class SessionTable extends SessionTableView {
     if (parameters.authKeyLen > 0) {
       copyBytes(this.keyAddress(slot) + CIPHER_KEY_BYTES_MAX, parameters.authKey, parameters.authKeyLen);
     }
-    const id = this.#nextId(slot);
     // All of the above is seen before the id.
     Atomics.store(words, base + ID, id);
     this.count++;
-    this.createdCount++;
-    return id;
+  }
+
+  /**
+   * Stores a session of another process, like {@linkcode create}, under its id; false if its slot is not free.
+   * {@linkcode endRestoring} follows after the last one.
+   */
+  restore(id: number, parameters: Parameters, origin: number): boolean {
+    const slot = id % 2 ** this.#slotBits;
+    if (id === 0 || id >= 2 ** 31 || slot >= this.slots || this.idAt(slot) !== 0) return false;
+    this.#store(slot, id, parameters, origin);
+    return true;
+  }
+
+  /** Continues with the generations of another process's table, if ids have as many bits for slots there. */
+  endRestoring({ slots, generations, createdCount }: SessionsState): void {
+    this.#free = Array.from({ length: this.slots }, (_, slot) => slot).filter((slot) => this.idAt(slot) === 0);
+    this.#freeHead = 0;
+    this.createdCount = createdCount;
+    if (slotBitsOf(slots) === this.#slotBits) this.#generations.set(generations.subarray(0, this.slots));
+  }
+
+  /** The sessions as another process needs them. Keys are views of the table. */
+  exportState(): SessionsState {
+    const sessions: SessionState[] = [];
+    const parameters = new Parameters();
+    for (let slot = 0; slot < this.slots && sessions.length < this.count; slot++) {
+      const id = this.idAt(slot);
+      if (id === 0) continue;
+      this.readParameters(slot, id, parameters);
+      const { keyLen, authKeyLen, kind } = parameters;
+      const keyAddress = kind === KIND_AKCIPHER ? this.longKeyAddress(slot) : this.keyAddress(slot);
+      sessions.push({
+        ...parameters,
+        id,
+        origin: this.#originOf(slot),
+        cipherKey: bytesAt(keyAddress, keyLen),
+        authKey: bytesAt(this.keyAddress(slot) + CIPHER_KEY_BYTES_MAX, authKeyLen),
+      });
+    }
+    return { slots: this.slots, createdCount: this.createdCount, generations: this.#generations.slice(), sessions };
   }
 
   #originOf(slot: number): number {

@@ -46,6 +46,7 @@ import {
   LABELS_OTHER_CONTROL,
   LABELS_RFC3,
 } from "./metric_labels.ts";
+import type { StatisticsState } from "../handover/state.ts";
 import type { SessionTable } from "./sessions.ts";
 
 /** Names of statuses in snapshots, by number; the last name is for all other statuses. */
@@ -315,6 +316,12 @@ function readQueue(queue: string, numbers: CounterMemory): QueueStatistics {
   };
 }
 
+/** Adds the totals of `more` to `numbers`, unless they have other labels; the state of the ring is this process's own. */
+function addCounters(numbers: CounterMemory, more: Float64Array | undefined): void {
+  if (more?.length !== numbers.length) return;
+  for (let i = KICKS; i < numbers.length; i++) if (more[i]! >= 0 && more[i]! < Infinity) numbers[i]! += more[i]!;
+}
+
 /** The counters of a device, for the thread that made it. */
 export class DeviceCounters {
   /** The counters of each data queue. */
@@ -335,6 +342,20 @@ export class DeviceCounters {
   refused(status: number): void {
     const name = STATUS_NAMES[status] ?? STATUS_NAMES.at(-1)!;
     this.#refused[name] = (this.#refused[name] ?? 0) + 1;
+  }
+
+  /** The numbers of all queues, the control queue's last, and of refused session messages. */
+  exportState(): Omit<StatisticsState, "connectionCount"> {
+    return { refused: { ...this.#refused }, queues: [...this.data, this.control] };
+  }
+
+  /** Adds the numbers of another process, as far as they are of the same kind. */
+  add({ refused, queues }: Omit<StatisticsState, "connectionCount">): void {
+    for (const name of STATUS_NAMES) {
+      const count = refused[name];
+      if (count !== undefined) this.#refused[name] = (this.#refused[name] ?? 0) + count;
+    }
+    [...this.data, this.control].forEach((numbers, i) => addCounters(numbers, queues[i]));
   }
 
   /** A snapshot. */

@@ -4,14 +4,33 @@
  *
  * @module
  */
+import type { LostFds } from "../os/unix_socket.ts";
+import type { Draft } from "../wire/drafts/draft.ts";
+
+/** The state of a process. */
+export interface ProcessState {
+  /** Its devices, in the order of their numbers. */
+  readonly devices: readonly DeviceState[];
+  /** Its other listening sockets. */
+  readonly sockets: readonly ListeningState[];
+}
 
 /** A device: what was negotiated, its sessions, and its frontend. */
 export interface DeviceState {
   readonly negotiated: NegotiatedState;
   readonly sessions: SessionsState;
+  /** The listening socket; null: the device serves one connection only. */
+  readonly listening: ListeningState | null;
   /** The connected frontend; null: there is none. */
   readonly connection: ConnectionState | null;
   readonly statistics: StatisticsState;
+}
+
+/** A listening socket. */
+export interface ListeningState {
+  /** Its path; empty: the process got the socket from another one, and does not remove it. */
+  readonly path: string;
+  readonly fd: number;
 }
 
 /** What frontend and driver were told and have agreed to. */
@@ -20,8 +39,10 @@ export interface NegotiatedState {
   readonly queueCount: number;
   /** Device feature bits that the driver has acknowledged. */
   readonly acknowledged: bigint;
-  /** The form of the asymmetric service: `akcipher`, `rfc3` or `off`. */
-  readonly asymmetric: string;
+  /** The draft of the specification that requests follow. */
+  readonly draft: Draft;
+  /** The form of the asymmetric service. */
+  readonly asymmetric: "akcipher" | "rfc3" | "off";
   /** The complete configuration space. */
   readonly config: Uint8Array;
 }
@@ -88,8 +109,8 @@ export interface ConnectionState {
 export interface IncomingState {
   readonly bytes: Uint8Array;
   readonly fds: readonly number[];
-  /** Why descriptors are missing: `none`, `too many` or `not handed over`. */
-  readonly lostFds: string;
+  /** Why descriptors are missing. */
+  readonly lostFds: LostFds;
 }
 
 /** A reply of which a part has not been sent. */

@@ -1,16 +1,20 @@
 /**
- * The serialised form of a device's state: a header with a version, then the fields in the order in which they are
+ * The serialised form of a process's state: a header with a version, then the fields in the order in which they are
  * written here. A process reads exactly the version that it writes.
  *
  * @module
  */
+import type { LostFds } from "../os/unix_socket.ts";
+import { DRAFTS } from "../wire/drafts/draft.ts";
 import { StateError, StateReader, StateWriter } from "./state_bytes.ts";
 import type {
   ConnectionState,
   DeviceState,
   DriverState,
+  ListeningState,
   MemoryState,
   NegotiatedState,
+  ProcessState,
   RingState,
   SessionsState,
   SessionState,
@@ -21,43 +25,44 @@ import type {
 const MAGIC = 0x5343_5556;
 /** Raised with every change of a field. */
 const STATE_VERSION = 1;
-/** What a state contains: devices, or the sessions of one. */
-const CONTENTS_DEVICES = 1;
+/** What a state contains: a process, or the sessions of a device. */
+const CONTENTS_PROCESS = 1;
 const CONTENTS_SESSIONS = 2;
 const HEADER_BYTES = 16;
 
 const ASYMMETRIC_FORMS = ["akcipher", "rfc3", "off"] as const;
-const LOST_FDS = ["none", "too many", "not handed over"] as const;
+const LOST_FDS: readonly LostFds[] = ["none", "too many", "not handed over"];
 
-/** The length of `devices` in their serialised form, in bytes. */
-export function deviceStatesBytes(devices: readonly DeviceState[]): number {
+/** The length of `state` in its serialised form, in bytes. */
+export function processStateBytes(state: ProcessState): number {
   const counter = new StateWriter();
-  writeDevices(counter, devices);
+  writeProcess(counter, state);
   return counter.length;
 }
 
 /**
- * Writes the states of a process's devices to `bytes`, which has {@linkcode deviceStatesBytes} bytes. Returns the
- * descriptors that have to be passed along, in this order; they stay the caller's.
+ * Writes `state` to `bytes`, which has {@linkcode processStateBytes} bytes. Returns the descriptors that have to be passed
+ * along, in this order; they stay the caller's.
  */
-export function encodeDeviceStates(devices: readonly DeviceState[], bytes: Uint8Array): number[] {
+export function encodeProcessState(state: ProcessState, bytes: Uint8Array): number[] {
   const writer = new StateWriter(bytes);
-  writeDevices(writer, devices);
-  new DataView(bytes.buffer, bytes.byteOffset).setUint32(HEADER_BYTES - 4, writer.length, true);
+  writeProcess(writer, state);
+  writeLength(writer, bytes);
   return writer.fds;
 }
 
 /**
- * Reads the states of devices. `fds` are the descriptors that came along: the result has them, and the caller still
+ * Reads the state of a process. `fds` are the descriptors that came along: the result has them, and the caller still
  * owns them. Keys are views of `bytes`. The form is checked here; what the values mean is checked by their users. Throws
  * {@linkcode StateError}.
  */
-export function decodeDeviceStates(bytes: Uint8Array, fds: readonly number[]): DeviceState[] {
+export function decodeProcessState(bytes: Uint8Array, fds: readonly number[]): ProcessState {
   const reader = new StateReader(bytes, fds);
-  readHeader(reader, bytes.length, CONTENTS_DEVICES);
+  readHeader(reader, bytes.length, CONTENTS_PROCESS);
   const devices = reader.list("the list of devices", () => readDevice(reader));
+  const sockets = reader.list("the listening sockets", () => readListening(reader));
   reader.end();
-  return devices;
+  return { devices, sockets };
 }
 
 /** The length of `sessions` in their serialised form, in bytes. */
@@ -68,15 +73,15 @@ export function sessionsBytes(sessions: SessionsState): number {
   return counter.length;
 }
 
-/** Writes `sessions` alone, as {@linkcode encodeDeviceStates} writes devices. */
+/** Writes `sessions` alone, as {@linkcode encodeProcessState} writes a process. */
 export function encodeSessions(sessions: SessionsState, bytes: Uint8Array): void {
   const writer = new StateWriter(bytes);
   writeHeader(writer, CONTENTS_SESSIONS);
   writeSessions(writer, sessions);
-  new DataView(bytes.buffer, bytes.byteOffset).setUint32(HEADER_BYTES - 4, writer.length, true);
+  writeLength(writer, bytes);
 }
 
-/** Reads sessions alone, as {@linkcode decodeDeviceStates} reads devices. */
+/** Reads sessions alone, as {@linkcode decodeProcessState} reads a process. */
 export function decodeSessions(bytes: Uint8Array): SessionsState {
   const reader = new StateReader(bytes);
   readHeader(reader, bytes.length, CONTENTS_SESSIONS);
@@ -91,6 +96,10 @@ function writeHeader(writer: StateWriter, contents: number): void {
   writer.u32(contents);
   // The length of the whole, which is known at the end only.
   writer.u32(0);
+}
+
+function writeLength({ length }: StateWriter, bytes: Uint8Array): void {
+  new DataView(bytes.buffer, bytes.byteOffset).setUint32(HEADER_BYTES - 4, length, true);
 }
 
 function readHeader(reader: StateReader, length: number, contents: number): void {
@@ -108,28 +117,41 @@ function readHeader(reader: StateReader, length: number, contents: number): void
   if (stated !== length) throw new StateError(`the state has ${length} bytes, and its header says ${stated}`);
 }
 
-function writeDevices(writer: StateWriter, devices: readonly DeviceState[]): void {
-  writeHeader(writer, CONTENTS_DEVICES);
-  writer.list(devices, ({ negotiated, sessions, connection, statistics }) => {
+function writeProcess(writer: StateWriter, { devices, sockets }: ProcessState): void {
+  writeHeader(writer, CONTENTS_PROCESS);
+  writer.list(devices, ({ negotiated, sessions, listening, connection, statistics }) => {
     writeNegotiated(writer, negotiated);
     writeSessions(writer, sessions);
+    writer.optional(listening, (value) => writeListening(writer, value));
     writer.optional(connection, (value) => writeConnection(writer, value));
     writeStatistics(writer, statistics);
   });
+  writer.list(sockets, (socket) => writeListening(writer, socket));
 }
 
 function readDevice(reader: StateReader): DeviceState {
   return {
     negotiated: readNegotiated(reader),
     sessions: readSessions(reader),
+    listening: reader.optional("the listening socket", () => readListening(reader)),
     connection: reader.optional("the frontend", () => readConnection(reader)),
     statistics: readStatistics(reader),
   };
 }
 
+function writeListening(writer: StateWriter, { path, fd }: ListeningState): void {
+  writer.text(path);
+  writer.fd(fd);
+}
+
+function readListening(reader: StateReader): ListeningState {
+  return { path: reader.text("a listening socket's path"), fd: reader.fd("a listening socket") };
+}
+
 function writeNegotiated(writer: StateWriter, state: NegotiatedState): void {
   writer.u32(state.queueCount);
   writer.u64(state.acknowledged);
+  writer.text(state.draft);
   writer.text(state.asymmetric);
   writer.bytes(state.config);
 }
@@ -138,6 +160,7 @@ function readNegotiated(reader: StateReader): NegotiatedState {
   return {
     queueCount: reader.u32("the number of queues"),
     acknowledged: reader.u64("the acknowledged features"),
+    draft: reader.choice("the draft of the specification", DRAFTS),
     asymmetric: reader.choice("the asymmetric service", ASYMMETRIC_FORMS),
     config: reader.bytes("the configuration space").slice(),
   };

@@ -10,7 +10,8 @@
  */
 import { HostView, NO_VIEW, VIEW_BYTES, VIEW_HIGH, VIEW_LOW, viewBounds } from "./host_view.ts";
 import { DirtyLog, type DirtyLogLocation } from "./dirty_log.ts";
-import { fileSize, type Mapping, mapShared, PAGE_BYTES, sealAgainstShrinking, unmap } from "../os/memory_map.ts";
+import { FileMapping } from "../os/file_mapping.ts";
+import { fileSize, PAGE_BYTES, sealAgainstShrinking } from "../os/memory_map.ts";
 
 /** Regions that a table may hold. Every frontend is told the same number (GET_MAX_MEM_SLOTS). */
 export const REGIONS_MAX = 64;
@@ -39,13 +40,15 @@ export class GuestMemoryError extends Error {
   override readonly name = "GuestMemoryError";
 }
 
-/** A region together with its mapping; {@linkcode release} undoes the mapping. */
+/** A region together with its mapping and a descriptor of its file, which {@linkcode release} releases. */
 export class MappedRegion implements MemoryRegion {
   readonly guestAddress: number;
   readonly sizeBytes: number;
   readonly userAddress: number;
   readonly hostAddress: number;
-  readonly #mapping: Mapping;
+  /** Where the region begins in its file. */
+  readonly mmapOffset: number;
+  readonly #mapping: FileMapping;
 
   /**
    * Maps `sizeBytes` bytes at `mmapOffset` of the file behind `fd`, which may be closed afterwards.
@@ -74,7 +77,8 @@ export class MappedRegion implements MemoryRegion {
     const pageBytes = Math.max(PAGE_BYTES, file.blockBytes);
     const start = Math.floor(mmapOffset / pageBytes) * pageBytes;
     const length = Math.ceil((mmapOffset - start + sizeBytes) / pageBytes) * pageBytes;
-    this.#mapping = mapShared(fd, length, start);
+    this.#mapping = new FileMapping(fd, length, start);
+    this.mmapOffset = mmapOffset;
     this.guestAddress = guestAddress;
     this.sizeBytes = sizeBytes;
     this.userAddress = userAddress;
@@ -83,7 +87,12 @@ export class MappedRegion implements MemoryRegion {
 
   /** Unmaps the region. No table in use may hold it any more. */
   release(): void {
-    unmap(this.#mapping);
+    this.#mapping.release();
+  }
+
+  /** A descriptor of the region's file, for another process that continues with the region. */
+  get fd(): number {
+    return this.#mapping.fd;
   }
 }
 

@@ -1,7 +1,7 @@
 /**
  * Event descriptors: the counters with which frontend and backend wake each other.
  *
- * Data path, but for `setNonBlocking` (set-up).
+ * Data path, but for `setNonBlocking` and `duplicateFd` (set-up).
  *
  * @module
  */
@@ -13,6 +13,7 @@ const EFD_CLOEXEC_NONBLOCK = 0o2000000 | 0o4000;
 const O_NONBLOCK = 0o4000;
 const F_GETFL = 3;
 const F_SETFL = 4;
+const F_DUPFD_CLOEXEC = 1030;
 
 /** Two counters in native memory: the 1 that every signal adds, and the result of a read. */
 const counters = mapAnonymous(16);
@@ -40,6 +41,11 @@ export function setNonBlocking(fd: number): void {
   if (fd < 0) return;
   const flags = check(libc.fcntl(fd, F_GETFL, 0n), "fcntl", `descriptor ${fd}`);
   check(libc.fcntl(fd, F_SETFL, BigInt(flags | O_NONBLOCK)), "fcntl", `descriptor ${fd}`);
+}
+
+/** Another descriptor of what `fd` leads to, which its owner closes. Throws {@linkcode SystemError}. */
+export function duplicateFd(fd: number): number {
+  return check(libc.fcntl(fd, F_DUPFD_CLOEXEC, 0n), "fcntl", `descriptor ${fd}`);
 }
 
 /** Closes `fd`; a negative one stands for "none". */

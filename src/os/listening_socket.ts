@@ -23,6 +23,8 @@ export interface SocketPath {
   readonly mode?: number;
   /** Group id; default: the process's. */
   readonly group?: number;
+  /** A descriptor of the socket that listens at the path already, which another process has handed over. */
+  readonly fd?: number;
 }
 
 /** A socket that listens at a path until {@linkcode close}. */
@@ -36,10 +38,18 @@ export class ListeningSocket {
   /**
    * Listens. The path appears only when connections are accepted, and with its final permissions; if several processes
    * request it at the same time, one gets it. Throws {@linkcode ServerError} if the path cannot be used, RangeError if it
-   * is too long.
+   * is too long. A socket that was handed over continues as it is.
    */
   constructor(place: SocketPath, backlog = 8) {
     const { path } = place;
+    if (place.fd !== undefined) {
+      this.fd = place.fd;
+      this.#path = path;
+      const info = fileInfo(path);
+      this.#inode = info?.ino ?? null;
+      this.#device = info?.dev ?? 0;
+      return;
+    }
     checkSocketPath(path);
     // Checked before any file is created.
     findStaleSocket(path);
@@ -59,6 +69,16 @@ export class ListeningSocket {
     } finally {
       temporary.remove();
     }
+  }
+
+  /** The path at which it listens. */
+  get path(): string {
+    return this.#path;
+  }
+
+  /** Leaves the socket, with its file, to another process that has a descriptor of it. */
+  leave(): void {
+    closeFd(this.fd);
   }
 
   /** Stops listening, and removes the socket file unless another process has replaced it with its own. */

@@ -10,6 +10,7 @@ import { libc } from "../../ffi/libc.ts";
 import { architecture } from "./architecture.ts";
 import { check, errno, SystemError } from "./errno.ts";
 
+const PROT_READ = 1;
 const PROT_READ_WRITE = 3;
 const MAP_SHARED = 1;
 const MAP_PRIVATE_ANONYMOUS = 0x22;
@@ -23,7 +24,11 @@ const MLOCK_ONFAULT = 1;
 const MFD_CLOEXEC_ALLOW_SEALING = 3;
 const F_ADD_SEALS = 1033;
 const F_GET_SEALS = 1034;
+const F_SEAL_SEAL = 1;
 const F_SEAL_SHRINK = 2;
+const F_SEAL_GROW = 4;
+/** Linux 5.1 and later. */
+const F_SEAL_FUTURE_WRITE = 16;
 const SC_PAGESIZE = 30;
 /** Page size in bytes, the granularity of mappings: 4096, or on arm64 the size that the kernel was built for. */
 export const PAGE_BYTES: number = Number(libc.sysconf(SC_PAGESIZE));
@@ -61,6 +66,10 @@ export function viewOf(address: number, sizeBytes: number): ArrayBuffer {
 
 function map(sizeBytes: number, flags: number, fd: number, offsetBytes: number, about: string): Mapping {
   const address = libc.mmap(0n, BigInt(sizeBytes), PROT_READ_WRITE, flags, fd, BigInt(offsetBytes));
+  return mapped(address, sizeBytes, about);
+}
+
+function mapped(address: bigint, sizeBytes: number, about: string): Mapping {
   if (address === MAP_FAILED) throw new SystemError("mmap", errno(), about);
   return new MappedMemory(Number(address), sizeBytes);
 }
@@ -76,7 +85,11 @@ export function mapAnonymous(sizeBytes: number): Mapping {
  * Throws {@linkcode SystemError} if it cannot be mapped.
  */
 export function mapSecret(sizeBytes: number): Mapping {
-  const mapping = mapAnonymous(sizeBytes);
+  return keepSecret(mapAnonymous(sizeBytes));
+}
+
+/** Excludes `mapping`, which it returns, from core dumps and, as far as possible, from swap. */
+export function keepSecret(mapping: Mapping): Mapping {
   libc.madvise(BigInt(mapping.address), BigInt(mapping.sizeBytes), MADV_DONTDUMP);
   libc.mlock2(BigInt(mapping.address), BigInt(mapping.sizeBytes), MLOCK_ONFAULT);
   return mapping;
@@ -97,6 +110,12 @@ export function giveBackSecret(address: number, sizeBytes: number): void {
 /** Maps `sizeBytes` bytes of `fd` from `offsetBytes` (a page's start) on, shared. Throws {@linkcode SystemError}. */
 export function mapShared(fd: number, sizeBytes: number, offsetBytes = 0): Mapping {
   return map(sizeBytes, MAP_SHARED | MAP_NORESERVE, fd, offsetBytes, `${sizeBytes} bytes of descriptor ${fd}`);
+}
+
+/** Maps the first `sizeBytes` bytes of `fd`, shared, for reading only. Throws {@linkcode SystemError}. */
+export function mapForReading(fd: number, sizeBytes: number): Mapping {
+  const address = libc.mmap(0n, BigInt(sizeBytes), PROT_READ, MAP_SHARED, fd, 0n);
+  return mapped(address, sizeBytes, `${sizeBytes} bytes of descriptor ${fd}`);
 }
 
 /** Unmaps `mapping`; its `buffer` must not be used any more. */
@@ -120,6 +139,15 @@ export function sealAgainstShrinking(fd: number): boolean {
   if (libc.fcntl(fd, F_ADD_SEALS, BigInt(F_SEAL_SHRINK)) === 0) return true;
   const seals = libc.fcntl(fd, F_GET_SEALS, 0n);
   return seals >= 0 && (seals & F_SEAL_SHRINK) !== 0;
+}
+
+/**
+ * Fixes the size of the memfd `fd` and the present seals; unless `isWritable`, only mappings that exist can be written to
+ * from now on. Throws {@linkcode SystemError}.
+ */
+export function sealMemfd(fd: number, isWritable: boolean): void {
+  const seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | (isWritable ? 0 : F_SEAL_FUTURE_WRITE);
+  check(libc.fcntl(fd, F_ADD_SEALS, BigInt(seals)), "fcntl(F_ADD_SEALS)");
 }
 
 /** Creates a memfd of `sizeBytes` zero bytes; `name` is shown in `/proc`. Throws {@linkcode SystemError}. */

@@ -16,6 +16,7 @@ const SOCK_CLOEXEC = 0o2000000;
 const SOCK_NONBLOCK = 0o4000;
 const SOL_SOCKET = 1;
 const SO_TYPE = 3;
+const SO_PEERCRED = 17;
 const SO_ACCEPTCONN = 30;
 const SO_DOMAIN = 39;
 const SCM_RIGHTS = 1;
@@ -33,7 +34,7 @@ const F_GETFD = 1;
 const FD_CLOEXEC = 1;
 
 /** Maximum number of descriptors in a message. The kernel closes further ones and reports truncation. */
-const FDS_PER_MESSAGE_MAX = 32;
+export const FDS_PER_MESSAGE_MAX = 32;
 
 const CMSG_HEADER_BYTES = 16;
 const CONTROL_BYTES = CMSG_HEADER_BYTES + 4 * FDS_PER_MESSAGE_MAX;
@@ -163,6 +164,18 @@ export function isCloseOnExec(fd: number): boolean {
 function socketOption(fd: number, name: number): number {
   const value = new Int32Array(1);
   return libc.getsockopt(fd, SOL_SOCKET, name, value, new Uint32Array([4])) === 0 ? value[0]! : -1;
+}
+
+/** The user id of the process at the other side of the connected socket `fd`, or of the one that listened for it. */
+export function peerUser(fd: number): number {
+  const credentials = new Uint32Array(3); // struct ucred: pid, uid, gid
+  check(libc.getsockopt(fd, SOL_SOCKET, SO_PEERCRED, credentials, new Uint32Array([12])), "getsockopt(SO_PEERCRED)");
+  return credentials[1]!;
+}
+
+/** The user id of this process. */
+export function ownUser(): number {
+  return libc.geteuid();
 }
 
 /** The kind of `fd`; the state is determined for unix stream sockets only. */

@@ -201,14 +201,20 @@ export class StatisticsServer {
     return this.#texts;
   }
 
-  /** Ends all connections and removes the socket. */
-  async close(): Promise<void> {
+  /** The listening socket. */
+  get socket(): { readonly path: string; readonly fd: number } {
+    return this.#socket;
+  }
+
+  /** Ends all connections and removes the socket, unless it `isLeft` to another process. */
+  async close(isLeft = false): Promise<void> {
     this.#loop.stop();
     await this.#finished;
     clearTimeout(this.#pause);
     for (const client of this.#clients) client.end();
     this.#loop.unwatch(this.#socket.fd);
-    this.#socket.close();
+    if (isLeft) this.#socket.leave();
+    else this.#socket.close();
     this.#loop.close();
   }
 }

@@ -12,7 +12,8 @@ import { FdSocket } from "../os/unix_socket.ts";
 import * as wire from "../wire/vhost_user.ts";
 import { DriverTracker } from "./driver_tracker.ts";
 import { encodeReply, type Message, MessageReader, ProtocolError, ReplyWriter } from "./framing.ts";
-import { createInflight, InflightRegion } from "./inflight_region.ts";
+import { createInflight, inflightRangeOf, InflightRegion } from "./inflight_region.ts";
+import type { ConnectionState } from "../handover/state.ts";
 import type { Log } from "../os/log.ts";
 import { MemoryTable } from "./memory_table.ts";
 import { checkMessage, MESSAGE_RULES, readU64, RequestError, u64Payload } from "./messages.ts";
@@ -123,6 +124,60 @@ export class Connection {
       this.#log("error", `the connection is closed: ${error.message}`);
       return false;
     }
+  }
+
+  /** Stops the control ring: no session is created or destroyed until {@linkcode resume}. Data rings are served. */
+  async freeze(): Promise<void> {
+    await this.#rings.suspend(this.#device.queueCount - 1);
+  }
+
+  /** Stops all rings until {@linkcode resume}; returns their positions. No message is handled meanwhile. */
+  async halt(): Promise<number[]> {
+    await this.#rings.suspend();
+    return this.#rings.bases;
+  }
+
+  /** Serves the rings again; where another process has served them since, from the positions that it has left. */
+  async resume(areRecovered = false): Promise<void> {
+    await this.#rings.resume(areRecovered);
+  }
+
+  /** Sets the positions of rings that another process has served. */
+  moveRings(bases: readonly number[]): void {
+    bases.forEach((base, index) => this.#rings.moveTo(index, base));
+  }
+
+  /** The connection as another process needs it. Descriptors stay this object's. */
+  exportState(): ConnectionState {
+    return {
+      fd: this.#socket.fd,
+      messageCount: this.#messageCount,
+      protocolFeatures: this.#protocolFeatures,
+      status: this.#status,
+      featuresRefused: this.#featuresRefused,
+      incoming: this.#reader.exportState(),
+      outgoing: this.#writer.exportState(),
+      memory: this.#memory.exportState(),
+      inflight: this.#rings.exportInflight(),
+      driver: this.#driver.exportState(),
+      rings: this.#rings.exportState(),
+    };
+  }
+
+  /**
+   * Continues with `state`, whose descriptors it owns; its rings are served from {@linkcode resume} on. The object has
+   * been made with the state's socket and not been used. Throws an Error with the cause if that is not possible.
+   */
+  async restore(state: ConnectionState): Promise<void> {
+    this.#messageCount = state.messageCount;
+    this.#protocolFeatures = state.protocolFeatures & PROTOCOL_FEATURES;
+    this.#status = state.status;
+    this.#featuresRefused = state.featuresRefused;
+    this.#reader.restore(state.incoming);
+    this.#writer.restore(state.outgoing);
+    this.#driver.restore(state.driver);
+    this.#rings.restore(state.rings, state.inflight);
+    await this.#memory.restore(state.memory);
   }
 
   /** Releases all resources of the connection. {@linkcode serve} must not be running. */
@@ -298,7 +353,7 @@ export class Connection {
       [wire.SET_INFLIGHT_FD, async ({ view, fds }) => {
         const [fd] = fds;
         if (fd === undefined) throw new RequestError("the inflight region has no file descriptor");
-        await this.#rings.setInflight(new InflightRegion(view, fd, queueCount));
+        await this.#rings.setInflight(new InflightRegion(inflightRangeOf(view), fd, queueCount));
       }],
     ];
   }

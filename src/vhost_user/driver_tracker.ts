@@ -5,6 +5,7 @@
  *
  * @module
  */
+import type { DriverState } from "../handover/state.ts";
 import { F_RING_PACKED } from "../wire/vring.ts";
 
 /** The initial base of a ring of either format (Virtio, Packed: both wrap counters are 1). */
@@ -32,6 +33,26 @@ export class DriverTracker {
   /** Starts without a known driver; `controlIndex` is the control queue's ring. */
   constructor(controlIndex: number) {
     this.#controlIndex = controlIndex;
+  }
+
+  /** What is known of the driver, for another process. */
+  exportState(): DriverState {
+    return {
+      acknowledged: this.#acknowledged ?? null,
+      hadDriver: this.#hadDriver,
+      configReads: this.#configReads,
+      passesConfigReads: this.#passesConfigReads,
+      dataRingRestarted: this.#dataRingRestarted,
+    };
+  }
+
+  /** Continues with `state`. */
+  restore(state: DriverState): void {
+    this.#acknowledged = state.acknowledged ?? undefined;
+    this.#hadDriver = state.hadDriver;
+    this.#configReads = state.configReads;
+    this.#passesConfigReads = state.passesConfigReads;
+    this.#dataRingRestarted = state.dataRingRestarted;
   }
 
   /** The device has been reset: no driver is known. */

@@ -6,6 +6,7 @@
  * @module
  */
 import { closeFd } from "../os/event_fd.ts";
+import type { IncomingState, OutgoingState } from "../handover/state.ts";
 import type { FdSocket, LostFds, Received } from "../os/unix_socket.ts";
 import {
   FDS_MAX,
@@ -132,6 +133,22 @@ export class MessageReader {
     for (const fd of this.#fds.splice(0)) closeFd(fd);
   }
 
+  /** The part of a message that has arrived, which stays here too. */
+  exportState(): IncomingState {
+    return { bytes: this.#bytes.subarray(0, this.#filled), fds: this.#fds, lostFds: this.#lostFds };
+  }
+
+  /** Continues with the part of a message in `state`, whose descriptors it owns. Throws {@linkcode ProtocolError}. */
+  restore({ bytes, fds, lostFds }: IncomingState): void {
+    this.#fds = [...fds];
+    this.#lostFds = lostFds;
+    if (bytes.length > this.#bytes.length) throw new ProtocolError(`a message cannot have ${bytes.length} bytes`);
+    this.#bytes.set(bytes);
+    this.#filled = bytes.length;
+    if (this.#filled >= HEADER_BYTES) this.#end = HEADER_BYTES + this.#payloadSize();
+    if (this.#filled > this.#end) throw new ProtocolError("a message in part is longer than its header says");
+  }
+
   /** Discards a partially received message. The caller closes the socket. */
   close(): void {
     this.#closeFds();
@@ -190,6 +207,17 @@ export class ReplyWriter {
   #closeFd(): void {
     closeFd(this.#fd);
     this.#fd = -1;
+  }
+
+  /** The part of a reply that has not been sent, which stays here too. */
+  exportState(): OutgoingState {
+    return { bytes: this.#unsent, fd: this.#fd };
+  }
+
+  /** Continues with the reply of `state`, whose descriptor it owns. */
+  restore({ bytes, fd }: OutgoingState): void {
+    this.#unsent = bytes.slice();
+    this.#fd = fd;
   }
 
   /** Discards unsent bytes. */

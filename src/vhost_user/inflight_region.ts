@@ -5,15 +5,8 @@
  * @module
  */
 import { closeFd } from "../os/event_fd.ts";
-import {
-  createMemfd,
-  fileSize,
-  type Mapping,
-  mapShared,
-  PAGE_BYTES,
-  sealAgainstShrinking,
-  unmap,
-} from "../os/memory_map.ts";
+import { FileMapping } from "../os/file_mapping.ts";
+import { createMemfd, fileSize, PAGE_BYTES, sealAgainstShrinking } from "../os/memory_map.ts";
 import { clearInflight, inflightBytes } from "../virtqueue/inflight_state.ts";
 import {
   INFLIGHT_MMAP_OFFSET_OFFSET,
@@ -29,23 +22,29 @@ interface Description {
   readonly queueSize: number;
 }
 
-/** The checked numbers of rings and entries of a message. */
-function descriptionOf(view: DataView, queueCountMax: number): Description {
-  const queueCount = view.getUint16(INFLIGHT_NUM_QUEUES_OFFSET, true);
-  const queueSize = view.getUint16(INFLIGHT_QUEUE_SIZE_OFFSET, true);
+/** The numbers of rings and entries in a message. */
+function descriptionOf(view: DataView): Description {
+  return {
+    queueCount: view.getUint16(INFLIGHT_NUM_QUEUES_OFFSET, true),
+    queueSize: view.getUint16(INFLIGHT_QUEUE_SIZE_OFFSET, true),
+  };
+}
+
+/** Throws {@linkcode RequestError} unless this device can have an inflight region with these numbers. */
+function checkDescription({ queueCount, queueSize }: Description, queueCountMax: number): void {
   if (queueCount === 0 || queueCount > queueCountMax) {
     throw new RequestError(`an inflight region of this device is for 1 to ${queueCountMax} rings, not ${queueCount}`);
   }
   if (queueSize === 0 || queueSize > QUEUE_SIZE_MAX) {
     throw new RequestError(`an inflight region cannot be for rings of ${queueSize} entries`);
   }
-  return { queueCount, queueSize };
 }
 
 /** Handles GET_INFLIGHT_FD: fills in `payload`; returns the region's descriptor, which the caller closes. */
 export function createInflight(payload: Uint8Array, queueCountMax: number): number {
   const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
-  const { queueCount, queueSize } = descriptionOf(view, queueCountMax);
+  const { queueCount, queueSize } = descriptionOf(view);
+  checkDescription({ queueCount, queueSize }, queueCountMax);
   const sizeBytes = Math.ceil(queueCount * inflightBytes(queueSize) / PAGE_BYTES) * PAGE_BYTES;
   view.setBigUint64(INFLIGHT_MMAP_SIZE_OFFSET, BigInt(sizeBytes), true);
   view.setBigUint64(INFLIGHT_MMAP_OFFSET_OFFSET, 0n, true);
@@ -59,17 +58,35 @@ export function createInflight(payload: Uint8Array, queueCountMax: number): numb
   return fd;
 }
 
-/** A mapped inflight region. */
-export class InflightRegion {
-  readonly #mapping: Mapping;
-  readonly #description: Description;
+/** Which bytes of a file are an inflight region, and for which rings. */
+export interface InflightRange extends Description {
+  readonly sizeBytes: number;
+  readonly offset: number;
+}
 
-  /** Maps the region of SET_INFLIGHT_FD. Throws {@linkcode RequestError} or {@linkcode SystemError}. */
-  constructor(view: DataView, fd: number, queueCountMax: number) {
-    this.#description = descriptionOf(view, queueCountMax);
-    const sizeBytes = readU64(view, INFLIGHT_MMAP_SIZE_OFFSET, "the inflight region's size");
-    const offset = readU64(view, INFLIGHT_MMAP_OFFSET_OFFSET, "the inflight region's offset");
-    const needed = this.#description.queueCount * inflightBytes(this.#description.queueSize);
+/** The region that the payload of SET_INFLIGHT_FD describes. Throws {@linkcode RequestError}. */
+export function inflightRangeOf(view: DataView): InflightRange {
+  return {
+    ...descriptionOf(view),
+    sizeBytes: readU64(view, INFLIGHT_MMAP_SIZE_OFFSET, "the inflight region's size"),
+    offset: readU64(view, INFLIGHT_MMAP_OFFSET_OFFSET, "the inflight region's offset"),
+  };
+}
+
+/** A mapped inflight region, and a descriptor of its file. */
+export class InflightRegion {
+  /** Where it is in its file, and for which rings. */
+  readonly range: InflightRange;
+  readonly #mapping: FileMapping;
+
+  /**
+   * Maps `range` of the file behind `fd`, which may be closed afterwards. Throws {@linkcode RequestError} or
+   * {@linkcode SystemError}.
+   */
+  constructor(range: InflightRange, fd: number, queueCountMax: number) {
+    checkDescription(range, queueCountMax);
+    const { sizeBytes, offset } = range;
+    const needed = range.queueCount * inflightBytes(range.queueSize);
     if (sizeBytes < needed) {
       throw new RequestError(`an inflight region of ${sizeBytes} bytes is too small: ${needed} are needed`);
     }
@@ -81,23 +98,29 @@ export class InflightRegion {
       );
     }
     sealAgainstShrinking(fd);
-    this.#mapping = mapShared(fd, needed, offset);
+    this.#mapping = new FileMapping(fd, needed, offset);
+    this.range = range;
   }
 
   /** Address of the inflight state of ring `index` with `size` entries; 0 if the region is too small for it. */
   addressOf(index: number, size: number): number {
-    const { queueCount, queueSize } = this.#description;
+    const { queueCount, queueSize } = this.range;
     if (index >= queueCount || size > queueSize) return 0;
     return this.#mapping.address + index * inflightBytes(queueSize);
   }
 
   /** Clears the state of ring `index`: no request is in flight, and the frontend gets its position. */
   clear(index: number): void {
-    if (index < this.#description.queueCount) clearInflight(this.addressOf(index, 0));
+    if (index < this.range.queueCount) clearInflight(this.addressOf(index, 0));
   }
 
   /** Unmaps the region, which no ring may use any more. */
   release(): void {
-    unmap(this.#mapping);
+    this.#mapping.release();
+  }
+
+  /** A descriptor of the region's file, for another process that continues with the region. */
+  get fd(): number {
+    return this.#mapping.fd;
   }
 }

@@ -4,7 +4,8 @@
  * @module
  */
 import { type DirtyLogLocation, logBytesFor } from "../memory/dirty_log.ts";
-import { fileSize, type Mapping, mapShared, PAGE_BYTES, sealAgainstShrinking, unmap } from "../os/memory_map.ts";
+import { FileMapping } from "../os/file_mapping.ts";
+import { fileSize, PAGE_BYTES, sealAgainstShrinking } from "../os/memory_map.ts";
 import { readU64, RequestError } from "./messages.ts";
 
 const SIZE_OFFSET = 0;
@@ -13,20 +14,35 @@ const PAYLOAD_BYTES = 16;
 /** A bit for each page below 2^53, the end of guest addresses. */
 const LOG_BYTES_MAX = 2 ** 38;
 
-/** A mapped log. */
+/** Which bytes of a file are a log. */
+export interface LogRange {
+  readonly sizeBytes: number;
+  readonly offset: number;
+}
+
+/** The range that the payload of SET_LOG_BASE describes. Throws {@linkcode RequestError}. */
+export function logRangeOf(view: DataView): LogRange {
+  if (view.byteLength !== PAYLOAD_BYTES) throw new RequestError("a dirty log needs its size and its offset");
+  return {
+    sizeBytes: readU64(view, SIZE_OFFSET, "the dirty log's size"),
+    offset: readU64(view, FILE_OFFSET_OFFSET, "the dirty log's offset"),
+  };
+}
+
+/** A mapped log, and a descriptor of its file. */
 export class LogRegion {
   /** Where it is. */
   readonly location: DirtyLogLocation;
-  readonly #mapping: Mapping;
+  /** Where it is in its file. */
+  readonly range: LogRange;
+  readonly #mapping: FileMapping;
 
   /**
-   * Maps the log of SET_LOG_BASE, for guest memory that ends at `addressEnd`. Throws {@linkcode RequestError} or
-   * {@linkcode SystemError}.
+   * Maps `range` of the file behind `fd`, which may be closed afterwards, for guest memory that ends at `addressEnd`.
+   * Throws {@linkcode RequestError} or {@linkcode SystemError}.
    */
-  constructor(view: DataView, fd: number, addressEnd: number) {
-    if (view.byteLength !== PAYLOAD_BYTES) throw new RequestError("a dirty log needs its size and its offset");
-    const sizeBytes = readU64(view, SIZE_OFFSET, "the dirty log's size");
-    const offset = readU64(view, FILE_OFFSET_OFFSET, "the dirty log's offset");
+  constructor(range: LogRange, fd: number, addressEnd: number) {
+    const { sizeBytes, offset } = range;
     const needed = logBytesFor(addressEnd);
     if (sizeBytes === 0 || sizeBytes < needed || sizeBytes > LOG_BYTES_MAX) {
       throw new RequestError(`a dirty log of ${sizeBytes} bytes does not fit: guest memory needs ${needed}`);
@@ -40,12 +56,18 @@ export class LogRegion {
     sealAgainstShrinking(fd);
     const start = Math.floor(offset / PAGE_BYTES) * PAGE_BYTES;
     if ((offset - start) % 4 !== 0) throw new RequestError(`the dirty log's offset ${offset} is no multiple of 4`);
-    this.#mapping = mapShared(fd, offset - start + sizeBytes, start);
+    this.#mapping = new FileMapping(fd, offset - start + sizeBytes, start);
+    this.range = range;
     this.location = { address: this.#mapping.address + (offset - start), sizeBytes };
   }
 
   /** Unmaps the log, to which nothing may be written any more. */
   release(): void {
-    unmap(this.#mapping);
+    this.#mapping.release();
+  }
+
+  /** A descriptor of the log's file, for another process that continues with the log. */
+  get fd(): number {
+    return this.#mapping.fd;
   }
 }

@@ -6,6 +6,7 @@
  * @module
  */
 import { logBytesFor } from "../memory/dirty_log.ts";
+import { closeFd } from "../os/event_fd.ts";
 import { GuestMemory, MappedRegion, type RegionDescription } from "../memory/guest_memory.ts";
 import {
   MEM_REG_HEADER_BYTES,
@@ -17,8 +18,9 @@ import {
   REGION_SIZE_OFFSET,
   REGION_USER_ADDRESS_OFFSET,
 } from "../wire/vhost_user.ts";
+import type { MemoryState } from "../handover/state.ts";
 import type { Message } from "./framing.ts";
-import { LogRegion } from "./log_region.ts";
+import { logRangeOf, LogRegion } from "./log_region.ts";
 import { NO_FD_REMEDY, readU64, RequestError } from "./messages.ts";
 
 function descriptionAt(view: DataView, at: number): RegionDescription {
@@ -73,7 +75,7 @@ export class MemoryTable {
   /** SET_LOG_BASE: uses the log that `view` describes in the file `fd`, which may be closed afterwards. */
   async setLogBase(view: DataView, fd: number): Promise<void> {
     const old = this.#log;
-    this.#log = new LogRegion(view, fd, addressEndOf(this.#regions));
+    this.#log = new LogRegion(logRangeOf(view), fd, addressEndOf(this.#regions));
     this.#isLogCurrent = true;
     if (this.#logsWrites) await this.#change(this.#regions);
     old?.release();
@@ -139,6 +141,42 @@ export class MemoryTable {
       );
     }
     await this.#change(this.#regions.toSpliced(index, 1));
+  }
+
+  /** The table as another process needs it. */
+  exportState(): MemoryState {
+    const log = this.#log;
+    return {
+      regions: this.#regions.map(({ guestAddress, sizeBytes, userAddress, mmapOffset, fd }) => ({
+        guestAddress,
+        sizeBytes,
+        userAddress,
+        mmapOffset,
+        fd,
+      })),
+      log: log === undefined ? null : { ...log.range, fd: log.fd },
+      logsWrites: this.#logsWrites,
+      isLogCurrent: this.#isLogCurrent,
+    };
+  }
+
+  /** Maps the regions and the log of `state`, whose descriptors it closes, in place of an empty table. */
+  async restore({ regions, log, logsWrites, isLogCurrent }: MemoryState): Promise<void> {
+    const mapped: MappedRegion[] = [];
+    try {
+      for (const region of regions) mapped.push(new MappedRegion(region, region.fd, region.mmapOffset));
+      // A log that is not current need not cover all memory.
+      if (log !== null) this.#log = new LogRegion(log, log.fd, isLogCurrent ? addressEndOf(mapped) : 0);
+      this.#logsWrites = logsWrites;
+      this.#isLogCurrent = isLogCurrent;
+      await this.#change(mapped);
+    } catch (error) {
+      release(mapped);
+      throw error;
+    } finally {
+      for (const { fd } of regions) closeFd(fd);
+      closeFd(log?.fd ?? -1);
+    }
   }
 
   /** Unmaps all regions and the log. */

@@ -13,7 +13,8 @@ import { releaseThreads, SignalFd } from "../os/passed_fd.ts";
 import { QUEUE_SIZE_MAX } from "../wire/vring.ts";
 import type { DriverTracker } from "./driver_tracker.ts";
 import type { Log } from "../os/log.ts";
-import type { InflightRegion } from "./inflight_region.ts";
+import type { InflightState, RingState } from "../handover/state.ts";
+import { InflightRegion } from "./inflight_region.ts";
 import { NO_FD_REMEDY, RequestError } from "./messages.ts";
 
 /** Interval at which threads that wait at a descriptor are released while a ring is stopped, in milliseconds. */
@@ -39,6 +40,8 @@ class Ring {
   enabled = true;
   /** True while the device serves it. */
   running = false;
+  /** True from {@linkcode Rings.suspend} until {@linkcode Rings.resume}, if the device serves it otherwise. */
+  suspended = false;
   /** True if the device has served it with the current inflight region, whose requests are then this process's own. */
   ownsInflightState = false;
   kickFd = -1;
@@ -222,13 +225,84 @@ export class Rings {
   }
 
   /** Starts `ring` if its memory is mapped; otherwise logs a warning if it was running until now. */
-  async #resumeIfMapped(ring: Ring, wasRunning: boolean): Promise<void> {
+  async #resumeIfMapped(ring: Ring, wasRunning: boolean, isRecovered = false): Promise<void> {
     try {
-      await this.#resume(ring);
+      await this.#resume(ring, isRecovered);
     } catch (error) {
       const reason = (error as Error).message;
       this.#log(wasRunning ? "warn" : "debug", `ring ${ring.index} is stopped until its memory is mapped: ${reason}`);
     }
+  }
+
+  /**
+   * Stops serving all rings, or only the one with number `only`, until {@linkcode resume}. Frontend and driver notice
+   * nothing; no message is handled meanwhile.
+   */
+  async suspend(only?: number): Promise<void> {
+    const rings = this.#rings.filter(({ index, running }) => running && (only === undefined || index === only));
+    for (const ring of rings) ring.suspended = true;
+    if (only === undefined) await this.#pauseAll();
+    else for (const ring of rings) await this.#pause(ring);
+  }
+
+  /**
+   * Serves the suspended rings again. If `areRecovered`, another process has served them since, and ended without
+   * saying where.
+   */
+  async resume(areRecovered = false): Promise<void> {
+    for (const ring of this.#rings) {
+      if (!ring.suspended) continue;
+      ring.suspended = false;
+      await this.#resumeIfMapped(ring, true, areRecovered);
+    }
+  }
+
+  /** The position of each ring. */
+  get bases(): number[] {
+    return this.#rings.map(({ base }) => base);
+  }
+
+  /** Sets the position of suspended ring `index`, as another process has said. */
+  moveTo(index: number, base: number): void {
+    this.#ring(index).base = base;
+  }
+
+  /** The rings as another process needs them. */
+  exportState(): RingState[] {
+    return this.#rings.map((ring) => {
+      const { size, base, started, enabled, running, suspended, ownsInflightState, kickFd, callFd, errFd } = ring;
+      const addresses = ring.addresses ?? null;
+      return {
+        ...{ size, base, addresses, started, enabled, running: running || suspended, ownsInflightState },
+        ...{ kickFd, callFd, errFd },
+      };
+    });
+  }
+
+  /** The inflight region as another process needs it. */
+  exportInflight(): InflightState | null {
+    return this.#inflight === undefined ? null : { ...this.#inflight.range, fd: this.#inflight.fd };
+  }
+
+  /**
+   * Continues with `states`, one for each ring, and `inflight`, whose descriptors it owns. The rings that were served are
+   * suspended. Throws {@linkcode RequestError}.
+   */
+  restore(states: readonly RingState[], inflight: InflightState | null): void {
+    if (states.length !== this.#rings.length) {
+      throw new RequestError(`there are ${states.length} rings, and this device has ${this.#rings.length}`);
+    }
+    for (const [index, state] of states.entries()) {
+      const ring = this.#rings[index]!;
+      if (state.size > QUEUE_SIZE_MAX) throw new RequestError(`ring ${index} cannot have ${state.size} entries`);
+      const { size, base, started, enabled, ownsInflightState, kickFd, callFd, errFd } = state;
+      Object.assign(ring, { size, base, started, enabled, ownsInflightState, kickFd, callFd, errFd });
+      ring.addresses = state.addresses ?? undefined;
+      ring.suspended = state.running;
+    }
+    if (inflight === null) return;
+    this.#inflight = new InflightRegion(inflight, inflight.fd, this.#rings.length);
+    closeFd(inflight.fd);
   }
 
   /** The end of the connection: stops the rings and closes their descriptors, even if stopping fails. */
@@ -304,9 +378,11 @@ export class Rings {
     return { inflightAddress: address };
   }
 
-  async #resume(ring: Ring): Promise<void> {
+  async #resume(ring: Ring, isRecovered = false): Promise<void> {
     const { index, size, base, addresses, kickFd, callFd, errFd } = ring;
-    if (ring.running || !ring.started || !ring.enabled || size === 0 || addresses === undefined) return;
+    if (ring.running || ring.suspended || !ring.started || !ring.enabled || size === 0 || addresses === undefined) {
+      return;
+    }
     if (!this.#hasMemory) {
       this.#log("warn", `ring ${index} waits for guest memory: the frontend has shared none, ${NO_FD_REMEDY}`);
       return;
@@ -322,6 +398,7 @@ export class Rings {
       callFd,
       errFd,
       ...this.#inflightOf(index, size),
+      ...(isRecovered ? { isRecovered } : {}),
     });
     ring.running = true;
     ring.ownsInflightState = this.#inflight !== undefined;

@@ -10,6 +10,7 @@ import { closeFd, setNonBlocking } from "../os/event_fd.ts";
 import type { EventLoop } from "../os/event_loop.ts";
 import { ListeningSocket, ServerError, type SocketPath } from "../os/listening_socket.ts";
 import { acceptUnix, isShutDown, socketState } from "../os/unix_socket.ts";
+import type { ConnectionState, ListeningState } from "../handover/state.ts";
 import { Connection } from "./connection.ts";
 import type { Log } from "../os/log.ts";
 
@@ -21,12 +22,21 @@ export interface ServerOptions {
   readonly device: BackendDevice;
   /** The log function. */
   readonly log: Log;
-  /** The path to listen at, or the descriptor of a listening or connected socket, which the server owns then. */
-  readonly socket: SocketPath | { readonly fd: number };
+  /**
+   * The path to listen at, or the descriptor of a listening or connected socket, which the server owns then, or the
+   * sockets of another process.
+   */
+  readonly socket: SocketPath | { readonly fd: number } | AdoptedSockets;
   /** Serve one connection only; a connection that never sends a message does not count. */
   readonly once?: boolean;
   /** Called when there will be no more connections: after the only one, or the one that was given. */
   readonly onFinished?: () => void;
+}
+
+/** Sockets that another process hands over, with their state, whose descriptors the server owns. */
+export interface AdoptedSockets {
+  readonly listening: ListeningState | null;
+  readonly connection: ConnectionState | null;
 }
 
 /** Wait after a connection could not be accepted because of a shortage of descriptors or memory. */
@@ -44,7 +54,10 @@ const UNSERVABLE = {
   "no socket": "not a socket",
 } as const;
 
-/** Serves a device to vhost-user frontends, from construction until {@linkcode close}. */
+/**
+ * Serves a device to vhost-user frontends, from construction until {@linkcode close}; sockets of another process from
+ * {@linkcode resume} on.
+ */
 export class VhostUserServer {
   readonly #options: ServerOptions;
   #listenFd = -1;
@@ -53,13 +66,75 @@ export class VhostUserServer {
   /** True while a shortage of descriptors or memory prevents the next connection, which has been logged. */
   #isShort = false;
   #connection: { fd: number; connection: Connection } | undefined;
+  /** True while the sockets are not watched, because the device is being handed over. */
+  #isFrozen = false;
+  /** True if another process serves the sockets. */
+  #isLeft = false;
 
   /** Starts serving. Throws {@linkcode ServerError} or {@linkcode SystemError} if the socket cannot be used. */
   constructor(options: ServerOptions) {
     this.#options = options;
     const { socket } = options;
-    if ("fd" in socket) this.#servePassed(socket.fd);
-    else this.#serveAt(socket);
+    if ("connection" in socket) this.#adopt(socket);
+    else if ("path" in socket) this.#serveAt(socket);
+    else this.#servePassed(socket.fd);
+  }
+
+  #adopt({ listening, connection }: AdoptedSockets): void {
+    this.#isFrozen = true;
+    this.#isLeft = true;
+    if (listening !== null) {
+      this.#listenFd = listening.fd;
+      if (listening.path !== "") this.#ownSocket = new ListeningSocket(listening);
+    }
+    if (connection === null) return;
+    const { device, log } = this.#options;
+    this.#connection = { fd: connection.fd, connection: new Connection(connection.fd, device, log) };
+  }
+
+  /** Continues with the state of the adopted connection. Throws an Error with the cause if that is not possible. */
+  async restore(connection: ConnectionState | null): Promise<void> {
+    if (connection !== null) await this.#connection?.connection.restore(connection);
+  }
+
+  /**
+   * Handles no message and no request of the control queue until {@linkcode resume}; data rings are served. Called from
+   * a handler of the loop. Returns the state of the sockets, whose descriptors stay the server's.
+   */
+  async freeze(): Promise<AdoptedSockets> {
+    const { loop } = this.#options;
+    this.#isFrozen = true;
+    clearTimeout(this.#pause);
+    loop.unwatch(this.#listenFd);
+    if (this.#connection !== undefined) loop.unwatch(this.#connection.fd);
+    await this.#connection?.connection.freeze();
+    const listening = this.#listenFd < 0 ? null : { path: this.#ownSocket?.path ?? "", fd: this.#listenFd };
+    return { listening, connection: this.#connection?.connection.exportState() ?? null };
+  }
+
+  /** Stops all rings until {@linkcode resume}; returns their positions. */
+  async halt(): Promise<number[]> {
+    return await this.#connection?.connection.halt() ?? [];
+  }
+
+  /** Sets the positions of adopted rings, which another process has served last. */
+  moveRings(bases: readonly number[]): void {
+    this.#connection?.connection.moveRings(bases);
+  }
+
+  /** Serves again. If `areRecovered`, another process has served the rings since, and ended without saying where. */
+  async resume(areRecovered = false): Promise<void> {
+    if (!this.#isFrozen) return;
+    this.#isFrozen = false;
+    this.#isLeft = false;
+    await this.#connection?.connection.resume(areRecovered);
+    if (this.#connection !== undefined) this.#watchConnection();
+    else if (this.#listenFd >= 0) this.#awaitConnection();
+  }
+
+  /** Another process serves the sockets now: they are closed here, and nothing else happens to them. */
+  leave(): void {
+    this.#isLeft = true;
   }
 
   #serveAt(place: SocketPath): void {
@@ -181,7 +256,8 @@ export class VhostUserServer {
     clearTimeout(this.#pause);
     this.#options.loop.unwatch(this.#listenFd);
     if (this.#ownSocket === undefined) closeFd(this.#listenFd);
-    this.#ownSocket?.close();
+    else if (this.#isLeft) this.#ownSocket.leave();
+    else this.#ownSocket.close();
     this.#listenFd = -1;
   }
 }

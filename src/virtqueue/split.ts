@@ -7,7 +7,7 @@
  * `Atomics.store` may overtake it on arm64; x86-64 hides such mistakes. Descriptors and indices are untrusted: each is
  * read once and checked before use.
  *
- * Data path, but for `descriptorsOf` (set-up of a ring or of a memory table).
+ * Data path, but for `descriptorsOf` and `usedIndexOf` (set-up of a ring or of a memory table).
  *
  * @module
  */
@@ -29,6 +29,11 @@ const POPPED_MAX = 2 ** 30 - 1;
 
 function descriptorsOf({ desc, size }: RingLayout): Uint32Array {
   return new Uint32Array(viewOf(desc, DESC_BYTES * size));
+}
+
+/** The index up to which used entries are published: the position of a ring all of whose chains were completed. */
+export function usedIndexOf({ device }: RingLayout): number {
+  return new Uint16Array(viewOf(device, 4))[IDX]!;
 }
 
 /** A split ring being served. */

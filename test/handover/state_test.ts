@@ -1,5 +1,5 @@
 /**
- * The serialised state of devices: what is written is what is read, and nothing else is accepted or breaks the reader.
+ * The serialised state of a process: what is written is what is read, and nothing else is accepted or breaks the reader.
  *
  * @module
  */
@@ -7,27 +7,27 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { makeRandom } from "../../src/driver/random.ts";
 import { StateError } from "../../src/handover/state_bytes.ts";
 import {
-  decodeDeviceStates,
+  decodeProcessState,
   decodeSessions,
-  deviceStatesBytes,
-  encodeDeviceStates,
+  encodeProcessState,
   encodeSessions,
+  processStateBytes,
   sessionsBytes,
 } from "../../src/handover/state_format.ts";
-import { randomStates } from "./states.ts";
+import { randomState } from "./states.ts";
 
 const SEEDS = 40;
 
 function encoded(seed: number) {
-  const states = randomStates(makeRandom(seed));
-  const bytes = new Uint8Array(deviceStatesBytes(states));
-  return { states, bytes, fds: encodeDeviceStates(states, bytes) };
+  const state = randomState(makeRandom(seed));
+  const bytes = new Uint8Array(processStateBytes(state));
+  return { state, bytes, fds: encodeProcessState(state, bytes) };
 }
 
 /** Reads `bytes`: any error but a StateError fails the test. */
 function isAccepted(bytes: Uint8Array, fds: readonly number[]): boolean {
   try {
-    decodeDeviceStates(bytes, fds);
+    decodeProcessState(bytes, fds);
     return true;
   } catch (error) {
     if (!(error instanceof StateError)) throw error;
@@ -35,37 +35,37 @@ function isAccepted(bytes: Uint8Array, fds: readonly number[]): boolean {
   }
 }
 
-Deno.test("states are read as they were written, with their descriptors", () => {
+Deno.test("state are read as they were written, with their descriptors", () => {
   for (let seed = 1; seed <= SEEDS; seed++) {
-    const { states, bytes, fds } = encoded(seed);
+    const { state, bytes, fds } = encoded(seed);
     assertEquals(new Set(fds).size, fds.length);
-    assertEquals(decodeDeviceStates(bytes, fds), states);
+    assertEquals(decodeProcessState(bytes, fds), state);
   }
 });
 
 Deno.test("sessions alone are read as they were written", () => {
   for (let seed = 1; seed <= SEEDS; seed++) {
-    const { sessions } = randomStates(makeRandom(seed))[0]!;
+    const { sessions } = randomState(makeRandom(seed)).devices[0]!;
     const bytes = new Uint8Array(sessionsBytes(sessions));
     encodeSessions(sessions, bytes);
     assertEquals(decodeSessions(bytes), sessions);
-    assertThrows(() => decodeDeviceStates(bytes, []), StateError, "contents");
+    assertThrows(() => decodeProcessState(bytes, []), StateError, "contents");
   }
 });
 
 Deno.test("a state that is cut off at any byte is refused, and so is one with a byte too many", () => {
   const { bytes, fds } = encoded(3);
   for (let length = 0; length < bytes.length; length++) {
-    assertThrows(() => decodeDeviceStates(bytes.subarray(0, length), fds), StateError);
+    assertThrows(() => decodeProcessState(bytes.subarray(0, length), fds), StateError);
     // With a header that says so, too.
     const cut = bytes.slice(0, length);
     if (length >= 16) new DataView(cut.buffer).setUint32(12, length, true);
-    assertThrows(() => decodeDeviceStates(cut, fds), StateError);
+    assertThrows(() => decodeProcessState(cut, fds), StateError);
   }
   const longer = new Uint8Array(bytes.length + 1);
   longer.set(bytes);
   new DataView(longer.buffer).setUint32(12, longer.length, true);
-  assertThrows(() => decodeDeviceStates(longer, fds), StateError, "1 bytes follow the state");
+  assertThrows(() => decodeProcessState(longer, fds), StateError, "1 bytes follow the state");
 });
 
 Deno.test("a state with any bit flipped is refused or read, and breaks nothing", () => {
@@ -84,18 +84,18 @@ Deno.test("a state of another format says which formats there are", () => {
   const { bytes, fds } = encoded(1);
   const newer = bytes.slice();
   newer[4]!++;
-  assertThrows(() => decodeDeviceStates(newer, fds), StateError, "format 2, and this program knows format 1");
+  assertThrows(() => decodeProcessState(newer, fds), StateError, "format 2, and this program knows format 1");
 });
 
 Deno.test("each descriptor of a state has one owner, and all are used", () => {
   const { bytes, fds } = encoded(2);
-  assertThrows(() => decodeDeviceStates(bytes, fds.slice(1)), StateError);
-  assertThrows(() => decodeDeviceStates(bytes, [...fds, 7]), StateError, "not in the state");
+  assertThrows(() => decodeProcessState(bytes, fds.slice(1)), StateError);
+  assertThrows(() => decodeProcessState(bytes, [...fds, 7]), StateError, "not in the state");
 });
 
 Deno.test("a count that promises more than there is allocates nothing", () => {
   const { bytes, fds } = encoded(1);
   const many = bytes.slice();
   new DataView(many.buffer).setUint32(16, 0xffff_ffff, true);
-  assertThrows(() => decodeDeviceStates(many, fds), StateError, "4294967295 values");
+  assertThrows(() => decodeProcessState(many, fds), StateError, "4294967295 values");
 });

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Random } from "../../src/driver/random.ts";
-import type { ConnectionState, DeviceState, RingState, SessionState } from "../../src/handover/state.ts";
+import type { ConnectionState, DeviceState, ProcessState, RingState, SessionState } from "../../src/handover/state.ts";
 
 /** Bytes at random. */
 export function randomBytes(random: Random, length: number): Uint8Array {
@@ -109,16 +109,17 @@ function connection(random: Random, fds: Descriptors, queueCount: number): Conne
   };
 }
 
-/** The states of one to three devices. */
-export function randomStates(random: Random): DeviceState[] {
+/** The state of a process with one to three devices. */
+export function randomState(random: Random): ProcessState {
   const fds = new Descriptors(random);
-  return Array.from({ length: 1 + random(3) }, () => {
+  const devices = Array.from({ length: 1 + random(3) }, (): DeviceState => {
     const queueCount = 2 + random(3);
     const slots = 1 + random(20);
     return {
       negotiated: {
         queueCount,
         acknowledged: BigInt(random(2 ** 32)) << 32n | 5n,
+        draft: (["v19", "v15", "v5"] as const)[random(3)]!,
         asymmetric: (["akcipher", "rfc3", "off"] as const)[random(3)]!,
         config: randomBytes(random, 56),
       },
@@ -128,6 +129,7 @@ export function randomStates(random: Random): DeviceState[] {
         generations: Uint32Array.from({ length: slots }, () => random(2 ** 32)),
         sessions: Array.from({ length: random(slots) }, (_, slot) => session(random, slot)),
       },
+      listening: chance(random) ? { path: "/run/device.sock", fd: fds.take() } : null,
       connection: random(4) === 0 ? null : connection(random, fds, queueCount),
       statistics: {
         connectionCount: random(1000),
@@ -136,4 +138,5 @@ export function randomStates(random: Random): DeviceState[] {
       },
     };
   });
+  return { devices, sockets: Array.from({ length: random(3) }, (_, i) => ({ path: `/run/${i}`, fd: fds.take() })) };
 }

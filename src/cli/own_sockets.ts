@@ -1,0 +1,86 @@
+/**
+ * The program's own sockets, next to those of its devices: statistics and handover.
+ *
+ * @module
+ */
+import { type Giver, HandoverServer } from "../handover/giver.ts";
+import type { LiveRegion } from "../handover/live_region.ts";
+import type { ListeningState, ProcessState } from "../handover/state.ts";
+import type { SocketPath } from "../os/listening_socket.ts";
+import { type Running, socketPath, type Start } from "./device_start.ts";
+import { StatisticsOutput } from "./statistics_output.ts";
+
+/** All devices of the program, as they are given to another process. */
+class GivenDevices implements Giver {
+  readonly paths: readonly string[];
+  readonly #devices: readonly Running[];
+  readonly #sockets: readonly ListeningState[];
+  readonly #onGiven: () => void;
+
+  constructor(devices: readonly Running[], sockets: readonly ListeningState[], onGiven: () => void) {
+    this.paths = devices.map(({ path }) => path);
+    this.#devices = devices;
+    this.#sockets = sockets;
+    this.#onGiven = onGiven;
+  }
+
+  async freeze(): Promise<ProcessState> {
+    return { devices: await Promise.all(this.#devices.map(({ device }) => device.freeze())), sockets: this.#sockets };
+  }
+
+  async halt(live: LiveRegion): Promise<void> {
+    await Promise.all(this.#devices.map(async ({ device }, i) => live.write(i, await device.halt())));
+  }
+
+  async resume(areRecovered: boolean): Promise<void> {
+    await Promise.all(this.#devices.map(({ device }) => device.resume(areRecovered)));
+  }
+
+  give(): void {
+    this.#onGiven();
+    for (const { device } of this.#devices) void device.leave();
+  }
+}
+
+/** The sockets, from construction until {@linkcode close}. */
+export class OwnSockets {
+  readonly #statistics: StatisticsOutput;
+  readonly #handover: HandoverServer | undefined;
+  #isGiven = false;
+
+  /**
+   * Makes the sockets that the options name; those in `inherited` exist already. Throws {@linkcode ServerError}.
+   */
+  constructor(devices: readonly Running[], { options, standardError }: Start, inherited: readonly ListeningState[]) {
+    const place = (path: string): SocketPath => {
+      const fd = inherited.find((socket) => socket.path === path)?.fd;
+      return { ...socketPath(path, options), ...(fd === undefined ? {} : { fd }) };
+    };
+    const { statsSocket, handoverSocket } = options;
+    this.#statistics = new StatisticsOutput(
+      devices.map(({ device }) => device),
+      statsSocket === undefined ? undefined : place(statsSocket),
+      (text) => standardError.print(text),
+    );
+    if (handoverSocket === undefined) return;
+    const sockets = this.#statistics.socket === undefined ? [] : [this.#statistics.socket];
+    const giver = new GivenDevices(devices, sockets, () => this.#isGiven = true);
+    this.#handover = new HandoverServer(place(handoverSocket), giver, standardError.log());
+  }
+
+  /** Lets other processes take over from now on. */
+  start(): void {
+    this.#handover?.start();
+  }
+
+  /** True if another process serves the devices now. */
+  get isGiven(): boolean {
+    return this.#isGiven;
+  }
+
+  /** Closes the sockets, and removes them unless another process has them. */
+  async close(): Promise<void> {
+    await this.#handover?.close();
+    await this.#statistics.close(this.#isGiven);
+  }
+}

@@ -1,0 +1,129 @@
+/**
+ * Memory that both processes write to during a handover, and that survives the end of either: which of them serves, and
+ * where the rings were when the old process halted them. Exactly one process changes the phase from HALTED, so never do
+ * both serve.
+ *
+ * @module
+ */
+import { closeFd } from "../os/event_fd.ts";
+import {
+  createMemfd,
+  fileSize,
+  type Mapping,
+  mapShared,
+  sealAgainstShrinking,
+  sealMemfd,
+  unmap,
+} from "../os/memory_map.ts";
+import type { ProcessState } from "./state.ts";
+import { StateError } from "./state_bytes.ts";
+
+/** The old process serves. */
+export const PHASE_SERVED = 0;
+/** The old process has halted all rings: either process may continue. */
+export const PHASE_HALTED = 1;
+/** The new process serves. */
+export const PHASE_TAKEN = 2;
+/** The old process continues, and the new one has to end. */
+export const PHASE_CANCELLED = 3;
+
+const HEADER_BYTES = 64;
+
+/** Where a device was when it was halted. */
+export interface HaltedDevice {
+  /** The position of each ring; empty without a frontend. */
+  readonly bases: readonly number[];
+  /** The numbers of each queue. */
+  readonly counters: readonly Float64Array[];
+}
+
+/** The places of one device's numbers in the region, in bytes. */
+interface Layout {
+  readonly at: number;
+  readonly rings: number;
+  readonly countersAt: number;
+  readonly counters: readonly number[];
+  readonly end: number;
+}
+
+function layoutsOf({ devices }: ProcessState): Layout[] {
+  let at = HEADER_BYTES;
+  return devices.map(({ connection, statistics }) => {
+    const rings = connection?.rings.length ?? 0;
+    const counters = statistics.queues.map(({ length }) => length);
+    // A word says whether the device is halted; one for each ring is its position.
+    const countersAt = at + 8 * Math.ceil((1 + rings) / 2);
+    const end = countersAt + 8 * counters.reduce((sum, length) => sum + length, 0);
+    const layout = { at, rings, countersAt, counters, end };
+    at = end;
+    return layout;
+  });
+}
+
+/** The region, as either process has it. */
+export class LiveRegion {
+  /** The memory file. */
+  readonly fd: number;
+  readonly #mapping: Mapping;
+  readonly #words: Int32Array;
+  readonly #layouts: readonly Layout[];
+
+  /**
+   * The region for devices with `state`, in the memory file `fd`, which it owns; a new one if none is given. Throws
+   * {@linkcode StateError} for a file that is too short, and {@linkcode SystemError}.
+   */
+  constructor(state: ProcessState, fd?: number) {
+    this.#layouts = layoutsOf(state);
+    const sizeBytes = this.#layouts.at(-1)?.end ?? HEADER_BYTES;
+    this.fd = fd ?? createMemfd("vhost-user-crypto-live", sizeBytes);
+    if (fd === undefined) sealMemfd(this.fd, true);
+    else if (!sealAgainstShrinking(fd) || fileSize(fd).sizeBytes < sizeBytes) {
+      throw new StateError(`the memory for positions is not sealed, or shorter than ${sizeBytes} bytes`);
+    }
+    this.#mapping = mapShared(this.fd, sizeBytes);
+    this.#words = new Int32Array(this.#mapping.buffer, 0, sizeBytes >>> 2);
+  }
+
+  /** One of the PHASE_ numbers. */
+  get phase(): number {
+    return Atomics.load(this.#words, 0);
+  }
+
+  /** Changes the phase from `from` to `to`; false if it is another one. */
+  change(from: number, to: number): boolean {
+    return Atomics.compareExchange(this.#words, 0, from, to) === from;
+  }
+
+  /** Says where device `index` was halted. */
+  write(index: number, { bases, counters }: HaltedDevice): void {
+    const { at, rings, countersAt } = this.#layouts[index]!;
+    bases.slice(0, rings).forEach((base, ring) => this.#words[(at >>> 2) + 1 + ring] = base);
+    let offset = countersAt;
+    for (const numbers of counters) {
+      new Float64Array(this.#mapping.buffer, offset, numbers.length).set(numbers);
+      offset += 8 * numbers.length;
+    }
+    // All of the above is seen before this.
+    Atomics.store(this.#words, at >>> 2, 1);
+  }
+
+  /** Where device `index` was halted; undefined: it was not. */
+  read(index: number): HaltedDevice | undefined {
+    const { at, rings, countersAt, counters } = this.#layouts[index]!;
+    if (Atomics.load(this.#words, at >>> 2) !== 1) return undefined;
+    const bases = Array.from({ length: rings }, (_, ring) => this.#words[(at >>> 2) + 1 + ring]! >>> 0);
+    let offset = countersAt;
+    const copies = counters.map((length) => {
+      const copy = new Float64Array(this.#mapping.buffer, offset, length).slice();
+      offset += 8 * length;
+      return copy;
+    });
+    return { bases, counters: copies };
+  }
+
+  /** Unmaps the region and closes its file. */
+  release(): void {
+    unmap(this.#mapping);
+    closeFd(this.fd);
+  }
+}

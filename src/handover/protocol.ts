@@ -1,0 +1,95 @@
+/**
+ * The frames of a handover, and how long each side waits for the other.
+ *
+ * | frame | sent by | contents |
+ * | --- | --- | --- |
+ * | HELLO | new process | its version of the protocol and of the program |
+ * | OFFER | old process | the paths of its devices' sockets |
+ * | REQUEST | new process | everything is loaded, workers run: the state can come |
+ * | DESCRIPTORS | old process | up to 32 descriptors of the state; repeated |
+ * | STATE | old process | the memory files of the state and of the live region |
+ * | READY | new process | everything is restored: the rings can be halted |
+ * | HALTED | old process | the rings are halted |
+ * | SERVING | new process | the rings are served |
+ * | REFUSED | either process | the reason why there is no handover |
+ *
+ * @module
+ */
+import { type Frame, type HandoverChannel, HandoverError } from "./channel.ts";
+import { StateReader, StateWriter } from "./state_bytes.ts";
+
+/** Raised with every change of a frame. The state's format has a version of its own. */
+export const PROTOCOL_VERSION = 1;
+
+export const HELLO = 1;
+export const OFFER = 2;
+export const REQUEST = 3;
+export const DESCRIPTORS = 4;
+export const STATE = 5;
+export const READY = 6;
+export const HALTED = 7;
+export const SERVING = 8;
+export const REFUSED = 9;
+
+/** For an answer that needs no work. */
+export const ANSWER_MS_MAX = 5000;
+/** For the new process to load everything. The old one serves meanwhile. */
+export const LOAD_MS_MAX = 120_000;
+/** For the new process to restore a state. Messages and control requests wait meanwhile; data rings are served. */
+export const RESTORE_MS_MAX = 10_000;
+/** For the new process to serve the halted rings. */
+export const START_MS_MAX = 1000;
+
+/** The first frame. */
+export interface Hello {
+  readonly protocol: number;
+  readonly program: string;
+}
+
+/** The payload of {@linkcode HELLO}. */
+export function encodeHello({ protocol, program }: Hello): Uint8Array {
+  return encode((writer) => {
+    writer.u32(protocol);
+    writer.text(program);
+  });
+}
+
+/** Reads the payload of {@linkcode HELLO}. Throws {@linkcode StateError}. */
+export function decodeHello(payload: Uint8Array): Hello {
+  const reader = new StateReader(payload);
+  return { protocol: reader.u32("the protocol's version"), program: reader.text("the program's version") };
+}
+
+/** The payload of {@linkcode OFFER}: the path of each device's socket, empty for one that was passed as a descriptor. */
+export function encodeOffer(paths: readonly string[]): Uint8Array {
+  return encode((writer) => writer.list(paths, (path) => writer.text(path)));
+}
+
+/** Reads the payload of {@linkcode OFFER}. Throws {@linkcode StateError}. */
+export function decodeOffer(payload: Uint8Array): string[] {
+  const reader = new StateReader(payload);
+  const paths = reader.list("the devices", () => reader.text("a socket's path"));
+  reader.end();
+  return paths;
+}
+
+function encode(write: (writer: StateWriter) => void): Uint8Array {
+  const counter = new StateWriter();
+  write(counter);
+  const bytes = new Uint8Array(counter.length);
+  write(new StateWriter(bytes));
+  return bytes;
+}
+
+/**
+ * The next frame, which has to be of `type`. Throws {@linkcode HandoverError} with the other process's reason if it has
+ * refused, and if something else or nothing arrives.
+ */
+export async function expectFrame(channel: HandoverChannel, type: number, timeoutMs: number): Promise<Frame> {
+  const frame = await channel.receive(timeoutMs);
+  if (frame.type === type) return frame;
+  if (frame.type === REFUSED) {
+    throw new HandoverError(`the other process refuses: ${new TextDecoder().decode(frame.payload.subarray(0, 1000))}`);
+  }
+  throw new HandoverError(`the other process has sent frame ${frame.type} instead of ${type}`);
+}

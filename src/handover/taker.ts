@@ -1,0 +1,163 @@
+/**
+ * The new process's side of a handover: it asks for the state of the old process's devices, and serves them when the old
+ * process has halted them, or has ended.
+ *
+ * @module
+ */
+import { closeFd } from "../os/event_fd.ts";
+import { EventLoop } from "../os/event_loop.ts";
+import { connectUnix, ownUser, peerUser } from "../os/unix_socket.ts";
+import { HandoverChannel, HandoverError, PeerGoneError } from "./channel.ts";
+import { type HaltedDevice, LiveRegion, PHASE_HALTED, PHASE_SERVED, PHASE_TAKEN } from "./live_region.ts";
+import {
+  ANSWER_MS_MAX,
+  decodeOffer,
+  DESCRIPTORS,
+  encodeHello,
+  expectFrame,
+  HALTED,
+  HELLO,
+  OFFER,
+  PROTOCOL_VERSION,
+  READY,
+  REFUSED,
+  REQUEST,
+  RESTORE_MS_MAX,
+  SERVING,
+  STATE,
+} from "./protocol.ts";
+import type { ProcessState } from "./state.ts";
+import { ReceivedState } from "./state_memory.ts";
+
+/** Descriptors of a state: those of 16 devices with 64 queues and 64 memory regions each are fewer. */
+const FDS_MAX = 8192;
+
+/** A handover, from the connection to the old process on. */
+export class TakeOver {
+  /** The path of each device's socket, empty for one that was passed as a descriptor. */
+  readonly paths: readonly string[];
+  readonly #channel: HandoverChannel;
+  readonly #loop: EventLoop;
+  readonly #finished: Promise<void>;
+  #received: ReceivedState | undefined;
+  #live: LiveRegion | undefined;
+  #isTaken = false;
+
+  private constructor(channel: HandoverChannel, loop: EventLoop, finished: Promise<void>, paths: readonly string[]) {
+    this.#channel = channel;
+    this.#loop = loop;
+    this.#finished = finished;
+    this.paths = paths;
+  }
+
+  /**
+   * Connects to the handover socket `path` of a process of the same user; `program` is this program's version. Throws
+   * {@linkcode HandoverError} or {@linkcode SystemError}.
+   */
+  static async begin(path: string, program: string): Promise<TakeOver> {
+    const fd = connectUnix(path);
+    const user = peerUser(fd);
+    if (user !== ownUser()) {
+      closeFd(fd);
+      throw new HandoverError(`${path} belongs to user ${user}, and this process to ${ownUser()}: use the same user`);
+    }
+    const loop = new EventLoop();
+    const channel = new HandoverChannel(fd, loop);
+    const finished = loop.run();
+    try {
+      await channel.send(HELLO, encodeHello({ protocol: PROTOCOL_VERSION, program }));
+      const { payload } = await expectFrame(channel, OFFER, ANSWER_MS_MAX);
+      return new TakeOver(channel, loop, finished, decodeOffer(payload));
+    } catch (error) {
+      channel.close();
+      loop.stop();
+      await finished;
+      loop.close();
+      throw error;
+    }
+  }
+
+  /**
+   * Asks for the state, when everything is ready to serve it. Its descriptors are the caller's; its keys are views of
+   * memory until {@linkcode halted}. Throws {@linkcode HandoverError}, {@linkcode StateError} or {@linkcode SystemError}.
+   */
+  async request(): Promise<ProcessState> {
+    await this.#channel.send(REQUEST);
+    const fds: number[] = [];
+    try {
+      for (;;) {
+        const frame = await this.#channel.receive(ANSWER_MS_MAX);
+        if (frame.type === DESCRIPTORS && fds.length < FDS_MAX) {
+          fds.push(...frame.fds);
+          continue;
+        }
+        const [stateFd, liveFd] = frame.fds;
+        if (frame.type !== STATE || liveFd === undefined) {
+          throw new HandoverError(`the old process has sent frame ${frame.type} instead of its state`);
+        }
+        this.#received = new ReceivedState(stateFd!, fds);
+        this.#live = new LiveRegion(this.#received.state, liveFd);
+        return this.#received.state;
+      }
+    } catch (error) {
+      for (const fd of fds) closeFd(fd);
+      throw error;
+    }
+  }
+
+  /**
+   * Says that everything is restored, and waits until the old process has halted its devices. From then on only this
+   * process serves them. Returns where each was halted; undefined for one that was served until the old process ended.
+   * Throws {@linkcode HandoverError} if the old process continues.
+   */
+  async halted(): Promise<(HaltedDevice | undefined)[]> {
+    const live = this.#live!;
+    this.#received!.release();
+    try {
+      await this.#channel.send(READY);
+      await expectFrame(this.#channel, HALTED, RESTORE_MS_MAX);
+    } catch (error) {
+      // It is not served any more by a process that has ended, unless that has cancelled the handover before.
+      if (!(error instanceof PeerGoneError) || !live.change(PHASE_SERVED, PHASE_TAKEN) && live.phase !== PHASE_HALTED) {
+        throw error;
+      }
+    }
+    if (live.phase !== PHASE_TAKEN && !live.change(PHASE_HALTED, PHASE_TAKEN)) {
+      throw new HandoverError("the old process has waited too long, and continues");
+    }
+    this.#isTaken = true;
+    return this.#received!.state.devices.map((_, index) => live.read(index));
+  }
+
+  /** Says that the devices are served; the old process ends then. */
+  async served(): Promise<void> {
+    try {
+      await this.#channel.send(SERVING);
+    } catch (error) {
+      if (!(error instanceof PeerGoneError)) throw error;
+    }
+  }
+
+  /** Says why this process does not take over; the old one continues. */
+  async refuse(reason: string): Promise<void> {
+    try {
+      await this.#channel.send(REFUSED, new TextEncoder().encode(reason));
+    } catch (error) {
+      if (!(error instanceof HandoverError)) throw error;
+    }
+  }
+
+  /** True if this process is the only one that may serve the devices. */
+  get isTaken(): boolean {
+    return this.#isTaken;
+  }
+
+  /** Closes the connection. If the devices are taken, they are served: the old process would recover them otherwise. */
+  async close(): Promise<void> {
+    this.#channel.close();
+    this.#loop.stop();
+    await this.#finished;
+    this.#loop.close();
+    this.#live?.release();
+  }
+}
