@@ -117,9 +117,11 @@ export type MultiBufferKeyMaker = Deno.DynamicLibrary<typeof managerSymbols>["sy
 /** A manager's burst functions in one instruction set, which check no arguments, and its keys for GCM. */
 export type Bursts = Deno.DynamicLibrary<ReturnType<typeof burstSymbols>>["symbols"];
 
-/** Opens the functions for managers and keys; throws LibraryMissingError. */
+let keyMaker: MultiBufferKeyMaker | undefined;
+
+/** The functions for managers and keys, opened at the first call; throws LibraryMissingError. */
 export function openMultiBufferManager(): MultiBufferKeyMaker {
-  return openIpsecMbSymbols(managerSymbols);
+  return keyMaker ??= openIpsecMbSymbols(managerSymbols);
 }
 
 /** Opens the functions of the instruction set `variant`, with keys of `gcm` of GCM_VARIANTS; throws LibraryMissingError. */

@@ -7,6 +7,7 @@ import { pkeys } from "../../ffi/libcrypto_pkey.ts";
 import { AsymmetricTools } from "../../src/engine/asymmetric/tools.ts";
 import { fetchDigest } from "../../src/engine/openssl.ts";
 import { mapSecret } from "../../src/os/memory_map.ts";
+import { OwnedMemory } from "../../src/os/owned_memory.ts";
 
 const DIGEST_BYTES = 32;
 const ROOM_BYTES = 1024;
@@ -22,7 +23,7 @@ export function placeKey(der: Uint8Array): { address: number; length: number } {
 export function bareSigning(der: Uint8Array, kind: "RSA" | "P-256"): () => void {
   const { address, length } = placeKey(der);
   const isRsa = kind === "RSA";
-  const { der: decoder } = new AsymmetricTools();
+  const { der: decoder } = new AsymmetricTools(new OwnedMemory());
   const key = isRsa
     ? decoder.decodeRsaKey(address, length, true)
     : decoder.decodeEcPrivateKey(address, length, "prime256v1");

@@ -4,17 +4,16 @@
  * @module
  */
 import type { SessionParameters } from "../../src/driver/sessions.ts";
-import { createCatalogue } from "../../src/engine/algorithms.ts";
+import { createCatalogue } from "../../src/engine/catalogue.ts";
 import { Engine } from "../../src/engine/engine.ts";
 import {
-  createOperation,
   DONE,
   KIND_AEAD,
   KIND_CHAIN,
   KIND_CIPHER,
   KIND_HASH,
   KIND_MAC,
-  type Operation,
+  Operation,
   Parameters,
   Template,
 } from "../../src/engine/operation.ts";
@@ -105,7 +104,7 @@ export function engineVariant(workload: Workload, sizeBytes: number): Variant {
     put(template.src, sizeBytes);
     if (!isDigest) put(template.dst, sizeBytes + template.tagLen);
     if (!isAead) put(template.result, resultLen);
-    const operation = createOperation(segments);
+    const operation = new Operation(segments, engine.memory.iv);
     operation.use(template);
     operation.place(first);
     const outcome = engine.execute(operation, prepared);

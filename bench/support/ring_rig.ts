@@ -13,7 +13,7 @@ import { PackedQueue } from "../../src/driver/packed_queue.ts";
 import type { DriverQueue } from "../../src/driver/queue.ts";
 import { encodeData } from "../../src/driver/requests.ts";
 import { SplitQueue } from "../../src/driver/split_queue.ts";
-import { createCatalogue } from "../../src/engine/algorithms.ts";
+import { createCatalogue } from "../../src/engine/catalogue.ts";
 import { createEngine } from "../../src/engine/engine.ts";
 import type { MultiBufferChoice } from "../../src/engine/multibuffer/policy.ts";
 import type { EngineName } from "../../src/engine/libraries.ts";

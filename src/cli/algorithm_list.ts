@@ -5,7 +5,8 @@
  * @module
  */
 import type { AsymmetricForm } from "../device/negotiated_features.ts";
-import { AEADS, type Catalogue, CIPHERS, HASHES, MACS } from "../engine/algorithms.ts";
+import { AEADS, CIPHERS, HASHES, MACS } from "../engine/algorithms.ts";
+import type { Catalogue } from "../engine/catalogue.ts";
 import { catalogueOf } from "../engine/fips.ts";
 import type { FipsProvider } from "../engine/openssl_settings.ts";
 import { akcipherOffer } from "../engine/asymmetric/akcipher_offer.ts";

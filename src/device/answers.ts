@@ -7,7 +7,7 @@
  * @module
  */
 import { scatterFrom, SegmentCursor, Span } from "../memory/segments.ts";
-import { mapAnonymous } from "../os/memory_map.ts";
+import type { OwnedMemory } from "../os/owned_memory.ts";
 import type { ChainBatch } from "../virtqueue/chain.ts";
 import { RESULT_STATUS_BYTES } from "../wire/asym_rfc3.ts";
 import { STATUS_OK } from "../wire/virtio_crypto.ts";
@@ -32,12 +32,15 @@ export class LastByteAnswers implements Answers {
   readonly #batch: ChainBatch;
   readonly #writable: SegmentCursor;
   readonly #part = new Span();
-  readonly #memory = mapAnonymous(RESULT_STATUS_BYTES);
-  readonly #word = new Uint32Array(this.#memory.buffer, 0, 1);
-  readonly #address = BigInt(this.#memory.address);
+  /** A status of the asymmetric RFC, and its address. */
+  readonly #word: Uint32Array;
+  readonly #address: bigint;
 
-  /** Answers requests of `batch`. */
-  constructor(batch: ChainBatch) {
+  /** Answers requests of `batch`, with a status in `memory`. */
+  constructor(batch: ChainBatch, memory: OwnedMemory) {
+    const { address, buffer } = memory.map(RESULT_STATUS_BYTES);
+    this.#word = new Uint32Array(buffer, 0, 1);
+    this.#address = BigInt(address);
     this.#batch = batch;
     this.#writable = new SegmentCursor(batch.segments);
   }

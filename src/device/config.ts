@@ -3,8 +3,8 @@
  *
  * @module
  */
-import type { Catalogue } from "../engine/algorithms.ts";
 import { akcipherOffer } from "../engine/asymmetric/akcipher_offer.ts";
+import type { Catalogue } from "../engine/catalogue.ts";
 import { asymAlgoMask, rsaPaddingMask } from "../engine/asymmetric/rfc3/service.ts";
 import { AUTH_KEY_BYTES_MAX, CIPHER_KEY_BYTES_MAX } from "../engine/operation.ts";
 import { insertMasks } from "../wire/asym_rfc3.ts";

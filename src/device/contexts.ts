@@ -35,7 +35,7 @@ export class SessionContexts extends BySession {
   readonly #contexts: (SessionContext | null)[];
   /** Contexts evicted while a batch is in flight, whose requests may still need them. */
   readonly #retired: SessionContext[] = [];
-  readonly #keys = new SecretPool(CIPHER_KEY_BYTES_MAX + AUTH_KEY_BYTES_MAX);
+  readonly #keys: SecretPool;
   /** Number of contexts evicted so far. */
   dropCount = 0;
 
@@ -43,6 +43,7 @@ export class SessionContexts extends BySession {
   constructor(table: SessionTableView, engine: Engine) {
     super(table);
     this.#engine = engine;
+    this.#keys = new SecretPool(engine.memory.owned, CIPHER_KEY_BYTES_MAX + AUTH_KEY_BYTES_MAX);
     this.#contexts = new Array(table.slots).fill(null);
   }
 
@@ -86,6 +87,12 @@ export class SessionContexts extends BySession {
 
   override evict(): void {
     super.evict();
+    this.releaseRetired();
+  }
+
+  /** Releases all contexts. No batch is in flight, and none follows. */
+  close(): void {
+    for (let slot = 0; slot < this.#contexts.length; slot++) this.drop(slot);
     this.releaseRetired();
   }
 

@@ -8,7 +8,7 @@
  */
 import { KIND_AKCIPHER } from "../engine/operation.ts";
 import { gather, scatter, SegmentCursor, Span } from "../memory/segments.ts";
-import { mapAnonymous } from "../os/memory_map.ts";
+import type { Mapping } from "../os/memory_map.ts";
 import { ChainBatch } from "../virtqueue/chain.ts";
 import * as akcipher from "../wire/akcipher.ts";
 import * as wire from "../wire/virtio_crypto.ts";
@@ -29,17 +29,17 @@ const ANSWER_BYTES = 16;
 /** Answers control requests. */
 export class ControlPath implements BatchProcessor {
   /** The batch that the control queue fetches into. */
-  readonly batch: ChainBatch = new ChainBatch(ANSWER_BYTES);
+  readonly batch: ChainBatch;
   readonly #table: SessionTable;
   readonly #factory: SessionFactory;
   readonly #negotiated: NegotiatedFeatures;
   readonly #onDestroyed: () => void;
-  readonly #readable = new SegmentCursor(this.batch.segments);
-  readonly #writable = new SegmentCursor(this.batch.segments);
+  readonly #readable: SegmentCursor;
+  readonly #writable: SegmentCursor;
   readonly #part = new Span();
-  readonly #memory = mapAnonymous(ANSWER + ANSWER_BYTES);
-  readonly #words = new Uint32Array(this.#memory.buffer);
-  readonly #sessionBody = new SessionBody(this.#words, wire.SYM_SESSION_OP_TYPE_OFFSET);
+  readonly #memory: Mapping;
+  readonly #words: Uint32Array;
+  readonly #sessionBody: SessionBody;
   /** A session's keys follow its parameters in the request. */
   readonly #keys: KeySource = { read: (address, length) => this.#copy(address, length) };
   /** The metric labels of the current request, and its answer. */
@@ -47,8 +47,8 @@ export class ControlPath implements BatchProcessor {
   #status = 0;
 
   /**
-   * Creates sessions of `table` through `factory`, under the features `negotiated`. `onDestroyed` is called once for
-   * each batch that has destroyed sessions.
+   * Creates sessions of `table` through `factory`, whose memory it shares, under the features `negotiated`. `onDestroyed`
+   * is called once for each batch that has destroyed sessions.
    */
   constructor(
     table: SessionTable,
@@ -56,6 +56,12 @@ export class ControlPath implements BatchProcessor {
     negotiated: NegotiatedFeatures,
     onDestroyed: () => void,
   ) {
+    this.batch = new ChainBatch(ANSWER_BYTES, factory.memory);
+    this.#readable = new SegmentCursor(this.batch.segments);
+    this.#writable = new SegmentCursor(this.batch.segments);
+    this.#memory = factory.memory.map(ANSWER + ANSWER_BYTES);
+    this.#words = new Uint32Array(this.#memory.buffer);
+    this.#sessionBody = new SessionBody(this.#words, wire.SYM_SESSION_OP_TYPE_OFFSET);
     this.#table = table;
     this.#factory = factory;
     this.#negotiated = negotiated;

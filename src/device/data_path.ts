@@ -8,7 +8,7 @@
 import type { Engine, Prepared } from "../engine/engine.ts";
 import type { MultiBufferRunner } from "../engine/multibuffer/runner.ts";
 import type { MultiBufferSession } from "../engine/multibuffer/session.ts";
-import { createOperation, DONE, type Operation, PENDING } from "../engine/operation.ts";
+import { DONE, Operation, PENDING } from "../engine/operation.ts";
 import { monotonicNs } from "../os/clock.ts";
 import { BATCH_CHAINS_MAX, type ChainBatch } from "../virtqueue/chain.ts";
 import * as wire from "../wire/virtio_crypto.ts";
@@ -43,13 +43,13 @@ export class DataPath implements BatchProcessor, KeyHolder {
 
   /** Executes requests with `engine`, for sessions of `table` and under the features `negotiated`. */
   constructor(engine: Engine, table: SessionTableView, negotiated: NegotiatedFeatures) {
-    this.batch = createBatch(negotiated);
+    this.batch = createBatch(negotiated, engine);
     this.#engine = engine;
     this.#contexts = new SessionContexts(table, engine);
-    const format = createDataFormat(this.batch, negotiated, this.#contexts, engine.catalogue);
+    const format = createDataFormat(this.batch, negotiated, this.#contexts, engine);
     this.#decoder = format.decoder;
     this.#answers = format.answers;
-    this.#operation = createOperation(this.batch.segments);
+    this.#operation = new Operation(this.batch.segments, engine.memory.iv);
   }
 
   /**
@@ -268,5 +268,11 @@ export class DataPath implements BatchProcessor, KeyHolder {
   clear(): void {
     this.#contexts.evict();
     this.#engine.clear();
+  }
+
+  /** Frees all native memory, that of the engine included. No batch is in flight, and none follows. */
+  close(): void {
+    this.#contexts.close();
+    this.#engine.close();
   }
 }

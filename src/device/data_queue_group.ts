@@ -6,7 +6,7 @@
  *
  * @module
  */
-import type { ModuleRows } from "../engine/algorithms.ts";
+import type { ModuleRows } from "../engine/catalogue.ts";
 import { catalogueOf } from "../engine/fips.ts";
 import type { MultiBufferChoice } from "../engine/multibuffer/policy.ts";
 import { createEngine } from "../engine/engine.ts";

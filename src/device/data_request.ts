@@ -6,7 +6,7 @@
  *
  * @module
  */
-import type { Catalogue } from "../engine/algorithms.ts";
+import type { Engine } from "../engine/engine.ts";
 import { BATCH_CHAINS_MAX, type ChainBatch } from "../virtqueue/chain.ts";
 import { AKCIPHER_PARA_BYTES, STATELESS_AKCIPHER_BYTES } from "../wire/akcipher.ts";
 import * as wire from "../wire/virtio_crypto.ts";
@@ -28,7 +28,7 @@ export class DataRequestDecoder implements RequestDecoder {
   readonly #contexts: SessionContexts;
   readonly #batch: ChainBatch;
   readonly #reader: RequestReader;
-  readonly #templates = new TemplatePool(BATCH_CHAINS_MAX);
+  readonly #templates: TemplatePool;
   readonly #matcher: TemplateMatcher;
   readonly #fixedSizeForm: SessionForm;
   readonly #sessionForm: SessionForm;
@@ -38,9 +38,15 @@ export class DataRequestDecoder implements RequestDecoder {
   #negotiationChanges = 0;
   #dropCount = 0;
 
-  /** Decodes chains of `batch` under the features `negotiated`, with algorithms of `catalogue`. */
-  constructor(batch: ChainBatch, negotiated: NegotiatedFeatures, contexts: SessionContexts, catalogue: Catalogue) {
-    const reader = new RequestReader(batch);
+  /** Decodes chains of `batch` under the features `negotiated`, with the algorithms and in the memory of `engine`. */
+  constructor(
+    batch: ChainBatch,
+    negotiated: NegotiatedFeatures,
+    contexts: SessionContexts,
+    { catalogue, memory: { owned } }: Engine,
+  ) {
+    const reader = new RequestReader(batch, owned);
+    this.#templates = new TemplatePool(BATCH_CHAINS_MAX, owned);
     this.#batch = batch;
     this.#negotiated = negotiated;
     this.#contexts = contexts;

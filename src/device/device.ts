@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Catalogue, ModuleRows } from "../engine/algorithms.ts";
+import type { Catalogue, ModuleRows } from "../engine/catalogue.ts";
 import { catalogueOf } from "../engine/fips.ts";
 import type { MultiBufferChoice } from "../engine/multibuffer/policy.ts";
 import { tryMultiBuffers } from "../engine/multibuffer/trial.ts";
@@ -140,10 +140,11 @@ export class CryptoDevice implements BackendDevice {
     this.#factory = new SessionFactory(this.#sessions, this.#catalogue, onAsymmetric);
     const controlPath = new ControlPath(this.#sessions, this.#factory, negotiated, () => this.#evict());
     const controlQueue = new QueueServer("the control queue", controlPath, onFault, null, controlCounters);
-    const noKeys = { evict() {}, clear() {} };
+    // The control queue's thread keeps no keys.
+    const memory = { evict() {}, clear() {}, close: () => this.#factory.close() };
     this.#controlPlane = new LocalPlane(
       loop,
-      (watch) => new QueueGroup(new Map([[dataQueues, controlQueue]]), negotiated, noKeys, watch),
+      (watch) => new QueueGroup(new Map([[dataQueues, controlQueue]]), negotiated, memory, watch),
     );
   }
 

@@ -36,7 +36,7 @@ export type QueueCommand =
   | { readonly kind: "err"; readonly index: number; readonly fd: number }
   /** The frontend has left: every key is dropped. */
   | { readonly kind: "clear" }
-  /** Stops watching descriptors and drops every key. No command follows. */
+  /** Stops watching descriptors, drops every key and frees all native memory. No command follows. */
   | { readonly kind: "close" };
 
 /** Reports readable descriptors: an event loop by calling a handler, a poller by returning from a wait. */
@@ -55,6 +55,8 @@ export interface KeyHolder {
   evict(): void;
   /** Drops every key. */
   clear(): void;
+  /** Frees all native memory. No request is in flight, and none follows. */
+  close(): void;
 }
 
 /** Distance between the tokens of one queue's two descriptors: kicks, and done jobs. */
@@ -207,6 +209,6 @@ export class QueueGroup {
       this.#unwatch(index);
       if (jobs !== null) this.#watch.remove(jobs.doneFd);
     }
-    this.#keys.clear();
+    this.#keys.close();
   }
 }

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import type { Catalogue } from "../engine/algorithms.ts";
+import type { Engine } from "../engine/engine.ts";
 import { ChainBatch } from "../virtqueue/chain.ts";
 import { RESULT_STATUS_BYTES } from "../wire/asym_rfc3.ts";
 import { type Answers, LastByteAnswers } from "./answers.ts";
@@ -31,18 +31,21 @@ export interface DataFormat {
   readonly answers: Answers;
 }
 
-/** A batch for data requests of the draft that `negotiated` has. */
-export function createBatch({ asymmetric }: NegotiatedFeatures): ChainBatch {
-  return new ChainBatch(asymmetric === "rfc3" ? RESULT_STATUS_BYTES : 0);
+/** A batch for data requests of the draft that `negotiated` has, which `engine` executes. */
+export function createBatch({ asymmetric }: NegotiatedFeatures, { memory: { owned } }: Engine): ChainBatch {
+  return new ChainBatch(asymmetric === "rfc3" ? RESULT_STATUS_BYTES : 0, owned);
 }
 
-/** The data requests of the draft that `negotiated` has, in `batch`, with algorithms of `catalogue`. */
+/** The data requests of the draft that `negotiated` has, in `batch`, with the algorithms and in the memory of `engine`. */
 export function createDataFormat(
   batch: ChainBatch,
   negotiated: NegotiatedFeatures,
   contexts: SessionContexts,
-  catalogue: Catalogue,
+  engine: Engine,
 ): DataFormat {
   const Decoder = negotiated.draft === "v15" ? V15Decoder : DataRequestDecoder;
-  return { decoder: new Decoder(batch, negotiated, contexts, catalogue), answers: new LastByteAnswers(batch) };
+  return {
+    decoder: new Decoder(batch, negotiated, contexts, engine),
+    answers: new LastByteAnswers(batch, engine.memory.owned),
+  };
 }

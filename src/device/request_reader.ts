@@ -7,7 +7,7 @@
  * @module
  */
 import { gather, gatherTo, scatterFrom, SegmentCursor, Span } from "../memory/segments.ts";
-import { mapSecret } from "../os/memory_map.ts";
+import type { OwnedMemory } from "../os/owned_memory.ts";
 import type { ChainBatch } from "../virtqueue/chain.ts";
 import { DATA_HEADER_BYTES } from "../wire/virtio_crypto.ts";
 import { REQUEST_BYTES_MAX } from "./limits.ts";
@@ -30,12 +30,12 @@ export class RequestReader {
   readonly #address: bigint;
   readonly #part = new Span();
 
-  /** Reads chains of `batch`. */
-  constructor(batch: ChainBatch) {
-    const memory = mapSecret(4096);
+  /** Reads chains of `batch` into `memory`. */
+  constructor(batch: ChainBatch, memory: OwnedMemory) {
+    const { address, buffer } = memory.mapSecret(4096);
     this.#batch = batch;
-    this.words = new Uint32Array(memory.buffer);
-    this.#address = BigInt(memory.address);
+    this.words = new Uint32Array(buffer);
+    this.#address = BigInt(address);
     this.readable = new SegmentCursor(batch.segments);
     this.writable = new SegmentCursor(batch.segments);
   }

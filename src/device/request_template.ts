@@ -9,7 +9,7 @@
  */
 import { AUTH_KEY_BYTES_MAX, CIPHER_KEY_BYTES_MAX, Parameters, Template } from "../engine/operation.ts";
 import { cleanseBytes } from "../memory/native.ts";
-import { mapSecret } from "../os/memory_map.ts";
+import type { OwnedMemory } from "../os/owned_memory.ts";
 import { STATUS_ERR } from "../wire/virtio_crypto.ts";
 import { LABELS_UNKNOWN } from "./metric_labels.ts";
 
@@ -87,9 +87,9 @@ export class TemplatePool {
   #last = 0;
   #inUse = 1;
 
-  /** Templates for at most `requestsMax` requests at once. */
-  constructor(requestsMax: number) {
-    const keys = mapSecret(KEY_BYTES * (requestsMax + 1)).address;
+  /** Templates for at most `requestsMax` requests at once, whose own keys are in `memory`. */
+  constructor(requestsMax: number, memory: OwnedMemory) {
+    const keys = memory.mapSecret(KEY_BYTES * (requestsMax + 1)).address;
     this.#templates = Array.from({ length: requestsMax + 1 }, (_, i) => new RequestTemplate(keys + KEY_BYTES * i));
   }
 

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Catalogue } from "../engine/algorithms.ts";
+import type { Catalogue } from "../engine/catalogue.ts";
 import { AkcipherService } from "../engine/asymmetric/akcipher.ts";
 import { AkcipherKeySpec } from "../engine/asymmetric/job.ts";
 import { AKCIPHER_KEY_BYTES_MAX } from "../engine/asymmetric/limits.ts";
@@ -13,7 +13,8 @@ import { AUTH_KEY_BYTES_MAX, CIPHER_KEY_BYTES_MAX, KIND_AKCIPHER, Parameters } f
 import { checkKeys } from "../engine/parameter_check.ts";
 import { cleanseBytes } from "../memory/native.ts";
 import type { SessionsState, SessionState } from "../handover/state.ts";
-import { mapSecret, viewOf } from "../os/memory_map.ts";
+import { viewOf } from "../os/memory_map.ts";
+import { OwnedMemory } from "../os/owned_memory.ts";
 import * as wire from "../wire/virtio_crypto.ts";
 import { statusOf } from "./outcomes.ts";
 import { checkSymmetric } from "./session_parameters.ts";
@@ -46,8 +47,11 @@ export class SessionFactory {
   readonly #table: SessionTable;
   readonly #catalogue: Catalogue;
   readonly #onAsymmetric: (() => void) | null;
+  readonly #tools: AsymmetricTools | null;
   readonly #akcipher: AkcipherService | null;
-  readonly #keys = mapSecret(Math.max(AKCIPHER_KEY_BYTES_MAX, CIPHER_KEY_BYTES_MAX + AUTH_KEY_BYTES_MAX));
+  /** Owns the memory of the control path. */
+  readonly memory: OwnedMemory = new OwnedMemory();
+  readonly #keys = this.memory.mapSecret(Math.max(AKCIPHER_KEY_BYTES_MAX, CIPHER_KEY_BYTES_MAX + AUTH_KEY_BYTES_MAX));
   readonly #parameters = new Parameters();
   /** The id of the session that is being restored; 0: a session is created. */
   #restoredId = 0;
@@ -60,7 +64,14 @@ export class SessionFactory {
     this.#table = table;
     this.#catalogue = catalogue;
     this.#onAsymmetric = onAsymmetric;
-    this.#akcipher = onAsymmetric === null ? null : new AkcipherService(new AsymmetricTools());
+    this.#tools = onAsymmetric === null ? null : new AsymmetricTools(this.memory);
+    this.#akcipher = this.#tools && new AkcipherService(this.#tools);
+  }
+
+  /** Frees all native memory. No session is created afterwards. */
+  close(): void {
+    this.#tools?.close();
+    this.memory.close();
   }
 
   /** Returns the parameters of the next session, all of them 0, for the caller to set. */

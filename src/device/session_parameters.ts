@@ -6,7 +6,7 @@
  *
  * @module
  */
-import type { Catalogue } from "../engine/algorithms.ts";
+import type { Catalogue } from "../engine/catalogue.ts";
 import { DONE, type Parameters, UNSUPPORTED } from "../engine/operation.ts";
 import { checkParameters } from "../engine/parameter_check.ts";
 import * as wire from "../wire/virtio_crypto.ts";

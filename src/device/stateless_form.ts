@@ -6,7 +6,7 @@
  *
  * @module
  */
-import type { Catalogue } from "../engine/algorithms.ts";
+import type { Catalogue } from "../engine/catalogue.ts";
 import { AUTH_KEY_BYTES_MAX, CIPHER_KEY_BYTES_MAX, KIND_CHAIN, type Parameters } from "../engine/operation.ts";
 import * as wire from "../wire/virtio_crypto.ts";
 import { labelsOf } from "./metric_labels.ts";

@@ -19,26 +19,10 @@ import {
   sliceSpan,
   Span,
 } from "../memory/segments.ts";
-import { bounceAadAddress, bounceAddress, DATA_BYTES_MAX, smallAddress, wipeBounce } from "./bounce.ts";
-import {
-  authenticateSegment,
-  control,
-  CTRL_GET_TAG,
-  CTRL_SET_IV_LENGTH,
-  CTRL_SET_TAG,
-  finish,
-  initContext,
-  newContext,
-  update,
-  updateSegments,
-} from "./evp_cipher.ts";
+import { DATA_BYTES_MAX, type EngineMemory } from "./engine_memory.ts";
+import { CTRL_GET_TAG, CTRL_SET_IV_LENGTH, CTRL_SET_TAG, EvpContext } from "./evp_cipher.ts";
 import type { GcmFromCounterBlock } from "./gcm_j0.ts";
 import { DONE, FAILED, type Operation, TAG_MISMATCH, UNSUPPORTED } from "./operation.ts";
-
-/** Where tags are made and compared. */
-const TAG = 256;
-const tagAddress = smallAddress + TAG;
-const TAG_U64 = BigInt(tagAddress);
 
 /** An AEAD with a key in it. */
 export interface AeadTransform {
@@ -67,12 +51,27 @@ export function zeroSpan(segments: SegmentTable, span: Span): void {
   }
 }
 
-/** Plaintext or ciphertext in the source, as {@linkcode cutTag} has left it. */
-export const text: Span = new Span();
-/** The same in the destination. */
-export const result: Span = new Span();
-/** The tag, on the side that has it. */
-export const tag: Span = new Span();
+/** The parts of an AEAD's source and destination. */
+export class AeadParts {
+  /** Plaintext or ciphertext in the source. */
+  readonly text: Span = new Span();
+  /** The same in the destination. */
+  readonly result: Span = new Span();
+  /** The tag, on the side that has it. */
+  readonly tag: Span = new Span();
+
+  /** Separates the tag from the text of `operation`; false if there is no tag. */
+  cut(operation: Operation, encrypt: boolean): boolean {
+    const { segments, src, dst, template: { tagLen } } = operation;
+    const whole = encrypt ? dst : src;
+    const textLen = whole.length - tagLen;
+    if (textLen < 0) return false;
+    sliceSpan(segments, this.text, src, 0, textLen);
+    sliceSpan(segments, this.result, dst, 0, textLen);
+    sliceSpan(segments, this.tag, whole, textLen, tagLen);
+    return true;
+  }
+}
 
 /** Bytes that a tag of GCM may have (SP 800-38D, 5.2.1.2): 4, 8, and 12 to 16, a bit each. */
 export const GCM_TAG_LENGTHS: number = 1 << 4 | 1 << 8 | 1 << 12 | 1 << 13 | 1 << 14 | 1 << 15 | 1 << 16;
@@ -91,52 +90,33 @@ function hasTagLength(lengths: number, tagLen: number): boolean {
   return tagLen <= 16 && (lengths >>> tagLen & 1) !== 0;
 }
 
-/** Works on the whole text where it is: both sides are contiguous. */
-function updateText(context: bigint, segments: SegmentTable): boolean {
-  return updateSegments(
-    context,
-    segments,
-    result.segment,
-    result.offset,
-    text.segment,
-    text.offset,
-    text.length,
-  );
-}
-
-/** Cuts the tag off the side that has it; false if there is none. */
-export function cutTag(operation: Operation, encrypt: boolean): boolean {
-  const { segments, src, dst, template: { tagLen } } = operation;
-  const whole = encrypt ? dst : src;
-  const textLen = whole.length - tagLen;
-  if (textLen < 0) return false;
-  sliceSpan(segments, text, src, 0, textLen);
-  sliceSpan(segments, result, dst, 0, textLen);
-  sliceSpan(segments, tag, whole, textLen, tagLen);
-  return true;
-}
-
 /** GCM and ChaCha20-Poly1305. */
 export class EvpAead implements AeadTransform {
-  readonly #context: bigint;
+  readonly #memory: EngineMemory;
+  readonly #context: EvpContext;
   readonly #encrypt: boolean;
   readonly #counterBlock: GcmFromCounterBlock | undefined;
   readonly #gcm: boolean;
+  readonly #parts = new AeadParts();
+  /** The current piece of the text and of the result. */
+  readonly #from = new Span();
+  readonly #to = new Span();
   #ivLen = 12;
 
   /**
    * OpenSSL's cipher `name`. For GCM, an IV of 16 bytes is the counter block J0 itself, which `counterBlock` executes; it
    * is not supported without one.
    */
-  constructor(name: string, encrypt: boolean, counterBlock?: GcmFromCounterBlock) {
+  constructor(memory: EngineMemory, name: string, encrypt: boolean, counterBlock?: GcmFromCounterBlock) {
+    this.#memory = memory;
     this.#encrypt = encrypt;
     this.#gcm = name.endsWith("GCM");
     this.#counterBlock = counterBlock;
-    this.#context = newContext(name, encrypt);
+    this.#context = new EvpContext(memory, name, encrypt);
   }
 
   setKey(key: number): boolean {
-    const ok = initContext(this.#context, key, 0) && (this.#counterBlock?.setKey(key) ?? true);
+    const ok = this.#context.init(key, 0) && (this.#counterBlock?.setKey(key) ?? true);
     if (!ok) libcrypto.ERR_clear_error();
     return ok;
   }
@@ -145,35 +125,35 @@ export class EvpAead implements AeadTransform {
     const { tagLen, ivLen } = operation.template;
     if (!hasTagLength(this.#gcm ? GCM_TAG_LENGTHS : CHACHA20_POLY1305_TAG_LENGTHS, tagLen)) return FAILED;
     if (this.#gcm ? ivLen < GCM_IV_BYTES_MIN : ivLen !== CHACHA20_POLY1305_IV_BYTES) return FAILED;
-    if (!cutTag(operation, this.#encrypt)) return FAILED;
+    if (!this.#parts.cut(operation, this.#encrypt)) return FAILED;
     operation.copyIv();
     if (this.#gcm && ivLen === 16) {
       return this.#counterBlock === undefined ? UNSUPPORTED : this.#runFromCounterBlock(operation);
     }
     if (!this.#start(operation) || !this.#authenticate(operation)) return this.#fail(operation);
-    if (text.length > 0 && !this.#crypt(operation.segments)) return this.#fail(operation);
-    const finished = finish(this.#context, tagAddress);
+    if (this.#parts.text.length > 0 && !this.#crypt(operation.segments)) return this.#fail(operation);
+    const { tag, tagU64 } = this.#memory;
+    const finished = this.#context.finish(tag);
     if (!this.#encrypt) {
       if (finished) return DONE;
       this.#fail(operation);
       return TAG_MISMATCH;
     }
-    if (!finished || !control(this.#context, CTRL_GET_TAG, tagLen, tagAddress)) {
-      return this.#fail(operation);
-    }
-    scatterFrom(operation.segments, TAG_U64, tag);
+    if (!finished || !this.#context.control(CTRL_GET_TAG, tagLen, tag)) return this.#fail(operation);
+    scatterFrom(operation.segments, tagU64, this.#parts.tag);
     return DONE;
   }
 
   #start(operation: Operation): boolean {
-    if (operation.template.ivLen !== this.#ivLen) {
-      if (!control(this.#context, CTRL_SET_IV_LENGTH, operation.template.ivLen, 0)) return false;
-      this.#ivLen = operation.template.ivLen;
+    const { tagLen, ivLen } = operation.template;
+    if (ivLen !== this.#ivLen) {
+      if (!this.#context.control(CTRL_SET_IV_LENGTH, ivLen, 0)) return false;
+      this.#ivLen = ivLen;
     }
-    if (!initContext(this.#context, 0, operation.iv)) return false;
+    if (!this.#context.init(0, operation.iv)) return false;
     if (this.#encrypt) return true;
-    gatherTo(operation.segments, tag, TAG_U64, 0);
-    return control(this.#context, CTRL_SET_TAG, operation.template.tagLen, tagAddress);
+    gatherTo(operation.segments, this.#parts.tag, this.#memory.tagU64, 0);
+    return this.#context.control(CTRL_SET_TAG, tagLen, this.#memory.tag);
   }
 
   #authenticate(operation: Operation): boolean {
@@ -183,7 +163,7 @@ export class EvpAead implements AeadTransform {
     let rest = aad.length;
     while (rest > 0) {
       const piece = Math.min(rest, segments.length[segment]! - offset);
-      if (!authenticateSegment(this.#context, segments, segment, offset, piece)) return false;
+      if (!this.#context.authenticate(segments, segment, offset, piece)) return false;
       rest -= piece;
       segment++;
       offset = 0;
@@ -192,99 +172,106 @@ export class EvpAead implements AeadTransform {
   }
 
   #crypt(segments: SegmentTable): boolean {
+    const { text, result } = this.#parts;
     const relation = relate(segments, text, result);
     if (relation === OVERLAPPING) {
-      gather(segments, text, bounceAddress);
-      const ok = update(this.#context, bounceAddress, bounceAddress, text.length);
-      if (ok) scatter(segments, bounceAddress, result);
-      wipeBounce(text.length);
+      const { bounce } = this.#memory;
+      gather(segments, text, bounce);
+      const ok = this.#context.update(bounce, bounce, text.length);
+      if (ok) scatter(segments, bounce, result);
+      this.#memory.wipeBounce(text.length);
       return ok;
     }
     if (text.isContiguous && result.isContiguous) {
-      return updateText(this.#context, segments);
+      return this.#context.updateSpans(segments, result, text, text.length);
     }
+    return this.#cryptPieces(segments);
+  }
+
+  /** Piece by piece, as long as both sides are contiguous. */
+  #cryptPieces(segments: SegmentTable): boolean {
+    const { text, result } = this.#parts;
     const { length } = segments;
-    let i = text.segment;
-    let j = result.segment;
-    let from = text.offset;
-    let to = result.offset;
+    const from = this.#from;
+    const to = this.#to;
+    from.set(text.segment, text.offset, text.length);
+    to.set(result.segment, result.offset, result.length);
     let rest = text.length;
     while (rest > 0) {
-      const piece = Math.min(rest, length[i]! - from, length[j]! - to);
-      if (!updateSegments(this.#context, segments, j, to, i, from, piece)) return false;
+      const piece = Math.min(rest, length[from.segment]! - from.offset, length[to.segment]! - to.offset);
+      if (!this.#context.updateSpans(segments, to, from, piece)) return false;
       rest -= piece;
-      from += piece;
-      to += piece;
-      if (from === length[i]!) {
-        i++;
-        from = 0;
+      from.offset += piece;
+      to.offset += piece;
+      if (from.offset === length[from.segment]!) {
+        from.segment++;
+        from.offset = 0;
       }
-      if (to === length[j]!) {
-        j++;
-        to = 0;
+      if (to.offset === length[to.segment]!) {
+        to.segment++;
+        to.offset = 0;
       }
     }
     return true;
   }
 
-  /** GCM that starts at a given counter block works in bounce memory. */
+  /** GCM that starts at a given counter block runs in the bounce buffers. */
   #runFromCounterBlock(operation: Operation): number {
-    const { segments, aad } = operation;
+    const { segments, aad, template: { tagLen } } = operation;
+    const { text, result, tag } = this.#parts;
+    const { bounce, bounceAad } = this.#memory;
     if (aad.length > DATA_BYTES_MAX) return FAILED;
-    gather(segments, text, bounceAddress);
-    gather(segments, aad, bounceAadAddress);
-    gather(segments, tag, tagAddress);
-    const outcome = this.#counterBlock!.run(
-      operation.iv,
-      aad.length,
-      text.length,
-      tagAddress,
-      operation.template.tagLen,
-      this.#encrypt,
-    );
+    gather(segments, text, bounce);
+    gather(segments, aad, bounceAad);
+    gather(segments, tag, this.#memory.tag);
+    const outcome = this.#counterBlock!.run(operation.iv, aad.length, text.length, tagLen);
     if (outcome === DONE) {
-      scatter(segments, bounceAddress, result);
-      if (this.#encrypt) scatter(segments, tagAddress, tag);
+      scatter(segments, bounce, result);
+      if (this.#encrypt) scatter(segments, this.#memory.tag, tag);
     } else if (!this.#encrypt) {
       zeroSpan(segments, result);
     }
-    wipeBounce(text.length);
+    this.#memory.wipeBounce(text.length);
     return outcome;
   }
 
   #fail(operation: Operation): number {
     libcrypto.ERR_clear_error();
-    if (!this.#encrypt) zeroSpan(operation.segments, result);
+    if (!this.#encrypt) zeroSpan(operation.segments, this.#parts.result);
     return FAILED;
   }
 
   free(): void {
-    libcrypto.EVP_CIPHER_CTX_free(this.#context);
+    this.#context.free();
     this.#counterBlock?.free();
   }
 }
 
-/** CCM with AES. Its lengths belong to its initialisation and its data is taken at once. */
+/** CCM with AES. Its lengths belong to its initialisation and its data is processed in one call. */
 export class CcmAead implements AeadTransform {
-  readonly #context: bigint;
+  readonly #memory: EngineMemory;
+  readonly #context: EvpContext;
   readonly #encrypt: boolean;
+  readonly #parts = new AeadParts();
   #key = 0;
 
   /** For keys of `keyLen` bytes: 16, 24 or 32. */
-  constructor(keyLen: number, encrypt: boolean) {
+  constructor(memory: EngineMemory, keyLen: number, encrypt: boolean) {
+    this.#memory = memory;
     this.#encrypt = encrypt;
-    this.#context = newContext(`AES-${8 * keyLen}-CCM`, encrypt);
+    this.#context = new EvpContext(memory, `AES-${8 * keyLen}-CCM`, encrypt);
   }
 
   setKey(key: number): boolean {
     this.#key = key;
-    return initContext(this.#context, key, 0);
+    return this.#context.init(key, 0);
   }
 
   run(operation: Operation): number {
     const { segments, src, aad, template: { tagLen, ivLen } } = operation;
+    const { text, tag } = this.#parts;
     if (!hasTagLength(CCM_TAG_LENGTHS, tagLen) || ivLen < CCM_IV_BYTES_MIN || ivLen > 13) return FAILED;
-    if (!cutTag(operation, this.#encrypt)) return FAILED;
+    if (!this.#parts.cut(operation, this.#encrypt)) return FAILED;
     operation.copyIv();
     // The length field of CCM has 15 - ivLen bytes; with the longest nonces that is two.
     if (ivLen === 13 && text.length > 0xffff || src.length > DATA_BYTES_MAX) return FAILED;
@@ -293,49 +280,52 @@ export class CcmAead implements AeadTransform {
     if (!authenticated) return this.#fail(operation, FAILED);
     if (!this.#crypt(segments)) return this.#fail(operation, this.#encrypt ? FAILED : TAG_MISMATCH);
     if (!this.#encrypt) return DONE;
-    if (!control(this.#context, CTRL_GET_TAG, tagLen, tagAddress)) return this.#fail(operation, FAILED);
-    scatter(segments, tagAddress, tag);
+    if (!this.#context.control(CTRL_GET_TAG, tagLen, this.#memory.tag)) return this.#fail(operation, FAILED);
+    scatter(segments, this.#memory.tag, tag);
     return DONE;
   }
 
   #start(operation: Operation): boolean {
     const { segments, template: { tagLen, ivLen }, iv } = operation;
-    if (!control(this.#context, CTRL_SET_IV_LENGTH, ivLen, 0)) return false;
-    if (!this.#encrypt) gather(segments, tag, tagAddress);
-    const given = this.#encrypt ? 0 : tagAddress;
-    if (!control(this.#context, CTRL_SET_TAG, tagLen, given)) return false;
-    return initContext(this.#context, this.#key, iv);
+    const { tag } = this.#memory;
+    if (!this.#context.control(CTRL_SET_IV_LENGTH, ivLen, 0)) return false;
+    if (!this.#encrypt) gather(segments, this.#parts.tag, tag);
+    if (!this.#context.control(CTRL_SET_TAG, tagLen, this.#encrypt ? 0 : tag)) return false;
+    return this.#context.init(this.#key, iv);
   }
 
   #authenticate(segments: SegmentTable, aad: Span): boolean {
-    if (!update(this.#context, 0, 0, text.length)) return false;
+    const { bounceAad } = this.#memory;
+    if (!this.#context.update(0, 0, this.#parts.text.length)) return false;
     if (aad.length === 0) return true;
-    if (aad.isContiguous) return authenticateSegment(this.#context, segments, aad.segment, aad.offset, aad.length);
+    if (aad.isContiguous) return this.#context.authenticate(segments, aad.segment, aad.offset, aad.length);
     if (aad.length > DATA_BYTES_MAX) return false;
-    gather(segments, aad, bounceAadAddress);
-    return update(this.#context, 0, bounceAadAddress, aad.length);
+    gather(segments, aad, bounceAad);
+    return this.#context.update(0, bounceAad, aad.length);
   }
 
   #crypt(segments: SegmentTable): boolean {
-    // Of no data there is still a tag to make or check, and OpenSSL does it when it is given some.
-    if (text.length === 0) return update(this.#context, bounceAddress, bounceAddress, 0);
+    const { text, result } = this.#parts;
+    const { bounce } = this.#memory;
+    // Without data there is still a tag to make or check, which OpenSSL does when it is called with a buffer.
+    if (text.length === 0) return this.#context.update(bounce, bounce, 0);
     if (text.isContiguous && result.isContiguous && relate(segments, text, result) !== OVERLAPPING) {
-      return updateText(this.#context, segments);
+      return this.#context.updateSpans(segments, result, text, text.length);
     }
-    gather(segments, text, bounceAddress);
-    const ok = update(this.#context, bounceAddress, bounceAddress, text.length);
-    if (ok) scatter(segments, bounceAddress, result);
-    wipeBounce(text.length);
+    gather(segments, text, bounce);
+    const ok = this.#context.update(bounce, bounce, text.length);
+    if (ok) scatter(segments, bounce, result);
+    this.#memory.wipeBounce(text.length);
     return ok;
   }
 
   #fail(operation: Operation, outcome: number): number {
     libcrypto.ERR_clear_error();
-    if (!this.#encrypt) zeroSpan(operation.segments, result);
+    if (!this.#encrypt) zeroSpan(operation.segments, this.#parts.result);
     return outcome;
   }
 
   free(): void {
-    libcrypto.EVP_CIPHER_CTX_free(this.#context);
+    this.#context.free();
   }
 }

@@ -32,14 +32,12 @@ import {
 import { AES_F8_IV_BYTES, AesF8, TRIPLE_DES_IV_BYTES, TripleDesCtr } from "./composed_cipher.ts";
 import { CBCMAC_INPUT, CbcMacAes, GMAC_INPUT, GmacAes, XcbcAes } from "./composed_mac.ts";
 import { ANY_INPUT, type DigestInput, type DigestTransform, EvpHash, EvpMac } from "./digest.ts";
-import { type EngineName, ENGINES } from "./libraries.ts";
+import type { EngineMemory } from "./engine_memory.ts";
+import type { EngineName } from "./libraries.ts";
 import { GcmFromCounterBlock } from "./gcm_j0.ts";
-import { gcryptProblem, GmacTwofish } from "./gcrypt.ts";
+import { GmacTwofish } from "./gcrypt.ts";
 import {
   CIPHER_IV_BYTES,
-  ipsecMbCaution,
-  ipsecMbProblem,
-  ipsecMbVersion,
   KASUMI_F8_IV_BYTES,
   KASUMI_F9_INPUT,
   KasumiF8,
@@ -49,10 +47,8 @@ import {
   Snow3gUia2,
   ZUC_EIA3_INPUT,
 } from "./ipsec_mb.ts";
-import { tryIvSetting } from "./iv_setting.ts";
 import { AUTH_KEY_BYTES_MAX } from "./operation.ts";
-import { fetchCipher, fetchDigest, fetchMac, legacyProblem } from "./openssl.ts";
-import { isCipherRight, isMacRight } from "./wireless_answers.ts";
+import { fetchCipher, fetchDigest, fetchMac } from "./openssl.ts";
 import { createZucEea3, createZucEia3, zucProblem } from "./zuc.ts";
 
 /** A cipher of the table. */
@@ -78,9 +74,9 @@ export interface CipherRow {
   /** How its IVs are set here, if OpenSSL has it ready-made and it has IVs; rows of a catalogue have this. */
   ivSetting?(keyLen: number, encrypt: boolean): IvSetting;
   /** False if it cannot be made here although what it stands on is there; it can if not given. */
-  isAvailable?(): boolean;
-  /** Makes one. */
-  create(keyLen: number, encrypt: boolean): CipherTransform;
+  isAvailable?(memory: EngineMemory): boolean;
+  /** Makes one in `memory`. */
+  create(memory: EngineMemory, keyLen: number, encrypt: boolean): CipherTransform;
 }
 
 /** A hash or MAC of the table. */
@@ -100,9 +96,9 @@ export interface DigestRow {
   /** Lengths of what is digested; of a chain, of its additional data and part of the source together. */
   readonly input: DigestInput;
   /** True if it can be made here, the library that serves it being there. */
-  isAvailable(): boolean;
-  /** Makes one. */
-  create(keyLen: number): DigestTransform;
+  isAvailable(memory: EngineMemory): boolean;
+  /** Makes one in `memory`. */
+  create(memory: EngineMemory, keyLen: number): DigestTransform;
 }
 
 /** An AEAD of the table. */
@@ -124,8 +120,8 @@ export interface AeadRow {
   readonly ivLenMin: number;
   /** What of OpenSSL it stands on. */
   readonly needs: readonly string[];
-  /** Makes one. */
-  create(keyLen: number, encrypt: boolean): AeadTransform;
+  /** Makes one in `memory`. */
+  create(memory: EngineMemory, keyLen: number, encrypt: boolean): AeadTransform;
 }
 
 function aesNames(mode: string): Record<number, string> {
@@ -146,7 +142,7 @@ function evp(algo: number, name: string, spec: CipherSpec): CipherRow {
     needs: [...new Set(Object.values(spec.names))],
     distinctHalves: spec.distinctHalves ?? false,
     spec,
-    create: (keyLen, encrypt) => new EvpCipher(spec, keyLen, encrypt, "initialise"),
+    create: (memory, keyLen, encrypt) => new EvpCipher(memory, spec, keyLen, { encrypt, ivSetting: "initialise" }),
   };
 }
 
@@ -157,11 +153,11 @@ function blocks(names: Record<number, string>, blockBytes: number, ivLen: number
 /** The key length of all that 3GPP has standardised. */
 const KEY_LENS_3GPP: ReadonlySet<number> = new Set([16]);
 
-function cipher3gpp(algo: number, name: string, ivLen: number, create: () => CipherTransform): CipherRow {
+function cipher3gpp(algo: number, name: string, ivLen: number, create: CipherRow["create"]): CipherRow {
   return { algo, name, engine: "ipsec-mb", keyLens: KEY_LENS_3GPP, ivLen, needs: [], create };
 }
 
-function mac3gpp(algo: number, name: string, input: DigestInput, create: () => DigestTransform): DigestRow {
+function mac3gpp(algo: number, name: string, input: DigestInput, create: DigestRow["create"]): DigestRow {
   const common = { engine: "ipsec-mb", keyLens: KEY_LENS_3GPP, digestBytes: 4, isAvailable: () => true } as const;
   return { ...common, algo, name, input, create };
 }
@@ -195,17 +191,17 @@ export const CIPHERS: readonly CipherRow[] = [
     keyLens: new Set([16, 24]),
     ivLen: TRIPLE_DES_IV_BYTES,
     needs: ["DES-EDE", "DES-EDE3"],
-    create: (keyLen) => new TripleDesCtr(keyLen),
+    create: (memory, keyLen) => new TripleDesCtr(memory, keyLen),
   },
-  cipher3gpp(numbers.CIPHER_KASUMI_F8, "KASUMI-F8", KASUMI_F8_IV_BYTES, () => new KasumiF8()),
-  cipher3gpp(numbers.CIPHER_SNOW3G_UEA2, "SNOW3G-UEA2", CIPHER_IV_BYTES, () => new Snow3gUea2()),
+  cipher3gpp(numbers.CIPHER_KASUMI_F8, "KASUMI-F8", KASUMI_F8_IV_BYTES, (memory) => new KasumiF8(memory)),
+  cipher3gpp(numbers.CIPHER_SNOW3G_UEA2, "SNOW3G-UEA2", CIPHER_IV_BYTES, (memory) => new Snow3gUea2(memory)),
   {
     algo: numbers.CIPHER_AES_F8,
     name: "AES-F8",
     keyLens: new Set([32, 48, 64]),
     ivLen: AES_F8_IV_BYTES,
     needs: Object.values(aesNames("ECB")),
-    create: (keyLen) => new AesF8(keyLen),
+    create: (memory, keyLen) => new AesF8(memory, keyLen),
   },
   evp(numbers.CIPHER_AES_XTS, "AES-XTS", {
     names: { 32: "AES-128-XTS", 64: "AES-256-XTS" },
@@ -216,8 +212,8 @@ export const CIPHERS: readonly CipherRow[] = [
     distinctHalves: true,
   }),
   {
-    ...cipher3gpp(numbers.CIPHER_ZUC_EEA3, "ZUC-EEA3", CIPHER_IV_BYTES, () => createZucEea3()),
-    isAvailable: () => zucProblem() === undefined,
+    ...cipher3gpp(numbers.CIPHER_ZUC_EEA3, "ZUC-EEA3", CIPHER_IV_BYTES, (memory) => createZucEea3(memory)),
+    isAvailable: (memory) => zucProblem(memory) === undefined,
   },
 ];
 
@@ -228,7 +224,7 @@ function hash(algo: number, name: string, opensslName: string, digestBytes: numb
     digestBytes,
     input: ANY_INPUT,
     isAvailable: () => fetchDigest(opensslName) !== 0n,
-    create: () => new EvpHash(opensslName, digestBytes),
+    create: (memory) => new EvpHash(memory, opensslName, digestBytes),
   };
 }
 
@@ -259,7 +255,7 @@ function hmac(algo: number, name: string, digest: string, digestBytes: number): 
     digestBytes,
     input: ANY_INPUT,
     isAvailable: () => fetchMac("HMAC") !== 0n && fetchDigest(digest) !== 0n,
-    create: () => new EvpMac("HMAC", "digest", digest, digestBytes),
+    create: (memory) => new EvpMac(memory, { mac: "HMAC", parameter: "digest", value: digest, digestBytes }),
   };
 }
 
@@ -280,7 +276,10 @@ export const MACS: readonly DigestRow[] = [
     digestBytes: 8,
     input: ANY_INPUT,
     isAvailable: () => fetchMac("CMAC") !== 0n && fetchCipher("DES-EDE3-CBC") !== 0n,
-    create: (keyLen) => new EvpMac("CMAC", "cipher", keyLen === 16 ? "DES-EDE-CBC" : "DES-EDE3-CBC", 8),
+    create: (memory, keyLen) => {
+      const value = keyLen === 16 ? "DES-EDE-CBC" : "DES-EDE3-CBC";
+      return new EvpMac(memory, { mac: "CMAC", parameter: "cipher", value, digestBytes: 8 });
+    },
   },
   {
     algo: numbers.MAC_CMAC_AES,
@@ -289,10 +288,11 @@ export const MACS: readonly DigestRow[] = [
     digestBytes: 16,
     input: ANY_INPUT,
     isAvailable: () => fetchMac("CMAC") !== 0n && fetchCipher("AES-128-CBC") !== 0n,
-    create: (keyLen) => new EvpMac("CMAC", "cipher", `AES-${8 * keyLen}-CBC`, 16),
+    create: (memory, keyLen) =>
+      new EvpMac(memory, { mac: "CMAC", parameter: "cipher", value: `AES-${8 * keyLen}-CBC`, digestBytes: 16 }),
   },
-  mac3gpp(numbers.MAC_KASUMI_F9, "KASUMI-F9", KASUMI_F9_INPUT, () => new KasumiF9()),
-  mac3gpp(numbers.MAC_SNOW3G_UIA2, "SNOW3G-UIA2", SNOW3G_UIA2_INPUT, () => new Snow3gUia2()),
+  mac3gpp(numbers.MAC_KASUMI_F9, "KASUMI-F9", KASUMI_F9_INPUT, (memory) => new KasumiF9(memory)),
+  mac3gpp(numbers.MAC_SNOW3G_UIA2, "SNOW3G-UIA2", SNOW3G_UIA2_INPUT, (memory) => new Snow3gUia2(memory)),
   {
     algo: numbers.MAC_GMAC_AES,
     name: "GMAC-AES",
@@ -300,7 +300,7 @@ export const MACS: readonly DigestRow[] = [
     digestBytes: 16,
     input: GMAC_INPUT,
     isAvailable: () => fetchCipher("AES-128-GCM") !== 0n,
-    create: (keyLen) => new GmacAes(keyLen),
+    create: (memory, keyLen) => new GmacAes(memory, keyLen),
   },
   {
     algo: numbers.MAC_GMAC_TWOFISH,
@@ -310,7 +310,7 @@ export const MACS: readonly DigestRow[] = [
     digestBytes: 16,
     input: GMAC_INPUT,
     isAvailable: () => true,
-    create: () => new GmacTwofish(),
+    create: (memory) => new GmacTwofish(memory),
   },
   {
     algo: numbers.MAC_CBCMAC_AES,
@@ -319,7 +319,7 @@ export const MACS: readonly DigestRow[] = [
     digestBytes: 16,
     input: CBCMAC_INPUT,
     isAvailable: () => fetchCipher("AES-128-CBC") !== 0n,
-    create: (keyLen) => new CbcMacAes(keyLen),
+    create: (memory, keyLen) => new CbcMacAes(memory, keyLen),
   },
   {
     algo: numbers.MAC_XCBC_AES,
@@ -328,11 +328,11 @@ export const MACS: readonly DigestRow[] = [
     digestBytes: 16,
     input: ANY_INPUT,
     isAvailable: () => fetchCipher("AES-128-CBC") !== 0n && fetchCipher("AES-128-ECB") !== 0n,
-    create: () => new XcbcAes(),
+    create: (memory) => new XcbcAes(memory),
   },
   {
-    ...mac3gpp(numbers.MAC_ZUC_EIA3, "ZUC-EIA3", ZUC_EIA3_INPUT, () => createZucEia3()),
-    isAvailable: () => zucProblem() === undefined,
+    ...mac3gpp(numbers.MAC_ZUC_EIA3, "ZUC-EIA3", ZUC_EIA3_INPUT, (memory) => createZucEia3(memory)),
+    isAvailable: (memory) => zucProblem(memory) === undefined,
   },
 ];
 
@@ -351,7 +351,8 @@ export const AEADS: readonly AeadRow[] = [
     ...tagLengths(GCM_TAG_LENGTHS),
     ivLenMin: GCM_IV_BYTES_MIN,
     needs: Object.values(aesNames("GCM")),
-    create: (keyLen, encrypt) => new EvpAead(`AES-${8 * keyLen}-GCM`, encrypt, new GcmFromCounterBlock(keyLen)),
+    create: (memory, keyLen, encrypt) =>
+      new EvpAead(memory, `AES-${8 * keyLen}-GCM`, encrypt, new GcmFromCounterBlock(memory, keyLen, encrypt)),
   },
   {
     algo: numbers.AEAD_CCM,
@@ -360,7 +361,7 @@ export const AEADS: readonly AeadRow[] = [
     ...tagLengths(CCM_TAG_LENGTHS),
     ivLenMin: CCM_IV_BYTES_MIN,
     needs: Object.values(aesNames("CCM")),
-    create: (keyLen, encrypt) => new CcmAead(keyLen, encrypt),
+    create: (memory, keyLen, encrypt) => new CcmAead(memory, keyLen, encrypt),
   },
   {
     algo: numbers.AEAD_CHACHA20_POLY1305,
@@ -369,127 +370,6 @@ export const AEADS: readonly AeadRow[] = [
     ...tagLengths(CHACHA20_POLY1305_TAG_LENGTHS),
     ivLenMin: CHACHA20_POLY1305_IV_BYTES,
     needs: ["ChaCha20-Poly1305"],
-    create: (_, encrypt) => new EvpAead("ChaCha20-Poly1305", encrypt),
+    create: (memory, _, encrypt) => new EvpAead(memory, "ChaCha20-Poly1305", encrypt),
   },
 ];
-
-/** The rows of `table` that can be served with `engines`, by number. */
-function byNumber<Row extends { readonly algo: number; readonly engine?: EngineName }>(
-  table: readonly Row[],
-  engines: ReadonlySet<EngineName>,
-  isAvailable: (row: Row) => boolean,
-): ReadonlyMap<number, Row> {
-  const served = table.filter((row) => engines.has(row.engine ?? "openssl") && isAvailable(row));
-  return new Map(served.map((row) => [row.algo, row]));
-}
-
-function hasCiphers(row: { readonly needs: readonly string[] }): boolean {
-  return row.needs.every((name) => fetchCipher(name) !== 0n);
-}
-
-function canMakeCipher(row: CipherRow): boolean {
-  return hasCiphers(row) && (row.isAvailable?.() ?? true);
-}
-
-/** `row` with the quickest way to set IVs that is right for each of its key lengths and directions. */
-function withIvSetting(row: CipherRow): CipherRow {
-  const { spec } = row;
-  if (spec === undefined || spec.ivLen === 0) return row;
-  const [decrypting, encrypting] = [false, true].map((encrypt) =>
-    new Map([...row.keyLens].map((keyLen) => [keyLen, tryIvSetting(spec, keyLen, encrypt) ?? "initialise"]))
-  );
-  const ivSetting = (keyLen: number, encrypt: boolean) => (encrypt ? encrypting : decrypting)!.get(keyLen)!;
-  return {
-    ...row,
-    ivSetting,
-    create: (keyLen, encrypt) => new EvpCipher(spec, keyLen, encrypt, ivSetting(keyLen, encrypt)),
-  };
-}
-
-/** The same for each of `rows`. */
-function withIvSettings(rows: ReadonlyMap<number, CipherRow>): ReadonlyMap<number, CipherRow> {
-  return new Map([...rows].map(([algo, row]) => [algo, withIvSetting(row)]));
-}
-
-/** What can be served, by algorithm number. */
-export interface Catalogue {
-  readonly ciphers: ReadonlyMap<number, CipherRow>;
-  readonly hashes: ReadonlyMap<number, DigestRow>;
-  readonly macs: ReadonlyMap<number, DigestRow>;
-  readonly aeads: ReadonlyMap<number, AeadRow>;
-  /** The libraries in use. */
-  readonly engines: ReadonlySet<EngineName>;
-  /** What is not served for want of a library, and what to do about it: a sentence for each library. */
-  readonly notes: readonly string[];
-}
-
-/** The optional libraries: the algorithms that need each of them, and the reason if it cannot be used. */
-const OPTIONAL_ENGINES: readonly { engine: EngineName; serves: string; problem: () => string | undefined }[] = [
-  { engine: "ipsec-mb", serves: "KASUMI, SNOW 3G and ZUC are", problem: ipsecMbProblem },
-  { engine: "gcrypt", serves: "GMAC-Twofish is", problem: gcryptProblem },
-];
-
-/** The rows of an engine module. */
-export interface ModuleRows {
-  /** Its name. */
-  readonly module: string;
-  readonly ciphers: readonly CipherRow[];
-  readonly hashes: readonly DigestRow[];
-  readonly macs: readonly DigestRow[];
-  readonly aeads: readonly AeadRow[];
-}
-
-function overlay<Row extends { readonly algo: number }>(
-  rows: ReadonlyMap<number, Row>,
-  own: readonly Row[],
-): ReadonlyMap<number, Row> {
-  return own.length === 0 ? rows : new Map([...rows, ...own.map((row) => [row.algo, row] as const)]);
-}
-
-/**
- * What this host can serve with the libraries `chosen`; others are not opened. Rows of `modules` take the place of
- * those of the same number.
- */
-export function createCatalogue(
-  chosen: readonly EngineName[] = ENGINES,
-  modules: readonly ModuleRows[] = [],
-): Catalogue {
-  const engines = new Set(chosen);
-  const notes: string[] = [];
-  for (const { engine, serves, problem } of OPTIONAL_ENGINES) {
-    const reason = engines.has(engine) ? problem() : undefined;
-    if (reason === undefined) continue;
-    engines.delete(engine);
-    notes.push(`${serves} not on offer: ${reason}`);
-  }
-  const zucReason = engines.has("ipsec-mb") ? zucProblem() : undefined;
-  if (zucReason !== undefined) notes.push(`ZUC is not on offer: ${zucReason}`);
-  const legacyReason = engines.has("openssl") ? legacyProblem() : undefined;
-  if (legacyReason !== undefined) notes.push(`ARC4 and DES are not on offer: ${legacyReason}`);
-  const caution = engines.has("ipsec-mb") ? ipsecMbCaution() : undefined;
-  if (caution !== undefined) notes.push(caution);
-  /** Notes that a row is not served if it `isRight` not. */
-  const noted = ({ name }: CipherRow | DigestRow, isRight: boolean) => {
-    if (!isRight) notes.push(`${name} is not on offer: libIPSec_MB ${ipsecMbVersion()} does not give its known answer`);
-    return isRight;
-  };
-  const ownCiphers = byNumber(
-    CIPHERS,
-    engines,
-    (row) =>
-      canMakeCipher(row) && (row.engine !== "ipsec-mb" || noted(row, isCipherRight(row.algo, row.create(16, true)))),
-  );
-  const ownMacs = byNumber(
-    MACS,
-    engines,
-    (row) => row.isAvailable() && (row.engine !== "ipsec-mb" || noted(row, isMacRight(row.algo, row.create(16)))),
-  );
-  return {
-    ciphers: overlay(withIvSettings(ownCiphers), modules.flatMap(({ ciphers }) => ciphers)),
-    hashes: overlay(byNumber(HASHES, engines, (row) => row.isAvailable()), modules.flatMap(({ hashes }) => hashes)),
-    macs: overlay(ownMacs, modules.flatMap(({ macs }) => macs)),
-    aeads: overlay(byNumber(AEADS, engines, hasCiphers), modules.flatMap(({ aeads }) => aeads)),
-    engines,
-    notes,
-  };
-}

@@ -8,22 +8,23 @@
 import { copySpan, DISJOINT, relate, sliceSpan, Span } from "../memory/segments.ts";
 import type { Operation } from "./operation.ts";
 
-const copied = new Span();
-const copiedTo = new Span();
+/** Copies the parts of a chain's source that its cipher leaves out. */
+export class UncoveredParts {
+  readonly #from = new Span();
+  readonly #to = new Span();
 
-/** Copies what lies before and behind the cipher's part of the source; nothing to do in place. */
-export function copyAround(operation: Operation): void {
-  const { segments, src, dst, template: { cipherStart, cipherLen } } = operation;
-  if (cipherLen === src.length || relate(segments, src, dst) !== DISJOINT) return;
-  const tail = cipherStart + cipherLen;
-  if (cipherStart > 0) {
-    sliceSpan(segments, copied, src, 0, cipherStart);
-    sliceSpan(segments, copiedTo, dst, 0, cipherStart);
-    copySpan(segments, copiedTo, copied);
+  /** Copies what precedes and follows the cipher's part of the source of `operation`; nothing if it works in place. */
+  copy(operation: Operation): void {
+    const { segments, src, dst, template: { cipherStart, cipherLen } } = operation;
+    if (cipherLen === src.length || relate(segments, src, dst) !== DISJOINT) return;
+    const tail = cipherStart + cipherLen;
+    if (cipherStart > 0) this.#copyPart(operation, 0, cipherStart);
+    if (tail < src.length) this.#copyPart(operation, tail, src.length - tail);
   }
-  if (tail < src.length) {
-    sliceSpan(segments, copied, src, tail, src.length - tail);
-    sliceSpan(segments, copiedTo, dst, tail, src.length - tail);
-    copySpan(segments, copiedTo, copied);
+
+  #copyPart({ segments, src, dst }: Operation, start: number, length: number): void {
+    sliceSpan(segments, this.#from, src, start, length);
+    sliceSpan(segments, this.#to, dst, start, length);
+    copySpan(segments, this.#to, this.#from);
   }
 }

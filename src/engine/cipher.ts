@@ -6,10 +6,9 @@
  * @module
  */
 import { libcrypto } from "../../ffi/libcrypto.ts";
-import { copyBytes } from "../memory/native.ts";
-import { gather, gatherTo, OVERLAPPING, relate, scatter, type SegmentTable, type Span } from "../memory/segments.ts";
-import { BLOCK, bounceAddress, smallAddress, wipeBounce } from "./bounce.ts";
-import { initContext, ivAddress, newContext, update, updateSegments } from "./evp_cipher.ts";
+import { gather, gatherTo, OVERLAPPING, relate, scatter, type SegmentTable, Span } from "../memory/segments.ts";
+import { BLOCK, type EngineMemory } from "./engine_memory.ts";
+import { EvpContext } from "./evp_cipher.ts";
 import type { Operation } from "./operation.ts";
 import { equalSecrets } from "./openssl.ts";
 
@@ -54,12 +53,17 @@ export interface CipherTransform {
   free(): void;
 }
 
-const BLOCK_ADDRESS = smallAddress + BLOCK;
+/** Direction of a cipher, and how its IVs are set. */
+export interface CipherUse {
+  readonly encrypt: boolean;
+  readonly ivSetting: IvSetting;
+}
 
 /** A cipher that EVP offers ready-made. */
 export class EvpCipher implements CipherTransform {
+  readonly #memory: EngineMemory;
   readonly #spec: CipherSpec;
-  readonly #context: bigint;
+  readonly #context: EvpContext;
   readonly #keyLen: number;
   #key = 0;
   readonly #setsInPlace: boolean;
@@ -68,25 +72,30 @@ export class EvpCipher implements CipherTransform {
   #isInPlace = false;
   /** The last request ended within a block of the key stream. */
   #midBlock = false;
+  /** The current piece of the source and of the destination. */
+  readonly #from = new Span();
+  readonly #to = new Span();
 
   /** For keys of `keyLen` bytes, which `spec` must have a name for. */
-  constructor(spec: CipherSpec, keyLen: number, encrypt: boolean, ivSetting: IvSetting) {
+  constructor(memory: EngineMemory, spec: CipherSpec, keyLen: number, { encrypt, ivSetting }: CipherUse) {
+    this.#memory = memory;
     this.#spec = spec;
     this.#setsInPlace = spec.ivLen > 0 && ivSetting === "in-place";
     this.#keyLen = keyLen;
-    this.#context = newContext(spec.names[keyLen]!, encrypt);
-    libcrypto.EVP_CIPHER_CTX_set_key_length(this.#context, keyLen);
+    this.#context = new EvpContext(memory, spec.names[keyLen]!, encrypt);
+    this.#context.setKeyLength(keyLen);
   }
 
   setKey(key: number): boolean {
     this.#key = key;
     const half = this.#keyLen / 2;
     if (this.#spec.distinctHalves && equalSecrets(key, key + half, half)) return false;
-    if (!initContext(this.#context, key, this.#spec.ivLen > 0 ? BLOCK_ADDRESS : 0)) {
+    // Any IV will do: that of a request follows.
+    if (!this.#context.init(key, this.#spec.ivLen > 0 ? this.#memory.small + BLOCK : 0)) {
       libcrypto.ERR_clear_error();
       return false;
     }
-    if (this.#setsInPlace) this.#ivAddress = ivAddress(this.#context);
+    if (this.#setsInPlace) this.#ivAddress = this.#context.ivAddress();
     this.#isInPlace = this.#ivAddress !== 0n;
     this.#midBlock = false;
     return true;
@@ -95,14 +104,15 @@ export class EvpCipher implements CipherTransform {
   #start(operation: Operation): boolean {
     const { ivLen, rekeys } = this.#spec;
     // Between requests the IV is all the state there is, so it can be set where the provider keeps it: that takes a
-    // tenth of the time of an initialisation. CTR also counts used bytes of a block of key stream, which only that resets.
+    // tenth of the time of an initialisation. CTR also counts used bytes of a block of key stream, which only that
+    // resets.
     if (this.#isInPlace && !this.#midBlock) {
       gatherTo(operation.segments, operation.ivSpan, this.#ivAddress, 0);
       return true;
     }
     if (ivLen === 0 && !rekeys) return true;
     operation.copyIv();
-    return initContext(this.#context, rekeys ? this.#key : 0, ivLen > 0 ? operation.iv : 0);
+    return this.#context.init(rekeys ? this.#key : 0, ivLen > 0 ? operation.iv : 0);
   }
 
   run(operation: Operation, src: Span, dst: Span): boolean {
@@ -118,7 +128,7 @@ export class EvpCipher implements CipherTransform {
     const relation = relate(segments, src, dst);
     let ok: boolean;
     if (src.isContiguous && dst.isContiguous && relation !== OVERLAPPING) {
-      ok = updateSegments(this.#context, segments, dst.segment, dst.offset, src.segment, src.offset, length);
+      ok = this.#context.updateSpans(segments, dst, src, length);
     } else if (relation === OVERLAPPING || spec.cut === CUT_WHOLE) {
       ok = this.#runBounced(segments, src, dst);
     } else {
@@ -128,38 +138,40 @@ export class EvpCipher implements CipherTransform {
   }
 
   #runBounced(segments: SegmentTable, src: Span, dst: Span): boolean {
-    gather(segments, src, bounceAddress);
-    const ok = update(this.#context, bounceAddress, bounceAddress, src.length);
-    if (ok) scatter(segments, bounceAddress, dst);
-    wipeBounce(src.length);
+    const { bounce } = this.#memory;
+    gather(segments, src, bounce);
+    const ok = this.#context.update(bounce, bounce, src.length);
+    if (ok) scatter(segments, bounce, dst);
+    this.#memory.wipeBounce(src.length);
     return ok;
   }
 
-  /** Piece by piece, as long as both sides are contiguous; a block that straddles pieces is worked on aside. */
+  /** Piece by piece, as long as both sides are contiguous; a block that straddles pieces is processed in private memory. */
   #runPieces(segments: SegmentTable, src: Span, dst: Span): boolean {
     const { length } = segments;
-    const block = this.#spec.cut === CUT_BLOCKS ? this.#spec.blockBytes : 1;
-    let i = src.segment;
-    let j = dst.segment;
-    let from = src.offset;
-    let to = dst.offset;
+    const unit = this.#spec.cut === CUT_BLOCKS ? this.#spec.blockBytes : 1;
+    const block = this.#memory.small + BLOCK;
+    const from = this.#from;
+    const to = this.#to;
+    setPiece(from, src, unit);
+    setPiece(to, dst, unit);
     let rest = src.length;
     while (rest > 0) {
-      while (from >= length[i]!) from -= length[i++]!;
-      while (to >= length[j]!) to -= length[j++]!;
-      const contiguous = Math.min(rest, length[i]! - from, length[j]! - to);
-      let piece = contiguous - contiguous % block;
+      while (from.offset >= length[from.segment]!) from.offset -= length[from.segment++]!;
+      while (to.offset >= length[to.segment]!) to.offset -= length[to.segment++]!;
+      const contiguous = Math.min(rest, length[from.segment]! - from.offset, length[to.segment]! - to.offset);
+      let piece = contiguous - contiguous % unit;
       if (piece > 0) {
-        if (!updateSegments(this.#context, segments, j, to, i, from, piece)) return false;
+        if (!this.#context.updateSpans(segments, to, from, piece)) return false;
       } else {
-        piece = block;
-        copyPiece(segments, i, from, block, true);
-        if (!update(this.#context, BLOCK_ADDRESS, BLOCK_ADDRESS, block)) return false;
-        copyPiece(segments, j, to, block, false);
+        piece = unit;
+        gather(segments, from, block);
+        if (!this.#context.update(block, block, unit)) return false;
+        scatter(segments, block, to);
       }
       rest -= piece;
-      from += piece;
-      to += piece;
+      from.offset += piece;
+      to.offset += piece;
     }
     return true;
   }
@@ -172,20 +184,12 @@ export class EvpCipher implements CipherTransform {
   }
 
   free(): void {
-    libcrypto.EVP_CIPHER_CTX_free(this.#context);
+    this.#context.free();
   }
 }
 
-/** Copies `count` bytes between the block's place and the segments from (`segment`, `offset`) on. */
-function copyPiece(segments: SegmentTable, segment: number, offset: number, count: number, toBlock: boolean): void {
-  let at = BLOCK_ADDRESS;
-  while (count > 0) {
-    const piece = Math.min(count, segments.length[segment]! - offset);
-    const place = segments.addressOf(segment) + offset;
-    if (piece > 0) copyBytes(toBlock ? at : place, toBlock ? place : at, piece);
-    at += piece;
-    count -= piece;
-    segment++;
-    offset = 0;
-  }
+/** Sets `piece` to the first `length` bytes of `whole`, which may straddle segments. */
+function setPiece(piece: Span, whole: Span, length: number): void {
+  piece.set(whole.segment, whole.offset, length);
+  piece.isContiguous = false;
 }

@@ -2,64 +2,90 @@
  * MACs composed from OpenSSL's AES: CBC-MAC (ISO/IEC 9797-1, algorithm 1), XCBC (RFC 3566) and GMAC (NIST SP 800-38D).
  * What they digest is gathered in bounce memory, piece by piece.
  *
- * Data path.
+ * Data path, but for `newAes` (for a session's first request in a thread).
  *
  * @module
  */
-import { libcrypto } from "../../ffi/libcrypto.ts";
 import { cleanseBytes, copyBytes } from "../memory/native.ts";
-import { gather, type SegmentTable, sliceSpan, Span } from "../memory/segments.ts";
-import { bounceAddress, smallAddress, smallBytes, wipeBounce } from "./bounce.ts";
-import { ANY_INPUT, digestAddress, type DigestInput, type DigestTransform } from "./digest.ts";
-import { control, CTRL_GET_TAG, finish, initContext, newContext, update } from "./evp_cipher.ts";
+import { gather, SegmentTable, sliceSpan, Span } from "../memory/segments.ts";
+import { ANY_INPUT, type DigestInput, type DigestTransform } from "./digest.ts";
+import type { EngineMemory } from "./engine_memory.ts";
+import { CTRL_GET_TAG, EvpContext } from "./evp_cipher.ts";
 
 const BLOCK_BYTES = 16;
+const NO_SEGMENTS = new SegmentTable(0);
 /** Pieces that are gathered and encrypted at a time, in whole blocks. */
 const PIECE_BYTES = 65536;
 
-/** Places in the small room: the zero IV, the last block, two derived keys. */
+/** Offsets in the engine's small memory: the zero IV, the last block, derived keys. */
 const ZERO = 64;
 const LAST = 80;
 const K1 = 96;
 const K2 = 112;
 const K3 = 128;
 
-function newAes(mode: string, keyLen: number): bigint {
-  return newContext(`AES-${8 * keyLen}-${mode}`, true);
+function newAes(memory: EngineMemory, mode: string, keyLen: number): EvpContext {
+  return new EvpContext(memory, `AES-${8 * keyLen}-${mode}`, true);
 }
 
-/** Reads two spans as one run of bytes. */
+/** Two spans that are read as one sequence of bytes. */
 export class TwoSpans {
   readonly #part = new Span();
+  #segments = NO_SEGMENTS;
+  #head: Span = this.#part;
+  #body: Span = this.#part;
+  /** Bytes of both. */
+  length = 0;
 
-  /** Copies the `length` bytes from `start` on, of `head` and then `body`, to `to`. */
-  read(segments: SegmentTable, head: Span, body: Span, start: number, length: number, to: number): void {
+  /** Sets the spans: `head` and then `body`, both in `segments`, until the next call. */
+  set(segments: SegmentTable, head: Span, body: Span): void {
+    this.#segments = segments;
+    this.#head = head;
+    this.#body = body;
+    this.length = head.length + body.length;
+  }
+
+  /** Copies the `length` bytes from `start` on to `to`. */
+  read(start: number, length: number, to: number): void {
+    const segments = this.#segments;
+    const head = this.#head;
     const fromHead = Math.max(0, Math.min(length, head.length - start));
     if (fromHead > 0) {
       sliceSpan(segments, this.#part, head, start, fromHead);
       gather(segments, this.#part, to);
     }
     if (fromHead === length) return;
-    sliceSpan(segments, this.#part, body, start + fromHead - head.length, length - fromHead);
+    sliceSpan(segments, this.#part, this.#body, start + fromHead - head.length, length - fromHead);
     gather(segments, this.#part, to + fromHead);
   }
 }
 
-const input = new TwoSpans();
+/** Encrypts in CBC mode from a zero IV and keeps the last block. */
+class CbcChain {
+  readonly context: EvpContext;
+  readonly input: TwoSpans = new TwoSpans();
+  readonly #memory: EngineMemory;
 
-/** Runs `length` bytes, whole blocks, through `context` in CBC mode from a zero IV; the last block stays at LAST. */
-function cbcChain(context: bigint, segments: SegmentTable, head: Span, body: Span, length: number): boolean {
-  cleanseBytes(smallAddress + LAST, BLOCK_BYTES);
-  if (!initContext(context, 0, smallAddress + ZERO)) return false;
-  let ok = true;
-  for (let start = 0; ok && start < length; start += PIECE_BYTES) {
-    const count = Math.min(PIECE_BYTES, length - start);
-    input.read(segments, head, body, start, count, bounceAddress);
-    ok = update(context, bounceAddress, bounceAddress, count);
-    copyBytes(smallAddress + LAST, bounceAddress + count - BLOCK_BYTES, BLOCK_BYTES);
+  constructor(memory: EngineMemory, keyLen: number) {
+    this.#memory = memory;
+    this.context = newAes(memory, "CBC", keyLen);
   }
-  wipeBounce(Math.min(PIECE_BYTES, length));
-  return ok;
+
+  /** Encrypts the first `length` bytes of the input, complete blocks; the last block stays at LAST. */
+  run(length: number): boolean {
+    const { small, bounce } = this.#memory;
+    cleanseBytes(small + LAST, BLOCK_BYTES);
+    if (!this.context.init(0, small + ZERO)) return false;
+    let ok = true;
+    for (let start = 0; ok && start < length; start += PIECE_BYTES) {
+      const count = Math.min(PIECE_BYTES, length - start);
+      this.input.read(start, count, bounce);
+      ok = this.context.update(bounce, bounce, count);
+      copyBytes(small + LAST, bounce + count - BLOCK_BYTES, BLOCK_BYTES);
+    }
+    this.#memory.wipeBounce(Math.min(PIECE_BYTES, length));
+    return ok;
+  }
 }
 
 /** What CBC-MAC digests. */
@@ -68,66 +94,83 @@ export const CBCMAC_INPUT: DigestInput = { ...ANY_INPUT, bytesMin: BLOCK_BYTES, 
 /** CBC-MAC with AES. It has no padding of its own: data is one block or more, and whole blocks. */
 export class CbcMacAes implements DigestTransform {
   readonly digestBytes = BLOCK_BYTES;
-  readonly #context: bigint;
+  readonly #memory: EngineMemory;
+  readonly #chain: CbcChain;
 
   /** For keys of `keyLen` bytes: 16, 24 or 32. */
-  constructor(keyLen: number) {
-    this.#context = newAes("CBC", keyLen);
+  constructor(memory: EngineMemory, keyLen: number) {
+    this.#memory = memory;
+    this.#chain = new CbcChain(memory, keyLen);
   }
 
   setKey(key: number): boolean {
-    return initContext(this.#context, key, smallAddress + ZERO);
+    return this.#chain.context.init(key, this.#memory.small + ZERO);
   }
 
   run(segments: SegmentTable, head: Span, body: Span): number {
-    const length = head.length + body.length;
+    const { small, digest } = this.#memory;
+    this.#chain.input.set(segments, head, body);
+    const { length } = this.#chain.input;
     if (length < CBCMAC_INPUT.bytesMin || length % CBCMAC_INPUT.unitBytes !== 0) return 0;
-    if (!cbcChain(this.#context, segments, head, body, length)) return 0;
-    copyBytes(digestAddress, smallAddress + LAST, BLOCK_BYTES);
-    return digestAddress;
+    if (!this.#chain.run(length)) return 0;
+    copyBytes(digest, small + LAST, BLOCK_BYTES);
+    return digest;
   }
 
   free(): void {
-    libcrypto.EVP_CIPHER_CTX_free(this.#context);
+    this.#chain.context.free();
   }
 }
 
 /** AES-XCBC-MAC: three keys derived from one of 16 bytes, the second and third for whole and padded last blocks. */
 export class XcbcAes implements DigestTransform {
   readonly digestBytes = BLOCK_BYTES;
-  readonly #context: bigint = newAes("CBC", 16);
-  readonly #derive: bigint = newAes("ECB", 16);
+  readonly #memory: EngineMemory;
+  readonly #chain: CbcChain;
+  readonly #derive: EvpContext;
+
+  /** For keys of 16 bytes. */
+  constructor(memory: EngineMemory) {
+    this.#memory = memory;
+    this.#chain = new CbcChain(memory, 16);
+    this.#derive = newAes(memory, "ECB", 16);
+  }
 
   setKey(key: number): boolean {
-    if (!initContext(this.#derive, key, 0)) return false;
-    const ok = this.#deriveKey(K1, 1) && initContext(this.#context, smallAddress + K1, smallAddress + ZERO);
-    cleanseBytes(smallAddress + K1, BLOCK_BYTES);
+    const { small } = this.#memory;
+    if (!this.#derive.init(key, 0)) return false;
+    const ok = this.#deriveKey(K1, 1) && this.#chain.context.init(small + K1, small + ZERO);
+    cleanseBytes(small + K1, BLOCK_BYTES);
     return ok;
   }
 
-  #deriveKey(place: number, value: number): boolean {
-    smallBytes.fill(value, place, place + BLOCK_BYTES);
-    return update(this.#derive, smallAddress + place, smallAddress + place, BLOCK_BYTES);
+  #deriveKey(offset: number, value: number): boolean {
+    const { small, smallBytes } = this.#memory;
+    smallBytes.fill(value, offset, offset + BLOCK_BYTES);
+    return this.#derive.update(small + offset, small + offset, BLOCK_BYTES);
   }
 
   run(segments: SegmentTable, head: Span, body: Span): number {
-    const length = head.length + body.length;
+    const { small, smallBytes, digest } = this.#memory;
+    const { input, context } = this.#chain;
+    input.set(segments, head, body);
+    const { length } = input;
     const lastLength = length === 0 ? 0 : (length - 1) % BLOCK_BYTES + 1;
     if (!this.#deriveKey(K2, 2) || !this.#deriveKey(K3, 3)) return 0;
-    if (!cbcChain(this.#context, segments, head, body, length - lastLength)) return 0;
+    if (!this.#chain.run(length - lastLength)) return 0;
     smallBytes.fill(0, LAST, LAST + BLOCK_BYTES);
-    if (lastLength > 0) input.read(segments, head, body, length - lastLength, lastLength, smallAddress + LAST);
+    if (lastLength > 0) input.read(length - lastLength, lastLength, small + LAST);
     if (lastLength < BLOCK_BYTES) smallBytes[LAST + lastLength] = 0x80;
     const mask = lastLength === BLOCK_BYTES ? K2 : K3;
     for (let i = 0; i < BLOCK_BYTES; i++) smallBytes[LAST + i] = smallBytes[LAST + i]! ^ smallBytes[mask + i]!;
-    const ok = update(this.#context, digestAddress, smallAddress + LAST, BLOCK_BYTES);
-    cleanseBytes(smallAddress + LAST, K3 + BLOCK_BYTES - LAST);
-    return ok ? digestAddress : 0;
+    const ok = context.update(digest, small + LAST, BLOCK_BYTES);
+    cleanseBytes(small + LAST, K3 + BLOCK_BYTES - LAST);
+    return ok ? digest : 0;
   }
 
   free(): void {
-    libcrypto.EVP_CIPHER_CTX_free(this.#context);
-    libcrypto.EVP_CIPHER_CTX_free(this.#derive);
+    this.#chain.context.free();
+    this.#derive.free();
   }
 }
 
@@ -139,35 +182,39 @@ export const GMAC_INPUT: DigestInput = { ...ANY_INPUT, bytesMin: GMAC_IV_BYTES }
 /** GMAC with AES: GCM of no plaintext. The first 12 bytes it is given are its IV, the rest is digested. */
 export class GmacAes implements DigestTransform {
   readonly digestBytes = BLOCK_BYTES;
-  readonly #context: bigint;
+  readonly #memory: EngineMemory;
+  readonly #context: EvpContext;
+  readonly #input = new TwoSpans();
 
   /** For keys of `keyLen` bytes: 16, 24 or 32. */
-  constructor(keyLen: number) {
-    this.#context = newAes("GCM", keyLen);
+  constructor(memory: EngineMemory, keyLen: number) {
+    this.#memory = memory;
+    this.#context = newAes(memory, "GCM", keyLen);
   }
 
   setKey(key: number): boolean {
-    return initContext(this.#context, key, 0);
+    return this.#context.init(key, 0);
   }
 
   run(segments: SegmentTable, head: Span, body: Span): number {
-    const length = head.length + body.length;
+    const { small, bounce, digest } = this.#memory;
+    const input = this.#input;
+    const context = this.#context;
+    input.set(segments, head, body);
+    const { length } = input;
     if (length < GMAC_INPUT.bytesMin) return 0;
-    input.read(segments, head, body, 0, GMAC_IV_BYTES, smallAddress + LAST);
-    let ok = initContext(this.#context, 0, smallAddress + LAST);
+    input.read(0, GMAC_IV_BYTES, small + LAST);
+    let ok = context.init(0, small + LAST);
     for (let start = GMAC_IV_BYTES; ok && start < length; start += PIECE_BYTES) {
       const count = Math.min(PIECE_BYTES, length - start);
-      input.read(segments, head, body, start, count, bounceAddress);
-      ok = update(this.#context, 0, bounceAddress, count);
+      input.read(start, count, bounce);
+      ok = context.update(0, bounce, count);
     }
-    wipeBounce(Math.min(PIECE_BYTES, length));
-    return ok && finish(this.#context, digestAddress) &&
-        control(this.#context, CTRL_GET_TAG, BLOCK_BYTES, digestAddress)
-      ? digestAddress
-      : 0;
+    this.#memory.wipeBounce(Math.min(PIECE_BYTES, length));
+    return ok && context.finish(digest) && context.control(CTRL_GET_TAG, BLOCK_BYTES, digest) ? digest : 0;
   }
 
   free(): void {
-    libcrypto.EVP_CIPHER_CTX_free(this.#context);
+    this.#context.free();
   }
 }

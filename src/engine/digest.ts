@@ -1,31 +1,20 @@
 /**
  * Digests, keyed or not: one interface for HASH and MAC algorithms, and those of them that OpenSSL has ready-made.
  *
- * Data path, but for `nameParameter` (once for an algorithm).
+ * Data path, but for `parameter` and `#add` (once for an algorithm and engine).
  *
  * @module
  */
 import { libcrypto } from "../../ffi/libcrypto.ts";
-import { NativeArgs } from "../memory/native.ts";
 import type { SegmentTable, Span } from "../memory/segments.ts";
-import { mapAnonymous } from "../os/memory_map.ts";
-import { bounceAddress, DIGEST, OUT_LENGTH, smallAddress } from "./bounce.ts";
+import { DIGEST_BYTES_MAX, type EngineMemory } from "./engine_memory.ts";
 import { REQUEST_BYTES_MAX } from "./limits.ts";
 import { cString, fetchDigest, fetchMac } from "./openssl.ts";
 
 const { EVP_DigestInit_ex2, EVP_DigestUpdate, EVP_DigestFinal_ex, EVP_DigestFinalXOF } = libcrypto;
 const { EVP_MAC_init, EVP_MAC_update, EVP_MAC_final } = libcrypto;
 
-/** Where digests are left. */
-export const digestAddress: number = smallAddress + DIGEST;
-/** Bytes there. Longer output, of functions that have it, is left in the bounce. */
-const DIGEST_BYTES_MAX = 2048;
-
-const DIGEST_ADDRESS = BigInt(digestAddress);
 const DIGEST_SIZE = BigInt(DIGEST_BYTES_MAX);
-const OUT_LENGTH_ADDRESS = BigInt(smallAddress + OUT_LENGTH);
-const args = new NativeArgs(2);
-const { u64 } = args;
 
 /** The lengths of what a digest is made of, in bytes. */
 export interface DigestInput {
@@ -79,11 +68,13 @@ abstract class Updates {
 /** A hash of OpenSSL's. */
 export class EvpHash extends Updates implements DigestTransform {
   readonly digestBytes: number;
+  readonly #memory: EngineMemory;
   readonly #context: bigint = libcrypto.EVP_MD_CTX_new();
 
   /** The hash that OpenSSL calls `name`; `digestBytes` 0 for one with extendable output. */
-  constructor(name: string, digestBytes: number) {
+  constructor(memory: EngineMemory, name: string, digestBytes: number) {
     super();
+    this.#memory = memory;
     this.digestBytes = digestBytes;
     libcrypto.EVP_DigestInit_ex2(this.#context, fetchDigest(name), 0n);
   }
@@ -102,22 +93,24 @@ export class EvpHash extends Updates implements DigestTransform {
     if (started !== 1) return 0;
     if (!this.update(segments, head) || !this.update(segments, body)) return 0;
     if (this.digestBytes === 0) return this.#finishExtendable(resultLen);
+    const { digest, digestU64, outLength } = this.#memory;
     const ok = EVP_DigestFinal_ex(
       BigInt.asUintN(64, this.#context),
-      BigInt.asUintN(64, DIGEST_ADDRESS),
-      BigInt.asUintN(64, OUT_LENGTH_ADDRESS),
+      BigInt.asUintN(64, digestU64),
+      BigInt.asUintN(64, outLength),
     );
-    return ok === 1 ? digestAddress : 0;
+    return ok === 1 ? digest : 0;
   }
 
   #finishExtendable(resultLen: number): number {
-    const address = resultLen <= DIGEST_BYTES_MAX ? digestAddress : bounceAddress;
+    const { args, digest, bounce } = this.#memory;
+    const address = resultLen <= DIGEST_BYTES_MAX ? digest : bounce;
     args.set(0, address);
     args.set(1, resultLen);
     const ok = EVP_DigestFinalXOF(
       BigInt.asUintN(64, this.#context),
-      BigInt.asUintN(64, u64[0]!),
-      BigInt.asUintN(64, u64[1]!),
+      BigInt.asUintN(64, args.u64[0]!),
+      BigInt.asUintN(64, args.u64[1]!),
     );
     return ok === 1 ? address : 0;
   }
@@ -135,52 +128,80 @@ export class EvpHash extends Updates implements DigestTransform {
   }
 }
 
-/** Builds, once, the OSSL_PARAM array that names the digest or cipher of a MAC. It is kept until the process ends. */
-function nameParameter(parameter: string, value: string): number {
-  const OSSL_PARAM_UTF8_STRING = 4;
-  const OSSL_PARAM_BYTES = 40;
-  const memory = mapAnonymous(4096);
-  const view = new DataView(memory.buffer);
-  const bytes = new Uint8Array(memory.buffer);
-  const keyOffset = 2 * OSSL_PARAM_BYTES;
-  const valueOffset = keyOffset + 64;
-  bytes.set(cString(parameter), keyOffset);
-  bytes.set(cString(value), valueOffset);
-  view.setBigUint64(0, BigInt(memory.address + keyOffset), true);
-  view.setUint32(8, OSSL_PARAM_UTF8_STRING, true);
-  view.setBigUint64(16, BigInt(memory.address + valueOffset), true);
-  view.setBigUint64(24, BigInt(value.length), true);
-  return memory.address;
+const OSSL_PARAM_UTF8_STRING = 4;
+const OSSL_PARAM_BYTES = 40;
+/** An array of one parameter and its end, the parameter's name, and its value. */
+const NAME_OFFSET = 2 * OSSL_PARAM_BYTES;
+const VALUE_OFFSET = NAME_OFFSET + 16;
+const ENTRY_BYTES = VALUE_OFFSET + 32;
+/** The OSSL_PARAM arrays of an engine's MACs: each names the digest or cipher of one row of the table of algorithms. */
+class MacParameters {
+  readonly #address: number;
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+  readonly #addresses = new Map<string, bigint>();
+
+  constructor({ owned }: EngineMemory) {
+    const { address, buffer } = owned.map(4096);
+    this.#address = address;
+    this.#bytes = new Uint8Array(buffer);
+    this.#view = new DataView(buffer);
+  }
+
+  /** The address of an array that sets the parameter `name` to `value`. */
+  parameter(name: string, value: string): bigint {
+    let address = this.#addresses.get(value);
+    if (address === undefined) this.#addresses.set(value, address = BigInt(this.#add(name, value)));
+    return address;
+  }
+
+  #add(name: string, value: string): number {
+    const at = this.#addresses.size * ENTRY_BYTES;
+    this.#bytes.set(cString(name), at + NAME_OFFSET);
+    this.#bytes.set(cString(value), at + VALUE_OFFSET);
+    this.#view.setBigUint64(at, BigInt(this.#address + at + NAME_OFFSET), true);
+    this.#view.setUint32(at + 8, OSSL_PARAM_UTF8_STRING, true);
+    this.#view.setBigUint64(at + 16, BigInt(this.#address + at + VALUE_OFFSET), true);
+    this.#view.setBigUint64(at + 24, BigInt(value.length), true);
+    return this.#address + at;
+  }
 }
 
-const parameterAddresses = new Map<string, bigint>();
+/** What OpenSSL needs to make a MAC. */
+export interface MacSpec {
+  /** Its name for the MAC, as in "HMAC". */
+  readonly mac: string;
+  /** The parameter that completes it, "digest" or "cipher", and that one's value, as in "SHA2-256". */
+  readonly parameter: string;
+  readonly value: string;
+  /** Bytes of a full digest. */
+  readonly digestBytes: number;
+}
 
 /** A MAC of OpenSSL's: HMAC with a digest, or CMAC with a cipher. */
 export class EvpMac extends Updates implements DigestTransform {
   readonly digestBytes: number;
+  readonly #memory: EngineMemory;
   readonly #context: bigint;
   readonly #parameters: bigint;
 
-  /** `mac` as in "HMAC", its `parameter` as in "digest", that one's `value` as in "SHA2-256". */
-  constructor(mac: string, parameter: string, value: string, digestBytes: number) {
+  /** The MAC of `spec`. */
+  constructor(memory: EngineMemory, { mac, parameter, value, digestBytes }: MacSpec) {
     super();
+    this.#memory = memory;
     this.digestBytes = digestBytes;
     this.#context = libcrypto.EVP_MAC_CTX_new(fetchMac(mac));
-    let address = parameterAddresses.get(value);
-    if (address === undefined) {
-      address = BigInt(nameParameter(parameter, value));
-      parameterAddresses.set(value, address);
-    }
-    this.#parameters = address;
+    this.#parameters = memory.scratch(MacParameters).parameter(parameter, value);
   }
 
   setKey(key: number, keyLen: number): boolean {
+    const { args } = this.#memory;
     args.set(0, key);
     args.set(1, keyLen);
     const ok = EVP_MAC_init(
       BigInt.asUintN(64, this.#context),
-      BigInt.asUintN(64, u64[0]!),
-      BigInt.asUintN(64, u64[1]!),
+      BigInt.asUintN(64, args.u64[0]!),
+      BigInt.asUintN(64, args.u64[1]!),
       BigInt.asUintN(64, this.#parameters),
     ) === 1;
     if (!ok) libcrypto.ERR_clear_error();
@@ -196,13 +217,14 @@ export class EvpMac extends Updates implements DigestTransform {
     );
     if (again !== 1) return 0;
     if (!this.update(segments, head) || !this.update(segments, body)) return 0;
+    const { digest, digestU64, outLength } = this.#memory;
     const ok = EVP_MAC_final(
       BigInt.asUintN(64, this.#context),
-      BigInt.asUintN(64, DIGEST_ADDRESS),
-      BigInt.asUintN(64, OUT_LENGTH_ADDRESS),
+      BigInt.asUintN(64, digestU64),
+      BigInt.asUintN(64, outLength),
       BigInt.asUintN(64, DIGEST_SIZE),
     );
-    return ok === 1 ? digestAddress : 0;
+    return ok === 1 ? digest : 0;
   }
 
   protected override take(segments: SegmentTable, segment: number, offset: number, length: number): boolean {

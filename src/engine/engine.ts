@@ -8,14 +8,14 @@
  */
 import { gather, OVERLAPPING, relate, scatter, scatterFrom, sliceSpan, Span } from "../memory/segments.ts";
 import type { AeadTransform } from "./aead.ts";
-import type { Catalogue } from "./algorithms.ts";
-import { bounceAddress, DATA_BYTES_MAX, wipeBounce } from "./bounce.ts";
+import type { Catalogue } from "./catalogue.ts";
+import { DATA_BYTES_MAX, EngineMemory } from "./engine_memory.ts";
 import { createMultiBufferRunner, type MultiBufferRunner } from "./multibuffer/runner.ts";
 import type { MultiBufferChoice } from "./multibuffer/policy.ts";
 import type { MultiBufferSession } from "./multibuffer/session.ts";
-import { copyAround } from "./chained.ts";
+import { UncoveredParts } from "./chained.ts";
 import type { CipherTransform } from "./cipher.ts";
-import { digestAddress, type DigestTransform } from "./digest.ts";
+import type { DigestTransform } from "./digest.ts";
 import {
   DONE,
   FAILED,
@@ -37,18 +37,6 @@ export interface Prepared {
   readonly aead: AeadTransform | null;
   /** What multi-buffer execution needs, if the session can be served by it. */
   readonly multiBuffer: MultiBufferSession | null;
-}
-
-function createCipher(catalogue: Catalogue, parameters: Parameters): CipherTransform {
-  return catalogue.ciphers.get(parameters.algo)!.create(parameters.keyLen, parameters.encrypt);
-}
-
-function createAead(catalogue: Catalogue, parameters: Parameters): AeadTransform {
-  return catalogue.aeads.get(parameters.algo)!.create(parameters.keyLen, parameters.encrypt);
-}
-
-function createDigest(catalogue: Catalogue, parameters: Parameters, keyed: boolean): DigestTransform {
-  return (keyed ? catalogue.macs : catalogue.hashes).get(parameters.hashAlgo)!.create(parameters.authKeyLen);
 }
 
 /** True if an engine module serves any part of an operation with `parameters`: it has no multi-buffer jobs then. */
@@ -73,10 +61,18 @@ export class Engine {
   readonly catalogue: Catalogue;
   /** Executes many operations at once; null: nothing does. */
   readonly multiBuffer: MultiBufferRunner | null;
+  /** The memory of its native contexts. */
+  readonly memory: EngineMemory = new EngineMemory();
   /** Contexts for requests that carry their keys, by what they are made for. */
   readonly #ciphers = new Map<number, CipherTransform>();
   readonly #digests = new Map<number, DigestTransform>();
   readonly #aeads = new Map<number, AeadTransform>();
+  /** Parts of a chain. */
+  readonly #uncovered = new UncoveredParts();
+  readonly #nothing = new Span();
+  readonly #cipherSrc = new Span();
+  readonly #cipherDst = new Span();
+  readonly #hashed = new Span();
 
   /** Serves the algorithms of `catalogue`, and executes with `multiBuffer` what it accepts. */
   constructor(catalogue: Catalogue, multiBuffer: MultiBufferRunner | null) {
@@ -94,9 +90,9 @@ export class Engine {
     const withCipher = kind === KIND_CIPHER || kind === KIND_CHAIN;
     const withDigest = kind === KIND_HASH || kind === KIND_MAC || kind === KIND_CHAIN;
     const prepared: Prepared = {
-      cipher: withCipher ? createCipher(this.catalogue, parameters) : null,
-      digest: withDigest ? createDigest(this.catalogue, parameters, keyed) : null,
-      aead: kind === KIND_AEAD ? createAead(this.catalogue, parameters) : null,
+      cipher: withCipher ? this.#createCipher(parameters) : null,
+      digest: withDigest ? this.#createDigest(parameters, keyed) : null,
+      aead: kind === KIND_AEAD ? this.#createAead(parameters) : null,
       multiBuffer: isOfModule(this.catalogue, parameters) ? null : this.multiBuffer?.prepare(parameters) ?? null,
     };
     if (setKeys(parameters, prepared.cipher, prepared.digest, prepared.aead)) return prepared;
@@ -112,6 +108,25 @@ export class Engine {
     prepared.multiBuffer?.free();
   }
 
+  #createCipher({ algo, keyLen, encrypt }: Parameters): CipherTransform {
+    return this.catalogue.ciphers.get(algo)!.create(this.memory, keyLen, encrypt);
+  }
+
+  #createAead({ algo, keyLen, encrypt }: Parameters): AeadTransform {
+    return this.catalogue.aeads.get(algo)!.create(this.memory, keyLen, encrypt);
+  }
+
+  #createDigest({ hashAlgo, authKeyLen }: Parameters, keyed: boolean): DigestTransform {
+    return (keyed ? this.catalogue.macs : this.catalogue.hashes).get(hashAlgo)!.create(this.memory, authKeyLen);
+  }
+
+  /** Frees all native memory. Every session has been released, and nothing is executed afterwards. */
+  close(): void {
+    this.clear();
+    this.multiBuffer?.close();
+    this.memory.close();
+  }
+
   /** Wipes what requests with keys of their own have left in the contexts kept for them. */
   clear(): void {
     for (const map of [this.#ciphers, this.#digests, this.#aeads]) {
@@ -122,7 +137,7 @@ export class Engine {
 
   /** Executes `operation` with a session's contexts. Returns DONE, FAILED, TAG_MISMATCH or UNSUPPORTED. */
   execute(operation: Operation, { cipher, digest, aead }: Prepared): number {
-    return run(operation, cipher, digest, aead);
+    return this.#run(operation, cipher, digest, aead);
   }
 
   /**
@@ -134,20 +149,20 @@ export class Engine {
     const cipher = kind === KIND_CIPHER || kind === KIND_CHAIN ? this.#sharedCipher(parameters) : null;
     const digest = kind === KIND_AEAD || kind === KIND_CIPHER ? null : this.#sharedDigest(parameters);
     const aead = kind === KIND_AEAD ? this.#sharedAead(parameters) : null;
-    return setKeys(parameters, cipher, digest, aead) ? run(operation, cipher, digest, aead) : FAILED;
+    return setKeys(parameters, cipher, digest, aead) ? this.#run(operation, cipher, digest, aead) : FAILED;
   }
 
   #sharedCipher(parameters: Parameters): CipherTransform {
     const key = parameters.algo * 1024 + parameters.keyLen * 2 + (parameters.encrypt ? 1 : 0);
     let cipher = this.#ciphers.get(key);
-    if (cipher === undefined) this.#ciphers.set(key, cipher = createCipher(this.catalogue, parameters));
+    if (cipher === undefined) this.#ciphers.set(key, cipher = this.#createCipher(parameters));
     return cipher;
   }
 
   #sharedAead(parameters: Parameters): AeadTransform {
     const key = parameters.algo * 1024 + parameters.keyLen * 2 + (parameters.encrypt ? 1 : 0);
     let aead = this.#aeads.get(key);
-    if (aead === undefined) this.#aeads.set(key, aead = createAead(this.catalogue, parameters));
+    if (aead === undefined) this.#aeads.set(key, aead = this.#createAead(parameters));
     return aead;
   }
 
@@ -157,8 +172,74 @@ export class Engine {
     const keyLen = parameters.authKeyLen <= 64 ? parameters.authKeyLen : 0;
     const key = parameters.hashAlgo * 1024 + keyLen * 2 + (keyed ? 1 : 0);
     let digest = this.#digests.get(key);
-    if (digest === undefined) this.#digests.set(key, digest = createDigest(this.catalogue, parameters, keyed));
+    if (digest === undefined) this.#digests.set(key, digest = this.#createDigest(parameters, keyed));
     return digest;
+  }
+
+  /** Executes `operation` with the contexts that its kind needs. */
+  #run(
+    operation: Operation,
+    cipher: CipherTransform | null,
+    digest: DigestTransform | null,
+    aead: AeadTransform | null,
+  ): number {
+    switch (operation.template.parameters.kind) {
+      case KIND_CIPHER:
+        return cipher!.run(operation, operation.src, operation.dst) ? DONE : FAILED;
+      case KIND_HASH:
+      case KIND_MAC:
+        return this.#runDigest(operation, digest!, this.#nothing, operation.src) ? DONE : FAILED;
+      case KIND_AEAD:
+        return aead!.run(operation);
+      case KIND_CHAIN:
+        return this.#runChain(operation, cipher!, digest!) ? DONE : FAILED;
+      default:
+        return UNSUPPORTED;
+    }
+  }
+
+  #runDigest(operation: Operation, digest: DigestTransform, head: Span, body: Span): boolean {
+    const { segments, result } = operation;
+    if (result.length === 0 || (digest.digestBytes !== 0 && result.length > digest.digestBytes)) return false;
+    const { memory } = this;
+    const address = digest.run(segments, head, body, result.length);
+    if (address === 0) return false;
+    if (address === memory.digest) scatterFrom(segments, memory.digestU64, result);
+    else scatter(segments, address, result);
+    if (address === memory.bounce) memory.wipeBounce(result.length);
+    return true;
+  }
+
+  /**
+   * Cipher and digest over parts of the same source. The digest covers the additional data, then its part of the source
+   * or, when the cipher comes first, of the destination. Bytes that the cipher does not cover are copied as they are.
+   */
+  #runChain(operation: Operation, cipher: CipherTransform, digest: DigestTransform): boolean {
+    const { segments, src, dst, aad } = operation;
+    const { parameters, cipherStart, cipherLen, hashStart, hashLen } = operation.template;
+    const cipherSrc = this.#cipherSrc;
+    const cipherDst = this.#cipherDst;
+    const hashed = this.#hashed;
+    if (operation.result.length === 0) return false;
+    if (digest.digestBytes !== 0 && operation.result.length > digest.digestBytes) return false;
+    if (src.length > 0 && relate(segments, src, dst) === OVERLAPPING) {
+      // As if the source had been taken away first: it moves to the destination, and both steps work there.
+      if (src.length > DATA_BYTES_MAX) return false;
+      gather(segments, src, this.memory.bounce);
+      scatter(segments, this.memory.bounce, dst);
+      this.memory.wipeBounce(src.length);
+      sliceSpan(segments, cipherSrc, dst, cipherStart, cipherLen);
+      sliceSpan(segments, hashed, dst, hashStart, hashLen);
+    } else {
+      sliceSpan(segments, cipherSrc, src, cipherStart, cipherLen);
+      sliceSpan(segments, hashed, parameters.hashFirst ? src : dst, hashStart, hashLen);
+      this.#uncovered.copy(operation);
+    }
+    sliceSpan(segments, cipherDst, dst, cipherStart, cipherLen);
+    if (parameters.hashFirst) {
+      return this.#runDigest(operation, digest, aad, hashed) && cipher.run(operation, cipherSrc, cipherDst);
+    }
+    return cipher.run(operation, cipherSrc, cipherDst) && this.#runDigest(operation, digest, aad, hashed);
   }
 }
 
@@ -172,72 +253,4 @@ function setKeys(
   if (cipher !== null && !cipher.setKey(parameters.cipherKey)) return false;
   if (aead !== null && !aead.setKey(parameters.cipherKey)) return false;
   return digest === null || !isKeyed(parameters) || digest.setKey(parameters.authKey, parameters.authKeyLen);
-}
-
-/** Executes `operation` with the contexts that its kind needs. */
-function run(
-  operation: Operation,
-  cipher: CipherTransform | null,
-  digest: DigestTransform | null,
-  aead: AeadTransform | null,
-): number {
-  switch (operation.template.parameters.kind) {
-    case KIND_CIPHER:
-      return cipher!.run(operation, operation.src, operation.dst) ? DONE : FAILED;
-    case KIND_HASH:
-    case KIND_MAC:
-      return runDigest(operation, digest!, nothing, operation.src) ? DONE : FAILED;
-    case KIND_AEAD:
-      return aead!.run(operation);
-    case KIND_CHAIN:
-      return runChain(operation, cipher!, digest!) ? DONE : FAILED;
-    default:
-      return UNSUPPORTED;
-  }
-}
-
-const DIGEST_U64 = BigInt(digestAddress);
-const nothing = new Span();
-const cipherSrc = new Span();
-const cipherDst = new Span();
-const hashed = new Span();
-
-function runDigest(operation: Operation, digest: DigestTransform, head: Span, body: Span): boolean {
-  const { segments, result } = operation;
-  if (result.length === 0 || (digest.digestBytes !== 0 && result.length > digest.digestBytes)) return false;
-  const address = digest.run(segments, head, body, result.length);
-  if (address === 0) return false;
-  if (address === digestAddress) scatterFrom(segments, DIGEST_U64, result);
-  else scatter(segments, address, result);
-  if (address === bounceAddress) wipeBounce(result.length);
-  return true;
-}
-
-/**
- * Cipher and digest over parts of the same source. The digest covers the additional data, then its part of the source
- * or, when the cipher comes first, of the destination. Bytes that the cipher does not cover are copied as they are.
- */
-function runChain(operation: Operation, cipher: CipherTransform, digest: DigestTransform): boolean {
-  const { segments, src, dst, aad } = operation;
-  const { parameters, cipherStart, cipherLen, hashStart, hashLen } = operation.template;
-  if (operation.result.length === 0) return false;
-  if (digest.digestBytes !== 0 && operation.result.length > digest.digestBytes) return false;
-  if (src.length > 0 && relate(segments, src, dst) === OVERLAPPING) {
-    // As if the source had been taken away first: it moves to the destination, and both steps work there.
-    if (src.length > DATA_BYTES_MAX) return false;
-    gather(segments, src, bounceAddress);
-    scatter(segments, bounceAddress, dst);
-    wipeBounce(src.length);
-    sliceSpan(segments, cipherSrc, dst, cipherStart, cipherLen);
-    sliceSpan(segments, hashed, dst, hashStart, hashLen);
-  } else {
-    sliceSpan(segments, cipherSrc, src, cipherStart, cipherLen);
-    sliceSpan(segments, hashed, parameters.hashFirst ? src : dst, hashStart, hashLen);
-    copyAround(operation);
-  }
-  sliceSpan(segments, cipherDst, dst, cipherStart, cipherLen);
-  if (parameters.hashFirst) {
-    return runDigest(operation, digest, aad, hashed) && cipher.run(operation, cipherSrc, cipherDst);
-  }
-  return cipher.run(operation, cipherSrc, cipherDst) && runDigest(operation, digest, aad, hashed);
 }

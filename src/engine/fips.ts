@@ -6,18 +6,12 @@
  *
  * @module
  */
-import { mapAnonymous, unmap } from "../os/memory_map.ts";
 import { EvpAead } from "./aead.ts";
 import * as numbers from "./algorithm_numbers.ts";
-import {
-  type AeadRow,
-  type Catalogue,
-  type CipherRow,
-  createCatalogue,
-  type DigestRow,
-  type ModuleRows,
-} from "./algorithms.ts";
+import type { AeadRow, CipherRow, DigestRow } from "./algorithms.ts";
+import { type Catalogue, createCatalogue, type ModuleRows } from "./catalogue.ts";
 import { EvpCipher } from "./cipher.ts";
+import { EngineMemory } from "./engine_memory.ts";
 import { tryIvSetting } from "./iv_setting.ts";
 import type { EngineName } from "./libraries.ts";
 
@@ -45,54 +39,53 @@ function select<Row>(
 }
 
 /** `row` with the key lengths that the provider executes in both directions; undefined if there are none. */
-function providedCipher(row: CipherRow): CipherRow | undefined {
+function providedCipher(row: CipherRow, memory: EngineMemory): CipherRow | undefined {
   const { spec } = row;
   if (spec === undefined) return undefined;
-  const works = (keyLen: number) => [false, true].every((encrypt) => tryIvSetting(spec, keyLen, encrypt) !== null);
+  const works = (keyLen: number) =>
+    [false, true].every((encrypt) => tryIvSetting(memory, { spec, keyLen, encrypt }) !== null);
   const keyLens = new Set([...row.keyLens].filter(works));
   if (keyLens.size === 0) return undefined;
   return {
     ...row,
     keyLens,
     ivSetting: () => "initialise",
-    create: (keyLen, encrypt) => new EvpCipher(spec, keyLen, encrypt, "initialise"),
+    create: (memory, keyLen, encrypt) => new EvpCipher(memory, spec, keyLen, { encrypt, ivSetting: "initialise" }),
   };
 }
 
 /** `row` with the key lengths that the provider accepts; undefined if there are none, or if it is composed here. */
-function providedMac(row: DigestRow): DigestRow | undefined {
+function providedMac(row: DigestRow, memory: EngineMemory): DigestRow | undefined {
   if (!PROVIDED_MACS.has(row.algo)) return undefined;
-  const key = mapAnonymous(4096);
+  const key = memory.owned.map(4096);
   // Parts of a key that are equal may be refused for 3DES: all bytes differ.
   new Uint8Array(key.buffer).forEach((_, i, bytes) => bytes[i] = i * 37);
   const accepts = (keyLen: number) => {
-    const mac = row.create(keyLen);
+    const mac = row.create(memory, keyLen);
     const ok = mac.setKey(key.address, keyLen);
     mac.free();
     return ok;
   };
   const keyLens = new Set([...row.keyLens!].filter(accepts));
-  unmap(key);
+  memory.owned.unmap(key);
   return keyLens.size === 0 ? undefined : { ...row, keyLens };
 }
 
 /** GCM without counter blocks as IVs, which are composed here. */
 function providedAead(row: AeadRow): AeadRow {
   if (row.algo !== numbers.AEAD_GCM) return row;
-  return { ...row, create: (keyLen, encrypt) => new EvpAead(`AES-${8 * keyLen}-GCM`, encrypt) };
+  return { ...row, create: (memory, keyLen, encrypt) => new EvpAead(memory, `AES-${8 * keyLen}-GCM`, encrypt) };
 }
 
 /** What OpenSSL's FIPS provider serves, once `applyOpensslSettings` has made it the only one. */
 function createFipsCatalogue(): Catalogue {
   const all = createCatalogue(["openssl"]);
-  return {
-    ...all,
-    // What it lacks is missing on purpose.
-    notes: [],
-    ciphers: select(all.ciphers, providedCipher),
-    macs: select(all.macs, providedMac),
-    aeads: select(all.aeads, providedAead),
-  };
+  const memory = new EngineMemory();
+  const ciphers = select(all.ciphers, (row) => providedCipher(row, memory));
+  const macs = select(all.macs, (row) => providedMac(row, memory));
+  memory.close();
+  // What it lacks is missing on purpose.
+  return { ...all, notes: [], ciphers, macs, aeads: select(all.aeads, providedAead) };
 }
 
 /** Where a device's algorithms come from. */

@@ -9,11 +9,10 @@
 import { type Gcrypt, openGcrypt } from "../../ffi/gcrypt.ts";
 import { LibraryMissingError } from "../../ffi/library.ts";
 import { adviceFor } from "../../ffi/packages.ts";
-import { NativeArgs } from "../memory/native.ts";
 import type { SegmentTable, Span } from "../memory/segments.ts";
-import { smallAddress, smallBytes } from "./bounce.ts";
 import { GMAC_INPUT, GMAC_IV_BYTES, TwoSpans } from "./composed_mac.ts";
-import { digestAddress, type DigestTransform } from "./digest.ts";
+import type { DigestTransform } from "./digest.ts";
+import type { EngineMemory } from "./engine_memory.ts";
 
 const GCRYCTL_DISABLE_SECMEM = 37;
 const GCRYCTL_INITIALIZATION_FINISHED = 38;
@@ -21,10 +20,9 @@ const GCRYCTL_INITIALIZATION_FINISHED_P = 39;
 const GCRY_MAC_GMAC_TWOFISH = 403;
 const TAG_BYTES = 16;
 
-/** In the small room: the IV, and where the library says how long the tag is. */
+/** Offsets in the engine's small memory: the IV, and the tag's length, which the library reads and writes. */
 const IV = 400;
 const TAG_LENGTH = 416;
-const tagLength = new Uint32Array(smallBytes.buffer, smallBytes.byteOffset + TAG_LENGTH, 2);
 
 let library: Gcrypt | undefined;
 let problem: string | undefined;
@@ -69,44 +67,54 @@ export function gcryptVersion(): string | undefined {
   return version;
 }
 
-const args = new NativeArgs(2);
-const { u64 } = args;
-const input = new TwoSpans();
-
 /** GMAC with Twofish. The first 12 bytes it is given are its IV, the rest is digested. */
 export class GmacTwofish implements DigestTransform {
   readonly digestBytes = TAG_BYTES;
+  readonly #memory: EngineMemory;
   readonly #library: Gcrypt = library!;
   readonly #handle: bigint = open(this.#library);
+  readonly #input = new TwoSpans();
+  readonly #tagLength: Uint32Array;
+
+  /** For keys of any of its lengths. */
+  constructor(memory: EngineMemory) {
+    this.#memory = memory;
+    const { buffer, byteOffset } = memory.smallBytes;
+    this.#tagLength = new Uint32Array(buffer, byteOffset + TAG_LENGTH, 2);
+  }
 
   setKey(key: number, keyLen: number): boolean {
     if (this.#handle === 0n) return false; // No memory for one more.
+    const { args } = this.#memory;
     args.set(0, key);
     args.set(1, keyLen);
     return this.#library.gcry_mac_setkey(
       BigInt.asUintN(64, this.#handle),
-      BigInt.asUintN(64, u64[0]!),
-      BigInt.asUintN(64, u64[1]!),
+      BigInt.asUintN(64, args.u64[0]!),
+      BigInt.asUintN(64, args.u64[1]!),
     ) === 0;
   }
 
   run(segments: SegmentTable, head: Span, body: Span): number {
     if (head.length + body.length < GMAC_INPUT.bytesMin) return 0;
+    const { args, small, digest } = this.#memory;
     const fromHead = Math.min(head.length, GMAC_IV_BYTES);
-    input.read(segments, head, body, 0, GMAC_IV_BYTES, smallAddress + IV);
-    args.set(0, smallAddress + IV);
+    this.#input.set(segments, head, body);
+    this.#input.read(0, GMAC_IV_BYTES, small + IV);
+    args.set(0, small + IV);
     args.set(1, GMAC_IV_BYTES);
     // A new IV resets the handle.
     const ok = this.#library.gcry_mac_setiv(
           BigInt.asUintN(64, this.#handle),
-          BigInt.asUintN(64, u64[0]!),
-          BigInt.asUintN(64, u64[1]!),
+          BigInt.asUintN(64, args.u64[0]!),
+          BigInt.asUintN(64, args.u64[1]!),
         ) === 0 && this.#write(segments, head, fromHead) && this.#write(segments, body, GMAC_IV_BYTES - fromHead);
-    return ok && this.#read() ? digestAddress : 0;
+    return ok && this.#read() ? digest : 0;
   }
 
   /** Digests the bytes of `span` but for the first `skip`, piece by piece where they are. */
   #write(segments: SegmentTable, span: Span, skip: number): boolean {
+    const { args } = this.#memory;
     let segment = span.segment;
     let offset = span.offset + skip;
     let rest = span.length - skip;
@@ -117,8 +125,8 @@ export class GmacTwofish implements DigestTransform {
       args.set(1, piece);
       const error = this.#library.gcry_mac_write(
         BigInt.asUintN(64, this.#handle),
-        BigInt.asUintN(64, u64[0]!),
-        BigInt.asUintN(64, u64[1]!),
+        BigInt.asUintN(64, args.u64[0]!),
+        BigInt.asUintN(64, args.u64[1]!),
       );
       if (error !== 0) return false;
       rest -= piece;
@@ -128,14 +136,15 @@ export class GmacTwofish implements DigestTransform {
   }
 
   #read(): boolean {
-    tagLength[0] = TAG_BYTES;
-    tagLength[1] = 0;
-    args.set(0, digestAddress);
-    args.set(1, smallAddress + TAG_LENGTH);
+    const { args, small, digest } = this.#memory;
+    this.#tagLength[0] = TAG_BYTES;
+    this.#tagLength[1] = 0;
+    args.set(0, digest);
+    args.set(1, small + TAG_LENGTH);
     return this.#library.gcry_mac_read(
       BigInt.asUintN(64, this.#handle),
-      BigInt.asUintN(64, u64[0]!),
-      BigInt.asUintN(64, u64[1]!),
+      BigInt.asUintN(64, args.u64[0]!),
+      BigInt.asUintN(64, args.u64[1]!),
     ) === 0;
   }
 

@@ -12,13 +12,12 @@
 import { type IpsecMb, ipsecMbNumbers, openIpsecMb, openIpsecMbVersion } from "../../ffi/ipsec_mb.ts";
 import { LibraryMissingError } from "../../ffi/library.ts";
 import { adviceFor } from "../../ffi/packages.ts";
-import { cleanseBytes, copyBytes, NativeArgs } from "../memory/native.ts";
+import { copyBytes } from "../memory/native.ts";
 import { gather, OVERLAPPING, relate, scatter, type SegmentTable, type Span } from "../memory/segments.ts";
-import { mapSecret } from "../os/memory_map.ts";
-import { bounceAddress, DATA_BYTES_MAX, smallAddress, smallBytes, wipeBounce } from "./bounce.ts";
 import type { CipherTransform } from "./cipher.ts";
 import { TwoSpans } from "./composed_mac.ts";
-import { ANY_INPUT, digestAddress, type DigestInput, type DigestTransform } from "./digest.ts";
+import { ANY_INPUT, type DigestInput, type DigestTransform } from "./digest.ts";
+import { DATA_BYTES_MAX, type EngineMemory } from "./engine_memory.ts";
 import type { Operation } from "./operation.ts";
 
 /** The oldest version that has all functions used here. */
@@ -38,9 +37,8 @@ const F9_IV_BYTES = 8;
 export const KASUMI_F8_IV_BYTES = 8;
 export const CIPHER_IV_BYTES = 16;
 
-/** In the small room: KASUMI's IV, which is passed by value. */
+/** Offset in the engine's small memory: KASUMI's IV, which is passed by value. */
 const IV_WORD = 384;
-const ivWord = new BigUint64Array(smallBytes.buffer, smallBytes.byteOffset + IV_WORD, 1);
 
 let library: IpsecMb | undefined;
 let problem: string | undefined;
@@ -91,42 +89,20 @@ export function ipsecMbCaution(): string | undefined {
   return `libIPSec_MB ${version} has not been tested with this program: what gives its known answers here is used`;
 }
 
-/** Equal pieces of secret memory, each with room for the largest key schedule, KASUMI's. Wiped when given back. */
-class SchedulePool {
-  static readonly #SCHEDULE_BYTES = 256;
-  static readonly #GROW_BYTES = 65536;
-  readonly #free: number[] = [];
-
-  take(): number {
-    if (this.#free.length === 0) {
-      const { address, sizeBytes } = mapSecret(SchedulePool.#GROW_BYTES);
-      for (let i = 0; i < sizeBytes; i += SchedulePool.#SCHEDULE_BYTES) this.#free.push(address + i);
-    }
-    return this.#free.pop()!;
-  }
-
-  give(address: number): void {
-    cleanseBytes(address, SchedulePool.#SCHEDULE_BYTES);
-    this.#free.push(address);
-  }
-}
-
-const pool = new SchedulePool();
-const args = new NativeArgs(5);
-const { u64 } = args;
-const input = new TwoSpans();
-
 /** A stream cipher of 3GPP: encryption and decryption are the same, and a message is worked on whole. */
 export abstract class StreamCipher implements CipherTransform {
   protected readonly library: IpsecMb = library!;
-  protected readonly schedule: number = pool.take();
+  protected readonly memory: EngineMemory;
+  protected readonly schedule: number;
   readonly #ivLen: number;
   readonly #dataBytesMax: number;
   /** The library reads past the end of the source, which then has to be in private memory. */
   protected readonly overReads: boolean = false;
 
   /** For IVs of `ivLen` bytes and up to `dataBytesMax` bytes of data. */
-  constructor(ivLen: number, dataBytesMax: number) {
+  constructor(memory: EngineMemory, ivLen: number, dataBytesMax: number) {
+    this.memory = memory;
+    this.schedule = memory.schedules.allocate();
     this.#ivLen = ivLen;
     this.#dataBytesMax = dataBytesMax;
   }
@@ -146,41 +122,51 @@ export abstract class StreamCipher implements CipherTransform {
     if (isDirect && relate(segments, src, dst) !== OVERLAPPING) {
       return this.crypt(iv, segments.startOf(src), segments.startOf(dst), length);
     }
-    gather(segments, src, bounceAddress);
-    const ok = this.crypt(iv, bounceAddress, bounceAddress, length);
-    if (ok) scatter(segments, bounceAddress, dst);
-    wipeBounce(length);
+    const { bounce } = this.memory;
+    gather(segments, src, bounce);
+    const ok = this.crypt(iv, bounce, bounce, length);
+    if (ok) scatter(segments, bounce, dst);
+    this.memory.wipeBounce(length);
     return ok;
   }
 
   free(): void {
-    pool.give(this.schedule);
+    this.memory.schedules.free(this.schedule);
   }
 }
 
 /** KASUMI in F8 mode, also known as UEA1. */
 export class KasumiF8 extends StreamCipher {
+  readonly #ivWord: BigUint64Array;
+
   /** For a key of 16 bytes. */
-  constructor() {
-    super(KASUMI_F8_IV_BYTES, KASUMI_BYTES_MAX);
+  constructor(memory: EngineMemory) {
+    super(memory, KASUMI_F8_IV_BYTES, KASUMI_BYTES_MAX);
+    const { buffer, byteOffset } = memory.smallBytes;
+    this.#ivWord = new BigUint64Array(buffer, byteOffset + IV_WORD, 1);
   }
 
   override setKey(key: number): boolean {
+    const { args } = this.memory;
     args.set(0, key);
     args.set(1, this.schedule);
-    return this.library.kasumi_init_f8_key_sched_sse(BigInt.asUintN(64, u64[0]!), BigInt.asUintN(64, u64[1]!)) === 0;
+    return this.library.kasumi_init_f8_key_sched_sse(
+      BigInt.asUintN(64, args.u64[0]!),
+      BigInt.asUintN(64, args.u64[1]!),
+    ) === 0;
   }
 
   protected override crypt(iv: number, from: number, to: number, length: number): boolean {
-    copyBytes(smallAddress + IV_WORD, iv, 8);
+    copyBytes(this.memory.small + IV_WORD, iv, 8);
+    const { args } = this.memory;
     args.set(0, this.schedule);
     args.set(1, from);
     args.set(2, to);
     this.library.kasumi_f8_1_buffer_sse(
-      BigInt.asUintN(64, u64[0]!),
-      BigInt.asUintN(64, ivWord[0]!),
-      BigInt.asUintN(64, u64[1]!),
-      BigInt.asUintN(64, u64[2]!),
+      BigInt.asUintN(64, args.u64[0]!),
+      BigInt.asUintN(64, this.#ivWord[0]!),
+      BigInt.asUintN(64, args.u64[1]!),
+      BigInt.asUintN(64, args.u64[2]!),
       length,
     );
     return true;
@@ -190,26 +176,31 @@ export class KasumiF8 extends StreamCipher {
 /** SNOW 3G as UEA2. */
 export class Snow3gUea2 extends StreamCipher {
   /** For a key of 16 bytes. */
-  constructor() {
-    super(CIPHER_IV_BYTES, DATA_BYTES_MAX);
+  constructor(memory: EngineMemory) {
+    super(memory, CIPHER_IV_BYTES, DATA_BYTES_MAX);
   }
 
   override setKey(key: number): boolean {
+    const { args } = this.memory;
     args.set(0, key);
     args.set(1, this.schedule);
-    return this.library.snow3g_init_key_sched_sse(BigInt.asUintN(64, u64[0]!), BigInt.asUintN(64, u64[1]!)) === 0;
+    return this.library.snow3g_init_key_sched_sse(
+      BigInt.asUintN(64, args.u64[0]!),
+      BigInt.asUintN(64, args.u64[1]!),
+    ) === 0;
   }
 
   protected override crypt(iv: number, from: number, to: number, length: number): boolean {
+    const { args } = this.memory;
     args.set(0, this.schedule);
     args.set(1, iv);
     args.set(2, from);
     args.set(3, to);
     this.library.snow3g_f8_1_buffer_sse(
-      BigInt.asUintN(64, u64[0]!),
-      BigInt.asUintN(64, u64[1]!),
-      BigInt.asUintN(64, u64[2]!),
-      BigInt.asUintN(64, u64[3]!),
+      BigInt.asUintN(64, args.u64[0]!),
+      BigInt.asUintN(64, args.u64[1]!),
+      BigInt.asUintN(64, args.u64[2]!),
+      BigInt.asUintN(64, args.u64[3]!),
       length,
     );
     return true;
@@ -219,8 +210,8 @@ export class Snow3gUea2 extends StreamCipher {
 /** ZUC as EEA3, by the single-buffer function. Its schedule is its key. */
 export class ZucEea3 extends StreamCipher {
   /** For a key of 16 bytes. */
-  constructor() {
-    super(CIPHER_IV_BYTES, ZUC_BYTES_MAX);
+  constructor(memory: EngineMemory) {
+    super(memory, CIPHER_IV_BYTES, ZUC_BYTES_MAX);
   }
 
   override setKey(key: number): boolean {
@@ -229,15 +220,16 @@ export class ZucEea3 extends StreamCipher {
   }
 
   protected override crypt(iv: number, from: number, to: number, length: number): boolean {
+    const { args } = this.memory;
     args.set(0, this.schedule);
     args.set(1, iv);
     args.set(2, from);
     args.set(3, to);
     this.library.zuc_eea3_1_buffer_sse(
-      BigInt.asUintN(64, u64[0]!),
-      BigInt.asUintN(64, u64[1]!),
-      BigInt.asUintN(64, u64[2]!),
-      BigInt.asUintN(64, u64[3]!),
+      BigInt.asUintN(64, args.u64[0]!),
+      BigInt.asUintN(64, args.u64[1]!),
+      BigInt.asUintN(64, args.u64[2]!),
+      BigInt.asUintN(64, args.u64[3]!),
       length,
     );
     return true;
@@ -257,60 +249,71 @@ export const ZUC_EIA3_INPUT: DigestInput = {
 export abstract class WirelessMac implements DigestTransform {
   readonly digestBytes = 4;
   protected readonly library: IpsecMb = library!;
-  protected readonly schedule: number = pool.take();
-  readonly #input: DigestInput;
+  protected readonly memory: EngineMemory;
+  protected readonly schedule: number;
+  readonly #limits: DigestInput;
+  readonly #input = new TwoSpans();
 
-  /** Of data that starts with an IV, as long as `input` says altogether. */
-  constructor(input: DigestInput) {
-    this.#input = input;
+  /** Of data that starts with an IV; `limits` are the lengths of both together. */
+  constructor(memory: EngineMemory, limits: DigestInput) {
+    this.memory = memory;
+    this.schedule = memory.schedules.allocate();
+    this.#limits = limits;
   }
 
   abstract setKey(key: number): boolean;
 
-  /** Leaves the MAC of the `length` bytes at `at`, IV included, at digestAddress; false if it failed. */
+  /** Leaves the MAC of the `length` bytes at `at`, IV included, in the engine's place for digests; false if it failed. */
   protected abstract digest(at: number, length: number): boolean;
 
   run(segments: SegmentTable, head: Span, body: Span): number {
     const length = head.length + body.length;
-    if (length < this.#input.bytesMin || length > this.#input.bytesMax) return 0;
+    if (length < this.#limits.bytesMin || length > this.#limits.bytesMax) return 0;
+    const { bounce, digest } = this.memory;
     let ok: boolean;
     if (head.length === 0 && body.isContiguous) {
       ok = this.digest(segments.startOf(body), length);
     } else {
-      input.read(segments, head, body, 0, length, bounceAddress);
-      ok = this.digest(bounceAddress, length);
-      wipeBounce(length);
+      this.#input.set(segments, head, body);
+      this.#input.read(0, length, bounce);
+      ok = this.digest(bounce, length);
+      this.memory.wipeBounce(length);
     }
-    return ok ? digestAddress : 0;
+    return ok ? digest : 0;
   }
 
   free(): void {
-    pool.give(this.schedule);
+    this.memory.schedules.free(this.schedule);
   }
 }
 
 /** KASUMI in F9 mode, also known as UIA1. */
 export class KasumiF9 extends WirelessMac {
   /** For a key of 16 bytes. */
-  constructor() {
-    super(KASUMI_F9_INPUT);
+  constructor(memory: EngineMemory) {
+    super(memory, KASUMI_F9_INPUT);
   }
 
   override setKey(key: number): boolean {
+    const { args } = this.memory;
     args.set(0, key);
     args.set(1, this.schedule);
-    return this.library.kasumi_init_f9_key_sched_sse(BigInt.asUintN(64, u64[0]!), BigInt.asUintN(64, u64[1]!)) === 0;
+    return this.library.kasumi_init_f9_key_sched_sse(
+      BigInt.asUintN(64, args.u64[0]!),
+      BigInt.asUintN(64, args.u64[1]!),
+    ) === 0;
   }
 
   protected override digest(at: number, length: number): boolean {
+    const { args } = this.memory;
     args.set(0, this.schedule);
     args.set(1, at);
-    args.set(2, digestAddress);
+    args.set(2, this.memory.digest);
     this.library.kasumi_f9_1_buffer_sse(
-      BigInt.asUintN(64, u64[0]!),
-      BigInt.asUintN(64, u64[1]!),
+      BigInt.asUintN(64, args.u64[0]!),
+      BigInt.asUintN(64, args.u64[1]!),
       length,
-      BigInt.asUintN(64, u64[2]!),
+      BigInt.asUintN(64, args.u64[2]!),
     );
     return true;
   }
@@ -319,28 +322,33 @@ export class KasumiF9 extends WirelessMac {
 /** SNOW 3G as UIA2. */
 export class Snow3gUia2 extends WirelessMac {
   /** For a key of 16 bytes. */
-  constructor() {
-    super(SNOW3G_UIA2_INPUT);
+  constructor(memory: EngineMemory) {
+    super(memory, SNOW3G_UIA2_INPUT);
   }
 
   override setKey(key: number): boolean {
+    const { args } = this.memory;
     args.set(0, key);
     args.set(1, this.schedule);
-    return this.library.snow3g_init_key_sched_sse(BigInt.asUintN(64, u64[0]!), BigInt.asUintN(64, u64[1]!)) === 0;
+    return this.library.snow3g_init_key_sched_sse(
+      BigInt.asUintN(64, args.u64[0]!),
+      BigInt.asUintN(64, args.u64[1]!),
+    ) === 0;
   }
 
   protected override digest(at: number, length: number): boolean {
+    const { args } = this.memory;
     args.set(0, this.schedule);
     args.set(1, at);
     args.set(2, at + MAC_IV_BYTES);
     args.set(3, 8 * (length - MAC_IV_BYTES));
-    args.set(4, digestAddress);
+    args.set(4, this.memory.digest);
     this.library.snow3g_f9_1_buffer_sse(
-      BigInt.asUintN(64, u64[0]!),
-      BigInt.asUintN(64, u64[1]!),
-      BigInt.asUintN(64, u64[2]!),
-      BigInt.asUintN(64, u64[3]!),
-      BigInt.asUintN(64, u64[4]!),
+      BigInt.asUintN(64, args.u64[0]!),
+      BigInt.asUintN(64, args.u64[1]!),
+      BigInt.asUintN(64, args.u64[2]!),
+      BigInt.asUintN(64, args.u64[3]!),
+      BigInt.asUintN(64, args.u64[4]!),
     );
     return true;
   }
@@ -349,8 +357,8 @@ export class Snow3gUia2 extends WirelessMac {
 /** ZUC as EIA3, by the single-buffer function. Its schedule is its key. */
 export class ZucEia3 extends WirelessMac {
   /** For a key of 16 bytes. */
-  constructor() {
-    super(ZUC_EIA3_INPUT);
+  constructor(memory: EngineMemory) {
+    super(memory, ZUC_EIA3_INPUT);
   }
 
   override setKey(key: number): boolean {
@@ -359,16 +367,17 @@ export class ZucEia3 extends WirelessMac {
   }
 
   protected override digest(at: number, length: number): boolean {
+    const { args } = this.memory;
     args.set(0, this.schedule);
     args.set(1, at);
     args.set(2, at + MAC_IV_BYTES);
-    args.set(3, digestAddress);
+    args.set(3, this.memory.digest);
     this.library.zuc_eia3_1_buffer_sse(
-      BigInt.asUintN(64, u64[0]!),
-      BigInt.asUintN(64, u64[1]!),
-      BigInt.asUintN(64, u64[2]!),
+      BigInt.asUintN(64, args.u64[0]!),
+      BigInt.asUintN(64, args.u64[1]!),
+      BigInt.asUintN(64, args.u64[2]!),
       8 * (length - MAC_IV_BYTES),
-      BigInt.asUintN(64, u64[3]!),
+      BigInt.asUintN(64, args.u64[3]!),
     );
     return true;
   }

@@ -10,9 +10,9 @@
  */
 import { libcrypto } from "../../ffi/libcrypto.ts";
 import { copyBytes } from "../memory/native.ts";
-import { mapAnonymous } from "../os/memory_map.ts";
 import { type CipherSpec, CUT_WHOLE, type IvSetting } from "./cipher.ts";
-import { initContext, ivAddress, newContext, update } from "./evp_cipher.ts";
+import type { EngineMemory } from "./engine_memory.ts";
+import { EvpContext } from "./evp_cipher.ts";
 import { fetchCipher } from "./openssl.ts";
 
 /** Of the trial's memory: keys, then IVs, then data. All of it is made up, so none of it is secret. */
@@ -26,58 +26,63 @@ const DATA_BYTES = 64;
 const REQUESTS = 3;
 const KEY_COUNT = 2;
 
-const work = mapAnonymous(4096);
-const bytes = new Uint8Array(work.buffer);
-
-/** What is tried. */
-interface Trial {
+/** A cipher to try. */
+export interface CipherTrial {
   readonly spec: CipherSpec;
+  /** Bytes of key. */
   readonly keyLen: number;
   readonly encrypt: boolean;
 }
 
-function fillWork(): void {
-  // An odd factor: no two keys, no two halves of a key and no two IVs are equal.
-  for (let i = 0; i < DATA + DATA_BYTES; i++) bytes[i] = i * 37 + (i >>> 8) * 11;
-}
+/** Keys, IVs and data of trials. */
+class TrialMemory {
+  readonly #address: number;
+  readonly #bytes: Uint8Array;
 
-function setData(): void {
-  bytes.fill(0x5a, DATA, DATA + DATA_BYTES);
-}
-
-function keyAt(key: number): number {
-  return work.address + KEYS + key * KEY_BYTES_MAX;
-}
-
-function ivAt(request: number): number {
-  return work.address + IVS + request * IV_BYTES;
-}
-
-/** Executes a request on a context whose key and IV are set, in `pieces` calls; its result, or null if it failed. */
-function result(context: bigint, pieces: number): string | null {
-  setData();
-  const at = work.address + DATA;
-  const length = DATA_BYTES / pieces;
-  for (let i = 0; i < pieces; i++) {
-    if (!update(context, at + i * length, at + i * length, length)) return null;
+  constructor({ owned }: EngineMemory) {
+    const { address, buffer } = owned.map(4096);
+    this.#address = address;
+    this.#bytes = new Uint8Array(buffer);
+    // An odd factor: no two keys, no two halves of a key and no two IVs are equal.
+    for (let i = 0; i < DATA; i++) this.#bytes[i] = i * 37 + (i >>> 8) * 11;
   }
-  return bytes.subarray(DATA, DATA + DATA_BYTES).toHex();
+
+  keyAt(key: number): number {
+    return this.#address + KEYS + key * KEY_BYTES_MAX;
+  }
+
+  ivAt(request: number): number {
+    return this.#address + IVS + request * IV_BYTES;
+  }
+
+  /** Executes a request on a context whose key and IV are set, in `pieces` calls; its result, or null if it failed. */
+  result(context: EvpContext, pieces: number): string | null {
+    this.#bytes.fill(0x5a, DATA, DATA + DATA_BYTES);
+    const at = this.#address + DATA;
+    const length = DATA_BYTES / pieces;
+    for (let i = 0; i < pieces; i++) {
+      if (!context.update(at + i * length, at + i * length, length)) return null;
+    }
+    return this.#bytes.subarray(DATA, DATA + DATA_BYTES).toHex();
+  }
 }
 
-function trialContext({ spec, keyLen, encrypt }: Trial): bigint {
-  const context = newContext(spec.names[keyLen]!, encrypt);
-  libcrypto.EVP_CIPHER_CTX_set_key_length(context, keyLen);
+function trialContext(memory: EngineMemory, { spec, keyLen, encrypt }: CipherTrial): EvpContext {
+  const context = new EvpContext(memory, spec.names[keyLen]!, encrypt);
+  context.setKeyLength(keyLen);
   return context;
 }
 
 /** The answer to each request from a context of its own; null if the cipher cannot be used at all. */
-function knownAnswers(trial: Trial): (readonly string[]) | null {
+function knownAnswers(memory: EngineMemory, trial: CipherTrial): (readonly string[]) | null {
+  const requests = memory.scratch(TrialMemory);
   const answers: string[] = [];
   for (let key = 0; key < KEY_COUNT; key++) {
     for (let request = 0; request < REQUESTS; request++) {
-      const context = trialContext(trial);
-      const answer = initContext(context, keyAt(key), ivAt(request)) ? result(context, 1) : null;
-      libcrypto.EVP_CIPHER_CTX_free(context);
+      const context = trialContext(memory, trial);
+      const isSet = context.init(requests.keyAt(key), requests.ivAt(request));
+      const answer = isSet ? requests.result(context, 1) : null;
+      context.free();
       if (answer === null) return null;
       answers.push(answer);
     }
@@ -86,31 +91,31 @@ function knownAnswers(trial: Trial): (readonly string[]) | null {
 }
 
 /** True if one context whose IVs are written in place gives `answers`. */
-function answersInPlace(trial: Trial, answers: readonly string[]): boolean {
+function answersInPlace(memory: EngineMemory, trial: CipherTrial, answers: readonly string[]): boolean {
   const { spec: { ivLen, cut } } = trial;
-  const context = trialContext(trial);
+  const requests = memory.scratch(TrialMemory);
+  const context = trialContext(memory, trial);
   let matches = true;
   for (let i = 0; matches && i < answers.length; i++) {
     const request = i % REQUESTS;
-    // As a session does: an initialisation gives a key and any IV, and the address is asked for after it.
-    if (request === 0) matches = initContext(context, keyAt(i / REQUESTS), ivAt(REQUESTS));
-    const address = Number(ivAddress(context));
+    // As a session does: an initialisation sets a key and any IV, and the address is asked for after it.
+    if (request === 0) matches = context.init(requests.keyAt(i / REQUESTS), requests.ivAt(REQUESTS));
+    const address = Number(context.ivAddress());
     matches &&= address !== 0;
     if (!matches) break;
-    copyBytes(address, ivAt(request), ivLen);
-    matches = result(context, cut === CUT_WHOLE ? 1 : 2) === answers[i];
+    copyBytes(address, requests.ivAt(request), ivLen);
+    matches = requests.result(context, cut === CUT_WHOLE ? 1 : 2) === answers[i];
   }
-  libcrypto.EVP_CIPHER_CTX_free(context);
+  context.free();
   return matches;
 }
 
-/** How the IV of the cipher that `spec` has for keys of `keyLen` bytes is set, or null if it cannot be used. */
-export function tryIvSetting(spec: CipherSpec, keyLen: number, encrypt: boolean): IvSetting | null {
+/** How the IV of the cipher of `trial` is set, or null if it cannot be used. The trial is made in `memory`. */
+export function tryIvSetting(memory: EngineMemory, trial: CipherTrial): IvSetting | null {
+  const { spec, keyLen } = trial;
   if (fetchCipher(spec.names[keyLen]!) === 0n) return null;
-  const trial: Trial = { spec, keyLen, encrypt };
-  fillWork();
-  const answers = knownAnswers(trial);
-  const inPlace = answers !== null && spec.ivLen > 0 && answersInPlace(trial, answers);
+  const answers = knownAnswers(memory, trial);
+  const inPlace = answers !== null && spec.ivLen > 0 && answersInPlace(memory, trial, answers);
   libcrypto.ERR_clear_error();
   if (answers === null) return null;
   return inPlace ? "in-place" : "initialise";

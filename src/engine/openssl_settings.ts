@@ -9,8 +9,8 @@
  */
 import { libcrypto } from "../../ffi/libcrypto.ts";
 import { mapAnonymous, unmap } from "../os/memory_map.ts";
-import { createCatalogue } from "./algorithms.ts";
 import { akcipherOffer } from "./asymmetric/akcipher_offer.ts";
+import { createCatalogue } from "./catalogue.ts";
 import { cString, keepProviders } from "./openssl.ts";
 import { configFileProblem, defaultConfigProblem } from "./openssl_config_file.ts";
 import { opensslErrors } from "./openssl_errors.ts";

@@ -3,12 +3,11 @@
  * is a template with the segments that its data lies in. The device fills templates, the engine executes operations of
  * them; both are reused.
  *
- * Data path, but for `createOperation` (once for a thread).
+ * Data path.
  *
  * @module
  */
 import { gatherTo, type SegmentTable, Span } from "../memory/segments.ts";
-import { mapSecret } from "../os/memory_map.ts";
 
 /** Kinds of operation. */
 export const KIND_CIPHER = 1;
@@ -165,7 +164,7 @@ export class Operation {
   readonly iv: number;
   readonly #ivAddress: bigint;
 
-  /** An operation in `segments`, with room for an IV at address `iv`. */
+  /** An operation in `segments`, with {@linkcode IV_BYTES_MAX} bytes for an IV at address `iv`. */
   constructor(segments: SegmentTable, iv: number) {
     this.segments = segments;
     this.iv = iv;
@@ -196,9 +195,4 @@ export class Operation {
   copyIv(): void {
     gatherTo(this.segments, this.ivSpan, this.#ivAddress, 0);
   }
-}
-
-/** Makes an operation in `segments`, whose room for an IV is kept out of core dumps. */
-export function createOperation(segments: SegmentTable): Operation {
-  return new Operation(segments, mapSecret(IV_BYTES_MAX).address);
 }

@@ -9,7 +9,8 @@
  *
  * @module
  */
-import type { AeadRow, Catalogue, CipherRow, DigestRow } from "./algorithms.ts";
+import type { AeadRow, CipherRow, DigestRow } from "./algorithms.ts";
+import type { Catalogue } from "./catalogue.ts";
 import { REQUEST_BYTES_MAX } from "./limits.ts";
 import { equalSecrets } from "./openssl.ts";
 import {

@@ -7,11 +7,11 @@
  * @module
  */
 import { SegmentTable, Span } from "../memory/segments.ts";
-import { mapAnonymous, type Mapping, unmap, viewOf } from "../os/memory_map.ts";
+import { type Mapping, viewOf } from "../os/memory_map.ts";
 import * as numbers from "./algorithm_numbers.ts";
-import type { CipherTransform } from "./cipher.ts";
-import type { DigestTransform } from "./digest.ts";
-import { createOperation, KIND_CIPHER, Parameters, Template } from "./operation.ts";
+import type { CipherRow, DigestRow } from "./algorithms.ts";
+import type { EngineMemory } from "./engine_memory.ts";
+import { KIND_CIPHER, Operation, Parameters, Template } from "./operation.ts";
 
 /** What an algorithm makes of a message with the key 00 01 … 0f: the IV of a MAC leads its message. */
 interface Answer {
@@ -60,11 +60,12 @@ function write({ buffer }: Mapping, offset: number, bytes: Uint8Array): void {
   all.set(bytes, offset);
 }
 
-/** True if `cipher`, which is algorithm `algo`, gives its known answer, or none is known. It is given up. */
-export function isCipherRight(algo: number, cipher: CipherTransform): boolean {
+/** True if the cipher of `row`, made in `engineMemory`, gives its known answer, or none is known. */
+export function isCipherRight({ algo, create }: CipherRow, engineMemory: EngineMemory): boolean {
   const known = CIPHERS.get(algo);
   if (known === undefined) return true;
-  const memory = mapAnonymous(4096);
+  const cipher = create(engineMemory, KEY_BYTES, true);
+  const memory = engineMemory.owned.map(4096);
   const iv = Uint8Array.fromHex(known.iv);
   const message = Uint8Array.fromHex(known.message);
   write(memory, IV, iv);
@@ -79,21 +80,22 @@ export function isCipherRight(algo: number, cipher: CipherTransform): boolean {
   template.ivSpan.set(0, 0, iv.length);
   template.src.set(1, 0, message.length);
   template.dst.set(2, 0, message.length);
-  const operation = createOperation(segments);
+  const operation = new Operation(segments, engineMemory.iv);
   operation.use(template);
   operation.place(0);
   const done = cipher.setKey(memory.address) && cipher.run(operation, operation.src, operation.dst);
   const found = new Uint8Array(memory.buffer, DST, message.length).toHex();
   cipher.free();
-  unmap(memory);
+  engineMemory.owned.unmap(memory);
   return done && found === known.answer;
 }
 
-/** True if `mac`, which is algorithm `algo`, gives its known answer, or none is known. It is given up. */
-export function isMacRight(algo: number, mac: DigestTransform): boolean {
+/** The same for the MAC of `row`. */
+export function isMacRight({ algo, create }: DigestRow, engineMemory: EngineMemory): boolean {
   const known = MACS.get(algo);
   if (known === undefined) return true;
-  const memory = mapAnonymous(4096);
+  const mac = create(engineMemory, KEY_BYTES);
+  const memory = engineMemory.owned.map(4096);
   const message = Uint8Array.fromHex(known.iv + known.message);
   write(memory, SRC, message);
   const segments = new SegmentTable(2);
@@ -104,6 +106,6 @@ export function isMacRight(algo: number, mac: DigestTransform): boolean {
   const address = mac.setKey(memory.address, KEY_BYTES) ? mac.run(segments, new Span(), body, answerBytes) : 0;
   const found = address === 0 ? "" : new Uint8Array(viewOf(address, answerBytes)).toHex();
   mac.free();
-  unmap(memory);
+  engineMemory.owned.unmap(memory);
   return found === known.answer;
 }

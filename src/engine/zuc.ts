@@ -9,10 +9,9 @@
  * @module
  */
 import { cleanseBytes, copyBytes, fillBytes } from "../memory/native.ts";
-import { mapSecret } from "../os/memory_map.ts";
-import { DIGEST, smallBytes } from "./bounce.ts";
 import type { CipherTransform } from "./cipher.ts";
-import { digestAddress, type DigestTransform } from "./digest.ts";
+import type { DigestTransform } from "./digest.ts";
+import { DIGEST, type EngineMemory } from "./engine_memory.ts";
 import {
   CIPHER_IV_BYTES,
   ipsecMbVersionNumber,
@@ -52,17 +51,32 @@ import {
 const CIPHER_EEA3 = 14;
 const HASH_EIA3 = 20;
 
-/** Private memory: an EIA3 message with its IV, and key stream for as many bytes. */
+/** An EIA3 message with its IV, and key stream for as many bytes. */
 const KEY_STREAM = 8448;
-const work = mapSecret(2 * KEY_STREAM);
-const workBytes = new Uint8Array(work.buffer);
 
-/** A manager of the thread whose jobs are part of no batch; null if there is none to be had. */
-let threadManager: MultiBufferManager | null | undefined;
+/** Private memory for padded messages of EIA3. */
+class PaddedMessage {
+  readonly address: number;
+  readonly bytes: Uint8Array;
 
-function sequentialManager(): MultiBufferManager | null {
-  if (threadManager === undefined) threadManager = createMultiBufferManager();
-  return threadManager;
+  constructor({ owned }: EngineMemory) {
+    const { address, buffer } = owned.mapSecret(2 * KEY_STREAM);
+    this.address = address;
+    this.bytes = new Uint8Array(buffer);
+  }
+}
+
+/** A manager whose jobs are part of no batch; null: none can be had. */
+class SequentialManager {
+  readonly manager: MultiBufferManager | null;
+
+  constructor({ owned }: EngineMemory) {
+    this.manager = createMultiBufferManager(undefined, owned);
+  }
+}
+
+function sequentialManager(memory: EngineMemory): MultiBufferManager | null {
+  return memory.scratch(SequentialManager).manager;
 }
 
 function needsJobs(): boolean {
@@ -70,19 +84,19 @@ function needsJobs(): boolean {
 }
 
 /** Why ZUC cannot be served with the library that is there, in words that end a sentence; undefined: it can. */
-export function zucProblem(): string | undefined {
-  if (!needsJobs() || sequentialManager() !== null) return undefined;
+export function zucProblem(memory: EngineMemory): string | undefined {
+  if (!needsJobs() || sequentialManager(memory) !== null) return undefined;
   return "this version of libIPSec_MB is only right in a job manager, and it has none here that wipes its memory";
 }
 
 /** ZUC as EEA3; `manager`, of which no batch uses jobs, executes it where that is needed. */
-export function createZucEea3(manager: MultiBufferManager | null = sequentialManager()): CipherTransform {
-  return needsJobs() ? new ZucEea3Job(manager!) : new ZucEea3();
+export function createZucEea3(memory: EngineMemory, manager?: MultiBufferManager): CipherTransform {
+  return needsJobs() ? new ZucEea3Job(memory, manager ?? sequentialManager(memory)!) : new ZucEea3(memory);
 }
 
 /** ZUC as EIA3; as {@linkcode createZucEea3}. */
-export function createZucEia3(manager: MultiBufferManager | null = sequentialManager()): DigestTransform {
-  return needsJobs() ? new ZucEia3Job(manager!) : new ZucEia3();
+export function createZucEia3(memory: EngineMemory, manager?: MultiBufferManager): DigestTransform {
+  return needsJobs() ? new ZucEia3Job(memory, manager ?? sequentialManager(memory)!) : new ZucEia3(memory);
 }
 
 /** What jobs of EEA3 with the key at `key` have in common. */
@@ -100,14 +114,6 @@ function eea3Template(manager: MultiBufferManager, key: number): JobTemplate {
   return template;
 }
 
-/** Fills job `i` of `template` with the `length` bytes at `from`, to be combined with the key stream of `iv`. */
-function fillEea3(manager: MultiBufferManager, i: number, template: JobTemplate, iv: number, from: number): number {
-  const job = manager.begin(i, template);
-  manager.set(job + JOB_IV, iv);
-  manager.set(job + JOB_SRC, from);
-  return job;
-}
-
 /** EEA3 as the only job of a manager. */
 class ZucEea3Job extends StreamCipher {
   readonly #manager: MultiBufferManager;
@@ -115,8 +121,8 @@ class ZucEea3Job extends StreamCipher {
   protected override readonly overReads: boolean;
 
   /** For a key of 16 bytes, executed by `manager`. */
-  constructor(manager: MultiBufferManager) {
-    super(CIPHER_IV_BYTES, ZUC_BYTES_MAX);
+  constructor(memory: EngineMemory, manager: MultiBufferManager) {
+    super(memory, CIPHER_IV_BYTES, ZUC_BYTES_MAX);
     this.#manager = manager;
     this.#template = eea3Template(manager, this.schedule);
     this.overReads = hasErratum("zucOverRead", ipsecMbVersionNumber(), manager.variant.name);
@@ -129,7 +135,9 @@ class ZucEea3Job extends StreamCipher {
 
   protected override crypt(iv: number, from: number, to: number, length: number): boolean {
     const manager = this.#manager;
-    const job = fillEea3(manager, 0, this.#template, iv, from);
+    const job = manager.begin(0, this.#template);
+    manager.set(job + JOB_IV, iv);
+    manager.set(job + JOB_SRC, from);
     manager.set(job + JOB_DST, to);
     manager.setLength(job + JOB_CIPHER_LENGTH, length);
     return manager.run(1);
@@ -146,13 +154,15 @@ class ZucEia3Job extends WirelessMac {
   readonly #manager: MultiBufferManager;
   readonly #template: JobTemplate;
   readonly #keyStream: JobTemplate;
+  readonly #padded: PaddedMessage;
   /** Bytes of a round of key stream where its last words need care; 0: nowhere. */
   readonly #roundBytes: number;
 
   /** For a key of 16 bytes, executed by `manager`. */
-  constructor(manager: MultiBufferManager) {
-    super(ZUC_EIA3_INPUT);
+  constructor(memory: EngineMemory, manager: MultiBufferManager) {
+    super(memory, ZUC_EIA3_INPUT);
     this.#manager = manager;
+    this.#padded = memory.scratch(PaddedMessage);
     this.#template = manager.makeTemplate({
       mode: CIPHER_NULL,
       hash: HASH_EIA3,
@@ -186,23 +196,26 @@ class ZucEia3Job extends WirelessMac {
     manager.set(job + JOB_EXTRA + 2, at);
     manager.set(job + JOB_SRC, at + MAC_IV_BYTES);
     manager.setLength(job + JOB_HASH_LENGTH, 8 * (length - MAC_IV_BYTES));
-    manager.set(job + JOB_TAG, digestAddress);
+    manager.set(job + JOB_TAG, this.memory.digest);
     return manager.run(count);
   }
 
   #runPadded(at: number, length: number, missing: number): boolean {
     const manager = this.#manager;
-    const { address } = work;
+    const { smallBytes } = this.memory;
+    const { address, bytes } = this.#padded;
     const end = length - MAC_IV_BYTES;
     const wordBytes = this.digestBytes;
     copyBytes(address, at, length);
     fillBytes(address + length, 0, missing);
-    const job = fillEea3(manager, 1, this.#keyStream, address, address + KEY_STREAM);
+    const job = manager.begin(1, this.#keyStream);
+    manager.set(job + JOB_IV, address);
+    manager.set(job + JOB_SRC, address + KEY_STREAM);
     manager.set(job + JOB_DST, address + KEY_STREAM);
     manager.setLength(job + JOB_CIPHER_LENGTH, end + missing + wordBytes);
     const done = this.#run(address, length + missing, 2);
     for (let i = 0; i < wordBytes; i++) {
-      const change = workBytes[KEY_STREAM + end + i]! ^ workBytes[KEY_STREAM + end + missing + i]!;
+      const change = bytes[KEY_STREAM + end + i]! ^ bytes[KEY_STREAM + end + missing + i]!;
       smallBytes[DIGEST + i] = smallBytes[DIGEST + i]! ^ change;
     }
     cleanseBytes(address, 2 * KEY_STREAM);

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { mapSecret } from "../os/memory_map.ts";
+import type { OwnedMemory } from "../os/owned_memory.ts";
 import { cleanseBytes } from "./native.ts";
 
 /** Blocks mapped at once. */
@@ -14,18 +14,20 @@ const GROW_BLOCKS = 64;
 
 /** A pool of blocks. */
 export class SecretPool {
+  readonly #memory: OwnedMemory;
   readonly #blockBytes: number;
   readonly #free: number[] = [];
 
-  /** A pool of blocks of `blockBytes` bytes; nothing is mapped yet. */
-  constructor(blockBytes: number) {
+  /** A pool of blocks of `blockBytes` bytes in `memory`; nothing is mapped yet. */
+  constructor(memory: OwnedMemory, blockBytes: number) {
+    this.#memory = memory;
     this.#blockBytes = blockBytes;
   }
 
   /** Returns the address of a block of zeros; {@linkcode free} it. Throws {@linkcode SystemError} if out of memory. */
   allocate(): number {
     if (this.#free.length === 0) {
-      const { address } = mapSecret(GROW_BLOCKS * this.#blockBytes);
+      const { address } = this.#memory.mapSecret(GROW_BLOCKS * this.#blockBytes);
       for (let i = GROW_BLOCKS - 1; i >= 0; i--) this.#free.push(address + i * this.#blockBytes);
     }
     return this.#free.pop()!;

@@ -6,7 +6,7 @@
 import { libc } from "../../ffi/libc.ts";
 import { errno, SystemError } from "./errno.ts";
 import { closeFd, setNonBlocking } from "./event_fd.ts";
-import { mapAnonymous } from "./memory_map.ts";
+import { threadMemory } from "./owned_memory.ts";
 
 const MSG_NOSIGNAL = 0x4000;
 const EINTR = 4;
@@ -15,7 +15,7 @@ const ECONNRESET = 104;
 
 /** The buffer that all streams of a thread share: no call needs what an earlier one left in it. */
 const PIECE_BYTES = 1 << 16;
-const memory = mapAnonymous(PIECE_BYTES);
+const memory = threadMemory.map(PIECE_BYTES);
 const bytes = new Uint8Array(memory.buffer);
 const ADDRESS = BigInt(memory.address);
 

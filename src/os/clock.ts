@@ -6,7 +6,7 @@
  * @module
  */
 import { libc } from "../../ffi/libc.ts";
-import { mapAnonymous } from "./memory_map.ts";
+import { threadMemory } from "./owned_memory.ts";
 
 const { clock_gettime } = libc;
 
@@ -14,7 +14,7 @@ const CLOCK_MONOTONIC = 1;
 const CLOCK_THREAD_CPUTIME_ID = 3;
 
 /** struct timespec: seconds, nanoseconds, 8 bytes each. 32 bits of seconds suffice for 136 years of uptime. */
-const timespec = mapAnonymous(16);
+const timespec = threadMemory.map(16);
 const words = new Uint32Array(timespec.buffer);
 const ADDRESS = BigInt(timespec.address);
 

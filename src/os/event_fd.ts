@@ -7,7 +7,7 @@
  */
 import { libc } from "../../ffi/libc.ts";
 import { check } from "./errno.ts";
-import { mapAnonymous } from "./memory_map.ts";
+import { threadMemory } from "./owned_memory.ts";
 
 const EFD_CLOEXEC_NONBLOCK = 0o2000000 | 0o4000;
 const O_NONBLOCK = 0o4000;
@@ -16,7 +16,7 @@ const F_SETFL = 4;
 const F_DUPFD_CLOEXEC = 1030;
 
 /** Two counters in native memory: the 1 that every signal adds, and the result of a read. */
-const counters = mapAnonymous(16);
+const counters = threadMemory.map(16);
 new BigUint64Array(counters.buffer)[0] = 1n;
 const ONE_ADDRESS = BigInt(counters.address);
 const READ_ADDRESS = BigInt(counters.address + 8);

@@ -14,7 +14,7 @@
  */
 import { libc } from "../../ffi/libc.ts";
 import { errno } from "./errno.ts";
-import { mapAnonymous } from "./memory_map.ts";
+import { threadMemory } from "./owned_memory.ts";
 
 const O_NONBLOCK = 0o4000;
 const F_GETFL = 3;
@@ -25,7 +25,7 @@ const EAGAIN = 11;
 const COUNTER_BYTES = 8;
 
 /** Native memory: the 1 that a signal adds, the result of a read, and a `struct pollfd`. */
-const memory = mapAnonymous(24);
+const memory = threadMemory.map(24);
 const words = new Uint32Array(memory.buffer);
 const ONE_ADDRESS = BigInt(memory.address);
 const READ_ADDRESS = BigInt(memory.address + COUNTER_BYTES);

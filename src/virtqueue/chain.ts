@@ -17,8 +17,9 @@ import {
   WINDOW_LAST,
 } from "../memory/guest_memory.ts";
 import { SegmentTable } from "../memory/segments.ts";
+import { type OwnedMemory, threadMemory } from "../os/owned_memory.ts";
 import { ADDRESS_HIGH_LIMIT, type DescriptorTable } from "./descriptor_table.ts";
-import { indirectTables } from "./indirect.ts";
+import { IndirectTables } from "./indirect.ts";
 import { DESC_F_INDIRECT, DESC_F_NEXT, DESC_F_WRITE } from "../wire/vring.ts";
 
 const { memset } = libc;
@@ -115,6 +116,7 @@ export class ChainBatch {
   /** Guest address (low half, high half) of the last buffer or table, or part of one, that was in no memory region. */
   readonly unmappedAddress: Uint32Array = new Uint32Array(2);
   readonly #responseBytes: number;
+  readonly #indirectTables: IndirectTables;
 
   #readable = 0;
   #writable = 0;
@@ -124,9 +126,11 @@ export class ChainBatch {
 
   /**
    * An empty batch for requests whose response is the last writable byte, or the first `responseBytes` writable ones.
+   * Indirect tables are copied to `memory` where they cannot be read in place.
    */
-  constructor(responseBytes = 0) {
+  constructor(responseBytes = 0, memory: OwnedMemory = threadMemory) {
     this.#responseBytes = responseBytes;
+    this.#indirectTables = new IndirectTables(memory);
   }
 
   /** Empties the batch. */
@@ -202,7 +206,7 @@ export class ChainBatch {
   /** Adds the buffers of the indirect table that entry `index` of a split ring refers to. */
   #addLinkedTable({ words, start }: DescriptorTable, index: number): number {
     const at = start + 4 * index;
-    const table = indirectTables.find(this.memory, words[at]!, words[at + 1]!, words[at + 2]!);
+    const table = this.#indirectTables.find(this.memory, words[at]!, words[at + 1]!, words[at + 2]!);
     if (table === null) return this.#tableFailure(words[at]!, words[at + 1]!);
     const outcome = this.#walk(table, LINKED, 0, table.words[table.start + 3]!);
     // A table must not refer to another table, and its chain ends within it.
@@ -212,7 +216,7 @@ export class ChainBatch {
   /** {@linkcode #addLinkedTable} for packed rings. */
   #addListedTable({ words, start }: DescriptorTable, index: number): number {
     const at = start + 4 * index;
-    const table = indirectTables.find(this.memory, words[at]!, words[at + 1]!, words[at + 2]!);
+    const table = this.#indirectTables.find(this.memory, words[at]!, words[at + 1]!, words[at + 2]!);
     if (table === null) return this.#tableFailure(words[at]!, words[at + 1]!);
     return this.#walk(table, LISTED, 0, table.words[table.start + 3]!);
   }

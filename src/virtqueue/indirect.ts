@@ -2,13 +2,13 @@
  * The location of indirect descriptor tables. Each word of a table is read once, when its chain is flattened, so the
  * table can stay in guest memory.
  *
- * Data path.
+ * Data path, but for `#makeCopy` (once, for the first table that crosses a border).
  *
  * @module
  */
 import { type GuestMemory, WINDOW_BASE_HIGH, WINDOW_BASE_LOW } from "../memory/guest_memory.ts";
 import { copyBytes } from "../memory/native.ts";
-import { mapAnonymous } from "../os/memory_map.ts";
+import type { OwnedMemory } from "../os/owned_memory.ts";
 import { DESC_BYTES } from "../wire/vring.ts";
 import { ADDRESS_HIGH_LIMIT, DescriptorTable } from "./descriptor_table.ts";
 
@@ -16,10 +16,17 @@ import { ADDRESS_HIGH_LIMIT, DescriptorTable } from "./descriptor_table.ts";
 export const INDIRECT_ENTRIES_MAX = 65535;
 
 /** Finds indirect tables, one at a time. */
-class IndirectTables {
-  readonly #copy = mapAnonymous(DESC_BYTES * (INDIRECT_ENTRIES_MAX + 1));
-  readonly #copyWords = new Uint32Array(this.#copy.buffer);
+export class IndirectTables {
+  readonly #memory: OwnedMemory;
+  /** Address and words of the copy of a table; 0 and none before the first one. */
+  #copy = 0;
+  #copyWords = new Uint32Array();
   readonly #table = new DescriptorTable(this.#copyWords, 0, 0);
+
+  /** Copies tables to `memory` where they cannot be read in place. */
+  constructor(memory: OwnedMemory) {
+    this.#memory = memory;
+  }
 
   /**
    * The table of `length` bytes at guest address `addressHigh`‖`addressLow`, until the next call. Null if it is empty,
@@ -44,11 +51,15 @@ class IndirectTables {
     if (addressHigh >= ADDRESS_HIGH_LIMIT) return null;
     const from = memory.translateGuest(addressHigh * 0x1_0000_0000 + addressLow, length);
     if (from === 0) return null;
-    copyBytes(this.#copy.address, from, length);
+    if (this.#copy === 0) this.#makeCopy();
+    copyBytes(this.#copy, from, length);
     this.#table.set(this.#copyWords, 0, length >>> 4);
     return this.#table;
   }
-}
 
-/** One for each worker: its copy of a table is scratch memory. */
-export const indirectTables: IndirectTables = new IndirectTables();
+  #makeCopy(): void {
+    const { address, buffer } = this.#memory.map(DESC_BYTES * (INDIRECT_ENTRIES_MAX + 1));
+    this.#copy = address;
+    this.#copyWords = new Uint32Array(buffer);
+  }
+}

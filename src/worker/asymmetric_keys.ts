@@ -10,11 +10,11 @@ import { BySession } from "../device/by_session.ts";
 import { statusOf } from "../device/outcomes.ts";
 import type { SessionTableView } from "../device/sessions.ts";
 import type { AkcipherService } from "../engine/asymmetric/akcipher.ts";
+import type { JobExecutor } from "../engine/asymmetric/job_executor.ts";
 import { AkcipherKeySpec, type PreparedKey } from "../engine/asymmetric/job.ts";
 import { AKCIPHER_KEY_BYTES_MAX } from "../engine/asymmetric/limits.ts";
 import { Parameters } from "../engine/operation.ts";
 import { cleanseBytes } from "../memory/native.ts";
-import { mapSecret } from "../os/memory_map.ts";
 import { STATUS_INVSESS } from "../wire/virtio_crypto.ts";
 
 /** Prepared keys, by session slot. */
@@ -23,14 +23,14 @@ export class PreparedKeys extends BySession {
   readonly #parameters = new Parameters();
   readonly #spec = new AkcipherKeySpec();
   /** The copy of a key while it is prepared. */
-  readonly #copy = mapSecret(AKCIPHER_KEY_BYTES_MAX).address;
-
+  readonly #copy: number;
   readonly #akcipher: AkcipherService;
 
-  /** Starts without keys, for sessions of `table`; `akcipher` prepares them. */
-  constructor(table: SessionTableView, akcipher: AkcipherService) {
+  /** Starts without keys, for sessions of `table`; `executor` prepares them. */
+  constructor(table: SessionTableView, executor: JobExecutor) {
     super(table);
-    this.#akcipher = akcipher;
+    this.#akcipher = executor.akcipher;
+    this.#copy = executor.memory.mapSecret(AKCIPHER_KEY_BYTES_MAX).address;
     this.#keys = new Array(table.slots).fill(null);
   }
 

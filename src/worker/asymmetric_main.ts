@@ -12,6 +12,7 @@ import { statusOf } from "../device/outcomes.ts";
 import { SessionTableView } from "../device/sessions.ts";
 import { SubmittedJobs } from "../device/submitted_jobs.ts";
 import { drainEventFd } from "../os/event_fd.ts";
+import { threadMemory } from "../os/owned_memory.ts";
 import { Poller } from "../os/poller.ts";
 import { PreparedKeys } from "./asymmetric_keys.ts";
 import { BUSY, CLOSING, type JobRunnerSetup } from "./asymmetric_worker.ts";
@@ -20,7 +21,7 @@ import { BUSY, CLOSING, type JobRunnerSetup } from "./asymmetric_worker.ts";
 function run({ pools, sessions, submittedFd, shared }: JobRunnerSetup): void {
   const queues = pools.map((location) => new SubmittedJobs(location));
   const executor = new JobExecutor();
-  const keys = new PreparedKeys(new SessionTableView(sessions), executor.akcipher);
+  const keys = new PreparedKeys(new SessionTableView(sessions), executor);
   const poller = new Poller();
   poller.add(submittedFd, 0);
   while (Atomics.load(shared, CLOSING) === 0) {
@@ -38,7 +39,9 @@ function run({ pools, sessions, submittedFd, shared }: JobRunnerSetup): void {
   }
   // All sessions have been destroyed by now.
   keys.evict();
+  executor.close();
   poller.close();
+  threadMemory.close();
 }
 
 /** Runs the next job of `queue`, if there is one. Returns the number of jobs run, 0 or 1. */

@@ -8,10 +8,11 @@
  */
 import { createDataQueueGroup } from "../device/data_queue_group.ts";
 import { QUEUE_TOKENS, type QueueCommand, type QueueGroup, UNKICKED_POLL_INTERVAL_MS } from "../device/queue_group.ts";
-import type { ModuleRows } from "../engine/algorithms.ts";
+import type { ModuleRows } from "../engine/catalogue.ts";
 import { keepProviders } from "../engine/openssl.ts";
 import { pinThread } from "../os/affinity.ts";
 import { drainEventFd } from "../os/event_fd.ts";
+import { threadMemory } from "../os/owned_memory.ts";
 import { Poller } from "../os/poller.ts";
 import { type Report, SUBMITTED, type WorkerSetup } from "./commands.ts";
 import { SpinBudget } from "./spin.ts";
@@ -69,8 +70,8 @@ class DataWorker {
         const command = await this.commands.dequeue();
         const report = await this.#execute(command);
         this.#closed = command.kind === "close";
-        // After the last reply the main thread may reuse every descriptor of this worker.
-        if (this.#closed) this.#poller.close();
+        // After the last reply the main thread may reuse every descriptor of this worker, and end it at any time.
+        if (this.#closed) this.#close();
         this.#report(report);
         this.#executed = (this.#executed + 1) | 0;
       }
@@ -110,6 +111,11 @@ class DataWorker {
   #acknowledge(token: number): void {
     if (token >= QUEUE_TOKENS) this.#group.acknowledge(token);
     else drainEventFd(token === DOORBELL ? this.#setup.doorbellFd : this.#setup.evictFd);
+  }
+
+  #close(): void {
+    this.#poller.close();
+    threadMemory.close();
   }
 
   async #execute(command: QueueCommand): Promise<Report> {

@@ -8,7 +8,8 @@ import { AKCIPHER_ANSWERS, type AkcipherAnswer } from "../../src/tools/known_akc
 import { CHAIN_ANSWER, CHAIN_PARTS, KNOWN_ANSWERS, type KnownAnswer } from "../../src/tools/known_answers.ts";
 import { ALGORITHM_NAMES } from "../../src/driver/names.ts";
 import { featuresFor, MODES } from "../../src/tools/probe.ts";
-import { AEADS, CIPHERS, createCatalogue, HASHES, MACS } from "../../src/engine/algorithms.ts";
+import { AEADS, CIPHERS, HASHES, MACS } from "../../src/engine/algorithms.ts";
+import { createCatalogue } from "../../src/engine/catalogue.ts";
 import { readOptions } from "../../src/cli/options.ts";
 import { DisconnectedError, DriverTimeoutError } from "../../src/driver/errors.ts";
 import { SystemError } from "../../src/os/errno.ts";

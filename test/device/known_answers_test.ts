@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { createCatalogue } from "../../src/engine/algorithms.ts";
+import { createCatalogue } from "../../src/engine/catalogue.ts";
 import { ENGINES } from "../../src/engine/libraries.ts";
 import type { CryptoDriverOptions } from "../../src/driver/crypto_driver.ts";
 import { FEATURES_USUAL } from "../../src/driver/bring_up.ts";

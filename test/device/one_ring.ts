@@ -15,7 +15,7 @@ import type { EncodedRequest } from "../../src/driver/fields.ts";
 import { type Block, DriverMemory, type Segment } from "../../src/driver/guest_memory.ts";
 import { place, type Split } from "../../src/driver/layout.ts";
 import { SplitQueue } from "../../src/driver/split_queue.ts";
-import { createCatalogue } from "../../src/engine/algorithms.ts";
+import { createCatalogue } from "../../src/engine/catalogue.ts";
 import { Engine } from "../../src/engine/engine.ts";
 import { createMultiBufferManager } from "../../src/engine/multibuffer/manager.ts";
 import { type MultiBufferChoice, multiBufferPolicy } from "../../src/engine/multibuffer/policy.ts";

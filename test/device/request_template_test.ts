@@ -1,9 +1,10 @@
 /** Templates are filled in turn, and runs are what neighbours with the same one make. */
 import { assert, assertEquals } from "@std/assert";
 import { RequestRuns, RequestTemplate, TemplatePool } from "../../src/device/request_template.ts";
+import { threadMemory } from "../../src/os/owned_memory.ts";
 
 Deno.test("the templates of as many requests as a batch has stay as they are, and the one before them", () => {
-  const pool = new TemplatePool(128);
+  const pool = new TemplatePool(128, threadMemory);
   for (const requests of [1, 128, 1, 2, 1, 128, 5, 128, 128, 1]) {
     const before = pool.next();
     pool.begin(requests);
@@ -13,7 +14,7 @@ Deno.test("the templates of as many requests as a batch has stay as they are, an
 });
 
 Deno.test("the fewer requests there are at once, the fewer templates take turns", () => {
-  const pool = new TemplatePool(128);
+  const pool = new TemplatePool(128, threadMemory);
   for (const requests of [1, 4]) {
     pool.begin(requests);
     assertEquals(new Set(Array.from({ length: 1000 }, () => pool.next())).size, requests + 1);
@@ -21,7 +22,7 @@ Deno.test("the fewer requests there are at once, the fewer templates take turns"
 });
 
 Deno.test("keys that a request brings are wiped once it is answered, and those of others are not", () => {
-  const pool = new TemplatePool(2);
+  const pool = new TemplatePool(2, threadMemory);
   pool.begin(2);
   const [first, second] = [pool.next(), pool.next()];
   const bytesAt = (address: number) =>

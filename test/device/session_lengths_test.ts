@@ -8,7 +8,7 @@ import { assert, assertEquals } from "@std/assert";
 import type { CryptoDriver } from "../../src/driver/crypto_driver.ts";
 import type { DataRequest } from "../../src/driver/requests.ts";
 import type { AeadSession, ChainSession, SessionParameters } from "../../src/driver/sessions.ts";
-import { createCatalogue } from "../../src/engine/algorithms.ts";
+import { createCatalogue } from "../../src/engine/catalogue.ts";
 import { ENGINES } from "../../src/engine/libraries.ts";
 import * as w from "../../src/wire/virtio_crypto.ts";
 import { bytes, FEATURES, keyOf } from "../conformance/support.ts";

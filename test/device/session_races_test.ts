@@ -174,14 +174,14 @@ Deno.test("an asymmetric job whose session is destroyed has its session's key or
   for (const successor of RSA_SUCCESSORS) {
     for (const point of ["identified", "parameters", "keys"] as const) {
       const table = new WatchedTable(1, true);
-      const keys = new PreparedKeys(table, executor.akcipher);
+      const keys = new PreparedKeys(table, executor);
       const id = table.create(record);
       const interruption = destroyAt(table, point, id, successor);
       const key = keys.find(0, id);
       assert(interruption.isReached);
       if (key !== w.STATUS_INVSESS) {
         const right = new WatchedTable(1, true);
-        const rightKey = new PreparedKeys(right, executor.akcipher).find(0, right.create(record));
+        const rightKey = new PreparedKeys(right, executor).find(0, right.create(record));
         assertEquals(raised(key as AkcipherKey), raised(rightKey as AkcipherKey), point);
       }
       assertEquals(keys.find(0, id), w.STATUS_INVSESS);

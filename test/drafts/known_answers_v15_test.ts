@@ -1,6 +1,6 @@
 /** Known answers of every algorithm through a device of draft v15, with and without sessions, in several layouts. */
 import { assertEquals } from "@std/assert";
-import { createCatalogue } from "../../src/engine/algorithms.ts";
+import { createCatalogue } from "../../src/engine/catalogue.ts";
 import type { LayoutOptions } from "../../src/driver/layout.ts";
 import { ask, complaint, requestBytes } from "../device/known_answer_runner.ts";
 import { withDevice } from "../device/harness.ts";

@@ -9,14 +9,15 @@ import { type CryptoDriver, type LayoutOptions, type SessionParameters, virtioCr
 import { FEATURES_USUAL, maskOf } from "../../src/driver/bring_up.ts";
 import { CHAIN_ANSWER, CHAIN_PARTS, KNOWN_ANSWERS } from "../../src/tools/known_answers.ts";
 import { checkAnswer } from "../../src/tools/checks.ts";
-import type { ModuleRows } from "../../src/engine/algorithms.ts";
+import type { ModuleRows } from "../../src/engine/catalogue.ts";
 import { loadEngineModules } from "../../src/engine/modules/load.ts";
-import { createOperation, Template } from "../../src/engine/operation.ts";
+import { Operation, Template } from "../../src/engine/operation.ts";
 import { SegmentTable } from "../../src/memory/segments.ts";
 import { mapAnonymous, unmap } from "../../src/os/memory_map.ts";
 import { counts } from "./engines/counting_cbc.ts";
 import { SUM_BYTES } from "./engines/toy.ts";
 import { engineAt, withEngines } from "./support.ts";
+import { engineMemory } from "../engines/memory.ts";
 
 const LAYOUTS: readonly LayoutOptions[] = [
   { split: "fields" },
@@ -87,11 +88,11 @@ Deno.test("a module that works on guest memory never gets overlapping source and
   const segments = new SegmentTable(4);
   segments.add(memory.address, 2048);
   segments.add(memory.address + 2048, 2048);
-  const operation = createOperation(segments);
+  const operation = new Operation(segments, engineMemory.iv);
   operation.use(new Template());
   operation.ivSpan.set(1, 0, 16);
   operation.template.ivLen = 16;
-  const cipher = ciphers[0]!.create(16, true);
+  const cipher = ciphers[0]!.create(engineMemory, 16, true);
   assert(cipher.setKey(memory.address + 2048 + 64));
   const wanted = new Uint8Array(64);
   for (const distance of [64, 16, 8, 0, -8, -16, -64]) {

@@ -5,9 +5,10 @@
  * @module
  */
 import { libc } from "../../ffi/libc.ts";
-import { createOperation, type Operation, Template } from "../../src/engine/operation.ts";
+import { Operation, Template } from "../../src/engine/operation.ts";
 import { SegmentCursor, SegmentTable, type Span } from "../../src/memory/segments.ts";
 import { mapAnonymous } from "../../src/os/memory_map.ts";
+import { engineMemory } from "./memory.ts";
 
 const PAGE_BYTES = 4096;
 const MAP_PRIVATE_ANONYMOUS_FIXED = 0x32;
@@ -30,7 +31,7 @@ export class Arena {
     libc.mmap(guard, BigInt(PAGE_BYTES), 0, MAP_PRIVATE_ANONYMOUS_FIXED, -1, 0n);
     this.bytes = new Uint8Array(buffer, 0, sizeBytes);
     this.#address = address;
-    this.operation = createOperation(this.#segments);
+    this.operation = new Operation(this.#segments, engineMemory.iv);
     this.operation.use(new Template());
   }
 

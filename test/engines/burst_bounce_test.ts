@@ -5,27 +5,37 @@
  * @module
  */
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
-import { createCatalogue } from "../../src/engine/algorithms.ts";
+import { createCatalogue } from "../../src/engine/catalogue.ts";
 import { BOUNCE_BYTES, MultiBufferBounce } from "../../src/engine/multibuffer/bounced_jobs.ts";
 import { createMultiBufferManager } from "../../src/engine/multibuffer/manager.ts";
 import { BOUNCED } from "../../src/engine/multibuffer/policy.ts";
 import { MultiBufferRunner } from "../../src/engine/multibuffer/runner.ts";
 import { Engine, type Prepared } from "../../src/engine/engine.ts";
 import {
-  createOperation,
   DONE,
   FAILED,
   KIND_CIPHER,
-  type Operation,
+  Operation,
   type OperationTable,
   Parameters,
   PENDING,
   Template,
 } from "../../src/engine/operation.ts";
 import { SegmentCursor, SegmentTable, type Span } from "../../src/memory/segments.ts";
-import { mapAnonymous } from "../../src/os/memory_map.ts";
+import { mapAnonymous, type Mapping } from "../../src/os/memory_map.ts";
+import { OwnedMemory } from "../../src/os/owned_memory.ts";
 import * as v from "../../src/wire/virtio_crypto.ts";
 import { burstingEngine } from "./burst_support.ts";
+import { engineMemory } from "./memory.ts";
+
+/** Records what was mapped. */
+class RecordingOwner extends OwnedMemory {
+  readonly mappings: Mapping[] = [];
+
+  override mapSecret(sizeBytes: number): Mapping {
+    return this.mappings[this.mappings.push(super.mapSecret(sizeBytes)) - 1]!;
+  }
+}
 
 const ignore = createMultiBufferManager() === null;
 if (ignore) console.warn("SKIPPED: libIPSec_MB does no bursts here");
@@ -56,7 +66,7 @@ class Messages implements OperationTable {
     this.segments = new SegmentTable(5 * count);
     this.#cursor = new SegmentCursor(this.segments);
     this.first = new Uint32Array(count);
-    this.operation = createOperation(this.segments);
+    this.operation = new Operation(this.segments, engineMemory.iv);
     const parameters = Object.assign(new Parameters(), { kind: KIND_CIPHER, algo: v.CIPHER_AES_CBC, encrypt: true });
     Object.assign(parameters, { keyLen: 16, cipherKey: address });
     this.prepared = engine.prepare(parameters)!;
@@ -112,9 +122,10 @@ Deno.test({
   fn: () => {
     const messages = new Messages(burstingEngine(), 2, 256);
     const session = messages.prepared.multiBuffer!;
-    const memory = mapAnonymous(4096);
-    const bytes = new Uint8Array(memory.buffer);
-    const bounce = new MultiBufferBounce(memory);
+    const owner = new RecordingOwner();
+    const bounce = new MultiBufferBounce(owner);
+    const memory = owner.mappings[0]!;
+    const bytes = new Uint8Array(memory.buffer, 0, 4096);
     const offsetOf = ({ segments, src }: Operation) => segments.startOf(src) - memory.address;
     const copies = [0, 1].map((i) => {
       const copy = bounce.offer(messages.at(i), session)!;

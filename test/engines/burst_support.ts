@@ -4,7 +4,7 @@
  * @module
  */
 import { assert } from "@std/assert";
-import { type Catalogue, createCatalogue } from "../../src/engine/algorithms.ts";
+import { type Catalogue, createCatalogue } from "../../src/engine/catalogue.ts";
 import { BURST_VARIANTS, type MultiBufferVariant } from "../../ffi/ipsec_mb_bursts.ts";
 import {
   MULTI_BUFFER_AEADS,
@@ -20,13 +20,12 @@ import { createZucEea3, createZucEia3 } from "../../src/engine/zuc.ts";
 import { AEAD, kindName } from "../../src/engine/multibuffer/session.ts";
 import { Engine, type Prepared } from "../../src/engine/engine.ts";
 import {
-  createOperation,
   KIND_AEAD,
   KIND_CHAIN,
   KIND_CIPHER,
   KIND_HASH,
   KIND_MAC,
-  type Operation,
+  Operation,
   type OperationTable,
   Parameters,
   Template,
@@ -34,6 +33,7 @@ import {
 import { SegmentCursor, SegmentTable, sliceSpan, Span } from "../../src/memory/segments.ts";
 import { mapAnonymous, unmap } from "../../src/os/memory_map.ts";
 import * as v from "../../src/wire/virtio_crypto.ts";
+import { engineMemory } from "./memory.ts";
 
 /** Operations in a batch. */
 export const BATCH = 128;
@@ -50,8 +50,11 @@ function catalogueOf(variant?: MultiBufferVariant): Catalogue {
   const eea3 = catalogue.ciphers.get(v.CIPHER_ZUC_EEA3);
   const eia3 = catalogue.macs.get(v.MAC_ZUC_EIA3);
   if (eea3 === undefined || eia3 === undefined) return catalogue;
-  const ciphers = new Map(catalogue.ciphers).set(eea3.algo, { ...eea3, create: () => createZucEea3(manager) });
-  const macs = new Map(catalogue.macs).set(eia3.algo, { ...eia3, create: () => createZucEia3(manager) });
+  const ciphers = new Map(catalogue.ciphers).set(eea3.algo, {
+    ...eea3,
+    create: (memory) => createZucEea3(memory, manager!),
+  });
+  const macs = new Map(catalogue.macs).set(eia3.algo, { ...eia3, create: (memory) => createZucEia3(memory, manager!) });
   return { ...catalogue, ciphers, macs };
 }
 
@@ -263,7 +266,7 @@ export class Layout {
   readonly templates: Template[] = Array.from({ length: BATCH }, () => new Template());
   readonly first: Uint32Array = new Uint32Array(BATCH);
   /** For sequential execution. */
-  readonly operations: Operation[] = this.templates.map(() => createOperation(this.segments));
+  readonly operations: Operation[] = this.templates.map(() => new Operation(this.segments, engineMemory.iv));
   readonly #address: number;
   #next = 0;
 
@@ -352,7 +355,7 @@ export class Layout {
   fill(seed: number, engine: Engine, chosen: readonly Session[]): void {
     const random = randomFrom(seed);
     for (let i = 0; i < this.#next; i += 512) this.#bytes.fill(random(0, 255), i, i + 512);
-    const sealing = createOperation(this.segments);
+    const sealing = new Operation(this.segments, engineMemory.iv);
     for (const [i, { twin, parameters }] of chosen.entries()) {
       if (twin === null || random(0, 1) === 0) continue;
       const { ivSpan, ivLen, aad, src, tagLen } = this.templates[i]!;

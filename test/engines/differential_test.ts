@@ -5,13 +5,15 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
-import { type CipherRow, createCatalogue, type DigestRow } from "../../src/engine/algorithms.ts";
+import type { CipherRow, DigestRow } from "../../src/engine/algorithms.ts";
+import { createCatalogue } from "../../src/engine/catalogue.ts";
 import { ENGINES } from "../../src/engine/libraries.ts";
 import { viewOf } from "../../src/os/memory_map.ts";
 import { makeRandom } from "../../src/driver/random.ts";
 import * as v from "../../src/wire/virtio_crypto.ts";
 import { Arena } from "./arena.ts";
 import { engineCipher, engineMac } from "./oracle.ts";
+import { engineMemory } from "./memory.ts";
 
 const RUNS = 600;
 const { ciphers, macs, notes } = createCatalogue(ENGINES);
@@ -64,7 +66,7 @@ function checkCipherOnce(row: CipherRow, ivLen: number, length: number): void {
   arena.clear();
   const { operation } = arena;
   const [key, iv, data] = [randomBytes(16), randomBytes(ivLen), randomBytes(length)];
-  const transform = row.create(16, below(2) === 0);
+  const transform = row.create(engineMemory, 16, below(2) === 0);
   assert(transform.setKey(put(key)));
   const ivPieces = cut(ivLen);
   arena.cover(operation.ivSpan, layOut(iv, ivPieces), ivPieces);
@@ -99,7 +101,7 @@ for (const [name, algo, ivLen, max] of CIPHERS) {
     name: `${name} reads and writes nothing behind its data`,
     ignore: row === undefined,
     fn() {
-      const transform = row!.create(16, true);
+      const transform = row!.create(engineMemory, 16, true);
       const { operation } = arena;
       for (let length = 1; length <= 300; length++) {
         arena.clear();
@@ -122,7 +124,7 @@ function checkMacOnce(row: DigestRow, ivLen: number, length: number): void {
   const { operation } = arena;
   const keyLens = [...row.keyLens!];
   const [key, iv, data] = [randomBytes(keyLens[below(keyLens.length)]!), randomBytes(ivLen), randomBytes(length)];
-  const transform = row.create(key.length);
+  const transform = row.create(engineMemory, key.length);
   assert(transform.setKey(put(key), key.length));
   const all = Uint8Array.from([...iv, ...data]);
   const headLength = below(2) === 0 ? 0 : below(all.length);
@@ -152,7 +154,7 @@ for (const [name, algo, ivLen, max] of MACS) {
     name: `${name} reads nothing behind its data`,
     ignore: row === undefined,
     fn() {
-      const transform = row!.create(16);
+      const transform = row!.create(engineMemory, 16);
       const { operation } = arena;
       for (let length = ivLen + min; length <= 300; length++) {
         arena.clear();

@@ -7,18 +7,18 @@
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { BURST_VARIANTS } from "../../ffi/ipsec_mb_bursts.ts";
 import { FEATURES_USUAL } from "../../src/driver/bring_up.ts";
-import { createCatalogue } from "../../src/engine/algorithms.ts";
+import { createCatalogue } from "../../src/engine/catalogue.ts";
 import { Engine } from "../../src/engine/engine.ts";
 import { ipsecMbVersionNumber, ZucEea3 } from "../../src/engine/ipsec_mb.ts";
 import { hasErratum } from "../../src/engine/ipsec_mb_errata.ts";
 import { ENGINES } from "../../src/engine/libraries.ts";
 import { createMultiBufferManager } from "../../src/engine/multibuffer/manager.ts";
 import {
-  createOperation,
   DONE,
   KIND_AEAD,
   KIND_CIPHER,
   KIND_MAC,
+  Operation,
   Parameters,
   PENDING,
   Template,
@@ -33,6 +33,7 @@ import { directedAnswers } from "../vectors/directed.ts";
 import { ZUC_START_STATES, ZUC_STATES } from "../vectors/directed_states.ts";
 import { zucEea3, zucEia3 } from "./models/zuc.ts";
 import { burstingEngine, forcedChoice } from "./burst_support.ts";
+import { engineMemory } from "./memory.ts";
 
 const catalogue = createCatalogue(ENGINES);
 for (const note of catalogue.notes) console.warn(`SKIPPED: ${note}`);
@@ -53,7 +54,7 @@ const cursor = new SegmentCursor(segments);
 /** By answer, its question; spans count from the table's first segment. */
 const templates = Array.from({ length: BATCH }, () => new Template());
 const table = { segments, first: new Uint32Array(BATCH) };
-const operation = createOperation(segments);
+const operation = new Operation(segments, engineMemory.iv);
 let used = 0;
 
 function put(data: Uint8Array): number {
@@ -196,7 +197,7 @@ Deno.test({
       ) ?? answers.findLast((one) => one.algo === v.CIPHER_ZUC_EEA3 && one.iv.toHex() === iv)!;
       used = 0;
       segments.count = 0;
-      const transform = new ZucEea3();
+      const transform = new ZucEea3(engineMemory);
       const parameters = parametersOf(answer);
       transform.setKey(parameters.cipherKey);
       const at = layOut(templates[0]!, answer, parameters);

@@ -11,10 +11,11 @@ import { tryIvSetting } from "../../src/engine/iv_setting.ts";
 import * as w from "../../src/wire/virtio_crypto.ts";
 import { oracle } from "../vectors/oracle.ts";
 import { PROGRAM, ROOT, run, Running, withDirectory } from "../cli/programs.ts";
+import { engineMemory } from "./memory.ts";
 
 /** Prints what a catalogue says of its ciphers, by OpenSSL's names: decrypting, encrypting. */
 const PRINT_SETTINGS = `
-const { createCatalogue } = await import("${ROOT}src/engine/algorithms.ts");
+const { createCatalogue } = await import("${ROOT}src/engine/catalogue.ts");
 const found = {};
 for (const { spec, keyLens, ivSetting } of createCatalogue(["openssl"]).ciphers.values()) {
   for (const keyLen of ivSetting === undefined ? [] : keyLens) {
@@ -74,7 +75,8 @@ Deno.test("with OpenSSL's own providers every cipher with an IV has it set in pl
 
 Deno.test("a cipher that OpenSSL does not have cannot be used", () => {
   const { spec } = CIPHERS.find(({ name }) => name === "AES-CBC")!;
-  assertEquals(tryIvSetting({ ...spec!, names: { 16: "AES-128-NONE" } }, 16, true), null);
+  const unknown = { ...spec!, names: { 16: "AES-128-NONE" } };
+  assertEquals(tryIvSetting(engineMemory, { spec: unknown, keyLen: 16, encrypt: true }), null);
 });
 
 Deno.test("a provider that does not read the IV from where it says has it set by an initialisation", async () => {

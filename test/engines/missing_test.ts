@@ -7,14 +7,14 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { adviceFor } from "../../ffi/packages.ts";
 import { PROGRAM, run, Running, withDirectory } from "../cli/programs.ts";
 
-const ALGORITHMS = new URL("../../src/engine/algorithms.ts", import.meta.url).href;
+const CATALOGUE = new URL("../../src/engine/catalogue.ts", import.meta.url).href;
 
 /** The names that libIPSec_MB may have. */
 const LIB_IPSEC_MB = ["libIPSec_MB.so.1", "libIPSec_MB.so.2"];
 
 /** What the catalogue says in a process that finds the files of `directory` before the host's libraries. */
 async function catalogueWith(directory: string): Promise<{ notes: string[]; ciphers: number[]; macs: number[] }> {
-  const program = `const { ciphers, macs, notes } = (await import("${ALGORITHMS}")).createCatalogue();
+  const program = `const { ciphers, macs, notes } = (await import("${CATALOGUE}")).createCatalogue();
     console.log(JSON.stringify({ notes, ciphers: [...ciphers.keys()], macs: [...macs.keys()] }));`;
   const { code, stdout, stderr } = await run(Deno.execPath(), ["eval", program], { LD_LIBRARY_PATH: directory });
   assertEquals(code, 0, stderr);

@@ -7,7 +7,7 @@
 import { assert, assertEquals, assertGreaterOrEqual } from "@std/assert";
 import { FEATURES_USUAL } from "../../src/driver/bring_up.ts";
 import { CryptoDriver } from "../../src/driver/crypto_driver.ts";
-import { createCatalogue } from "../../src/engine/algorithms.ts";
+import { createCatalogue } from "../../src/engine/catalogue.ts";
 import { type EngineName, ENGINES } from "../../src/engine/libraries.ts";
 import * as v from "../../src/wire/virtio_crypto.ts";
 import { withDirectory } from "../cli/programs.ts";

@@ -43,7 +43,7 @@ async function verdict(
     const bytes = await Deno.readFile(place("imb_get_version").path);
     change(bytes);
     for (const name of ["libIPSec_MB.so.1", "libIPSec_MB.so.2"]) await Deno.writeFile(`${directory}/${name}`, bytes);
-    const program = `const catalogue = (await import("${ENGINE}algorithms.ts")).createCatalogue();
+    const program = `const catalogue = (await import("${ENGINE}catalogue.ts")).createCatalogue();
       const wrong = (await import("${ENGINE}multibuffer/trial.ts")).wrongKinds(catalogue)?.names ?? ["no manager"];
       const { notes, ciphers, macs } = catalogue;
       console.log(JSON.stringify({ notes, algos: [...ciphers.keys(), ...macs.keys()], wrong }));`;

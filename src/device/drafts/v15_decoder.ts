@@ -6,7 +6,7 @@
  *
  * @module
  */
-import type { Catalogue } from "../../engine/algorithms.ts";
+import type { Engine } from "../../engine/engine.ts";
 import { BATCH_CHAINS_MAX, type ChainBatch } from "../../virtqueue/chain.ts";
 import { SERVICE_ASYM } from "../../wire/asym_rfc3.ts";
 import * as v15 from "../../wire/drafts/v15.ts";
@@ -30,14 +30,16 @@ export class V15Decoder implements RequestDecoder {
   readonly #negotiated: NegotiatedFeatures;
   readonly #batch: ChainBatch;
   readonly #reader: RequestReader;
-  readonly #templates = new TemplatePool(BATCH_CHAINS_MAX);
+  readonly #templates: TemplatePool;
   readonly #sessionForm: V15SessionForm;
   readonly #statelessForm: StatelessForm;
   readonly #asymmetric: AsymmetricDecoder;
 
-  /** Decodes chains of `batch` under the features `negotiated`, with algorithms of `catalogue`. */
-  constructor(batch: ChainBatch, negotiated: NegotiatedFeatures, contexts: SessionContexts, catalogue: Catalogue) {
-    const reader = new RequestReader(batch);
+  /** Decodes chains of `batch` under the features `negotiated`, with the algorithms and in the memory of `engine`. */
+  constructor(batch: ChainBatch, negotiated: NegotiatedFeatures, contexts: SessionContexts, engine: Engine) {
+    const { catalogue, memory: { owned } } = engine;
+    const reader = new RequestReader(batch, owned);
+    this.#templates = new TemplatePool(BATCH_CHAINS_MAX, owned);
     this.#negotiated = negotiated;
     this.#batch = batch;
     this.#reader = reader;

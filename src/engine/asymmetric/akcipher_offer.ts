@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { mapAnonymous, unmap } from "../../os/memory_map.ts";
+import { OwnedMemory } from "../../os/owned_memory.ts";
 import { AkcipherKey, AkcipherService, CURVES } from "./akcipher.ts";
 import * as numbers from "./akcipher_numbers.ts";
 import { AkcipherKeySpec } from "./job.ts";
@@ -57,14 +57,16 @@ function rsaKey(bits: number): number[] {
 const EC_KEY = derSequence([...derInteger([1]), 4, 1, 1]);
 
 class Trial {
-  readonly #service = new AkcipherService(new AsymmetricTools());
-  readonly #memory = mapAnonymous(4096);
+  readonly #memory = new OwnedMemory();
+  readonly #tools = new AsymmetricTools(this.#memory);
+  readonly #service = new AkcipherService(this.#tools);
+  readonly #key = this.#memory.map(4096);
   readonly #spec = new AkcipherKeySpec();
 
   /** True if a private key with `der` and these parameters can be used for `opcode`. */
   accepts(opcode: number, der: readonly number[], parameters: { algo: number; para0: number; para1: number }): boolean {
-    new Uint8Array(this.#memory.buffer).set(der);
-    const key = this.#memory.address;
+    new Uint8Array(this.#key.buffer).set(der);
+    const key = this.#key.address;
     Object.assign(this.#spec, parameters, { keyType: numbers.AKCIPHER_KEY_PRIVATE, key, keyLen: der.length });
     const prepared = this.#service.prepare(this.#spec);
     if (!(prepared instanceof AkcipherKey)) return false;
@@ -83,7 +85,8 @@ class Trial {
   }
 
   close(): void {
-    unmap(this.#memory);
+    this.#tools.close();
+    this.#memory.close();
   }
 }
 

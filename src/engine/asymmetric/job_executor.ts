@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { OwnedMemory } from "../../os/owned_memory.ts";
 import { AkcipherService } from "./akcipher.ts";
 import { AsymmetricJob, FORM_AKCIPHER } from "./job.ts";
 import { Rfc3Service } from "./rfc3/service.ts";
@@ -12,8 +13,10 @@ import { AsymmetricTools } from "./tools.ts";
 export class JobExecutor {
   /** The job to run, for the caller to fill in. */
   readonly job: AsymmetricJob = new AsymmetricJob();
+  /** Owns the memory that jobs work in. */
+  readonly memory: OwnedMemory = new OwnedMemory();
   /** What jobs work with. */
-  readonly tools: AsymmetricTools = new AsymmetricTools();
+  readonly tools: AsymmetricTools = new AsymmetricTools(this.memory);
   /** Makes keys of AKCIPHER sessions ready. */
   readonly akcipher: AkcipherService = new AkcipherService(this.tools);
   readonly #rfc3 = new Rfc3Service(this.tools);
@@ -22,5 +25,11 @@ export class JobExecutor {
   run(job: AsymmetricJob = this.job): void {
     if (job.form === FORM_AKCIPHER) this.akcipher.run(job);
     else this.#rfc3.run(job);
+  }
+
+  /** Frees all native memory. No job follows. */
+  close(): void {
+    this.tools.close();
+    this.memory.close();
   }
 }

@@ -7,7 +7,8 @@
 import { libcrypto } from "../../../ffi/libcrypto.ts";
 import { pkeys } from "../../../ffi/libcrypto_pkey.ts";
 import { cleanseBytes, copyBytes } from "../../memory/native.ts";
-import { mapAnonymous, mapSecret } from "../../os/memory_map.ts";
+import type { Mapping } from "../../os/memory_map.ts";
+import type { OwnedMemory } from "../../os/owned_memory.ts";
 import { cString } from "../openssl.ts";
 import type { Bytes } from "./key_operations.ts";
 import type { Scratch } from "./scratch.ts";
@@ -32,12 +33,12 @@ const DATA_OFFSET = PARAM_BYTES * (PARAMS_MAX + 1);
 /** An array of parameters. */
 export class KeyParameters {
   readonly #scratch: Scratch;
-  readonly #area = mapSecret(AREA_BYTES);
-  readonly #bytes = new Uint8Array(this.#area.buffer);
-  readonly #view = new DataView(this.#area.buffer);
+  readonly #area: Mapping;
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
   /** Names of parameters, curves and digests, which stay. */
-  readonly #textArea = mapAnonymous(4096);
-  readonly #textBytes = new Uint8Array(this.#textArea.buffer);
+  readonly #textArea: Mapping;
+  readonly #textBytes: Uint8Array;
   readonly #textAddresses = new Map<string, bigint>();
   #textUsed = 0;
   /** OpenSSL's makers of keys, by type. */
@@ -47,9 +48,20 @@ export class KeyParameters {
   #overflowed = false;
   #lastOdd = false;
 
-  /** An empty array. */
-  constructor(scratch: Scratch) {
+  /** An empty array in `memory`. */
+  constructor(scratch: Scratch, memory: OwnedMemory) {
     this.#scratch = scratch;
+    this.#area = memory.mapSecret(AREA_BYTES);
+    this.#bytes = new Uint8Array(this.#area.buffer);
+    this.#view = new DataView(this.#area.buffer);
+    this.#textArea = memory.map(4096);
+    this.#textBytes = new Uint8Array(this.#textArea.buffer);
+  }
+
+  /** Frees OpenSSL's makers of keys. */
+  close(): void {
+    for (const maker of this.#makers.values()) pkeys.EVP_PKEY_CTX_free(maker);
+    this.#makers.clear();
   }
 
   /** A C string that stays: one of the few names of parameters, curves and digests. */

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { mapSecret } from "../../os/memory_map.ts";
+import type { OwnedMemory } from "../../os/owned_memory.ts";
 
 const BUFFER_BYTES = 4096;
 const WORDS_BYTES = 64;
@@ -30,9 +30,9 @@ export class Scratch {
   readonly #words: BigUint64Array;
   readonly #halves: Uint32Array;
 
-  /** Maps the memory. */
-  constructor() {
-    const { address, buffer } = mapSecret(WORDS_BYTES + 2 * BUFFER_BYTES + DIGEST_BYTES);
+  /** Maps it in `memory`. */
+  constructor(memory: OwnedMemory) {
+    const { address, buffer } = memory.mapSecret(WORDS_BYTES + 2 * BUFFER_BYTES + DIGEST_BYTES);
     this.#words = new BigUint64Array(buffer, 0, WORDS_BYTES / 8);
     this.#halves = new Uint32Array(buffer, 0, WORDS_BYTES / 4);
     this.pointerAt = BigInt(address);

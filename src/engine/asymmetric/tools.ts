@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { OwnedMemory } from "../../os/owned_memory.ts";
 import { Bignums } from "./bignums.ts";
 import { DerDecoder } from "./der.ts";
 import { KeyGeneration } from "./generation.ts";
@@ -12,10 +13,28 @@ import { Scratch } from "./scratch.ts";
 
 /** Scratch memory and builders. */
 export class AsymmetricTools {
-  readonly scratch: Scratch = new Scratch();
-  readonly parameters: KeyParameters = new KeyParameters(this.scratch);
-  readonly bignums: Bignums = new Bignums(this.scratch);
-  readonly generation: KeyGeneration = new KeyGeneration(this.scratch, this.parameters);
-  readonly operations: KeyOperations = new KeyOperations(this);
-  readonly der: DerDecoder = new DerDecoder(this);
+  /** Owns their memory. */
+  readonly memory: OwnedMemory;
+  readonly scratch: Scratch;
+  readonly parameters: KeyParameters;
+  readonly bignums: Bignums;
+  readonly generation: KeyGeneration;
+  readonly operations: KeyOperations;
+  readonly der: DerDecoder;
+
+  /** Tools that work in `memory`. */
+  constructor(memory: OwnedMemory) {
+    this.memory = memory;
+    this.scratch = new Scratch(memory);
+    this.parameters = new KeyParameters(this.scratch, memory);
+    this.bignums = new Bignums(this.scratch);
+    this.generation = new KeyGeneration(this.scratch, this.parameters);
+    this.operations = new KeyOperations(this);
+    this.der = new DerDecoder(this);
+  }
+
+  /** Frees native objects; their memory is freed by its owner. */
+  close(): void {
+    this.parameters.close();
+  }
 }

@@ -1,18 +1,18 @@
 /**
- * The private memory that algorithms of engine modules see: source and destination in the bounce of this thread, the
- * rest in a room of its own. Made once; requests are told apart by addresses and lengths alone.
+ * The private memory that algorithms of engine modules see: source and destination in the engine's bounce buffers, keys,
+ * IVs and tags in memory of its own. Made once for an engine; requests differ in addresses and lengths alone.
  *
  * Data path.
  *
  * @module
  */
-import { mapSecret, viewOf } from "../../os/memory_map.ts";
-import { bounceAadAddress, bounceAddress, DATA_BYTES_MAX } from "../bounce.ts";
+import { viewOf } from "../../os/memory_map.ts";
+import { DATA_BYTES_MAX, type EngineMemory } from "../engine_memory.ts";
 import { AUTH_KEY_BYTES_MAX, IV_BYTES_MAX } from "../operation.ts";
 import { TAG_BYTES_MAX } from "./check.ts";
 import type { EngineBuffer, EngineRequest } from "./description.ts";
 
-/** A buffer that is pointed at other bytes for each request. */
+/** A buffer that is set to other bytes for each request. */
 class ModuleBuffer implements EngineBuffer {
   address: number = 0;
   length: number = 0;
@@ -20,7 +20,7 @@ class ModuleBuffer implements EngineBuffer {
   readonly bytes: Uint8Array;
   readonly #halves = new Uint32Array(this.word.buffer);
 
-  /** Nowhere yet. `bytes` is what stands at the one address it will have; empty: it will have several. */
+  /** Empty so far. `bytes` are those at the only address that it will have; none if it will have several. */
   constructor(bytes: Uint8Array = new Uint8Array()) {
     this.bytes = bytes;
   }
@@ -34,66 +34,79 @@ class ModuleBuffer implements EngineBuffer {
   }
 }
 
-const room = mapSecret(AUTH_KEY_BYTES_MAX + IV_BYTES_MAX + TAG_BYTES_MAX);
 const KEY = 0;
 const IV = AUTH_KEY_BYTES_MAX;
 const TAG = IV + IV_BYTES_MAX;
-
-/** Where keys are shown. */
-export const keyAddress: number = room.address + KEY;
-/** Where IVs are copied to. */
-export const ivAddress: number = room.address + IV;
-/** The same as a 64-bit word. */
-export const IV_U64: bigint = BigInt(ivAddress);
-/** Where tags are made and shown. */
-export const tagAddress: number = room.address + TAG;
-
-/** The key that is shown to an algorithm. */
-export const key: ModuleBuffer = new ModuleBuffer(new Uint8Array(room.buffer, KEY, AUTH_KEY_BYTES_MAX));
 
 /** The buffers of one request. */
 export class ModuleRequest implements EngineRequest {
   readonly source: ModuleBuffer;
   readonly destination: ModuleBuffer;
-  readonly iv: ModuleBuffer = new ModuleBuffer(new Uint8Array(room.buffer, IV, IV_BYTES_MAX));
+  readonly iv: ModuleBuffer;
   readonly aad: ModuleBuffer;
-  readonly tag: ModuleBuffer = new ModuleBuffer(new Uint8Array(room.buffer, TAG, TAG_BYTES_MAX));
+  readonly tag: ModuleBuffer;
+  readonly #ivAddress: number;
+  readonly #tagAddress: number;
 
-  /** `source` and `destination` as they will be pointed at. */
-  constructor(source: ModuleBuffer, destination: ModuleBuffer, aad: ModuleBuffer) {
+  /** A request whose data is in `source`, `destination` and `aad`, and whose IV and tag are in `buffers`. */
+  constructor(buffers: ModuleBuffers, [source, destination, aad]: readonly [ModuleBuffer, ModuleBuffer, ModuleBuffer]) {
     this.source = source;
     this.destination = destination;
+    this.iv = new ModuleBuffer(buffers.ivBytes);
     this.aad = aad;
+    this.tag = new ModuleBuffer(buffers.tagBytes);
+    this.#ivAddress = buffers.iv;
+    this.#tagAddress = buffers.tag;
   }
 
-  /** Points at `length` bytes from `from` on and `resultLength` from `to` on; there is nothing else, so far. */
+  /** Sets the source to `length` bytes at `from` and the destination to `resultLength` at `to`; the rest is empty. */
   set(from: number, length: number, to: number, resultLength: number): void {
     this.source.set(from, length);
     this.destination.set(to, resultLength);
-    this.iv.set(ivAddress, 0);
+    this.iv.set(this.#ivAddress, 0);
     this.aad.set(0, 0);
-    this.tag.set(tagAddress, 0);
+    this.tag.set(this.#tagAddress, 0);
   }
 }
 
-const bounce = new Uint8Array(viewOf(bounceAddress, DATA_BYTES_MAX));
-const bounceAad = new Uint8Array(viewOf(bounceAadAddress, DATA_BYTES_MAX));
+/** The buffers and requests of one engine. */
+export class ModuleBuffers {
+  /** The key that is shown to an algorithm, and its address. */
+  readonly key: ModuleBuffer;
+  readonly keyAddress: number;
+  /** Address of the IV. */
+  readonly iv: number;
+  readonly ivU64: bigint;
+  readonly ivBytes: Uint8Array;
+  /** Address of the tag. */
+  readonly tag: number;
+  readonly tagBytes: Uint8Array;
+  /** A request of an algorithm that works in place in private memory. */
+  readonly privateRequest: ModuleRequest;
+  /** A request of a digest whose source is in private memory. */
+  readonly privateDigest: ModuleRequest;
+  /** A request of an algorithm that is given addresses. */
+  readonly directRequest: ModuleRequest;
 
-/** A request of an algorithm that works in place in private memory. */
-export const privateRequest: ModuleRequest = new ModuleRequest(
-  new ModuleBuffer(bounce),
-  new ModuleBuffer(bounce),
-  new ModuleBuffer(bounceAad),
-);
-/** A request of a digest whose source is in private memory. */
-export const privateDigest: ModuleRequest = new ModuleRequest(
-  new ModuleBuffer(bounce),
-  new ModuleBuffer(bounceAad),
-  new ModuleBuffer(),
-);
-/** A request of an algorithm that is given addresses. */
-export const directRequest: ModuleRequest = new ModuleRequest(
-  new ModuleBuffer(),
-  new ModuleBuffer(),
-  new ModuleBuffer(),
-);
+  /** Maps the memory. */
+  constructor({ owned, bounce, bounceAad }: EngineMemory) {
+    const { address, buffer } = owned.mapSecret(AUTH_KEY_BYTES_MAX + IV_BYTES_MAX + TAG_BYTES_MAX);
+    this.key = new ModuleBuffer(new Uint8Array(buffer, KEY, AUTH_KEY_BYTES_MAX));
+    this.keyAddress = address + KEY;
+    this.iv = address + IV;
+    this.ivU64 = BigInt(this.iv);
+    this.ivBytes = new Uint8Array(buffer, IV, IV_BYTES_MAX);
+    this.tag = address + TAG;
+    this.tagBytes = new Uint8Array(buffer, TAG, TAG_BYTES_MAX);
+    const data = new Uint8Array(viewOf(bounce, DATA_BYTES_MAX));
+    const aad = new Uint8Array(viewOf(bounceAad, DATA_BYTES_MAX));
+    const nowhere = () => new ModuleBuffer();
+    this.privateRequest = new ModuleRequest(this, [
+      new ModuleBuffer(data),
+      new ModuleBuffer(data),
+      new ModuleBuffer(aad),
+    ]);
+    this.privateDigest = new ModuleRequest(this, [new ModuleBuffer(data), new ModuleBuffer(aad), nowhere()]);
+    this.directRequest = new ModuleRequest(this, [nowhere(), nowhere(), nowhere()]);
+  }
+}

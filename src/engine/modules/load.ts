@@ -4,7 +4,8 @@
  *
  * @module
  */
-import type { AeadRow, CipherRow, DigestRow, ModuleRows } from "../algorithms.ts";
+import type { AeadRow, CipherRow, DigestRow } from "../algorithms.ts";
+import type { ModuleRows } from "../catalogue.ts";
 import { ANY_INPUT } from "../digest.ts";
 import { checkDescription } from "./check.ts";
 import { type EngineAlgorithm, type EngineModule, EngineModuleError } from "./description.ts";
@@ -63,12 +64,13 @@ function rowsOf(
     module,
     ciphers: ciphers.map((row): CipherRow => {
       const log = logOf("cipher", row);
-      const create: CipherRow["create"] = (keyLen, encrypt) => new ModuleCipher(row, keyLen, encrypt, log);
+      const create: CipherRow["create"] = (memory, keyLen, encrypt) =>
+        new ModuleCipher(memory, { row, log }, keyLen, encrypt);
       return { ...common("cipher", row), keyLens: new Set(row.keyLens), ivLen: row.ivLen, needs: [], create };
     }),
     hashes: hashes.map((row): DigestRow => {
       const log = logOf("hash", row);
-      const create = () => new ModuleDigest(row, log);
+      const create: DigestRow["create"] = (memory) => new ModuleDigest(memory, { row, log });
       return {
         ...common("hash", row),
         digestBytes: row.digestBytes,
@@ -80,7 +82,7 @@ function rowsOf(
     macs: macs.map((row): DigestRow => {
       const log = logOf("mac", row);
       const { digestBytes, keyLens } = row;
-      const create = () => new ModuleDigest(row, log);
+      const create: DigestRow["create"] = (memory) => new ModuleDigest(memory, { row, log });
       return {
         ...common("mac", row),
         keyLens: new Set(keyLens),
@@ -92,7 +94,8 @@ function rowsOf(
     }),
     aeads: aeads.map((row): AeadRow => {
       const log = logOf("aead", row);
-      const create: AeadRow["create"] = (keyLen, encrypt) => new ModuleAead(row, keyLen, encrypt, log);
+      const create: AeadRow["create"] = (memory, keyLen, encrypt) =>
+        new ModuleAead(memory, { row, log }, keyLen, encrypt);
       const lengths = {
         keyLens: new Set(row.keyLens),
         tagLens: new Set(row.tagLens),

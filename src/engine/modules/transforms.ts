@@ -8,34 +8,32 @@
  */
 import { cleanseBytes, copyBytes } from "../../memory/native.ts";
 import { gather, gatherTo, OVERLAPPING, relate, scatter, type SegmentTable, type Span } from "../../memory/segments.ts";
-import { type AeadTransform, cutTag, result, tag, text, zeroSpan } from "../aead.ts";
-import { bounceAadAddress, bounceAddress, DATA_BYTES_MAX, wipeBounce } from "../bounce.ts";
+import { AeadParts, type AeadTransform, zeroSpan } from "../aead.ts";
 import type { CipherTransform } from "../cipher.ts";
 import type { DigestTransform } from "../digest.ts";
+import { DATA_BYTES_MAX, type EngineMemory } from "../engine_memory.ts";
 import { DONE, FAILED, type Operation, TAG_MISMATCH } from "../operation.ts";
-import {
-  directRequest,
-  IV_U64,
-  ivAddress,
-  key,
-  keyAddress,
-  type ModuleRequest,
-  privateDigest,
-  privateRequest,
-  tagAddress,
-} from "./buffers.ts";
+import { ModuleBuffers, type ModuleRequest } from "./buffers.ts";
 import type { EngineAead, EngineCipher, EngineHash, EngineMac, EngineOutcome, EngineTransform } from "./description.ts";
 
 /** Hears, in words, of an algorithm that breaks the rules: once for each. */
 export type AlgorithmLog = (message: string) => void;
 
+/** An algorithm of a module, and who hears of what it does wrong. */
+export interface LoggedRow<Row> {
+  readonly row: Row;
+  readonly log: AlgorithmLog;
+}
+
 /** A module's transform, isolated: whatever it throws or returns becomes an outcome. */
 class Guarded {
+  readonly #buffers: ModuleBuffers;
   readonly #transform: EngineTransform | null;
   readonly #log: AlgorithmLog;
 
   /** Guards what `create` makes; if it makes nothing, every key is refused. */
-  constructor(create: () => EngineTransform, log: AlgorithmLog) {
+  constructor(buffers: ModuleBuffers, create: () => EngineTransform, log: AlgorithmLog) {
+    this.#buffers = buffers;
     this.#log = log;
     let transform: EngineTransform | null = null;
     try {
@@ -48,6 +46,7 @@ class Guarded {
 
   setKey(address: number, keyLen: number): boolean {
     if (this.#transform === null) return false;
+    const { key, keyAddress } = this.#buffers;
     if (keyLen > 0) copyBytes(keyAddress, address, keyLen);
     key.set(keyAddress, keyLen);
     let taken = false;
@@ -104,17 +103,21 @@ function areDirect(segments: SegmentTable, a: Span, b: Span): boolean {
 
 /** A cipher of an engine module. */
 export class ModuleCipher implements CipherTransform {
+  readonly #memory: EngineMemory;
+  readonly #buffers: ModuleBuffers;
   readonly #row: EngineCipher;
   readonly #keyLen: number;
   readonly #blockBytes: number;
   readonly #guarded: Guarded;
 
   /** `row` for keys of `keyLen` bytes. */
-  constructor(row: EngineCipher, keyLen: number, encrypt: boolean, log: AlgorithmLog) {
+  constructor(memory: EngineMemory, { row, log }: LoggedRow<EngineCipher>, keyLen: number, encrypt: boolean) {
+    this.#memory = memory;
+    this.#buffers = memory.scratch(ModuleBuffers);
     this.#row = row;
     this.#keyLen = keyLen;
     this.#blockBytes = row.blockBytes ?? 1;
-    this.#guarded = new Guarded(() => row.create(keyLen, encrypt), log);
+    this.#guarded = new Guarded(this.#buffers, () => row.create(keyLen, encrypt), log);
   }
 
   setKey(address: number): boolean {
@@ -126,21 +129,24 @@ export class ModuleCipher implements CipherTransform {
     const { length } = src;
     if (ivLen !== this.#row.ivLen || length % this.#blockBytes !== 0 || length > DATA_BYTES_MAX) return false;
     if (length === 0) return true;
-    gatherTo(segments, ivSpan, IV_U64, 0);
+    const { ivU64, directRequest, privateRequest } = this.#buffers;
+    const { bounce } = this.#memory;
+    gatherTo(segments, ivSpan, ivU64, 0);
     if (this.#row.direct === true && areDirect(segments, src, dst)) {
-      return this.#call(directRequest, segments.startOf(src), segments.startOf(dst), length, ivLen);
+      directRequest.set(segments.startOf(src), length, segments.startOf(dst), length);
+      return this.#call(directRequest, ivLen);
     }
-    gather(segments, src, bounceAddress);
+    gather(segments, src, bounce);
     const request = this.#row.direct === true ? directRequest : privateRequest;
-    const ok = this.#call(request, bounceAddress, bounceAddress, length, ivLen);
-    if (ok) scatter(segments, bounceAddress, dst);
-    wipeBounce(length);
+    request.set(bounce, length, bounce, length);
+    const ok = this.#call(request, ivLen);
+    if (ok) scatter(segments, bounce, dst);
+    this.#memory.wipeBounce(length);
     return ok;
   }
 
-  #call(request: ModuleRequest, from: number, to: number, length: number, ivLen: number): boolean {
-    request.set(from, length, to, length);
-    request.iv.set(ivAddress, ivLen);
+  #call(request: ModuleRequest, ivLen: number): boolean {
+    request.iv.set(this.#buffers.iv, ivLen);
     return this.#guarded.run(request) === "done";
   }
 
@@ -152,14 +158,18 @@ export class ModuleCipher implements CipherTransform {
 /** A hash or MAC of an engine module. Digests are left where additional data would be: these have none of their own. */
 export class ModuleDigest implements DigestTransform {
   readonly digestBytes: number;
+  readonly #memory: EngineMemory;
+  readonly #buffers: ModuleBuffers;
   readonly #direct: boolean;
   readonly #guarded: Guarded;
 
   /** `row`, for keys of any of its lengths. */
-  constructor(row: EngineHash | EngineMac, log: AlgorithmLog) {
+  constructor(memory: EngineMemory, { row, log }: LoggedRow<EngineHash | EngineMac>) {
+    this.#memory = memory;
+    this.#buffers = memory.scratch(ModuleBuffers);
     this.digestBytes = row.digestBytes;
     this.#direct = row.direct === true;
-    this.#guarded = new Guarded(() => row.create(), log);
+    this.#guarded = new Guarded(this.#buffers, () => row.create(), log);
   }
 
   setKey(address: number, keyLen: number): boolean {
@@ -170,16 +180,18 @@ export class ModuleDigest implements DigestTransform {
     const length = head.length + body.length;
     const digestLen = this.digestBytes === 0 ? resultLen : this.digestBytes;
     if (length > DATA_BYTES_MAX || digestLen > DATA_BYTES_MAX) return 0;
+    const { bounce, bounceAad } = this.#memory;
+    const { directRequest, privateDigest } = this.#buffers;
     const isDirect = this.#direct && head.length === 0 && body.isContiguous;
     if (!isDirect) {
-      gather(segments, head, bounceAddress);
-      gather(segments, body, bounceAddress + head.length);
+      gather(segments, head, bounce);
+      gather(segments, body, bounce + head.length);
     }
     const request = this.#direct ? directRequest : privateDigest;
-    request.set(isDirect ? segments.startOf(body) : bounceAddress, length, bounceAadAddress, digestLen);
+    request.set(isDirect ? segments.startOf(body) : bounce, length, bounceAad, digestLen);
     const ok = this.#guarded.run(request) === "done";
-    if (!isDirect) wipeBounce(length);
-    return ok ? bounceAadAddress : 0;
+    if (!isDirect) this.#memory.wipeBounce(length);
+    return ok ? bounceAad : 0;
   }
 
   free(): void {
@@ -189,17 +201,22 @@ export class ModuleDigest implements DigestTransform {
 
 /** An AEAD of an engine module. */
 export class ModuleAead implements AeadTransform {
+  readonly #memory: EngineMemory;
+  readonly #buffers: ModuleBuffers;
+  readonly #parts = new AeadParts();
   readonly #row: EngineAead;
   readonly #keyLen: number;
   readonly #encrypt: boolean;
   readonly #guarded: Guarded;
 
   /** `row` for keys of `keyLen` bytes. */
-  constructor(row: EngineAead, keyLen: number, encrypt: boolean, log: AlgorithmLog) {
+  constructor(memory: EngineMemory, { row, log }: LoggedRow<EngineAead>, keyLen: number, encrypt: boolean) {
+    this.#memory = memory;
+    this.#buffers = memory.scratch(ModuleBuffers);
     this.#row = row;
     this.#keyLen = keyLen;
     this.#encrypt = encrypt;
-    this.#guarded = new Guarded(() => row.create(keyLen, encrypt), log);
+    this.#guarded = new Guarded(this.#buffers, () => row.create(keyLen, encrypt), log);
   }
 
   setKey(address: number): boolean {
@@ -210,29 +227,32 @@ export class ModuleAead implements AeadTransform {
     const { segments, ivSpan, aad, template: { ivLen, tagLen } } = operation;
     const { ivLens, tagLens, direct } = this.#row;
     if (!ivLens.includes(ivLen) || !tagLens.includes(tagLen) || aad.length > DATA_BYTES_MAX) return FAILED;
-    if (!cutTag(operation, this.#encrypt) || text.length > DATA_BYTES_MAX) return FAILED;
-    gatherTo(segments, ivSpan, IV_U64, 0);
-    if (!this.#encrypt) gather(segments, tag, tagAddress);
-    const request = direct === true ? directRequest : privateRequest;
+    const { text, result, tag } = this.#parts;
+    if (!this.#parts.cut(operation, this.#encrypt) || text.length > DATA_BYTES_MAX) return FAILED;
+    const { bounce, bounceAad } = this.#memory;
+    const buffers = this.#buffers;
+    gatherTo(segments, ivSpan, buffers.ivU64, 0);
+    if (!this.#encrypt) gather(segments, tag, buffers.tag);
+    const request = direct === true ? buffers.directRequest : buffers.privateRequest;
     const isDirect = direct === true && text.length > 0 && areDirect(segments, text, result);
     const { length } = text;
-    if (!isDirect) gather(segments, text, bounceAddress);
+    if (!isDirect) gather(segments, text, bounce);
     const isAadDirect = direct === true && aad.isContiguous;
-    if (!isAadDirect) gather(segments, aad, bounceAadAddress);
+    if (!isAadDirect) gather(segments, aad, bounceAad);
     if (isDirect) request.set(segments.startOf(text), length, segments.startOf(result), length);
-    else request.set(bounceAddress, length, bounceAddress, length);
-    request.iv.set(ivAddress, ivLen);
-    request.aad.set(isAadDirect ? segments.startOf(aad) : bounceAadAddress, aad.length);
-    request.tag.set(tagAddress, tagLen);
+    else request.set(bounce, length, bounce, length);
+    request.iv.set(buffers.iv, ivLen);
+    request.aad.set(isAadDirect ? segments.startOf(aad) : bounceAad, aad.length);
+    request.tag.set(buffers.tag, tagLen);
     const outcome = outcomeOf(this.#guarded.run(request), this.#encrypt);
     if (outcome === DONE) {
-      if (!isDirect) scatter(segments, bounceAddress, result);
-      if (this.#encrypt) scatter(segments, tagAddress, tag);
+      if (!isDirect) scatter(segments, bounce, result);
+      if (this.#encrypt) scatter(segments, buffers.tag, tag);
     } else if (!this.#encrypt || isDirect) {
       // The plaintext must not be released if the tag does not match.
       zeroSpan(segments, result);
     }
-    if (!isDirect) wipeBounce(length);
+    if (!isDirect) this.#memory.wipeBounce(length);
     return outcome;
   }
 

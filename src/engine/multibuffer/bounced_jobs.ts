@@ -10,7 +10,7 @@
 import { libc } from "../../../ffi/libc.ts";
 import { cleanseBytes } from "../../memory/native.ts";
 import { gather, SegmentTable, type Span } from "../../memory/segments.ts";
-import { type Mapping, mapSecret } from "../../os/memory_map.ts";
+import type { OwnedMemory } from "../../os/owned_memory.ts";
 import { MULTI_BUFFER_JOBS_MAX } from "./manager.ts";
 import { AEAD, CHAIN, DIGEST, type MultiBufferSession } from "./session.ts";
 import { IV_BYTES_MAX, Operation } from "../operation.ts";
@@ -62,13 +62,14 @@ export class MultiBufferBounce {
   /** Bytes in use if the next one has a job, too. */
   #end = 0;
 
-  /** With private memory of its own, where nothing is touched that is not needed. */
-  constructor({ address, sizeBytes }: Mapping) {
+  /** With private memory of `owner`, where nothing is touched that is not needed. */
+  constructor(owner: OwnedMemory) {
+    const { address, sizeBytes } = owner.mapSecret(BOUNCE_BYTES);
     this.#address = address;
     this.#sizeBytes = sizeBytes;
     this.#u64 = BigInt(address);
     this.#segments.add(address, sizeBytes);
-    const ivs = mapSecret(IV_BYTES_MAX * MULTI_BUFFER_JOBS_MAX).address;
+    const ivs = owner.mapSecret(IV_BYTES_MAX * MULTI_BUFFER_JOBS_MAX).address;
     this.#bounced = Array.from(
       { length: MULTI_BUFFER_JOBS_MAX },
       (_, i) => new BouncedOperation(this.#segments, ivs + IV_BYTES_MAX * i),

@@ -6,7 +6,7 @@
  */
 import { SegmentCursor, SegmentTable, type Span } from "../../memory/segments.ts";
 import { mapAnonymous, type Mapping, unmap } from "../../os/memory_map.ts";
-import { createCatalogue } from "../algorithms.ts";
+import { createCatalogue } from "../catalogue.ts";
 import { kindParameters } from "./kind_parameters.ts";
 import { createMultiBufferManager } from "./manager.ts";
 import { BOUNCED } from "./policy.ts";
@@ -14,7 +14,7 @@ import { MultiBufferRunner } from "./runner.ts";
 import type { MultiBufferTable, MultiBufferThreshold } from "./thresholds.ts";
 import { AEAD, DIGEST, kindName } from "./session.ts";
 import { Engine, type Prepared } from "../engine.ts";
-import { createOperation, type Operation, type OperationTable, Parameters, Template } from "../operation.ts";
+import { Operation, type OperationTable, Parameters, Template } from "../operation.ts";
 
 /** Numbers of messages that are tried. */
 const COUNTS = [2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 32];
@@ -200,14 +200,16 @@ export function calibrateMultiBuffers(
   const engine = new Engine(createCatalogue(), new MultiBufferRunner(manager, () => [1, 1]));
   // The first time over, code is slow that has yet to be compiled.
   measureAll(engine, WARM_UP_ROUNDS, () => {});
-  return { [manager.variant.name]: measureAll(engine, ROUNDS, tell) };
+  const table = measureAll(engine, ROUNDS, tell);
+  engine.close();
+  return { [manager.variant.name]: table };
 }
 
 function measureAll(engine: Engine, rounds: number, tell: Tell): MultiBufferTable {
   const keys = mapAnonymous(4096);
   new Uint8Array(keys.buffer).forEach((_, i, bytes) => bytes[i] = i * 7 % 251);
   const segments = new SegmentTable(2 * (PIECES + 1) * COUNT_MAX);
-  const operation = createOperation(segments);
+  const operation = new Operation(segments, engine.memory.iv);
   const operations = { segments, first: new Uint32Array(COUNT_MAX) };
   const table: Record<string, MultiBufferThreshold> = {};
   const met = new Set<string>();

@@ -7,7 +7,6 @@
  * @module
  */
 import { copyBytes } from "../../memory/native.ts";
-import { mapSecret } from "../../os/memory_map.ts";
 import type { Operation } from "../operation.ts";
 import {
   JOB_CIPHER_LENGTH,
@@ -62,10 +61,10 @@ export class JobBuilder {
   /** Makes jobs in `manager`. */
   constructor(manager: MultiBufferManager) {
     this.#manager = manager;
-    const tags = mapSecret(TAG_BYTES_MAX * MULTI_BUFFER_JOBS_MAX).address;
+    const tags = manager.owner.mapSecret(TAG_BYTES_MAX * MULTI_BUFFER_JOBS_MAX).address;
     this.#tags = tags;
     this.#tagsU64 = Array.from({ length: MULTI_BUFFER_JOBS_MAX }, (_, job) => BigInt(tags + TAG_BYTES_MAX * job));
-    const { address, buffer } = mapSecret(COUNTER_BYTES * MULTI_BUFFER_JOBS_MAX);
+    const { address, buffer } = manager.owner.mapSecret(COUNTER_BYTES * MULTI_BUFFER_JOBS_MAX);
     this.#counters = address;
     this.#counterBytes = new DataView(buffer);
   }

@@ -8,23 +8,13 @@
  */
 import { type Bursts, type MultiBufferKeyMaker, openMultiBufferManager } from "../../../ffi/ipsec_mb_bursts.ts";
 import { cleanseBytes, copyBytes } from "../../memory/native.ts";
-import { SecretPool } from "../../memory/secret_pool.ts";
-import { mapSecret, viewOf } from "../../os/memory_map.ts";
-
-let library: MultiBufferKeyMaker | undefined;
-
-function keyMaker(): MultiBufferKeyMaker {
-  return library ??= openMultiBufferManager();
-}
+import { viewOf } from "../../os/memory_map.ts";
 
 /**
  * Room for the largest keys, those of GCM (1008 bytes in version 1.3, 1264 in 2.0), and for all others, which take a
  * piece for cipher and digest each. A multiple of the 64 bytes that GCM's keys are aligned to.
  */
-const PIECE_BYTES = 1280;
-
-/** Memory for keys, a piece each. */
-export const keyMemory: SecretPool = new SecretPool(PIECE_BYTES);
+export const KEY_SCHEDULE_BYTES = 1280;
 
 /** An AES schedule is of 15 blocks at most; the one for decryption follows that for encryption. */
 export const AES_DEC_KEYS = 256;
@@ -39,7 +29,7 @@ export const DES_LIST = 3 * DES_BYTES;
 
 /** Expands the AES key of `keyLen` bytes at `key` for both directions. */
 export function makeAesKeys(to: number, key: number, keyLen: number): void {
-  const { aes_keyexp_128_sse, aes_keyexp_192_sse, aes_keyexp_256_sse } = keyMaker();
+  const { aes_keyexp_128_sse, aes_keyexp_192_sse, aes_keyexp_256_sse } = openMultiBufferManager();
   const expand = keyLen === 16 ? aes_keyexp_128_sse : keyLen === 24 ? aes_keyexp_192_sse : aes_keyexp_256_sse;
   expand(BigInt(key), BigInt(to), BigInt(to + AES_DEC_KEYS));
 }
@@ -58,7 +48,7 @@ export function copyKey(to: number, key: number, keyLen: number): void {
 
 /** Expands a DES key. */
 export function makeDesKey(to: number, key: number): void {
-  keyMaker().des_key_schedule(BigInt(to), BigInt(key));
+  openMultiBufferManager().des_key_schedule(BigInt(to), BigInt(key));
 }
 
 /** Expands the two or three DES keys of 3DES, and lists them. */
@@ -72,20 +62,25 @@ export function makeTripleDesKeys(to: number, key: number, keyLen: number): void
 
 /** Makes the schedule of SNOW 3G. */
 export function makeSnow3gKey(to: number, key: number): void {
-  keyMaker().snow3g_init_key_sched_sse(BigInt(key), BigInt(to));
+  openMultiBufferManager().snow3g_init_key_sched_sse(BigInt(key), BigInt(to));
 }
 
 /** Expands the key of AES-CMAC and makes its two subkeys. */
 export function makeCmacKeys(to: number, key: number, keyLen: number): void {
   makeAesKeys(to, key, keyLen);
-  const { aes_cmac_subkey_gen_sse, aes_cmac_256_subkey_gen_sse } = keyMaker();
+  const { aes_cmac_subkey_gen_sse, aes_cmac_256_subkey_gen_sse } = openMultiBufferManager();
   const generate = keyLen === 16 ? aes_cmac_subkey_gen_sse : aes_cmac_256_subkey_gen_sse;
   generate(BigInt(to), BigInt(to + SUBKEY_1), BigInt(to + SUBKEY_2));
 }
 
 /** Makes the three keys of AES-XCBC, the first of them expanded. */
 export function makeXcbcKeys(to: number, key: number): void {
-  keyMaker().aes_xcbc_expand_key_sse(BigInt(key), BigInt(to), BigInt(to + SUBKEY_1), BigInt(to + SUBKEY_2));
+  openMultiBufferManager().aes_xcbc_expand_key_sse(
+    BigInt(key),
+    BigInt(to),
+    BigInt(to + SUBKEY_1),
+    BigInt(to + SUBKEY_2),
+  );
 }
 
 /** How keys for HMAC are made: from the state of the hash after one block, and the digest of a key that is too long. */
@@ -100,20 +95,18 @@ export interface HmacHash {
 
 const INNER_PAD = 0x36;
 const OUTER_PAD = 0x5c;
-/** A key block, and the same with a pad. */
 const BLOCK_BYTES_MAX = 128;
-let scratch: { readonly address: number; readonly bytes: Uint8Array } | undefined;
+/** Where a key block, and the same with a pad, are while keys are made: behind the states. */
+const KEY_BLOCK = 512;
 
 /** Makes the states of the hash after the inner and the outer pad (FIPS 198-1, 4); false if the key is too long. */
 export function makeHmacKeys(to: number, key: number, keyLen: number, hash: HmacHash): boolean {
   const { blockBytes } = hash;
   if (keyLen > blockBytes && hash.digest === undefined) return false;
-  const maker = keyMaker();
-  if (scratch === undefined) {
-    const { address, buffer } = mapSecret(2 * BLOCK_BYTES_MAX);
-    scratch = { address, bytes: new Uint8Array(buffer) };
-  }
-  const { address, bytes } = scratch;
+  const maker = openMultiBufferManager();
+  const address = to + KEY_BLOCK;
+  const bytes = new Uint8Array(viewOf(address, 2 * BLOCK_BYTES_MAX));
+  bytes.fill(0);
   if (keyLen > blockBytes) hash.digest!(maker)(BigInt(key), BigInt(keyLen), BigInt(address));
   else if (keyLen > 0) copyBytes(address, key, keyLen);
   for (const [pad, state] of [[INNER_PAD, to], [OUTER_PAD, to + OUTER_STATE]] as const) {

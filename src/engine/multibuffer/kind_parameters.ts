@@ -4,7 +4,7 @@
  * @module
  */
 import * as numbers from "../algorithm_numbers.ts";
-import type { Catalogue } from "../algorithms.ts";
+import type { Catalogue } from "../catalogue.ts";
 import { KIND_AEAD, KIND_CHAIN, KIND_CIPHER, KIND_HASH, KIND_MAC, type Parameters } from "../operation.ts";
 import { MULTI_BUFFER_AEADS, MULTI_BUFFER_CIPHERS, MULTI_BUFFER_HASHES, MULTI_BUFFER_MACS } from "./kinds.ts";
 

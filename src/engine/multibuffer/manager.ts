@@ -24,9 +24,12 @@ import {
   submitBurstAddresses,
 } from "../../../ffi/ipsec_mb_bursts.ts";
 import { NativeArgs } from "../../memory/native.ts";
+import { SecretPool } from "../../memory/secret_pool.ts";
 import type { SegmentTable, Span } from "../../memory/segments.ts";
 import { type Mapping, mapSecret, unmap } from "../../os/memory_map.ts";
+import { OwnedMemory } from "../../os/owned_memory.ts";
 import { ipsecMbProblem, ipsecMbVersionNumber } from "../ipsec_mb.ts";
+import { KEY_SCHEDULE_BYTES } from "./key_schedules.ts";
 
 /** Jobs of a burst, at most: IMB_MAX_BURST_SIZE. */
 export const MULTI_BUFFER_JOBS_MAX = 128;
@@ -128,6 +131,8 @@ interface ManagerParts {
   readonly memory: Mapping;
   readonly layout: ManagerLayout;
   readonly library: MultiBufferKeyMaker;
+  /** Owns `memory`. */
+  readonly owner: OwnedMemory;
 }
 
 /** A manager and its jobs. */
@@ -135,6 +140,10 @@ export class MultiBufferManager {
   readonly variant: MultiBufferVariant;
   /** The functions in the manager's instruction set. */
   readonly functions: Bursts;
+  /** Owns the manager's memory, and that of its jobs' messages and keys. */
+  readonly owner: OwnedMemory;
+  /** The keys of sessions. */
+  readonly keys: SecretPool;
   readonly #jobs: Uint32Array;
   readonly #jobWords: number;
   readonly #queue: Int32Array;
@@ -149,7 +158,9 @@ export class MultiBufferManager {
   readonly #spareAddress: bigint;
 
   /** A manager of `parts`. */
-  constructor({ variant, functions, memory, layout: { jobs, jobBytes }, library }: ManagerParts) {
+  constructor({ variant, functions, memory, layout: { jobs, jobBytes }, library, owner }: ManagerParts) {
+    this.owner = owner;
+    this.keys = new SecretPool(owner, KEY_SCHEDULE_BYTES);
     this.variant = variant;
     this.functions = functions;
     this.#library = library;
@@ -158,7 +169,7 @@ export class MultiBufferManager {
     this.#queue = new Int32Array(memory.buffer, jobs - QUEUE_BYTES, 2);
     // The library tests itself when it is initialised, and leaves its queue empty but somewhere in its middle.
     this.#queue.set([-1, 0]);
-    const list = mapSecret(8 * MULTI_BUFFER_JOBS_MAX);
+    const list = owner.mapSecret(8 * MULTI_BUFFER_JOBS_MAX);
     const pointers = new Float64Array(MULTI_BUFFER_JOBS_MAX).map((_, i) => memory.address + jobs + jobBytes * i);
     new BigUint64Array(list.buffer).set(Array.from(pointers, BigInt));
     this.#list = list.address;
@@ -268,7 +279,7 @@ function partsOf(
   library: MultiBufferKeyMaker,
   memory: Mapping,
   wanted: MultiBufferVariant | undefined,
-): ManagerParts | null {
+): Omit<ManagerParts, "owner"> | null {
   if ((new BigUint64Array(memory.buffer, MANAGER_FEATURES, 1)[0]! & FEATURE_SAFE_DATA) === 0n) return null;
   const pointers = new Set(new BigUint64Array(memory.buffer, 0, MANAGER_FUNCTIONS_END / 8));
   pointers.delete(0n);
@@ -282,9 +293,12 @@ function partsOf(
 
 /**
  * Makes a manager of the instruction set `wanted`, or of the best one that this CPU has. Null if the CPU or the library
- * cannot do it. All of the manager is in memory for keys.
+ * cannot do it. All of the manager is in memory for keys, of `owner`.
  */
-export function createMultiBufferManager(wanted?: MultiBufferVariant): MultiBufferManager | null {
+export function createMultiBufferManager(
+  wanted?: MultiBufferVariant,
+  owner: OwnedMemory = new OwnedMemory(),
+): MultiBufferManager | null {
   if (ipsecMbProblem() !== undefined) return null;
   const library = openMultiBufferManager();
   const initialise = wanted === undefined ? null : library[`init_mb_mgr_${wanted.init}`];
@@ -292,12 +306,12 @@ export function createMultiBufferManager(wanted?: MultiBufferVariant): MultiBuff
   const { flagGfniOff } = ipsecMbNumbers(ipsecMbVersionNumber());
   const flags = { SHANI_OFF: 1n, GFNI_OFF: flagGfniOff };
   const sizeBytes = Number(library.imb_get_mb_mgr_size());
-  const memory = mapSecret(sizeBytes + 64);
+  const memory = owner.mapSecret(sizeBytes + 64);
   const address = BigInt(memory.address);
   library.imb_set_pointers_mb_mgr(address, wanted?.flag === undefined ? 0n : flags[wanted.flag], 1);
   if (initialise === null) library.init_mb_mgr_auto(address, address + BigInt(sizeBytes));
   else initialise(address);
   const parts = partsOf(library, memory, wanted);
-  if (parts === null) unmap(memory);
-  return parts === null ? null : new MultiBufferManager(parts);
+  if (parts === null) owner.unmap(memory);
+  return parts === null ? null : new MultiBufferManager({ ...parts, owner });
 }

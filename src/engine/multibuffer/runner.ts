@@ -10,21 +10,19 @@
  */
 import { fillBytes } from "../../memory/native.ts";
 import { scatterFrom, SegmentTable } from "../../memory/segments.ts";
-import { mapSecret } from "../../os/memory_map.ts";
-import { copyAround } from "../chained.ts";
+import { UncoveredParts } from "../chained.ts";
 import { equalSecrets } from "../openssl.ts";
 import {
-  createOperation,
   DONE,
   FAILED,
-  type Operation,
+  Operation,
   type OperationTable,
   type Parameters,
   PENDING,
   TAG_MISMATCH,
   type Template,
 } from "../operation.ts";
-import { BOUNCE_BYTES, MultiBufferBounce } from "./bounced_jobs.ts";
+import { MultiBufferBounce } from "./bounced_jobs.ts";
 import { JobBuilder, JobList } from "./job_builder.ts";
 import { createMultiBufferManager, MULTI_BUFFER_JOBS_MAX, type MultiBufferManager } from "./manager.ts";
 import { WayEstimates } from "./estimates.ts";
@@ -46,6 +44,8 @@ const LEARNING_COUNT_MIN = 2;
 /** Of the batches whose first request is of no kind that is known, one in so many is tried all the same. */
 const UNPLANNED_PER_TRIAL = 16;
 
+/** Jobs read IVs where they are. */
+const NO_IV = 0;
 const NO_OPERATIONS: OperationTable = { segments: new SegmentTable(0), first: new Uint32Array(0) };
 
 /** Consecutive operations of a batch with the same template. */
@@ -66,7 +66,7 @@ export class MultiBufferRunner {
   readonly #kinds = new Map<string, MultiBufferKind>();
   #batch = NO_OPERATIONS;
   /** Whichever operation of the batch is being dealt with. */
-  readonly #operation: Operation = createOperation(NO_OPERATIONS.segments);
+  readonly #operation = new Operation(NO_OPERATIONS.segments, NO_IV);
   /** What has been added. */
   readonly #runs: readonly Run[] = Array.from(
     { length: MULTI_BUFFER_JOBS_MAX },
@@ -81,9 +81,10 @@ export class MultiBufferRunner {
   readonly #batchKinds: MultiBufferKind[] = [];
   #batchKindCount = 0;
   /** Operations whose data is not contiguous, in private memory; by job, which of them it is for, or -1. */
-  readonly #bounce = new MultiBufferBounce(mapSecret(BOUNCE_BYTES));
+  readonly #bounce: MultiBufferBounce;
   readonly #bounced = new Int16Array(MULTI_BUFFER_JOBS_MAX);
   readonly #bouncedJobs = new JobList();
+  readonly #uncoveredParts = new UncoveredParts();
   /** The lowest thresholds of all sessions so far: a smaller batch has nothing for multi-buffer execution. */
   #countMin = Infinity;
   #bytesMin = Infinity;
@@ -106,7 +107,13 @@ export class MultiBufferRunner {
     this.learns = learns;
     this.#manager = manager;
     this.#builder = new JobBuilder(manager);
+    this.#bounce = new MultiBufferBounce(manager.owner);
     this.#policy = policy;
+  }
+
+  /** Frees the native memory, which holds the keys of its sessions. Nothing is executed afterwards. */
+  close(): void {
+    this.#manager.owner.close();
   }
 
   /** Prepares a session; null if one of its algorithms has no multi-buffer jobs. */
@@ -268,7 +275,7 @@ export class MultiBufferRunner {
 
   #runJobs(): void {
     const { uncovered } = this.#builder;
-    for (let k = 0; k < uncovered.count; k++) copyAround(this.#operationOf(uncovered.at(k)));
+    for (let k = 0; k < uncovered.count; k++) this.#uncoveredParts.copy(this.#operationOf(uncovered.at(k)));
     if (this.#manager.run(this.#jobCount) && this.#continue()) this.#finish();
     else this.#fail();
     this.#deliver();

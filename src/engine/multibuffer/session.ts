@@ -6,6 +6,7 @@
  *
  * @module
  */
+import type { SecretPool } from "../../memory/secret_pool.ts";
 import {
   MULTI_BUFFER_AEADS,
   MULTI_BUFFER_CIPHERS,
@@ -17,7 +18,6 @@ import {
 } from "./kinds.ts";
 import { ipsecMbVersionNumber } from "../ipsec_mb.ts";
 import { hasErratum } from "../ipsec_mb_errata.ts";
-import { keyMemory } from "./key_schedules.ts";
 import {
   CIPHER_NULL,
   DIRECTION_DECRYPT,
@@ -170,6 +170,7 @@ export class MultiBufferSession {
   readonly hashUnit: number;
   readonly #parts: MultiBufferParts;
   readonly #keys: number[] = [];
+  #keyMemory: SecretPool | undefined;
 
   /** For `parts` of a session with `parameters`; {@linkcode makeMultiBufferSession} gives it its keys. */
   constructor(parameters: Parameters, parts: MultiBufferParts, template: JobTemplate, kind: MultiBufferKind) {
@@ -201,8 +202,9 @@ export class MultiBufferSession {
   /** Makes the keys; false if the library does not do keys of such a length. */
   setKeys({ cipherKey, keyLen, authKey, authKeyLen }: Parameters, manager: MultiBufferManager): boolean {
     const { template } = this;
+    this.#keyMemory = manager.keys;
     const { cipher, digest, aead } = this.#parts;
-    const place = () => this.#keys[this.#keys.push(keyMemory.allocate()) - 1]!;
+    const place = () => this.#keys[this.#keys.push(manager.keys.allocate()) - 1]!;
     if (cipher && !cipher.setKey(template, place(), cipherKey, keyLen)) return false;
     if (aead && !aead.setKey(template, place(), cipherKey, keyLen, manager)) return false;
     return digest === undefined || digest.setKey(template, place(), authKey, authKeyLen);
@@ -210,7 +212,7 @@ export class MultiBufferSession {
 
   /** Wipes the keys and gives up their memory. */
   free(): void {
-    for (const address of this.#keys) keyMemory.free(address);
+    for (const address of this.#keys) this.#keyMemory!.free(address);
     this.#keys.length = 0;
   }
 }

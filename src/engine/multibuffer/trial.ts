@@ -8,10 +8,10 @@
  */
 import { SegmentTable } from "../../memory/segments.ts";
 import { mapAnonymous, unmap } from "../../os/memory_map.ts";
-import type { Catalogue } from "../algorithms.ts";
+import type { Catalogue } from "../catalogue.ts";
 import { Engine, isOfModule, type Prepared } from "../engine.ts";
 import { ipsecMbVersion } from "../ipsec_mb.ts";
-import { createOperation, KIND_AEAD, KIND_CHAIN, type Operation, Parameters, Template } from "../operation.ts";
+import { KIND_AEAD, KIND_CHAIN, Operation, Parameters, Template } from "../operation.ts";
 import { kindParameters } from "./kind_parameters.ts";
 import { createMultiBufferManager } from "./manager.ts";
 import { choiceWithout, type MultiBufferChoice } from "./policy.ts";
@@ -43,7 +43,12 @@ class Arena {
   readonly #content = this.#words.map((_, i) => Math.imul(i + 1, 0x9e37_79b1));
   readonly #kept = new Uint32Array(this.#words.length);
   readonly batch = { segments: new SegmentTable(SEGMENTS * COUNT), first: new Uint32Array(COUNT) };
-  readonly operation: Operation = createOperation(this.batch.segments);
+  readonly operation: Operation;
+
+  /** For an engine whose operations have their IV at `iv`. */
+  constructor(iv: number) {
+    this.operation = new Operation(this.batch.segments, iv);
+  }
 
   /** Where the keys are: bytes that are not secret. */
   get keys(): number {
@@ -174,7 +179,7 @@ export function wrongKinds(
   const manager = createMultiBufferManager();
   if (manager === null) return null;
   const engine = new Engine(catalogue, new MultiBufferRunner(manager, () => [1, 0]));
-  const arena = new Arena();
+  const arena = new Arena(engine.memory.iv);
   const names = new Set<string>();
   for (const given of kindParameters(catalogue)) {
     // Engine modules are never executed in lanes, and their code runs for requests only.
@@ -187,6 +192,7 @@ export function wrongKinds(
     }
   }
   arena.free();
+  engine.close();
   return { variant: manager.variant.name, names: [...names] };
 }
 

@@ -8,7 +8,7 @@
 import { libcrypto } from "../../../../ffi/libcrypto.ts";
 import { pkeys } from "../../../../ffi/libcrypto_pkey.ts";
 import { copyBytes } from "../../../memory/native.ts";
-import { mapAnonymous } from "../../../os/memory_map.ts";
+import type { Mapping } from "../../../os/memory_map.ts";
 import * as format from "./format.ts";
 import { FAILED, UNSUPPORTED } from "../../operation.ts";
 import { SELECT_KEYPAIR, SELECT_PARAMETERS, SELECT_PUBLIC_KEY } from "../key_parameters.ts";
@@ -51,13 +51,15 @@ interface Verdict {
 /** Takes curves from requests, and makes keys on them. */
 export class Curves {
   readonly #tools: Rfc3Tools;
-  readonly #copyArea = mapAnonymous(4096);
-  readonly #copyOfNumbers = new Uint8Array(this.#copyArea.buffer);
+  readonly #copyArea: Mapping;
+  readonly #copyOfNumbers: Uint8Array;
   readonly #verdicts = new Map<string, Verdict>();
 
   /** Works with `tools`. */
   constructor(tools: Rfc3Tools) {
     this.#tools = tools;
+    this.#copyArea = tools.memory.map(4096);
+    this.#copyOfNumbers = new Uint8Array(this.#copyArea.buffer);
   }
 
   /** The seven lengths at `offset` of the fixed part. */

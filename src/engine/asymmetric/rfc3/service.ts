@@ -8,6 +8,7 @@ import { libcrypto } from "../../../../ffi/libcrypto.ts";
 import { pkeys } from "../../../../ffi/libcrypto_pkey.ts";
 import * as format from "./format.ts";
 import { DONE, FAILED, SIGNATURE_MISMATCH, UNSUPPORTED } from "../../operation.ts";
+import { OwnedMemory } from "../../../os/owned_memory.ts";
 import { cString, fetchDigest } from "../../openssl.ts";
 import type { AsymmetricJob } from "../job.ts";
 import { X931_PADDING } from "../key_operations.ts";
@@ -105,10 +106,13 @@ function offers(type: string): boolean {
 
 /** True if signatures can have X9.31's padding, which OpenSSL may drop. */
 function offersX931(): boolean {
-  const parameters = new KeyParameters(new Scratch());
+  const memory = new OwnedMemory();
+  const parameters = new KeyParameters(new Scratch(memory), memory);
   parameters.addSmallNumber("n", 0xffff_ffff);
   parameters.addSmallNumber("e", 3);
   const key = parameters.makeKey("RSA", SELECT_PUBLIC_KEY);
+  parameters.close();
+  memory.close();
   if (key === 0n) return false;
   const context = pkeys.EVP_PKEY_CTX_new_from_pkey(0n, key, 0n);
   const good = pkeys.EVP_PKEY_verify_init(context) === 1 &&

@@ -6,7 +6,8 @@
  * @module
  */
 import { copyBytes, fillBytes } from "../../../memory/native.ts";
-import { mapSecret } from "../../../os/memory_map.ts";
+import type { Mapping } from "../../../os/memory_map.ts";
+import type { OwnedMemory } from "../../../os/owned_memory.ts";
 import { FIXED_BYTES_MAX, RESULT_HEADER_BYTES } from "./format.ts";
 import { pkeys } from "../../../../ffi/libcrypto_pkey.ts";
 import type { AsymmetricJob } from "../job.ts";
@@ -20,15 +21,22 @@ const NONE: Bytes = { address: 0, length: 0 };
 
 /** Both streams of the job that runs. */
 export class JobStreams {
-  readonly #area = mapSecret(256);
-  readonly #words = new Uint32Array(this.#area.buffer);
-  readonly #wordOutAddress = this.#area.address + FIXED_BYTES_MAX;
+  readonly #area: Mapping;
+  readonly #words: Uint32Array;
+  readonly #wordOutAddress: number;
   #good = false;
   #input = 0;
   #inputEnd = 0;
   #output = 0;
   #outputUsed = 0;
   #outputCapacity = 0;
+
+  /** Streams whose words are copied to `memory`. */
+  constructor(memory: OwnedMemory) {
+    this.#area = memory.mapSecret(256);
+    this.#words = new Uint32Array(this.#area.buffer);
+    this.#wordOutAddress = this.#area.address + FIXED_BYTES_MAX;
+  }
 
   /** Begins with the streams of `job`; the result's first words are left for {@linkcode finish}. */
   begin(job: AsymmetricJob): void {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { OwnedMemory } from "../../../os/owned_memory.ts";
 import type { Bignums } from "../bignums.ts";
 import type { KeyGeneration } from "../generation.ts";
 import type { KeyOperations } from "../key_operations.ts";
@@ -22,14 +23,17 @@ export class Rfc3Tools {
   readonly bignums: Bignums;
   readonly generation: KeyGeneration;
   readonly operations: KeyOperations;
-  readonly stream: JobStreams = new JobStreams();
+  readonly memory: OwnedMemory;
+  readonly stream: JobStreams;
   readonly curves: Curves;
   readonly pairs: PairResults;
   readonly rsaKeys: RsaKeys;
   readonly exponentiation: RsaExponentiation;
 
   /** Adds to the tools of the thread. */
-  constructor({ scratch, parameters, bignums, generation, operations }: AsymmetricTools) {
+  constructor({ memory, scratch, parameters, bignums, generation, operations }: AsymmetricTools) {
+    this.memory = memory;
+    this.stream = new JobStreams(memory);
     this.scratch = scratch;
     this.parameters = parameters;
     this.bignums = bignums;
