@@ -11,7 +11,7 @@ import { type ChainRequest, type DataRequest, encodeData, type RequestMode } fro
 import type { ChainSession } from "../../src/driver/sessions.ts";
 import * as w from "../../src/wire/virtio_crypto.ts";
 import { concat } from "../bytes.ts";
-import { RawRing } from "./raw_ring.ts";
+import { RawRing } from "../../src/tools/conform/raw_ring.ts";
 import {
   aeadSample,
   ask,

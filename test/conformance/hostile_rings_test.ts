@@ -17,7 +17,14 @@ import { DESC_BYTES, DESC_F_INDIRECT, DESC_F_NEXT, DESC_F_WRITE } from "../../sr
 import type { TestDevice } from "../device/harness.ts";
 import { whileDisturbed } from "../disturbance.ts";
 import type { FlipOrder } from "./flipper.ts";
-import { assertAlive, blockOf, type Laid, layGoodRequest, type Outcome, RawRing } from "./raw_ring.ts";
+import {
+  assertAlive,
+  blockOf,
+  type Laid,
+  layGoodRequest,
+  type Outcome,
+  RawRing,
+} from "../../src/tools/conform/raw_ring.ts";
 import { assertAnswer, bytes, cipherSample, expected, withDriver } from "./support.ts";
 
 type Body = (ring: RawRing, sessionId: number, device: TestDevice) => Promise<void>;

@@ -11,7 +11,7 @@ import { type DataRequest, encodeData } from "../../src/driver/requests.ts";
 import { encodeCreateSession, encodeDestroySession } from "../../src/driver/sessions.ts";
 import * as w from "../../src/wire/virtio_crypto.ts";
 import type { TestDevice } from "../device/harness.ts";
-import { assertAlive, blockOf, layGoodRequest, RawRing } from "./raw_ring.ts";
+import { assertAlive, blockOf, layGoodRequest, RawRing } from "../../src/tools/conform/raw_ring.ts";
 import {
   aeadSample,
   allSamples,

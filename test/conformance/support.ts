@@ -10,7 +10,7 @@ import type { RequestMode } from "../../src/driver/requests.ts";
 import { type TestDevice, type TestDeviceOptions, withDevice } from "../device/harness.ts";
 import { oracle } from "../vectors/oracle.ts";
 
-export { expectAnswer as assertAnswer, expectStatus as assertStatus } from "../../src/tools/conform/expect.ts";
+export { expectExactAnswer as assertAnswer, expectStatus as assertStatus } from "../../src/tools/conform/expect.ts";
 export { AEAD_KEY_LENS, CIPHER_KEY_LENS, HASH_BYTES, keyOf, MACS } from "../../src/tools/conform/lengths.ts";
 export {
   aeadSample,

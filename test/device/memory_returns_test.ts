@@ -11,7 +11,7 @@ import type { CryptoDriver } from "../../src/driver/crypto_driver.ts";
 import type { DriverRegion } from "../../src/driver/guest_memory.ts";
 import { closeFd } from "../../src/os/event_fd.ts";
 import { DESC_F_INDIRECT, DESC_F_NEXT, DESC_F_WRITE, F_RING_PACKED } from "../../src/wire/vring.ts";
-import { layGoodRequest, RawRing } from "../conformance/raw_ring.ts";
+import { layGoodRequest, RawRing } from "../../src/tools/conform/raw_ring.ts";
 import { ask, assertAnswer, cipherSample } from "../conformance/support.ts";
 import { until } from "../cli/programs.ts";
 import { withDevice } from "./harness.ts";

@@ -13,7 +13,7 @@ import { CryptoDevice } from "../../src/device/device.ts";
 import { closeFd, createEventFd, drainEventFd } from "../../src/os/event_fd.ts";
 import { EventLoop } from "../../src/os/event_loop.ts";
 import { DESC_F_NEXT, F_RING_PACKED } from "../../src/wire/vring.ts";
-import { RawRing } from "../conformance/raw_ring.ts";
+import { RawRing } from "../../src/tools/conform/raw_ring.ts";
 import { ask, assertAnswer, cipherSample } from "../conformance/support.ts";
 import { until } from "../cli/programs.ts";
 import { withDevice } from "./harness.ts";

@@ -11,7 +11,7 @@ import type { RequestMode } from "../../src/driver/requests.ts";
 import type { RawDescriptor } from "../../src/driver/split_queue.ts";
 import { makeRandom } from "../../src/driver/random.ts";
 import { OP_DECRYPT } from "../../src/wire/virtio_crypto.ts";
-import { RawRing } from "../conformance/raw_ring.ts";
+import { RawRing } from "../../src/tools/conform/raw_ring.ts";
 import { allSamples, assertAnswer, assertStatus } from "../conformance/support.ts";
 import { asymmetric } from "./asymmetric.ts";
 import type { Bed } from "./bed.ts";

@@ -24,7 +24,7 @@ import * as ak from "../../src/wire/akcipher.ts";
 import * as w from "../../src/wire/virtio_crypto.ts";
 import { DESC_F_NEXT, DESC_F_WRITE } from "../../src/wire/vring.ts";
 import { element, integer, rsaNumbers } from "../asymmetric/keys.ts";
-import { RawRing } from "../conformance/raw_ring.ts";
+import { RawRing } from "../../src/tools/conform/raw_ring.ts";
 import {
   aeadSample,
   ask,

@@ -16,7 +16,7 @@ import * as w from "../../src/wire/virtio_crypto.ts";
 import { F_RING_PACKED } from "../../src/wire/vring.ts";
 import { ecPair } from "../asymmetric/keys.ts";
 import { until, withDirectory } from "../cli/programs.ts";
-import { layGoodRequest, RawRing } from "../conformance/raw_ring.ts";
+import { layGoodRequest, RawRing } from "../../src/tools/conform/raw_ring.ts";
 import {
   aeadSample,
   allSamples,

@@ -4,14 +4,38 @@
  * @module
  */
 import { type Check, checksOf, type Group } from "./check.ts";
+import { ASYMMETRIC, COMPARED, KNOWN } from "./groups/algorithms.ts";
 import { AEAD } from "./groups/aead.ts";
 import { CONFIGURATION } from "./groups/configuration.ts";
 import { HASH, MAC } from "./groups/digests.ts";
+import { HANDSHAKE } from "./groups/handshake.ts";
+import { LENGTHS } from "./groups/lengths.ts";
+import { LIFECYCLE } from "./groups/lifecycle.ts";
+import { MEMORY } from "./groups/memory.ts";
+import { MESSAGES } from "./groups/messages.ts";
+import { PACKED_RINGS, SPLIT_RINGS } from "./groups/rings.ts";
 import { SESSIONS } from "./groups/sessions.ts";
 import { SYMMETRIC } from "./groups/symmetric.ts";
 
 /** All groups. */
-export const GROUPS: readonly Group[] = [CONFIGURATION, SESSIONS, HASH, MAC, SYMMETRIC, AEAD];
+export const GROUPS: readonly Group[] = [
+  HANDSHAKE,
+  CONFIGURATION,
+  SESSIONS,
+  HASH,
+  MAC,
+  SYMMETRIC,
+  AEAD,
+  KNOWN,
+  COMPARED,
+  ASYMMETRIC,
+  LENGTHS,
+  SPLIT_RINGS,
+  PACKED_RINGS,
+  MEMORY,
+  LIFECYCLE,
+  MESSAGES,
+];
 
 /** Which checks to run. */
 export interface Selection {

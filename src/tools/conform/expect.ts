@@ -73,11 +73,16 @@ export function expectStatus(
   throw new Mismatch(statusText(result.status), allowed.map(statusText).join(" or "), about);
 }
 
-/** Throws {@linkcode Mismatch} unless `result` is the answer to `sample`, used length included. */
+/** Throws {@linkcode Mismatch} unless `result` is the answer to `sample`. */
 export function expectAnswer(result: DataResult, sample: Sample, about = sample.name): void {
   expectStatus(result, 0, about);
   expectEqual(result.dst, sample.dst, `${about}, destination`);
   expectEqual(result.result, sample.result, `${about}, digest`);
+}
+
+/** As {@linkcode expectAnswer}, and the used length counts all bytes that were written. */
+export function expectExactAnswer(result: DataResult, sample: Sample, about = sample.name): void {
+  expectAnswer(result, sample, about);
   expectEqual(result.usedLen, sample.dst.length + sample.result.length + 1, `${about}, used length`);
 }
 

@@ -39,14 +39,14 @@ interface NodeCipher {
 const AES = [16, 32];
 
 /** Ciphers by number, as far as `node:crypto` has them. */
-const NODE_CIPHERS: ReadonlyMap<number, NodeCipher> = new Map<number, NodeCipher>([
+export const NODE_CIPHERS: ReadonlyMap<number, NodeCipher> = new Map<number, NodeCipher>([
   [w.CIPHER_AES_ECB, { name: (keyLen) => `aes-${8 * keyLen}-ecb`, keyLens: AES, ivLen: 0, unit: 16 }],
   [w.CIPHER_AES_CBC, { name: (keyLen) => `aes-${8 * keyLen}-cbc`, keyLens: AES, ivLen: 16, unit: 16 }],
   [w.CIPHER_AES_CTR, { name: (keyLen) => `aes-${8 * keyLen}-ctr`, keyLens: AES, ivLen: 16, unit: 1 }],
 ]);
 
 /** Hashes by number, with the length of the digest (SHAKE: one that is asked for). */
-const NODE_HASHES: ReadonlyMap<number, readonly [name: string, digestLen: number]> = new Map<
+export const NODE_HASHES: ReadonlyMap<number, readonly [name: string, digestLen: number]> = new Map<
   number,
   readonly [string, number]
 >([
@@ -65,7 +65,7 @@ const NODE_HASHES: ReadonlyMap<number, readonly [name: string, digestLen: number
 ]);
 
 /** Authentication codes by number: HMACs, with the length of the code. */
-const NODE_MACS: ReadonlyMap<number, readonly [name: string, macLen: number]> = new Map<
+export const NODE_MACS: ReadonlyMap<number, readonly [name: string, macLen: number]> = new Map<
   number,
   readonly [string, number]
 >([
@@ -78,7 +78,7 @@ const NODE_MACS: ReadonlyMap<number, readonly [name: string, macLen: number]> = 
 ]);
 
 /** AEADs by number, with the lengths of key, nonce and tag that `node:crypto` and the device have in common. */
-const NODE_AEADS: ReadonlyMap<number, Omit<NodeCipher, "unit">> = new Map([
+export const NODE_AEADS: ReadonlyMap<number, Omit<NodeCipher, "unit">> = new Map([
   [w.AEAD_GCM, { name: (keyLen: number) => `aes-${8 * keyLen}-gcm`, keyLens: AES, ivLen: 12 }],
   [w.AEAD_CHACHA20_POLY1305, { name: () => "chacha20-poly1305", keyLens: [32], ivLen: 12 }],
 ]);
