@@ -384,7 +384,12 @@ export {
 } from "./src/driver/errors.ts";
 export type { EncodedRequest, Field, Space } from "./src/driver/fields.ts";
 export { Frontend, type InflightRegion, type RegionMessage, type RingAddresses } from "./src/driver/frontend.ts";
-export { FrontendConnection, type FrontendOptions, type Message } from "./src/driver/frontend_connection.ts";
+export {
+  type CallOptions,
+  FrontendConnection,
+  type FrontendOptions,
+  type Message,
+} from "./src/driver/frontend_connection.ts";
 export {
   type AllocOptions,
   type Block,

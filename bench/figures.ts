@@ -23,10 +23,10 @@ import { checkGoals, type Goal, groupsOf } from "./goals.ts";
 /** The groups of figures, each measured in its own process, as V8 optimizes code for the work it has seen. */
 const GROUPS: Readonly<Record<string, () => Figure[] | Promise<Figure[]>>> = {
   ...Object.fromEntries(WORKLOADS.map((workload) => [`engine-${workload.name}`, () => near.engine(workload)])),
-  "ring-split-direct": () => near.ring(false, false),
-  "ring-split-indirect": () => near.ring(false, true),
-  "ring-packed-direct": () => near.ring(true, false),
-  "ring-packed-indirect": () => near.ring(true, true),
+  "ring-split-direct": () => near.ring({ packed: false, indirect: false }),
+  "ring-split-indirect": () => near.ring({ packed: false, indirect: true }),
+  "ring-packed-direct": () => near.ring({ packed: true, indirect: false }),
+  "ring-packed-indirect": () => near.ring({ packed: true, indirect: true }),
   "bursts-1": () => near.bursts(1),
   "bursts-32": () => near.bursts(32),
   "bursts-128": () => near.bursts(128),

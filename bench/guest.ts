@@ -64,17 +64,16 @@ async function measure(
   sides: readonly Side[],
   drivers: readonly CryptoDriver[],
   workload: Workload,
-  options: LoadOptions,
-  effort: { readonly rounds: number; readonly turnMs: number },
+  options: LoadOptions & { readonly rounds: number; readonly turnMs: number },
 ): Promise<GuestRow[]> {
-  const { sizeBytes, depth } = options;
+  const { sizeBytes, depth, rounds, turnMs } = options;
   const loads: Load[] = [];
   for (const driver of drivers) loads.push(await Load.create(driver, subjectOf(workload), options));
   const measurements = loads.map((load, i) => new GuestMeasurement(sides[i]!.name, load, depth));
   for (const load of loads) load.run(WARM_UP_MS);
-  for (let round = 0; round < effort.rounds; round++) {
+  for (let round = 0; round < rounds; round++) {
     // The order alternates, so that no device always follows the same one.
-    for (const one of round % 2 === 0 ? measurements : measurements.toReversed()) one.turn(effort.turnMs);
+    for (const one of round % 2 === 0 ? measurements : measurements.toReversed()) one.turn(turnMs);
   }
   for (const load of loads) {
     const { wrong, badStatus } = load.inspect();
@@ -125,7 +124,7 @@ async function main(commandLine: string[]): Promise<void> {
           work: args.prepared ? "prepared" : "guest",
           publication: args.publish === "each" ? "each" : "round",
         };
-        const measured = await measure(sides, drivers, workload, options, effort);
+        const measured = await measure(sides, drivers, workload, { ...options, ...effort });
         rows.push(...measured);
         if (!args.json) { for (const row of measured) console.log(guestText(row)); }
       }

@@ -61,7 +61,14 @@ function place(base: number): Place {
   };
 }
 
-function put(words: Int32Array, at: number, address: number, length: number, last: number): void {
+/** A descriptor; `last` is its last word. */
+interface Descriptor {
+  readonly address: number;
+  readonly length: number;
+  readonly last: number;
+}
+
+function put(words: Int32Array, at: number, { address, length, last }: Descriptor): void {
   const i = at / 4;
   words[i] = address;
   words[i + 1] = 0;
@@ -100,9 +107,15 @@ export function splitRig(indirect: boolean): RingRig {
     LENGTHS.forEach((length, i) => {
       const flags = (i >= READABLE ? DESC_F_WRITE : 0) | (i + 1 < count ? DESC_F_NEXT : 0);
       const next = i + 1 < count ? first + i + 1 : 0;
-      put(words, table + (first + i) * DESC_BYTES, BUFFERS + c * 1024 + i * 256, length, flags | next << 16);
+      put(words, table + (first + i) * DESC_BYTES, {
+        address: BUFFERS + c * 1024 + i * 256,
+        length,
+        last: flags | next << 16,
+      });
     });
-    if (indirect) put(words, DESC + c * DESC_BYTES, table, count * DESC_BYTES, DESC_F_INDIRECT);
+    if (indirect) {
+      put(words, DESC + c * DESC_BYTES, { address: table, length: count * DESC_BYTES, last: DESC_F_INDIRECT });
+    }
   }
   for (let i = 0; i < SIZE; i++) avail[2 + i] = (i % LAP_CHAINS) * step;
   const ring = new SplitRing(layout, memory, { known: true, packed: false, eventIdx: false });
@@ -131,24 +144,29 @@ export function packedRig(indirect: boolean): RingRig {
     for (let c = 0; c < LAP_CHAINS; c++) {
       LENGTHS.forEach((length, i) => {
         const flags = i >= READABLE ? DESC_F_WRITE : 0;
-        put(words, TABLES + c * 128 + i * DESC_BYTES, BUFFERS + c * 1024 + i * 256, length, flags << 16);
+        put(words, TABLES + c * 128 + i * DESC_BYTES, {
+          address: BUFFERS + c * 1024 + i * 256,
+          length,
+          last: flags << 16,
+        });
       });
     }
   }
   const ring = new PackedRing({ ...layout, size: PACKED_SIZE }, memory, { known: true, packed: true, eventIdx: false });
   let slot = 0;
   let owner = DESC_F_AVAIL;
-  const add = (where: number, length: number, id: number, flags: number, headOf: number) => {
-    const word = (flags | owner) << 16 | id;
+  /** Adds a descriptor, without AVAIL and USED; it is the head of chain `headOf`, -1: of none. */
+  const add = ({ address, length, last }: Descriptor, headOf: number) => {
+    const word = owner << 16 | last;
     const at = DESC + slot * DESC_BYTES;
     if (headOf >= 0) {
       heads[headOf] = at / 4 + 3;
       headWords[headOf] = word;
-      words[at / 4] = where;
+      words[at / 4] = address;
       words[at / 4 + 1] = 0;
       words[at / 4 + 2] = length;
     } else {
-      put(words, at, where, length, word);
+      put(words, at, { address, length, last: word });
     }
     if (++slot === PACKED_SIZE) {
       slot = 0;
@@ -159,12 +177,14 @@ export function packedRig(indirect: boolean): RingRig {
     prepare() {
       for (let c = 0; c < LAP_CHAINS; c++) {
         if (indirect) {
-          add(TABLES + c * 128, count * DESC_BYTES, c, DESC_F_INDIRECT, c);
+          const last = DESC_F_INDIRECT << 16 | c;
+          add({ address: TABLES + c * 128, length: count * DESC_BYTES, last }, c);
           continue;
         }
         for (let i = 0; i < count; i++) {
           const flags = (i >= READABLE ? DESC_F_WRITE : 0) | (i + 1 < count ? DESC_F_NEXT : 0);
-          add(BUFFERS + c * 1024 + i * 256, LENGTHS[i]!, c, flags, i === 0 ? c : -1);
+          const last = flags << 16 | c;
+          add({ address: BUFFERS + c * 1024 + i * 256, length: LENGTHS[i]!, last }, i === 0 ? c : -1);
         }
       }
     },

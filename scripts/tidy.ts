@@ -64,6 +64,59 @@ export function functionsOf(code: string): FoundFunction[] {
   return found;
 }
 
+/** A list in brackets: the positions of its items, and that of its closing bracket. */
+interface BracketedList {
+  readonly items: readonly string[];
+  readonly close: number;
+}
+
+/** The list of `code` whose opening bracket is at `open`. */
+function listAt(code: string, open: number): BracketedList {
+  const items: string[] = [];
+  let depth = 0;
+  let start = open + 1;
+  for (let at = open; at < code.length; at++) {
+    const character = code[at]!;
+    // Of what is less or greater, type arguments count as brackets, arrows and comparisons do not.
+    const opens = "([{".includes(character) || character === "<" && /\w/.test(code[at - 1]!);
+    const closes = ")]}".includes(character) || character === ">" && depth > 1 && !/[= ]/.test(code[at - 1]!);
+    if (opens) depth++;
+    if (closes) depth--;
+    if (depth === 1 && character === "," || depth === 0) {
+      const item = code.slice(start, at).trim();
+      if (item !== "") items.push(item);
+      start = at + 1;
+    }
+    if (depth === 0) return { items, close: at };
+  }
+  return { items, close: code.length };
+}
+
+const PARAMETERS_HEAD =
+  /^[ \t]*(?:(?:export|default|declare|abstract|public|protected|private|static|override|async|get|set|readonly|const|function\*?)[ \t]+)*\*?(#?\w+)(?: = (?:async )?)?(?:<[^\n(]*>)?\(/gm;
+
+/** A function's name and parameters, with its line. */
+interface FoundParameters {
+  readonly name: string;
+  readonly line: number;
+  readonly parameters: readonly string[];
+}
+
+/** The parameters of the functions, methods and constructors that formatted `code` declares. */
+export function parametersOf(code: string): FoundParameters[] {
+  const found: FoundParameters[] = [];
+  for (const head of code.matchAll(PARAMETERS_HEAD)) {
+    const name = head[1]!;
+    const open = head.index + head[0].length - 1;
+    const { items, close } = listAt(code, open);
+    const isDeclaration = /^(?:: [^;]*?)?\s*(?:\{|=>|;)/.test(code.slice(close + 1, close + 200)) &&
+      (items.length === 0 || items.some((item) => /^(?:\.\.\.)?[\w$]+\??: /.test(item)));
+    if (NOT_NAMES.has(name) || !isDeclaration) continue;
+    found.push({ name, line: code.slice(0, open).split("\n").length, parameters: items });
+  }
+  return found;
+}
+
 const IMPORT = /(?:\bfrom\s+|\bimport\s*\(\s*|\bimport\s+|new URL\(\s*)"(\.[^"]+)"/g;
 
 /** A module that a file refers to. */
@@ -225,6 +278,48 @@ function checkLengths(path: string, code: string): string[] {
   return found;
 }
 
+/** Values that change: collections, typed arrays that are not filled with a constant, native memory. */
+const CHANGING_VALUES = [
+  String.raw`new (?:Map|Set|WeakMap)(?:<.*>)?\(`,
+  String.raw`new (?:\w*Array|DataView)\((?!0?\)|.*\)\.fill\()`,
+  String.raw`new (?:Span|\w+Args|\w+Pool|OwnedMemory)\(`,
+  String.raw`map(?:Anonymous|Secret)\(`,
+  String.raw`\w+\.map(?:Secret)?\(\w+\);`,
+  String.raw`\[\];`,
+];
+/** A variable of a module whose value, or type, can change. */
+const MODULE_STATE = new RegExp(
+  String.raw`^(?:export )?(?:let (\w+)|const (\w+)\b(?!: (?:Readonly|readonly ))[^=\n]* = (?:${
+    CHANGING_VALUES.join("|")
+  }))`,
+  "gm",
+);
+
+/** State of modules: objects have state, and what makes them passes them on. */
+function checkModuleState(path: string, code: string): string[] {
+  if (!/^(src|ffi)\//.test(path)) return [];
+  return [...code.matchAll(MODULE_STATE)].filter((found) => !(`${path} ${found[1] ?? found[2]}` in rules.MODULE_STATE))
+    .map((found) =>
+      `${path}:${code.slice(0, found.index).split("\n").length}: ${found[1] ?? found[2]} is state of the module: ` +
+      "make it a part of an object"
+    );
+}
+
+function checkParameters(path: string, code: string): string[] {
+  if (!rules.PARAMETERS_IN.test(path)) return [];
+  const found: string[] = [];
+  for (const { name, line, parameters } of parametersOf(code)) {
+    if (`${path} ${name}` in rules.MANY_PARAMETERS) continue;
+    if (parameters.length > rules.PARAMETERS_MAX) {
+      found.push(`${path}:${line}: ${name}() has ${parameters.length} parameters, more than ${rules.PARAMETERS_MAX}`);
+    }
+    if (parameters.filter((parameter) => /: boolean\b|= (?:true|false)$/.test(parameter)).length > 1) {
+      found.push(`${path}:${line}: ${name}() has two booleans, whose calls do not tell them apart: name them`);
+    }
+  }
+  return found;
+}
+
 function checkWords(path: string, text: string): string[] {
   const found: string[] = [];
   for (const [at, line] of text.split("\n").entries()) {
@@ -271,6 +366,8 @@ function checkExceptions(files: Files): string[] {
     ...Object.keys(rules.OPENS_LIBRARIES),
     ...Object.keys(rules.ASKS_ARCHITECTURE),
     ...Object.keys(rules.LONG_FUNCTIONS),
+    ...Object.keys(rules.MANY_PARAMETERS),
+    ...Object.keys(rules.MODULE_STATE),
     ...Object.keys(rules.UNUSED_EXPORTS),
   ].map((key) => key.split(" "));
   for (const [path, name] of named) {
@@ -294,6 +391,8 @@ export function check(files: Files, whole: boolean): string[] {
       ...checkArchitecture(path, code),
       ...checkDataPath(path, text, code),
       ...checkLengths(path, code),
+      ...checkParameters(path, code),
+      ...checkModuleState(path, code),
     );
   }
   found.push(...checkExports(files));

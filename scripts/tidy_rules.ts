@@ -73,6 +73,47 @@ export const ASKS_ARCHITECTURE: Readonly<Record<string, string>> = {
 /** Functions that may be longer, as "file function", and why. */
 export const LONG_FUNCTIONS: Readonly<Record<string, string>> = {};
 
+/** Parameters of a function. */
+export const PARAMETERS_MAX = 4;
+/** Files whose functions are held to it; tests may spell out a vector's fields in order. */
+export const PARAMETERS_IN = /^(?:src|ffi|bench|scripts)\//;
+/** Functions that may have more parameters or two booleans, as "file function", and why. */
+export const MANY_PARAMETERS: Readonly<Record<string, string>> = {
+  "src/engine/multibuffer/kinds.ts setKey": "a template, its memory, a key and the manager that expands it",
+  "src/memory/segments.ts put": "runs for each descriptor, and takes the two halves of a base from the CPU's registers",
+};
+
+/** Variables of modules that change, as "file name", and why they belong to no object. */
+export const MODULE_STATE: Readonly<Record<string, string>> = {
+  "ffi/ipsec_mb.ts found": "a library is opened once for the process",
+  "ffi/ipsec_mb_bursts.ts keyMaker": "a library is opened once for the process",
+  "src/engine/gcrypt.ts library": "a library is opened once for the process",
+  "src/engine/gcrypt.ts problem": "a library is opened once for the process",
+  "src/engine/gcrypt.ts version": "a library is opened once for the process",
+  "src/engine/ipsec_mb.ts library": "a library is opened once for the process",
+  "src/engine/ipsec_mb.ts problem": "a library is opened once for the process",
+  "src/engine/ipsec_mb.ts version": "a library is opened once for the process",
+  "src/engine/ipsec_mb.ts versionNumber": "a library is opened once for the process",
+  "src/engine/openssl.ts loaded": "OpenSSL has its providers for the whole process",
+  "src/engine/openssl.ts hasLegacy": "OpenSSL has its providers for the whole process",
+  "src/engine/openssl_settings.ts applied": "OpenSSL has its settings for the whole process",
+  "src/engine/openssl.ts args": "arguments of one native call",
+  "src/memory/native.ts words": "arguments of one native call",
+  "src/memory/native.ts halves": "arguments of one native call",
+  "src/os/clock.ts timespec": "memory of one native call, of the thread",
+  "src/os/clock.ts words": "memory of one native call, of the thread",
+  "src/os/event_fd.ts counters": "memory of one native call, of the thread",
+  "src/os/byte_stream.ts memory": "memory of one native call, of the thread",
+  "src/os/byte_stream.ts bytes": "memory of one native call, of the thread",
+  "src/os/passed_fd.ts memory": "memory of one native call, of the thread",
+  "src/os/passed_fd.ts words": "memory of one native call, of the thread",
+  "src/os/owned_memory.ts threadMemory": "owns the thread's own memory",
+  "src/os/errno.ts errnoView": "the C library has one errno for the thread",
+  "src/device/statistics.ts names": "the names of labels, which never change",
+  "src/virtqueue/inflight_state.ts spareHeads": "empty tables, used by one ring after the other",
+  "src/tools/benchmark/bare.ts small": "keys and lengths of a benchmark, which never change",
+};
+
 /** Exports that no file imports, as "file name", and why they exist. */
 export const UNUSED_EXPORTS: Readonly<Record<string, string>> = {
   "src/memory/segments.ts ALIASED": "one of the three answers of relate()",

@@ -8,7 +8,7 @@ import { bare } from "../support/bare.ts";
 import { EFFORT, someOf } from "../support/brief.ts";
 import { engineVariant } from "../support/engine_variant.ts";
 import { compare } from "../support/ratio.ts";
-import { RingRig } from "../support/ring_rig.ts";
+import { type RigOptions, RingRig } from "../support/ring_rig.ts";
 import { AES_128_CBC, type Workload, WORKLOADS } from "../support/workloads.ts";
 import { type Figure, overheadFigure, ratioFigure, timeFigure } from "./figure.ts";
 
@@ -22,7 +22,7 @@ export function engine(workload: Workload): Figure[] {
 }
 
 /** The cost of a request from ring to ring beyond bare EVP, in one format and layout. */
-export function ring(packed: boolean, indirect: boolean): Figure[] {
+export function ring({ packed, indirect }: Required<Pick<RigOptions, "packed" | "indirect">>): Figure[] {
   const sizeBytes = 64;
   const { ns } = compare([bare(AES_128_CBC, sizeBytes), new RingRig({ sizeBytes, packed, indirect })], EFFORT);
   const name = `${packed ? "packed" : "split"}-${indirect ? "indirect" : "direct"}`;

@@ -29,8 +29,8 @@ export class ControlLoad {
     this.#queue.disableCalls();
     const create = encodeCreateSession(AES_128_CBC.session);
     const destroy = encodeDestroySession("cipher", 0);
-    for (let i = 0; i < depth; i++) this.#create.push(prepareChain(driver.memory, this.#queue, create, i));
-    for (let i = 0; i < depth; i++) this.#destroy.push(prepareChain(driver.memory, this.#queue, destroy, i));
+    for (let i = 0; i < depth; i++) this.#create.push(prepareChain(driver.memory, this.#queue, create, { token: i }));
+    for (let i = 0; i < depth; i++) this.#destroy.push(prepareChain(driver.memory, this.#queue, destroy, { token: i }));
   }
 
   /** Creates and destroys about `count` sessions. It polls, as the device's event loop is in another process. */

@@ -87,7 +87,7 @@ export async function spinningLoad(
   const requests = sizes.map((sizeBytes) => encodeData(workload.request(sessionId, sizeBytes), mode));
   const chains = Array.from(
     { length: depth },
-    (_, i) => prepareChain(driver.memory, queue, requests[i % requests.length]!, i),
+    (_, i) => prepareChain(driver.memory, queue, requests[i % requests.length]!, { token: i }),
   );
   const load = new SpinningLoad(queue, chains, options.freshKeys ? freshenKey : options.before);
   return {

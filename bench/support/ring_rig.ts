@@ -48,7 +48,7 @@ export interface RigOptions {
 
 const QUEUE_SIZE = 2048;
 
-function makeQueue(memory: DriverMemory, packed: boolean, indirect: boolean): DriverQueue {
+function makeQueue(memory: DriverMemory, { packed = false, indirect = false }: RigOptions): DriverQueue {
   const options = { size: QUEUE_SIZE, kickFd: createEventFd(), callFd: createEventFd(), indirect, eventIdx: true };
   return packed ? new PackedQueue(memory, options) : new SplitQueue(memory, options);
 }
@@ -65,14 +65,16 @@ export class RingRig implements Variant {
     const { sizeBytes, depth = 64, workload = AES_128_CBC, packed = false, indirect = false, pieces = 1 } = options;
     this.name = `${packed ? "packed" : "split"}, ${indirect ? "indirect" : "direct"}, depth ${depth}`;
     const memory = new DriverMemory([{ guestAddress: 0, sizeBytes: 64 << 20 }]);
-    const queue = this.#queue = makeQueue(memory, packed, indirect);
+    const queue = this.#queue = makeQueue(memory, options);
     const table = new SessionTable(64);
     const id = table.create(sessionRecord(workload.session));
     const catalogue = createCatalogue(options.engines ?? ["openssl"]);
     const negotiated = new NegotiatedFeatures(servicesOf(catalogue), "off");
     const dataPath = new DataPath(createEngine(catalogue, options.bursts ?? "auto"), table, negotiated);
-    this.#server = new QueueServer("the benchmark's queue", dataPath, (message) => {
-      throw new Error(message);
+    this.#server = new QueueServer("the benchmark's queue", dataPath, {
+      onFault: (message) => {
+        throw new Error(message);
+      },
     });
     const regions = memory.regions.map(({ guestAddress, sizeBytes, hostAddress }) => {
       return { guestAddress, sizeBytes, hostAddress, userAddress: hostAddress };
@@ -94,7 +96,7 @@ export class RingRig implements Variant {
       { known: true, eventIdx: true, packed },
     );
     const request = encodeData(workload.request(id, sizeBytes), "fixed");
-    for (let i = 0; i < depth; i++) this.#chains.push(prepareChain(memory, queue, request, i, pieces));
+    for (let i = 0; i < depth; i++) this.#chains.push(prepareChain(memory, queue, request, { token: i, pieces }));
     queue.disableCalls();
     this.measure(depth);
     checkStatuses(this.#chains);

@@ -30,7 +30,7 @@ export async function sleepingLoad(driver: CryptoDriver, sizeBytes: number, dept
   for (const queue of driver.dataQueues) {
     const sessionId = await driver.createSession(AES_128_CBC.session);
     const request = encodeData(AES_128_CBC.request(sessionId, sizeBytes), "fixed");
-    chains.push(Array.from({ length: depth }, (_, i) => prepareChain(driver.memory, queue, request, i)));
+    chains.push(Array.from({ length: depth }, (_, i) => prepareChain(driver.memory, queue, request, { token: i })));
   }
   return new SleepingLoad(driver.dataQueues, chains);
 }

@@ -27,7 +27,7 @@ interface BenchOptions {
 
 /** A list of whole numbers from 1 to `max`. Throws {@linkcode UsageError}. */
 function integers(name: string, text: string, max: number): number[] {
-  const values = text.split(",").map((part) => integer(name, part, 0, 1, max));
+  const values = text.split(",").map((part) => integer(name, part, { fallback: 0, min: 1, max }));
   return [...new Set(values)].sort((a, b) => a - b);
 }
 
@@ -55,7 +55,7 @@ function readBenchOptions(commandLine: string[]): BenchOptions | undefined {
       ...(algorithms === undefined ? {} : { algorithms: algorithms === "all" ? "all" : algorithms.split(",") }),
       sizes: integers("sizes", text("sizes") ?? "64,256,1024,4096,16384", SIZE_MAX),
       depths: integers("depth", text("depth") ?? "1,32", DEPTH_MAX),
-      queues: integer("queues", text("queues"), 1, 1, QUEUES_MAX),
+      queues: integer("queues", text("queues"), { fallback: 1, min: 1, max: QUEUES_MAX }),
       seconds: seconds(text("seconds") ?? "0.5"),
       mode: mode === "session" ? "fixed" : mode,
       packed: has("packed"),

@@ -91,8 +91,16 @@ export function splitCommandLine(args: string[], rows: readonly OptionRow[], abo
   };
 }
 
-/** Parses a whole number from `min` to `max`; `fallback` without `text`. Throws {@linkcode UsageError}. */
-export function integer(name: string, text: string | undefined, fallback: number, min: number, max: number): number {
+/** What an option that takes a whole number allows. */
+export interface IntegerLimits {
+  /** The value if the option is not given. */
+  readonly fallback: number;
+  readonly min: number;
+  readonly max: number;
+}
+
+/** Parses a whole number within `limits`. Throws {@linkcode UsageError}. */
+export function integer(name: string, text: string | undefined, { fallback, min, max }: IntegerLimits): number {
   if (text === undefined) return fallback;
   const value = Number(text);
   if (!/^\d+$/.test(text) || value < min || value > max) {

@@ -47,8 +47,8 @@ function readConformOptions(commandLine: string[]): ConformOptions | undefined {
     format: formats[0] ?? "text",
     htmlPath: text("html"),
     isStrict: has("strict"),
-    seed: integer("seed", text("seed"), 1, 0, SEED_MAX),
-    timeoutMs: integer("timeout", text("timeout"), 2000, 1, CONFORM_TIMEOUT_MS_MAX),
+    seed: integer("seed", text("seed"), { fallback: 1, min: 0, max: SEED_MAX }),
+    timeoutMs: integer("timeout", text("timeout"), { fallback: 2000, min: 1, max: CONFORM_TIMEOUT_MS_MAX }),
     ...(deviceModel === "auto" ? {} : { deviceModel }),
   };
 }

@@ -86,7 +86,7 @@ export interface Options {
 /** Workers that are asked for; a queue has one at most. */
 function workerCount(text: string | undefined, queues: number): number {
   if (text === "auto") return Math.min(queues, navigator.hardwareConcurrency);
-  return integer("workers", text, 0, 0, DATA_QUEUES_MAX);
+  return integer("workers", text, { fallback: 0, min: 0, max: DATA_QUEUES_MAX });
 }
 
 /** What is done otherwise than the command line asks for. */
@@ -102,7 +102,7 @@ function cpuList(text: string | undefined, workers: number): number[] {
   if (workers === 0) {
     throw new UsageError("--pin-cpus pins workers to CPUs, and there are none: give --workers too");
   }
-  return text.split(",").map((part) => integer("pin-cpus", part, 0, 0, 1023));
+  return text.split(",").map((part) => integer("pin-cpus", part, { fallback: 0, min: 0, max: 1023 }));
 }
 
 function services(text: string | undefined): number[] {
@@ -172,7 +172,7 @@ function socketMode(text: string | undefined): number | undefined {
 /** The id of a group that is given by name or number. */
 function socketGroup(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
-  if (/^\d+$/.test(text)) return integer("socket-group", text, -1, 0, 2 ** 31 - 1);
+  if (/^\d+$/.test(text)) return integer("socket-group", text, { fallback: -1, min: 0, max: 2 ** 31 - 1 });
   const id = groupId(text);
   if (id !== undefined) return id;
   throw new UsageError(`--socket-group takes a group of this host, by name or number, and there is no group "${text}"`);
@@ -207,8 +207,8 @@ function places(line: CommandLine, environment: Environment): readonly Place[] {
   }
   return placesOf({
     socketPath,
-    fd: fd === undefined ? undefined : integer("fd", fd, -1, 0, 1 << 20),
-    count: count === undefined ? undefined : integer("socket-count", count, 1, 1, SOCKETS_MAX),
+    fd: fd === undefined ? undefined : integer("fd", fd, { fallback: -1, min: 0, max: 1 << 20 }),
+    count: count === undefined ? undefined : integer("socket-count", count, { fallback: 1, min: 1, max: SOCKETS_MAX }),
   }, environment);
 }
 
@@ -225,7 +225,7 @@ export function readOptions(commandLine: string[], environment: Environment = pr
   if (line.has("json") && action !== "list-algorithms" && action !== "help") {
     throw new UsageError("--json is for --list-algorithms: give both, or neither");
   }
-  const queues = integer("queues", text("queues"), 1, 1, DATA_QUEUES_MAX);
+  const queues = integer("queues", text("queues"), { fallback: 1, min: 1, max: DATA_QUEUES_MAX });
   const askedWorkers = workerCount(text("workers"), queues);
   const workers = Math.min(queues, askedWorkers);
   const chosen = openssl(line);
@@ -234,9 +234,13 @@ export function readOptions(commandLine: string[], environment: Environment = pr
     queues,
     workers,
     remarks: remarks(askedWorkers, queues),
-    pollUs: integer("poll-us", text("poll-us"), POLL_US_DEFAULT, 0, 1_000_000),
+    pollUs: integer("poll-us", text("poll-us"), { fallback: POLL_US_DEFAULT, min: 0, max: 1_000_000 }),
     cpus: cpuList(text("pin-cpus"), workers),
-    maxSessions: integer("max-sessions", text("max-sessions"), SESSIONS_DEFAULT, 1, SESSIONS_MAX),
+    maxSessions: integer("max-sessions", text("max-sessions"), {
+      fallback: SESSIONS_DEFAULT,
+      min: 1,
+      max: SESSIONS_MAX,
+    }),
     mux: choice("--mux", text("mux"), "on", ON_OFF) === "on",
     statelessServices: services(text("stateless")),
     engines: chosen.fips ? ["openssl"] : engines(text("engines")),

@@ -156,7 +156,7 @@ export class QueueCounters {
 
   /** A request with the template `request` has been answered with `status`, which is not STATUS_OK. */
   failed(request: RequestTemplate, status: number): void {
-    this.#count(request.labels, status, 1, 0, 0);
+    this.#fail(request.labels, status);
   }
 
   /** `count` of the requests that succeeded were executed in multi-buffer batches. */
@@ -166,7 +166,7 @@ export class QueueCounters {
 
   /** Adds the sums of {@linkcode succeeded} to the counters, at the end of a batch. */
   flush(): void {
-    if (this.#run > 0) this.#count(this.#labels, STATUS_OK, this.#run, this.#sourceBytes, this.#writtenBytes);
+    if (this.#run > 0) this.#succeed(this.#labels, this.#run, this.#sourceBytes, this.#writtenBytes);
     this.#run = 0;
     this.#sourceBytes = 0;
     this.#writtenBytes = 0;
@@ -174,7 +174,8 @@ export class QueueCounters {
 
   /** A control request has been answered. */
   control(labels: number, status: number): void {
-    this.#count(labels, status, 1, 0, 0);
+    if (status === STATUS_OK) this.#succeed(labels, 1, 0, 0);
+    else this.#fail(labels, status);
   }
 
   /** `count` requests have become jobs. */
@@ -187,19 +188,31 @@ export class QueueCounters {
     this.#numbers[POSTED_JOBS]! -= 1;
   }
 
+  /** A job that has succeeded has read `sourceBytes` and written `writtenBytes`. */
+  jobSucceeded(labels: number, sourceBytes: number, writtenBytes: number): void {
+    this.#succeed(labels, 1, sourceBytes, writtenBytes);
+  }
+
+  /** A job has failed: its request is answered with `status`. */
+  jobFailed(labels: number, status: number): void {
+    this.#fail(labels, status);
+  }
+
   /** A request that had become a job has been answered after `ns`. */
-  jobDone(labels: number, status: number, sourceBytes: number, writtenBytes: number, ns: number): void {
-    this.#count(labels, status, 1, sourceBytes, writtenBytes);
+  jobAnswered(ns: number): void {
     this.#numbers[JOB_DURATIONS + durationBucketOf(ns)]! += 1;
     this.#numbers[JOB_NS]! += ns;
   }
 
-  #count(labels: number, status: number, times: number, sourceBytes: number, writtenBytes: number): void {
+  #succeed(labels: number, times: number, sourceBytes: number, writtenBytes: number): void {
     const numbers = this.#numbers;
     const at = LABELS_START + LABELS_NUMBERS * labels;
-    numbers[at + (status < STATUS_OTHER ? status : STATUS_OTHER)]! += times;
-    if (status !== STATUS_OK) return;
+    numbers[at + STATUS_OK]! += times;
     numbers[at + SOURCE_BYTES]! += sourceBytes;
     numbers[at + WRITTEN_BYTES]! += writtenBytes;
+  }
+
+  #fail(labels: number, status: number): void {
+    this.#numbers[LABELS_START + LABELS_NUMBERS * labels + (status < STATUS_OTHER ? status : STATUS_OTHER)]! += 1;
   }
 }

@@ -63,7 +63,10 @@ export function createDataQueueGroup(setup: DataQueueSetup, { modules, watch, on
   const servers = queues.map((index) => {
     const pool = pools[index];
     const jobs = pool === undefined ? null : new JobPool(pool);
-    return [index, new QueueServer(`data queue ${index}`, dataPath, onFault, jobs, counters[index])] as const;
+    return [
+      index,
+      new QueueServer(`data queue ${index}`, dataPath, { onFault, jobs, counters: counters[index] }),
+    ] as const;
   });
   return new QueueGroup(new Map(servers), negotiated, dataPath, watch);
 }

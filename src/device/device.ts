@@ -139,7 +139,11 @@ export class CryptoDevice implements BackendDevice {
     const onAsymmetric = asymmetric === "akcipher" ? () => this.#jobs?.start() : null;
     this.#factory = new SessionFactory(this.#sessions, this.#catalogue, onAsymmetric);
     const controlPath = new ControlPath(this.#sessions, this.#factory, negotiated, () => this.#evict());
-    const controlQueue = new QueueServer("the control queue", controlPath, onFault, null, controlCounters);
+    const controlQueue = new QueueServer("the control queue", controlPath, {
+      onFault,
+      jobs: null,
+      counters: controlCounters,
+    });
     // The control queue's thread keeps no keys.
     const memory = { evict() {}, clear() {}, close: () => this.#factory.close() };
     this.#controlPlane = new LocalPlane(

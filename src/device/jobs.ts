@@ -17,7 +17,7 @@ import { gather, type SegmentTable, type Span } from "../memory/segments.ts";
 import { monotonicNs } from "../os/clock.ts";
 import { drainEventFd, signalEventFd } from "../os/event_fd.ts";
 import { BATCH_CHAINS_MAX, type ChainBatch } from "../virtqueue/chain.ts";
-import { STATUS_ERR } from "../wire/virtio_crypto.ts";
+import { STATUS_ERR, STATUS_OK } from "../wire/virtio_crypto.ts";
 import type { QueueCounters } from "./counters.ts";
 import {
   ABANDONED,
@@ -80,8 +80,9 @@ const ANSWERED: OpenRequest = {
   submittedNs: 0,
 };
 
-/** The result of a job: its status, and the address and length of its output. */
+/** The result of a job: its status, and the address and length of its output, which in the RFC's form has the status in it. */
 interface JobResult {
+  readonly isRfc3: boolean;
   readonly status: number;
   readonly address: number;
   readonly length: number;
@@ -279,9 +280,10 @@ export class JobPool extends JobPoolView {
       const word = this.slotWord(slot);
       const length = this.words[word + WRITTEN]!;
       this.#learn(request.kind, this.words[word + DURATION_US]!);
-      const result = { status: this.words[word + STATUS]!, address: this.outputAddress(slot), length };
+      const isRfc3 = this.words[word + FORM] !== FORM_AKCIPHER;
+      const result = { isRfc3, status: this.words[word + STATUS]!, address: this.outputAddress(slot), length };
       this.#count(slot, request, result, counters);
-      this.#answer(slot, request, result, batch, memory);
+      this.#answer(request, result, batch, memory);
       this.wipe(slot, length);
     }
     return batch.count;
@@ -331,25 +333,28 @@ export class JobPool extends JobPoolView {
       if (!this.#withdraw(slot) && !this.exchange(slot, RUNNING, ABANDONED)) continue;
       this.#close(slot);
       const word = this.slotWord(slot);
-      const room = this.words[word + FORM] === FORM_AKCIPHER ? 0 : this.words[word + OUTPUT_CAPACITY]!;
-      const length = room >= 8 ? 8 : room >= 4 ? 4 : 0;
-      const result = { status: STATUS_ERR, address: this.location.address + 4 * REFUSAL, length };
+      const isRfc3 = this.words[word + FORM] !== FORM_AKCIPHER;
+      const capacity = isRfc3 ? this.words[word + OUTPUT_CAPACITY]! : 0;
+      const length = capacity >= 8 ? 8 : capacity >= 4 ? 4 : 0;
+      const result = { isRfc3, status: STATUS_ERR, address: this.location.address + 4 * REFUSAL, length };
       this.#count(slot, request, result, counters);
-      this.#answer(slot, request, result, batch, memory);
+      this.#answer(request, result, batch, memory);
     }
     return batch.count;
   }
 
-  #count(slot: number, { submittedNs }: OpenRequest, { status, length }: JobResult, counters: QueueCounters): void {
+  #count(slot: number, { submittedNs }: OpenRequest, result: JobResult, counters: QueueCounters): void {
+    const { isRfc3, status, length } = result;
     const { words } = this;
     const word = this.slotWord(slot);
-    const isRfc3 = words[word + FORM] !== FORM_AKCIPHER;
     const labels = labelsOfJob(isRfc3, words[word + (isRfc3 ? ALGO : KEY_ALGO)]!);
-    counters.jobDone(labels, status, words[word + INPUT_LEN]!, length, monotonicNs() - submittedNs);
+    if (status === STATUS_OK) counters.jobSucceeded(labels, words[word + INPUT_LEN]!, length);
+    else counters.jobFailed(labels, status);
+    counters.jobAnswered(monotonicNs() - submittedNs);
   }
 
   /** Copies a result and its status to the guest, and adds the request to `batch`. */
-  #answer(slot: number, request: OpenRequest, result: JobResult, batch: ChainBatch, memory: GuestMemory): void {
+  #answer(request: OpenRequest, result: JobResult, batch: ChainBatch, memory: GuestMemory): void {
     const { writable } = request;
     let { address, length: rest } = result;
     for (let n = 0; rest > 0 && n < writable.length; n += 2) {
@@ -364,7 +369,7 @@ export class JobPool extends JobPoolView {
     batch.slots[i] = request.slots;
     batch.usedLen[i] = result.length;
     // In the RFC's form, the status is in front of the result.
-    if (this.words[this.slotWord(slot) + FORM] !== FORM_AKCIPHER) return;
+    if (result.isRfc3) return;
     const last = writable.length - 2;
     const statusAt = writable[last]! + writable[last + 1]! - 1;
     fillBytes(statusAt, result.status, 1);

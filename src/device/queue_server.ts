@@ -49,6 +49,16 @@ const POLL_ITERATIONS_MAX = 256;
 /** Interval, in rounds, at which polling is tried again after it has not paid. */
 const ROUNDS_PER_TRIAL = 16;
 
+/** What a queue is connected to. */
+export interface QueueServerOptions {
+  /** Called with a description when a guest has broken the ring. */
+  readonly onFault: (message: string) => void;
+  /** Executes requests that take long; null or not given: there are none. */
+  readonly jobs?: JobPool | null;
+  /** Counts what happens; of its own if not given. */
+  readonly counters?: CounterMemory | undefined;
+}
+
 /** One queue: stopped, or with a ring that it serves. */
 export class QueueServer {
   /** The counters of the queue. */
@@ -84,18 +94,13 @@ export class QueueServer {
   /** Number of the next chain that is popped. */
   #nextChain = 0;
 
-  /**
-   * A stopped queue called `name`, whose requests `processor` answers, some of them by way of `jobs`; `onFault` hears
-   * of broken rings. What happens is counted in `numbers`.
-   */
+  /** A stopped queue called `name`, whose requests `processor` answers. */
   constructor(
     name: string,
     processor: BatchProcessor,
-    onFault: (message: string) => void,
-    jobs: JobPool | null = null,
-    numbers: CounterMemory = createCounterMemory(),
+    { onFault, jobs = null, counters = createCounterMemory() }: QueueServerOptions,
   ) {
-    this.counters = new QueueCounters(numbers);
+    this.counters = new QueueCounters(counters);
     this.#jobs = jobs;
     this.#name = name;
     this.#processor = processor;

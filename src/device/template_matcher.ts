@@ -21,11 +21,13 @@ const FLAG = wire.DATA_FLAG_OFFSET >>> 2;
 const PARA = wire.DATA_HEADER_BYTES >>> 2;
 const OP_TYPE = (wire.DATA_HEADER_BYTES + wire.SYM_PARA_OP_TYPE_OFFSET) >>> 2;
 /** Number of parameters that decoding reads, by kind; op_type of symmetric requests is not included. */
-const PARA_COUNT: number[] = [];
-PARA_COUNT[KIND_CIPHER] = 3;
-PARA_COUNT[KIND_HASH] = PARA_COUNT[KIND_MAC] = 2;
-PARA_COUNT[KIND_AEAD] = 5;
-PARA_COUNT[KIND_CHAIN] = 9;
+const PARA_COUNT: readonly number[] = Object.assign([], {
+  [KIND_CIPHER]: 3,
+  [KIND_HASH]: 2,
+  [KIND_MAC]: 2,
+  [KIND_AEAD]: 5,
+  [KIND_CHAIN]: 9,
+});
 
 /** The template of the last decoded request, if it used a session and was valid. */
 export class TemplateMatcher {

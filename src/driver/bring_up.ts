@@ -201,13 +201,20 @@ function makeRing(memory: DriverMemory, features: bigint, options: BringUpOption
   return { queue, errFd: createEventFd() };
 }
 
-/** Starts ring `index` at `base`. */
+/** A ring to start. */
+export interface RingToStart {
+  readonly index: number;
+  readonly queue: DriverQueue;
+  /** Signalled by the backend when the ring is halted. */
+  readonly errFd: number;
+  /** Base at which it starts or continues. */
+  readonly base: number;
+}
+
+/** Starts a ring of a device of model `deviceModel`. */
 export async function setUpRing(
   frontend: Frontend,
-  index: number,
-  queue: DriverQueue,
-  errFd: number,
-  base: number,
+  { index, queue, errFd, base }: RingToStart,
   deviceModel: DeviceModel,
 ): Promise<void> {
   await frontend.setVringErr(index, errFd);
@@ -296,7 +303,7 @@ export async function bringUp(frontend: Frontend, memory: DriverMemory, options:
     }
     await sendMemory(frontend, memory, options.memSlots ?? false);
     for (const [index, { queue, errFd }] of rings) {
-      await setUpRing(frontend, index, queue, errFd, queue.initialBase, deviceModel);
+      await setUpRing(frontend, { index, queue, errFd, base: queue.initialBase }, deviceModel);
     }
   } catch (error) {
     for (const { queue, errFd } of rings.values()) [queue.kickFd, queue.callFd, errFd].forEach(closeFd);

@@ -39,16 +39,20 @@ function cut(name: string, { guestAddress, sizeBytes }: Block, pieces: number): 
   return segments;
 }
 
-/**
- * Lays out `request` and prepares it on `queue`, whose completion returns `token`; source and destination have `pieces`
- * descriptors each. Throws {@linkcode DriverError}.
- */
+/** How a chain is prepared. */
+export interface ChainOptions {
+  /** Returned by its completion. */
+  readonly token: number;
+  /** Descriptors of source and destination each; 1 if not given. */
+  readonly pieces?: number;
+}
+
+/** Lays out `request` and prepares it on `queue`. Throws {@linkcode DriverError}. */
 export function prepareChain(
   memory: DriverMemory,
   queue: DriverQueue,
   request: EncodedRequest,
-  token: number,
-  pieces = 1,
+  { token, pieces = 1 }: ChainOptions,
 ): Chain {
   const blocks = new Map<string, Block>();
   const put = (name: string, bytes: Uint8Array): Segment[] => {

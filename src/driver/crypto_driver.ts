@@ -376,10 +376,7 @@ export class CryptoDriver {
     for (const [index, { queue, errFd }] of this.#rings) {
       await setUpRing(
         this.frontend,
-        index,
-        queue,
-        errFd,
-        this.#bases.get(index) ?? queue.initialBase,
+        { index, queue, errFd, base: this.#bases.get(index) ?? queue.initialBase },
         this.#deviceModel,
       );
     }

@@ -75,7 +75,7 @@ export class Frontend extends FrontendConnection {
 
   /** Virtio feature bits that the backend offers. */
   async getFeatures(): Promise<bigint> {
-    return asU64(await this.call(w.GET_FEATURES, "GET_FEATURES", undefined, 8));
+    return asU64(await this.call(w.GET_FEATURES, "GET_FEATURES", undefined, { replyBytes: 8 }));
   }
 
   /** Acknowledges virtio feature bits. */
@@ -95,7 +95,7 @@ export class Frontend extends FrontendConnection {
 
   /** Protocol feature bits that the backend offers. */
   async getProtocolFeatures(): Promise<bigint> {
-    return asU64(await this.call(w.GET_PROTOCOL_FEATURES, "GET_PROTOCOL_FEATURES", undefined, 8));
+    return asU64(await this.call(w.GET_PROTOCOL_FEATURES, "GET_PROTOCOL_FEATURES", undefined, { replyBytes: 8 }));
   }
 
   /** Acknowledges protocol features. From then on, REPLY_ACK works if it is among them. */
@@ -106,12 +106,12 @@ export class Frontend extends FrontendConnection {
 
   /** Rings the backend can serve. */
   async getQueueNum(): Promise<number> {
-    return Number(asU64(await this.call(w.GET_QUEUE_NUM, "GET_QUEUE_NUM", undefined, 8)));
+    return Number(asU64(await this.call(w.GET_QUEUE_NUM, "GET_QUEUE_NUM", undefined, { replyBytes: 8 })));
   }
 
   /** Number of memory regions that the backend can map. */
   async getMaxMemSlots(): Promise<number> {
-    return Number(asU64(await this.call(w.GET_MAX_MEM_SLOTS, "GET_MAX_MEM_SLOTS", undefined, 8)));
+    return Number(asU64(await this.call(w.GET_MAX_MEM_SLOTS, "GET_MAX_MEM_SLOTS", undefined, { replyBytes: 8 })));
   }
 
   /** Sends all memory regions. */
@@ -163,7 +163,9 @@ export class Frontend extends FrontendConnection {
 
   /** Stops a ring; returns its base, from which it can be resumed. */
   async getVringBase(index: number): Promise<number> {
-    const payload = await this.call(w.GET_VRING_BASE, "GET_VRING_BASE", u32Pair(index, 0), w.VRING_STATE_BYTES);
+    const payload = await this.call(w.GET_VRING_BASE, "GET_VRING_BASE", u32Pair(index, 0), {
+      replyBytes: w.VRING_STATE_BYTES,
+    });
     const view = new DataView(payload.buffer, payload.byteOffset);
     const answered = view.getUint32(0, true);
     if (answered !== index) throw this.violation(`GET_VRING_BASE of ring ${index} was answered for ring ${answered}`);
@@ -197,7 +199,7 @@ export class Frontend extends FrontendConnection {
   /** Reads `sizeBytes` bytes of the configuration space. */
   async getConfig(offset: number, sizeBytes: number): Promise<Uint8Array<ArrayBuffer>> {
     const payload = configPayload(offset, sizeBytes, 0);
-    const reply = await this.call(w.GET_CONFIG, "GET_CONFIG", payload, -1);
+    const reply = await this.call(w.GET_CONFIG, "GET_CONFIG", payload);
     if (reply.length === 0) throw new RefusedError(`GET_CONFIG of ${sizeBytes} bytes at ${offset} was refused`, 0);
     if (reply.length !== payload.length) throw this.violation(`GET_CONFIG was answered with ${reply.length} bytes`);
     return reply.slice(w.CONFIG_HEADER_BYTES);
@@ -217,7 +219,9 @@ export class Frontend extends FrontendConnection {
 
   /** Creates a session from an encoded payload; returns the reply. */
   async createCryptoSessionWith(layout: SessionMessageLayout, payload: Uint8Array): Promise<bigint> {
-    const reply = await this.call(w.CREATE_CRYPTO_SESSION, "CREATE_CRYPTO_SESSION", payload, payload.length);
+    const reply = await this.call(w.CREATE_CRYPTO_SESSION, "CREATE_CRYPTO_SESSION", payload, {
+      replyBytes: payload.length,
+    });
     return sessionIdOf(layout, reply);
   }
 
@@ -233,7 +237,7 @@ export class Frontend extends FrontendConnection {
 
   /** Reads the virtio device status. */
   async getStatus(): Promise<number> {
-    return Number(asU64(await this.call(w.GET_STATUS, "GET_STATUS", undefined, 8)));
+    return Number(asU64(await this.call(w.GET_STATUS, "GET_STATUS", undefined, { replyBytes: 8 })));
   }
 
   /** Sets the virtio device status. */
@@ -246,7 +250,7 @@ export class Frontend extends FrontendConnection {
     const payload = new Uint8Array(16);
     payload.set(u64(sizeBytes));
     payload.set(u64(offset), 8);
-    await this.call(w.SET_LOG_BASE, "SET_LOG_BASE", payload, -1, [fd]);
+    await this.call(w.SET_LOG_BASE, "SET_LOG_BASE", payload, { fds: [fd] });
   }
 
   /** Sets the descriptor that is signalled when the dirty log was written. */
@@ -262,7 +266,7 @@ export class Frontend extends FrontendConnection {
   /** Requests an inflight region, which outlives the backend. The caller owns the descriptor; -1 if none came. */
   async getInflightFd(queueCount: number, queueSize: number): Promise<InflightRegion & { readonly fd: number }> {
     const payload = inflightPayload({ mmapSize: 0, mmapOffset: 0, queueCount, queueSize });
-    const reply = await this.call(w.GET_INFLIGHT_FD, "GET_INFLIGHT_FD", payload, payload.length);
+    const reply = await this.call(w.GET_INFLIGHT_FD, "GET_INFLIGHT_FD", payload, { replyBytes: payload.length });
     const view = new DataView(reply.buffer, reply.byteOffset);
     return {
       mmapSize: Number(view.getBigUint64(0, true)),

@@ -51,6 +51,14 @@ export function frame(request: number, payload: Uint8Array = new Uint8Array(), f
   return bytes;
 }
 
+/** A request's reply and descriptors. */
+export interface CallOptions {
+  /** Bytes of the reply; any number if not given. */
+  readonly replyBytes?: number;
+  /** Descriptors that are sent with the request. */
+  readonly fds?: readonly number[];
+}
+
 /** The connection under {@linkcode Frontend}. */
 export class FrontendConnection {
   /** Protocol features that are acknowledged. */
@@ -173,13 +181,12 @@ export class FrontendConnection {
     return this.needReply !== "never" && (this.protocolFeatures >> BigInt(PROTOCOL_F_REPLY_ACK) & 1n) === 1n;
   }
 
-  /** Sends a request that has a reply; returns the reply, of `replyBytes` bytes (-1: any number). */
+  /** Sends a request that has a reply; returns the reply. */
   call(
     request: number,
     name: string,
     payload?: Uint8Array,
-    replyBytes = -1,
-    fds: readonly number[] = [],
+    { replyBytes = -1, fds = [] }: CallOptions = {},
   ): Promise<Uint8Array<ArrayBuffer>> {
     return this.#exchange(async () => {
       const withFlag = this.#acks && this.needReply === "always";

@@ -47,6 +47,17 @@ interface Piece extends Segment {
   readonly offset: number;
 }
 
+/** The parts of a request in guest memory. */
+interface PlacedParts {
+  readonly blocks: readonly Block[];
+  /** Pieces of writable fields. */
+  readonly pieces: readonly Piece[];
+  readonly readable: readonly Segment[];
+  readonly writable: readonly Segment[];
+  /** Bytes of the blocks that are in no writable field are compared. */
+  readonly guards: boolean;
+}
+
 /** A request in guest memory. */
 export class Placement {
   /** Segments of the device-readable descriptors, in order. */
@@ -60,14 +71,7 @@ export class Placement {
   readonly #before: readonly Uint8Array[];
 
   /** Made by {@linkcode place}. */
-  constructor(
-    memory: DriverMemory,
-    blocks: readonly Block[],
-    pieces: readonly Piece[],
-    readable: readonly Segment[],
-    writable: readonly Segment[],
-    guards: boolean,
-  ) {
+  constructor(memory: DriverMemory, { blocks, pieces, readable, writable, guards }: PlacedParts) {
     this.#memory = memory;
     this.#blocks = blocks;
     this.#pieces = pieces;
@@ -305,19 +309,22 @@ class Layouter {
     return runs;
   }
 
-  finish(readable: readonly Piece[], writable: readonly Piece[], inPlace: boolean, guards: boolean): Placement {
+  finish(
+    readable: readonly Piece[],
+    writable: readonly Piece[],
+    { inPlace = false, guards = true }: LayoutOptions,
+  ): Placement {
     const onSource = new Set(inPlace ? readable.map((piece) => piece.guestAddress) : []);
     for (const piece of writable) {
       if (!onSource.has(piece.guestAddress)) this.#allocator.fill(piece.guestAddress, piece.sizeBytes, UNWRITTEN);
     }
-    return new Placement(
-      this.#memory,
-      this.#allocator.blocks,
-      writable,
-      this.segments(readable),
-      this.segments(writable),
+    return new Placement(this.#memory, {
+      blocks: this.#allocator.blocks,
+      pieces: writable,
+      readable: this.segments(readable),
+      writable: this.segments(writable),
       guards,
-    );
+    });
   }
 }
 
@@ -341,5 +348,5 @@ export function place(memory: DriverMemory, request: EncodedRequest, options: La
       ? layouter.placeOn(name, sizeBytes, src)
       : layouter.placeField(name, sizeBytes, name === "dst")
   );
-  return layouter.finish(readable, writable, inPlace, options.guards ?? true);
+  return layouter.finish(readable, writable, options);
 }

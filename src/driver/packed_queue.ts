@@ -39,12 +39,12 @@ interface Chain {
   isInFlight: boolean;
 }
 
-/** Sets the four words of descriptor `i` of `words`. */
-function setDescriptor(words: Uint32Array, i: number, { guestAddress, sizeBytes }: Segment, id: number, flags: number) {
+/** Sets the four words of descriptor `i` of `words`; the last one is `last`, its buffer id and flags. */
+function setDescriptor(words: Uint32Array, i: number, { guestAddress, sizeBytes }: Segment, last: number) {
   words[4 * i] = guestAddress >>> 0;
   words[4 * i + 1] = Math.floor(guestAddress / 2 ** 32);
   words[4 * i + 2] = sizeBytes;
-  words[4 * i + 3] = flags << 16 | id;
+  words[4 * i + 3] = last;
 }
 
 /** The driver's side of a packed virtqueue. A chain's handle is its buffer id. */
@@ -110,7 +110,7 @@ export class PackedQueue extends RingQueue {
     token: number,
     layout?: ChainLayout,
   ): number {
-    const handle = this.#layOut(readable, writable, token, layout, false);
+    const handle = this.#layOut(readable, writable, { token, isKept: false }, layout);
     if (handle === NONE || this.submit(handle)) return handle;
     this.discard(handle);
     return NONE;
@@ -122,15 +122,14 @@ export class PackedQueue extends RingQueue {
     token: number,
     layout?: ChainLayout,
   ): number {
-    return this.#layOut(readable, writable, token, layout, true);
+    return this.#layOut(readable, writable, { token, isKept: true }, layout);
   }
 
   #layOut(
     readable: readonly Segment[],
     writable: readonly Segment[],
-    token: number,
+    { token, isKept }: Pick<Chain, "token" | "isKept">,
     layout: ChainLayout | undefined,
-    isKept: boolean,
   ): number {
     const segments = [...readable, ...writable];
     const choice = layout ?? this.usualLayout;
@@ -145,11 +144,11 @@ export class PackedQueue extends RingQueue {
     if (id === undefined) return NONE;
     const table = isIndirect ? this.#buildTable(segments, readable.length) : undefined;
     const words = new Uint32Array(4 * count);
-    if (table !== undefined) setDescriptor(words, 0, table, id, DESC_F_INDIRECT);
+    if (table !== undefined) setDescriptor(words, 0, table, DESC_F_INDIRECT << 16 | id);
     else {
       for (const [i, segment] of segments.entries()) {
         const flags = (i >= readable.length ? DESC_F_WRITE : 0) | (i + 1 < count ? DESC_F_NEXT : 0);
-        setDescriptor(words, i, segment, i + 1 === count ? id : NO_ID, flags);
+        setDescriptor(words, i, segment, flags << 16 | (i + 1 === count ? id : NO_ID));
       }
     }
     const writableBytes = totalBytes(writable);
@@ -165,7 +164,7 @@ export class PackedQueue extends RingQueue {
   #buildTable(segments: readonly Segment[], readableCount: number): Block {
     return buildTable(this.memory, segments, (view, offset, segment, i) => {
       const words = new Uint32Array(view.buffer, view.byteOffset + offset, 4);
-      setDescriptor(words, 0, segment, NO_ID, i >= readableCount ? DESC_F_WRITE : 0);
+      setDescriptor(words, 0, segment, (i >= readableCount ? DESC_F_WRITE : 0) << 16 | NO_ID);
     });
   }
 

@@ -16,7 +16,6 @@ import {
   scatter,
   scatterFrom,
   type SegmentTable,
-  sliceSpan,
   Span,
 } from "../memory/segments.ts";
 import { DATA_BYTES_MAX, type EngineMemory } from "./engine_memory.ts";
@@ -66,9 +65,9 @@ export class AeadParts {
     const whole = encrypt ? dst : src;
     const textLen = whole.length - tagLen;
     if (textLen < 0) return false;
-    sliceSpan(segments, this.text, src, 0, textLen);
-    sliceSpan(segments, this.result, dst, 0, textLen);
-    sliceSpan(segments, this.tag, whole, textLen, tagLen);
+    this.text.setPart(segments, src, 0, textLen);
+    this.result.setPart(segments, dst, 0, textLen);
+    this.tag.setPart(segments, whole, textLen, tagLen);
     return true;
   }
 }

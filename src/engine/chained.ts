@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { copySpan, DISJOINT, relate, sliceSpan, Span } from "../memory/segments.ts";
+import { copySpan, DISJOINT, relate, Span } from "../memory/segments.ts";
 import type { Operation } from "./operation.ts";
 
 /** Copies the parts of a chain's source that its cipher leaves out. */
@@ -23,8 +23,8 @@ export class UncoveredParts {
   }
 
   #copyPart({ segments, src, dst }: Operation, start: number, length: number): void {
-    sliceSpan(segments, this.#from, src, start, length);
-    sliceSpan(segments, this.#to, dst, start, length);
+    this.#from.setPart(segments, src, start, length);
+    this.#to.setPart(segments, dst, start, length);
     copySpan(segments, this.#to, this.#from);
   }
 }

@@ -7,7 +7,7 @@
  * @module
  */
 import { cleanseBytes, copyBytes } from "../memory/native.ts";
-import { gather, SegmentTable, sliceSpan, Span } from "../memory/segments.ts";
+import { gather, SegmentTable, Span } from "../memory/segments.ts";
 import { ANY_INPUT, type DigestInput, type DigestTransform } from "./digest.ts";
 import type { EngineMemory } from "./engine_memory.ts";
 import { CTRL_GET_TAG, EvpContext } from "./evp_cipher.ts";
@@ -51,11 +51,11 @@ export class TwoSpans {
     const head = this.#head;
     const fromHead = Math.max(0, Math.min(length, head.length - start));
     if (fromHead > 0) {
-      sliceSpan(segments, this.#part, head, start, fromHead);
+      this.#part.setPart(segments, head, start, fromHead);
       gather(segments, this.#part, to);
     }
     if (fromHead === length) return;
-    sliceSpan(segments, this.#part, this.#body, start + fromHead - head.length, length - fromHead);
+    this.#part.setPart(segments, this.#body, start + fromHead - head.length, length - fromHead);
     gather(segments, this.#part, to + fromHead);
   }
 }

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { gather, OVERLAPPING, relate, scatter, scatterFrom, sliceSpan, Span } from "../memory/segments.ts";
+import { gather, OVERLAPPING, relate, scatter, scatterFrom, Span } from "../memory/segments.ts";
 import type { AeadTransform } from "./aead.ts";
 import type { Catalogue } from "./catalogue.ts";
 import { DATA_BYTES_MAX, EngineMemory } from "./engine_memory.ts";
@@ -228,14 +228,14 @@ export class Engine {
       gather(segments, src, this.memory.bounce);
       scatter(segments, this.memory.bounce, dst);
       this.memory.wipeBounce(src.length);
-      sliceSpan(segments, cipherSrc, dst, cipherStart, cipherLen);
-      sliceSpan(segments, hashed, dst, hashStart, hashLen);
+      cipherSrc.setPart(segments, dst, cipherStart, cipherLen);
+      hashed.setPart(segments, dst, hashStart, hashLen);
     } else {
-      sliceSpan(segments, cipherSrc, src, cipherStart, cipherLen);
-      sliceSpan(segments, hashed, parameters.hashFirst ? src : dst, hashStart, hashLen);
+      cipherSrc.setPart(segments, src, cipherStart, cipherLen);
+      hashed.setPart(segments, parameters.hashFirst ? src : dst, hashStart, hashLen);
       this.#uncovered.copy(operation);
     }
-    sliceSpan(segments, cipherDst, dst, cipherStart, cipherLen);
+    cipherDst.setPart(segments, dst, cipherStart, cipherLen);
     if (parameters.hashFirst) {
       return this.#runDigest(operation, digest, aad, hashed) && cipher.run(operation, cipherSrc, cipherDst);
     }

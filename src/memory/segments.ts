@@ -133,6 +133,28 @@ export class Span {
     this.length = length;
     this.isContiguous = true;
   }
+
+  /** Makes this span the `length` bytes of `whole` from `start` on; the caller has checked that `whole` has them. */
+  setPart(table: SegmentTable, whole: Span, start: number, length: number): void {
+    if (length === 0) {
+      this.clear();
+      return;
+    }
+    this.length = length;
+    if (whole.isContiguous) {
+      this.segment = whole.segment;
+      this.offset = whole.offset + start;
+      this.isContiguous = true;
+      return;
+    }
+    const lengths = table.length;
+    let segment = whole.segment;
+    let offset = whole.offset + start;
+    while (offset >= lengths[segment]!) offset -= lengths[segment++]!;
+    this.segment = segment;
+    this.offset = offset;
+    this.isContiguous = offset + length <= lengths[segment]!;
+  }
 }
 
 /** Walks consecutive segments of a table once and slices them into spans. */
@@ -187,28 +209,6 @@ export class SegmentCursor {
     }
     this.remaining -= length;
   }
-}
-
-/** Sets `part` to the `length` bytes of `whole` from `start` on; the caller has checked that `whole` has them. */
-export function sliceSpan(table: SegmentTable, part: Span, whole: Span, start: number, length: number): void {
-  if (length === 0) {
-    part.clear();
-    return;
-  }
-  part.length = length;
-  if (whole.isContiguous) {
-    part.segment = whole.segment;
-    part.offset = whole.offset + start;
-    part.isContiguous = true;
-    return;
-  }
-  const lengths = table.length;
-  let segment = whole.segment;
-  let offset = whole.offset + start;
-  while (offset >= lengths[segment]!) offset -= lengths[segment++]!;
-  part.segment = segment;
-  part.offset = offset;
-  part.isContiguous = offset + length <= lengths[segment]!;
 }
 
 /** Copies the bytes of `span` to contiguous memory at `to`. */

@@ -64,7 +64,15 @@ export function viewOf(address: number, sizeBytes: number): ArrayBuffer {
   return Deno.UnsafePointerView.getArrayBuffer(Deno.UnsafePointer.create(BigInt(address))!, sizeBytes);
 }
 
-function map(sizeBytes: number, flags: number, fd: number, offsetBytes: number, about: string): Mapping {
+/** A file, and where in it a mapping begins. */
+interface FilePlace {
+  readonly fd: number;
+  readonly offsetBytes: number;
+}
+
+const NO_FILE: FilePlace = { fd: -1, offsetBytes: 0 };
+
+function map(sizeBytes: number, flags: number, { fd, offsetBytes }: FilePlace, about: string): Mapping {
   const address = libc.mmap(0n, BigInt(sizeBytes), PROT_READ_WRITE, flags, fd, BigInt(offsetBytes));
   return mapped(address, sizeBytes, about);
 }
@@ -77,7 +85,7 @@ function mapped(address: bigint, sizeBytes: number, about: string): Mapping {
 /** Maps `sizeBytes` bytes (rounded up to pages) of zeroed private memory. Throws {@linkcode SystemError}. */
 export function mapAnonymous(sizeBytes: number): Mapping {
   const rounded = Math.ceil(sizeBytes / PAGE_BYTES) * PAGE_BYTES;
-  return map(rounded, MAP_PRIVATE_ANONYMOUS | MAP_NORESERVE, -1, 0, `${rounded} bytes`);
+  return map(rounded, MAP_PRIVATE_ANONYMOUS | MAP_NORESERVE, NO_FILE, `${rounded} bytes`);
 }
 
 /**
@@ -109,7 +117,7 @@ export function giveBackSecret(address: number, sizeBytes: number): void {
 
 /** Maps `sizeBytes` bytes of `fd` from `offsetBytes` (a page's start) on, shared. Throws {@linkcode SystemError}. */
 export function mapShared(fd: number, sizeBytes: number, offsetBytes = 0): Mapping {
-  return map(sizeBytes, MAP_SHARED | MAP_NORESERVE, fd, offsetBytes, `${sizeBytes} bytes of descriptor ${fd}`);
+  return map(sizeBytes, MAP_SHARED | MAP_NORESERVE, { fd, offsetBytes }, `${sizeBytes} bytes of descriptor ${fd}`);
 }
 
 /** Maps the first `sizeBytes` bytes of `fd`, shared, for reading only. Throws {@linkcode SystemError}. */

@@ -168,7 +168,10 @@ function ends(axis: Axis, values: readonly number[], isVertical: boolean): [numb
   return low < high ? [low, high] : [low, low + 1];
 }
 
-function makeScale(axis: Axis, values: readonly number[], isVertical: boolean, from: number, to: number): Scale {
+/** A pair of coordinates or of ends, in pixels. */
+type Point = readonly [number, number];
+
+function makeScale(axis: Axis, values: readonly number[], isVertical: boolean, [from, to]: Point): Scale {
   const [low, high] = ends(axis, values, isVertical);
   let ticks = isLog(axis) ? logTicks(axis.scale === "log2" ? 2 : 10, low, high) : linearTicks(low, high);
   // Below a doubling or a decade, round numbers are more readable than powers.
@@ -182,11 +185,11 @@ function at({ axis, low, high, from, to }: Scale, value: number): number {
   return from + share * (to - from);
 }
 
-function text(x: number, y: number, content: string, classes: string, attributes = ""): string {
+function text([x, y]: Point, content: string, classes: string, attributes = ""): string {
   return `<text x="${px(x)}" y="${px(y)}" class="${classes}"${attributes}>${escapeXml(content)}</text>`;
 }
 
-function line(x1: number, y1: number, x2: number, y2: number, classes: string): string {
+function line([x1, y1]: Point, [x2, y2]: Point, classes: string): string {
   return `<line x1="${px(x1)}" y1="${px(y1)}" x2="${px(x2)}" y2="${px(y2)}" class="${classes}"/>`;
 }
 
@@ -242,7 +245,7 @@ function legend(series: readonly Series[], top: number): { markup: string; lines
     parts.push(
       `<path d="M${px(x)} ${px(y)}h24" ${stroke(i, isReference)}/>`,
       isReference ? "" : marker(i, x + 12, y),
-      text(x + 30, y + 4, label, "text"),
+      text([x + 30, y + 4], label, "text"),
     );
     x += width;
   }
@@ -255,16 +258,16 @@ function axes(x: Scale, y: Scale): string {
   const middle = (y.from + y.to) / 2;
   return [
     ...y.ticks.map((tick) =>
-      line(x.from, at(y, tick), x.to, at(y, tick), "grid") +
-      text(x.from - 8, at(y, tick) + 4, format(y, tick), "faint", ' text-anchor="end"')
+      line([x.from, at(y, tick)], [x.to, at(y, tick)], "grid") +
+      text([x.from - 8, at(y, tick) + 4], format(y, tick), "faint", ' text-anchor="end"')
     ),
     ...x.ticks.map((tick) =>
-      line(at(x, tick), bottom, at(x, tick), bottom + 5, "axis") +
-      text(at(x, tick), bottom + 20, format(x, tick), "faint", ' text-anchor="middle"')
+      line([at(x, tick), bottom], [at(x, tick), bottom + 5], "axis") +
+      text([at(x, tick), bottom + 20], format(x, tick), "faint", ' text-anchor="middle"')
     ),
-    line(x.from, bottom, x.to, bottom, "axis"),
-    text((x.from + x.to) / 2, bottom + 42, x.axis.title, "text", ' text-anchor="middle"'),
-    text(18, middle, y.axis.title, "text", ` text-anchor="middle" transform="rotate(-90 18 ${px(middle)})"`),
+    line([x.from, bottom], [x.to, bottom], "axis"),
+    text([(x.from + x.to) / 2, bottom + 42], x.axis.title, "text", ' text-anchor="middle"'),
+    text([18, middle], y.axis.title, "text", ` text-anchor="middle" transform="rotate(-90 18 ${px(middle)})"`),
   ].join("");
 }
 
@@ -298,13 +301,13 @@ function describe({ title, subtitle, x, y, series }: Chart): string {
 function panel(chart: Chart, top: number): { markup: string; bottom: number } {
   const { title, subtitle, series } = chart;
   let y = top + 30;
-  const parts = [text(PLOT.left, y, title, "text title")];
-  for (const words of wrap(subtitle ?? "")) parts.push(text(PLOT.left, y += LINE_HEIGHT, words, "faint"));
+  const parts = [text([PLOT.left, y], title, "text title")];
+  for (const words of wrap(subtitle ?? "")) parts.push(text([PLOT.left, y += LINE_HEIGHT], words, "faint"));
   const { markup, lines } = legend(series, y += 8);
   const plotTop = y + lines * LINE_HEIGHT + 10;
   const points = series.flatMap((one) => one.points).filter((p) => fits(chart.x, p[0]) && fits(chart.y, p[1]));
-  const scaleX = makeScale(chart.x, points.map((point) => point[0]), false, PLOT.left, PLOT.right);
-  const scaleY = makeScale(chart.y, points.map((point) => point[1]), true, plotTop + PLOT.height, plotTop);
+  const scaleX = makeScale(chart.x, points.map((point) => point[0]), false, [PLOT.left, PLOT.right]);
+  const scaleY = makeScale(chart.y, points.map((point) => point[1]), true, [plotTop + PLOT.height, plotTop]);
   parts.push(markup, axes(scaleX, scaleY), ...series.map((one, i) => drawSeries(one, i, scaleX, scaleY)));
   return { markup: parts.join("\n"), bottom: plotTop + PLOT.height + 56 };
 }

@@ -173,8 +173,7 @@ async function submitInLayouts(
   driver: CryptoDriver,
   testRequest: TestRequest,
   mode: RequestMode,
-  layouts: readonly LayoutOptions[],
-  queue: number,
+  { layouts, queue }: { readonly layouts: readonly LayoutOptions[]; readonly queue: number },
 ): Promise<string | undefined> {
   const { session, complaint } = testRequest;
   const sessionId = mode === "stateless" ? undefined : await driver.createSession(session);
@@ -203,7 +202,7 @@ export async function checkAnswer(
   const layouts = options.quick ? LAYOUTS.slice(0, 1) : LAYOUTS;
   for (const testRequest of options.quick ? testRequests.slice(0, 1) : testRequests) {
     try {
-      const wrong = await submitInLayouts(driver, testRequest, mode, layouts, options.queue ?? 0);
+      const wrong = await submitInLayouts(driver, testRequest, mode, { layouts, queue: options.queue ?? 0 });
       if (wrong !== undefined) return wrong;
     } catch (error) {
       if (!(error instanceof RefusedError)) throw error;

@@ -59,122 +59,95 @@ const DES_MESSAGE = ascii("Now is the time for all ");
 function cipher(
   algo: number,
   source: string,
-  key: Uint8Array<ArrayBuffer>,
-  iv: Uint8Array<ArrayBuffer>,
-  src: Uint8Array<ArrayBuffer>,
+  { key, iv, src }: Pick<KnownAnswer, "key" | "iv" | "src">,
   dst: string,
 ): KnownAnswer {
   return { service: "cipher", algo, source, key, iv, src, dst: hex(dst), aad: NOTHING, tagLen: 0 };
 }
 
 const CIPHERS: readonly KnownAnswer[] = [
-  cipher(w.CIPHER_ARC4, "RFC 6229", counting(1, 16), NOTHING, new Uint8Array(16), "9ac7cc9a609d1ef7b2932899cde41b97"),
+  cipher(
+    w.CIPHER_ARC4,
+    "RFC 6229",
+    { key: counting(1, 16), iv: NOTHING, src: new Uint8Array(16) },
+    "9ac7cc9a609d1ef7b2932899cde41b97",
+  ),
   cipher(
     w.CIPHER_AES_ECB,
     "SP 800-38A F.1.1",
-    KEY,
-    NOTHING,
-    MESSAGE,
+    { key: KEY, iv: NOTHING, src: MESSAGE },
     "3ad77bb40d7a3660a89ecaf32466ef97 f5d3d58503b9699de785895a96fdbaaf",
   ),
   cipher(
     w.CIPHER_AES_CBC,
     "SP 800-38A F.2.1",
-    KEY,
-    counting(0, 16),
-    MESSAGE,
+    { key: KEY, iv: counting(0, 16), src: MESSAGE },
     "7649abac8119b246cee98e9b12e9197d 5086cb9b507219ee95db113a917678b2",
   ),
   cipher(
     w.CIPHER_AES_CTR,
     "SP 800-38A F.5.1",
-    KEY,
-    counting(0xf0, 16),
-    MESSAGE,
+    { key: KEY, iv: counting(0xf0, 16), src: MESSAGE },
     "874d6191b620e3261bef6864990db6ce 9806f66b7970fdff8617187bb9fffdff",
   ),
   cipher(
     w.CIPHER_DES_ECB,
     "FIPS 81 B1",
-    DES_KEY,
-    NOTHING,
-    DES_MESSAGE,
+    { key: DES_KEY, iv: NOTHING, src: DES_MESSAGE },
     "3fa40e8a984d4815 6a271787ab8883f9 893d51ec4b563b53",
   ),
   cipher(
     w.CIPHER_DES_CBC,
     "FIPS 81 C1",
-    DES_KEY,
-    hex("1234567890abcdef"),
-    DES_MESSAGE,
+    { key: DES_KEY, iv: hex("1234567890abcdef"), src: DES_MESSAGE },
     "e5c7cdde872bf27c 43e934008c389c0f 683788499a7c05f6",
   ),
   cipher(
     w.CIPHER_3DES_ECB,
     "NIST example TDES_ECB",
-    TDEA_KEY,
-    NOTHING,
-    MESSAGE,
+    { key: TDEA_KEY, iv: NOTHING, src: MESSAGE },
     "714772f339841d34267fcc4bd2949cc3 ee11c22a576a303876183f99c0b6de87",
   ),
   cipher(
     w.CIPHER_3DES_CBC,
     "NIST example TDES_CBC",
-    TDEA_KEY,
-    TDEA_IV,
-    MESSAGE,
+    { key: TDEA_KEY, iv: TDEA_IV, src: MESSAGE },
     "2079c3d53aa763e193b79e2569ab5262 516570481f25b50f73c0bda85c8e0da7",
   ),
   cipher(
     w.CIPHER_3DES_CTR,
     "NIST example TDES_CTR",
-    TDEA_KEY,
-    TDEA_IV,
-    MESSAGE,
+    { key: TDEA_KEY, iv: TDEA_IV, src: MESSAGE },
     "078bb74e59ce7ed619aa11d25004fb65 a03cedf1ba0b09baa3bc81b8f69c1da9",
   ),
   // IVs of 3GPP: COUNT, then BEARER and DIRECTION, which are repeated except for KASUMI.
   cipher(
     w.CIPHER_KASUMI_F8,
     "TS 35.201, computed",
-    OWN_KEY,
-    hex("010203042c000000"),
-    OWN_MESSAGE,
+    { key: OWN_KEY, iv: hex("010203042c000000"), src: OWN_MESSAGE },
     "5e20ab2f4820e950d9890615765a8b9d cb1f2f1d371ea40c6c3c91a1eca06c2e df4811eacd",
   ),
-  cipher(
-    w.CIPHER_SNOW3G_UEA2,
-    "TS 35.215, computed",
-    OWN_KEY,
-    hex("010203042c000000 010203042c000000"),
-    OWN_MESSAGE,
-    "0652b8fd4df3ebc29b6dd23d280925bc f008b5ebbec0dcb7dacafb2b8be29bd2 88452f80ed",
-  ),
+  cipher(w.CIPHER_SNOW3G_UEA2, "TS 35.215, computed", {
+    key: OWN_KEY,
+    iv: hex("010203042c000000 010203042c000000"),
+    src: OWN_MESSAGE,
+  }, "0652b8fd4df3ebc29b6dd23d280925bc f008b5ebbec0dcb7dacafb2b8be29bd2 88452f80ed"),
   // The key mask follows the key and has its length.
-  cipher(
-    w.CIPHER_AES_F8,
-    "RFC 3711 B.1",
-    hex("234829008467be186c3de14aae72d62c 32f2870d555555555555555555555555"),
-    hex("006e5cba50681de55c621599d462564a"),
-    ascii("pseudorandomness is the next best thing"),
-    "019ce7a26e7854014a6366aa95d4eefd 1ad4172a14f9faf455b7f1d4b62bd08f 562c0eef7c4802",
-  ),
-  cipher(
-    w.CIPHER_AES_XTS,
-    "IEEE 1619 B, vector 15",
-    hex("fffefdfcfbfaf9f8f7f6f5f4f3f2f1f0 bfbebdbcbbbab9b8b7b6b5b4b3b2b1b0"),
-    hex("9a785634120000000000000000000000"),
-    counting(0, 17),
-    "6c1625db4671522d3d7599601de7ca09ed",
-  ),
-  cipher(
-    w.CIPHER_ZUC_EEA3,
-    "TS 35.221, computed",
-    OWN_KEY,
-    hex("010203042c000000 010203042c000000"),
-    OWN_MESSAGE,
-    "1f0325ceae126d94006b94d686ba6172 b6cadccfcf6b16a15500764185e76c3f e5c50f4286",
-  ),
+  cipher(w.CIPHER_AES_F8, "RFC 3711 B.1", {
+    key: hex("234829008467be186c3de14aae72d62c 32f2870d555555555555555555555555"),
+    iv: hex("006e5cba50681de55c621599d462564a"),
+    src: ascii("pseudorandomness is the next best thing"),
+  }, "019ce7a26e7854014a6366aa95d4eefd 1ad4172a14f9faf455b7f1d4b62bd08f 562c0eef7c4802"),
+  cipher(w.CIPHER_AES_XTS, "IEEE 1619 B, vector 15", {
+    key: hex("fffefdfcfbfaf9f8f7f6f5f4f3f2f1f0 bfbebdbcbbbab9b8b7b6b5b4b3b2b1b0"),
+    iv: hex("9a785634120000000000000000000000"),
+    src: counting(0, 17),
+  }, "6c1625db4671522d3d7599601de7ca09ed"),
+  cipher(w.CIPHER_ZUC_EEA3, "TS 35.221, computed", {
+    key: OWN_KEY,
+    iv: hex("010203042c000000 010203042c000000"),
+    src: OWN_MESSAGE,
+  }, "1f0325ceae126d94006b94d686ba6172 b6cadccfcf6b16a15500764185e76c3f e5c50f4286"),
 ];
 
 function hash(algo: number, source: string, dst: string): KnownAnswer {
@@ -227,10 +200,8 @@ const HASHES: readonly KnownAnswer[] = [
 function mac(
   algo: number,
   source: string,
-  key: Uint8Array<ArrayBuffer>,
-  src: Uint8Array<ArrayBuffer>,
+  { key, src, iv = NOTHING }: Pick<KnownAnswer, "key" | "src"> & Partial<Pick<KnownAnswer, "iv">>,
   dst: string,
-  iv: Uint8Array<ArrayBuffer> = NOTHING,
 ): KnownAnswer {
   return { service: "mac", algo, source, key, iv, src, dst: hex(dst), aad: NOTHING, tagLen: 0 };
 }
@@ -244,105 +215,84 @@ const MACS: readonly KnownAnswer[] = [
   mac(
     w.MAC_HMAC_MD5,
     "RFC 2202 2, case 1",
-    HMAC_KEY.slice(0, 16),
-    HMAC_MESSAGE,
+    { key: HMAC_KEY.slice(0, 16), src: HMAC_MESSAGE },
     "9294727a3638bb1c13f48ef8158bfc9d",
   ),
-  mac(w.MAC_HMAC_SHA1, "RFC 2202 3, case 1", HMAC_KEY, HMAC_MESSAGE, HMAC_SHA1),
+  mac(w.MAC_HMAC_SHA1, "RFC 2202 3, case 1", { key: HMAC_KEY, src: HMAC_MESSAGE }, HMAC_SHA1),
   mac(
     w.MAC_HMAC_SHA_224,
     "RFC 4231 4.2",
-    HMAC_KEY,
-    HMAC_MESSAGE,
+    { key: HMAC_KEY, src: HMAC_MESSAGE },
     "896fb1128abbdf196832107cd49df33f47b4b1169912ba4f53684b22",
   ),
   mac(
     w.MAC_HMAC_SHA_256,
     "RFC 4231 4.2",
-    HMAC_KEY,
-    HMAC_MESSAGE,
+    { key: HMAC_KEY, src: HMAC_MESSAGE },
     "b0344c61d8db38535ca8afceaf0bf12b 881dc200c9833da726e9376c2e32cff7",
   ),
   mac(
     w.MAC_HMAC_SHA_384,
     "RFC 4231 4.2",
-    HMAC_KEY,
-    HMAC_MESSAGE,
+    { key: HMAC_KEY, src: HMAC_MESSAGE },
     "afd03944d84895626b0825f4ab46907f 15f9dadbe4101ec682aa034c7cebc59c faea9ea9076ede7f4af152e8b2fa9cb6",
   ),
   mac(
     w.MAC_HMAC_SHA_512,
     "RFC 4231 4.2",
-    HMAC_KEY,
-    HMAC_MESSAGE,
+    { key: HMAC_KEY, src: HMAC_MESSAGE },
     "87aa7cdea5ef619d4ff0b4241a1d6cb0 2379f4e2ce4ec2787ad0b30545e17cde " +
       "daa833b7d6b8a702038b274eaea3f4e4 be9d914eeb61f1702e696c203a126854",
   ),
-  mac(
-    w.MAC_CMAC_3DES,
-    "SP 800-38B D.4",
-    hex("8aa83bf8cbda1062 0bc1bf19fbb6cd58 bc313d4a371ca8b5"),
-    MESSAGE.slice(0, 20),
-    "743ddbe0ce2dc2ed",
-  ),
-  mac(w.MAC_CMAC_AES, "SP 800-38B D.1", KEY, MESSAGE.slice(0, 16), "070a16b46b4d4144f79bdd9dd04a287c"),
+  mac(w.MAC_CMAC_3DES, "SP 800-38B D.4", {
+    key: hex("8aa83bf8cbda1062 0bc1bf19fbb6cd58 bc313d4a371ca8b5"),
+    src: MESSAGE.slice(0, 20),
+  }, "743ddbe0ce2dc2ed"),
+  mac(w.MAC_CMAC_AES, "SP 800-38B D.1", { key: KEY, src: MESSAGE.slice(0, 16) }, "070a16b46b4d4144f79bdd9dd04a287c"),
   // F9's input starts with COUNT and FRESH, and ends with DIRECTION and a 1.
-  mac(
-    w.MAC_KASUMI_F9,
-    "TS 35.201, computed",
-    OWN_KEY,
-    Uint8Array.of(...OWN_MESSAGE, 0xc0),
-    "bfac0e7a",
-    hex("0102030405060708"),
-  ),
-  mac(
-    w.MAC_SNOW3G_UIA2,
-    "TS 35.215, computed",
-    OWN_KEY,
-    OWN_MESSAGE,
-    "b2d686e5",
-    hex("0102030405060708 8102030405068708"),
-  ),
-  mac(
-    w.MAC_GMAC_AES,
-    "IEEE 802.1AE C.1",
-    hex("ad7a2bd03eac835a6f620fdcb506b345"),
-    hex(
+  mac(w.MAC_KASUMI_F9, "TS 35.201, computed", {
+    key: OWN_KEY,
+    src: Uint8Array.of(...OWN_MESSAGE, 0xc0),
+    iv: hex("0102030405060708"),
+  }, "bfac0e7a"),
+  mac(w.MAC_SNOW3G_UIA2, "TS 35.215, computed", {
+    key: OWN_KEY,
+    src: OWN_MESSAGE,
+    iv: hex("0102030405060708 8102030405068708"),
+  }, "b2d686e5"),
+  mac(w.MAC_GMAC_AES, "IEEE 802.1AE C.1", {
+    key: hex("ad7a2bd03eac835a6f620fdcb506b345"),
+    src: hex(
       "d609b1f056637a0d46df998d88e5222a b2c2846512153524c0895e8108000f10 1112131415161718191a1b1c1d1e1f20 " +
         "2122232425262728292a2b2c2d2e2f30 313233340001",
     ),
-    "f09478a9b09007d06f46e9b6a1da25dd",
-    hex("12153524c0895e81b2c28465"),
-  ),
+    iv: hex("12153524c0895e81b2c28465"),
+  }, "f09478a9b09007d06f46e9b6a1da25dd"),
   // No document has an answer for Twofish: this one was computed by two implementations.
-  mac(
-    w.MAC_GMAC_TWOFISH,
-    "SP 800-38D, computed",
-    hex("0123456789abcdeffedcba9876543210"),
-    MESSAGE,
-    "6f2ff5423927da65cbe3c7f427f60738",
-    hex("000102030405060708090a0b"),
-  ),
+  mac(w.MAC_GMAC_TWOFISH, "SP 800-38D, computed", {
+    key: hex("0123456789abcdeffedcba9876543210"),
+    src: MESSAGE,
+    iv: hex("000102030405060708090a0b"),
+  }, "6f2ff5423927da65cbe3c7f427f60738"),
   // RFC 3610 shows the CBC-MAC in CCM: its first block, then length and header, then the message.
-  mac(
-    w.MAC_CBCMAC_AES,
-    "RFC 3610 8, packet 1",
-    counting(0xc0, 16),
-    hex(
+  mac(w.MAC_CBCMAC_AES, "RFC 3610 8, packet 1", {
+    key: counting(0xc0, 16),
+    src: hex(
       "5900000003020100a0a1a2a3a4a50017 00080001020304050607000000000000 " +
         "08090a0b0c0d0e0f1011121314151617 18191a1b1c1d1e000000000000000000",
     ),
-    "2dc697e411ca83a860c2c406ccaa542f",
-  ),
-  mac(w.MAC_XCBC_AES, "RFC 3566 4.6, case 4", counting(0, 16), counting(0, 20), "47f51b4564966215b8985c63055ed308"),
+  }, "2dc697e411ca83a860c2c406ccaa542f"),
   mac(
-    w.MAC_ZUC_EIA3,
-    "TS 35.221, computed",
-    OWN_KEY,
-    OWN_MESSAGE,
-    "b67e27a2",
-    hex("0102030428000000 8102030428008000"),
+    w.MAC_XCBC_AES,
+    "RFC 3566 4.6, case 4",
+    { key: counting(0, 16), src: counting(0, 20) },
+    "47f51b4564966215b8985c63055ed308",
   ),
+  mac(w.MAC_ZUC_EIA3, "TS 35.221, computed", {
+    key: OWN_KEY,
+    src: OWN_MESSAGE,
+    iv: hex("0102030428000000 8102030428008000"),
+  }, "b67e27a2"),
 ];
 
 const AEADS: readonly KnownAnswer[] = [

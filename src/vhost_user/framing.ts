@@ -23,6 +23,18 @@ export class ProtocolError extends Error {
   override readonly name = "ProtocolError";
 }
 
+/** The header of a request, without its length. */
+interface MessageHeader {
+  readonly request: number;
+  readonly needReply: boolean;
+}
+
+/** The descriptors that came with a request. */
+interface ReceivedFds {
+  readonly fds: number[];
+  readonly lostFds: LostFds;
+}
+
 /** A request of the frontend, valid until {@linkcode discard}. */
 export class Message {
   /** The request's number. */
@@ -39,7 +51,7 @@ export class Message {
   readonly lostFds: LostFds;
 
   /** A message with `payload`. It owns `fds`. */
-  constructor(request: number, needReply: boolean, payload: Uint8Array, fds: number[], lostFds: LostFds) {
+  constructor({ request, needReply }: MessageHeader, payload: Uint8Array, { fds, lostFds }: ReceivedFds) {
     this.request = request;
     this.needReply = needReply;
     this.payload = payload;
@@ -88,13 +100,10 @@ export class MessageReader {
       this.#filled += received.length;
       if (this.#filled === HEADER_BYTES) this.#end = HEADER_BYTES + this.#payloadSize();
     }
-    const message = new Message(
-      this.#header.getUint32(0, true),
-      (this.#header.getUint32(4, true) & FLAG_NEED_REPLY) !== 0,
-      this.#bytes.subarray(HEADER_BYTES, this.#end),
-      this.#fds,
-      this.#lostFds,
-    );
+    const request = this.#header.getUint32(0, true);
+    const needReply = (this.#header.getUint32(4, true) & FLAG_NEED_REPLY) !== 0;
+    const payload = this.#bytes.subarray(HEADER_BYTES, this.#end);
+    const message = new Message({ request, needReply }, payload, { fds: this.#fds, lostFds: this.#lostFds });
     this.#startOver();
     return message;
   }

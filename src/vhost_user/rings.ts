@@ -67,6 +67,14 @@ class Ring {
   }
 }
 
+/** What is known of a ring that is to be served again. */
+interface ResumedRing {
+  /** It was served until now. */
+  readonly wasRunning: boolean;
+  /** Another process has served it since. */
+  readonly isRecovered?: boolean;
+}
+
 /** All rings of one connection. Methods throw {@linkcode RequestError} for an invalid ring index or value. */
 export class Rings {
   readonly #device: BackendDevice;
@@ -220,12 +228,12 @@ export class Rings {
       await this.#device.setMemory(memory);
       this.#hasMemory = memory.regions.length > 0;
     } finally {
-      for (const ring of this.#rings) await this.#resumeIfMapped(ring, running.includes(ring));
+      for (const ring of this.#rings) await this.#resumeIfMapped(ring, { wasRunning: running.includes(ring) });
     }
   }
 
   /** Starts `ring` if its memory is mapped; otherwise logs a warning if it was running until now. */
-  async #resumeIfMapped(ring: Ring, wasRunning: boolean, isRecovered = false): Promise<void> {
+  async #resumeIfMapped(ring: Ring, { wasRunning, isRecovered = false }: ResumedRing): Promise<void> {
     try {
       await this.#resume(ring, isRecovered);
     } catch (error) {
@@ -253,7 +261,7 @@ export class Rings {
     for (const ring of this.#rings) {
       if (!ring.suspended) continue;
       ring.suspended = false;
-      await this.#resumeIfMapped(ring, true, areRecovered);
+      await this.#resumeIfMapped(ring, { wasRunning: true, isRecovered: areRecovered });
     }
   }
 

@@ -85,7 +85,7 @@ for (const packed of [false, true]) {
         // A kick descriptor that is never signalled.
         const { size, descAddress, driverAddress, deviceAddress, callFd } = queue!;
         const silent = { size, descAddress, driverAddress, deviceAddress, callFd, kickFd } as DriverQueue;
-        await setUpRing(frontend, 0, silent, errFd, base, "generic");
+        await setUpRing(frontend, { index: 0, queue: silent, errFd, base }, "generic");
         await answered(queue!);
         check();
         queue!.discard(handle);

@@ -28,7 +28,7 @@ class Watched {
       },
       process: () => (this.served += batch.count, batch.count),
     };
-    this.#server = new QueueServer("ring", processor, () => {});
+    this.#server = new QueueServer("ring", processor, { onFault: () => {} });
     const { desc, driver, device, size } = this.#driver.layout;
     const setup = { index: 0, size, descAddress: desc, driverAddress: driver, deviceAddress: device, base: 0 };
     const features = { known: true, packed: false, eventIdx: false };

@@ -205,7 +205,7 @@ Deno.test("a log that is too short, or longer than its file, is refused, and wha
     const log = new SharedLog();
     const answerTo = async (sizeBytes: bigint, offset: bigint, fds: readonly number[]) => {
       const payload = new Uint8Array(BigUint64Array.of(sizeBytes, offset).buffer);
-      const reply = await driver.frontend.call(SET_LOG_BASE, "SET_LOG_BASE", payload, 8, fds);
+      const reply = await driver.frontend.call(SET_LOG_BASE, "SET_LOG_BASE", payload, { replyBytes: 8, fds });
       return new DataView(reply.buffer).getBigUint64(0, true);
     };
     assertEquals(await answerTo(BigInt(LOG_BYTES), 4096n, [log.fd]), 0n);

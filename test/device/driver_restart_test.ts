@@ -64,7 +64,7 @@ class Guest {
   /** Goes on where {@linkcode stop} left off. */
   async continue(): Promise<void> {
     for (const [index, { queue, errFd }] of this.#device.rings) {
-      await setUpRing(this.#frontend, index, queue, errFd, this.#bases.get(index)!, "generic");
+      await setUpRing(this.#frontend, { index, queue, errFd, base: this.#bases.get(index)! }, "generic");
     }
   }
 

@@ -90,7 +90,9 @@ Deno.test("batches in a round: 7 and 8 are served in it, a ninth waits for the n
       for (let i = 0; i < count; i++) driver.add([{ address: guestAddress, length: 1, flags: WRITE }]);
       let served = 0;
       const batch = new ChainBatch();
-      const server = new QueueServer("ring", { batch, process: () => (served += batch.count, batch.count) }, () => {});
+      const server = new QueueServer("ring", { batch, process: () => (served += batch.count, batch.count) }, {
+        onFault: () => {},
+      });
       const { desc, driver: avail, device: used, size } = driver.layout;
       const setup = { index: 0, size, descAddress: desc, driverAddress: avail, deviceAddress: used, base: 0 };
       const features = { known: true, packed: false, eventIdx: false };

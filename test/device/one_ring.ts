@@ -102,7 +102,7 @@ export class Ring {
     };
     const runner = manager && new MultiBufferRunner(manager, multiBufferPolicy(bursts, manager.variant.name));
     const dataPath = new DataPath(new Engine(catalogue, runner), this.table, negotiated);
-    this.#server = new QueueServer("the queue", dataPath, onFault, jobs ?? null);
+    this.#server = new QueueServer("the queue", dataPath, { onFault, jobs: jobs ?? null });
     const regions = this.#memory.regions.map((region) => ({ ...region, userAddress: region.hostAddress }));
     const { size, descAddress, driverAddress, deviceAddress, initialBase: base } = this.#queue;
     const noFds = { kickFd: -1, callFd: -1, errFd: -1 };

@@ -123,7 +123,7 @@ Deno.test("a packed ring that cannot be served as set up is refused in words", (
       "q cannot continue at base 0x80218021, which is invalid for a packed ring of 33 entries",
     ],
   ];
-  const queue = new QueueServer("q", { batch: new ChainBatch(), process: () => 0 }, () => {});
+  const queue = new QueueServer("q", { batch: new ChainBatch(), process: () => 0 }, { onFault: () => {} });
   const features = { known: true, packed: true, eventIdx: false };
   for (const [change, message] of cases) {
     const error = assertThrows(() => queue.start({ ...good, ...change }, memory, features), RingSetupError);

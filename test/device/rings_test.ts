@@ -32,7 +32,7 @@ for (const workers of [0, 1]) {
           const base = await driver.frontend.getVringBase(0);
           const { size, descAddress, driverAddress, deviceAddress, callFd } = queue!;
           const polled = { size, descAddress, driverAddress, deviceAddress, callFd, kickFd: -1 } as DriverQueue;
-          await setUpRing(driver.frontend, 0, polled, errFd, base, "generic");
+          await setUpRing(driver.frontend, { index: 0, queue: polled, errFd, base }, "generic");
           for (let i = 0; i < 3; i++) assertAnswer(await ask(driver, cipherSample()), cipherSample());
         }
         closeFd(errFd);

@@ -159,7 +159,12 @@ for (const workers of [0, 1]) {
             await next.setInflightFd(region, region.fd);
             await next.setVringCall(0, a!);
             const queue = { ...ringOf(hand.queue), callFd: a! };
-            await setUpRing(next, 0, queue as DriverQueue, errFd!, hand.queue.initialBase, "generic");
+            await setUpRing(next, {
+              index: 0,
+              queue: queue as DriverQueue,
+              errFd: errFd!,
+              base: hand.queue.initialBase,
+            }, "generic");
             await signalled(a!, "another connection");
             await next.close();
             closeFd(region.fd);

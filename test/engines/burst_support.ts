@@ -30,7 +30,7 @@ import {
   Parameters,
   Template,
 } from "../../src/engine/operation.ts";
-import { SegmentCursor, SegmentTable, sliceSpan, Span } from "../../src/memory/segments.ts";
+import { SegmentCursor, SegmentTable, Span } from "../../src/memory/segments.ts";
 import { mapAnonymous, unmap } from "../../src/os/memory_map.ts";
 import * as v from "../../src/wire/virtio_crypto.ts";
 import { engineMemory } from "./memory.ts";
@@ -321,7 +321,7 @@ export class Layout {
       dst.set(this.segments.count - 1, 0, length);
     } else {
       const both = Object.assign(new Span(), src, { isContiguous: false, length: src.length + length });
-      sliceSpan(this.segments, dst, both, at, length);
+      dst.setPart(this.segments, both, at, length);
     }
   }
 
@@ -365,7 +365,7 @@ export class Layout {
       Object.assign(template.ivSpan, ivSpan);
       Object.assign(template.aad, aad);
       Object.assign(template.dst, src);
-      sliceSpan(this.segments, template.src, src, 0, src.length - tagLen);
+      template.src.setPart(this.segments, src, 0, src.length - tagLen);
       sealing.use(template);
       sealing.place(0);
       engine.execute(sealing, twin);

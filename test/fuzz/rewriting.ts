@@ -127,7 +127,7 @@ export const rewriting: Target = {
       await rewriteWhile({ stretches: stage.stretches(packed), seed: random(1 << 30) }, async () => {
         for (let i = 0; i < ROUNDS; i++) {
           stage.lay(subjects, packed);
-          await setUpRing(driver.frontend, 0, ring, errFd, packed ? 0x8000_8000 : 0, "generic");
+          await setUpRing(driver.frontend, { index: 0, queue: ring, errFd, base: packed ? 0x8000_8000 : 0 }, "generic");
           signalEventFd(kickFd);
           if (random(4) === 0) await new Promise((resolve) => setTimeout(resolve, 1));
           await driver.frontend.getVringBase(0);

@@ -293,7 +293,7 @@ export const rings: Target = {
           driverAddress: ground.avail.hostAddress,
           deviceAddress: ground.used.hostAddress,
         };
-        await setUpRing(frontend, 0, ring as DriverQueue, ground.errFd, base, "generic");
+        await setUpRing(frontend, { index: 0, queue: ring as DriverQueue, errFd: ground.errFd, base }, "generic");
         signalEventFd(ground.kickFd);
         if (random(8) === 0) await new Promise((resolve) => setTimeout(resolve, 1));
         await frontend.getVringBase(0);

@@ -79,7 +79,11 @@ class Survivor {
     await frontend.setMemTable(this.memory.regions);
     this.#region ??= await frontend.getInflightFd(2, SIZE);
     await frontend.setInflightFd(this.#region, this.#region.fd);
-    await setUpRing(frontend, 0, this.queue, this.#fds[2], this.queue.initialBase, "generic");
+    await setUpRing(
+      frontend,
+      { index: 0, queue: this.queue, errFd: this.#fds[2], base: this.queue.initialBase },
+      "generic",
+    );
   }
 
   async disconnect(): Promise<void> {

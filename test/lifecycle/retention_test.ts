@@ -37,7 +37,7 @@ Deno.test("packed rings that start and stop, with valid and invalid states, leav
   const hostAddress = region.address;
   const memory = new GuestMemory([{ guestAddress: 0, userAddress: 0, sizeBytes: region.sizeBytes, hostAddress }]);
   const record = mapAnonymous(inflightBytes(size));
-  const queue = new QueueServer("a queue", { batch: new ChainBatch(), process: () => 0 }, () => {});
+  const queue = new QueueServer("a queue", { batch: new ChainBatch(), process: () => 0 }, { onFault: () => {} });
   const ring = { index: 0, size, base: 0x8000_8000, kickFd: -1, callFd: -1, errFd: -1 };
   const places = { descAddress: 0, driverAddress: 4096, deviceAddress: 8192, inflightAddress: record.address };
   const cycle = (version: number) => {

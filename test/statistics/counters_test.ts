@@ -86,7 +86,7 @@ Deno.test("numbers that are not served are counted as unknown algorithms", () =>
       answer(counters, [{ labels, source: 0, written: 0 }], [w.STATUS_NOTSUPP]);
     }
     counters.control(labelsOfControl(LABELS_CREATE, algo + 5), w.STATUS_NOTSUPP);
-    for (const isRfc3 of [false, true]) counters.jobDone(labelsOfJob(isRfc3, algo | 0), w.STATUS_ERR, 0, 0, 1);
+    for (const isRfc3 of [false, true]) counters.jobFailed(labelsOfJob(isRfc3, algo | 0), w.STATUS_ERR);
   }
   const { requests, controlRequests } = read();
   for (const { algorithm } of requests) assertEquals(algorithm, "unknown");
@@ -113,7 +113,8 @@ Deno.test("a batch of several label sets and statuses; deferred requests are cou
   counters.multiBuffered(2);
   counters.jobsSubmitted(1);
   assertEquals(read().jobsOpen, 1);
-  counters.jobDone(labelsOfJob(false, 1), w.STATUS_KEY_REJECTED, 100, 0, 3_000_000);
+  counters.jobFailed(labelsOfJob(false, 1), w.STATUS_KEY_REJECTED);
+  counters.jobAnswered(3_000_000);
   const { requests, burstRequests, jobsOpen, jobSeconds } = read();
   const brief = requests.map(({ service, algorithm, statuses, sourceBytes, resultBytes }) =>
     [service, algorithm, statuses, sourceBytes, resultBytes] as const
@@ -142,7 +143,7 @@ Deno.test("durations are counted at or below their bucket's bound, from 0 to hou
   const unit = DURATION_UNIT_NS;
   for (const ns of [0, 1, unit - 1, unit, unit + 1, 2 * unit, 2 * unit + 1, 12_345_678, 8e9, 9e9, 1e13, 1e18]) {
     const { counters, read } = counting();
-    counters.jobDone(labelsOfJob(false, 1), 0, 0, 0, ns);
+    counters.jobAnswered(ns);
     const { counts, bounds } = read().jobSeconds;
     const bucket = counts.indexOf(1);
     assertEquals(counts.length, DURATION_BUCKETS);

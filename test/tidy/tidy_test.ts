@@ -124,6 +124,44 @@ Deno.test("tidy: files and functions have a maximum length", () => {
   assertEquals(found("src/cli/a.ts", `function a(): void {\n${body(69)}}\n`), ["a() has 71 lines, more than 70"]);
 });
 
+Deno.test("tidy: a function has four parameters at most, and one boolean", () => {
+  const five = "a: number, b: number, c: number, d: number, e: number";
+  const forms = [
+    `function five(${five}): void {\n}`,
+    `async function five(\n  ${five.replaceAll(", ", ",\n  ")},\n): Promise<void> {\n}`,
+    `const five = (${five}): number => a;`,
+    `class A {\n  static five<T>(${five}): T {\n  }\n}`,
+    `interface A {\n  five(${five}): void;\n}`,
+    `class A {\n  constructor(${five}) {\n  }\n}`.replace("constructor", "five"),
+  ];
+  for (const form of forms) {
+    assertEquals(found("src/os/a.ts", `${form}\n`), ["five() has 5 parameters, more than 4"], form);
+    assertEquals(found("test/os/a.ts", `${form}\n`), []);
+  }
+  assertEquals(found("src/os/a.ts", "function two(map: Map<number, string>, isA: boolean, isB = false) {\n}\n"), [
+    "two() has two booleans, whose calls do not tell them apart: name them",
+  ]);
+  assertEquals(found("src/os/a.ts", `function one({ a, b, c, d, e }: Options, f: Map<number, string>) {\n}\n`), []);
+  assertEquals(found("src/os/a.ts", "  five(1, 2, 3, 4, 5);\n"), []);
+});
+
+Deno.test("tidy: state belongs to objects", () => {
+  const state = ["let count = 0;", "const count = new Map<string, number>();"];
+  state.push("const count: number[] = [];", "const count = new Uint8Array(16);", "const count = mapSecret(4096);");
+  for (const line of state) {
+    assertEquals(
+      found("src/os/a.ts", `${line}\n`),
+      ["count is state of the module: make it a part of an object"],
+      line,
+    );
+    assertEquals(found("test/os/a.ts", `${line}\n`), []);
+    assertEquals(found("src/os/a.ts", `function a() {\n  ${line.replace("export ", "")}\n}\n`), []);
+  }
+  for (const line of ["const A: ReadonlyMap<number, number> = new Map([[1, 2]]);", "const NONE = new Uint8Array();"]) {
+    assertEquals(found("src/os/a.ts", `${line}\n`), [], line);
+  }
+});
+
 Deno.test("tidy: functions are found in every form", () => {
   const code = [
     "export async function free(): Promise<void> {\n  a();\n}",
@@ -147,7 +185,8 @@ Deno.test("tidy: comments and strings are not code, template interpolations are"
 });
 
 Deno.test("tidy: every export is used", () => {
-  const a = "export const LIMIT = 1;\nexport interface Row {\n  limit: number;\n}\nexport const ROWS: Row[] = [];\n";
+  const a =
+    "export const LIMIT = 1;\nexport interface Row {\n  limit: number;\n}\nexport const ROWS: readonly Row[] = [];\n";
   const user = 'import { LIMIT, ROWS } from "./a.ts";\nconsole.log(LIMIT, ROWS);\n';
   const checkWith = (b: string) => check(new Map([["src/os/a.ts", a], ["src/os/b.ts", b]]), false);
   assertEquals(checkWith(user), []);

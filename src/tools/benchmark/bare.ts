@@ -174,10 +174,8 @@ function digestParams(name: string): bigint {
 
 function bareHmac(
   name: string,
-  sizeBytes: number,
   keyLen: number,
-  data: BigUint64Array,
-  result: BigUint64Array,
+  { sizeBytes, data, result }: { sizeBytes: number; data: BigUint64Array; result: BigUint64Array },
 ): Operation | undefined {
   const context = libcrypto.EVP_MAC_CTX_new(libcrypto.EVP_MAC_fetch(0n, cString("HMAC"), 0n));
   if (EVP_MAC_init(context, KEY, BigInt(Math.min(keyLen, 64)), digestParams(name)) !== 1) {
@@ -231,7 +229,7 @@ function bareChain(
   if (name === undefined || digest === undefined || session.hashMode !== w.HASH_MODE_AUTH) return undefined;
   const data = session.algChainOrder === w.CHAIN_CIPHER_THEN_HASH ? buffers.dst : buffers.src;
   const cipher = bareCipher(name, sizeBytes, buffers);
-  const hmac = bareHmac(digest, sizeBytes, session.authKey?.length ?? 0, data, buffers.result);
+  const hmac = bareHmac(digest, session.authKey?.length ?? 0, { sizeBytes, data, result: buffers.result });
   if (cipher === undefined || hmac === undefined) return undefined;
   const call = (i: number): void => {
     cipher.call(i);
@@ -261,7 +259,11 @@ function operation(session: SessionParameters, sizeBytes: number, buffers: Buffe
       return bareDigest(DIGESTS[session.algo] ?? "-", sizeBytes, buffers);
     case "mac": {
       if (session.algo > w.MAC_HMAC_SHA_512) return undefined;
-      return bareHmac(DIGESTS[session.algo]!, sizeBytes, session.authKey.length, buffers.src, buffers.result);
+      return bareHmac(DIGESTS[session.algo]!, session.authKey.length, {
+        sizeBytes,
+        data: buffers.src,
+        result: buffers.result,
+      });
     }
     case "chain":
       return bareChain(session, sizeBytes, buffers);

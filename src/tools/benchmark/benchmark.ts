@@ -230,12 +230,19 @@ function firstComplaint(driver: CryptoDriver, subject: Subject, mode: RequestMod
     : checkAnswer(driver, subject.answer, mode, { quick: true });
 }
 
+/** Who hears of a measurement. */
+interface Progress {
+  /** A row has been measured. */
+  readonly tell: (row: Omit<Row, "algorithm">) => void;
+  /** What is measured next. */
+  readonly next: (what: string) => void;
+}
+
 async function measureSubject(
   driver: CryptoDriver,
   subject: Subject,
   options: BenchmarkOptions,
-  tell: (row: Omit<Row, "algorithm">) => void,
-  next: (what: string) => void,
+  { tell, next }: Progress,
 ): Promise<void> {
   const complaint = await firstComplaint(driver, subject, options.mode);
   const sizes = subject.sizeBytes === undefined ? options.sizes : [subject.sizeBytes];
@@ -306,7 +313,8 @@ export async function benchmark(
         rows.push(row);
         listener.row?.(row);
       };
-      await measureSubject(driver, subject, options, tell, (what) => listener.begin?.(index++, count, what));
+      const next = (what: string) => listener.begin?.(index++, count, what);
+      await measureSubject(driver, subject, options, { tell, next });
     }
     await driver.close();
   } catch (error) {

@@ -118,8 +118,7 @@ export class Load {
   private constructor(
     driver: CryptoDriver,
     subject: Subject,
-    lanes: readonly Lane[],
-    sessionIds: readonly number[],
+    { lanes, sessionIds }: { readonly lanes: readonly Lane[]; readonly sessionIds: readonly number[] },
     { polls, publication = "round" }: LoadOptions,
   ) {
     this.#driver = driver;
@@ -143,7 +142,7 @@ export class Load {
       const bound = id === undefined ? { stateless: subject.session } : { sessionId: id };
       const requests = Array.from({ length: depth }, (_, i) => subject.request(sizeBytes, index * depth + i));
       const chains = requests.map((request, token) =>
-        prepareChain(driver.memory, queue, encodeData({ ...request, ...bound } as DataRequest, mode), token)
+        prepareChain(driver.memory, queue, encodeData({ ...request, ...bound } as DataRequest, mode), { token })
       );
       lanes.push({
         queue,
@@ -155,7 +154,7 @@ export class Load {
         first: new Array(depth).fill(undefined),
       });
     }
-    return new Load(driver, subject, lanes, sessionIds, options);
+    return new Load(driver, subject, { lanes, sessionIds }, options);
   }
 
   /** The counters of all runs since the last {@linkcode clear}. */

@@ -86,7 +86,7 @@ export class RawRing {
     await this.queue?.close();
     this.queue = fresh;
     drainEventFd(this.#errFd);
-    await setUpRing(frontend, this.index, fresh, this.#errFd, 0, this.#deviceModel);
+    await setUpRing(frontend, { index: this.index, queue: fresh, errFd: this.#errFd, base: 0 }, this.#deviceModel);
   }
 
   /** Writes descriptor `index` exactly so. */

@@ -89,7 +89,7 @@ async function checkResetDevice(context: CheckContext): Promise<void> {
   try {
     for (const [i, queue] of rings.entries()) {
       const index = i < dataQueues.length ? i : controlIndex(driver);
-      await setUpRing(frontend, index, queue, errFds[i]!, bases[i]!, "generic");
+      await setUpRing(frontend, { index, queue, errFd: errFds[i]!, base: bases[i]! }, "generic");
     }
     expectStatus(await request(driver, sessionId), w.STATUS_INVSESS, "the session after RESET_DEVICE");
     expectAnswer(await context.askWith(driver, cipherSample()), cipherSample(), "a new session after RESET_DEVICE");

@@ -136,7 +136,10 @@ async function passThrough(context: CheckContext, driver: CryptoDriver, count: n
   const sample = cipherSample(w.OP_ENCRYPT, 16);
   const sessionId = await driver.createSession(sample.session);
   const request = encodeData({ ...sample.request, sessionId }, driver.modeOf(sample.request));
-  const chains = Array.from({ length: AT_A_TIME }, (_, token) => prepareChain(driver.memory, queue, request, token));
+  const chains = Array.from(
+    { length: AT_A_TIME },
+    (_, token) => prepareChain(driver.memory, queue, request, { token }),
+  );
   context.note(`${count} AES-CBC requests of 16 bytes, ${AT_A_TIME} at a time`);
   let submitted = 0;
   for (let completed = 0; completed < count;) {
@@ -220,7 +223,7 @@ async function checkStartsFull(context: CheckContext, { driver: options }: Forma
     // A kick descriptor that is never signalled.
     const { size, descAddress, driverAddress, deviceAddress, callFd } = queue!;
     const silent = { size, descAddress, driverAddress, deviceAddress, callFd, kickFd } as DriverQueue;
-    await setUpRing(frontend, 0, silent, errFd, base, deviceModel);
+    await setUpRing(frontend, { index: 0, queue: silent, errFd, base }, deviceModel);
     await expectCompletion(context, queue!, "without a kick");
     check();
     queue!.discard(handle);
