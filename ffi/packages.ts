@@ -53,7 +53,11 @@ const FEDORA: Packages = {
   "libc": "glibc",
 };
 
-const ARCH: Packages = { ...FEDORA, "openssl": "openssl", "openssl-legacy": "openssl" };
+/** RHEL and its kin: Fedora's package comes from a repository of its own. */
+const RHEL: Packages = { ...FEDORA, "ipsec-mb": "intel-ipsec-mb from EPEL" };
+
+/** The users' repository has libIPSec_MB 3.0. */
+const ARCH: Packages = { ...FEDORA, "openssl": "openssl", "openssl-legacy": "openssl", "ipsec-mb": undefined };
 
 /** What a library is called where the distribution is not known. */
 const NAMES: Readonly<Record<PackagedLibrary, string>> = {
@@ -77,7 +81,8 @@ function packagesOf(fields: ReadonlyMap<string, string>): Packages | undefined {
     const codeName = fields.get("UBUNTU_CODENAME") ?? fields.get("DEBIAN_CODENAME") ?? fields.get("VERSION_CODENAME");
     return DEBIAN_RELEASES[codeName ?? ""] ?? DEBIAN_13;
   }
-  if (["fedora", "rhel", "centos"].some((name) => family.includes(name))) return FEDORA;
+  if (["rhel", "centos"].some((name) => family.includes(name))) return RHEL;
+  if (family.includes("fedora")) return FEDORA;
   return family.includes("arch") ? ARCH : undefined;
 }
 
@@ -96,7 +101,11 @@ export function packageAdvice(library: PackagedLibrary, { osRelease, arch }: Pac
   if (packages === undefined) return `install ${NAMES[library]} (in Debian 13 it is the package ${DEBIAN_13[library]})`;
   const name = packages[library];
   const release = fields.get("VERSION_ID") ?? "";
-  if (name === undefined) return `${distribution} ${release} has no package of ${NAMES[library]} that is recent enough`;
+  if (name === undefined) {
+    return `${[distribution, release].join(" ").trim()} has no package of a version of ${
+      NAMES[library]
+    } that can be used`;
+  }
   return `install ${distribution}'s package ${name}`;
 }
 

@@ -8,9 +8,13 @@ import { type LogFormat, logLine } from "./log.ts";
 import type { Options } from "./options.ts";
 import { VERSION } from "./version.ts";
 
-async function printVersion(): Promise<void> {
+async function printVersion({ openssl }: Options): Promise<void> {
   const { opensslVersion } = await import("../engine/openssl.ts");
-  console.log(`vhost-user-crypto ${VERSION} (Deno ${Deno.version.deno}, ${opensslVersion()})`);
+  const { applyOpensslSettings } = await import("../engine/openssl_settings.ts");
+  const fips = applyOpensslSettings(openssl);
+  const provider = fips === undefined ? [] : [`${fips.name} ${fips.version}`];
+  const parts = [`Deno ${Deno.version.deno}`, opensslVersion(), ...provider];
+  console.log(`vhost-user-crypto ${VERSION} (${parts.join(", ")})`);
 }
 
 async function printAlgorithms({ engines, openssl, asymmetric, json }: Options): Promise<void> {
@@ -35,7 +39,7 @@ async function act(options: Options): Promise<number> {
       console.log((await import("./help.ts")).helpText());
       break;
     case "version":
-      await printVersion();
+      await printVersion(options);
       break;
     case "list-algorithms":
       await printAlgorithms(options);

@@ -276,7 +276,11 @@ const PRINT: OptionGroup = {
       choices: SHELLS,
       help: `Print the completion script of a shell: ${SHELLS.join(", ")}.`,
     },
-    { name: "version", short: "V", help: "Print the versions of this program, Deno and OpenSSL." },
+    {
+      name: "version",
+      short: "V",
+      help: "Print the versions of this program, Deno and OpenSSL, and with --fips=required of its FIPS provider.",
+    },
     { name: "help", short: "h", help: "Print the options and commands." },
   ],
 };

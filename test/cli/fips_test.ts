@@ -55,6 +55,8 @@ Deno.test("FIPS mode lists what the provider executes, and nothing that is compo
   await withFips(async (file) => {
     const { names, fips } = await servedWith("--fips=required", `--openssl-config=${file}`);
     assertStringIncludes(fips ?? "", "FIPS");
+    const { stdout } = await run(PROGRAM, ["--version", "--fips=required", `--openssl-config=${file}`]);
+    assertStringIncludes(stdout, fips!);
     for (
       const name of ["AES-CBC", "AES-XTS", "SHA-256", "HMAC-SHA-256", "CMAC-AES", "GMAC-AES", "AES-GCM", "AES-CCM"]
     ) {

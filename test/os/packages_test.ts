@@ -17,6 +17,7 @@ const HOSTS: Readonly<Record<string, string>> = {
   "Fedora": 'NAME="Fedora Linux"\nVERSION_ID=42\nID=fedora\n',
   "Rocky": 'NAME="Rocky Linux"\nVERSION_ID="9.5"\nID="rocky"\nID_LIKE="rhel centos fedora"\n',
   "RHEL": 'NAME=\'Red Hat Enterprise Linux\'\nVERSION_ID="10.0"\nID="rhel"\nID_LIKE="centos fedora"\n',
+  "Amazon": 'NAME="Amazon Linux"\nVERSION_ID="2023"\nID="amzn"\nID_LIKE="fedora"\n',
   "Arch": 'NAME="Arch Linux"\nID=arch\n',
   "Alpine": 'NAME="Alpine Linux"\nVERSION_ID=3.21.0\nID=alpine\n',
   "unknown": 'NAME="Slackware"\nID=slackware\n',
@@ -41,6 +42,8 @@ Deno.test("advice names the package of the distribution and its release", () => 
     ["Ubuntu 24.04", "openssl-legacy", "install Ubuntu's package libssl3t64"],
     ["Mint 22", "openssl", "install Linux Mint's package libssl3t64"],
     ["Fedora", "ipsec-mb", "install Fedora Linux's package intel-ipsec-mb"],
+    ["Rocky", "ipsec-mb", "install Rocky Linux's package intel-ipsec-mb from EPEL"],
+    ["Amazon", "openssl", "install Amazon Linux's package openssl-libs"],
     ["Rocky", "openssl-legacy", "install Rocky Linux's package openssl-libs"],
     ["RHEL", "gcrypt", "install Red Hat Enterprise Linux's package libgcrypt"],
     ["Arch", "openssl", "install Arch Linux's package openssl"],
@@ -49,12 +52,10 @@ Deno.test("advice names the package of the distribution and its release", () => 
 });
 
 Deno.test("advice says where a library cannot be had", () => {
-  const tooOld = "has no package of OpenSSL 3's libcrypto that is recent enough";
-  assertEquals(adviceOn("Debian 11", "openssl"), `Debian GNU/Linux 11 ${tooOld}`);
-  assertEquals(
-    adviceOn("Ubuntu 22.04", "ipsec-mb"),
-    "Ubuntu 22.04 has no package of libIPSec_MB that is recent enough",
-  );
+  const none = (library: string) => `has no package of a version of ${library} that can be used`;
+  assertEquals(adviceOn("Debian 11", "openssl"), `Debian GNU/Linux 11 ${none("OpenSSL 3's libcrypto")}`);
+  assertEquals(adviceOn("Ubuntu 22.04", "ipsec-mb"), `Ubuntu 22.04 ${none("libIPSec_MB")}`);
+  assertEquals(adviceOn("Arch", "ipsec-mb"), `Arch Linux ${none("libIPSec_MB")}`);
   for (const host of Object.keys(HOSTS)) {
     assertEquals(adviceOn(host, "ipsec-mb", "aarch64"), "there is no libIPSec_MB for aarch64");
   }

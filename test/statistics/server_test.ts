@@ -153,10 +153,11 @@ Deno.test("the oldest idle clients are closed for new ones", async () => {
 
 Deno.test("a slow reader gets the whole exposition", async () => {
   const many = Array.from({ length: 200 }, (_, i) => deviceOf(`/run/${i}`, i + 1));
-  await withServer(async (path) => {
+  await withServer(async (path, reads) => {
     const talker = await Talker.connect(path);
     talker.say("GET /metrics HTTP/1.0\r\n\r\n");
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    // The answer is longer than what the socket holds, so the server has to wait for the reader from here on.
+    await until(() => reads() > 0, () => "an answer");
     const answer = await talker.all();
     assert(answer.length > 400_000, `${answer.length}`);
     assertStringIncludes(answer, `Content-Length: ${bodyOf(answer).length}\r\n`);
