@@ -7,6 +7,8 @@
  *   --depth=LIST       requests in flight (default 32,128)
  *   --device=OPTIONS   options of all devices, separated by spaces
  *   --variant=OPTIONS  a further device of the last ROOT, with these additional options
+ *   --against=dpdk     a further device: DPDK's vhost_crypto (scripts/dpdk), with the same driver for all: session
+ *                      messages, indirect descriptors, heads that equal slots; each device is stopped between its turns
  *   --packed           packed rings
  *   --indirect         indirect descriptors
  *   --sleep            both sides wait for notifications
@@ -20,9 +22,10 @@
  */
 import { parseArgs } from "@std/cli/parse-args";
 import { Load, type LoadOptions } from "../src/tools/benchmark/load.ts";
-import type { CryptoDriver } from "../src/driver/crypto_driver.ts";
+import type { CryptoDriver, CryptoDriverOptions } from "../src/driver/crypto_driver.ts";
 import { pinThread } from "../src/os/affinity.ts";
 import { DeviceProcess } from "./support/command.ts";
+import { CRYPTODEV_OPTIONS, DpdkProcess } from "./support/dpdk.ts";
 import { DIRECT, DRIVER_OPTIONS, INDIRECT, PACKED } from "./support/far_side.ts";
 import { GuestMeasurement, type GuestRow, guestText, medianRow } from "./support/guest.ts";
 import { machine } from "./support/machine.ts";
@@ -31,15 +34,27 @@ import { type Workload, WORKLOADS } from "./support/workloads.ts";
 
 const ROOT = new URL("../", import.meta.url).pathname;
 const QUEUE_SIZE = 1024;
+const DRIVER_CORE = 0;
+const DEVICE_CORE = 1;
 const WARM_UP_MS = 400;
 /** Busy-poll time of a device, after which it sleeps, as devices that are not measured share its core. */
 const POLL_US = 1000;
+/** Time at the start of a turn that is not measured, if the device was stopped before. */
+const RESUME_MS = 2;
 
 /** A device to compare. */
 interface Side {
   readonly name: string;
   readonly root: string;
   readonly options: readonly string[];
+}
+
+/** A running device with its driver. */
+interface Running {
+  readonly name: string;
+  readonly driver: CryptoDriver;
+  /** If devices take turns on their core, the process to stop between them. */
+  readonly process: DeviceProcess | DpdkProcess | undefined;
 }
 
 function numbers(text: string): number[] {
@@ -59,47 +74,82 @@ function words(text: string): string[] {
   return text.split(" ").filter((word) => word !== "");
 }
 
-/** Measures `sides`, whose drivers are `drivers`, alternately under one load; returns a row for each. */
+/** Does `work` while the device of `running` may run. */
+async function during<T>({ process }: Running, work: () => T | Promise<T>): Promise<T> {
+  process?.resume();
+  try {
+    return await work();
+  } finally {
+    process?.pause();
+  }
+}
+
+/** Measures `devices` alternately under one load; returns a row for each. */
 async function measure(
-  sides: readonly Side[],
-  drivers: readonly CryptoDriver[],
+  devices: readonly Running[],
   workload: Workload,
   options: LoadOptions & { readonly rounds: number; readonly turnMs: number },
 ): Promise<GuestRow[]> {
   const { sizeBytes, depth, rounds, turnMs } = options;
-  const loads: Load[] = [];
-  for (const driver of drivers) loads.push(await Load.create(driver, subjectOf(workload), options));
-  const measurements = loads.map((load, i) => new GuestMeasurement(sides[i]!.name, load, depth));
-  for (const load of loads) load.run(WARM_UP_MS);
+  const measured: { readonly device: Running; readonly measurement: GuestMeasurement }[] = [];
+  for (const device of devices) {
+    const load = await during(device, () => Load.create(device.driver, subjectOf(workload), options));
+    measured.push({ device, measurement: new GuestMeasurement(device.name, load, depth) });
+    await during(device, () => load.run(WARM_UP_MS));
+  }
   for (let round = 0; round < rounds; round++) {
     // The order alternates, so that no device always follows the same one.
-    for (const one of round % 2 === 0 ? measurements : measurements.toReversed()) one.turn(turnMs);
+    for (const { device, measurement } of round % 2 === 0 ? measured : measured.toReversed()) {
+      await during(device, () => {
+        if (device.process !== undefined) measurement.load.run(RESUME_MS);
+        measurement.turn(turnMs);
+      });
+    }
   }
-  for (const load of loads) {
+  const measurements = measured.map(({ measurement }) => measurement);
+  for (const { device, measurement: { load } } of measured) {
     const { wrong, badStatus } = load.inspect();
-    if (wrong > 0 || badStatus !== undefined) throw new Error(`${workload.name}: there are wrong results`);
-    await load.close();
+    if (wrong > 0 || badStatus !== undefined) throw new Error(`${workload.name}: ${device.name} has wrong results`);
+    await during(device, () => load.close());
   }
   const what = `${workload.name}, ${sizeBytes} B, depth ${depth}`;
   return measurements.map((one) => medianRow(what, one, measurements[0]!));
 }
 
-/** Starts the devices of `sides` on one core, and a driver of each on another. */
-async function start(sides: readonly Side[], features: bigint, polls: boolean, ends: AsyncDisposableStack) {
-  const drivers: CryptoDriver[] = [];
-  for (const { root, options } of sides) {
-    // Processes started from here inherit the core of this thread.
-    pinThread(1);
-    const device = ends.use(await DeviceProcess.start(options, root));
-    pinThread(0);
-    drivers.push(ends.use(await device.connect({ ...DRIVER_OPTIONS, features, queueSize: QUEUE_SIZE, polls })));
+/** Starts the devices of `sides`, and DPDK if `withDpdk`, on one core, and a driver of each on another. */
+async function start(
+  sides: readonly Side[],
+  options: CryptoDriverOptions,
+  withDpdk: boolean,
+  ends: AsyncDisposableStack,
+): Promise<Running[]> {
+  const devices: Running[] = [];
+  const add = async (name: string, process: DeviceProcess | DpdkProcess) => {
+    const driver = ends.use(await ends.use(process).connect(options));
+    devices.push({ name, driver, process: withDpdk ? process : undefined });
+    if (!withDpdk) return;
+    process.pause();
+    // Before its driver disconnects.
+    ends.defer(() => process.resume());
+  };
+  if (withDpdk) {
+    await DpdkProcess.build();
+    // It places its threads itself.
+    await add("DPDK", await DpdkProcess.start(DEVICE_CORE));
   }
-  return drivers;
+  for (const side of sides) {
+    // Processes started from here inherit the core of this thread.
+    pinThread(DEVICE_CORE);
+    const process = await DeviceProcess.start(side.options, side.root);
+    pinThread(DRIVER_CORE);
+    await add(side.name, process);
+  }
+  return devices;
 }
 
 async function main(commandLine: string[]): Promise<void> {
   const args = parseArgs(commandLine, {
-    string: ["algorithms", "sizes", "depth", "device", "variant", "publish", "rounds", "turn-ms"],
+    string: ["algorithms", "sizes", "depth", "device", "variant", "against", "publish", "rounds", "turn-ms"],
     boolean: ["packed", "indirect", "sleep", "prepared", "json"],
     collect: ["variant"],
   });
@@ -111,7 +161,11 @@ async function main(commandLine: string[]): Promise<void> {
   const effort = { rounds: Number(args.rounds ?? 200), turnMs: Number(args["turn-ms"] ?? 2) };
   if (!args.json) console.log(machine());
   await using ends = new AsyncDisposableStack();
-  const drivers = await start(sides, features, polls, ends);
+  const withDpdk = args.against === "dpdk";
+  if (args.against !== undefined && !withDpdk) throw new Error(`--against=${args.against}: only dpdk is known`);
+  const model = withDpdk ? CRYPTODEV_OPTIONS : {};
+  const driverOptions = { ...DRIVER_OPTIONS, features, queueSize: QUEUE_SIZE, polls, ...model };
+  const devices = await start(sides, driverOptions, withDpdk, ends);
   const rows: GuestRow[] = [];
   for (const workload of WORKLOADS.filter(({ name }) => names.includes(name))) {
     for (const sizeBytes of numbers(String(args.sizes ?? "64,256,1024,2048"))) {
@@ -124,7 +178,7 @@ async function main(commandLine: string[]): Promise<void> {
           work: args.prepared ? "prepared" : "guest",
           publication: args.publish === "each" ? "each" : "round",
         };
-        const measured = await measure(sides, drivers, workload, { ...options, ...effort });
+        const measured = await measure(devices, workload, { ...options, ...effort });
         rows.push(...measured);
         if (!args.json) { for (const row of measured) console.log(guestText(row)); }
       }

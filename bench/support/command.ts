@@ -68,8 +68,19 @@ export class DeviceProcess implements AsyncDisposable {
     return CryptoDriver.connect(this.path, options);
   }
 
+  /** Stops all its threads. */
+  pause(): void {
+    this.#child.kill("SIGSTOP");
+  }
+
+  /** Lets them run again. */
+  resume(): void {
+    this.#child.kill("SIGCONT");
+  }
+
   /** Ends it. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.resume();
     this.#child.kill("SIGTERM");
     await this.#child.status;
     Deno.removeSync(this.#directory, { recursive: true });
@@ -106,8 +117,8 @@ function spawn(options: readonly string[], root = ROOT): {
   return { directory, path, child, start };
 }
 
-/** Tries `connect` until it does not throw. */
-async function untilConnected<T>(
+/** Tries `connect` until it does not throw; ends `child` and removes its `directory` when it gives up. */
+export async function untilConnected<T>(
   child: Deno.ChildProcess,
   directory: string,
   connect: () => T | Promise<T>,

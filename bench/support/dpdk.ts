@@ -1,0 +1,78 @@
+/**
+ * DPDK's vhost_crypto as a child process (`scripts/dpdk`), to compare with, and the options of a driver that it needs:
+ * sessions come in messages of 1072 bytes, there is no configuration space, and each chain is an indirect descriptor
+ * at its slot in the available ring.
+ *
+ * @module
+ */
+import { CryptoDriver, type CryptoDriverOptions } from "../../src/driver/crypto_driver.ts";
+import { untilConnected } from "./command.ts";
+
+const ROOT = new URL("../../", import.meta.url).pathname;
+/** Exit status of a script that cannot do its work on this machine. */
+const EXIT_SKIPPED = 77;
+
+/** Options of a driver that works with DPDK as with a device of this repository. */
+export const CRYPTODEV_OPTIONS: CryptoDriverOptions = { deviceModel: "cryptodev", heads: "slots" };
+
+/** The backend as a child process. Its worker uses all of its core, except while it is paused. */
+export class DpdkProcess implements AsyncDisposable {
+  /** Its socket. */
+  readonly path: string;
+  readonly #directory: string;
+  readonly #child: Deno.ChildProcess;
+
+  private constructor(directory: string, child: Deno.ChildProcess) {
+    this.#directory = directory;
+    this.path = `${directory}/dpdk.sock`;
+    this.#child = child;
+  }
+
+  /** Installs and builds it, if that has not been done. Ends this process with status 77 where that is impossible. */
+  static async build(): Promise<void> {
+    const { code } = await new Deno.Command(`${ROOT}scripts/dpdk`, { args: ["--build"], stdout: "null" }).spawn()
+      .status;
+    if (code === EXIT_SKIPPED) Deno.exit(EXIT_SKIPPED);
+    if (code !== 0) throw new Error(`scripts/dpdk --build failed with status ${code}`);
+  }
+
+  /** Starts it, with its worker on `core`. Throws if no driver can connect within ten seconds. */
+  static async start(core: number): Promise<DpdkProcess> {
+    // The root that it runs in has this folder, but not that for temporary files.
+    const directory = Deno.makeTempDirSync({ dir: Deno.realPathSync(`${ROOT}.cache`), prefix: "dpdk-" });
+    const process = new DpdkProcess(
+      directory,
+      new Deno.Command(`${ROOT}scripts/dpdk`, {
+        args: [`--socket-path=${directory}/dpdk.sock`, `--core=${core}`],
+        stdin: "null",
+        stdout: "null",
+      }).spawn(),
+    );
+    const trial = await untilConnected(process.#child, directory, () => process.connect());
+    await trial.close();
+    return process;
+  }
+
+  /** Connects a driver. */
+  connect(options: CryptoDriverOptions = {}): Promise<CryptoDriver> {
+    return CryptoDriver.connect(this.path, { ...options, ...CRYPTODEV_OPTIONS });
+  }
+
+  /** Stops all its threads, so that its core is free. */
+  pause(): void {
+    this.#child.kill("SIGSTOP");
+  }
+
+  /** Lets them run again. */
+  resume(): void {
+    this.#child.kill("SIGCONT");
+  }
+
+  /** Ends it. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.resume();
+    this.#child.kill("SIGTERM");
+    await this.#child.status;
+    Deno.removeSync(this.#directory, { recursive: true });
+  }
+}
