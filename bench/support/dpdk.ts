@@ -50,7 +50,15 @@ export class DpdkProcess implements AsyncDisposable {
     );
     const trial = await untilConnected(process.#child, directory, () => process.connect());
     await trial.close();
+    await process.#idleMainThread();
     return process;
+  }
+
+  /** The main thread waits for the worker in a busy loop on core 0, where drivers run: it gets idle time only. */
+  async #idleMainThread(): Promise<void> {
+    const args = ["--idle", "--pid", "0", `${this.#child.pid}`];
+    const { success } = await new Deno.Command("chrt", { args }).spawn().status;
+    if (!success) throw new Error("chrt --idle failed on DPDK's main thread, which would use the driver's core");
   }
 
   /** Connects a driver. */
