@@ -84,6 +84,8 @@ const KNOWN: Readonly<Record<string, RanBy | string>> = {
   "vhost-user-crypto conform --socket-path=PATH": ["test/cli/conform_test.ts", '"conform"'],
   "vhost-user-crypto bench": ["test/cli/bench_test.ts", '"bench"'],
   "scripts/bench --guest": "it boots guests on a machine that does nothing else",
+  "scripts/dpdk": "it installs DPDK in a root that takes minutes to make",
+  "scripts/bench --guest --against=dpdk [ROOT]...": "it installs DPDK in a root that takes minutes to make",
   "scripts/bench --guest [ROOT]...": "it boots guests on a machine that does nothing else",
   "scripts/test --on=debian-13 [PATH…]": ["scripts/test", "run_tests_on debian-13"],
   "scripts/on DISTRIBUTION COMMAND": ["scripts/test", 'on=(scripts/on "$1")'],

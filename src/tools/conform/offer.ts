@@ -109,7 +109,7 @@ function unmetForm({ features, deviceModel }: Offer, { form, clause }: Check): s
 
 /** Why `check` does not apply to a device that offers `offer`; undefined if it does. */
 export function unmet(check: Check, offer: Offer): string | undefined {
-  const { features = [], protocolFeatures = [], algorithms = [], wholeDevice, dataQueues = 1 } = check.clause.needs ??
+  const { features = [], protocolFeatures = [], algorithms = [], wholeDevice, dataQueues = 0 } = check.clause.needs ??
     {};
   for (const bit of features) {
     if (!offers(offer.features, bit)) return `VIRTIO_${nameOf(FEATURE_NAMES, bit)} is not offered`;
