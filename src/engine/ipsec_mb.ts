@@ -23,7 +23,7 @@ import type { Operation } from "./operation.ts";
 /** The oldest version that has all functions used here. */
 const VERSION_MIN = 0x10300;
 /** Versions that this program's tests have been run with. */
-const VERSIONS_TESTED: readonly number[] = [0x10300, 0x10400, 0x10500, 0x20000];
+const VERSIONS_TESTED: readonly number[] = [0x10300, 0x10400, 0x10500, 0x20000, 0x20002];
 
 /** Most bytes of a message: 20 000 bits for KASUMI and 65 504 for ZUC. The library does nothing with longer ones. */
 const KASUMI_BYTES_MAX = 2500;

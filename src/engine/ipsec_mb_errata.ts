@@ -52,7 +52,7 @@ const ERRATA = {
   },
   desWrongLane: {
     since: version(2, 0),
-    fixedIn: version(2, 0, 1),
+    fixedIn: NEVER,
     variants: ["avx512_"],
     fault: "jobs of DES-CBC and 3DES-CBC write their results to the destination of the next lane (upstream issue 169)",
     avoidance: "DES-CBC and 3DES-CBC are executed by OpenSSL",
