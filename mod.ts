@@ -382,7 +382,7 @@ export {
   RefusedError,
   RequestError,
 } from "./src/driver/errors.ts";
-export type { EncodedRequest, Field, Space } from "./src/driver/fields.ts";
+export type { AddressedBuffer, EncodedRequest, Field, Space } from "./src/driver/fields.ts";
 export { Frontend, type InflightRegion, type RegionMessage, type RingAddresses } from "./src/driver/frontend.ts";
 export {
   type CallOptions,

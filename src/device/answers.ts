@@ -11,7 +11,7 @@ import type { OwnedMemory } from "../os/owned_memory.ts";
 import type { ChainBatch } from "../virtqueue/chain.ts";
 import { RESULT_STATUS_BYTES } from "../wire/asym_rfc3.ts";
 import { STATUS_OK } from "../wire/virtio_crypto.ts";
-import type { RequestTemplate } from "./request_template.ts";
+import { LAST_BYTE, type RequestTemplate } from "./request_template.ts";
 
 /** Answers the requests of a batch. */
 export interface Answers {
@@ -30,7 +30,7 @@ export interface Answers {
 /** Answers whose status is the last writable byte. */
 export class LastByteAnswers implements Answers {
   readonly #batch: ChainBatch;
-  readonly #writable: SegmentCursor;
+  readonly #cursor: SegmentCursor;
   readonly #part = new Span();
   /** A status of the asymmetric RFC, and its address. */
   readonly #word: Uint32Array;
@@ -42,7 +42,7 @@ export class LastByteAnswers implements Answers {
     this.#word = new Uint32Array(buffer, 0, 1);
     this.#address = BigInt(address);
     this.#batch = batch;
-    this.#writable = new SegmentCursor(batch.segments);
+    this.#cursor = new SegmentCursor(batch.segments);
   }
 
   expect(i: number): void {
@@ -55,8 +55,8 @@ export class LastByteAnswers implements Answers {
 
   put(i: number, request: RequestTemplate, status: number): void {
     const batch = this.#batch;
-    if (status !== STATUS_OK && request.hasStatusInFront) {
-      this.#putInFront(i, status);
+    if (request.statusAt !== LAST_BYTE) {
+      this.#putWord(i, request.statusAt, status);
       return;
     }
     if (!batch.putLastByte(i, status)) return;
@@ -64,13 +64,14 @@ export class LastByteAnswers implements Answers {
     else batch.usedLen[i] = batch.writableBytes[i] === 1 ? 1 : 0;
   }
 
-  /** Writes the le32 status of a request of the asymmetric RFC, in front of its result, unless there is no space. */
-  #putInFront(i: number, status: number): void {
+  /** Writes the le32 status of a failed request of the asymmetric RFC, in front of its result, if there is space. */
+  #putWord(i: number, at: number, status: number): void {
     const batch = this.#batch;
     if (batch.writableBytes[i]! < RESULT_STATUS_BYTES) return;
     this.#word[0] = status;
-    this.#writable.start(batch.firstWritable[i]!, RESULT_STATUS_BYTES);
-    this.#writable.sliceInto(this.#part, RESULT_STATUS_BYTES);
+    this.#cursor.start(batch.first[i]!, at + RESULT_STATUS_BYTES);
+    this.#cursor.sliceInto(this.#part, at);
+    this.#cursor.sliceInto(this.#part, RESULT_STATUS_BYTES);
     scatterFrom(batch.segments, this.#address, this.#part);
     batch.usedLen[i] = RESULT_STATUS_BYTES;
   }

@@ -89,6 +89,8 @@ export interface BackendDevice {
   setFeatures(acknowledged: bigint): void;
   /** The complete configuration space. */
   readConfig(): Uint8Array;
+  /** Bytes up to which it can be read; more are refused. If not given, zeros follow it. */
+  readonly configBytesMax?: number;
   /** Replaces the memory table while all rings are stopped. The device does not access the old regions afterwards. */
   setMemory(memory: GuestMemory): Promise<void>;
   /** Serves a ring, including the requests that are in it already. Throws {@linkcode RingSetupError}. */

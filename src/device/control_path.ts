@@ -221,7 +221,7 @@ export class ControlPath implements BatchProcessor {
 }
 
 /** The metric labels of control requests with operation `op` of a service, offered or not. */
-function firstSeriesOf(service: number, op: number): number {
+export function firstSeriesOf(service: number, op: number): number {
   const isAsymmetric = service === wire.SERVICE_AKCIPHER;
   if (op === (isAsymmetric ? wire.OP_AKCIPHER_CREATE_SESSION : wire.OP_CREATE_SESSION)) return LABELS_CREATE;
   if (op === (isAsymmetric ? wire.OP_AKCIPHER_DESTROY_SESSION : wire.OP_DESTROY_SESSION)) return LABELS_DESTROY;

@@ -11,6 +11,7 @@ import { type EngineName, ENGINES } from "../engine/libraries.ts";
 import type { GuestMemory } from "../memory/guest_memory.ts";
 import type { EventLoop } from "../os/event_loop.ts";
 import type { Draft } from "../wire/drafts/draft.ts";
+import { CONFIG_BYTES_V5 } from "../wire/drafts/v5.ts";
 import * as wire from "../wire/virtio_crypto.ts";
 import type { DeviceState, NegotiatedState, StatisticsState } from "../handover/state.ts";
 import type { BackendDevice, RingSetup, SessionMessage } from "./backend.ts";
@@ -18,6 +19,7 @@ import { encodeConfig, offeredAsymmetric, servicesOf } from "./config.ts";
 import { ControlPath } from "./control_path.ts";
 import { checkNegotiated } from "./device_state.ts";
 import { createCounterMemory } from "./counters.ts";
+import { V5ControlPath } from "./drafts/v5_control_path.ts";
 import { type DataPlane, type DataPlaneFactory, LocalPlane, localPlane } from "./data_plane.ts";
 import {
   type AsymmetricForm,
@@ -83,6 +85,7 @@ export interface DeviceOptions {
 export class CryptoDevice implements BackendDevice {
   readonly queueCount: number;
   readonly features: bigint;
+  readonly configBytesMax: number;
   /** What is not on offer for want of a library, or not used for its wrong answers, in sentences for people. */
   readonly notes: readonly string[];
   readonly #catalogue: Catalogue;
@@ -121,6 +124,8 @@ export class CryptoDevice implements BackendDevice {
     this.#draft = draft;
     this.features = offeredFeatures(draft, mux, stateless);
     this.#asymmetric = asymmetric;
+    // v5's driver knows one length; the configuration spaces of later drafts may be read as longer ones.
+    this.configBytesMax = draft === "v5" ? CONFIG_BYTES_V5 : Infinity;
     this.#config = encodeConfig(draft, this.#catalogue, dataQueues, offered);
     this.#shownConfig = this.#config;
     this.#sessions = new SessionTable(maxSessions, asymmetric === "akcipher");
@@ -138,7 +143,10 @@ export class CryptoDevice implements BackendDevice {
     const negotiated = new NegotiatedFeatures(servicesOf(this.#catalogue), asymmetric, draft);
     const onAsymmetric = asymmetric === "akcipher" ? () => this.#jobs?.start() : null;
     this.#factory = new SessionFactory(this.#sessions, this.#catalogue, onAsymmetric);
-    const controlPath = new ControlPath(this.#sessions, this.#factory, negotiated, () => this.#evict());
+    const onDestroyed = () => this.#evict();
+    const controlPath = draft === "v5"
+      ? new V5ControlPath(this.#sessions, this.#factory, this.#catalogue, onDestroyed)
+      : new ControlPath(this.#sessions, this.#factory, negotiated, onDestroyed);
     const controlQueue = new QueueServer("the control queue", controlPath, {
       onFault,
       jobs: null,

@@ -7,12 +7,14 @@
  * @module
  */
 import type { Engine } from "../engine/engine.ts";
-import { ChainBatch } from "../virtqueue/chain.ts";
+import { ChainBatch, RESPONSE_ANYWHERE } from "../virtqueue/chain.ts";
 import { RESULT_STATUS_BYTES } from "../wire/asym_rfc3.ts";
 import { type Answers, LastByteAnswers } from "./answers.ts";
 import type { SessionContexts } from "./contexts.ts";
 import { DataRequestDecoder } from "./data_request.ts";
 import { V15Decoder } from "./drafts/v15_decoder.ts";
+import { V5Answers } from "./drafts/v5_answers.ts";
+import { V5Decoder } from "./drafts/v5_decoder.ts";
 import type { JobPool } from "./jobs.ts";
 import type { NegotiatedFeatures } from "./negotiated_features.ts";
 import type { RequestTemplate } from "./request_template.ts";
@@ -32,7 +34,8 @@ export interface DataFormat {
 }
 
 /** A batch for data requests of the draft that `negotiated` has, which `engine` executes. */
-export function createBatch({ asymmetric }: NegotiatedFeatures, { memory: { owned } }: Engine): ChainBatch {
+export function createBatch({ draft, asymmetric }: NegotiatedFeatures, { memory: { owned } }: Engine): ChainBatch {
+  if (draft === "v5") return new ChainBatch(RESPONSE_ANYWHERE, owned);
   return new ChainBatch(asymmetric === "rfc3" ? RESULT_STATUS_BYTES : 0, owned);
 }
 
@@ -43,6 +46,12 @@ export function createDataFormat(
   contexts: SessionContexts,
   engine: Engine,
 ): DataFormat {
+  if (negotiated.draft === "v5") {
+    return {
+      decoder: new V5Decoder(batch, negotiated, contexts, engine),
+      answers: new V5Answers(batch, engine.memory.owned),
+    };
+  }
   const Decoder = negotiated.draft === "v15" ? V15Decoder : DataRequestDecoder;
   return {
     decoder: new Decoder(batch, negotiated, contexts, engine),

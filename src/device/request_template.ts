@@ -16,6 +16,10 @@ import { LABELS_UNKNOWN } from "./metric_labels.ts";
 /** Bytes of the keys that a request carries: a cipher key followed by an authentication key. */
 const KEY_BYTES = CIPHER_KEY_BYTES_MAX + AUTH_KEY_BYTES_MAX;
 
+/** Values of {@linkcode RequestTemplate.statusAt}: the last writable byte; the request has no place for a status. */
+export const LAST_BYTE = -1;
+export const NO_STATUS = -2;
+
 /** The common part of requests that differ only in their buffers. */
 export class RequestTemplate {
   /** STATUS_OK: to be executed. STATUS_DEFERRED: the request has become a job. Otherwise the status to answer with. */
@@ -32,8 +36,8 @@ export class RequestTemplate {
   writtenBytes = 0;
   /** Used length of a successful request. */
   usedLen = 0;
-  /** The status is the first writable word, not the last byte, unless the request succeeds. */
-  hasStatusInFront = false;
+  /** Where the status goes: LAST_BYTE, NO_STATUS, or the offset of a le32 among the bytes of the request's buffers. */
+  statusAt: number = LAST_BYTE;
   /** Parameters of a request that carries its own. The keys are at the two addresses in them. */
   readonly ownParameters: Parameters = new Parameters();
   readonly #cipherKey: number;
@@ -51,7 +55,7 @@ export class RequestTemplate {
     this.status = STATUS_ERR;
     this.labels = LABELS_UNKNOWN;
     this.sessionSlot = -1;
-    this.hasStatusInFront = false;
+    this.statusAt = LAST_BYTE;
   }
 
   /** Sets the lengths of a request whose operation has been laid out in `writableBytes` bytes, the last one the status. */

@@ -19,7 +19,7 @@ import {
 } from "./check_request.ts";
 import { type CryptoConfig, offers } from "./config.ts";
 import { DriverError, RequestError } from "./errors.ts";
-import type { EncodedRequest } from "./fields.ts";
+import { concat, type EncodedRequest } from "./fields.ts";
 import { Frontend } from "./frontend.ts";
 import type { FrontendOptions } from "./frontend_connection.ts";
 import { DriverMemory, type RegionSpec, type Segment } from "./guest_memory.ts";
@@ -28,6 +28,7 @@ import { type Completion, Pipeline, type PipelineOptions } from "./pipeline.ts";
 import type { ChainLayout, DriverQueue } from "./queue.ts";
 import * as requests from "./requests.ts";
 import { encodeDataV15 } from "./drafts/v15_requests.ts";
+import { encodeCreateSessionV5, encodeDataV5, encodeDestroySessionV5 } from "./drafts/v5_requests.ts";
 import { Answer, encodeOperation } from "./rfc3/operation.ts";
 import { Rfc3Service } from "./rfc3/rfc3_service.ts";
 import type { SessionMessageLayout } from "./session_payload.ts";
@@ -221,7 +222,9 @@ export class CryptoDriver {
       const id = Number(await this.frontend.createCryptoSession(this.#sessionLayout, session));
       return { status: id < 0 ? -id : w.STATUS_OK, sessionId: id, usedLen: 0 };
     }
-    const request = encodeCreateSession(session, { mux: this.hasFeature(w.F_MUX_MODE), ...options });
+    const request = this.draft === "v5"
+      ? encodeCreateSessionV5(session, options)
+      : encodeCreateSession(session, { mux: this.hasFeature(w.F_MUX_MODE), ...options });
     const { usedLen, fields } = await this.submitControl(request, options);
     const input = new DataView(fields["input"]!.buffer);
     return { status: input.getUint32(8, true), sessionId: Number(input.getBigInt64(0, true)), usedLen };
@@ -239,7 +242,9 @@ export class CryptoDriver {
       await this.frontend.closeCryptoSession(sessionId);
       return w.STATUS_OK;
     }
-    const request = encodeDestroySession(service, sessionId, { mux: this.hasFeature(w.F_MUX_MODE), ...options });
+    const request = this.draft === "v5"
+      ? encodeDestroySessionV5(service, sessionId, options)
+      : encodeDestroySession(service, sessionId, { mux: this.hasFeature(w.F_MUX_MODE), ...options });
     const { fields } = await this.submitControl(request, options);
     const input = fields["input"]!;
     return input.length < 4 ? input[0]! : new DataView(input.buffer).getUint32(0, true);
@@ -300,12 +305,13 @@ export class CryptoDriver {
 
   /** The bytes of a complete request, in the form that was negotiated unless the caller chooses one. */
   encode(request: requests.DataRequest, mode?: requests.RequestMode): EncodedRequest {
+    if (this.draft === "v5") return encodeDataV5(request);
     return this.draft === "v15" ? encodeDataV15(request) : requests.encodeData(request, mode ?? this.modeOf(request));
   }
 
   /** Throws {@linkcode RequestError} if requests of `service` need sessions. */
   #expectStateless(service: requests.DataRequest["service"]): void {
-    if (this.draft === "v15" && service !== "akcipher") return;
+    if (this.draft !== "v19" && service !== "akcipher") return;
     const bit = STATELESS_BITS[service];
     if (this.hasFeature(bit)) return;
     throw new RequestError(
@@ -327,15 +333,18 @@ export class CryptoDriver {
   }
 
   /**
-   * Submits an encoded data request, whose last writable field is the byte `status`. Any number may be in flight.
+   * Submits an encoded data request, whose field `status` is the last writable byte. Any number may be in flight.
    * Rejects with {@linkcode RequestError} if there is no such field.
    */
   async submitData(request: EncodedRequest, options: SubmitOptions = {}): Promise<DataResult> {
     checkEncoded(request, "status");
     const { usedLen, fields } = await this.#pipeline.submit(options.queue ?? 0, request, options);
+    const status = fields["status"]!;
+    const { dst = NOTHING, tag } = fields;
     return {
-      status: fields["status"]![0]!,
-      dst: fields["dst"] ?? NOTHING,
+      // Draft v5's is a le32.
+      status: status.length < 4 ? status[0]! : new DataView(status.buffer).getUint32(0, true),
+      dst: tag === undefined ? dst : concat(dst, tag),
       result: fields["result"] ?? NOTHING,
       usedLen,
     };

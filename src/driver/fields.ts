@@ -18,6 +18,22 @@ export interface Space {
   readonly name: string;
   /** Its length. */
   readonly sizeBytes: number;
+  /** Draft v5: contents that the device reads although the field is writable, and leaves as they are. */
+  readonly bytes?: Uint8Array;
+}
+
+/** Draft v5: a buffer whose guest address is in a field of the request. */
+export interface AddressedBuffer {
+  /** `iv`, `src`, `aad`, `key`, `cipherKey`, `authKey`; `dst`, `result`, `tag`. */
+  readonly name: string;
+  /** Its contents; of a writable one only the length counts. */
+  readonly bytes: Uint8Array;
+  /** True if the device writes it. */
+  readonly isWritable: boolean;
+  /** The field that has its address. */
+  readonly addressIn: string;
+  /** Offset of the address, a le64, in that field. */
+  readonly addressAt: number;
 }
 
 /** A request: its device-readable fields and its device-writable ones, each in the order of the stream. */
@@ -26,6 +42,16 @@ export interface EncodedRequest {
   readonly readable: readonly Field[];
   /** What the device writes. */
   readonly writable: readonly Space[];
+  /** Draft v5: what the request names by address. */
+  readonly buffers?: readonly AddressedBuffer[];
+}
+
+/** The bytes of `first` followed by those of `second`. */
+export function concat(first: Uint8Array, second: Uint8Array): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(first.length + second.length);
+  bytes.set(first);
+  bytes.set(second, first.length);
+  return bytes;
 }
 
 /** A structure of `sizeBytes` zero bytes with le32 `values` at offsets. */

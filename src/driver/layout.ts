@@ -6,7 +6,7 @@
  * @module
  */
 import { DeviceViolationError, DriverError } from "./errors.ts";
-import type { EncodedRequest } from "./fields.ts";
+import type { AddressedBuffer, EncodedRequest } from "./fields.ts";
 import type { Block, DriverMemory, Segment } from "./guest_memory.ts";
 import { makeRandom, type Random } from "./random.ts";
 
@@ -234,8 +234,9 @@ class Layouter {
     let writableBytes = 0;
     for (const field of request.readable) readableBytes += field.bytes.length;
     for (const space of request.writable) writableBytes += space.sizeBytes;
-    const fieldCount = request.readable.length + request.writable.length;
-    const total = readableBytes + writableBytes;
+    const { buffers = [] } = request;
+    const fieldCount = request.readable.length + request.writable.length + buffers.length;
+    const total = readableBytes + writableBytes + buffers.reduce((sum, { bytes }) => sum + bytes.length, 0);
     const piecesPerField = this.#split === "random" ? RANDOM_PIECES_MAX + 3 : 2;
     const pieceCount = piecesPerField * fieldCount + (this.#split === "bytes" ? total : 0);
     const pageBytes = this.#split === "linux" ? 2 * PAGE_BYTES * fieldCount : 0;
@@ -259,6 +260,11 @@ class Layouter {
       offset += sizeBytes;
       return piece;
     });
+  }
+
+  /** Places a buffer that the request names by address: such a buffer is one piece. */
+  placeBuffer(field: string, sizeBytes: number): Piece {
+    return this.#takePieces(field, [sizeBytes], GAP_BYTES)[0]!;
   }
 
   placeField(field: string, sizeBytes: number, isData: boolean): Piece[] {
@@ -309,18 +315,24 @@ class Layouter {
     return runs;
   }
 
+  /** Fills `pieces` so that a byte that the device does not write is recognized, except those at the place of `sources`. */
+  markUnwritten(pieces: readonly Piece[], sources: readonly Piece[]): void {
+    const onSource = new Set(sources.map((piece) => piece.guestAddress));
+    for (const { guestAddress, sizeBytes } of pieces) {
+      if (!onSource.has(guestAddress)) this.#allocator.fill(guestAddress, sizeBytes, UNWRITTEN);
+    }
+  }
+
+  /** The placement of the pieces of a request, of which the device may write to those of `written`. */
   finish(
     readable: readonly Piece[],
     writable: readonly Piece[],
-    { inPlace = false, guards = true }: LayoutOptions,
+    written: readonly Piece[],
+    guards: boolean,
   ): Placement {
-    const onSource = new Set(inPlace ? readable.map((piece) => piece.guestAddress) : []);
-    for (const piece of writable) {
-      if (!onSource.has(piece.guestAddress)) this.#allocator.fill(piece.guestAddress, piece.sizeBytes, UNWRITTEN);
-    }
     return new Placement(this.#memory, {
       blocks: this.#allocator.blocks,
-      pieces: writable,
+      pieces: written,
       readable: this.segments(readable),
       writable: this.segments(writable),
       guards,
@@ -328,25 +340,73 @@ class Layouter {
   }
 }
 
+/** The buffers of a request that it names by address, in guest memory. */
+function placeBuffers(
+  memory: DriverMemory,
+  layouter: Layouter,
+  buffers: readonly AddressedBuffer[],
+  inPlace: boolean,
+): ReadonlyMap<AddressedBuffer, Piece> {
+  const pieces = new Map<AddressedBuffer, Piece>();
+  const src = buffers.find(({ name }) => name === "src");
+  for (const buffer of buffers) {
+    const { name, bytes: { length: sizeBytes } } = buffer;
+    const onto = inPlace && name === "dst" && src !== undefined && sizeBytes <= src.bytes.length
+      ? pieces.get(src)
+      : undefined;
+    const piece = onto === undefined ? layouter.placeBuffer(name, sizeBytes) : { ...onto, field: name, sizeBytes };
+    if (!buffer.isWritable && sizeBytes > 0) memory.write(piece.guestAddress, buffer.bytes);
+    pieces.set(buffer, piece);
+  }
+  return pieces;
+}
+
+/** `bytes` of the field `name` with the addresses that it has. */
+function withAddresses(
+  name: string,
+  bytes: Uint8Array,
+  buffers: ReadonlyMap<AddressedBuffer, Piece>,
+): Uint8Array {
+  const copy = bytes.slice();
+  for (const [{ addressIn, addressAt }, { guestAddress }] of buffers) {
+    if (addressIn === name) new DataView(copy.buffer).setBigUint64(addressAt, BigInt(guestAddress), true);
+  }
+  return copy;
+}
+
 /** Places `request` in guest memory. Throws {@linkcode DriverError} if it does not fit. */
 export function place(memory: DriverMemory, request: EncodedRequest, options: LayoutOptions = {}): Placement {
   const layouter = new Layouter(memory, request, options);
+  const inPlace = options.inPlace ?? false;
+  const buffers = placeBuffers(memory, layouter, request.buffers ?? [], inPlace);
+  const fill = (pieces: readonly Piece[], name: string, bytes: Uint8Array) => {
+    const contents = buffers.size === 0 ? bytes : withAddresses(name, bytes, buffers);
+    for (const { guestAddress, offset, sizeBytes } of pieces) {
+      memory.write(guestAddress, contents.subarray(offset, offset + sizeBytes));
+    }
+  };
   const readable: Piece[] = [];
   let src: Piece[] = [];
   for (const { name, bytes } of request.readable) {
     const pieces = layouter.placeField(name, bytes.length, name === "src");
-    for (const piece of pieces) {
-      memory.write(piece.guestAddress, bytes.subarray(piece.offset, piece.offset + piece.sizeBytes));
-    }
+    fill(pieces, name, bytes);
     if (name === "src") src = pieces;
     readable.push(...pieces);
   }
   layouter.turn();
-  const inPlace = options.inPlace ?? false;
-  const writable = request.writable.flatMap(({ name, sizeBytes }) =>
-    inPlace && name === "dst"
+  const writable: Piece[] = [];
+  const written = [...buffers].flatMap(([{ isWritable }, piece]) => isWritable ? [piece] : []);
+  for (const { name, sizeBytes, bytes } of request.writable) {
+    const pieces = inPlace && name === "dst"
       ? layouter.placeOn(name, sizeBytes, src)
-      : layouter.placeField(name, sizeBytes, name === "dst")
+      : layouter.placeField(name, sizeBytes, name === "dst");
+    writable.push(...pieces);
+    if (bytes === undefined) written.push(...pieces);
+    else fill(pieces, name, bytes);
+  }
+  layouter.markUnwritten(
+    written,
+    inPlace ? [...readable, ...buffers.values().filter(({ field }) => field === "src")] : [],
   );
-  return layouter.finish(readable, writable, options);
+  return layouter.finish(readable, writable, written, options.guards ?? true);
 }

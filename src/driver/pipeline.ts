@@ -49,6 +49,12 @@ interface Pending {
   isLost: boolean;
 }
 
+/** The names of what the device writes. */
+function writtenNames({ writable, buffers = [] }: EncodedRequest): string[] {
+  const fields = writable.filter(({ bytes }) => bytes === undefined);
+  return [...fields, ...buffers.filter(({ isWritable }) => isWritable)].map(({ name }) => name);
+}
+
 const SOCKET_TOKEN = 0xffff_fffe;
 /** Tokens of queue i: 2i for its call descriptor, 2i+1 for its error descriptor. */
 const TOKENS_PER_QUEUE = 2;
@@ -225,7 +231,9 @@ export class Pipeline {
     try {
       placed?.placement.verify();
       const fields: Record<string, Uint8Array<ArrayBuffer>> = {};
-      for (const { name } of placed?.request.writable ?? []) fields[name] = placed!.placement.read(name);
+      for (const name of placed === undefined ? [] : writtenNames(placed.request)) {
+        fields[name] = placed!.placement.read(name);
+      }
       this.#settle(token, (pending) => pending.resolve({ usedLen, fields }));
     } catch (error) {
       this.#settle(token, (pending) => pending.reject(error as Error));

@@ -136,7 +136,8 @@ export interface ControlOptions {
   readonly claims?: Readonly<Record<string, number>>;
 }
 
-const CREATE_OPCODES = {
+/** Opcodes of control requests by service. */
+export const CREATE_OPCODES = {
   cipher: w.CIPHER_CREATE_SESSION,
   chain: w.CIPHER_CREATE_SESSION,
   hash: w.HASH_CREATE_SESSION,
@@ -145,7 +146,8 @@ const CREATE_OPCODES = {
   akcipher: w.AKCIPHER_CREATE_SESSION,
 } as const;
 
-const DESTROY_OPCODES = {
+/** The same for the end of a session. */
+export const DESTROY_OPCODES = {
   cipher: w.CIPHER_DESTROY_SESSION,
   chain: w.CIPHER_DESTROY_SESSION,
   hash: w.HASH_DESTROY_SESSION,
@@ -164,9 +166,11 @@ const MUX_BYTES = {
   akcipher: w.CTRL_BODY_BYTES_FIXED,
 } as const;
 
-type Struct = readonly (readonly [offset: number, value: number])[];
+/** Numbers of a structure, by offset. */
+export type Struct = readonly (readonly [offset: number, value: number])[];
 
-function header(opcode: number, algo: number, options: ControlOptions): Field {
+/** The header of a control request. */
+export function controlHeader(opcode: number, algo: number, options: ControlOptions): Field {
   const bytes = le32s(w.CTRL_HEADER_BYTES, [
     [w.CTRL_OPCODE_OFFSET, options.opcode ?? opcode],
     [w.CTRL_ALGO_OFFSET, options.algo ?? algo],
@@ -200,7 +204,8 @@ function chainBody(s: ChainSession, claims: Readonly<Record<string, number>>): S
   ];
 }
 
-function body(s: SessionParameters, claims: Readonly<Record<string, number>>): Struct {
+/** The body of a request to create session `s`, with the numbers in `claims` instead of the true ones. */
+export function sessionBody(s: SessionParameters, claims: Readonly<Record<string, number>>): Struct {
   switch (s.service) {
     case "cipher":
       return cipherBody(s, claims);
@@ -267,8 +272,8 @@ export function encodeCreateSession(session: SessionParameters, options: Control
   const sizeBytes = options.mux ? MUX_BYTES[session.service] : w.CTRL_BODY_BYTES_FIXED;
   return {
     readable: [
-      header(CREATE_OPCODES[session.service], headerAlgo(session), options),
-      { name: "para", bytes: le32s(sizeBytes, body(session, options.claims ?? {})) },
+      controlHeader(CREATE_OPCODES[session.service], headerAlgo(session), options),
+      { name: "para", bytes: le32s(sizeBytes, sessionBody(session, options.claims ?? {})) },
       ...keyFields(session),
     ],
     writable: [{ name: "input", sizeBytes: w.SESSION_INPUT_BYTES }],
@@ -287,7 +292,7 @@ export function encodeDestroySession(
   const bytes = new Uint8Array(options.mux ? w.CTRL_DESTROY_BYTES : w.CTRL_BODY_BYTES_FIXED);
   new DataView(bytes.buffer).setBigUint64(0, BigInt.asUintN(64, BigInt(sessionId)), true);
   return {
-    readable: [header(DESTROY_OPCODES[service], 0, options), { name: "para", bytes }],
+    readable: [controlHeader(DESTROY_OPCODES[service], 0, options), { name: "para", bytes }],
     writable: [{ name: "input", sizeBytes: options.inputBytes ?? (options.mux ? 8 : 1) }],
   };
 }

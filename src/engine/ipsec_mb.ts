@@ -26,7 +26,7 @@ const VERSION_MIN = 0x10300;
 const VERSIONS_TESTED: readonly number[] = [0x10300, 0x10400, 0x10500, 0x20000, 0x20002];
 
 /** Most bytes of a message: 20 000 bits for KASUMI and 65 504 for ZUC. The library does nothing with longer ones. */
-const KASUMI_BYTES_MAX = 2500;
+export const KASUMI_BYTES_MAX = 2500;
 export const ZUC_BYTES_MAX = 8188;
 
 /** Bytes of a key of ZUC, and of an IV in front of what UIA2 and EIA3 digest. */

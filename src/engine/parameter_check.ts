@@ -11,6 +11,9 @@
  */
 import type { AeadRow, CipherRow, DigestRow } from "./algorithms.ts";
 import type { Catalogue } from "./catalogue.ts";
+import { CIPHER_KASUMI_F8, CIPHER_ZUC_EEA3 } from "./algorithm_numbers.ts";
+import { CUT_BLOCKS } from "./cipher.ts";
+import { KASUMI_BYTES_MAX, ZUC_BYTES_MAX } from "./ipsec_mb.ts";
 import { REQUEST_BYTES_MAX } from "./limits.ts";
 import { equalSecrets } from "./openssl.ts";
 import {
@@ -21,6 +24,7 @@ import {
   KIND_CHAIN,
   KIND_CIPHER,
   type Parameters,
+  type Template,
   UNSUPPORTED,
 } from "./operation.ts";
 
@@ -61,6 +65,38 @@ function fewestBytes({ input }: DigestRow, cipher: CipherRow | undefined, aadLen
   const source = digested - aadLen;
   // A chain's destination is as long as its source.
   return cipher === undefined ? source + resultLen : cipher.ivLen + aadLen + 2 * source + resultLen;
+}
+
+/** Bytes of data that libIPSec_MB's ciphers take at most. */
+const DATA_BYTES_MAX: ReadonlyMap<number, number> = new Map([
+  [CIPHER_KASUMI_F8, KASUMI_BYTES_MAX],
+  [CIPHER_ZUC_EEA3, ZUC_BYTES_MAX],
+]);
+
+/** True if the cipher of `row` takes `dataLen` bytes with an IV of `ivLen` bytes. */
+function canCipher({ ivLen: rowIvLen, spec, algo, module }: CipherRow, ivLen: number, dataLen: number): boolean {
+  if (ivLen !== rowIvLen) return false;
+  if (module === undefined && dataLen > (DATA_BYTES_MAX.get(algo) ?? Infinity)) return false;
+  if (spec === undefined || dataLen === 0) return true;
+  return dataLen >= spec.dataBytesMin && (spec.cut !== CUT_BLOCKS || dataLen % spec.blockBytes === 0);
+}
+
+/**
+ * True if neither half of a chain of `template` will be refused for its lengths, with `aadLen` bytes of additional data
+ * and `srcLen` bytes of source, all of which is ciphered and digested.
+ */
+export function canChain(
+  { parameters, ivLen }: Template,
+  catalogue: Catalogue,
+  aadLen: number,
+  srcLen: number,
+): boolean {
+  const cipher = catalogue.ciphers.get(parameters.algo);
+  const digest = (isKeyed(parameters) ? catalogue.macs : catalogue.hashes).get(parameters.hashAlgo);
+  if (cipher === undefined || digest === undefined || !canCipher(cipher, ivLen, srcLen)) return false;
+  const { bytesMin, bytesMax, unitBytes } = digest.input;
+  const digested = aadLen + srcLen;
+  return digested >= bytesMin && digested <= bytesMax && digested % unitBytes === 0;
 }
 
 /** Says whether the keys of `parameters`, whose lengths {@linkcode checkParameters} found good, will be taken. */

@@ -399,6 +399,13 @@ export class Connection {
 
   /** The bytes of a range. They are zeros behind the end: frontends can be configured to expose a longer space. */
   #configBytes(offset: number, size: number): Uint8Array {
+    const { configBytesMax = Infinity } = this.#device;
+    if (offset + size > configBytesMax) {
+      throw new RequestError(
+        `the configuration space of this device has ${configBytesMax} bytes, not ${offset + size}: present it with ` +
+          "that size",
+      );
+    }
     const bytes = new Uint8Array(size);
     bytes.set(this.#device.readConfig().subarray(offset, offset + size));
     return bytes;

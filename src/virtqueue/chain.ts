@@ -43,6 +43,8 @@ export const BATCH_CHAINS_MAX = 128;
 export const BATCH_SEGMENTS_MAX = 65536;
 /** A batch ends after this many bytes, so that its first request does not wait long for the last. */
 export const BATCH_BYTES_MAX = 1 << 20;
+/** The place of a request's response is not known before the request has been read. */
+export const RESPONSE_ANYWHERE = -1;
 /** A chain describes at most this many bytes (Virtio, Descriptor Table). */
 export const CHAIN_BYTES_MAX = 2 ** 32;
 
@@ -125,8 +127,9 @@ export class ChainBatch {
   #firstWritable = -1;
 
   /**
-   * An empty batch for requests whose response is the last writable byte, or the first `responseBytes` writable ones.
-   * Indirect tables are copied to `memory` where they cannot be read in place.
+   * An empty batch for requests whose response is the last writable byte, or the first `responseBytes` writable ones;
+   * RESPONSE_ANYWHERE: a chain is never refused because its response is not in guest memory. Indirect tables are copied
+   * to `memory` where they cannot be read in place.
    */
   constructor(responseBytes = 0, memory: OwnedMemory = threadMemory) {
     this.#responseBytes = responseBytes;
@@ -234,7 +237,7 @@ export class ChainBatch {
     const { segments } = this;
     const last = segments.count - 1;
     const first = this.#firstWritable;
-    if (first < 0 || first > last) return ADDED;
+    if (first < 0 || first > last || this.#responseBytes === RESPONSE_ANYWHERE) return ADDED;
     if (segments.isUnmapped(last)) return RESPONSE_UNMAPPED;
     for (let i = first, rest = this.#responseBytes; i <= last && rest > 0; i++) {
       if (segments.isUnmapped(i)) return RESPONSE_UNMAPPED;

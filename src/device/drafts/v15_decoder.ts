@@ -76,7 +76,8 @@ export class V15Decoder implements RequestDecoder {
     const service = wire.serviceOf(opcode);
     request.labels = labelsOfService(service);
     if (service === SERVICE_ASYM) {
-      request.hasStatusInFront = asymmetric === "rfc3" || this.#batch.writableBytes[i]! >= ASYM_RESULT_BYTES_MIN;
+      const isInFront = asymmetric === "rfc3" || this.#batch.writableBytes[i]! >= ASYM_RESULT_BYTES_MIN;
+      if (isInFront) request.statusAt = this.#batch.readableBytes[i]!;
     }
     if (!reader.fetch(wire.DATA_HEADER_BYTES - wire.DATA_ALGO_OFFSET)) return wire.STATUS_ERR;
     if (service === SERVICE_ASYM && asymmetric === "rfc3" && jobs !== null) {
