@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { splitCommandLine, UsageError } from "./command_line.ts";
+import { type Draft, DRAFTS } from "../wire/drafts/draft.ts";
+import { choice, splitCommandLine, UsageError } from "./command_line.ts";
 import { commandHelpText } from "./help.ts";
 import { PROBE } from "./option_table.ts";
 
@@ -12,6 +13,7 @@ import { PROBE } from "./option_table.ts";
 interface ProbeOptions {
   readonly socketPath: string;
   readonly queue: number;
+  readonly draft: Draft;
   readonly quick: boolean;
   readonly json: boolean;
 }
@@ -24,7 +26,8 @@ function readProbeOptions(commandLine: string[]): ProbeOptions | undefined {
   if (socketPath === undefined) throw new UsageError("no device given: use --socket-path=PATH");
   const queue = text("queue") ?? "0";
   if (!/^\d{1,5}$/.test(queue)) throw new UsageError(`--queue takes the number of a data queue, not "${queue}"`);
-  return { socketPath, queue: Number(queue), quick: has("quick"), json: has("json") };
+  const draft = choice("--draft", text("draft"), "v19", DRAFTS);
+  return { socketPath, queue: Number(queue), draft, quick: has("quick"), json: has("json") };
 }
 
 /**

@@ -315,7 +315,8 @@ export const PROBE: CommandRow = {
   about: [
     "Connects to a vhost-user crypto device as a VMM and its guest do, prints what it offers, and checks a published " +
     "known answer of every algorithm it advertises: in fixed form (without VIRTIO_CRYPTO_F_MUX_MODE), in MUX sessions, " +
-    "and stateless. The device must not be in use, as it serves one connection at a time.",
+    "and stateless. With --draft=v15, these are requests with sessions (fixed) and without (stateless); with --draft=v5, " +
+    "those of the draft (fixed). The device must not be in use, as it serves one connection at a time.",
   ],
   options: [
     {
@@ -326,6 +327,12 @@ export const PROBE: CommandRow = {
       help: "Path of the unix socket on which the device listens.",
     },
     { name: "queue", value: "N", help: "Number of the data queue to use (default 0)." },
+    {
+      name: "draft",
+      value: "DRAFT",
+      choices: DRAFTS,
+      help: "Draft of the specification that the device follows: v19 (default), v15 or v5. A device does not say it.",
+    },
     {
       name: "quick",
       help: "Check one direction in one descriptor layout (default: both directions, forged tags, several layouts).",

@@ -6,7 +6,7 @@
  * @module
  */
 import { DriverError } from "./errors.ts";
-import type { EncodedRequest } from "./fields.ts";
+import { type EncodedRequest, withAddresses } from "./fields.ts";
 import type { Block, DriverMemory, Segment } from "./guest_memory.ts";
 import type { DriverQueue } from "./queue.ts";
 
@@ -43,7 +43,7 @@ function cut(name: string, { guestAddress, sizeBytes }: Block, pieces: number): 
 export interface ChainOptions {
   /** Returned by its completion. */
   readonly token: number;
-  /** Descriptors of source and destination each; 1 if not given. */
+  /** Descriptors of source and destination each, unless the request names them by address; 1 if not given. */
   readonly pieces?: number;
 }
 
@@ -61,12 +61,21 @@ export function prepareChain(
     blocks.set(name, block);
     return cut(name, block, pieces);
   };
-  const readable = put("header", lead(request));
+  const buffers = new Map((request.buffers ?? []).map((buffer) => {
+    const block = memory.alloc(buffer.bytes.length);
+    block.bytes.set(buffer.bytes);
+    blocks.set(buffer.name, block);
+    return [buffer, block];
+  }));
+  const header = lead(request);
+  const readable = header.length === 0 ? [] : put("header", header);
   for (const { name, bytes } of request.readable) {
     if (name !== "header" && name !== "para" && bytes.length > 0) readable.push(...put(name, bytes));
   }
   const writable = request.writable.filter(({ sizeBytes }) => sizeBytes > 0)
-    .flatMap(({ name, sizeBytes }) => put(name, new Uint8Array(sizeBytes)));
+    .flatMap(({ name, sizeBytes, bytes }) =>
+      put(name, bytes === undefined ? new Uint8Array(sizeBytes) : withAddresses(name, bytes, buffers))
+    );
   const handle = queue.prepare(readable, writable, token);
   if (handle < 0) throw new DriverError(`a queue of ${queue.size} has no room for ${token + 1} chains`);
   return { handle, blocks };

@@ -54,6 +54,19 @@ export function concat(first: Uint8Array, second: Uint8Array): Uint8Array<ArrayB
   return bytes;
 }
 
+/** `bytes` of the field `name`, with the addresses of those `buffers` that have theirs in it. */
+export function withAddresses(
+  name: string,
+  bytes: Uint8Array,
+  buffers: ReadonlyMap<AddressedBuffer, { readonly guestAddress: number }>,
+): Uint8Array {
+  const copy = bytes.slice();
+  for (const [{ addressIn, addressAt }, { guestAddress }] of buffers) {
+    if (addressIn === name) new DataView(copy.buffer).setBigUint64(addressAt, BigInt(guestAddress), true);
+  }
+  return copy;
+}
+
 /** A structure of `sizeBytes` zero bytes with le32 `values` at offsets. */
 export function le32s(
   sizeBytes: number,

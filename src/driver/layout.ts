@@ -6,7 +6,7 @@
  * @module
  */
 import { DeviceViolationError, DriverError } from "./errors.ts";
-import type { AddressedBuffer, EncodedRequest } from "./fields.ts";
+import { type AddressedBuffer, type EncodedRequest, withAddresses } from "./fields.ts";
 import type { Block, DriverMemory, Segment } from "./guest_memory.ts";
 import { makeRandom, type Random } from "./random.ts";
 
@@ -359,19 +359,6 @@ function placeBuffers(
     pieces.set(buffer, piece);
   }
   return pieces;
-}
-
-/** `bytes` of the field `name` with the addresses that it has. */
-function withAddresses(
-  name: string,
-  bytes: Uint8Array,
-  buffers: ReadonlyMap<AddressedBuffer, Piece>,
-): Uint8Array {
-  const copy = bytes.slice();
-  for (const [{ addressIn, addressAt }, { guestAddress }] of buffers) {
-    if (addressIn === name) new DataView(copy.buffer).setBigUint64(addressAt, BigInt(guestAddress), true);
-  }
-  return copy;
 }
 
 /** Places `request` in guest memory. Throws {@linkcode DriverError} if it does not fit. */

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { Draft } from "../wire/drafts/draft.ts";
 import * as w from "../wire/virtio_crypto.ts";
 import type { CryptoDriver, DataResult } from "../driver/crypto_driver.ts";
 import { RefusedError } from "../driver/errors.ts";
@@ -20,6 +21,8 @@ export interface CheckOptions {
   readonly quick?: boolean;
   /** Index of the data queue; 0 if not given. */
   readonly queue?: number;
+  /** The draft of the specification that the device follows; v19 if not given. */
+  readonly draft?: Draft;
   /** How long to wait for each reply, in milliseconds; the driver's default if not given. */
   readonly timeoutMs?: number;
 }
@@ -99,7 +102,10 @@ function digestTestRequest(answer: KnownAnswer): TestRequest {
 }
 
 function chainTestRequest(answer: KnownAnswer, algChainOrder: number): TestRequest {
-  const { hashAlgo, authKey, hashResult, lenToCipher, hashStartSrcOffset, lenToHash } = CHAIN_PARTS;
+  const { hashAlgo, authKey, hashFirstResult, lenToCipher, hashStartSrcOffset, lenToHash, ...parts } = answer.parts ??
+    CHAIN_PARTS;
+  const isHashFirst = algChainOrder === w.CHAIN_HASH_THEN_CIPHER;
+  const hashResult = isHashFirst ? hashFirstResult ?? parts.hashResult : parts.hashResult;
   const hashResultLen = hashResult.length;
   return {
     session: {

@@ -7,6 +7,7 @@
 import { Load } from "./benchmark/load.ts";
 import { symmetricSubject } from "./benchmark/subjects.ts";
 import { CryptoDriver } from "../driver/crypto_driver.ts";
+import { type Draft, DRAFTS } from "../wire/drafts/draft.ts";
 import { nameOf, STATUS_NAMES } from "../driver/names.ts";
 import { KNOWN_ANSWERS } from "./known_answers.ts";
 import { advertisedAnswers, algorithmName, probe, type ProbeReport } from "./probe.ts";
@@ -26,10 +27,14 @@ class DeviceProcess {
   #exitCode: number | undefined;
   #isStopped = false;
 
-  constructor(program: string) {
+  constructor(program: string, draft: Draft) {
     this.socketPath = `${this.#directory}/device.sock`;
     this.#child = new Deno.Command(program, {
-      args: [`--socket-path=${this.socketPath}`, "--log-level=warn"],
+      args: [
+        `--socket-path=${this.socketPath}`,
+        "--log-level=warn",
+        ...(draft === "v19" ? [] : [`--draft=${draft}`]),
+      ],
       stdin: "null",
     }).spawn();
     this.#child.status.then(({ code }) => this.#exitCode = code);
@@ -76,9 +81,9 @@ async function exists(path: string): Promise<boolean> {
 }
 
 /** Requests per second by algorithm name, in fixed form. */
-async function measureAll(socketPath: string, report: ProbeReport): Promise<Map<string, number>> {
+async function measureAll(socketPath: string, draft: Draft, report: ProbeReport): Promise<Map<string, number>> {
   const rates = new Map<string, number>();
-  const driver = await CryptoDriver.connect(socketPath, { polls: true });
+  const driver = await CryptoDriver.connect(socketPath, { polls: true, draft });
   try {
     for (const answer of advertisedAnswers(report.offer.config)) {
       const options = { mode: "fixed", sizeBytes: SIZE_BYTES, depth: DEPTH, polls: true } as const;
@@ -117,9 +122,9 @@ function printMissing({ offer: { config } }: ProbeReport): void {
   console.log("vhost-user-crypto --list-algorithms says why, and which package to install");
 }
 
-/** Demonstrates the device `program`; returns the exit code. */
-async function demonstrate(program: string): Promise<number> {
-  const device = new DeviceProcess(program);
+/** Demonstrates the device `program` with `draft` of the specification; returns the exit code. */
+async function demonstrate(program: string, draft: Draft): Promise<number> {
+  const device = new DeviceProcess(program, draft);
   for (const signal of SIGNALS) {
     Deno.addSignalListener(signal, () => {
       device.stop();
@@ -133,8 +138,8 @@ async function demonstrate(program: string): Promise<number> {
     console.log(
       `are two; then ${DEPTH} requests of ${SIZE_BYTES} bytes in fixed form stay in flight for ${RUN_MS} ms.\n`,
     );
-    const report = await probe(device.socketPath);
-    const rates = await measureAll(device.socketPath, report);
+    const report = await probe(device.socketPath, { draft });
+    const rates = await measureAll(device.socketPath, draft, report);
     printTable(report, rates);
     printMissing(report);
     const endedWell = await device.end();
@@ -148,13 +153,18 @@ async function demonstrate(program: string): Promise<number> {
 }
 
 if (import.meta.main) {
-  const [program] = Deno.args;
+  const [program, text = "v19"] = Deno.args;
+  const draft = DRAFTS.find((known) => known === text);
   if (program === undefined) {
     console.error("demo: error: the path of the device program is missing: use scripts/demo");
     Deno.exit(2);
   }
+  if (draft === undefined) {
+    console.error(`demo: error: --draft takes ${DRAFTS.join(", ")}, not "${text}"`);
+    Deno.exit(2);
+  }
   try {
-    Deno.exit(await demonstrate(program));
+    Deno.exit(await demonstrate(program, draft));
   } catch (error) {
     console.error(`demo: error: ${error instanceof Error ? error.message : error}`);
     Deno.exit(1);

@@ -26,6 +26,21 @@ export interface KnownAnswer {
   readonly dst: Uint8Array<ArrayBuffer>;
   /** Length of an AEAD's tag, in bytes. */
   readonly tagLen: number;
+  /** The other parameters of a chain; {@linkcode CHAIN_PARTS} if not given. */
+  readonly parts?: ChainParts;
+}
+
+/** The parameters and the digest of a chain. */
+export interface ChainParts {
+  readonly hashAlgo: number;
+  readonly authKey: Uint8Array<ArrayBuffer>;
+  /** The digest, and that of CHAIN_HASH_THEN_CIPHER if it differs. */
+  readonly hashResult: Uint8Array<ArrayBuffer>;
+  readonly hashFirstResult?: Uint8Array<ArrayBuffer>;
+  /** The parts of the source that are ciphered and digested. */
+  readonly lenToCipher: number;
+  readonly hashStartSrcOffset: number;
+  readonly lenToHash: number;
 }
 
 function hex(digits: string): Uint8Array<ArrayBuffer> {
@@ -364,11 +379,27 @@ export const CHAIN_ANSWER: KnownAnswer = {
 };
 
 /** The parameters of {@linkcode CHAIN_ANSWER} that are not in its fields. */
-export const CHAIN_PARTS = {
+export const CHAIN_PARTS: ChainParts = {
   hashAlgo: w.MAC_HMAC_SHA1,
   authKey: HMAC_KEY,
   hashResult: hex(HMAC_SHA1),
   lenToCipher: MESSAGE.length,
   hashStartSrcOffset: MESSAGE.length,
   lenToHash: HMAC_MESSAGE.length,
-} as const;
+};
+
+/** A chain whose cipher and digest cover the whole source, as draft v5 has no other. */
+export const WHOLE_CHAIN_ANSWER: KnownAnswer = {
+  ...CHAIN_ANSWER,
+  source: "SP 800-38A F.2.1, and RFC 2104, computed",
+  src: MESSAGE,
+  dst: CIPHERS.find(({ algo }) => algo === w.CIPHER_AES_CBC)!.dst,
+  parts: {
+    ...CHAIN_PARTS,
+    hashResult: hex("85ce733562e23655a7556885fff5ebcaa7f28009"),
+    hashFirstResult: hex("8602193afce454c090f63771935f92e5ef67cf94"),
+    lenToCipher: MESSAGE.length,
+    hashStartSrcOffset: 0,
+    lenToHash: MESSAGE.length,
+  },
+};

@@ -4,6 +4,8 @@
  *
  * @module
  */
+import type { Draft } from "../wire/drafts/draft.ts";
+import * as v15 from "../wire/drafts/v15.ts";
 import * as vu from "../wire/vhost_user.ts";
 import * as w from "../wire/virtio_crypto.ts";
 import { type DriverMode, featuresOfMode, maskOf } from "../driver/bring_up.ts";
@@ -14,12 +16,19 @@ import { deviceError } from "./device_error.ts";
 import { DriverError } from "../driver/errors.ts";
 import { Frontend } from "../driver/frontend.ts";
 import { AKCIPHER_ANSWERS, type AkcipherAnswer } from "./known_akcipher_answers.ts";
-import { CHAIN_ANSWER, CHAIN_PARTS, KNOWN_ANSWERS, type KnownAnswer } from "./known_answers.ts";
+import { CHAIN_ANSWER, CHAIN_PARTS, KNOWN_ANSWERS, type KnownAnswer, WHOLE_CHAIN_ANSWER } from "./known_answers.ts";
 import { AKCIPHER_NAMES, ALGORITHM_NAMES, ASYM_NAMES, bitNumbers, nameOf, SERVICE_NAMES } from "../driver/names.ts";
 import type { RequestMode } from "../driver/requests.ts";
 
 /** All forms of a request, beginning with the one that deployed drivers use. */
 export const MODES: readonly RequestMode[] = ["fixed", "mux", "stateless"];
+
+/** The forms of a request in each draft. v15 has them with a session (`fixed`) and without. */
+const MODES_OF_DRAFT: Readonly<Record<Draft, readonly RequestMode[]>> = {
+  v19: MODES,
+  v15: ["fixed", "stateless"],
+  v5: ["fixed"],
+};
 
 /** What a backend offers. */
 export interface Offer {
@@ -87,13 +96,21 @@ async function readOffer(socketPath: string, { timeoutMs }: CheckOptions): Promi
   }
 }
 
-/** The feature that `mode` lacks in service number `service`; undefined if none. */
-function missingFeature(features: bigint, mode: RequestMode, service: number): string | undefined {
+/** What a device of `draft` lacks for requests of form `mode` of service number `service`; undefined if nothing. */
+function missingFeature(features: bigint, draft: Draft, mode: RequestMode, service: number): string | undefined {
+  if (draft !== "v19") return missingInDraft(features, draft, mode, service);
   if (mode === "fixed") return undefined;
   if (!offers(features, w.F_MUX_MODE)) return "VIRTIO_CRYPTO_F_MUX_MODE is not offered";
   const bit = w.F_CIPHER_STATELESS_MODE + service;
   if (mode === "mux" || offers(features, bit)) return undefined;
   return `VIRTIO_CRYPTO_F_${SERVICE_NAMES[service]}_STATELESS_MODE is not offered`;
+}
+
+/** The same for the drafts before v19. */
+function missingInDraft(features: bigint, draft: Draft, mode: RequestMode, service: number): string | undefined {
+  const bit = v15.F_CIPHER_SESSION_MODE + service;
+  if (draft === "v5" || mode === "stateless" || offers(features, bit)) return undefined;
+  return `VIRTIO_CRYPTO_F_${SERVICE_NAMES[service]}_SESSION_MODE is not offered`;
 }
 
 /** The driver's mode for requests of form `mode`. */
@@ -122,13 +139,14 @@ export function advertisedAnswers(config: CryptoConfig | undefined): KnownAnswer
     config === undefined || offers(algorithmMask(config, service), algo);
   const answers = KNOWN_ANSWERS.filter(({ service, algo }) => service !== "chain" && isOffered(service, algo));
   const chains = isOffered("cipher", CHAIN_ANSWER.algo) && isOffered("mac", CHAIN_PARTS.hashAlgo);
-  return chains ? [...answers, CHAIN_ANSWER] : answers;
+  if (!chains) return answers;
+  return [...answers, config?.layout === "v5" ? WHOLE_CHAIN_ANSWER : CHAIN_ANSWER];
 }
 
 /** The known asymmetric answers for the algorithms that `config` advertises; all of them without a configuration. */
-function advertisedAkcipher(config: CryptoConfig | undefined): readonly AkcipherAnswer[] {
-  if (config === undefined) return AKCIPHER_ANSWERS;
-  if (!offers(config.cryptoServices, w.SERVICE_AKCIPHER) || config.layout !== "ratified") return [];
+function advertisedAkcipher(config: CryptoConfig | undefined, draft: Draft): readonly AkcipherAnswer[] {
+  if (config === undefined) return draft === "v19" ? AKCIPHER_ANSWERS : [];
+  if (draft !== "v19" || !offers(config.cryptoServices, w.SERVICE_AKCIPHER) || config.layout !== "ratified") return [];
   return AKCIPHER_ANSWERS.filter(({ algo }) => offers(config.akcipherAlgo, algo));
 }
 
@@ -177,6 +195,7 @@ async function probeMode(
   try {
     driver = await CryptoDriver.connect(socketPath, {
       mode: driverModeFor(mode),
+      draft: options.draft ?? "v19",
       dataQueueCount: (options.queue ?? 0) + 1,
       ...(options.timeoutMs === undefined ? {} : { timeoutMs: options.timeoutMs }),
     });
@@ -215,13 +234,13 @@ export async function probe(socketPath: string, options: CheckOptions = {}): Pro
     throw deviceError(socketPath, error);
   }
   const dataQueues = offer.config?.maxDataqueues ?? Infinity;
-  const { queue = 0 } = options;
+  const { queue = 0, draft = "v19" } = options;
   if (queue >= dataQueues) throw new DriverError(`the device has no data queue ${queue}, only 0 to ${dataQueues - 1}`);
-  const answers: Answer[] = [...advertisedAnswers(offer.config), ...advertisedAkcipher(offer.config)];
+  const answers: Answer[] = [...advertisedAnswers(offer.config), ...advertisedAkcipher(offer.config, draft)];
   const found = new Map<Answer, Partial<Record<RequestMode, ModeResult>>>(answers.map((answer) => [answer, {}]));
-  for (const mode of MODES) {
+  for (const mode of MODES_OF_DRAFT[draft]) {
     const askable = answers.filter((answer) => {
-      const detail = missingFeature(offer.features, mode, SERVICE_NUMBERS[answer.service]);
+      const detail = missingFeature(offer.features, draft, mode, SERVICE_NUMBERS[answer.service]);
       if (detail !== undefined) found.get(answer)![mode] = { outcome: "unavailable", detail };
       return detail === undefined;
     });

@@ -12,7 +12,7 @@ const CACHE_LINE_WORDS = 16;
 /** Maximum length for which a loop over words is faster than a call, in bytes. */
 const LOOP_WORDS_MAX = 32;
 /** Blocks that the device writes; the driver reads these and writes all others. */
-const WRITABLE: ReadonlySet<string> = new Set(["dst", "result", "status"]);
+const WRITABLE: ReadonlySet<string> = new Set(["dst", "result", "tag", "status"]);
 
 /** The whole words of `block`. */
 function wordsOf({ bytes, sizeBytes }: Block): Uint32Array<ArrayBuffer> {

@@ -13,9 +13,10 @@ import { STATUS_OK } from "../../wire/virtio_crypto.ts";
 import { type Chain, discardChain, prepareChain } from "../../driver/chains.ts";
 import type { CryptoDriver } from "../../driver/crypto_driver.ts";
 import { DisconnectedError, DriverError, DriverTimeoutError } from "../../driver/errors.ts";
+import { concat } from "../../driver/fields.ts";
 import { UNWRITTEN } from "../../driver/layout.ts";
 import type { DriverQueue } from "../../driver/queue.ts";
-import { type DataRequest, encodeData, type RequestMode } from "../../driver/requests.ts";
+import type { DataRequest, RequestMode } from "../../driver/requests.ts";
 import { GuestWork } from "./guest_work.ts";
 import { Histogram } from "./histogram.ts";
 import type { Subject } from "./subjects.ts";
@@ -142,7 +143,7 @@ export class Load {
       const bound = id === undefined ? { stateless: subject.session } : { sessionId: id };
       const requests = Array.from({ length: depth }, (_, i) => subject.request(sizeBytes, index * depth + i));
       const chains = requests.map((request, token) =>
-        prepareChain(driver.memory, queue, encodeData({ ...request, ...bound } as DataRequest, mode), { token })
+        prepareChain(driver.memory, queue, driver.encode({ ...request, ...bound } as DataRequest, mode), { token })
       );
       lanes.push({
         queue,
@@ -289,7 +290,7 @@ export class Load {
   blank(): void {
     for (const { chains } of this.#lanes) {
       for (const { blocks } of chains) {
-        for (const name of ["dst", "result", "status"]) blocks.get(name)?.bytes.fill(UNWRITTEN);
+        for (const name of ["dst", "result", "tag", "status"]) blocks.get(name)?.bytes.fill(UNWRITTEN);
       }
     }
   }
@@ -306,10 +307,12 @@ export class Load {
           badStatus ??= status;
           continue;
         }
-        let judgement = this.#subject.judge(requests[token]!, bytesOf("dst"), bytesOf("result"));
+        // A request of draft v5 has its tag apart.
+        const dst = concat(bytesOf("dst"), bytesOf("tag"));
+        let judgement = this.#subject.judge(requests[token]!, dst, bytesOf("result"));
         const isJudged = judgement !== undefined;
         if (!isJudged) {
-          const answer = Uint8Array.of(...bytesOf("dst").subarray(0, 4096), ...bytesOf("result"));
+          const answer = Uint8Array.of(...dst.subarray(0, 4096), ...bytesOf("result"));
           const earlier = first[token] ??= answer;
           judgement = earlier.every((byte, i) => byte === answer[i]);
         }
