@@ -59,6 +59,8 @@ export interface BringUpOptions {
   readonly configLayout?: ConfigLayout;
   /** Protocol features not to acknowledge. */
   readonly protocolFeaturesUnwanted?: bigint;
+  /** Further protocol features to acknowledge where they are offered, for callers that send their messages. */
+  readonly protocolFeaturesWanted?: bigint;
   /** Data queues to use; 1 if not given. */
   readonly dataQueueCount?: number;
   /** Entries of a queue; 256 if not given. */
@@ -258,7 +260,8 @@ async function greet(frontend: Frontend, options: BringUpOptions): Promise<Greet
   const isWhole = (options.deviceModel ?? "generic") === "generic";
   const offered = await firstReply(frontend);
   if (!has(offered, vu.F_PROTOCOL_FEATURES)) throw new DriverError("the backend does not offer protocol features");
-  let wanted = PROTOCOL_FEATURES & ~(options.protocolFeaturesUnwanted ?? 0n);
+  const { protocolFeaturesWanted = 0n, protocolFeaturesUnwanted = 0n } = options;
+  let wanted = (PROTOCOL_FEATURES | protocolFeaturesWanted) & ~protocolFeaturesUnwanted;
   if (!isWhole) wanted &= ~maskOf(vu.PROTOCOL_F_CONFIG);
   const protocol = await frontend.getProtocolFeatures() & wanted;
   await frontend.setProtocolFeatures(protocol);

@@ -8,7 +8,10 @@ import { ASYMMETRIC, COMPARED, KNOWN } from "./groups/algorithms.ts";
 import { AEAD } from "./groups/aead.ts";
 import { CONFIGURATION } from "./groups/configuration.ts";
 import { HASH, MAC } from "./groups/digests.ts";
+import { DIRTY_LOG } from "./groups/dirty_log.ts";
 import { HANDSHAKE } from "./groups/handshake.ts";
+import { HOSTILE } from "./groups/hostile.ts";
+import { INFLIGHT } from "./groups/inflight.ts";
 import { LENGTHS } from "./groups/lengths.ts";
 import { LIFECYCLE } from "./groups/lifecycle.ts";
 import { MEMORY } from "./groups/memory.ts";
@@ -34,7 +37,10 @@ export const GROUPS: readonly Group[] = [
   PACKED_RINGS,
   MEMORY,
   LIFECYCLE,
+  INFLIGHT,
+  DIRTY_LOG,
   MESSAGES,
+  HOSTILE,
 ];
 
 /** Which checks to run. */

@@ -58,7 +58,7 @@ export function expectThat(holds: boolean, came: string, expected: string): void
 }
 
 /** `status` with its name. */
-function statusText(status: number): string {
+export function statusText(status: number): string {
   return `status ${nameOf(STATUS_NAMES, status)} (${status})`;
 }
 

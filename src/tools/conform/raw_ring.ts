@@ -89,6 +89,14 @@ export class RawRing {
     await setUpRing(frontend, { index: this.index, queue: fresh, errFd: this.#errFd, base: 0 }, this.#deviceModel);
   }
 
+  /** Stops the ring, waits for `between`, and starts it again with the same contents at `base`. */
+  async restart(base: number, between: () => Promise<void>): Promise<void> {
+    const { frontend } = this.driver;
+    await tearDownRing(frontend, this.index, this.#deviceModel);
+    await between();
+    await setUpRing(frontend, { index: this.index, queue: this.queue, errFd: this.#errFd, base }, this.#deviceModel);
+  }
+
   /** Writes descriptor `index` exactly so. */
   put(index: number, descriptor: RawDescriptor): void {
     putDescriptor(this.queue.descView, index * DESC_BYTES, descriptor);
@@ -119,18 +127,25 @@ export class RawRing {
     kickAnyway(this.queue);
   }
 
-  /** Waits for what becomes of what was posted. */
+  /** Waits for what becomes of what was posted. Throws {@linkcode DriverTimeoutError} if nothing does. */
   async outcome(): Promise<Outcome> {
     const { timeoutMs } = this.driver.frontend;
+    const outcome = await this.outcomeWithin(timeoutMs);
+    if (outcome !== undefined) return outcome;
+    throw new DriverTimeoutError(
+      `the device neither completed the chain nor declared the ring broken within ${timeoutMs} ms`,
+    );
+  }
+
+  /** Waits up to `timeoutMs` for what becomes of what was posted; undefined if nothing does. */
+  async outcomeWithin(timeoutMs: number): Promise<Outcome | undefined> {
     const deadline = performance.now() + timeoutMs;
     while (performance.now() < deadline) {
       if (this.queue.pollOne() >= 0) return { usedLen: this.queue.usedLen };
       if (drainEventFd(this.#errFd)) return "broken";
       await new Promise((resolve) => setTimeout(resolve, 0));
     }
-    throw new DriverTimeoutError(
-      `the device neither completed the chain nor declared the ring broken within ${timeoutMs} ms`,
-    );
+    return undefined;
   }
 
   /** Posts head `head` and waits for what becomes of it. */
@@ -145,16 +160,22 @@ export class RawRing {
     return this.run(0);
   }
 
-  /** Posts one indirect descriptor to a table of `entries`, written as they are. */
+  /** Posts one indirect descriptor to a table of `entries`, written as they are, and waits for what becomes of it. */
   async runTable(entries: readonly RawDescriptor[], changes: Partial<RawDescriptor> = {}): Promise<Outcome> {
+    const table = this.putTable(entries, changes);
+    const outcome = await this.run(0);
+    this.driver.memory.free(table);
+    return outcome;
+  }
+
+  /** Writes an indirect descriptor 0 to a table of `entries`, written as they are; returns the table, to be freed. */
+  putTable(entries: readonly RawDescriptor[], changes: Partial<RawDescriptor> = {}): Block {
     const table = this.driver.memory.alloc(Math.max(1, entries.length) * DESC_BYTES);
     const view = new DataView(table.bytes.buffer, table.bytes.byteOffset, table.sizeBytes);
     entries.forEach((entry, i) => putDescriptor(view, i * DESC_BYTES, entry));
     const length = entries.length * DESC_BYTES;
     this.put(0, { address: table.guestAddress, length, flags: DESC_F_INDIRECT, next: 0, ...changes });
-    const outcome = await this.run(0);
-    this.driver.memory.free(table);
-    return outcome;
+    return table;
   }
 }
 
