@@ -70,6 +70,8 @@ export interface RunOptions {
 
 /** Longest wait for a reply or a request by default, in milliseconds. */
 const TIMEOUT_MS = 2000;
+/** Shortest wait for the first reply, in milliseconds: the device may be ending an earlier connection. */
+const FIRST_REPLY_MS_MIN = 2000;
 /** Longest time of a check, in waits, and at least, in milliseconds. */
 const CHECK_WAITS = 10;
 const CHECK_MS_MIN = 15_000;
@@ -188,7 +190,7 @@ export async function runChecks(
 ): Promise<Report> {
   const { timeoutMs = TIMEOUT_MS, seed = 1, isStrict = false, onResult } = options;
   const start = performance.now();
-  const offer = await readOffer(socketPath, timeoutMs, options.deviceModel);
+  const offer = await readOffer(socketPath, Math.max(timeoutMs, FIRST_REPLY_MS_MIN), options.deviceModel);
   const connections = new Connections({ socketPath, timeoutMs, deviceModel: offer.deviceModel });
   const run = new Run(connections, offer, options);
   const results = new Map<Check, CheckResult>();

@@ -7,6 +7,7 @@
 import * as vu from "../../../src/wire/vhost_user.ts";
 import { aeadSample } from "../../../src/tools/conform/samples.ts";
 import * as w from "../../../src/wire/virtio_crypto.ts";
+import { HOSTILE_DEFECTS, MIGRATION_DEFECTS } from "./hostile_defects.ts";
 import { configField, ignores, replied, replyOf, sessionIds, u64Reply } from "./message_defects.ts";
 import { type Defect, defect, type Hooks, type SeenRequest } from "./planting.ts";
 import { LIFECYCLE_DEFECTS, MEMORY_DEFECTS, refuses, RING_DEFECTS } from "./ring_defects.ts";
@@ -392,6 +393,8 @@ export const DEFECTS: readonly Defect[] = [
   ...RING_DEFECTS,
   ...MEMORY_DEFECTS,
   ...LIFECYCLE_DEFECTS,
+  ...MIGRATION_DEFECTS,
+  ...HOSTILE_DEFECTS,
   ...LENGTH_DEFECTS,
   ...DATA_DEFECTS,
   defect(

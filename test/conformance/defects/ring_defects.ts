@@ -113,9 +113,13 @@ export const MEMORY_DEFECTS: readonly Defect[] = [
 
 /** Defects in the life of sessions, rings and connections. */
 export const LIFECYCLE_DEFECTS: readonly Defect[] = [
-  defect("only the first connections are served", /^lifecycle\.(reconnect|half-way|leave-under-load|cut-message)$/, {
-    message: (message, connection) => connection < CONNECTIONS_SERVED ? message : "closed",
-  }),
+  defect(
+    "only the first connections are served",
+    /^(lifecycle\.(reconnect|half-way|leave-under-load|cut-message)$|hostile\.message-)/,
+    {
+      message: (message, connection) => connection < CONNECTIONS_SERVED ? message : "closed",
+    },
+  ),
   defect("sessions are never ended", /^lifecycle\.sessions-end/, { clearSessions: () => false }),
   { name: "RESET_DEVICE does nothing", found: /^lifecycle\.reset-device$/, plant: () => ignores(vu.RESET_DEVICE) },
   {

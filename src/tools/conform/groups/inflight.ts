@@ -7,11 +7,13 @@
 import { createMemfd, mapShared, unmap } from "../../../os/memory_map.ts";
 import { closeFd } from "../../../os/event_fd.ts";
 import type { InflightRegion } from "../../../driver/frontend.ts";
+import { UNWRITTEN } from "../../../driver/layout.ts";
 import * as vu from "../../../wire/vhost_user.ts";
+import { USED_RING_OFFSET } from "../../../wire/vring.ts";
 import type { Clause, Group } from "../check.ts";
 import type { CheckContext } from "../context.ts";
 import { expectAnswer, expectEqual, expectThat } from "../expect.ts";
-import { layGoodRequest, RawRing } from "../raw_ring.ts";
+import { type Laid, layGoodRequest, RawRing } from "../raw_ring.ts";
 import { cipherSample } from "../samples.ts";
 import { needsOf } from "./needs.ts";
 
@@ -31,6 +33,9 @@ const USED_IDX_OFFSET = 14;
 const ENTRIES_OFFSET = 16;
 const ENTRY_BYTES = 16;
 const COUNTER_OFFSET = 8;
+
+/** Offset of the index of a used ring. */
+const USED_IDX_FIELD = 2;
 
 /** A region with the state of one ring, and a view of it. */
 interface Mapped {
@@ -122,26 +127,35 @@ async function withPredecessor(
   await context.close();
 }
 
+/**
+ * Of two requests that a predecessor had popped, heads 5 and 40 in this order, it had completed the second one: only the
+ * first may be executed, and neither of them twice.
+ */
 async function checkResubmitted(context: CheckContext): Promise<void> {
   await withPredecessor(context, async (ring, sessionId, { region, fd, view }) => {
-    const heads = [40, 5];
-    const requests = heads.map(() => layGoodRequest(ring.driver, sessionId));
-    context.note("a ring with two requests that the region records as in flight, heads 40 and 5, and no kick");
-    await ring.restart(0, async () => {
+    const heads = [5, 40];
+    const [inFlight, completed] = heads.map(() => layGoodRequest(ring.driver, sessionId)) as [Laid, Laid];
+    context.note("a ring with heads 5 and 40, of which the used ring has 40 and the region lists 5 as in flight");
+    await ring.restart(1, async () => {
       for (const [i, head] of heads.entries()) {
-        ring.putChain(head, requests[i]!.buffers);
+        ring.putChain(head, [inFlight, completed][i]!.buffers);
         ring.queue.expect(head, head, 2 ** 32);
         ring.queue.submit(head);
       }
-      leave(view, heads, 0, 0);
+      ring.queue.usedView.setUint32(USED_RING_OFFSET, 40, true);
+      ring.queue.usedView.setUint16(USED_IDX_FIELD, 1, true);
+      leave(view, [5], 1, 40);
       await ring.driver.frontend.setInflightFd(region, fd);
     });
-    for (const request of requests) request.assertAnswered(await ring.outcome());
+    await ring.outcome(); // The predecessor's completion.
+    inFlight.assertAnswered(await ring.outcome());
     const another = layGoodRequest(ring.driver, sessionId);
     ring.putChain(20, another.buffers);
     context.note("a further request with head 20");
     another.assertAnswered(await ring.run(20));
-    [...requests, another].forEach((request) => request.release());
+    expectEqual(ring.queue.usedIdx, 3, "completions of three requests");
+    expectEqual(completed.status, UNWRITTEN, "status of the completed request, which must not be executed again");
+    [inFlight, completed, another].forEach((request) => request.release());
   });
 }
 
@@ -180,7 +194,7 @@ const CLAUSES: readonly Clause[] = [
   },
   {
     id: "resubmitted",
-    duty: "requests that the region has in flight are executed when the ring starts",
+    duty: "requests that the region has in flight are executed when the ring starts, and no others again",
     reference: REFERENCE,
     needs: NEEDS,
     run: checkResubmitted,

@@ -189,7 +189,7 @@ async function expectCompletion(context: CheckContext, queue: DriverQueue, about
 }
 
 /** How long a device gets to do what it must not do, in milliseconds. */
-const PAUSE_MS = 30;
+const PAUSE_MS = 150;
 
 async function checkDisabled(context: CheckContext, { driver: options }: Format): Promise<void> {
   const driver = await context.driver(options);
