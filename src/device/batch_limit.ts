@@ -1,9 +1,9 @@
 /**
- * How many chains of a queue are answered before the driver is given them back. Where both sides have work to do for a
- * request, a batch of all that is available makes them take turns: the driver has nothing to do until the device is done,
- * and the device nothing until the driver has filled the ring again. Smaller batches let both work at the same time, but
- * cost more a request, as fewer are executed together. What wins depends on both sides, so it is measured: from time to
- * time another limit is tried for some hundred requests, and stays if requests took less time with it than before.
+ * The maximum number of chains that a queue answers before it publishes them. If both sides have work for each request, a
+ * batch of all available chains makes them alternate: the driver waits until the device is done, and the device until the
+ * driver has filled the ring again. With smaller batches both work at the same time, but a request costs more, as fewer
+ * are executed together. Which limit is best depends on both sides, so it is measured: from time to time another limit is
+ * tried for some hundred requests, and kept if requests took less time.
  *
  * Data path.
  *
@@ -12,28 +12,28 @@
 import { monotonicNs } from "../os/clock.ts";
 import { BATCH_CHAINS_MAX } from "../virtqueue/chain.ts";
 
-/** The least limit: below, little is executed together, and little is gained. */
+/** The minimum limit: with less, too few requests are executed together. */
 const LIMIT_MIN = 8;
 /**
- * A measurement is the fastest of some parts, as the others may have been interrupted. A part takes so many requests, and
- * so many batches of the largest size, at least.
+ * A measurement has several parts, of which the fastest counts, as the others may have been interrupted. Minimum length
+ * of a part, in requests and in batches of the largest size.
  */
 const PARTS = 4;
 const PART_REQUESTS_MIN = 64;
 const PART_BATCHES = 4;
-/** So many batches are left out after the limit has changed, until both sides have settled. */
+/** Number of batches after a change of the limit that are not measured, until both sides have settled. */
 const SETTLING_BATCHES = 3;
-/** Between two trials there are at first so many parts, and twice as many after each that failed, up to a bound. */
+/** Pause between two trials, in parts: it doubles after each trial that failed, up to a maximum. */
 const PAUSE_PARTS_MIN = 4;
 const PAUSE_PARTS_MAX = 1024;
 /** A trial has succeeded if a request took less than this share of the time. */
 const GAIN_MIN = 0.96;
-/** An idle time longer than this is the driver's own, and no measurement contains one. */
+/** A part with a longer idle time is measured again: the driver had no requests. */
 const IDLE_NS_MAX = 250_000;
-/** Requests are left in the ring for so long, at most, that batches can grow again. */
+/** Maximum time for which requests are left in the ring, so that batches can grow again. */
 const HOLD_NS_MAX = 200_000;
 
-/** What is going on: nothing, or a trial, which is a measurement before it, some settling, and another measurement. */
+/** States: a pause, or the three phases of a trial: a measurement, some settling, and another measurement. */
 const PAUSE = 0;
 const BEFORE = 1;
 const SETTLING = 2;
@@ -41,32 +41,32 @@ const TRIAL = 3;
 
 /** The limit of one queue's batches, and its adaptation. */
 export class BatchLimit {
-  /** Chains of the next batch, at most. */
+  /** Maximum number of chains of the next batch. */
   chainsMax: number = BATCH_CHAINS_MAX;
   #state = PAUSE;
-  /** Requests that the state still lasts for, and that it had. */
+  /** Requests left in the current state, and requests so far. */
   #requestsLeft = PART_REQUESTS_MIN;
   #requests = 0;
   #startNs = 0;
-  /** Parts of the measurement that are left, and nanoseconds a request of the fastest so far. */
+  /** Parts left in the measurement, and the fastest part so far, in nanoseconds a request. */
   #partsLeft = 0;
   #leastNs = 0;
   /** The largest batch since the last trial. */
   #largest = 0;
-  /** What is tried, and what it is tried against. */
+  /** The limit that is tried, and the current one. */
   #trial: number = BATCH_CHAINS_MAX;
   #settled: number = BATCH_CHAINS_MAX;
   #isUpNext = false;
   #pauseParts = PAUSE_PARTS_MIN;
   #beforeNs = 0;
-  /** Until when requests are left in the ring; 0: they are not. */
+  /** Time until which requests are left in the ring; 0: they are not. */
   #heldUntilNs = 0;
-  /** When the queue became idle while something is measured; 0: it is not. */
+  /** Time at which the queue became idle during a measurement; 0: it is not idle. */
   #idleSinceNs = 0;
 
   readonly #clock: () => number;
 
-  /** A limit that is not one yet; times are those of `clock`, in nanoseconds. */
+  /** Starts without a limit; `clock` returns the time in nanoseconds. */
   constructor(clock: () => number = monotonicNs) {
     this.#clock = clock;
   }
@@ -77,15 +77,15 @@ export class BatchLimit {
     this.#requests += count;
     this.#requestsLeft -= count;
     if (this.#requestsLeft > 0) return;
-    if (!this.#isMeasuring() || this.#endPart()) this.#goOn();
+    if (!this.#isMeasuring() || this.#endPart()) this.#nextState();
   }
 
-  /** There is nothing to do. */
+  /** The ring has no requests. */
   idle(): void {
     if (this.#isMeasuring() && this.#idleSinceNs === 0) this.#idleSinceNs = this.#clock();
   }
 
-  /** There is something to do again. */
+  /** The ring has requests again. */
   resumed(): void {
     if (this.#idleSinceNs === 0) return;
     const nowNs = this.#clock();
@@ -123,8 +123,8 @@ export class BatchLimit {
     return --this.#partsLeft === 0;
   }
 
-  /** Ends a state and begins the next. */
-  #goOn(): void {
+  /** Enters the next state. */
+  #nextState(): void {
     switch (this.#state) {
       case PAUSE:
         if (this.#choose()) this.#begin(BEFORE);
@@ -145,7 +145,7 @@ export class BatchLimit {
     }
   }
 
-  /** Chooses what to try: half of the largest batch, or twice the limit. False if there is nothing to try. */
+  /** Chooses the limit to try: half of the largest batch, or twice the limit. False if there is none. */
   #choose(): boolean {
     const limit = this.chainsMax;
     this.#settled = limit;
@@ -168,8 +168,8 @@ export class BatchLimit {
   }
 
   /**
-   * Sets the limit. When it grows, requests are left in the ring for about as long as a batch takes: what the driver has
-   * been given back in two parts it would publish in two parts for ever.
+   * Sets the limit. When it grows, requests are left in the ring for about the time of a batch: otherwise the driver, which
+   * received completions in two parts, would go on to publish requests in two parts.
    */
   #set(limit: number): void {
     if (limit > this.chainsMax) {
@@ -178,7 +178,7 @@ export class BatchLimit {
     this.chainsMax = limit;
   }
 
-  /** Keeps the limit that was tried if it was faster. */
+  /** Keeps the tried limit if it was faster. */
   #decide(): void {
     if (this.#leastNs < GAIN_MIN * this.#beforeNs) {
       this.#pauseParts = PAUSE_PARTS_MIN;

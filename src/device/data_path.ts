@@ -1,5 +1,5 @@
 /**
- * The data path of a thread, in four steps a batch: fetched chains are decoded, executed and given their status.
+ * The data path of a thread: it decodes, executes and answers the chains of a batch.
  *
  * Data path.
  *
@@ -25,7 +25,7 @@ import { createBatch, createDataFormat, type RequestDecoder } from "./request_de
 import { RequestRuns, type RequestTemplate } from "./request_template.ts";
 import type { SessionTableView } from "./sessions.ts";
 
-/** Serves batches of data requests, of whatever queue they come from. */
+/** Serves batches of data requests, from all data queues of a thread. */
 export class DataPath implements BatchProcessor, KeyHolder {
   /** The batch that a queue fetches into before {@linkcode process}. */
   readonly batch: ChainBatch;
@@ -35,10 +35,10 @@ export class DataPath implements BatchProcessor, KeyHolder {
   readonly #answers: Answers;
   readonly #operation: Operation;
   readonly #runs = new RequestRuns(BATCH_CHAINS_MAX);
-  /** 1 for each request of the batch that has become a job, and how many they are. */
+  /** 1 for each request of the batch that has become a job, and their number. */
   readonly #isDeferred = new Uint8Array(BATCH_CHAINS_MAX);
   #deferredCount = 0;
-  /** True if a measured batch has requests that its way was not planned for. */
+  /** True if a measured batch has requests other than those that its way was planned for. */
   #isMixed = false;
 
   /** Executes requests with `engine`, for sessions of `table` and under the features `negotiated`. */
@@ -55,7 +55,7 @@ export class DataPath implements BatchProcessor, KeyHolder {
   /**
    * Answers every request of the batch: result, status, and the bytes written for the used entry. Requests that have
    * become one of `jobs` leave the batch; they are answered, and counted, when their job is done. Returns how many
-   * requests were handled: where one is postponed, so are all behind it.
+   * requests were handled: if one is postponed, so are all after it.
    */
   process(jobs: JobPool | null, counters: QueueCounters): number {
     const { count, bytes } = this.batch;
@@ -79,7 +79,7 @@ export class DataPath implements BatchProcessor, KeyHolder {
     return handled;
   }
 
-  /** Serves the batch in the way that has been found faster for requests like its first, and measures that at times. */
+  /** Serves the batch in the way that measurements found faster for requests like its first; sometimes measures again. */
   #serveAsLearnt(multiBuffer: MultiBufferRunner, jobs: JobPool | null, counters: QueueCounters): void {
     const { count } = this.batch;
     this.#decoder.begin(1);
@@ -87,7 +87,7 @@ export class DataPath implements BatchProcessor, KeyHolder {
     const isMultiBuffer = multiBuffer.plan(first.operation, this.#multiBufferSession(first), count);
     const startNs = multiBuffer.isMeasured ? monotonicNs() : 0;
     if (isMultiBuffer) {
-      // The first template stays as it is as long as no more than the others follow.
+      // The first template stays unchanged as long as no more templates than these follow.
       this.#decoder.begin(count);
       this.#serveRuns(multiBuffer, first, jobs, counters);
     } else {
@@ -100,12 +100,12 @@ export class DataPath implements BatchProcessor, KeyHolder {
     }
   }
 
-  /** What multi-buffer execution has of the session of `request`; null: nothing. */
+  /** The multi-buffer state of the session of `request`; null: there is none. */
   #multiBufferSession({ status, sessionSlot, sessionId }: RequestTemplate): MultiBufferSession | null {
     return status !== wire.STATUS_OK || sessionSlot < 0 ? null : this.#contexts.multiBuffer(sessionSlot, sessionId);
   }
 
-  /** Notes if a request of a measured batch is not as its way was planned for. */
+  /** Notes if a request of a measured batch is not one that its way was planned for. */
   #compareWithPlan(request: RequestTemplate): void {
     const multiBuffer = this.#engine.multiBuffer!;
     const isPlanned = multiBuffer.isAsPlanned(request.operation, this.#multiBufferSession(request), this.batch.count);
@@ -123,7 +123,7 @@ export class DataPath implements BatchProcessor, KeyHolder {
     this.#answerRuns(multiBuffer, counters);
   }
 
-  /** Decodes, executes and answers one request after the other: what each needs stays in the CPU's nearest cache. */
+  /** Decodes, executes and answers requests sequentially: the data of each stays in the CPU's first-level cache. */
   #serveSequentially(first: RequestTemplate, jobs: JobPool | null, counters: QueueCounters): void {
     const { count } = this.batch;
     const isMeasured = this.#engine.multiBuffer !== null && this.#engine.multiBuffer.isMeasured;
@@ -153,7 +153,7 @@ export class DataPath implements BatchProcessor, KeyHolder {
   }
 
   /**
-   * Makes ready for requests of a run. Returns the contexts of their session; null if there are none, or no session.
+   * Prepares the requests of a run. Returns the contexts of their session; null if there are none, or no session.
    */
   #prepare({ status, operation, sessionSlot, sessionId }: RequestTemplate): Prepared | null {
     if (status !== wire.STATUS_OK) return null;
@@ -181,7 +181,7 @@ export class DataPath implements BatchProcessor, KeyHolder {
     this.#answers.put(i, request, status);
   }
 
-  /** Decodes the whole batch. Good requests are expected to succeed, and are answered differently should they fail. */
+  /** Decodes the whole batch. Valid requests are expected to succeed; if one fails, its answer is changed. */
   #decodeRuns(first: RequestTemplate, jobs: JobPool | null): void {
     const { batch } = this;
     const runs = this.#runs;
@@ -198,7 +198,7 @@ export class DataPath implements BatchProcessor, KeyHolder {
     }
   }
 
-  /** Executes runs in multi-buffer batches, as far as that is faster. */
+  /** Executes runs in multi-buffer batches where that is faster. */
   #executeRuns(multiBuffer: MultiBufferRunner): void {
     const runs = this.#runs;
     const isMeasured = multiBuffer.learns && multiBuffer.isMeasured;
@@ -242,7 +242,7 @@ export class DataPath implements BatchProcessor, KeyHolder {
     if (multiBuffered > 0) counters.multiBuffered(multiBuffered);
   }
 
-  /** Moves the answered chains of the batch together, for completion. */
+  /** Removes the chains of jobs from the batch; the others are completed. */
   #dropDeferred(): void {
     const { batch } = this;
     let kept = 0;

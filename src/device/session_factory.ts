@@ -153,7 +153,7 @@ export class SessionFactory {
       return checkKeys(parameters, this.#catalogue) ? wire.STATUS_OK : wire.STATUS_ERR;
     }
     const spec = new AkcipherKeySpec();
-    spec.takeFrom(parameters);
+    spec.setFrom(parameters);
     const key = this.#akcipher!.prepare(spec);
     if (typeof key === "number") return statusOf(key);
     const isUsable = key.isUsable();

@@ -1,6 +1,6 @@
 /**
- * Authenticated encryption through EVP: GCM and ChaCha20-Poly1305, which take their data in pieces, and CCM, which
- * takes it whole. After a tag that does not match, the destination holds zeros.
+ * Authenticated encryption through EVP: GCM and ChaCha20-Poly1305, which accept data in pieces, and CCM, which
+ * needs it in one call. After a tag that does not match, the destination holds zeros.
  *
  * Data path.
  *
@@ -23,9 +23,9 @@ import { CTRL_GET_TAG, CTRL_SET_IV_LENGTH, CTRL_SET_TAG, EvpContext } from "./ev
 import type { GcmFromCounterBlock } from "./gcm_j0.ts";
 import { DONE, FAILED, type Operation, TAG_MISMATCH, UNSUPPORTED } from "./operation.ts";
 
-/** An AEAD with a key in it. */
+/** An AEAD whose key is set by {@linkcode setKey}. */
 export interface AeadTransform {
-  /** Takes another key, of the length it was made for; false if it is refused. */
+  /** Sets the key, of the length it was made for; false if it is refused. */
   setKey(key: number): boolean;
   /**
    * Encrypts `src` to `dst` (ciphertext, then tag), or decrypts `src` (ciphertext, then tag) to `dst` (plaintext).
@@ -72,15 +72,15 @@ export class AeadParts {
   }
 }
 
-/** Bytes that a tag of GCM may have (SP 800-38D, 5.2.1.2): 4, 8, and 12 to 16, a bit each. */
+/** Lengths of a GCM tag in bytes, a bit each (SP 800-38D, 5.2.1.2): 4, 8, and 12 to 16. */
 export const GCM_TAG_LENGTHS: number = 1 << 4 | 1 << 8 | 1 << 12 | 1 << 13 | 1 << 14 | 1 << 15 | 1 << 16;
 /** The same for CCM (SP 800-38C, A.1): even numbers from 4 on. */
 export const CCM_TAG_LENGTHS: number = 1 << 4 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 12 | 1 << 14 | 1 << 16;
 
-/** RFC 8439, 2.8, has one length, and no other document defines a shorter tag. */
+/** The same for ChaCha20-Poly1305: RFC 8439, 2.8, defines one length, and no other document a shorter one. */
 export const CHACHA20_POLY1305_TAG_LENGTHS: number = 1 << 16;
 
-/** Bytes that an IV has at least. */
+/** Minimum bytes of an IV. */
 export const GCM_IV_BYTES_MIN = 1;
 export const CCM_IV_BYTES_MIN = 7;
 export const CHACHA20_POLY1305_IV_BYTES = 12;

@@ -1,6 +1,6 @@
 /**
- * Numbers of algorithms: the names by which operations, engine modules and configuration refer to them. They are those of
- * the specification, so that the device passes them on as they are; a test holds them to `src/wire`.
+ * Numbers of algorithms: the names by which operations, engine modules and configuration refer to them. They equal
+ * those of the specification, so that the device passes them on unchanged; a test compares them with `src/wire`.
  *
  * @module
  */

@@ -1,8 +1,9 @@
 /**
- * The algorithms, as data: for each number of the specification what serves it. What a library on this host lacks
- * drops out of the masks by itself. KASUMI, SNOW 3G and ZUC come from libIPSec_MB, GMAC-Twofish from libgcrypt, all
- * else from OpenSSL. MAC number 50, CBCMAC-KASUMI-F9, is served by nothing: neither the specification nor 3GPP says
- * what it is, other than F9 itself, which is number 27 and already a CBC-MAC of its own kind (TS 35.201, 4).
+ * The table of algorithms: for each number of the specification, the library and the class that implement it, its key
+ * lengths and other limits. `catalogue.ts` selects the rows that this host can serve. KASUMI, SNOW 3G and ZUC come from
+ * libIPSec_MB, GMAC-Twofish from libgcrypt, all others from OpenSSL. MAC number 50, CBCMAC-KASUMI-F9, is not served:
+ * neither the specification nor 3GPP defines it, unless it is F9 itself, which is number 27 and a CBC-MAC of its own
+ * kind (TS 35.201, 4).
  *
  * Off the data path: a catalogue is made once, and its maps are read.
  *
@@ -51,39 +52,39 @@ import { AUTH_KEY_BYTES_MAX } from "./operation.ts";
 import { fetchCipher, fetchDigest, fetchMac } from "./openssl.ts";
 import { createZucEea3, createZucEia3, zucProblem } from "./zuc.ts";
 
-/** A cipher of the table. */
+/** A row of the table of ciphers. */
 export interface CipherRow {
-  /** What serves it; OpenSSL unless something is said. */
+  /** The library that implements it; OpenSSL if not given. */
   readonly engine?: EngineName;
-  /** The engine module that it comes from; undefined: it is of this table. */
+  /** The engine module that implements it; not given for rows of this table. */
   readonly module?: string;
   /** Its number. */
   readonly algo: number;
-  /** Its name, as people write it. */
+  /** Its name, for people. */
   readonly name: string;
-  /** Key lengths that it takes, in bytes. */
+  /** Key lengths that it accepts, in bytes. */
   readonly keyLens: ReadonlySet<number>;
   /** Bytes of IV, exactly. */
   readonly ivLen: number;
-  /** What of OpenSSL it stands on; all must be there. */
+  /** OpenSSL's names of the ciphers that it uses; all must be available. */
   readonly needs: readonly string[];
   /** The key's two halves must differ (XTS). */
   readonly distinctHalves?: boolean;
-  /** What of it OpenSSL has ready-made, all of it; not given if the algorithm is composed or another library's. */
+  /** OpenSSL's implementation; not given if the algorithm is composed here or comes from another library. */
   readonly spec?: CipherSpec;
-  /** How its IVs are set here, if OpenSSL has it ready-made and it has IVs; rows of a catalogue have this. */
+  /** How IVs are set on this host, if OpenSSL implements it and it has IVs; rows of a catalogue have this. */
   ivSetting?(keyLen: number, encrypt: boolean): IvSetting;
-  /** False if it cannot be made here although what it stands on is there; it can if not given. */
+  /** False if this host cannot execute it although `needs` are available. */
   isAvailable?(memory: EngineMemory): boolean;
   /** Makes one in `memory`. */
   create(memory: EngineMemory, keyLen: number, encrypt: boolean): CipherTransform;
 }
 
-/** A hash or MAC of the table. */
+/** A row of the tables of hashes and MACs. */
 export interface DigestRow {
-  /** What serves it; OpenSSL unless something is said. */
+  /** The library that implements it; OpenSSL if not given. */
   readonly engine?: EngineName;
-  /** The engine module that it comes from; undefined: it is of this table. */
+  /** The engine module that implements it; not given for rows of this table. */
   readonly module?: string;
   /** Its number. */
   readonly algo: number;
@@ -93,19 +94,19 @@ export interface DigestRow {
   readonly keyLens?: ReadonlySet<number>;
   /** Bytes of a full digest; 0: any number. */
   readonly digestBytes: number;
-  /** Lengths of what is digested; of a chain, of its additional data and part of the source together. */
+  /** Lengths of the input; in a chain, of additional data and the digest's part of the source together. */
   readonly input: DigestInput;
-  /** True if it can be made here, the library that serves it being there. */
+  /** True if this host can execute it, provided that its library is available. */
   isAvailable(memory: EngineMemory): boolean;
   /** Makes one in `memory`. */
   create(memory: EngineMemory, keyLen: number): DigestTransform;
 }
 
-/** An AEAD of the table. */
+/** A row of the table of AEADs. */
 export interface AeadRow {
-  /** What serves it; OpenSSL unless something is said. */
+  /** The library that implements it; OpenSSL if not given. */
   readonly engine?: EngineName;
-  /** The engine module that it comes from; undefined: it is of this table. */
+  /** The engine module that implements it; not given for rows of this table. */
   readonly module?: string;
   /** Its number. */
   readonly algo: number;
@@ -113,12 +114,12 @@ export interface AeadRow {
   readonly name: string;
   /** Key lengths, in bytes. */
   readonly keyLens: ReadonlySet<number>;
-  /** Tag lengths, in bytes, and the least of them. */
+  /** Tag lengths in bytes, and their minimum. */
   readonly tagLens: ReadonlySet<number>;
   readonly tagLenMin: number;
-  /** Bytes of the shortest IV. */
+  /** Minimum bytes of an IV. */
   readonly ivLenMin: number;
-  /** What of OpenSSL it stands on. */
+  /** OpenSSL's names of the ciphers that it uses; all must be available. */
   readonly needs: readonly string[];
   /** Makes one in `memory`. */
   create(memory: EngineMemory, keyLen: number, encrypt: boolean): AeadTransform;
@@ -128,7 +129,7 @@ function aesNames(mode: string): Record<number, string> {
   return { 16: `AES-128-${mode}`, 24: `AES-192-${mode}`, 32: `AES-256-${mode}` };
 }
 
-/** RC4 takes keys of any length; five bytes is the shortest in use. */
+/** RC4 accepts keys of any length; the shortest in use has five bytes. */
 function arc4Names(): Record<number, string> {
   return Object.fromEntries(Array.from({ length: 60 }, (_, i) => [i + 5, "RC4"]));
 }
@@ -150,7 +151,7 @@ function blocks(names: Record<number, string>, blockBytes: number, ivLen: number
   return { names, blockBytes, ivLen, cut: CUT_BLOCKS, dataBytesMin: blockBytes };
 }
 
-/** The key length of all that 3GPP has standardised. */
+/** The key length of 3GPP's algorithms. */
 const KEY_LENS_3GPP: ReadonlySet<number> = new Set([16]);
 
 function cipher3gpp(algo: number, name: string, ivLen: number, create: CipherRow["create"]): CipherRow {
@@ -244,7 +245,7 @@ export const HASHES: readonly DigestRow[] = [
   hash(numbers.HASH_SHA3_SHAKE256, "SHAKE256", "SHAKE-256", 0),
 ];
 
-/** HMAC keys of any length from nothing on. */
+/** HMAC accepts keys of any length, empty ones included. */
 const HMAC_KEY_LENS: ReadonlySet<number> = new Set(Array.from({ length: AUTH_KEY_BYTES_MAX + 1 }, (_, i) => i));
 
 function hmac(algo: number, name: string, digest: string, digestBytes: number): DigestRow {
@@ -306,7 +307,7 @@ export const MACS: readonly DigestRow[] = [
     algo: numbers.MAC_GMAC_TWOFISH,
     name: "GMAC-Twofish",
     engine: "gcrypt",
-    keyLens: new Set([16, 32]), // Twofish has 24 too, libgcrypt has not.
+    keyLens: new Set([16, 32]), // Twofish allows 24 as well, libgcrypt does not.
     digestBytes: 16,
     input: GMAC_INPUT,
     isAvailable: () => true,

@@ -1,6 +1,6 @@
 /**
- * What this host can serve: the rows of the table in `algorithms.ts` whose libraries are there and give right answers,
- * with the rows of engine modules in place of theirs.
+ * The algorithms that this host can serve: the rows of the table in `algorithms.ts` whose libraries are available and
+ * give correct answers, replaced by the rows of engine modules that have the same numbers.
  *
  * Off the data path: a catalogue is made once, and its maps are read.
  *
@@ -35,7 +35,7 @@ function canMakeCipher(row: CipherRow, memory: EngineMemory): boolean {
   return hasCiphers(row) && (row.isAvailable?.(memory) ?? true);
 }
 
-/** `row` with the quickest way to set IVs that is right for each of its key lengths and directions. */
+/** `row` with the fastest way to set IVs that gives correct results for each key length and direction. */
 function withIvSetting(row: CipherRow, memory: EngineMemory): CipherRow {
   const { spec } = row;
   if (spec === undefined || spec.ivLen === 0) return row;
@@ -64,7 +64,7 @@ export interface Catalogue {
   readonly aeads: ReadonlyMap<number, AeadRow>;
   /** The libraries in use. */
   readonly engines: ReadonlySet<EngineName>;
-  /** What is not served for want of a library, and what to do about it: a sentence for each library. */
+  /** Which algorithms are not served because a library is missing, and the remedy: a sentence for each library. */
   readonly notes: readonly string[];
 }
 
@@ -92,7 +92,7 @@ function overlay<Row extends { readonly algo: number }>(
 }
 
 /**
- * What this host can serve with the libraries `chosen`; others are not opened. Rows of `modules` take the place of
+ * The algorithms that this host can serve with the libraries `chosen`; others are not opened. Rows of `modules` replace
  * those of the same number.
  */
 export function createCatalogue(
@@ -118,7 +118,7 @@ function overlayModules(catalogue: Catalogue, modules: readonly ModuleRows[]): C
   };
 }
 
-/** What the libraries `chosen` serve, tried in `memory`. */
+/** The algorithms that the libraries `chosen` serve; they are tried in `memory`. */
 function tryLibraries(chosen: readonly EngineName[], memory: EngineMemory): Catalogue {
   const engines = new Set(chosen);
   const notes: string[] = [];
@@ -134,7 +134,7 @@ function tryLibraries(chosen: readonly EngineName[], memory: EngineMemory): Cata
   if (legacyReason !== undefined) notes.push(`ARC4 and DES are not on offer: ${legacyReason}`);
   const caution = engines.has("ipsec-mb") ? ipsecMbCaution() : undefined;
   if (caution !== undefined) notes.push(caution);
-  /** Notes that a row is not served if it `isRight` not. */
+  /** Adds a note if a row is not `isRight`. */
   const noted = ({ name }: CipherRow | DigestRow, isRight: boolean) => {
     if (!isRight) notes.push(`${name} is not on offer: libIPSec_MB ${ipsecMbVersion()} does not give its known answer`);
     return isRight;

@@ -1,5 +1,6 @@
 /**
- * Ciphers through EVP, in place on the guest's memory: block modes, stream modes, and XTS, which needs its data whole.
+ * Ciphers through EVP, which read and write guest memory: block modes, stream modes, and XTS, which needs its data in one
+ * call.
  *
  * Data path.
  *
@@ -12,14 +13,14 @@ import { EvpContext } from "./evp_cipher.ts";
 import type { Operation } from "./operation.ts";
 import { equalSecrets } from "./openssl.ts";
 
-/** How a cipher cuts its data. */
+/** How the data of a cipher may be cut into calls: in whole blocks. */
 export const CUT_BLOCKS = 1;
-/** Any bytes, in any pieces. */
+/** In pieces of any length. */
 export const CUT_STREAM = 2;
-/** All at once. */
+/** Not at all. */
 export const CUT_WHOLE = 3;
 
-/** What there is to know of a cipher algorithm: a row of the table in `algorithms.ts`. */
+/** OpenSSL's implementation of a cipher of the table in `algorithms.ts`. */
 export interface CipherSpec {
   /** OpenSSL's name for each key length in bytes. */
   readonly names: Readonly<Record<number, string>>;
@@ -29,11 +30,11 @@ export interface CipherSpec {
   readonly blockBytes: number;
   /** CUT_*. */
   readonly cut: number;
-  /** Fewest bytes of data, unless there is none at all. */
+  /** Minimum bytes of data, if there is any. */
   readonly dataBytesMin: number;
   /** The key's halves must differ. */
   readonly distinctHalves?: boolean;
-  /** The cipher's state after a request depends on more than its IV: start afresh with the key each time. */
+  /** Set the key for each request, as the cipher's state depends on more than key and IV. */
   readonly rekeys?: boolean;
 }
 
@@ -43,11 +44,11 @@ export interface CipherSpec {
  */
 export type IvSetting = "in-place" | "initialise";
 
-/** A cipher with a key in it. */
+/** A cipher whose key is set by {@linkcode setKey}. */
 export interface CipherTransform {
-  /** Takes another key, of the length it was made for; false if the cipher refuses it. */
+  /** Sets the key, of the length it was made for; false if the cipher refuses it. */
   setKey(key: number): boolean;
-  /** Works from `src` to `dst`, which is no shorter, with the IV of `operation`; false if something is wrong. */
+  /** Processes `src` to `dst`, which is no shorter, with the IV of `operation`; false if it cannot. */
   run(operation: Operation, src: Span, dst: Span): boolean;
   /** Wipes and frees the native context. */
   free(): void;
@@ -59,7 +60,7 @@ export interface CipherUse {
   readonly ivSetting: IvSetting;
 }
 
-/** A cipher that EVP offers ready-made. */
+/** A cipher that OpenSSL implements. */
 export class EvpCipher implements CipherTransform {
   readonly #memory: EngineMemory;
   readonly #spec: CipherSpec;
@@ -103,9 +104,9 @@ export class EvpCipher implements CipherTransform {
 
   #start(operation: Operation): boolean {
     const { ivLen, rekeys } = this.#spec;
-    // Between requests the IV is all the state there is, so it can be set where the provider keeps it: that takes a
-    // tenth of the time of an initialisation. CTR also counts used bytes of a block of key stream, which only that
-    // resets.
+    // Between requests the IV is the only state, so it can be written where the provider keeps it, which takes a tenth
+    // of the time of an initialisation. CTR also counts the used bytes of a block of key stream, which only an
+    // initialisation resets.
     if (this.#isInPlace && !this.#midBlock) {
       gatherTo(operation.segments, operation.ivSpan, this.#ivAddress, 0);
       return true;
@@ -146,7 +147,7 @@ export class EvpCipher implements CipherTransform {
     return ok;
   }
 
-  /** Piece by piece, as long as both sides are contiguous; a block that straddles pieces is processed in private memory. */
+  /** Processes pieces that are contiguous on both sides; a block that straddles pieces is processed in private memory. */
   #runPieces(segments: SegmentTable, src: Span, dst: Span): boolean {
     const { length } = segments;
     const unit = this.#spec.cut === CUT_BLOCKS ? this.#spec.blockBytes : 1;
@@ -176,7 +177,7 @@ export class EvpCipher implements CipherTransform {
     return true;
   }
 
-  /** Leaves nothing of a failed request in OpenSSL: not its error, and not half a block. */
+  /** Removes the traces of a failed request from OpenSSL: its error, and an incomplete block. */
   #fail(): boolean {
     libcrypto.ERR_clear_error();
     if (this.#key !== 0) this.setKey(this.#key);

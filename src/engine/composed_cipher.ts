@@ -1,6 +1,6 @@
 /**
  * Cipher modes that OpenSSL lacks, composed from its ECB: triple DES in CTR mode and AES in F8 mode (RFC 3711,
- * 4.1.2). Both are key streams, made next to the data in bounce memory and combined there.
+ * 4.1.2). Both make a key stream, which is combined with the data in the bounce buffer.
  *
  * Data path.
  *
@@ -20,7 +20,7 @@ export const AES_F8_IV_BYTES = 16;
 
 /** Key stream is made in pieces of this many bytes. */
 const PIECE_BYTES = 4096;
-/** Behind the key stream: a block for values that the modes carry along. */
+/** Offset of a block for the values that the modes carry from block to block. */
 const CARRY = PIECE_BYTES;
 
 /** Key stream, and the data that it is combined with, which is in the bounce buffer. */
@@ -44,7 +44,7 @@ class KeyStream {
   }
 }
 
-/** Triple DES in CTR mode: the IV is the first counter block, counted up as one big-endian number. */
+/** Triple DES in CTR mode: the IV is the first counter block, which is incremented as one big-endian number. */
 export class TripleDesCtr implements CipherTransform {
   readonly #memory: EngineMemory;
   readonly #stream: KeyStream;

@@ -1,6 +1,6 @@
 /**
  * MACs composed from OpenSSL's AES: CBC-MAC (ISO/IEC 9797-1, algorithm 1), XCBC (RFC 3566) and GMAC (NIST SP 800-38D).
- * What they digest is gathered in bounce memory, piece by piece.
+ * Their input is gathered in the bounce buffer, piece by piece.
  *
  * Data path, but for `newAes` (for a session's first request in a thread).
  *
@@ -14,7 +14,7 @@ import { CTRL_GET_TAG, EvpContext } from "./evp_cipher.ts";
 
 const BLOCK_BYTES = 16;
 const NO_SEGMENTS = new SegmentTable(0);
-/** Pieces that are gathered and encrypted at a time, in whole blocks. */
+/** Bytes that are gathered and encrypted at a time, a multiple of a block. */
 const PIECE_BYTES = 65536;
 
 /** Offsets in the engine's small memory: the zero IV, the last block, derived keys. */
@@ -88,10 +88,10 @@ class CbcChain {
   }
 }
 
-/** What CBC-MAC digests. */
+/** Input lengths of CBC-MAC. */
 export const CBCMAC_INPUT: DigestInput = { ...ANY_INPUT, bytesMin: BLOCK_BYTES, unitBytes: BLOCK_BYTES };
 
-/** CBC-MAC with AES. It has no padding of its own: data is one block or more, and whole blocks. */
+/** CBC-MAC with AES. It defines no padding: data has one or more complete blocks. */
 export class CbcMacAes implements DigestTransform {
   readonly digestBytes = BLOCK_BYTES;
   readonly #memory: EngineMemory;
@@ -122,7 +122,7 @@ export class CbcMacAes implements DigestTransform {
   }
 }
 
-/** AES-XCBC-MAC: three keys derived from one of 16 bytes, the second and third for whole and padded last blocks. */
+/** AES-XCBC-MAC: three keys derived from one of 16 bytes, the second and third for complete and padded last blocks. */
 export class XcbcAes implements DigestTransform {
   readonly digestBytes = BLOCK_BYTES;
   readonly #memory: EngineMemory;
@@ -174,12 +174,12 @@ export class XcbcAes implements DigestTransform {
   }
 }
 
-/** Bytes of IV in front of what GMAC digests: the MAC service has no field for one, so it leads the data. */
+/** Bytes of IV at the start of GMAC's input: the MAC service has no field for an IV. */
 export const GMAC_IV_BYTES = 12;
-/** What GMAC digests. */
+/** Input lengths of GMAC. */
 export const GMAC_INPUT: DigestInput = { ...ANY_INPUT, bytesMin: GMAC_IV_BYTES };
 
-/** GMAC with AES: GCM of no plaintext. The first 12 bytes it is given are its IV, the rest is digested. */
+/** GMAC with AES: GCM without plaintext. The first 12 bytes of the input are its IV, the rest is digested. */
 export class GmacAes implements DigestTransform {
   readonly digestBytes = BLOCK_BYTES;
   readonly #memory: EngineMemory;

@@ -1,5 +1,5 @@
 /**
- * Digests, keyed or not: one interface for HASH and MAC algorithms, and those of them that OpenSSL has ready-made.
+ * Digests, keyed or not: the interface of HASH and MAC algorithms, and those that OpenSSL implements.
  *
  * Data path, but for `parameter` and `#add` (once for an algorithm and engine).
  *
@@ -16,47 +16,47 @@ const { EVP_MAC_init, EVP_MAC_update, EVP_MAC_final } = libcrypto;
 
 const DIGEST_SIZE = BigInt(DIGEST_BYTES_MAX);
 
-/** The lengths of what a digest is made of, in bytes. */
+/** Lengths of a digest's input, in bytes. */
 export interface DigestInput {
-  /** Fewest: a MAC's IV leads its data. */
+  /** Minimum: some MACs have an IV at the start of their input. */
   readonly bytesMin: number;
-  /** Most. */
+  /** Maximum. */
   readonly bytesMax: number;
-  /** All are a multiple of this. */
+  /** The length is a multiple of this. */
   readonly unitBytes: number;
 }
 
 /** Any number of bytes. */
 export const ANY_INPUT: DigestInput = { bytesMin: 0, bytesMax: REQUEST_BYTES_MAX, unitBytes: 1 };
 
-/** A hash, or a MAC with a key in it. */
+/** A hash, or a MAC whose key is set by {@linkcode setKey}. */
 export interface DigestTransform {
   /** Bytes of a full digest; 0: any number. */
   readonly digestBytes: number;
-  /** Takes a key of `keyLen` bytes at `key`; false if the algorithm refuses it. Hashes have none. */
+  /** Sets the key of `keyLen` bytes at `key`; false if the algorithm refuses it. Hashes have none. */
   setKey(key: number, keyLen: number): boolean;
   /**
    * Digests the bytes of `head` and then those of `body`. Returns the address of a digest of which `resultLen` bytes
-   * (at most `digestBytes`, or DATA_BYTES_MAX if any number goes) may be used until the next call; 0: it failed.
+   * (at most `digestBytes`, or DATA_BYTES_MAX if that is 0) may be used until the next call; 0: it failed.
    */
   run(segments: SegmentTable, head: Span, body: Span, resultLen: number): number;
   /** Wipes and frees the native context. */
   free(): void;
 }
 
-/** What takes its data in any number of calls, as EVP's contexts do. */
+/** A digest that accepts its input in any number of calls, as EVP's contexts do. */
 abstract class Updates {
-  /** Takes the `length` bytes at `offset` of segment `segment`. */
-  protected abstract take(segments: SegmentTable, segment: number, offset: number, length: number): boolean;
+  /** Digests the `length` bytes at `offset` of segment `segment`. */
+  protected abstract updateSegment(segments: SegmentTable, segment: number, offset: number, length: number): boolean;
 
-  /** Takes the bytes of `span`. */
+  /** Digests the bytes of `span`. */
   protected update(segments: SegmentTable, span: Span): boolean {
     let segment = span.segment;
     let offset = span.offset;
     let rest = span.length;
     while (rest > 0) {
       const piece = Math.min(rest, segments.length[segment]! - offset);
-      if (!this.take(segments, segment, offset, piece)) return false;
+      if (!this.updateSegment(segments, segment, offset, piece)) return false;
       rest -= piece;
       segment++;
       offset = 0;
@@ -84,7 +84,7 @@ export class EvpHash extends Updates implements DigestTransform {
   }
 
   run(segments: SegmentTable, head: Span, body: Span, resultLen: number): number {
-    // With no digest named, OpenSSL starts the one it has afresh and looks nothing up.
+    // Without a digest, OpenSSL initialises the context's own again and looks none up.
     const started = EVP_DigestInit_ex2(
       BigInt.asUintN(64, this.#context),
       BigInt.asUintN(64, 0n),
@@ -115,7 +115,7 @@ export class EvpHash extends Updates implements DigestTransform {
     return ok === 1 ? address : 0;
   }
 
-  protected override take(segments: SegmentTable, segment: number, offset: number, length: number): boolean {
+  protected override updateSegment(segments: SegmentTable, segment: number, offset: number, length: number): boolean {
     return EVP_DigestUpdate(
       BigInt.asUintN(64, this.#context),
       BigInt.asUintN(64, segments.u64[segment]! + BigInt(offset >>> 0)),
@@ -130,7 +130,7 @@ export class EvpHash extends Updates implements DigestTransform {
 
 const OSSL_PARAM_UTF8_STRING = 4;
 const OSSL_PARAM_BYTES = 40;
-/** An array of one parameter and its end, the parameter's name, and its value. */
+/** Offsets of an array of one parameter and its end, the parameter's name, and its value. */
 const NAME_OFFSET = 2 * OSSL_PARAM_BYTES;
 const VALUE_OFFSET = NAME_OFFSET + 16;
 const ENTRY_BYTES = VALUE_OFFSET + 32;
@@ -227,7 +227,7 @@ export class EvpMac extends Updates implements DigestTransform {
     return ok === 1 ? digest : 0;
   }
 
-  protected override take(segments: SegmentTable, segment: number, offset: number, length: number): boolean {
+  protected override updateSegment(segments: SegmentTable, segment: number, offset: number, length: number): boolean {
     return EVP_MAC_update(
       BigInt.asUintN(64, this.#context),
       BigInt.asUintN(64, segments.u64[segment]! + BigInt(offset >>> 0)),

@@ -1,6 +1,6 @@
 /**
  * The engine: prepares native contexts for sessions, pools some for requests that carry their own keys, and executes
- * operations. Knows no virtio and no sockets.
+ * operations. It knows neither virtio nor sockets.
  *
  * Data path, but for `createEngine` (once for a device and thread).
  *
@@ -30,16 +30,16 @@ import {
   UNSUPPORTED,
 } from "./operation.ts";
 
-/** The native contexts of one session: those that its kind needs. */
+/** The native contexts of one session; those that its kind does not need are null. */
 export interface Prepared {
   readonly cipher: CipherTransform | null;
   readonly digest: DigestTransform | null;
   readonly aead: AeadTransform | null;
-  /** What multi-buffer execution needs, if the session can be served by it. */
+  /** The session's state for multi-buffer execution; null if it is not possible. */
   readonly multiBuffer: MultiBufferSession | null;
 }
 
-/** True if an engine module serves any part of an operation with `parameters`: it has no multi-buffer jobs then. */
+/** True if an engine module executes a part of operations with `parameters`, which then have no multi-buffer jobs. */
 export function isOfModule(catalogue: Catalogue, parameters: Parameters): boolean {
   const { kind, algo, hashAlgo } = parameters;
   if (kind === KIND_AEAD) return catalogue.aeads.get(algo)?.module !== undefined;
@@ -59,11 +59,11 @@ export function createEngine(catalogue: Catalogue, choice: MultiBufferChoice): E
 export class Engine {
   /** The algorithms that it serves. */
   readonly catalogue: Catalogue;
-  /** Executes many operations at once; null: nothing does. */
+  /** Executes several operations together; null: all operations are executed sequentially. */
   readonly multiBuffer: MultiBufferRunner | null;
   /** The memory of its native contexts. */
   readonly memory: EngineMemory = new EngineMemory();
-  /** Contexts for requests that carry their keys, by what they are made for. */
+  /** Contexts for requests that carry their keys, by algorithm, key length and direction. */
   readonly #ciphers = new Map<number, CipherTransform>();
   readonly #digests = new Map<number, DigestTransform>();
   readonly #aeads = new Map<number, AeadTransform>();
@@ -81,8 +81,8 @@ export class Engine {
   }
 
   /**
-   * Makes the contexts of a session whose parameters `checkParameters` found good, keys included.
-   * Returns null if an algorithm refuses its key.
+   * Makes the contexts of a session whose parameters have passed `checkParameters`, and sets its keys. Returns null if an
+   * algorithm refuses its key.
    */
   prepare(parameters: Parameters): Prepared | null {
     const { kind } = parameters;
@@ -127,7 +127,7 @@ export class Engine {
     this.memory.close();
   }
 
-  /** Wipes what requests with keys of their own have left in the contexts kept for them. */
+  /** Frees the contexts of requests that carry their keys, which contain the last of these keys. */
   clear(): void {
     for (const map of [this.#ciphers, this.#digests, this.#aeads]) {
       for (const transform of map.values()) transform.free();
@@ -141,7 +141,7 @@ export class Engine {
   }
 
   /**
-   * Executes `operation` with keys of its own, whose parameters `checkParameters` found good. Returns the same.
+   * Executes `operation`, which carries its keys and whose parameters have passed `checkParameters`. Returns the same.
    */
   executeStateless(operation: Operation): number {
     const { parameters } = operation.template;
@@ -168,7 +168,7 @@ export class Engine {
 
   #sharedDigest(parameters: Parameters): DigestTransform {
     const keyed = isKeyed(parameters);
-    // Only block-cipher MACs are made for a key length, and those have few; an HMAC context takes any key.
+    // Only block-cipher MACs are made for a key length, of which they have few; an HMAC context accepts any key.
     const keyLen = parameters.authKeyLen <= 64 ? parameters.authKeyLen : 0;
     const key = parameters.hashAlgo * 1024 + keyLen * 2 + (keyed ? 1 : 0);
     let digest = this.#digests.get(key);
@@ -223,7 +223,7 @@ export class Engine {
     if (operation.result.length === 0) return false;
     if (digest.digestBytes !== 0 && operation.result.length > digest.digestBytes) return false;
     if (src.length > 0 && relate(segments, src, dst) === OVERLAPPING) {
-      // As if the source had been taken away first: it moves to the destination, and both steps work there.
+      // The source is copied to the destination first, and both steps work there.
       if (src.length > DATA_BYTES_MAX) return false;
       gather(segments, src, this.memory.bounce);
       scatter(segments, this.memory.bounce, dst);
@@ -243,7 +243,7 @@ export class Engine {
   }
 }
 
-/** Gives contexts the keys of `parameters`; false if an algorithm refuses its key. */
+/** Sets the keys of `parameters` in contexts; false if an algorithm refuses its key. */
 function setKeys(
   parameters: Parameters,
   cipher: CipherTransform | null,

@@ -1,6 +1,6 @@
 /**
- * The catalogue of FIPS mode: what OpenSSL's FIPS provider executes itself. No other library, no engine module, and no
- * algorithm that is composed here of several calls; every IV is set the documented way.
+ * The catalogue of FIPS mode: the algorithms that OpenSSL's FIPS provider executes itself. There is no other library, no
+ * engine module, and no algorithm that is composed here of several calls; every IV is set by an initialisation.
  *
  * Off the data path: a catalogue is made once, and its maps are read.
  *
@@ -15,7 +15,7 @@ import { EngineMemory } from "./engine_memory.ts";
 import { tryIvSetting } from "./iv_setting.ts";
 import type { EngineName } from "./libraries.ts";
 
-/** MACs that are one of OpenSSL's own, or its GCM without a plaintext; the others are composed here. */
+/** MACs that OpenSSL implements, and GMAC, which is its GCM without plaintext; the others are composed here. */
 const PROVIDED_MACS: ReadonlySet<number> = new Set([
   numbers.MAC_HMAC_MD5,
   numbers.MAC_HMAC_SHA1,
@@ -58,7 +58,7 @@ function providedCipher(row: CipherRow, memory: EngineMemory): CipherRow | undef
 function providedMac(row: DigestRow, memory: EngineMemory): DigestRow | undefined {
   if (!PROVIDED_MACS.has(row.algo)) return undefined;
   const key = memory.owned.map(4096);
-  // Parts of a key that are equal may be refused for 3DES: all bytes differ.
+  // All bytes differ, because keys of 3DES whose parts are equal may be refused.
   new Uint8Array(key.buffer).forEach((_, i, bytes) => bytes[i] = i * 37);
   const accepts = (keyLen: number) => {
     const mac = row.create(memory, keyLen);
@@ -77,14 +77,14 @@ function providedAead(row: AeadRow): AeadRow {
   return { ...row, create: (memory, keyLen, encrypt) => new EvpAead(memory, `AES-${8 * keyLen}-GCM`, encrypt) };
 }
 
-/** What OpenSSL's FIPS provider serves, once `applyOpensslSettings` has made it the only one. */
+/** The algorithms of OpenSSL's FIPS provider, which `applyOpensslSettings` has made the only one. */
 function createFipsCatalogue(): Catalogue {
   const all = createCatalogue(["openssl"]);
   const memory = new EngineMemory();
   const ciphers = select(all.ciphers, (row) => providedCipher(row, memory));
   const macs = select(all.macs, (row) => providedMac(row, memory));
   memory.close();
-  // What it lacks is missing on purpose.
+  // There are no notes: algorithms are left out on purpose.
   return { ...all, notes: [], ciphers, macs, aeads: select(all.aeads, providedAead) };
 }
 

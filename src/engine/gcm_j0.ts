@@ -1,8 +1,8 @@
 /**
- * GCM from a given counter block J0 (NIST SP 800-38D), which virtio-crypto words as "an IV of 16 bytes" and OpenSSL
- * has no entry for. Composed: CTR from J0 + 1 makes the ciphertext C. GCM under any other IV, fed with C combined with
- * that IV's own key stream, makes C again and so the same GHASH; its tag differs from the one wanted only by the two
- * encrypted counter blocks, which CTR gives as well.
+ * GCM from a given counter block J0 (NIST SP 800-38D), which virtio-crypto calls an IV of 16 bytes and OpenSSL has no
+ * function for. It is composed: CTR from J0 + 1 makes the ciphertext C. GCM under another IV, whose input is C combined
+ * with the key stream of that IV, makes C again and therefore the same GHASH. Its tag differs from the required one by
+ * the two encrypted counter blocks, which CTR computes as well.
  *
  * Data path.
  *
@@ -51,7 +51,7 @@ class CounterBlocks {
   }
 }
 
-/** The composition, with a key in it. Data and additional data are in the engine's bounce buffers. */
+/** The composition. Data and additional data are in the engine's bounce buffers. */
 export class GcmFromCounterBlock {
   readonly #memory: EngineMemory;
   readonly #blocks: CounterBlocks;
@@ -101,7 +101,7 @@ export class GcmFromCounterBlock {
   #makeTag(j0: number, aadLen: number, length: number): boolean {
     const { bounce, bounceAad } = this.#memory;
     const { address } = this.#blocks;
-    // Any IV will do that yields another key stream than J0's own; zeros do. Its first key stream block is number 2.
+    // The other IV must have another key stream than J0, as zeros have. Its first block of key stream is number 2.
     fillBytes(address + ZERO_IV, 0, BLOCK_BYTES);
     this.#blocks.setCounter(address + ZERO_IV, 2);
     if (!this.#countOver(length)) return false;

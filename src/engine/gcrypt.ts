@@ -1,6 +1,6 @@
 /**
  * GMAC with Twofish, by libgcrypt: GCM of NIST SP 800-38D with another block cipher of 128 bits. As with AES, the first
- * 12 bytes of what it digests are its IV, because the MAC service has no field for one.
+ * 12 bytes of its input are the IV, because the MAC service has no field for one.
  *
  * Data path, but for `load` (opens the library, once), `open` (for a session's first request in a thread).
  *
@@ -31,10 +31,10 @@ let version: string | undefined;
 function load(): string | undefined {
   try {
     const gcrypt = openGcrypt();
-    // Asking for the version comes before all else: it is how the library is set up.
+    // The library requires this call before all others: it initialises it.
     version = new Deno.UnsafePointerView(Deno.UnsafePointer.create(gcrypt.gcry_check_version(0n))!).getCString();
     if (gcrypt.gcry_control(GCRYCTL_INITIALIZATION_FINISHED_P, 0) === 0) {
-      // Contexts are ordinary memory that is wiped when given up; the locked memory the library could have is small.
+      // Contexts are in ordinary memory, which the library wipes; its locked memory would be too small.
       gcrypt.gcry_control(GCRYCTL_DISABLE_SECMEM, 0);
       gcrypt.gcry_control(GCRYCTL_INITIALIZATION_FINISHED, 0);
     }
@@ -56,18 +56,18 @@ function open(gcrypt: Gcrypt): bigint {
   return error === 0 ? handle[0]! : 0n;
 }
 
-/** Opens the library once. Returns why it cannot be used, in words that end a sentence; undefined: it can. */
+/** Opens the library once. Returns why it cannot be used, as the end of a sentence; undefined: it can. */
 export function gcryptProblem(): string | undefined {
   if (library === undefined) problem ??= load();
   return problem;
 }
 
-/** The library's version in its own words, once {@linkcode gcryptProblem} has looked for it; undefined: not there. */
+/** The library's version as it reports it, after {@linkcode gcryptProblem}; undefined: it is not installed. */
 export function gcryptVersion(): string | undefined {
   return version;
 }
 
-/** GMAC with Twofish. The first 12 bytes it is given are its IV, the rest is digested. */
+/** GMAC with Twofish. The first 12 bytes of the input are its IV, the rest is digested. */
 export class GmacTwofish implements DigestTransform {
   readonly digestBytes = TAG_BYTES;
   readonly #memory: EngineMemory;

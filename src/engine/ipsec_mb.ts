@@ -1,9 +1,9 @@
 /**
- * The 3GPP algorithms, by libIPSec_MB. IVs are passed as the standards build them: KASUMI-F8 (TS 35.201, 3) 8 bytes,
- * COUNT ‖ BEARER DIRECTION 0…0; UEA2 (TS 35.215, 3) that twice over; EEA3 (TS 35.221, 3) likewise. The MAC service
- * has no field for an IV: 16 bytes of it, as TS 35.215 (4) and TS 35.221 (4) build it, lead the source data of
- * UIA2 and EIA3. F9's IV is part of its input by TS 35.201 (4): COUNT ‖ FRESH ‖ message ‖ DIRECTION ‖ 1 ‖ 0…0, of which
- * the zeros at the end may be left out. So DIRECTION needs no field, and messages of any number of bits are served.
+ * The 3GPP algorithms of libIPSec_MB. IVs have the form that the standards define: 8 bytes for KASUMI-F8 (TS 35.201, 3),
+ * COUNT ‖ BEARER DIRECTION 0…0; the same twice for UEA2 (TS 35.215, 3) and EEA3 (TS 35.221, 3). The MAC service has no
+ * field for an IV: the source data of UIA2 and EIA3 starts with 16 bytes of it, as TS 35.215 (4) and TS 35.221 (4)
+ * define them. The IV of F9 is part of its input (TS 35.201, 4): COUNT ‖ FRESH ‖ message ‖ DIRECTION ‖ 1 ‖ 0…0, of which
+ * the zeros at the end may be omitted. DIRECTION therefore needs no field, and messages may have any number of bits.
  *
  * Data path, but for `load` (opens the library, once).
  *
@@ -20,16 +20,16 @@ import { ANY_INPUT, type DigestInput, type DigestTransform } from "./digest.ts";
 import { DATA_BYTES_MAX, type EngineMemory } from "./engine_memory.ts";
 import type { Operation } from "./operation.ts";
 
-/** The oldest version that has all functions used here. */
+/** The first version that has all functions used here. */
 const VERSION_MIN = 0x10300;
-/** Versions that this program's tests have been run with. */
+/** Versions that this program was tested with. */
 const VERSIONS_TESTED: readonly number[] = [0x10300, 0x10400, 0x10500, 0x20000, 0x20002];
 
-/** Most bytes of a message: 20 000 bits for KASUMI and 65 504 for ZUC. The library does nothing with longer ones. */
+/** Maximum bytes of a message: 20 000 bits for KASUMI and 65 504 for ZUC. The library ignores longer ones. */
 export const KASUMI_BYTES_MAX = 2500;
 export const ZUC_BYTES_MAX = 8188;
 
-/** Bytes of a key of ZUC, and of an IV in front of what UIA2 and EIA3 digest. */
+/** Bytes of a key of ZUC, and of the IV at the start of the input of UIA2 and EIA3. */
 export const KEY_BYTES = 16;
 export const MAC_IV_BYTES = 16;
 const F9_IV_BYTES = 8;
@@ -67,36 +67,36 @@ function load(): string | undefined {
   }
 }
 
-/** Opens the library once. Returns why it cannot be used, in words that end a sentence; undefined: it can. */
+/** Opens the library once. Returns why it cannot be used, as the end of a sentence; undefined: it can. */
 export function ipsecMbProblem(): string | undefined {
   if (library === undefined) problem ??= load();
   return problem;
 }
 
-/** The library's version in its own words, once {@linkcode ipsecMbProblem} has looked for it; undefined: not there. */
+/** The library's version as it reports it, after {@linkcode ipsecMbProblem}; undefined: it is not installed. */
 export function ipsecMbVersion(): string | undefined {
   return version;
 }
 
-/** The same as a number, major, minor and patch of 8 bits each; 0: not there. */
+/** The same as a number: major, minor and patch of 8 bits each; 0: it is not installed. */
 export function ipsecMbVersionNumber(): number {
   return versionNumber;
 }
 
-/** Says that this program's tests have not been run with the library's version; undefined: they have. */
+/** A sentence that says that this program was not tested with the library's version; undefined: it was. */
 export function ipsecMbCaution(): string | undefined {
   if (library === undefined || VERSIONS_TESTED.includes(versionNumber)) return undefined;
-  return `libIPSec_MB ${version} has not been tested with this program: what gives its known answers here is used`;
+  return `libIPSec_MB ${version} was not tested with this program: its algorithms are used if they give their known answers`;
 }
 
-/** A stream cipher of 3GPP: encryption and decryption are the same, and a message is worked on whole. */
+/** A stream cipher of 3GPP: encryption and decryption are the same, and a message is processed in one call. */
 export abstract class StreamCipher implements CipherTransform {
   protected readonly library: IpsecMb = library!;
   protected readonly memory: EngineMemory;
   protected readonly schedule: number;
   readonly #ivLen: number;
   readonly #dataBytesMax: number;
-  /** The library reads past the end of the source, which then has to be in private memory. */
+  /** The library reads past the end of the source, which must therefore be in private memory. */
   protected readonly overReads: boolean = false;
 
   /** For IVs of `ivLen` bytes and up to `dataBytesMax` bytes of data. */
@@ -236,7 +236,7 @@ export class ZucEea3 extends StreamCipher {
   }
 }
 
-/** What the MACs digest, their IV in front of it included: a byte of message at least. */
+/** Input lengths of the MACs, with their IV: the message has at least one byte. */
 export const KASUMI_F9_INPUT: DigestInput = { ...ANY_INPUT, bytesMin: F9_IV_BYTES + 1, bytesMax: KASUMI_BYTES_MAX };
 export const SNOW3G_UIA2_INPUT: DigestInput = { ...ANY_INPUT, bytesMin: MAC_IV_BYTES + 1 };
 export const ZUC_EIA3_INPUT: DigestInput = {
@@ -245,7 +245,7 @@ export const ZUC_EIA3_INPUT: DigestInput = {
   bytesMax: MAC_IV_BYTES + ZUC_BYTES_MAX,
 };
 
-/** A MAC of 3GPP: 4 bytes, of an IV and a message of at least a byte. */
+/** A MAC of 3GPP: 4 bytes, computed from an IV and a message of at least one byte. */
 export abstract class WirelessMac implements DigestTransform {
   readonly digestBytes = 4;
   protected readonly library: IpsecMb = library!;

@@ -1,8 +1,8 @@
 /**
- * Known errata of libIPSec_MB in what this program calls of it: which versions have each, and how it is avoided. Code
- * that avoids one asks {@linkcode hasErratum}, so a version that is added is covered by its rows here.
+ * Known errata of libIPSec_MB in the functions that this program calls: which versions have each, and how it is avoided.
+ * Code that avoids an erratum calls {@linkcode hasErratum}, so a new version needs rows here only.
  *
- * Off the data path: it is asked for a session's first request in a thread.
+ * Off the data path: it is called for a session's first request in a thread.
  *
  * @module
  */
@@ -19,7 +19,7 @@ const NEVER = Infinity;
 export interface Erratum {
   /** The first version that has it. */
   readonly since: number;
-  /** The first version after that which has not. */
+  /** The first later version that does not have it. */
   readonly fixedIn: number;
   /** Instruction sets that have it, by the beginnings of the manager's names for them; all if not given. */
   readonly variants?: readonly string[];
@@ -29,7 +29,7 @@ export interface Erratum {
   readonly avoidance: string;
 }
 
-/** All errata. Those that no code asks for are avoided in every version. */
+/** All errata. Those that no code checks for are avoided in every version. */
 const ERRATA = {
   zucSingleBuffer: {
     since: version(0, 0),

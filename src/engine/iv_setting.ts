@@ -1,8 +1,8 @@
 /**
  * How the IV of a request is set in a context of OpenSSL's that keeps its key: written where the provider says that the
- * IV is (`EVP_CIPHER_CTX_iv_noconst`), or by an initialisation, the documented way. A provider may answer with no
- * address, or with that of a copy that it does not read again, and would then use the previous IV once more. A trial
- * decides for each cipher, key length and direction.
+ * IV is (`EVP_CIPHER_CTX_iv_noconst`), or by an initialisation, the documented way. A provider may return no address, or
+ * that of a copy that it does not read again, and would then use the previous IV again. A trial decides for each cipher,
+ * key length and direction.
  *
  * Off the data path: it runs when a catalogue is made.
  *
@@ -15,14 +15,14 @@ import type { EngineMemory } from "./engine_memory.ts";
 import { EvpContext } from "./evp_cipher.ts";
 import { fetchCipher } from "./openssl.ts";
 
-/** Of the trial's memory: keys, then IVs, then data. All of it is made up, so none of it is secret. */
+/** Offsets in the trial's memory: keys, IVs, data. All are test values and not secret. */
 const KEYS = 0;
 const IVS = 256;
 const DATA = 512;
 const KEY_BYTES_MAX = 64;
 const IV_BYTES = 16;
 const DATA_BYTES = 64;
-/** A session's requests, and keys that a context is given one after the other. */
+/** Requests with the same key, and keys that are set in a context one after the other. */
 const REQUESTS = 3;
 const KEY_COUNT = 2;
 
@@ -43,7 +43,7 @@ class TrialMemory {
     const { address, buffer } = owned.map(4096);
     this.#address = address;
     this.#bytes = new Uint8Array(buffer);
-    // An odd factor: no two keys, no two halves of a key and no two IVs are equal.
+    // With an odd factor, no two keys, no two halves of a key and no two IVs are equal.
     for (let i = 0; i < DATA; i++) this.#bytes[i] = i * 37 + (i >>> 8) * 11;
   }
 
@@ -98,7 +98,7 @@ function answersInPlace(memory: EngineMemory, trial: CipherTrial, answers: reado
   let matches = true;
   for (let i = 0; matches && i < answers.length; i++) {
     const request = i % REQUESTS;
-    // As a session does: an initialisation sets a key and any IV, and the address is asked for after it.
+    // As in a session, an initialisation sets a key and any IV, and the address is requested after it.
     if (request === 0) matches = context.init(requests.keyAt(i / REQUESTS), requests.ivAt(REQUESTS));
     const address = Number(context.ivAddress());
     matches &&= address !== 0;

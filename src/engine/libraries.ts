@@ -1,5 +1,5 @@
 /**
- * The libraries that algorithms come from, by the names that users choose them by. Opens none of them.
+ * The libraries that implement algorithms, by the names that users choose. This file opens none of them.
  *
  * @module
  */

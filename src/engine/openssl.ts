@@ -1,5 +1,5 @@
 /**
- * OpenSSL's objects by name: providers loaded once, algorithms fetched once. Knows names and availability, no modes.
+ * OpenSSL's objects by name: providers are loaded once, algorithms fetched once.
  *
  * Data path, but for `keepProviders` (once, at start), `fetcher` (for a session's first request in a thread), `opensslVersion` (to tell people).
  *
@@ -10,8 +10,8 @@ import { adviceFor } from "../../ffi/packages.ts";
 import { NativeArgs } from "../memory/native.ts";
 
 /**
- * OPENSSL_INIT_NO_ATEXIT: at its end the process does not wait for an operation that another thread runs, so OpenSSL
- * must not give up its own tables from under it. The first initialisation in the process decides.
+ * OPENSSL_INIT_NO_ATEXIT: when the process exits, another thread may still execute an operation, so OpenSSL must not
+ * free its tables. The first initialisation in the process decides.
  */
 const INIT_NO_ATEXIT = 0x0008_0000n;
 libcrypto.OPENSSL_init_crypto(INIT_NO_ATEXIT, 0n);
@@ -25,13 +25,13 @@ export function cString(text: string): Uint8Array<ArrayBuffer> {
 
 let loaded = false;
 
-/** Leaves the providers as they are: a configuration has chosen them, or the main isolate has for this worker. */
+/** Keeps the providers that are loaded: those of a configuration, or in a worker those of the main thread. */
 export function keepProviders(): void {
   loaded = true;
 }
 let hasLegacy = false;
 
-/** ARC4 and DES live in the legacy provider; with it loaded by hand, the default one must be too. */
+/** ARC4 and DES are in the legacy provider. Once it is loaded explicitly, the default provider must be, too. */
 function loadProviders(): void {
   if (loaded) return;
   loaded = true;
@@ -40,7 +40,7 @@ function loadProviders(): void {
   libcrypto.ERR_clear_error();
 }
 
-/** Why there is no ARC4 and no DES, in words that end a sentence; undefined: the legacy provider is there. */
+/** Why ARC4 and DES are missing, as the end of a sentence; undefined: the legacy provider is loaded. */
 export function legacyProblem(): string | undefined {
   loadProviders();
   return hasLegacy ? undefined : `OpenSSL's legacy provider cannot be loaded: ${adviceFor("openssl-legacy")}`;
@@ -69,7 +69,7 @@ export const fetchDigest: (name: string) => bigint = fetcher((name) => libcrypto
 /** The MAC of that name, or 0n. */
 export const fetchMac: (name: string) => bigint = fetcher((name) => libcrypto.EVP_MAC_fetch(0n, name, 0n));
 
-/** OpenSSL's version as it words it itself. */
+/** OpenSSL's version as it reports it. */
 export function opensslVersion(): string {
   return new Deno.UnsafePointerView(libcrypto.OpenSSL_version(0)!).getCString();
 }

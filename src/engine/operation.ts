@@ -1,7 +1,6 @@
 /**
- * Cryptographic operations. A template is what operations that differ in their buffers alone have in common; an operation
- * is a template with the segments that its data lies in. The device fills templates, the engine executes operations of
- * them; both are reused.
+ * Cryptographic operations. Operations that differ only in their buffers share a template; an operation is a template
+ * placed in segments of memory. The device fills templates and the engine executes operations; both objects are reused.
  *
  * Data path.
  *
@@ -17,27 +16,27 @@ export const KIND_AEAD = 4;
 export const KIND_CHAIN = 5;
 export const KIND_AKCIPHER = 6;
 
-/** Outcomes of an operation, or of preparing for one. */
+/** Outcomes of an operation, or of its preparation. */
 export const DONE = 0;
-/** A length, a parameter or the data is wrong. */
+/** A length, a parameter or the data is invalid. */
 export const FAILED = 1;
 /** The authentication tag does not match. */
 export const TAG_MISMATCH = 2;
-/** No such algorithm here. */
+/** The algorithm is not available. */
 export const UNSUPPORTED = 3;
 /** Asymmetric: the signature does not match. */
 export const SIGNATURE_MISMATCH = 4;
 /** It has not been executed. */
 export const PENDING = 5;
 
-/** Bytes of an IV or nonce, at most. GCM would take any length; no driver is known to send longer ones. */
+/** Maximum bytes of an IV or nonce. GCM allows any length; no driver is known to send longer ones. */
 export const IV_BYTES_MAX = 128;
-/** Bytes of a cipher or AEAD key, at most. */
+/** Maximum bytes of a cipher or AEAD key. */
 export const CIPHER_KEY_BYTES_MAX = 64;
-/** Bytes of an authentication key, at most. */
+/** Maximum bytes of an authentication key. */
 export const AUTH_KEY_BYTES_MAX = 512;
 
-/** What a session fixes: algorithms, directions, lengths, and where the keys are. */
+/** The parameters of a session: algorithms, directions, lengths, and the addresses of the keys. */
 export class Parameters {
   /** KIND_*. */
   kind = 0;
@@ -51,15 +50,15 @@ export class Parameters {
   hashAlgo = 0;
   /** Bytes of authentication key. */
   authKeyLen = 0;
-  /** Chains: a MAC, not a hash. */
+  /** Chains: the digest is a MAC, not a hash. */
   authenticated = false;
   /** Chains: the digest is of the source, not of the cipher's result. */
   hashFirst = false;
-  /** Bytes of digest, 0 for whatever the request says. */
+  /** Bytes of digest; 0: the request has the length. */
   hashResultLen = 0;
   /** Bytes of tag. */
   tagLen = 0;
-  /** Bytes of additional authenticated data, 0 for whatever the request says. */
+  /** Bytes of additional authenticated data; 0: the request has the length. */
   aadLen = 0;
   /** Asymmetric: public or private, and the two parameters of the algorithm. */
   keyType = 0;
@@ -99,9 +98,8 @@ export function isKeyed({ kind, authenticated }: Parameters): boolean {
 const NO_PARAMETERS = new Parameters();
 
 /**
- * What operations that differ in their buffers alone have in common: algorithms and keys, lengths, and how their data is
- * laid out. It stays as it is for as long as operations of it are executed, so that operations with the same template
- * need not be compared.
+ * The common part of operations that differ only in their buffers: algorithms and keys, lengths, and the layout of data.
+ * It does not change while its operations are executed, so templates are compared by identity.
  */
 export class Template {
   /** Algorithms and keys. */
@@ -115,11 +113,11 @@ export class Template {
   cipherLen = 0;
   hashStart = 0;
   hashLen = 0;
-  /** Chains: bytes between the destination and the digest that are not written. */
+  /** Chains: bytes between destination and digest, which are not written. */
   gapLen = 0;
   /**
-   * The IV. Its segment, and those of the other spans, count from an operation's first one on. Spans and lengths that the
-   * kind of operation does not have are left from other templates.
+   * The IV. Segments of all spans are counted from an operation's first segment. Spans and lengths that the kind of
+   * operation does not have are undefined.
    */
   readonly ivSpan: Span = new Span();
   /** Source data. */
@@ -128,10 +126,10 @@ export class Template {
   readonly dst: Span = new Span();
   /** Additional authenticated data. */
   readonly aad: Span = new Span();
-  /** Where the digest goes. Its length is how many bytes of the digest are wanted. */
+  /** The place of the digest; its length is the number of bytes of the digest that are written. */
   readonly result: Span = new Span();
 
-  /** Bytes that an operation writes without a gap, from its first writable one on, if it succeeds. */
+  /** Bytes that a successful operation writes without a gap, from the first writable byte on. */
   get writtenBytes(): number {
     const { dst, result, parameters: { kind } } = this;
     if (kind === KIND_HASH || kind === KIND_MAC) return result.length;
@@ -139,7 +137,7 @@ export class Template {
   }
 }
 
-/** The template of an operation that is none yet. */
+/** The template of an operation before {@linkcode Operation.use}. */
 const NO_TEMPLATE = new Template();
 
 /** Operations in a table of segments: operation `i` has its data in the segments from `first[i]` on. */
@@ -152,7 +150,7 @@ export interface OperationTable {
 export class Operation {
   /** The table that the spans point into. */
   segments: SegmentTable;
-  /** What the operation is. */
+  /** Algorithms, lengths and layout. */
   template: Template = NO_TEMPLATE;
   /** The template's spans, in the operation's segments. */
   readonly ivSpan: Span = new Span();
@@ -160,7 +158,7 @@ export class Operation {
   readonly dst: Span = new Span();
   readonly aad: Span = new Span();
   readonly result: Span = new Span();
-  /** Where {@linkcode copyIv} puts the IV. */
+  /** Address to which {@linkcode copyIv} copies the IV. */
   readonly iv: number;
   readonly #ivAddress: bigint;
 
@@ -171,7 +169,7 @@ export class Operation {
     this.#ivAddress = BigInt(iv);
   }
 
-  /** Makes this an operation of `template`; {@linkcode place} says where. */
+  /** Makes this an operation of `template`, which {@linkcode place} is to place. */
   use(template: Template): void {
     this.template = template;
     this.ivSpan.copyShape(template.ivSpan);
@@ -191,7 +189,7 @@ export class Operation {
     this.result.segment = first + template.result.segment;
   }
 
-  /** Copies the IV out of the guest's reach, to {@linkcode iv}. */
+  /** Copies the IV to private memory at {@linkcode iv}, where the guest cannot change it. */
   copyIv(): void {
     gatherTo(this.segments, this.ivSpan, this.#ivAddress, 0);
   }

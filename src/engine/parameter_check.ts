@@ -1,9 +1,9 @@
 /**
- * Decides what can be served. Sessions of every form are checked here when they are created, and requests that bring
- * their own parameters before they are executed, against the rows of the catalogue and nothing else.
+ * Checks parameters against the catalogue: those of a session when it is created, and those of a request that carries its
+ * own before it is executed.
  *
- * A length that a session fixes, which is any but 0, has to be one that a request can have: of its algorithm, and small
- * enough for a request with it to fit REQUEST_BYTES_MAX.
+ * A length that a session fixes (any but 0) must be valid for its algorithm, and so small that a request with it fits
+ * REQUEST_BYTES_MAX.
  *
  * Data path.
  *
@@ -28,7 +28,7 @@ import {
   UNSUPPORTED,
 } from "./operation.ts";
 
-/** Says whether an operation with `parameters` could be served: DONE, FAILED (a wrong length) or UNSUPPORTED. */
+/** Checks whether operations with `parameters` can be executed: DONE, FAILED (an invalid length) or UNSUPPORTED. */
 export function checkParameters(parameters: Parameters, catalogue: Catalogue): number {
   const { kind, algo } = parameters;
   if (kind === KIND_AEAD) return checkAead(parameters, catalogue.aeads.get(algo));
@@ -45,7 +45,7 @@ function checkAead({ keyLen, tagLen, aadLen }: Parameters, row: AeadRow | undefi
   return row.ivLenMin + aadLen + (tagLen || row.tagLenMin) > REQUEST_BYTES_MAX ? FAILED : DONE;
 }
 
-/** Checks a hash or MAC, which `cipher` is chained with if there is one. */
+/** Checks a hash or MAC, and its chain with `cipher` if that is given. */
 function checkDigest(parameters: Parameters, catalogue: Catalogue, cipher: CipherRow | undefined): number {
   const keyed = isKeyed(parameters);
   const row = (keyed ? catalogue.macs : catalogue.hashes).get(parameters.hashAlgo);
@@ -58,7 +58,7 @@ function checkDigest(parameters: Parameters, catalogue: Catalogue, cipher: Ciphe
   return fewestBytes(row, cipher, aadLen, parameters.hashResultLen || 1) > REQUEST_BYTES_MAX ? FAILED : DONE;
 }
 
-/** Bytes that a request needs at least to have `aadLen` bytes of additional data and `resultLen` bytes of digest. */
+/** Minimum bytes of a request with `aadLen` bytes of additional data and `resultLen` bytes of digest. */
 function fewestBytes({ input }: DigestRow, cipher: CipherRow | undefined, aadLen: number, resultLen: number): number {
   const { bytesMin, unitBytes } = input;
   const digested = Math.max(bytesMin, Math.ceil(aadLen / unitBytes) * unitBytes);
@@ -67,13 +67,13 @@ function fewestBytes({ input }: DigestRow, cipher: CipherRow | undefined, aadLen
   return cipher === undefined ? source + resultLen : cipher.ivLen + aadLen + 2 * source + resultLen;
 }
 
-/** Bytes of data that libIPSec_MB's ciphers take at most. */
+/** Bytes of data that libIPSec_MB's ciphers accept at most. */
 const DATA_BYTES_MAX: ReadonlyMap<number, number> = new Map([
   [CIPHER_KASUMI_F8, KASUMI_BYTES_MAX],
   [CIPHER_ZUC_EEA3, ZUC_BYTES_MAX],
 ]);
 
-/** True if the cipher of `row` takes `dataLen` bytes with an IV of `ivLen` bytes. */
+/** True if the cipher of `row` accepts `dataLen` bytes with an IV of `ivLen` bytes. */
 function canCipher({ ivLen: rowIvLen, spec, algo, module }: CipherRow, ivLen: number, dataLen: number): boolean {
   if (ivLen !== rowIvLen) return false;
   if (module === undefined && dataLen > (DATA_BYTES_MAX.get(algo) ?? Infinity)) return false;
@@ -99,11 +99,11 @@ export function canChain(
   return digested >= bytesMin && digested <= bytesMax && digested % unitBytes === 0;
 }
 
-/** Says whether the keys of `parameters`, whose lengths {@linkcode checkParameters} found good, will be taken. */
+/** False if an algorithm refuses a key of `parameters`, which have passed {@linkcode checkParameters}. */
 export function checkKeys(parameters: Parameters, catalogue: Catalogue): boolean {
   const { kind, cipherKey, keyLen } = parameters;
   if (kind !== KIND_CIPHER && kind !== KIND_CHAIN) return true;
-  // XTS with equal halves is what FIPS 140 forbids, and OpenSSL refuses to encrypt with it.
+  // FIPS 140 forbids XTS keys with equal halves, and OpenSSL refuses to encrypt with them.
   return !catalogue.ciphers.get(parameters.algo)!.distinctHalves ||
     !equalSecrets(cipherKey, cipherKey + keyLen / 2, keyLen / 2);
 }

@@ -1,5 +1,5 @@
 /**
- * The libraries that algorithms come from, with their versions, for people.
+ * The libraries that implement algorithms, with their versions, for people.
  *
  * @module
  */

@@ -1,8 +1,9 @@
 /**
- * Known answers of the 3GPP algorithms, to which the library of this host is held before it serves them. No other
- * library here has them, so their values stand here; those of inputs of our own were computed by two implementations.
+ * Known answers of the 3GPP algorithms. The library of this host must give them before its algorithms are served. No
+ * other library implements these algorithms, so the values are part of the program; those of inputs that are not
+ * published were computed by two implementations.
  *
- * Off the data path: asked once, before there are requests.
+ * Off the data path: it runs once, before there are requests.
  *
  * @module
  */
@@ -13,7 +14,7 @@ import type { CipherRow, DigestRow } from "./algorithms.ts";
 import type { EngineMemory } from "./engine_memory.ts";
 import { KIND_CIPHER, Operation, Parameters, Template } from "./operation.ts";
 
-/** What an algorithm makes of a message with the key 00 01 … 0f: the IV of a MAC leads its message. */
+/** The answer of an algorithm to a message with the key 00 01 … 0f; the message of a MAC starts with its IV. */
 interface Answer {
   readonly iv: string;
   readonly message: string;
@@ -48,12 +49,12 @@ const MACS: ReadonlyMap<number, Answer> = new Map([
 ]);
 
 const KEY_BYTES = 16;
-/** Where in the memory what is: the key at its start. */
+/** Offsets in the memory, which starts with the key. */
 const IV = 64;
 const SRC = 128;
 const DST = 256;
 
-/** Puts the key and `bytes` at `offset` into `memory`. */
+/** Writes the key, and `bytes` at `offset`, to `memory`. */
 function write({ buffer }: Mapping, offset: number, bytes: Uint8Array): void {
   const all = new Uint8Array(buffer);
   for (let i = 0; i < KEY_BYTES; i++) all[i] = i;

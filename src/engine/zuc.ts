@@ -1,7 +1,6 @@
 /**
- * ZUC by libIPSec_MB, one message at a time. Versions whose single-buffer functions are wrong (see
- * `ipsec_mb_errata.ts`) execute a message as a job of a manager that has no other: all of its lanes do the same work,
- * and one of them counts.
+ * ZUC of libIPSec_MB, for one message at a time. With versions whose single-buffer functions are incorrect (see
+ * `ipsec_mb_errata.ts`), a message is the only job of a manager.
  *
  * Data path, but for `needsJobs`, `createZucEea3`, `createZucEia3` and `eea3Template` (for a session's first request
  * in a thread).
@@ -66,7 +65,7 @@ class PaddedMessage {
   }
 }
 
-/** A manager whose jobs are part of no batch; null: none can be had. */
+/** A manager whose jobs are not part of any batch; null: none can be made. */
 class SequentialManager {
   readonly manager: MultiBufferManager | null;
 
@@ -83,13 +82,13 @@ function needsJobs(): boolean {
   return hasErratum("zucSingleBuffer", ipsecMbVersionNumber());
 }
 
-/** Why ZUC cannot be served with the library that is there, in words that end a sentence; undefined: it can. */
+/** Why ZUC cannot be served with the installed library, as the end of a sentence; undefined: it can. */
 export function zucProblem(memory: EngineMemory): string | undefined {
   if (!needsJobs() || sequentialManager(memory) !== null) return undefined;
-  return "this version of libIPSec_MB is only right in a job manager, and it has none here that wipes its memory";
+  return "this version of libIPSec_MB is correct in a job manager only, and on this host it has none that wipes its memory";
 }
 
-/** ZUC as EEA3; `manager`, of which no batch uses jobs, executes it where that is needed. */
+/** ZUC as EEA3. Where a job is needed, `manager` executes it, whose jobs no batch uses. */
 export function createZucEea3(memory: EngineMemory, manager?: MultiBufferManager): CipherTransform {
   return needsJobs() ? new ZucEea3Job(memory, manager ?? sequentialManager(memory)!) : new ZucEea3(memory);
 }
@@ -99,7 +98,7 @@ export function createZucEia3(memory: EngineMemory, manager?: MultiBufferManager
   return needsJobs() ? new ZucEia3Job(memory, manager ?? sequentialManager(memory)!) : new ZucEia3(memory);
 }
 
-/** What jobs of EEA3 with the key at `key` have in common. */
+/** The template of EEA3 jobs with the key at `key`. */
 function eea3Template(manager: MultiBufferManager, key: number): JobTemplate {
   const template = manager.makeTemplate({
     mode: CIPHER_EEA3,
@@ -145,17 +144,17 @@ class ZucEea3Job extends StreamCipher {
 }
 
 /**
- * EIA3 as the only message of a manager. Where lanes are not right to the end, a message that ends in the last three
- * bytes of a round is digested with zeros behind it, up to the round's end. Zeros choose no key stream, so the tag
- * differs by one word alone, which the standard adds where the message ends (TS 35.221, 4): the word there is added,
- * and that at the round's end taken out again.
+ * EIA3 as the only message of a manager. With versions whose lanes are incorrect at the end of a round, a message that
+ * ends in the last three bytes of a round is padded with zeros up to the end of that round. Zero bits select no key
+ * stream, so the tag differs only in the word that the standard adds at the end of the message (TS 35.221, 4): the word
+ * for the padded end is replaced by that for the actual end.
  */
 class ZucEia3Job extends WirelessMac {
   readonly #manager: MultiBufferManager;
   readonly #template: JobTemplate;
   readonly #keyStream: JobTemplate;
   readonly #padded: PaddedMessage;
-  /** Bytes of a round of key stream where its last words need care; 0: nowhere. */
+  /** Bytes of a round of key stream, if messages are padded; 0: they are not. */
   readonly #roundBytes: number;
 
   /** For a key of 16 bytes, executed by `manager`. */
@@ -172,8 +171,8 @@ class ZucEia3Job extends WirelessMac {
     })!;
     this.#keyStream = eea3Template(manager, this.schedule);
     const { name } = manager.variant;
-    const needsCare = hasErratum("zucEia3UnequalLanes", ipsecMbVersionNumber(), name);
-    this.#roundBytes = needsCare ? name.startsWith("avx2_") ? 32 : 16 : 0;
+    const isPadded = hasErratum("zucEia3UnequalLanes", ipsecMbVersionNumber(), name);
+    this.#roundBytes = isPadded ? name.startsWith("avx2_") ? 32 : 16 : 0;
     this.#template.set(JOB_EXTRA, this.schedule);
     this.#template.set(JOB_TAG_BYTES, this.digestBytes);
   }
@@ -189,7 +188,7 @@ class ZucEia3Job extends WirelessMac {
     return missing === 0 || missing > 3 ? this.#run(at, length, 1) : this.#runPadded(at, length, missing);
   }
 
-  /** Digests the `length` bytes at `at`, IV included, in a batch of `count` jobs, of which the others are filled. */
+  /** Digests the `length` bytes at `at`, IV included, as the first of `count` jobs; the others are filled. */
   #run(at: number, length: number, count: number): boolean {
     const manager = this.#manager;
     const job = manager.begin(0, this.#template);

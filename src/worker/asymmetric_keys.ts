@@ -50,7 +50,7 @@ export class PreparedKeys extends BySession {
     const parameters = this.#parameters;
     if (!this.table.readParameters(slot, id, parameters)) return STATUS_INVSESS;
     parameters.cipherKey = this.#copy;
-    this.#spec.takeFrom(parameters);
+    this.#spec.setFrom(parameters);
     const isCopied = this.table.copyKeys(slot, id, parameters);
     const key = isCopied ? this.#akcipher.prepare(this.#spec) : null;
     cleanseBytes(this.#copy, parameters.keyLen);

@@ -15,7 +15,7 @@ const ignore = ipsecMbProblem() !== undefined;
 if (ignore) console.warn(`SKIPPED: libIPSec_MB is needed: ${ipsecMbProblem()}`);
 
 const ENGINE = new URL("../../src/engine/", import.meta.url).href;
-const UNTESTED = "has not been tested with this program";
+const UNTESTED = "was not tested with this program";
 const RET = 0xc3;
 const MOV_EAX = 0xb8;
 

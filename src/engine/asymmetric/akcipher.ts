@@ -1,10 +1,10 @@
 /**
- * The ratified AKCIPHER service: keys prepared once for a session, and its four operations. Every failure is an
- * outcome.
+ * The ratified AKCIPHER service: keys, which are prepared once for a session, and the four operations. Failures are
+ * outcomes.
  *
- * Decrypting PKCS#1 v1.5: from version 3.2 on OpenSSL answers a wrong padding with a message that is made of the
- * ciphertext and the key (implicit rejection), and the request succeeds; before, the padding is checked in constant
- * time, but the request fails with ERR, which a guest must not pass on to the sender of the ciphertext.
+ * Decrypting PKCS#1 v1.5: from version 3.2 on, OpenSSL answers a wrong padding with a message that is computed from the
+ * ciphertext and the key (implicit rejection), and the request succeeds; earlier versions check the padding in constant
+ * time, but the request fails with ERR, which a guest must not reveal to the sender of the ciphertext.
  *
  * @module
  */
@@ -27,7 +27,7 @@ interface HashRow {
   readonly digestBytes: number;
 }
 
-/** The hashes of RSA sessions. MD2 has left OpenSSL, and MD3 was never published. */
+/** The hashes of RSA sessions. OpenSSL no longer has MD2, and MD3 was never published. */
 const HASHES: ReadonlyMap<number, HashRow> = new Map([
   [numbers.RSA_MD4, { name: "MD4", digestBytes: 16 }],
   [numbers.RSA_MD5, { name: "MD5", digestBytes: 16 }],
@@ -50,17 +50,17 @@ export const CURVES: ReadonlyMap<number, string> = new Map([
 /** Context slots of a key: an opcode's low byte is the index. */
 const OPERATIONS = 4;
 
-/** A session's key with a context for each operation, made when it is first needed. */
+/** A session's key with a context for each operation, which is made when it is first needed. */
 export class AkcipherKey implements PreparedKey {
   /** True for RSA, false for ECDSA. */
   readonly isRsa: boolean;
-  /** True if only the private key's operations are out of reach. */
+  /** True for a public key: operations of the private key are not possible. */
   readonly isPublic: boolean;
   /** RSA without padding. */
   readonly isRaw: boolean;
-  /** The digest that signatures are of, or null for whatever comes. */
+  /** The digest of signatures; null: any. */
   readonly hash: HashRow | null;
-  /** Bytes of the longest result. */
+  /** Maximum bytes of a result. */
   readonly resultBytesMax: number;
   readonly #key: bigint;
   readonly #contexts: bigint[] = new Array(OPERATIONS).fill(0n);
@@ -82,7 +82,7 @@ export class AkcipherKey implements PreparedKey {
     return false;
   }
 
-  /** True if OpenSSL executes an operation with it: a provider may refuse small keys. What signs also verifies. */
+  /** True if OpenSSL executes an operation with it: a provider may refuse small keys. Keys that sign also verify. */
   isUsable(): boolean {
     const operations = this.isRaw ? [] : [numbers.AKCIPHER_VERIFY];
     if (this.isRsa) operations.push(numbers.AKCIPHER_ENCRYPT);
@@ -139,7 +139,7 @@ function checkRsa(spec: AkcipherKeySpec): number {
   return row !== undefined && fetchDigest(row.name) !== 0n ? DONE : UNSUPPORTED;
 }
 
-/** DONE if keys like `spec` are served here, whatever their bytes; else why not. */
+/** DONE if keys with the parameters of `spec` are supported, otherwise FAILED or UNSUPPORTED. */
 function checkAkcipherKey(spec: AkcipherKeySpec): number {
   if (spec.keyType !== numbers.AKCIPHER_KEY_PUBLIC && spec.keyType !== numbers.AKCIPHER_KEY_PRIVATE) return FAILED;
   if (spec.keyLen === 0 || spec.keyLen > AKCIPHER_KEY_BYTES_MAX) return FAILED;
@@ -158,7 +158,7 @@ export class AkcipherService {
     this.#tools = tools;
   }
 
-  /** Makes the key of `spec` ready, or says the reason: FAILED or UNSUPPORTED. The caller frees it. */
+  /** Prepares the key of `spec`, which the caller frees; otherwise returns FAILED or UNSUPPORTED. */
   prepare(spec: AkcipherKeySpec): AkcipherKey | number {
     const outcome = checkAkcipherKey(spec);
     if (outcome !== DONE) return outcome;
@@ -172,7 +172,7 @@ export class AkcipherService {
     return key === 0n ? FAILED : new AkcipherKey(key, spec);
   }
 
-  /** Runs one of the three operations that turn input into output; the result is in the scratch memory. */
+  /** Runs one of the three operations that have output; the result is in the scratch memory. */
   #transform(opcode: number, context: bigint, input: number, inputLen: number): boolean {
     const { scratch } = this.#tools;
     this.#args.set(0, scratch.result);
@@ -190,7 +190,7 @@ export class AkcipherService {
     return returned === 1;
   }
 
-  /** Puts zeros in front of a number that is to be as long as the modulus. */
+  /** Pads a number with zeros on the left to the length of the modulus. */
   #padLeft(job: AsymmetricJob, sizeBytes: number): void {
     const { scratch } = this.#tools;
     const zeros = sizeBytes - job.inputLen;
@@ -209,13 +209,13 @@ export class AkcipherService {
       inputLen = key.resultBytesMax;
     }
     const made = this.#transform(job.opcode, context, input, inputLen);
-    const length = made ? scratch.takenLength() : 0;
+    const length = made ? scratch.lengthValue() : 0;
     const fits = length <= job.outputCapacity;
     if (made && fits) {
       if (length > 0) copyBytes(job.output, scratch.result, length);
       job.written = length;
     }
-    // Of the results only plaintexts are secret; the room was for more than OpenSSL ever fills.
+    // Of the results only plaintexts are secret.
     if (job.opcode === numbers.AKCIPHER_DECRYPT) cleanseBytes(scratch.result, SCRATCH_BYTES);
     if (key.isRaw) cleanseBytes(scratch.padded, key.resultBytesMax);
     return made && fits ? DONE : FAILED;

@@ -1,6 +1,6 @@
 /**
- * Numbers of the AKCIPHER service that keys and jobs are described with. They are those of the specification, so that the
- * device passes them on as they are; a test holds them to `src/wire`.
+ * Numbers of the AKCIPHER service in the descriptions of keys and jobs. They equal those of the specification, so that the
+ * device passes them on unchanged; a test compares them with `src/wire`.
  *
  * @module
  */

@@ -1,6 +1,7 @@
 /**
- * What the AKCIPHER service offers with the providers of this host: which sizes of RSA keys and which curves they accept.
- * A provider may refuse small keys, all of them or for signing only, as OpenSSL's FIPS provider does; so keys are tried.
+ * What the AKCIPHER service offers with the providers of this host: the sizes of RSA keys and the curves that they accept.
+ * A provider may refuse small keys, for all operations or for signing only, as OpenSSL's FIPS provider does, so keys are
+ * tried.
  *
  * @module
  */
@@ -11,10 +12,10 @@ import { AkcipherKeySpec } from "./job.ts";
 import { RSA_MODULUS_BITS_MAX, RSA_MODULUS_BITS_MIN } from "./limits.ts";
 import { AsymmetricTools } from "./tools.ts";
 
-/** What is tried: providers draw the line at one of these. */
+/** The sizes that are tried; a provider's minimum is one of these. */
 const RSA_BITS = [RSA_MODULUS_BITS_MIN, 1024, 2048, 3072, 4096, RSA_MODULUS_BITS_MAX];
 
-/** What keys can be used for. */
+/** The keys that an operation accepts. */
 export interface AkcipherUse {
   /** Bits of the smallest RSA modulus; undefined if there is no RSA. */
   readonly rsaBitsMin: number | undefined;
@@ -22,11 +23,11 @@ export interface AkcipherUse {
   readonly curves: readonly number[];
 }
 
-/** What is offered. */
+/** The asymmetric service that is offered. */
 export interface AkcipherOffer {
-  /** With private keys: signatures. */
+  /** Signatures, which need private keys. */
   readonly signing: AkcipherUse;
-  /** With public keys: verification. It accepts what signing does, and maybe more. */
+  /** Verification, which needs public keys and may accept more of them. */
   readonly verification: AkcipherUse;
   /** `akcipher_algo` of the configuration. */
   readonly mask: number;
@@ -44,7 +45,7 @@ function derSequence(content: readonly number[]): number[] {
   return [0x30, ...derLength(content.length), ...content];
 }
 
-/** An RSAPrivateKey without primes whose modulus is `bits` long. It serves only to see what its size permits. */
+/** An RSAPrivateKey without primes whose modulus is `bits` long. It is only used to find out which sizes are accepted. */
 function rsaKey(bits: number): number[] {
   const zero = derInteger([0]);
   const modulus = derInteger([0, ...new Array(bits / 8).fill(0xff)]);
@@ -90,7 +91,7 @@ class Trial {
   }
 }
 
-/** Tries what this host's OpenSSL, as it is set up now, accepts. */
+/** Finds out what this host's OpenSSL accepts with its current settings. */
 export function akcipherOffer(): AkcipherOffer {
   const trial = new Trial();
   const signing = trial.uses(numbers.AKCIPHER_SIGN);

@@ -1,5 +1,5 @@
 /**
- * OpenSSL's big numbers that live for one job: all are wiped and freed together, and all are treated as secret.
+ * OpenSSL's big numbers of one job: all are treated as secret, and are wiped and freed together.
  *
  * @module
  */
@@ -7,7 +7,7 @@ import { pkeys } from "../../../ffi/libcrypto_pkey.ts";
 import { cString } from "../openssl.ts";
 import type { Scratch } from "./scratch.ts";
 
-/** Arithmetic on a number with this flag takes a time that does not depend on it. */
+/** The time of arithmetic on a number with this flag does not depend on the number. */
 const BN_FLG_CONSTTIME = 4;
 
 /** The numbers of a job. */
@@ -27,7 +27,7 @@ export class Bignums {
     return number;
   }
 
-  /** Room for temporaries of arithmetic. */
+  /** The context for temporary numbers of arithmetic. */
   context(): bigint {
     if (this.#context === 0n) this.#context = pkeys.BN_CTX_secure_new();
     return this.#context;
@@ -54,7 +54,7 @@ export class Bignums {
   free(): void {
     for (const number of this.#held) pkeys.BN_clear_free(number);
     this.#held.length = 0;
-    // What arithmetic has left in its temporaries goes with them.
+    // The context has copies of them in its temporary numbers.
     pkeys.BN_CTX_free(this.#context);
     this.#context = 0n;
   }

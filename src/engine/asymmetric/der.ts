@@ -1,10 +1,10 @@
 /**
  * Keys as DER (ratified AKCIPHER service, Session operation): RSAPrivateKey and RSAPublicKey of PKCS#1, ECPrivateKey of
- * RFC 5915, and an EC public key as a bare point. OpenSSL parses; this file only takes over what it found.
+ * RFC 5915, and an EC public key as a bare point. OpenSSL parses them.
  *
- * Linux before 6.4 tests its RSA drivers with private keys that say "multi-prime" without further primes and have 0
- * for the two primes they do have. OpenSSL's own decoder of RSA keys refuses them, so the sequence of integers is
- * decoded by its general one.
+ * Linux before 6.4 tests its RSA drivers with private keys that have the version of multi-prime keys without further
+ * primes, and 0 for their two primes. OpenSSL's decoder of RSA keys refuses them, so the sequence of integers is decoded
+ * by its general decoder.
  *
  * @module
  */
@@ -49,16 +49,16 @@ function integerAt(sequence: bigint, index: number): bigint {
 }
 
 /**
- * Makes a negative integer the unsigned one that was meant. Linux tests its RSA drivers with public keys whose modulus
- * has no zero byte in front of its highest bit, and reads all of a key's integers as unsigned itself. OpenSSL keeps the
- * magnitude of what it took for negative; two's complement over the bytes that were encoded gives those back.
+ * Converts a negative integer to the unsigned one with the same encoding. Linux tests its RSA drivers with public keys
+ * whose modulus lacks the zero byte before its highest bit, and reads all integers of a key as unsigned. OpenSSL keeps
+ * the magnitude of a negative integer, from which the two's complement restores the encoded bytes.
  */
 function makeUnsigned(element: bigint, integer: bigint): void {
   const encodedBytes = pkeys.i2d_ASN1_TYPE(element, 0n);
   const headerBytes = encodedBytes <= 2 + 0x7f ? 2 : encodedBytes <= 3 + 0xff ? 3 : 4;
   const length = encodedBytes - headerBytes;
   const magnitudeLength = pkeys.ASN1_STRING_length(integer);
-  // The magnitude has a byte less if the highest byte was 0xff: such a key stays refused, as OpenSSL would have it.
+  // If the highest byte was 0xff, the magnitude is one byte shorter: such a key is refused.
   if (encodedBytes <= 0 || magnitudeLength !== length) return;
   const bytes = new Uint8Array(viewOf(Number(pkeys.ASN1_STRING_get0_data(integer)), length));
   let carry = 1;
@@ -81,7 +81,7 @@ function freeSequence(sequence: bigint): void {
   pkeys.OPENSSL_sk_free(sequence);
 }
 
-/** `key`, unless its public part is no number or point that the algorithm works with: then it is freed. */
+/** `key` if its public part is valid for the algorithm; otherwise it is freed, and the result is 0n. */
 export function checkedPublicKey(key: bigint): bigint {
   if (key === 0n) return 0n;
   const context = pkeys.EVP_PKEY_CTX_new_from_pkey(0n, key, 0n);
@@ -108,7 +108,7 @@ export class DerDecoder {
     this.#tools = tools;
   }
 
-  /** Adds element `index` to the parameters under `name`; its bits, or -1 if it is no unsigned integer. */
+  /** Adds element `index` to the parameters under `name`; its bits, or -1 if it is not an unsigned integer. */
   #addElement(sequence: bigint, index: number, name: string): number {
     const { parameters } = this.#tools;
     const integer = integerAt(sequence, index);
@@ -120,7 +120,7 @@ export class DerDecoder {
     );
   }
 
-  /** Checks what OpenSSL would not: a modulus and exponents of a size and parity that it computes with. */
+  /** Checks sizes and parity of modulus and exponents, which OpenSSL does not check. */
   #addPublicNumbers(sequence: bigint, first: number): boolean {
     const { parameters } = this.#tools;
     const modulusBits = this.#addElement(sequence, first, "n");
@@ -130,7 +130,7 @@ export class DerDecoder {
     return exponentBits >= 2 && exponentBits <= limits.RSA_PUBLIC_EXPONENT_BITS_MAX && parameters.lastNumberIsOdd();
   }
 
-  /** Two primes and what goes with them, as numbers that are not zero: with them an operation takes a quarter. */
+  /** Adds two primes and their exponents if none is zero: with them, an operation takes a quarter of the time. */
   #hasPrimes(sequence: bigint): boolean {
     const { parameters } = this.#tools;
     if (pkeys.OPENSSL_sk_num(sequence) !== PRIVATE_NAMES.length) return false;
@@ -163,7 +163,7 @@ export class DerDecoder {
     return 0n;
   }
 
-  /** The RSA key whose DER is the `length` bytes at `address`; 0n if they are no key within the limits. */
+  /** The RSA key whose DER is the `length` bytes at `address`; 0n if they are not a key within the limits. */
   decodeRsaKey(address: number, length: number, isPrivate: boolean): bigint {
     const { scratch } = this.#tools;
     scratch.putPointer(address);
@@ -177,7 +177,7 @@ export class DerDecoder {
     return key;
   }
 
-  /** The EC private key on `curve` in an ECPrivateKey, which may leave the curve and the public key out. */
+  /** The EC private key on `curve` in an ECPrivateKey, which may omit the curve and the public key. */
   decodeEcPrivateKey(address: number, length: number, curve: string): bigint {
     const { scratch } = this.#tools;
     const nid = pkeys.OBJ_sn2nid(cString(curve));

@@ -1,6 +1,6 @@
 /**
- * Generating keys and parameters within a time budget, and while the result is wanted: OpenSSL asks between one
- * candidate and the next whether to go on.
+ * Generates keys and parameters within a time budget and as long as the result is wanted: OpenSSL asks between two
+ * candidates whether to continue.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import type { Scratch } from "./scratch.ts";
 
 /** Generates keys and parameters. */
 export class KeyGeneration {
-  /** What each generation may take, in milliseconds. */
+  /** Maximum time of a generation, in milliseconds. */
   budgetMs = GENERATION_MS_MAX;
   readonly #scratch: Scratch;
   readonly #parameters: KeyParameters;
@@ -45,7 +45,7 @@ export class KeyGeneration {
     return made;
   }
 
-  /** A key for the parameters `template`, which is quick: only a number is drawn. 0n on failure. */
+  /** A key with the parameters `template`, which only takes a random number. 0n on failure. */
   keyLike(template: bigint): bigint {
     const context = pkeys.EVP_PKEY_CTX_new_from_pkey(0n, template, 0n);
     const made = pkeys.EVP_PKEY_keygen_init(context) === 1 ? this.#generate(context) : 0n;
@@ -60,7 +60,7 @@ export class KeyGeneration {
     return isSet ? this.#generateInTime(context) : 0n;
   }
 
-  /** What the prepared `context` generates, or 0n if that fails, takes too long or is not wanted any more. */
+  /** The result of the prepared `context`; 0n if it fails, takes too long or is no longer wanted. */
   #generateInTime(context: bigint): bigint {
     const deadlineMs = performance.now() + this.budgetMs;
     const goOn = new Deno.UnsafeCallback(

@@ -1,6 +1,6 @@
 /**
- * One public-key operation as a flat record. Its input is a private copy that does not change while the job runs, and
- * its output goes to private memory too, so a job knows nothing of guests, rings or queues.
+ * One public-key operation as a flat record. Its input is a private copy that does not change while the job runs, and its
+ * output is in private memory, too: a job knows neither guests nor rings.
  *
  * Off the data path: jobs run in a worker of their own.
  *
@@ -13,7 +13,7 @@ import type { Parameters } from "../operation.ts";
 export const FORM_AKCIPHER = 0;
 export const FORM_RFC3 = 1;
 
-/** What an AKCIPHER key is made of. */
+/** The description of an AKCIPHER key. */
 export class AkcipherKeySpec {
   /** AKCIPHER_RSA or AKCIPHER_ECDSA. */
   algo = 0;
@@ -23,13 +23,13 @@ export class AkcipherKeySpec {
   para0 = 0;
   /** RSA: the hash. */
   para1 = 0;
-  /** Where its DER is, in private memory. */
+  /** Address of its DER, in private memory. */
   key = 0;
   /** Bytes of it. */
   keyLen = 0;
 
-  /** Becomes the key of a session with these parameters. */
-  takeFrom(parameters: Parameters): void {
+  /** Describes the key of a session with these parameters. */
+  setFrom(parameters: Parameters): void {
     this.algo = parameters.algo;
     this.keyType = parameters.keyType;
     this.para0 = parameters.para0;
@@ -39,7 +39,7 @@ export class AkcipherKeySpec {
   }
 }
 
-/** A key made ready, as a job sees it. */
+/** A prepared key. */
 export interface PreparedKey {
   /** Wipes and frees it. */
   free(): void;
@@ -53,7 +53,7 @@ export class AsymmetricJob {
   opcode = 0;
   /** RFC: the algorithm of the request's header. */
   algo = 0;
-  /** AKCIPHER: the session's key; null to take {@linkcode ownKey}. */
+  /** AKCIPHER: the session's key; null: {@linkcode ownKey} is used. */
   key: PreparedKey | null = null;
   /** AKCIPHER: the key of a request that carries its own. */
   readonly ownKey: AkcipherKeySpec = new AkcipherKeySpec();
@@ -65,9 +65,9 @@ export class AsymmetricJob {
   digestLen = 0;
   /** Address of the output. */
   output = 0;
-  /** Bytes that the output has room for. */
+  /** Maximum bytes of output. */
   outputCapacity = 0;
-  /** True once the result is not wanted any more. What takes long asks now and then, and ends with ERR. */
+  /** True once the result is no longer wanted. Long operations ask repeatedly, and end with ERR. */
   isAbandoned: () => boolean = () => false;
 
   /** DONE, FAILED, UNSUPPORTED or SIGNATURE_MISMATCH. */

@@ -15,9 +15,9 @@ export class JobExecutor {
   readonly job: AsymmetricJob = new AsymmetricJob();
   /** Owns the memory that jobs work in. */
   readonly memory: OwnedMemory = new OwnedMemory();
-  /** What jobs work with. */
+  /** The objects that operations use. */
   readonly tools: AsymmetricTools = new AsymmetricTools(this.memory);
-  /** Makes keys of AKCIPHER sessions ready. */
+  /** Prepares keys of AKCIPHER sessions. */
   readonly akcipher: AkcipherService = new AkcipherService(this.tools);
   readonly #rfc3 = new Rfc3Service(this.tools);
 

@@ -1,6 +1,6 @@
 /**
- * One operation with a key that serves just once: the context is made, used and freed. Results are left in the
- * scratch memory's `result`, which the caller wipes.
+ * Operations with keys that are used once: a context is made, used and freed. Results are left in `result` of the scratch
+ * memory, which the caller wipes.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { UNSUPPORTED } from "../operation.ts";
 import { fetchDigest } from "../openssl.ts";
 import { type Scratch, SCRATCH_BYTES } from "./scratch.ts";
 
-/** RSA's paddings as OpenSSL numbers them. */
+/** OpenSSL's numbers of RSA paddings. */
 export const PKCS1_PADDING = 1;
 export const NO_PADDING = 3;
 export const OAEP_PADDING = 4;
@@ -19,11 +19,11 @@ export const PSS_PADDING = 6;
 const PSS_SALT_AS_DIGEST = -1;
 const PSS_SALT_ANY = -2;
 
-/** How an RSA key is used; nothing of it matters to other keys. */
+/** How an RSA key is used; other keys ignore it. */
 export interface RsaUse {
   /** *_PADDING. */
   readonly padding: number;
-  /** The digest that a signature is of; 0n for none. */
+  /** The digest of a signature; 0n: none. */
   readonly digest: bigint;
 }
 
@@ -57,7 +57,7 @@ export function digestFor(hashAlgo: number): bigint {
 
 function setUp(context: bigint, use: RsaUse | null, salt: number): boolean {
   if (use === null) return true;
-  // The digest comes first: X9.31's padding names it, and is refused for digests that it has no name for.
+  // The digest is set first: X9.31's padding contains its number, and is refused for digests without one.
   if (use.digest !== 0n && pkeys.EVP_PKEY_CTX_set_signature_md(context, use.digest) !== 1) return false;
   if (pkeys.EVP_PKEY_CTX_set_rsa_padding(context, use.padding) !== 1) return false;
   return use.padding !== PSS_PADDING || pkeys.EVP_PKEY_CTX_set_rsa_pss_saltlen(context, salt) === 1;
@@ -78,7 +78,7 @@ export function verifyWith(key: bigint, signature: Bytes, input: Bytes, use: Rsa
   return good;
 }
 
-/** Operations with keys that serve once. */
+/** Operations with keys that are used once. */
 export class KeyOperations {
   readonly #tools: { readonly scratch: Scratch };
 
@@ -87,7 +87,7 @@ export class KeyOperations {
     this.#tools = tools;
   }
 
-  /** The bytes to sign: `message` hashed as `hashAlgo` says, or itself where that is 0; a status if it cannot be. */
+  /** The bytes to sign: the hash `hashAlgo` of `message`, or `message` if that is 0; a status if it fails. */
   digestOf(hashAlgo: number, message: Bytes): Bytes | number {
     const { scratch } = this.#tools;
     if (hashAlgo === 0) return message;
@@ -118,7 +118,7 @@ export class KeyOperations {
           BigInt(input.length),
         ) === 1;
     pkeys.EVP_PKEY_CTX_free(context);
-    return done ? scratch.takenLength() : -1;
+    return done ? scratch.lengthValue() : -1;
   }
 
   /** Encrypts or decrypts `input`; bytes of result, or -1. */
@@ -137,12 +137,12 @@ export class KeyOperations {
           BigInt(input.length),
         ) === 1;
     pkeys.EVP_PKEY_CTX_free(context);
-    return done ? scratch.takenLength() : -1;
+    return done ? scratch.lengthValue() : -1;
   }
 
   /**
-   * Derives the secret that `key` shares with `peer`; bytes of it, or -1 if OpenSSL finds fault with the peer. Either key
-   * may be 0n.
+   * Derives the secret that `key` shares with `peer`; bytes of it, or -1 if OpenSSL refuses the peer. Either key may be
+   * 0n.
    */
   deriveWith(key: bigint, peer: bigint): number {
     const { scratch } = this.#tools;
@@ -152,6 +152,6 @@ export class KeyOperations {
     const done = pkeys.EVP_PKEY_derive_init(context) === 1 && pkeys.EVP_PKEY_derive_set_peer(context, peer) === 1 &&
       pkeys.EVP_PKEY_derive(context, BigInt(scratch.result), scratch.lengthAt) === 1;
     pkeys.EVP_PKEY_CTX_free(context);
-    return done ? scratch.takenLength() : -1;
+    return done ? scratch.lengthValue() : -1;
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Keys out of their numbers: an `OSSL_PARAM` array in private memory that is wiped after each use, so that no
- * secret number passes through an allocator that does not wipe.
+ * Makes keys from their numbers: an `OSSL_PARAM` array in private memory that is wiped after each use, so that no secret
+ * number is in memory of an allocator that does not wipe it.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import { cString } from "../openssl.ts";
 import type { Bytes } from "./key_operations.ts";
 import type { Scratch } from "./scratch.ts";
 
-/** `EVP_PKEY_KEY_PARAMETERS`, `EVP_PKEY_PUBLIC_KEY`, `EVP_PKEY_KEYPAIR`: what is made. */
+/** Results of OpenSSL: `EVP_PKEY_KEY_PARAMETERS`, `EVP_PKEY_PUBLIC_KEY`, `EVP_PKEY_KEYPAIR`. */
 export const SELECT_PARAMETERS = 0x84;
 export const SELECT_PUBLIC_KEY = 0x86;
 export const SELECT_KEYPAIR = 0x87;
@@ -36,12 +36,12 @@ export class KeyParameters {
   readonly #area: Mapping;
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
-  /** Names of parameters, curves and digests, which stay. */
+  /** Names of parameters, curves and digests, which are kept. */
   readonly #textArea: Mapping;
   readonly #textBytes: Uint8Array;
   readonly #textAddresses = new Map<string, bigint>();
   #textUsed = 0;
-  /** OpenSSL's makers of keys, by type. */
+  /** OpenSSL's contexts for making keys, by type. */
   readonly #makers = new Map<string, bigint>();
   #count = 0;
   #used = DATA_OFFSET;
@@ -58,13 +58,13 @@ export class KeyParameters {
     this.#textBytes = new Uint8Array(this.#textArea.buffer);
   }
 
-  /** Frees OpenSSL's makers of keys. */
+  /** Frees OpenSSL's contexts. */
   close(): void {
     for (const maker of this.#makers.values()) pkeys.EVP_PKEY_CTX_free(maker);
     this.#makers.clear();
   }
 
-  /** A C string that stays: one of the few names of parameters, curves and digests. */
+  /** The address of `text` as a C string, which is kept: one of the few names of parameters, curves and digests. */
   #textAddress(text: string): bigint {
     let address = this.#textAddresses.get(text);
     if (address === undefined) {
@@ -90,7 +90,7 @@ export class KeyParameters {
     this.#bytes.fill(0, at + PARAM_BYTES, at + 2 * PARAM_BYTES);
   }
 
-  /** Room for `length` bytes; its offset in the area, or -1 if there is none. */
+  /** Reserves `length` bytes; their offset in the area, or -1 if it is full. */
   #reserve(length: number): number {
     if (length > AREA_BYTES - this.#used) {
       this.#overflowed = true;
@@ -101,22 +101,22 @@ export class KeyParameters {
     return at;
   }
 
-  /** Begins a new array. */
+  /** Starts a new array. */
   begin(): void {
     this.#count = 0;
     this.#used = DATA_OFFSET;
     this.#overflowed = false;
   }
 
-  /** Wipes the array and all that it held. */
+  /** Wipes the array and its values. */
   wipe(): void {
     cleanseBytes(this.#area.address, this.#used);
     this.begin();
   }
 
   /**
-   * Adds the big-endian unsigned number at `address`. Returns how many bits it has, 0 for zero; OpenSSL takes numbers
-   * in the machine's own byte order, so it is turned round on the way.
+   * Adds the big-endian unsigned number at `address`. Returns its number of bits, 0 for zero. OpenSSL expects
+   * numbers in the machine's byte order, so the bytes are reversed.
    */
   addNumber(name: string, address: number, length: number): number {
     const at = this.#reserve(Math.max(length, 1));
@@ -135,7 +135,7 @@ export class KeyParameters {
     return size === 0 ? 0 : 8 * size - Math.clz32(this.#bytes[at + size - 1]!) + 24;
   }
 
-  /** Adds a number that OpenSSL has worked out. */
+  /** Adds a number of OpenSSL. */
   addBignum(name: string, number: bigint): void {
     const length = Math.max(1, (pkeys.BN_num_bits(number) + 7) >>> 3);
     const at = this.#reserve(length);
@@ -149,12 +149,12 @@ export class KeyParameters {
     return this.#lastOdd;
   }
 
-  /** Adds a text: the name of a curve, of a digest. */
+  /** Adds a text: the name of a curve or a digest. */
   addText(name: string, text: string): void {
     this.#push(name, TYPE_UTF8_STRING, this.#textAddress(text), text.length);
   }
 
-  /** Adds a small number of the device's own. */
+  /** Adds a number below 2³². */
   addSmallNumber(name: string, value: number): void {
     const at = this.#reserve(4);
     if (at < 0) return;
@@ -181,7 +181,7 @@ export class KeyParameters {
   }
 
   #putPadded(at: number, { address, length }: Bytes, sizeBytes: number): boolean {
-    // The number passes through unused room behind what is reserved, so that zeros in front of it can be dropped.
+    // The number is copied behind the reserved bytes first, to drop its leading zeros.
     if (length > AREA_BYTES - this.#used) return false;
     if (length > 0) copyBytes(this.#area.address + this.#used, address, length);
     let zeros = 0;
@@ -193,12 +193,12 @@ export class KeyParameters {
     return true;
   }
 
-  /** Where the array is, for calls that take one; 0n if it did not fit. */
+  /** The address of the array for native calls; 0n if it did not fit. */
   address(): bigint {
     return this.#overflowed ? 0n : BigInt(this.#area.address);
   }
 
-  /** A key of OpenSSL's type `type`, made of the array, which is wiped; 0n if OpenSSL refuses it. */
+  /** Makes a key of OpenSSL's type `type` from the array, which is wiped; 0n if OpenSSL refuses it. */
   makeKey(type: string, selection: number): bigint {
     let maker = this.#makers.get(type);
     if (maker === undefined) {
@@ -208,7 +208,7 @@ export class KeyParameters {
     let key: bigint = 0n;
     if (!this.#overflowed && pkeys.EVP_PKEY_fromdata_init(maker) === 1) {
       if (pkeys.EVP_PKEY_fromdata(maker, this.#scratch.pointerAt, selection, BigInt(this.#area.address)) === 1) {
-        key = this.#scratch.takeObject();
+        key = this.#scratch.pointedObject();
       }
     }
     if (key === 0n) libcrypto.ERR_clear_error();

@@ -1,6 +1,6 @@
 /**
- * Private memory of a thread for asymmetric operations: places where OpenSSL leaves pointers and lengths, and buffers for
- * padded inputs and for results. A caller that puts secrets into a buffer wipes it.
+ * Private memory for asymmetric operations: pointers and lengths that OpenSSL reads and writes, and buffers for padded
+ * inputs and for results. A caller that writes secrets to a buffer wipes it.
  *
  * @module
  */
@@ -15,17 +15,17 @@ export const SCRATCH_BYTES: number = BUFFER_BYTES;
 
 /** The memory. */
 export class Scratch {
-  /** Where OpenSSL leaves a pointer, or finds one to move on. */
+  /** Address of a pointer that OpenSSL writes, or reads and advances. */
   readonly pointerAt: bigint;
-  /** Where OpenSSL finds the room there is, and leaves the length of what it made. */
+  /** Address of a length: the space that OpenSSL may use, then the bytes that it has written. */
   readonly lengthAt: bigint;
-  /** Where OpenSSL finds the object to fill. */
+  /** Address of the pointer to an object that OpenSSL fills. */
   readonly objectAt: bigint;
   /** A buffer for inputs that need padding. */
   readonly padded: number;
   /** A buffer for results. */
   readonly result: number;
-  /** Where digests are made. */
+  /** Address of a digest. */
   readonly digestAt: number;
   readonly #words: BigUint64Array;
   readonly #halves: Uint32Array;
@@ -53,8 +53,8 @@ export class Scratch {
     return Number(this.#words[0]!);
   }
 
-  /** The pointer as the object it points to, 0n for NULL. */
-  takeObject(): bigint {
+  /** The pointer as an object; 0n for NULL. */
+  pointedObject(): bigint {
     return this.#words[0]!;
   }
 
@@ -63,7 +63,7 @@ export class Scratch {
     this.#words[2] = object;
   }
 
-  /** The object filled, or made. */
+  /** The object that was filled or made. */
   objectValue(): bigint {
     return this.#words[2]!;
   }
@@ -74,8 +74,8 @@ export class Scratch {
     this.#halves[3] = 0;
   }
 
-  /** The length, which OpenSSL keeps within the room it was told. */
-  takenLength(): number {
+  /** The length, which OpenSSL keeps within the space that was set. */
+  lengthValue(): number {
     return this.#halves[2]!;
   }
 }

@@ -1,5 +1,5 @@
 /**
- * What the asymmetric operations of one thread work with: one set of scratch memory, and what builds in it.
+ * The objects that asymmetric operations of one thread share: scratch memory and builders.
  *
  * @module
  */

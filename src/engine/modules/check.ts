@@ -1,5 +1,5 @@
 /**
- * Looks an engine module's description over before anything relies on it. The compiler has not always seen it.
+ * Checks the description of an engine module when it is loaded: modules need not have been compiled with type checks.
  *
  * Off the data path: a module is checked when it is loaded.
  *
@@ -10,9 +10,9 @@ import { AEADS, CIPHERS, HASHES, MACS } from "../algorithms.ts";
 import { MAC_CBCMAC_KASUMI_F9 } from "../algorithm_numbers.ts";
 import { type EngineModule, EngineModuleError } from "./description.ts";
 
-/** Bytes of a block and of a digest, at most. */
+/** Maximum bytes of a block and of a digest. */
 const BLOCK_BYTES_MAX = 4096;
-/** Bytes of a tag, at most. */
+/** Maximum bytes of a tag. */
 export const TAG_BYTES_MAX = 64;
 
 interface Range {
@@ -20,9 +20,9 @@ interface Range {
   readonly max: number;
 }
 
-/** What the algorithms of one service must be like. */
+/** Requirements on the algorithms of one service. */
 interface ServiceRules {
-  /** What people call one. */
+  /** What messages call one. */
   readonly noun: string;
   /** The numbers that the specification has. */
   readonly algos: readonly number[];
@@ -30,7 +30,7 @@ interface ServiceRules {
   readonly numbers: Readonly<Record<string, Range>>;
   /** Properties that are lists of them, not empty. */
   readonly lists: Readonly<Record<string, Range>>;
-  /** Those of the above that may be left out. */
+  /** Those of the above that are optional. */
   readonly optional: readonly string[];
 }
 
@@ -71,7 +71,7 @@ const SERVICES: Readonly<Record<Exclude<keyof EngineModule, "name">, ServiceRule
 
 type Unchecked = Readonly<Record<string, unknown>>;
 
-/** What a value is, for people: itself if it is short. */
+/** A value as text for messages, shortened. */
 function show(value: unknown): string {
   if (typeof value === "function") return "a function";
   if (typeof value === "object" && value !== null) return Array.isArray(value) ? "a list" : "an object";
@@ -86,13 +86,13 @@ function isObject(value: unknown): value is Unchecked {
   return typeof value === "object" && value !== null;
 }
 
-/** What is wrong with the names of properties, if anything: a misspelt one would be ignored in silence. */
+/** The problem with the names of properties, if any: a misspelt property would be ignored silently. */
 function unknownIn(value: Unchecked, known: readonly string[]): string | undefined {
   const unknown = Object.keys(value).find((name) => !known.includes(name));
   return unknown === undefined ? undefined : `has no property "${unknown}": it knows ${known.join(", ")}`;
 }
 
-/** What is wrong with one algorithm, if anything: a phrase that follows its name. */
+/** The problem with one algorithm, if any: a phrase that follows its name. */
 function algorithmProblem(algorithm: Unchecked, rules: ServiceRules): string | undefined {
   const { algos, numbers, lists, optional } = rules;
   if (!algos.includes(algorithm["algo"] as number)) {

@@ -1,24 +1,24 @@
 /**
- * The description of an engine module: third-party algorithms that replace those here or
- * come on top. Types and their error only; no code of the data path, and nothing that opens a library.
+ * The description of an engine module: third-party algorithms that replace built-in ones or are added to them. This file
+ * contains types and their error only.
  *
  * @module
  */
 
 /**
- * What came of a call. `failed`: a length, a parameter or the data is wrong, and the guest is answered with ERR.
- * `tag-mismatch`: the tag of an AEAD is not the right one, and the guest is answered with BADMSG.
+ * The outcome of a request. `failed`: a length, a parameter or the data is invalid, and the request is answered with ERR.
+ * `tag-mismatch`: the tag of an AEAD does not match, and the request is answered with BADMSG.
  */
 export type EngineOutcome = "done" | "failed" | "tag-mismatch";
 
 /**
- * Bytes in native memory, for the length of one call. Buffers are reused for the next request: keep none, and read
- * again what you need in every call.
+ * Bytes in native memory, valid during one call. Buffers are reused for the next request: keep no reference to them or
+ * to their properties.
  */
 export interface EngineBuffer {
   /** Address of the first byte in this process, below 2⁵³. */
   readonly address: number;
-  /** How many bytes there are. Not one more may be read or written. */
+  /** Number of bytes. No byte beyond may be read or written. */
   readonly length: number;
   /**
    * The same address as one 64-bit word. `BigInt.asUintN(64, buffer.word[0]!)` in the arguments of a native call
@@ -26,64 +26,63 @@ export interface EngineBuffer {
    */
   readonly word: BigUint64Array;
   /**
-   * The bytes themselves, from {@linkcode address} on and more than {@linkcode length} of them, for algorithms
-   * written in JavaScript. Empty for source, destination and additional data of algorithms with `direct`.
+   * The bytes from {@linkcode address} on, more than {@linkcode length}, for algorithms written in JavaScript. Empty for
+   * source, destination and additional data of algorithms with `direct`.
    */
   readonly bytes: Uint8Array;
 }
 
-/** One request, as an algorithm sees it: everything contiguous. What does not apply is empty. */
+/** A request with contiguous buffers. Buffers that do not apply are empty. */
 export interface EngineRequest {
-  /** What to work on: plaintext, ciphertext without its tag, or what is digested. */
+  /** The input: plaintext, ciphertext without its tag, or the data to digest. */
   readonly source: EngineBuffer;
   /**
-   * Where the result goes. For ciphers and AEADs as long as the source, and either at the same address or nowhere
-   * overlapping it. For digests, a full digest, or as many bytes as are wanted of one that has any number.
+   * The result. For ciphers and AEADs it is as long as the source, and either at the same address or disjoint from it. For
+   * digests it is a full digest or, if the algorithm has digests of any length, as many bytes as the request wants.
    */
   readonly destination: EngineBuffer;
   /** The IV or nonce: a copy, which the guest cannot change. */
   readonly iv: EngineBuffer;
   /** Additional authenticated data. */
   readonly aad: EngineBuffer;
-  /** The tag: to be written when encrypting; when decrypting, a copy of the one that came, to be compared. */
+  /** The tag: when encrypting, to be written; when decrypting, a copy of the received tag, to be compared. */
   readonly tag: EngineBuffer;
 }
 
 /**
- * An algorithm with a key in it. Its methods are called one at a time, from one thread, between a guest's request and
- * its answer: they return at once, allocate nothing where it can be helped, await nothing and do not throw. What they
- * throw all the same is logged once for each algorithm and thread, and the request is answered with ERR. Nothing here
- * guards against timers and promises that they leave behind, loops without end, or native calls that crash.
+ * An algorithm with a key. Its methods are called sequentially, from one thread, between a guest's request and its
+ * answer: they should return soon, allocate little, wait for nothing and not throw. If one throws, that is logged once for
+ * each algorithm and thread, and the request is answered with ERR. There is no protection against timers and promises
+ * that they leave behind, endless loops, or native calls that crash.
  */
 export interface EngineTransform {
-  /** Takes another key, which is wiped after the call; false if it is refused. Not called for hashes. */
+  /** Sets the key, which is wiped after the call; false if it is refused. Not called for hashes. */
   setKey(key: EngineBuffer): boolean;
-  /** Answers a request. Requests do not build on each other: each has its IV and is complete. */
+  /** Executes a request. Requests are independent: each is complete and has its own IV. */
   run(request: EngineRequest): EngineOutcome;
-  /** Wipes the key and gives everything up. */
+  /** Wipes the key and frees all resources. */
   free(): void;
 }
 
-/** What all algorithms say. */
+/** Properties of all algorithms. */
 export interface EngineAlgorithm {
   /** Its number in the specification, as `CIPHER_AES_CBC` of {@linkcode virtioCrypto}. */
   readonly algo: number;
   /**
-   * True to work on the guest's own memory where source and destination are contiguous in it, for libraries that are
-   * called with addresses. The guest may change such a source at any time: read each byte once, and take no decision
-   * on it twice. Otherwise (false, or not given) data is copied to private memory and the result copied back, only
-   * after `done`.
+   * True: the algorithm reads and writes guest memory where source and destination are contiguous, for libraries that
+   * are called with addresses. The guest may change such a source at any time: read each byte once. False or not given:
+   * data is copied to private memory, and the result is copied back after `done`.
    */
   readonly direct?: boolean;
 }
 
 /** A cipher. Source and destination have the same length, which is a multiple of a block and not 0. */
 export interface EngineCipher extends EngineAlgorithm {
-  /** Lengths of keys that it takes, each 1 to 64 bytes. */
+  /** Key lengths that it accepts, each 1 to 64 bytes. */
   readonly keyLens: readonly number[];
   /** Bytes of IV, exactly: 0 to 128. */
   readonly ivLen: number;
-  /** Bytes of a block, 1 to 4096; 1 if not given. Data that is no multiple is answered with ERR. */
+  /** Bytes of a block, 1 to 4096; 1 if not given. Requests with incomplete blocks are answered with ERR. */
   readonly blockBytes?: number;
   /** Makes one for keys of `keyLen` bytes, for one direction. */
   create(keyLen: number, encrypt: boolean): EngineTransform;
@@ -91,7 +90,7 @@ export interface EngineCipher extends EngineAlgorithm {
 
 /** A hash. */
 export interface EngineHash extends EngineAlgorithm {
-  /** Bytes of a full digest, 1 to 4096, of which a guest may want fewer; 0: any number. */
+  /** Bytes of a full digest, 1 to 4096, of which a request may want fewer; 0: any number. */
   readonly digestBytes: number;
   /** Makes one. */
   create(): EngineTransform;
@@ -99,9 +98,9 @@ export interface EngineHash extends EngineAlgorithm {
 
 /** A MAC. */
 export interface EngineMac extends EngineAlgorithm {
-  /** Lengths of keys that it takes, each 0 to 512 bytes. */
+  /** Key lengths that it accepts, each 0 to 512 bytes. */
   readonly keyLens: readonly number[];
-  /** Bytes of a full MAC, 1 to 4096, of which a guest may want fewer. */
+  /** Bytes of a full MAC, 1 to 4096, of which a request may want fewer. */
   readonly digestBytes: number;
   /** Makes one, for keys of any of the lengths. */
   create(): EngineTransform;
@@ -109,9 +108,9 @@ export interface EngineMac extends EngineAlgorithm {
 
 /** An AEAD. After `tag-mismatch` and `failed` the guest's destination holds zeros. */
 export interface EngineAead extends EngineAlgorithm {
-  /** Lengths of keys that it takes, each 1 to 64 bytes. */
+  /** Key lengths that it accepts, each 1 to 64 bytes. */
   readonly keyLens: readonly number[];
-  /** Lengths of nonces that it takes, each 0 to 128 bytes. */
+  /** Nonce lengths that it accepts, each 0 to 128 bytes. */
   readonly ivLens: readonly number[];
   /** Lengths of tags that it makes, each 1 to 64 bytes. */
   readonly tagLens: readonly number[];
@@ -120,12 +119,12 @@ export interface EngineAead extends EngineAlgorithm {
 }
 
 /**
- * What an engine module exports as its default. The module is loaded in every thread that serves data, so that
- * nothing it keeps is shared between them, and algorithms are made there when a session's first request comes. Its
- * algorithms replace the built-in ones of the same number, also in multi-buffer batches and chains.
+ * The default export of an engine module. The module is loaded in every thread that serves data, so its variables are
+ * not shared between them; algorithms are made there for a session's first request. They replace the built-in ones of the
+ * same number, also in chains, and are never executed in multi-buffer batches.
  */
 export interface EngineModule {
-  /** A name for messages to people: 1 to 40 letters, digits, `.`, `_` and `-`. */
+  /** A name for messages: 1 to 40 letters, digits, `.`, `_` and `-`. */
   readonly name: string;
   /** CIPHER algorithms. */
   readonly ciphers?: readonly EngineCipher[];
@@ -137,7 +136,7 @@ export interface EngineModule {
   readonly aeads?: readonly EngineAead[];
 }
 
-/** An engine module that cannot be used: the message says which, what is wrong with it, and what would be right. */
+/** An engine module cannot be used. The message names the module, the problem and the remedy. */
 export class EngineModuleError extends Error {
   /** The class's name. */
   override readonly name = "EngineModuleError";

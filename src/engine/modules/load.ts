@@ -1,6 +1,6 @@
 /**
- * Loads engine modules into this thread and makes rows of their algorithms. Each thread that serves data does so for
- * itself; the main one does it first, so that what is wrong with a module is told before anything is served.
+ * Loads engine modules into this thread and makes rows of their algorithms. Each thread that serves data loads them; the
+ * main thread does so first, so that problems with a module are reported before anything is served.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import { type AlgorithmLog, ModuleAead, ModuleCipher, ModuleDigest } from "./tra
 
 /**
  * The URL of the engine module at `place`: a path, of which a relative one starts at the working directory, or a URL
- * of scheme `file:`. Throws {@linkcode EngineModuleError} for other schemes: code that is to see keys is on this host.
+ * of scheme `file:`. Throws {@linkcode EngineModuleError} for other schemes: code that sees keys must be on this host.
  */
 export function engineModuleUrl(place: string | URL): string {
   const isUrl = place instanceof URL || /^[a-z][a-z0-9+.-]*:/i.test(place);
@@ -42,7 +42,7 @@ async function importModule(url: string): Promise<EngineModule> {
   return checkDescription(exported.default, url);
 }
 
-/** Tells `report` the first thing that an algorithm does wrong; the rest is answered with ERR all the same. */
+/** Passes an algorithm's first error to `report`; requests that follow are answered with ERR without a report. */
 function algorithmLog(module: string, noun: string, { algo }: EngineAlgorithm, report: AlgorithmLog): AlgorithmLog {
   let isReported = false;
   return (message) => {
@@ -107,7 +107,7 @@ function rowsOf(
   };
 }
 
-/** Refuses two modules for one algorithm: which of them would serve it could only be guessed. */
+/** Refuses two modules with the same algorithm, as it would be unclear which of them serves it. */
 function checkRivals(modules: readonly ModuleRows[]): void {
   const owners = new Map<string, string>();
   for (const { module, ciphers, hashes, macs, aeads } of modules) {
@@ -123,7 +123,7 @@ function checkRivals(modules: readonly ModuleRows[]): void {
 }
 
 /**
- * Loads the modules at `urls`, which are {@linkcode engineModuleUrl}'s. `report` hears of algorithms that throw.
+ * Loads the modules at `urls`, which are {@linkcode engineModuleUrl}'s. `report` is called for algorithms that throw.
  * Throws {@linkcode EngineModuleError}.
  */
 export async function loadEngineModules(urls: readonly string[], report: AlgorithmLog): Promise<ModuleRows[]> {

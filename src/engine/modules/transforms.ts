@@ -1,8 +1,8 @@
 /**
- * Algorithms of engine modules as the engine knows algorithms. Between the two stands what an engine module is spared:
- * scattered data, overlaps, lengths that are wrong, wiping, and what happens if its own code throws.
+ * Adapts algorithms of engine modules to the interfaces of the engine: handles scattered data, overlaps, invalid lengths,
+ * wiping, and exceptions of the module's code.
  *
- * Data path, but for `words` and `silence` (tells of an algorithm that broke the rules).
+ * Data path, but for `words` and `silence` (when an algorithm violates its interface).
  *
  * @module
  */
@@ -16,22 +16,22 @@ import { DONE, FAILED, type Operation, TAG_MISMATCH } from "../operation.ts";
 import { ModuleBuffers, type ModuleRequest } from "./buffers.ts";
 import type { EngineAead, EngineCipher, EngineHash, EngineMac, EngineOutcome, EngineTransform } from "./description.ts";
 
-/** Hears, in words, of an algorithm that breaks the rules: once for each. */
+/** Called with a description when an algorithm violates its interface. */
 export type AlgorithmLog = (message: string) => void;
 
-/** An algorithm of a module, and who hears of what it does wrong. */
+/** An algorithm of a module, and the log for its violations. */
 export interface LoggedRow<Row> {
   readonly row: Row;
   readonly log: AlgorithmLog;
 }
 
-/** A module's transform, isolated: whatever it throws or returns becomes an outcome. */
+/** A module's transform: what it throws or returns becomes an outcome. */
 class Guarded {
   readonly #buffers: ModuleBuffers;
   readonly #transform: EngineTransform | null;
   readonly #log: AlgorithmLog;
 
-  /** Guards what `create` makes; if it makes nothing, every key is refused. */
+  /** Guards the result of `create`; if it throws, every key is refused. */
   constructor(buffers: ModuleBuffers, create: () => EngineTransform, log: AlgorithmLog) {
     this.#buffers = buffers;
     this.#log = log;
@@ -81,22 +81,22 @@ class Guarded {
   }
 }
 
-/** What was thrown or returned, on one line of bounded length; looking at it may throw again. */
+/** A thrown or returned value as one line of bounded length; its conversion may throw, too. */
 function words(value: unknown): string {
   try {
     const text = value instanceof Error ? `${value.name}: ${value.message}` : String(value);
     return text.replaceAll(/\p{Cc}+/gu, " ").slice(0, 200);
   } catch {
-    return "what cannot be shown";
+    return "a value that cannot be shown";
   }
 }
 
-/** A promise, which nothing here waits for, is not to end the process by its rejection. */
+/** Prevents that the rejection of a returned promise ends the process. */
 function silence(outcome: unknown): void {
   if (outcome instanceof Promise) outcome.catch(() => {});
 }
 
-/** True if `a` and `b` can be worked on where they are: contiguous, and the same or apart. */
+/** True if `a` and `b` can be processed in place: contiguous, and the same or disjoint. */
 function areDirect(segments: SegmentTable, a: Span, b: Span): boolean {
   return a.isContiguous && b.isContiguous && relate(segments, a, b) !== OVERLAPPING;
 }
@@ -155,7 +155,7 @@ export class ModuleCipher implements CipherTransform {
   }
 }
 
-/** A hash or MAC of an engine module. Digests are left where additional data would be: these have none of their own. */
+/** A hash or MAC of an engine module. Its digest is left in the bounce buffer for additional data. */
 export class ModuleDigest implements DigestTransform {
   readonly digestBytes: number;
   readonly #memory: EngineMemory;
@@ -249,7 +249,7 @@ export class ModuleAead implements AeadTransform {
       if (!isDirect) scatter(segments, bounce, result);
       if (this.#encrypt) scatter(segments, buffers.tag, tag);
     } else if (!this.#encrypt || isDirect) {
-      // The plaintext must not be released if the tag does not match.
+      // If the tag does not match, the plaintext must not be released.
       zeroSpan(segments, result);
     }
     if (!isDirect) this.#memory.wipeBounce(length);

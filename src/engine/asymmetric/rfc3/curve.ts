@@ -1,7 +1,7 @@
 /**
- * Curves of the asymmetric RFC, which come as numbers with each request. OpenSSL recognises those that have a name, and
- * has faster code for some; any other must prove to be a curve of prime order before anything is computed on it,
- * because loops that wait for a usable point would not end on some that are none. Verdicts are remembered.
+ * Curves of the asymmetric RFC, whose numbers are part of each request. OpenSSL recognises named curves, and has faster
+ * code for some; all others are checked to be curves of prime order before anything is computed on them, because some
+ * loops of OpenSSL would not end on numbers that are not a curve. Verdicts are cached.
  *
  * @module
  */
@@ -16,9 +16,9 @@ import { EC_ORDER_BITS_MIN } from "../limits.ts";
 import type { Bytes } from "../key_operations.ts";
 import type { Rfc3Tools } from "./tools.ts";
 
-/** Bytes of a curve's number, more than OpenSSL's largest field has. */
+/** Maximum bytes of a curve's number; the elements of OpenSSL's largest field are shorter. */
 const CURVE_NUMBER_BYTES_MAX = 96;
-/** Verdicts remembered; a guest uses few curves, and one that uses many just loses them. */
+/** Number of cached verdicts; when it is reached, the cache is cleared. */
 const VERDICTS_MAX = 64;
 
 const XG = 0;
@@ -29,26 +29,26 @@ const A = 4;
 const B = 5;
 const COFACTOR = 6;
 
-/** A curve that was found good. */
+/** A valid curve. */
 export interface Curve {
-  /** OpenSSL's name of it; null if it has none. */
+  /** OpenSSL's name for it; null if it has none. */
   readonly name: string | null;
   /** EC_FIELD_TYPE_*. */
   readonly fieldType: number;
   /** Bytes of a coordinate. */
   readonly fieldBytes: number;
-  /** Where its numbers are in the input, in the order of the request. */
+  /** Its numbers in the input, in the order of the request. */
   readonly numbers: readonly Bytes[];
 }
 
 interface Verdict {
   readonly name: string | null;
   readonly fieldBytes: number;
-  /** False: nothing will be computed on it. */
+  /** False: it is not a valid curve. */
   readonly isGood: boolean;
 }
 
-/** Takes curves from requests, and makes keys on them. */
+/** Reads curves from requests and makes keys on them. */
 export class Curves {
   readonly #tools: Rfc3Tools;
   readonly #copyArea: Mapping;
@@ -68,12 +68,12 @@ export class Curves {
     return Array.from({ length: format.EC_GROUP_NUMBERS }, (_, i) => stream.field(offset + 4 * i));
   }
 
-  /** Takes a curve from the stream; a status if nothing can be computed on it. */
-  take(fieldType: number, lengths: readonly number[]): Curve | number {
+  /** Reads a curve from the stream; a status if it is not valid. */
+  read(fieldType: number, lengths: readonly number[]): Curve | number {
     const { stream } = this.#tools;
     if (fieldType !== format.EC_FIELD_TYPE_PRIME && fieldType !== format.EC_FIELD_TYPE_BINARY) return FAILED;
     if (lengths.some((length) => length > CURVE_NUMBER_BYTES_MAX)) return UNSUPPORTED;
-    const numbers = lengths.map((length) => stream.takeBytes(length));
+    const numbers = lengths.map((length) => stream.readBytes(length));
     if (!stream.isGood()) return FAILED;
     const total = lengths.reduce((sum, length) => sum + length, 0);
     if (total === 0) return FAILED;
@@ -88,7 +88,7 @@ export class Curves {
     return verdict.isGood ? { name, fieldType, fieldBytes, numbers } : FAILED;
   }
 
-  /** Adds the numbers of a curve as they came; bytes of a coordinate, or 0 if the generator is too long. */
+  /** Adds the numbers of a curve; returns the bytes of a coordinate, 0 if the generator is too long. */
   #addNumbers(fieldType: number, numbers: readonly Bytes[]): number {
     const { parameters } = this.#tools;
     const add = (name: string, which: number) =>

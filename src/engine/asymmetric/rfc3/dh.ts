@@ -1,9 +1,9 @@
 /**
  * Diffie-Hellman of the asymmetric RFC: parameters, keys, shared secrets.
  *
- * The RFC puts generated parameters where a device cannot write; here they follow the status, if the driver left room.
- * A prime of 1536 bits and more is one of the published groups (RFC 3526, RFC 7919), which many have looked at:
- * searching for a safe prime of that size takes minutes.
+ * The RFC has generated parameters where a device cannot write; here they follow the status, if the buffer has space for
+ * them. Groups with primes of 1536 or more bits are published ones (RFC 3526, RFC 7919), because generating a safe prime
+ * of that size takes minutes.
  *
  * @module
  */
@@ -42,7 +42,7 @@ export class DiffieHellman {
   /** Key exchange: one of three operations. */
   exchange(): number {
     const { stream } = this.#tools;
-    if (!stream.takeFixed(format.DH_BYTES)) return FAILED;
+    if (!stream.readFixed(format.DH_BYTES)) return FAILED;
     const operation = stream.field(format.DH_KEYEXCHG_OP_OFFSET);
     if (operation === format.KEY_EXCHANGE_GEN_DH_PARAM) {
       return this.#generateDhParameters(stream.field(format.DH_MODULES_LEN_OFFSET));
@@ -50,13 +50,13 @@ export class DiffieHellman {
     const pLen = stream.field(format.DH_P_LEN_OFFSET);
     const gLen = stream.field(format.DH_G_LEN_OFFSET);
     if (operation !== format.KEY_EXCHANGE_GEN_KEY && operation !== format.KEY_EXCHANGE_COMPUTE_KEY) return UNSUPPORTED;
-    const p = stream.takeNumber(pLen);
-    const g = stream.takeNumber(gLen);
+    const p = stream.readNumber(pLen);
+    const g = stream.readNumber(gLen);
     if (!stream.isGood()) return FAILED;
     return operation === format.KEY_EXCHANGE_GEN_KEY ? this.#generateDhKey(p, g) : this.#computeDh(p, g);
   }
 
-  /** Begins a key's parameters with a group of usable size; bytes of its modulus, or 0. */
+  /** Starts a key's parameters with a group of valid size; returns the bytes of its modulus, or 0. */
   #addGroup(p: Bytes, g: Bytes): number {
     const { parameters } = this.#tools;
     parameters.begin();
@@ -72,7 +72,7 @@ export class DiffieHellman {
     const published = PUBLISHED_GROUPS.get(bits);
     if (published === undefined && (bits < DH_MODULUS_BITS_MIN || bits > DH_GENERATED_BITS_MAX)) return UNSUPPORTED;
     // Two lengths, p, and a generator that fits a byte.
-    if (stream.outputRoom() < 8 + modulusLen + 1) return UNSUPPORTED;
+    if (stream.outputSpace() < 8 + modulusLen + 1) return UNSUPPORTED;
     parameters.begin();
     let group: bigint;
     if (published !== undefined) {
@@ -85,10 +85,10 @@ export class DiffieHellman {
       group = generation.parametersOf(DH);
     }
     if (group === 0n) return FAILED;
-    stream.putWord(modulusLen);
-    stream.putWord(1);
-    stream.putBignum(bignums.ofKey(group, "p"), modulusLen);
-    stream.putBignum(bignums.ofKey(group, "g"), 1);
+    stream.writeWord(modulusLen);
+    stream.writeWord(1);
+    stream.writeBignum(bignums.ofKey(group, "p"), modulusLen);
+    stream.writeBignum(bignums.ofKey(group, "g"), 1);
     pkeys.EVP_PKEY_free(group);
     return DONE;
   }
@@ -102,10 +102,10 @@ export class DiffieHellman {
     const key = generation.keyLike(template);
     pkeys.EVP_PKEY_free(template);
     if (key === 0n) return FAILED;
-    stream.putWord(modulusLen);
-    stream.putWord(modulusLen);
-    stream.putBignum(bignums.ofKey(key, "priv"), modulusLen);
-    stream.putBignum(bignums.ofKey(key, "pub"), modulusLen);
+    stream.writeWord(modulusLen);
+    stream.writeWord(modulusLen);
+    stream.writeBignum(bignums.ofKey(key, "priv"), modulusLen);
+    stream.writeBignum(bignums.ofKey(key, "pub"), modulusLen);
     pkeys.EVP_PKEY_free(key);
     return DONE;
   }
@@ -118,12 +118,12 @@ export class DiffieHellman {
 
   #computeDh(p: Bytes, g: Bytes): number {
     const { pairs, stream } = this.#tools;
-    if (!stream.takeFixed(format.DH_COMPUTE_BYTES)) return FAILED;
+    if (!stream.readFixed(format.DH_COMPUTE_BYTES)) return FAILED;
     const xLen = stream.field(format.DH_COMPUTE_X_LEN_OFFSET);
     const yLen = stream.field(format.DH_COMPUTE_Y_LEN_OFFSET);
     const secretLen = stream.field(format.DH_COMPUTE_SHARED_SECRET_LEN_OFFSET);
-    const x = stream.takeNumber(xLen);
-    const y = stream.takeNumber(yLen);
+    const x = stream.readNumber(xLen);
+    const y = stream.readNumber(yLen);
     if (!stream.isGood()) return FAILED;
     const key = this.#makePrivateKey(p, g, x);
     const peer = key === 0n ? 0n : this.#makePeer(p, g, y);
@@ -133,7 +133,7 @@ export class DiffieHellman {
     return shared ? DONE : FAILED;
   }
 
-  /** The key with private number x, 0 < x < p; 0n if x is none, or the group is not usable. */
+  /** The key with private number x, 0 < x < p; 0n if x or the group is not valid. */
   #makePrivateKey(p: Bytes, g: Bytes, x: Bytes): bigint {
     const { bignums, parameters } = this.#tools;
     const number = bignums.at(x.address, x.length);

@@ -15,7 +15,7 @@ import type { Rfc3Tools } from "./tools.ts";
 
 const DSA = cString("DSA");
 
-/** Bits of q for the moduli that FIPS 186 pairs with one; by bytes of modulus. */
+/** Bits of q, by bytes of modulus, for the pairs of FIPS 186. */
 const GENERATED_ORDER_BITS: ReadonlyMap<number, number> = new Map([[128, 160], [256, 256], [384, 256]]);
 
 /** DSA: sign, verify, generate. */
@@ -27,7 +27,7 @@ export class Dsa {
     this.#tools = tools;
   }
 
-  /** 1 < g < p - 1: other generators make signatures that are 0 or tell the key, whatever k is. */
+  /** 1 < g < p - 1: with other generators, signatures are 0 or reveal the key. */
   #isGenerator(g: Bytes, p: Bytes): boolean {
     const { bignums } = this.#tools;
     const generator = bignums.at(g.address, g.length);
@@ -36,12 +36,12 @@ export class Dsa {
     return pkeys.BN_num_bits(generator) > 1 && pkeys.BN_cmp(generator, last) < 0;
   }
 
-  /** Takes p, q and g into the parameters of a new key; returns them, or null if they are no group of DSA. */
-  #takeGroup(offset: number): { p: Bytes; q: Bytes; g: Bytes } | null {
+  /** Adds p, q and g to the parameters of a new key; returns them, or null if they are not a group of DSA. */
+  #readGroup(offset: number): { p: Bytes; q: Bytes; g: Bytes } | null {
     const { parameters, stream } = this.#tools;
-    const p = stream.takeNumber(stream.field(offset + format.DSA_GROUP_P_LEN_OFFSET));
-    const q = stream.takeNumber(stream.field(offset + format.DSA_GROUP_Q_LEN_OFFSET));
-    const g = stream.takeNumber(stream.field(offset + format.DSA_GROUP_G_LEN_OFFSET));
+    const p = stream.readNumber(stream.field(offset + format.DSA_GROUP_P_LEN_OFFSET));
+    const q = stream.readNumber(stream.field(offset + format.DSA_GROUP_Q_LEN_OFFSET));
+    const g = stream.readNumber(stream.field(offset + format.DSA_GROUP_G_LEN_OFFSET));
     if (!stream.isGood()) return null;
     parameters.begin();
     const pBits = parameters.addNumber("p", p.address, p.length);
@@ -57,16 +57,16 @@ export class Dsa {
   /** Signs (RFC, DSA signature operation). */
   sign(): number {
     const { pairs, stream } = this.#tools;
-    if (!stream.takeFixed(format.DSA_SIGN_BYTES)) return FAILED;
+    if (!stream.readFixed(format.DSA_SIGN_BYTES)) return FAILED;
     const hashAlgo = stream.field(format.DSA_SIGN_HASH_ALGO_OFFSET);
     const xLen = stream.field(format.DSA_SIGN_X_LEN_OFFSET);
     const messageLen = stream.field(format.DSA_SIGN_MSG_LEN_OFFSET);
     const rLen = stream.field(format.DSA_SIGN_R_LEN_OFFSET);
     const sLen = stream.field(format.DSA_SIGN_S_LEN_OFFSET);
     if (stream.field(format.DSA_SIGN_K_LEN_OFFSET) !== 0) return UNSUPPORTED;
-    const group = this.#takeGroup(format.DSA_SIGN_GROUP_OFFSET);
+    const group = this.#readGroup(format.DSA_SIGN_GROUP_OFFSET);
     if (group === null) return FAILED;
-    const key = this.#makePrivateKey(group.q, group.g, stream.takeNumber(xLen));
+    const key = this.#makePrivateKey(group.q, group.g, stream.readNumber(xLen));
     return key === 0n ? FAILED : pairs.sign(key, { rLen, sLen, messageLen, hashAlgo });
   }
 
@@ -77,22 +77,22 @@ export class Dsa {
     const number = bignums.at(x.address, x.length);
     if (pkeys.BN_num_bits(number) === 0 || pkeys.BN_cmp(number, bignums.at(q.address, q.length)) >= 0) return 0n;
     parameters.addBignum("priv", number);
-    // OpenSSL wants a public key beside the private one, but never reads it to sign: any element of the group will do.
+    // OpenSSL requires a public key as well, but does not use it to sign: any element of the group will do.
     parameters.addNumber("pub", g.address, g.length);
     return parameters.makeKey("DSA", SELECT_KEYPAIR);
   }
 
-  /** Verifies (RFC, DSA verification operation): OK, or BADMSG for a signature that is none. */
+  /** Verifies (RFC, DSA verification operation): OK, or BADMSG if the signature does not match. */
   verify(): number {
     const { pairs, parameters, stream } = this.#tools;
-    if (!stream.takeFixed(format.DSA_VERIFY_BYTES)) return FAILED;
+    if (!stream.readFixed(format.DSA_VERIFY_BYTES)) return FAILED;
     const hashAlgo = stream.field(format.DSA_VERIFY_HASH_ALGO_OFFSET);
     const yLen = stream.field(format.DSA_VERIFY_Y_LEN_OFFSET);
     const rLen = stream.field(format.DSA_VERIFY_R_LEN_OFFSET);
     const sLen = stream.field(format.DSA_VERIFY_S_LEN_OFFSET);
     const messageLen = stream.field(format.DSA_VERIFY_MSG_LEN_OFFSET);
-    if (this.#takeGroup(format.DSA_VERIFY_GROUP_OFFSET) === null) return FAILED;
-    const y = stream.takeNumber(yLen);
+    if (this.#readGroup(format.DSA_VERIFY_GROUP_OFFSET) === null) return FAILED;
+    const y = stream.readNumber(yLen);
     if (!stream.isGood()) return FAILED;
     parameters.addNumber("pub", y.address, y.length);
     const key = checkedPublicKey(parameters.makeKey("DSA", SELECT_PUBLIC_KEY));
@@ -102,7 +102,7 @@ export class Dsa {
   /** Generates a group and a key in it (RFC, DSA key generation operation). */
   generate(): number {
     const { generation, parameters, stream } = this.#tools;
-    if (!stream.takeFixed(format.DSA_KEYGEN_BYTES)) return FAILED;
+    if (!stream.readFixed(format.DSA_KEYGEN_BYTES)) return FAILED;
     const modulusLen = stream.field(format.DSA_KEYGEN_MODULUS_LEN_OFFSET);
     const orderBits = GENERATED_ORDER_BITS.get(modulusLen);
     if (orderBits === undefined) return UNSUPPORTED;
@@ -124,7 +124,7 @@ export class Dsa {
     const names = ["p", "q", "g", "priv", "pub"];
     const lengths = [modulusLen, orderLen, modulusLen, orderLen, modulusLen];
     // The group's three lengths, a reserved word, then those of the key.
-    for (const word of [modulusLen, orderLen, modulusLen, 0, orderLen, modulusLen]) stream.putWord(word);
-    names.forEach((name, i) => stream.putBignum(bignums.ofKey(key, name) || bignums.create(), lengths[i]!));
+    for (const word of [modulusLen, orderLen, modulusLen, 0, orderLen, modulusLen]) stream.writeWord(word);
+    names.forEach((name, i) => stream.writeBignum(bignums.ofKey(key, name) || bignums.create(), lengths[i]!));
   }
 }

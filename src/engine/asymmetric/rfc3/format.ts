@@ -1,7 +1,7 @@
 /**
  * Numbers and layouts of the RFC's asymmetric service (v3, January 2017), as far as it is executed here. Offsets are in
- * bytes from the start of the structure in their name; all fields are little-endian. Request structures start right
- * behind the 24-byte header; results start with a le32 status. A test holds these numbers to `src/wire`.
+ * bytes from the start of the structure in their name; all fields are little-endian. Request structures follow the
+ * 24-byte header; results start with a le32 status. A test compares these numbers with `src/wire`.
  *
  * @module
  */
@@ -13,7 +13,7 @@ const STATUS_ERR = 1;
 export const STATUS_BADMSG = 2;
 const STATUS_NOTSUPP = 3;
 
-/** The status that stands for an outcome. */
+/** The status for an outcome. */
 export function statusOf(outcome: number): number {
   switch (outcome) {
     case DONE:
@@ -56,11 +56,11 @@ export const KEY_EXCHANGE_GEN_DH_PARAM = 2;
 export const EC_FIELD_TYPE_PRIME = 0;
 export const EC_FIELD_TYPE_BINARY = 1;
 
-/** `priv_key_rep_type`: modulus and exponent, or primes and what goes with them. */
+/** `priv_key_rep_type`: modulus and exponent, or primes with their exponents. */
 export const RSA_PRIV_KEY_REPTYPE1 = 0;
 export const RSA_PRIV_KEY_REPTYPE2 = 1;
 
-/** What every result starts with: `status`, then `reserved` or `verify_result`. */
+/** Bytes at the start of every result: `status`, then `reserved` or `verify_result`. */
 export const RESULT_HEADER_BYTES = 8;
 
 /** `struct virtio_crypto_ec_group`: seven lengths in the order xg, yg, n, q, a, b, h. */
@@ -95,7 +95,7 @@ export const DSA_SIGN_R_LEN_OFFSET = 36;
 export const DSA_SIGN_S_LEN_OFFSET = 40;
 export const DSA_SIGN_BYTES = 48;
 
-/** `struct virtio_crypto_rsa_sign_para`; the lengths behind the key stand where the key ends. */
+/** `struct virtio_crypto_rsa_sign_para`; the lengths follow the key. */
 export const RSA_SIGN_HASH_ALGO_OFFSET = 0;
 export const RSA_SIGN_PADDING_MODE_OFFSET = 4;
 export const RSA_SIGN_PRIV_KEY_OFFSET = 8;
@@ -141,7 +141,7 @@ export const RSA_ENC_E_LEN_OFFSET = 8;
 export const RSA_ENC_MSG_LEN_OFFSET = 12;
 export const RSA_ENC_BYTES = 16;
 
-/** `struct virtio_crypto_rsa_dec_para`; the length behind the key stands where the key ends. */
+/** `struct virtio_crypto_rsa_dec_para`; the length follows the key. */
 export const RSA_DEC_PADDING_MODE_OFFSET = 0;
 export const RSA_DEC_PRIV_KEY_OFFSET = 4;
 export const RSA_DEC_BYTES_BEHIND_KEY = 4;

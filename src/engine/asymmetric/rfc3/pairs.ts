@@ -1,6 +1,6 @@
 /**
- * Results of two numbers, and shared secrets: what DSA, ECDSA, DH and ECDH have in common. The numbers of a signature, r
- * and s, are apart in the RFC's requests and together as DER for OpenSSL.
+ * The common parts of DSA, ECDSA, DH and ECDH: results of two numbers, and shared secrets. The numbers of a signature, r
+ * and s, are separate in the RFC's requests, and DER for OpenSSL.
  *
  * @module
  */
@@ -11,14 +11,14 @@ import { SCRATCH_BYTES } from "../scratch.ts";
 import { type Bytes, verifyWith } from "../key_operations.ts";
 import type { Rfc3Tools } from "./tools.ts";
 
-/** A request to sign or verify, apart from its key. */
+/** A request to sign or verify, without its key. */
 export interface PairRequest {
   /** Bytes of r and of s. */
   readonly rLen: number;
   readonly sLen: number;
   /** Bytes of the message. */
   readonly messageLen: number;
-  /** The hash of the message; 0: it is a digest already. */
+  /** The hash of the message; 0: it is a digest. */
   readonly hashAlgo: number;
 }
 
@@ -31,17 +31,17 @@ export class PairResults {
     this.#tools = tools;
   }
 
-  /** Takes the message from the stream, puts r and s of its signature with an ECDSA or DSA key, and frees the key. */
+  /** Reads the message from the stream, writes r and s of its signature with an ECDSA or DSA key, and frees the key. */
   sign(key: bigint, { rLen, sLen, messageLen, hashAlgo }: PairRequest): number {
     const { operations, stream } = this.#tools;
-    const digest = operations.digestOf(hashAlgo, stream.takeBytes(messageLen));
+    const digest = operations.digestOf(hashAlgo, stream.readBytes(messageLen));
     const length = stream.isGood() && typeof digest !== "number" ? operations.signWith(key, digest, null) : -1;
     pkeys.EVP_PKEY_free(key);
     if (typeof digest === "number") return digest;
     return length >= 0 && this.#putSignature(length, rLen, sLen) ? DONE : FAILED;
   }
 
-  /** Takes r, s and the message from the stream, verifies them with an ECDSA or DSA key, and frees the key. */
+  /** Reads r, s and the message from the stream, verifies them with an ECDSA or DSA key, and frees the key. */
   verify(key: bigint, request: PairRequest): number {
     const outcome = this.#verifySignature(key, request);
     pkeys.EVP_PKEY_free(key);
@@ -50,9 +50,9 @@ export class PairResults {
 
   #verifySignature(key: bigint, { rLen, sLen, messageLen, hashAlgo }: PairRequest): number {
     const { operations, stream } = this.#tools;
-    const r = stream.takeNumber(rLen);
-    const s = stream.takeNumber(sLen);
-    const message = stream.takeBytes(messageLen);
+    const r = stream.readNumber(rLen);
+    const s = stream.readNumber(sLen);
+    const message = stream.readBytes(messageLen);
     if (!stream.isGood()) return FAILED;
     const digest = operations.digestOf(hashAlgo, message);
     if (typeof digest === "number") return digest;
@@ -60,7 +60,7 @@ export class PairResults {
     return signature !== null && verifyWith(key, signature, digest, null) ? DONE : SIGNATURE_MISMATCH;
   }
 
-  /** The DER of (r, s); null if it is absurdly long. */
+  /** The DER of (r, s); null if it is too long. */
   #joinSignature(r: Bytes, s: Bytes): Bytes | null {
     const { scratch } = this.#tools;
     const signature = pkeys.ECDSA_SIG_new();
@@ -77,23 +77,23 @@ export class PairResults {
     return length > 0 ? { address: scratch.padded, length } : null;
   }
 
-  /** Puts the numbers of the DER signature in `result` into the output, with zeros in front; false if it is none. */
+  /** Writes the numbers of the DER signature in `result` to the output, zero-padded; false if it is not one. */
   #putSignature(length: number, rLen: number, sLen: number): boolean {
     const { scratch, stream } = this.#tools;
     scratch.putPointer(scratch.result);
     const signature = pkeys.d2i_ECDSA_SIG(0n, scratch.pointerAt, BigInt(length));
     if (signature === 0n) return false;
-    stream.putBignum(pkeys.ECDSA_SIG_get0_r(signature), rLen);
-    stream.putBignum(pkeys.ECDSA_SIG_get0_s(signature), sLen);
+    stream.writeBignum(pkeys.ECDSA_SIG_get0_r(signature), rLen);
+    stream.writeBignum(pkeys.ECDSA_SIG_get0_s(signature), sLen);
     pkeys.ECDSA_SIG_free(signature);
     return true;
   }
 
-  /** Puts the secret that `key` shares with `peer` into the output, `secretLen` bytes long; false if there is none. */
+  /** Writes the secret that `key` shares with `peer` to the output, `secretLen` bytes long; false if there is none. */
   putSharedSecret(key: bigint, peer: bigint, secretLen: number): boolean {
     const { bignums, operations, scratch, stream } = this.#tools;
     const length = operations.deriveWith(key, peer);
-    if (length >= 0) stream.putBignum(bignums.at(scratch.result, length), secretLen);
+    if (length >= 0) stream.writeBignum(bignums.at(scratch.result, length), secretLen);
     cleanseBytes(scratch.result, SCRATCH_BYTES);
     return length >= 0;
   }

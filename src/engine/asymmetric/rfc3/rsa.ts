@@ -1,7 +1,6 @@
 /**
- * RSA of the asymmetric RFC: sign, verify, encrypt, decrypt. The RFC's request to verify has no place for the
- * signature; it is taken where the requests of the other algorithms have it, in front of the message, as long as the
- * modulus.
+ * RSA of the asymmetric RFC: sign, verify, encrypt, decrypt. The RFC's request to verify has no field for the signature.
+ * It is expected where the requests of the other algorithms have it: before the message, as long as the modulus.
  *
  * @module
  */
@@ -39,7 +38,7 @@ const ENCRYPTION_PADDINGS: ReadonlyMap<number, number> = new Map([
   [format.RSA_PKCS1_OAEP_PADDING, OAEP_PADDING],
 ]);
 
-/** How to use the key for signatures; PSS without a hash is PSS with SHA-1 over a digest that comes ready. */
+/** How the key is used for signatures; PSS without a hash is PSS with SHA-1 over a digest in the request. */
 function signatureUse(padding: number, hashAlgo: number): RsaUse {
   const hash = hashAlgo === 0 && padding === PSS_PADDING ? HASH_SHA1 : hashAlgo;
   return { padding, digest: padding === NO_PADDING || hash === 0 ? 0n : digestFor(hash) };
@@ -55,7 +54,7 @@ export class Rsa {
     this.#tools = tools;
   }
 
-  /** Puts zeros in front of `number` to make it as long as the modulus; null if it is longer. */
+  /** Zero-pads `number` to the length of the modulus; null if it is longer. */
   #padToModulus(number: Bytes, modulusBytes: number): Bytes | null {
     const { scratch } = this.#tools;
     const zeros = modulusBytes - number.length;
@@ -66,11 +65,11 @@ export class Rsa {
   }
 
   /**
-   * Takes the fixed part of a request with a private key at `keyOffset` and `tailBytes` behind it. The first
-   * representation needs less room than the union it stands in; a request is taken without the rest of the union if
-   * exactly that makes its length come out right. Returns the offset behind the key, or -1.
+   * Reads the fixed part of a request with a private key at `keyOffset` and `tailBytes` after it. The first representation
+   * is shorter than the union that contains it; a request without the rest of the union is accepted if its length matches
+   * exactly. Returns the offset after the key, or -1.
    */
-  #takeKeyRequest(keyOffset: number, tailBytes: number): number {
+  #readKeyRequest(keyOffset: number, tailBytes: number): number {
     const { rsaKeys, stream } = this.#tools;
     const short = keyOffset + format.RSA_PRIV_KEY_BYTES_REP1;
     const long = keyOffset + format.RSA_PRIV_KEY_BYTES;
@@ -82,7 +81,7 @@ export class Rsa {
     const shortFits = repType === format.RSA_PRIV_KEY_REPTYPE1 &&
       total === short + tailBytes + keyBytes + stream.field(short);
     const behind = shortFits ? short : long;
-    if (!stream.takeFixed(behind + tailBytes)) return -1;
+    if (!stream.readFixed(behind + tailBytes)) return -1;
     rsaKeys.readLengths(this.#lengths, keyOffset);
     return behind;
   }
@@ -90,23 +89,23 @@ export class Rsa {
   /** Signs (RFC, RSA signature operation). */
   sign(): number {
     const { rsaKeys, scratch, stream } = this.#tools;
-    const behind = this.#takeKeyRequest(format.RSA_SIGN_PRIV_KEY_OFFSET, format.RSA_SIGN_BYTES_BEHIND_KEY);
+    const behind = this.#readKeyRequest(format.RSA_SIGN_PRIV_KEY_OFFSET, format.RSA_SIGN_BYTES_BEHIND_KEY);
     if (behind < 0) return FAILED;
     const hashAlgo = stream.field(format.RSA_SIGN_HASH_ALGO_OFFSET);
     const padding = SIGNATURE_PADDINGS.get(stream.field(format.RSA_SIGN_PADDING_MODE_OFFSET));
     const messageLen = stream.field(behind);
     const signatureLen = stream.field(behind + 4);
     if (padding === undefined) return UNSUPPORTED;
-    const key = rsaKeys.takePrivateKey(this.#lengths);
+    const key = rsaKeys.readPrivateKey(this.#lengths);
     if (typeof key === "number") return key;
-    const message = stream.takeBytes(messageLen);
+    const message = stream.readBytes(messageLen);
     const length = stream.isGood() ? this.#signMessage(key, message, hashAlgo, padding) : -FAILED;
-    if (length > 0) stream.putPadded(scratch.result, length, signatureLen);
+    if (length > 0) stream.writePadded(scratch.result, length, signatureLen);
     pkeys.EVP_PKEY_free(key.handle);
     return length > 0 ? DONE : -length;
   }
 
-  /** Leaves a signature of `message` at `result`; returns its bytes, or minus a status. */
+  /** Writes a signature of `message` to `result`; returns its bytes, or minus a status. */
   #signMessage({ handle, exponent }: RsaPrivateKey, message: Bytes, hashAlgo: number, padding: number): number {
     const { exponentiation, operations, scratch } = this.#tools;
     const digest = operations.digestOf(hashAlgo, message);
@@ -120,17 +119,17 @@ export class Rsa {
       : -FAILED;
   }
 
-  /** Verifies (RFC, RSA verification operation): OK, or BADMSG for a signature that is none. */
+  /** Verifies (RFC, RSA verification operation): OK, or BADMSG if the signature does not match. */
   verify(): number {
     const { rsaKeys, stream } = this.#tools;
-    if (!stream.takeFixed(format.RSA_VERIFY_BYTES)) return FAILED;
+    if (!stream.readFixed(format.RSA_VERIFY_BYTES)) return FAILED;
     const hashAlgo = stream.field(format.RSA_VERIFY_HASH_ALGO_OFFSET);
     const padding = SIGNATURE_PADDINGS.get(stream.field(format.RSA_VERIFY_PADDING_MODE_OFFSET));
     const messageLen = stream.field(format.RSA_VERIFY_MSG_LEN_OFFSET);
     const eLen = stream.field(format.RSA_VERIFY_E_LEN_OFFSET);
     if (padding === undefined) return UNSUPPORTED;
-    const n = stream.takeNumber(stream.field(format.RSA_VERIFY_N_LEN_OFFSET));
-    const key = rsaKeys.makePublicKey(n, stream.takeNumber(eLen));
+    const n = stream.readNumber(stream.field(format.RSA_VERIFY_N_LEN_OFFSET));
+    const key = rsaKeys.makePublicKey(n, stream.readNumber(eLen));
     if (key === 0n) return FAILED;
     const status = this.#verifyMessage(key, messageLen, hashAlgo, padding);
     pkeys.EVP_PKEY_free(key);
@@ -141,8 +140,8 @@ export class Rsa {
     const { operations, stream } = this.#tools;
     const modulusBytes = pkeys.EVP_PKEY_get_size(key);
     if (stream.remaining() !== modulusBytes + messageLen) return stream.remaining() < messageLen ? FAILED : UNSUPPORTED;
-    const signature = stream.takeBytes(modulusBytes);
-    const digest = operations.digestOf(hashAlgo, stream.takeBytes(messageLen));
+    const signature = stream.readBytes(modulusBytes);
+    const digest = operations.digestOf(hashAlgo, stream.readBytes(messageLen));
     if (typeof digest === "number") return digest;
     const input = padding === NO_PADDING ? this.#padToModulus(digest, modulusBytes) : digest;
     if (input === null) return FAILED;
@@ -165,39 +164,39 @@ export class Rsa {
     if (!stream.isGood() || input === null) return FAILED;
     const raised = exponent === null || exponentiation.raise(exponent, input.address, input.length, false);
     const length = raised ? operations.cryptWith(key, encrypt, input, padding) : -1;
-    if (length >= 0) stream.putPadded(scratch.result, length, length);
+    if (length >= 0) stream.writePadded(scratch.result, length, length);
     cleanseBytes(scratch.result, SCRATCH_BYTES);
     cleanseBytes(scratch.padded, SCRATCH_BYTES);
     return length < 0 ? FAILED : DONE;
   }
 
-  /** Encrypts (RFC, RSA encryption operation); the result is as long as the modulus, whatever the RFC says. */
+  /** Encrypts (RFC, RSA encryption operation); the result is always as long as the modulus. */
   encrypt(): number {
     const { rsaKeys, stream } = this.#tools;
-    if (!stream.takeFixed(format.RSA_ENC_BYTES)) return FAILED;
+    if (!stream.readFixed(format.RSA_ENC_BYTES)) return FAILED;
     const padding = ENCRYPTION_PADDINGS.get(stream.field(format.RSA_ENC_PADDING_MODE_OFFSET));
     const eLen = stream.field(format.RSA_ENC_E_LEN_OFFSET);
     const messageLen = stream.field(format.RSA_ENC_MSG_LEN_OFFSET);
     if (padding === undefined) return UNSUPPORTED;
-    const n = stream.takeNumber(stream.field(format.RSA_ENC_N_LEN_OFFSET));
-    const key = rsaKeys.makePublicKey(n, stream.takeNumber(eLen));
+    const n = stream.readNumber(stream.field(format.RSA_ENC_N_LEN_OFFSET));
+    const key = rsaKeys.makePublicKey(n, stream.readNumber(eLen));
     if (key === 0n) return FAILED;
-    const status = this.#crypt(key, stream.takeBytes(messageLen), padding, null);
+    const status = this.#crypt(key, stream.readBytes(messageLen), padding, null);
     pkeys.EVP_PKEY_free(key);
     return status;
   }
 
-  /** Decrypts (RFC, RSA decryption operation); the used length tells how long the message is. */
+  /** Decrypts (RFC, RSA decryption operation); the used length gives the message's length. */
   decrypt(): number {
     const { rsaKeys, stream } = this.#tools;
-    const behind = this.#takeKeyRequest(format.RSA_DEC_PRIV_KEY_OFFSET, format.RSA_DEC_BYTES_BEHIND_KEY);
+    const behind = this.#readKeyRequest(format.RSA_DEC_PRIV_KEY_OFFSET, format.RSA_DEC_BYTES_BEHIND_KEY);
     if (behind < 0) return FAILED;
     const padding = ENCRYPTION_PADDINGS.get(stream.field(format.RSA_DEC_PADDING_MODE_OFFSET));
     const messageLen = stream.field(behind);
     if (padding === undefined) return UNSUPPORTED;
-    const key = rsaKeys.takePrivateKey(this.#lengths);
+    const key = rsaKeys.readPrivateKey(this.#lengths);
     if (typeof key === "number") return key;
-    const status = this.#crypt(key.handle, stream.takeBytes(messageLen), padding, key);
+    const status = this.#crypt(key.handle, stream.readBytes(messageLen), padding, key);
     pkeys.EVP_PKEY_free(key.handle);
     return status;
   }

@@ -1,8 +1,8 @@
 /**
- * The private operation of RSA with modulus and private exponent alone, which is all that the RFC's first
- * representation has. OpenSSL wants a public exponent, too, to blind with, and one that is not small cannot be found
- * from the others. So OpenSSL pads with a key of the same modulus whose exponents are 1, and the exponentiation itself
- * is done here with OpenSSL's numbers: in constant time, on a blinded base.
+ * The private operation of RSA with modulus and private exponent alone, as the RFC's first representation has them.
+ * OpenSSL also requires the public exponent, for blinding, and a large one cannot be computed from the others. OpenSSL
+ * therefore pads with a key of the same modulus whose exponents are 1, and the exponentiation is done here with OpenSSL's
+ * numbers, in constant time and on a blinded base.
  *
  * @module
  */
@@ -26,22 +26,22 @@ export class RsaExponentiation {
 
   /**
    * Raises the big-endian number of `length` bytes at `address`, as many as the modulus has, to the private exponent, in
-   * its place. False if it is not below the modulus. X9.31 signs with the lesser of two numbers that add up to the
-   * modulus (`takesLesser`).
+   * place. False if it is not below the modulus. X9.31 signs with the lesser of two numbers whose sum is the modulus
+   * (`usesLesser`).
    */
-  raise({ n, d }: PrivateExponent, address: number, length: number, takesLesser: boolean): boolean {
+  raise({ n, d }: PrivateExponent, address: number, length: number, usesLesser: boolean): boolean {
     const { bignums } = this.#tools;
     const base = bignums.at(address, length);
     if (pkeys.BN_cmp(base, n) >= 0) return false;
     const result = this.#raiseBlinded(base, d, n);
     if (result === 0n) return false;
     const other = bignums.create();
-    if (takesLesser && pkeys.BN_sub(other, n, result) !== 1) return false;
-    const chosen = takesLesser && pkeys.BN_cmp(other, result) < 0 ? other : result;
+    if (usesLesser && pkeys.BN_sub(other, n, result) !== 1) return false;
+    const chosen = usesLesser && pkeys.BN_cmp(other, result) < 0 ? other : result;
     return pkeys.BN_bn2binpad(chosen, BigInt(address), length) === length;
   }
 
-  /** base^d modulo n, as (base r)^d (r^-1)^d with a random r, so that no exponentiation has a base that is known; 0n: it failed. */
+  /** base^d modulo n, as (base r)^d (r^-1)^d with a random r, so that no exponentiation has a known base; 0n: it failed. */
   #raiseBlinded(base: bigint, d: bigint, n: bigint): bigint {
     const { bignums } = this.#tools;
     const context = bignums.context();

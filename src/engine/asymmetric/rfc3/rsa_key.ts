@@ -1,6 +1,6 @@
 /**
- * RSA keys of the asymmetric RFC: public ones, and private ones in both representations. Neither of the latter says
- * all that OpenSSL wants to know: of the second, the rest is worked out; the first is used without.
+ * RSA keys of the asymmetric RFC: public ones, and private ones in both representations. Neither representation has all
+ * numbers that OpenSSL requires: for the second, the others are computed; the first is used without them.
  *
  * @module
  */
@@ -22,17 +22,17 @@ export class PrivateKeyLengths {
 
 /** A private key. */
 export interface RsaPrivateKey {
-  /** OpenSSL's key, to be freed; where `exponent` is given, it pads and does nothing else. */
+  /** OpenSSL's key, to be freed; if `exponent` is given, it is used for padding only. */
   readonly handle: bigint;
-  /** Of the first representation: what to raise to, before or after. */
+  /** The private exponent of the first representation. */
   readonly exponent: PrivateExponent | null;
 }
 
 const CRT_NAMES = ["rsa-factor1", "rsa-factor2", "rsa-exponent1", "rsa-exponent2", "rsa-coefficient1"];
-/** Words of the second representation: lengths of r, d and t, one of each for every prime after the second. */
+/** Words of the second representation: the lengths of r, d and t for each prime after the second. */
 const R_LEN = 5;
 
-/** OpenSSL's names of what prime number `index`, counted from 0, brings along, in the order of the arrays. */
+/** OpenSSL's names for the numbers of prime `index`, counted from 0, in the order of the arrays. */
 function furtherNames(index: number): string[] {
   return [`rsa-factor${index + 1}`, `rsa-exponent${index + 1}`, `rsa-coefficient${index}`];
 }
@@ -41,7 +41,7 @@ function sizeOf(number: bigint): number {
   return (pkeys.BN_num_bits(number) + 7) >>> 3;
 }
 
-/** Takes RSA keys from requests, and puts generated ones into results. */
+/** Reads RSA keys from requests and writes generated ones to results. */
 export class RsaKeys {
   readonly #tools: Rfc3Tools;
 
@@ -71,7 +71,7 @@ export class RsaKeys {
     return bits >= 2 && bits <= limits.RSA_PUBLIC_EXPONENT_BITS_MAX && parameters.lastNumberIsOdd();
   }
 
-  /** The public key (n, e); 0n if it is out of bounds. */
+  /** The public key (n, e); 0n if it is not within the limits. */
   makePublicKey(n: Bytes, e: Bytes): bigint {
     const { parameters, stream } = this.#tools;
     parameters.begin();
@@ -86,8 +86,8 @@ export class RsaKeys {
     return 0n;
   }
 
-  /** Takes a private key's numbers from the stream. Returns the key, or the status to refuse it with. */
-  takePrivateKey(lengths: PrivateKeyLengths): RsaPrivateKey | number {
+  /** Reads a private key's numbers from the stream. Returns the key, or the status of its refusal. */
+  readPrivateKey(lengths: PrivateKeyLengths): RsaPrivateKey | number {
     const { repType, primes } = lengths;
     if (repType === format.RSA_PRIV_KEY_REPTYPE1) return this.#takeExponentKey(lengths) ?? FAILED;
     if (repType !== format.RSA_PRIV_KEY_REPTYPE2) return FAILED;
@@ -98,8 +98,8 @@ export class RsaKeys {
 
   #takeExponentKey({ lengths }: PrivateKeyLengths): RsaPrivateKey | null {
     const { bignums, parameters, stream } = this.#tools;
-    const n = stream.takeNumber(lengths[0]!);
-    const d = stream.takeNumber(lengths[1]!);
+    const n = stream.readNumber(lengths[0]!);
+    const d = stream.readNumber(lengths[1]!);
     if (!stream.isGood()) return null;
     const exponent = { n: bignums.at(n.address, n.length), d: bignums.at(d.address, d.length) };
     const exponentBits = pkeys.BN_num_bits(exponent.d);
@@ -118,7 +118,7 @@ export class RsaKeys {
 
   #addTaken(name: string, length: number): Bytes | null {
     const { parameters, stream } = this.#tools;
-    const number = stream.takeNumber(length);
+    const number = stream.readNumber(length);
     const bits = stream.isGood() ? parameters.addNumber(name, number.address, number.length) : 0;
     return bits > 0 && bits < limits.RSA_MODULUS_BITS_MAX ? number : null;
   }
@@ -175,7 +175,7 @@ export class RsaKeys {
     return true;
   }
 
-  /** Puts a generated `key`, in the representation asked for, into the output: both fixed parts, then the numbers. */
+  /** Writes a generated `key` to the output, in the requested representation: both fixed parts, then the numbers. */
   putKeyPair(key: bigint, primes: number, repType: number): void {
     const { bignums, stream } = this.#tools;
     const names = repType === format.RSA_PRIV_KEY_REPTYPE1 ? ["n", "d"] : [...CRT_NAMES];
@@ -197,8 +197,8 @@ export class RsaKeys {
       return;
     }
     this.#putHeads(primes, repType, sizes, publicNumbers.map(sizeOf));
-    numbers.forEach((number, i) => stream.putBignum(number, sizes[i]!));
-    publicNumbers.forEach((number) => stream.putBignum(number, sizeOf(number)));
+    numbers.forEach((number, i) => stream.writeBignum(number, sizes[i]!));
+    publicNumbers.forEach((number) => stream.writeBignum(number, sizeOf(number)));
   }
 
   #putHeads(primes: number, repType: number, sizes: number[], publicSizes: number[]): void {
@@ -207,6 +207,6 @@ export class RsaKeys {
     const lengths = sizes.slice(0, R_LEN);
     for (let kind = 0; kind < 3 && sizes.length > R_LEN; kind++) lengths.push(sizes[R_LEN + kind * further]!);
     while (lengths.length < 8) lengths.push(0);
-    for (const word of [primes, repType, ...lengths, ...publicSizes]) stream.putWord(word);
+    for (const word of [primes, repType, ...lengths, ...publicSizes]) stream.writeWord(word);
   }
 }

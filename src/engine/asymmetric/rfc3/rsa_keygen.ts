@@ -29,11 +29,11 @@ export class RsaKeyGeneration {
   /** Generates a key (RFC, RSA key generation operation). */
   generate(): number {
     const { generation, parameters, rsaKeys, stream } = this.#tools;
-    if (!stream.takeFixed(format.RSA_KEYGEN_BYTES)) return FAILED;
+    if (!stream.readFixed(format.RSA_KEYGEN_BYTES)) return FAILED;
     const bits = 8 * stream.field(format.RSA_KEYGEN_MODULUS_LEN_OFFSET);
     const primes = stream.field(format.RSA_KEYGEN_PRIME_NUMBER_OFFSET);
     const repType = stream.field(format.RSA_KEYGEN_REP_TYPE_OFFSET);
-    const e = stream.takeNumber(stream.field(format.RSA_KEYGEN_E_LEN_OFFSET));
+    const e = stream.readNumber(stream.field(format.RSA_KEYGEN_E_LEN_OFFSET));
     if (!stream.isGood() || (repType !== format.RSA_PRIV_KEY_REPTYPE1 && repType !== format.RSA_PRIV_KEY_REPTYPE2)) {
       return FAILED;
     }

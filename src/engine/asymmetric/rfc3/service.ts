@@ -1,6 +1,6 @@
 /**
- * The asymmetric service of the RFC: no sessions, one request with all that an operation needs, a status in front of
- * its result. Says which operation is whose, and what the service offers on this host.
+ * The asymmetric service of the RFC: it has no sessions, requests carry all that an operation needs, and results start
+ * with a status. This file dispatches operations and determines what the service offers on this host.
  *
  * @module
  */
@@ -89,7 +89,7 @@ export class Rfc3Service {
     }
     bignums.free();
     parameters.wipe();
-    // A signature that does not match is a verification that was done well and came to a result.
+    // A verification succeeds even if the signature does not match: that is its result.
     const verifying = job.opcode === format.ASYM_VERIFY;
     job.outcome = verifying && outcome === SIGNATURE_MISMATCH ? DONE : outcome;
     const verifyResult = verifying && outcome !== DONE ? format.STATUS_BADMSG : 0;
@@ -104,7 +104,7 @@ function offers(type: string): boolean {
   return context !== 0n;
 }
 
-/** True if signatures can have X9.31's padding, which OpenSSL may drop. */
+/** True if signatures can have X9.31's padding, which OpenSSL may be built without. */
 function offersX931(): boolean {
   const memory = new OwnedMemory();
   const parameters = new KeyParameters(new Scratch(memory), memory);
@@ -132,7 +132,7 @@ export function asymAlgoMask(): number {
     (offers("EC") ? 1 << format.ASYM_ECDSA | 1 << format.ASYM_ECDH : 0);
 }
 
-/** `rsa_padding` of the configuration. SSLV23 went with SSL 2 itself. */
+/** `rsa_padding` of the configuration. OpenSSL no longer has SSLV23. */
 export function rsaPaddingMask(): number {
   if (!offers("RSA")) return 0;
   return 1 << format.RSA_NO_PADDING | 1 << format.RSA_PKCS1_PADDING | 1 << format.RSA_PKCS1_OAEP_PADDING |

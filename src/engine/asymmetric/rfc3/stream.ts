@@ -1,7 +1,7 @@
 /**
- * The two byte streams of a job of the asymmetric RFC: fixed parts and numbers are taken from the input one behind the
- * other, results are put into the output the same way. Lengths are checked here and nowhere else; after a wrong one
- * every step is a no-op and {@linkcode isGood} is false.
+ * The two byte streams of a job of the asymmetric RFC: fixed parts and numbers are read from the input sequentially, and
+ * results are written to the output in the same way. Only this file checks lengths; after an invalid one, all calls have
+ * no effect and {@linkcode isGood} returns false.
  *
  * @module
  */
@@ -14,12 +14,12 @@ import type { AsymmetricJob } from "../job.ts";
 import type { Bytes } from "../key_operations.ts";
 import { NUMBER_BYTES_MAX } from "../limits.ts";
 
-/** A word that goes out is stored here first. */
+/** Index of a word that is about to be written. */
 const WORD_OUT = FIXED_BYTES_MAX / 4;
 
 const NONE: Bytes = { address: 0, length: 0 };
 
-/** Both streams of the job that runs. */
+/** Both streams of the running job. */
 export class JobStreams {
   readonly #area: Mapping;
   readonly #words: Uint32Array;
@@ -48,7 +48,7 @@ export class JobStreams {
     this.#outputCapacity = job.outputCapacity;
   }
 
-  /** False once a length was wrong. */
+  /** False after an invalid length. */
   isGood(): boolean {
     return this.#good;
   }
@@ -58,17 +58,17 @@ export class JobStreams {
     return this.#inputEnd - this.#input;
   }
 
-  /** Takes a fixed part of `sizeBytes`, for {@linkcode field}. */
-  takeFixed(sizeBytes: number): boolean {
+  /** Reads a fixed part of `sizeBytes`, for {@linkcode field}. */
+  readFixed(sizeBytes: number): boolean {
     if (!this.#good || this.remaining() < sizeBytes || sizeBytes > FIXED_BYTES_MAX) return this.#good = false;
     copyBytes(this.#area.address, this.#input, sizeBytes);
     this.#input += sizeBytes;
     return true;
   }
 
-  /** Looks at the first `sizeBytes` of what is to come, without taking them. */
+  /** Reads a fixed part without advancing. */
   peekFixed(sizeBytes: number): boolean {
-    if (!this.takeFixed(sizeBytes)) return false;
+    if (!this.readFixed(sizeBytes)) return false;
     this.#input -= sizeBytes;
     return true;
   }
@@ -78,8 +78,8 @@ export class JobStreams {
     return this.#words[offset >>> 2]!;
   }
 
-  /** Takes `length` bytes of any kind. */
-  takeBytes(length: number): Bytes {
+  /** Reads `length` bytes. */
+  readBytes(length: number): Bytes {
     if (!this.#good || length > this.remaining()) {
       this.#good = false;
       return NONE;
@@ -89,18 +89,18 @@ export class JobStreams {
     return { address, length };
   }
 
-  /** Takes a number of `length` bytes, which is not absurdly long. */
-  takeNumber(length: number): Bytes {
+  /** Reads a number of `length` bytes, within the limit for numbers. */
+  readNumber(length: number): Bytes {
     if (length > NUMBER_BYTES_MAX) this.#good = false;
-    return this.takeBytes(length);
+    return this.readBytes(length);
   }
 
   /** Bytes of output not written yet. */
-  outputRoom(): number {
+  outputSpace(): number {
     return Math.max(0, this.#outputCapacity - this.#outputUsed);
   }
 
-  /** Room for `length` bytes of output; 0 if there is not so much. */
+  /** Reserves `length` bytes of output; their address, 0 if there are fewer. */
   reserveOutput(length: number): number {
     if (!this.#good || length > this.#outputCapacity - this.#outputUsed) {
       this.#good = false;
@@ -111,23 +111,23 @@ export class JobStreams {
     return address;
   }
 
-  /** Puts a le32 into the output. */
-  putWord(value: number): void {
+  /** Writes a le32. */
+  writeWord(value: number): void {
     const at = this.reserveOutput(4);
     if (at === 0) return;
     this.#words[WORD_OUT] = value;
     copyBytes(at, this.#wordOutAddress, 4);
   }
 
-  /** Puts the number `bignum` into the output, with zeros in front to make `length` bytes; it must fit. */
-  putBignum(bignum: bigint, length: number): void {
+  /** Writes the number `bignum`, zero-padded to `length` bytes; it must fit. */
+  writeBignum(bignum: bigint, length: number): void {
     const at = this.reserveOutput(length);
     if (at !== 0 && length > 0 && pkeys.BN_bn2binpad(bignum, BigInt(at), length) < 0) this.#good = false;
     if (length === 0) this.#good = false;
   }
 
-  /** Puts `length` bytes from `address` into the output, with zeros in front to make `sizeBytes`. */
-  putPadded(address: number, length: number, sizeBytes: number): void {
+  /** Writes the `length` bytes at `address`, zero-padded to `sizeBytes`. */
+  writePadded(address: number, length: number, sizeBytes: number): void {
     if (length > sizeBytes) this.#good = false;
     const at = this.reserveOutput(sizeBytes);
     if (at === 0) return;
@@ -135,7 +135,7 @@ export class JobStreams {
     if (length > 0) copyBytes(at + sizeBytes - length, address, length);
   }
 
-  /** Wipes what was put so far, if it is not to go out. */
+  /** Wipes what was written so far. */
   discardOutput(): void {
     if (this.#outputCapacity > RESULT_HEADER_BYTES) {
       fillBytes(
@@ -147,13 +147,13 @@ export class JobStreams {
     this.#outputUsed = RESULT_HEADER_BYTES;
   }
 
-  /** Writes the two words in front of the result, as far as there is room; returns the bytes of output. */
+  /** Writes the two words at the start of the result if there is space for them; returns the bytes of output. */
   finish(status: number, second: number): number {
     const end = Math.min(this.#outputUsed, this.#outputCapacity);
     this.#outputUsed = 0;
     this.#good = true;
-    if (this.#outputCapacity >= 4) this.putWord(status);
-    if (this.#outputCapacity >= RESULT_HEADER_BYTES) this.putWord(second);
+    if (this.#outputCapacity >= 4) this.writeWord(status);
+    if (this.#outputCapacity >= RESULT_HEADER_BYTES) this.writeWord(second);
     this.#good = false;
     return this.#outputCapacity >= RESULT_HEADER_BYTES ? end : this.#outputUsed;
   }

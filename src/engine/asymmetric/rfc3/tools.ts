@@ -1,5 +1,5 @@
 /**
- * What the operations of the RFC's service work with.
+ * The objects that the operations of the RFC's service share.
  *
  * @module
  */
@@ -16,7 +16,7 @@ import { RsaExponentiation } from "./rsa_exponent.ts";
 import { RsaKeys } from "./rsa_key.ts";
 import { JobStreams } from "./stream.ts";
 
-/** The thread's tools, and those of the service. */
+/** The thread's tools and those of the service. */
 export class Rfc3Tools {
   readonly scratch: Scratch;
   readonly parameters: KeyParameters;
