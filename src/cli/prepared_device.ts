@@ -132,6 +132,12 @@ export class PreparedDevice {
     return this.#parts.device.ready;
   }
 
+  /** Waits until the workers can serve, and has them do so, on requests of its own. */
+  async rehearse(): Promise<void> {
+    await this.ready;
+    await this.#parts.device.rehearse();
+  }
+
   /** Serves `socket`; `name` is the device's name in statistics. After an error everything is released. */
   async serve(name: string, socket: ServerSocket): Promise<HostedDevice> {
     try {

@@ -70,7 +70,7 @@ export class TakenDevices {
       const log = start.standardError.log(path || `device ${index}`, this.paths.length > 1);
       prepared.push({ device: await prepareDevice(serveOptions(index, log, start)), log, path });
     }
-    await Promise.all(prepared.map(({ device }) => device.ready));
+    for (const { device } of prepared) await device.rehearse();
     return prepared;
   }
 

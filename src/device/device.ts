@@ -33,6 +33,7 @@ import type { JobRunner, JobRunnerFactory } from "./asymmetric_service.ts";
 import { SESSIONS_DEFAULT } from "./limits.ts";
 import { type QueueCommand, QueueGroup } from "./queue_group.ts";
 import { QueueServer } from "./queue_server.ts";
+import { rehearse } from "./rehearsal.ts";
 import { SessionFactory } from "./session_factory.ts";
 import { createFromMessage } from "./session_message.ts";
 import { DeviceCounters, type DeviceStatistics } from "./statistics.ts";
@@ -212,6 +213,12 @@ export class CryptoDevice implements BackendDevice {
     this.setFeatures(negotiated.acknowledged);
     this.#shownConfig = negotiated.config;
     this.#factory.restore(sessions);
+  }
+
+  /** Answers requests of its own, before there is a frontend, so that the first requests of one are answered sooner. */
+  async rehearse(): Promise<void> {
+    await rehearse(this);
+    this.#counters.clear();
   }
 
   /** Adds the counters of a device of another process to this one's. */

@@ -344,6 +344,12 @@ export class DeviceCounters {
     this.#refused[name] = (this.#refused[name] ?? 0) + 1;
   }
 
+  /** Sets everything to 0. No ring is served. */
+  clear(): void {
+    for (const numbers of [...this.data, this.control]) numbers.fill(0);
+    this.#sessions.createdCount = 0;
+  }
+
   /** The numbers of all queues, the control queue's last, and of refused session messages. */
   exportState(): Omit<StatisticsState, "connectionCount"> {
     return { refused: { ...this.#refused }, queues: [...this.data, this.control] };

@@ -258,11 +258,12 @@ export class Rings {
    * saying where.
    */
   async resume(areRecovered = false): Promise<void> {
-    for (const ring of this.#rings) {
-      if (!ring.suspended) continue;
-      ring.suspended = false;
-      await this.#resumeIfMapped(ring, { wasRunning: true, isRecovered: areRecovered });
-    }
+    const suspended = this.#rings.filter((ring) => ring.suspended);
+    for (const ring of suspended) ring.suspended = false;
+    // All at once: different workers serve them.
+    await Promise.all(
+      suspended.map((ring) => this.#resumeIfMapped(ring, { wasRunning: true, isRecovered: areRecovered })),
+    );
   }
 
   /** The position of each ring. */
