@@ -89,7 +89,7 @@ async function startSockets(devices: readonly Running[], start: Start, taken: Ta
 async function serveToTheEnd(start: Start, manager: ServiceManager, taken?: TakenDevices): Promise<boolean> {
   const { options, standardError, signal } = start;
   const log = standardError.log();
-  const devices = await taken?.adopt(start) ?? await startDevices(start);
+  const devices = await taken?.adopt(options.takeOver!) ?? await startDevices(start);
   const sockets = await startSockets(devices, start, taken);
   const stop = () => {
     manager.stopping();
@@ -103,7 +103,9 @@ async function serveToTheEnd(start: Start, manager: ServiceManager, taken?: Take
     const inherited = taken?.sockets.map(({ path }) => path) ?? [];
     const own = [options.statsSocket, options.handoverSocket].filter((path) => path !== undefined);
     const paths = [...devices.map(({ path }) => path), ...own, ...inherited];
-    await sandboxProgram(paths, start.descriptorsNeeded, log);
+    // Another process can have more devices than this one was told to expect.
+    const times = Math.ceil(devices.length / Math.max(1, options.places.length));
+    await sandboxProgram(paths, times * start.descriptorsNeeded, log);
   }
   if (taken !== undefined) {
     signal.throwIfAborted();
@@ -134,10 +136,10 @@ export async function serveDevices(options: Options): Promise<boolean> {
   const manager = new ServiceManager(processEnvironment, log);
   let taken: TakenDevices | undefined;
   try {
-    taken = await TakenDevices.begin(options);
     // This comes first, as the next steps open descriptors.
-    const descriptorsNeeded = await reserveDescriptors(taken?.paths.length ?? options.places.length, options);
+    const descriptorsNeeded = await reserveDescriptors(Math.max(1, options.places.length), options);
     const start = { options, standardError, signal: stop.signal, descriptorsNeeded };
+    if (options.takeOver !== undefined) taken = new TakenDevices(start);
     return await serveToTheEnd(start, manager, taken);
   } catch (error) {
     await taken?.giveUp(error, log);

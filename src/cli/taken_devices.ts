@@ -9,42 +9,25 @@ import { ListeningSocket } from "../os/listening_socket.ts";
 import type { Log } from "../os/log.ts";
 import { type Running, serveOptions, type Start, unlessAborted } from "./device_start.ts";
 import type { Options } from "./options.ts";
-import type { Place } from "./places.ts";
+import { type Place, placeName } from "./places.ts";
 import { type PreparedDevice, prepareDevice } from "./prepared_device.ts";
 import { VERSION } from "./version.ts";
 
 interface Prepared {
   readonly device: PreparedDevice;
   readonly log: Log;
-  readonly path: string;
 }
 
-/** The devices of another process that this one takes over, or none. */
+/** The devices of another process, for which this one continues. */
 export class TakenDevices {
-  readonly #takeOver: TakeOver;
+  readonly #start: Start;
+  #takeOver: TakeOver | undefined;
   #state: ProcessState = { devices: [], sockets: [] };
-  #devices: Running[] = [];
+  readonly #devices: Running[] = [];
 
-  private constructor(takeOver: TakeOver) {
-    this.#takeOver = takeOver;
-  }
-
-  /** Asks the process that `options` name, if they do; undefined: there is none. Throws an Error with the cause. */
-  static async begin({ takeOver, places }: Options): Promise<TakenDevices | undefined> {
-    if (takeOver === undefined) return undefined;
-    const begun = await TakeOver.begin(takeOver, VERSION);
-    try {
-      checkPaths(places, begun.paths);
-    } catch (error) {
-      await begun.refuse((error as Error).message);
-      throw error;
-    }
-    return new TakenDevices(begun);
-  }
-
-  /** The path of each device's socket, empty for one that was passed as a descriptor. */
-  get paths(): readonly string[] {
-    return this.#takeOver.paths;
+  /** Nothing happens until {@linkcode adopt}. */
+  constructor(start: Start) {
+    this.#start = start;
   }
 
   /** The other listening sockets of the process. */
@@ -52,26 +35,43 @@ export class TakenDevices {
     return this.#state.sockets;
   }
 
-  /** Loads everything, then gets the state and makes devices of it, which are served by {@linkcode continue}. */
-  async adopt(start: Start): Promise<readonly Running[]> {
-    const prepared = await unlessAborted(this.#prepare(start), start.signal);
-    const state = this.#state = await this.#takeOver.request();
+  /**
+   * Loads everything, then asks the process whose handover socket is `path` for its state and makes devices of it, which
+   * are served by {@linkcode continue}. Throws an Error with the cause and the remedy.
+   */
+  async adopt(path: string): Promise<readonly Running[]> {
+    const { options: { places }, signal } = this.#start;
+    const prepared = await unlessAborted(this.#prepare(Math.max(1, places.length)), signal);
+    const takeOver = this.#takeOver = await TakeOver.begin(path, VERSION);
+    const { paths } = takeOver;
+    checkPaths(places, paths);
+    // Without places in the options, their number is known only now.
+    while (prepared.length < paths.length) prepared.push(await this.#prepareOne(prepared.length, paths.length));
+    const state = this.#state = await takeOver.request();
+    this.#start.standardError.log()("info", `state received from the process at ${path}`);
     if (state.devices.length !== prepared.length) throw new Error(`the state is of ${state.devices.length} devices`);
-    for (const [index, { device, log, path }] of prepared.entries()) {
-      const hosted = await device.adopt(path || `device ${index}`, state.devices[index]!);
-      this.#devices.push({ device: hosted, log, path });
+    for (const [index, { device, log }] of prepared.entries()) {
+      const name = paths[index] || `device ${index}`;
+      this.#devices.push({ device: await device.adopt(name, state.devices[index]!), log, path: paths[index]! });
     }
     return this.#devices;
   }
 
-  async #prepare(start: Start): Promise<Prepared[]> {
+  async #prepare(count: number): Promise<Prepared[]> {
     const prepared: Prepared[] = [];
-    for (const [index, path] of this.paths.entries()) {
-      const log = start.standardError.log(path || `device ${index}`, this.paths.length > 1);
-      prepared.push({ device: await prepareDevice(serveOptions(index, log, start)), log, path });
-    }
-    for (const { device } of prepared) await device.rehearse();
+    for (let index = 0; index < count; index++) prepared.push(await this.#prepareOne(index, count));
     return prepared;
+  }
+
+  async #prepareOne(index: number, count: number): Promise<Prepared> {
+    const { options: { places }, standardError } = this.#start;
+    const log = standardError.log(
+      places[index] === undefined ? `device ${index}` : placeName(places[index]),
+      count > 1,
+    );
+    const device = await prepareDevice(serveOptions(index, log, this.#start));
+    await device.rehearse();
+    return { device, log };
   }
 
   /**
@@ -80,10 +80,11 @@ export class TakenDevices {
    */
   async continue({ statsSocket, handoverSocket }: Options): Promise<void> {
     const { devices, sockets } = this.#state;
-    const halted = await this.#takeOver.halted();
+    const takeOver = this.#takeOver!;
+    const halted = await takeOver.halted();
     await Promise.all(this.#devices.map(({ device }, i) => device.continueFrom(devices[i]!, halted[i])));
-    await this.#takeOver.served();
-    await this.#takeOver.close();
+    await takeOver.served();
+    await takeOver.close();
     const unused = sockets.filter(({ path }) => path !== statsSocket && path !== handoverSocket);
     for (const socket of unused) new ListeningSocket(socket).close();
   }
@@ -94,13 +95,13 @@ export class TakenDevices {
    */
   async giveUp(error: unknown, log: Log): Promise<void> {
     const message = error instanceof Error ? error.message : String(error);
-    if (this.#takeOver.isTaken) {
+    if (this.#takeOver?.isTaken) {
       log("error", message);
       Deno.exit(1);
     }
-    await this.#takeOver.refuse(message);
+    await this.#takeOver?.refuse(message);
     await Promise.allSettled(this.#devices.map(({ device }) => device.leave()));
-    await this.#takeOver.close();
+    await this.#takeOver?.close();
   }
 }
 

@@ -33,7 +33,7 @@ export const REFUSED = 9;
 
 /** For an answer that needs no work. */
 export const ANSWER_MS_MAX = 5000;
-/** For the new process to load everything. The old one serves meanwhile. */
+/** For the new process to load what it has not loaded before. The old one serves meanwhile. */
 export const LOAD_MS_MAX = 120_000;
 /** For the new process to restore a state. Messages and control requests wait meanwhile; data rings are served. */
 export const RESTORE_MS_MAX = 10_000;

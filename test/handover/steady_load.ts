@@ -7,6 +7,7 @@
 import { FEATURES_USUAL } from "../../src/driver/bring_up.ts";
 import { CryptoDriver, type SubmitOptions } from "../../src/driver/crypto_driver.ts";
 import { DriverMemory } from "../../src/driver/guest_memory.ts";
+import { closeFd } from "../../src/os/event_fd.ts";
 import * as w from "../../src/wire/virtio_crypto.ts";
 import { F_RING_PACKED } from "../../src/wire/vring.ts";
 import { assertAnswer, bytes, cipherSample, expected, FEATURES } from "../conformance/support.ts";
@@ -17,6 +18,8 @@ export interface SteadyOptions {
   readonly queues: number;
   /** Requests in flight on each queue. */
   readonly depth: number;
+  /** The device has to survive a crash: there is an inflight region, and no request is in place, as it might be repeated. */
+  readonly canCrash?: boolean;
 }
 
 const SRC_BYTES = 1024;
@@ -24,12 +27,13 @@ const CHURN_MS = 3;
 const MEMORY_MS = 20;
 const TIMEOUT_MS = 30_000;
 const EXTRA = { guestAddress: 6 * 2 ** 30, sizeBytes: 2 ** 20 };
-/** Every request twice in place: executed twice, it would be wrong. */
+/** A request in place would be wrong if it were executed twice. */
 const LAYOUTS: readonly SubmitOptions[] = [
   { chain: "indirect", split: "one" },
   { chain: "indirect", split: "fields", inPlace: true },
   { chain: "direct", split: "one", inPlace: true },
 ];
+const LAYOUTS_REPEATABLE: readonly SubmitOptions[] = LAYOUTS.map((layout) => ({ ...layout, inPlace: false }));
 
 function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
@@ -46,24 +50,33 @@ export class SteadyLoad {
   readonly #lastMs: number[];
   readonly #longestMs: number[];
   readonly #running: Promise<void>[] = [];
+  readonly #layouts: readonly SubmitOptions[];
   #isOver = false;
   #failure: Error | undefined;
 
-  private constructor(driver: CryptoDriver) {
+  private constructor(driver: CryptoDriver, layouts: readonly SubmitOptions[]) {
     this.driver = driver;
+    this.#layouts = layouts;
     this.#lastMs = driver.dataQueues.map(() => performance.now());
     this.#longestMs = driver.dataQueues.map(() => 0);
   }
 
   /** Connects and fills the rings. */
-  static async open(path: string, { packed, queues, depth }: SteadyOptions): Promise<SteadyLoad> {
+  static async open(path: string, options: SteadyOptions): Promise<SteadyLoad> {
+    const { packed, queues, depth, canCrash = false } = options;
+    const queueSize = Math.max(64, 4 * depth);
     const driver = await CryptoDriver.connect(path, {
       dataQueueCount: queues,
       features: FEATURES_USUAL | FEATURES.mux | (packed ? 1n << BigInt(F_RING_PACKED) : 0n),
-      queueSize: Math.max(64, 4 * depth),
+      queueSize,
       timeoutMs: TIMEOUT_MS,
     });
-    const load = new SteadyLoad(driver);
+    const load = new SteadyLoad(driver, canCrash ? LAYOUTS_REPEATABLE : LAYOUTS);
+    if (canCrash) {
+      const region = await driver.frontend.getInflightFd(queues + 1, queueSize);
+      await driver.frontend.setInflightFd(region, region.fd);
+      closeFd(region.fd);
+    }
     const key = bytes(16, 7);
     const session = { service: "cipher", algo: w.CIPHER_AES_CTR, key, op: w.OP_ENCRYPT } as const;
     const sessionId = await driver.createSession(session);
@@ -79,7 +92,7 @@ export class SteadyLoad {
     const iv = bytes(16, 2 + lane);
     const dst = expected(w.SERVICE_CIPHER, w.CIPHER_AES_CTR, w.OP_ENCRYPT, { key, iv, src }, SRC_BYTES);
     const request = { service: "cipher", op: w.OP_ENCRYPT, sessionId, iv, src } as const;
-    const options = { ...LAYOUTS[lane % LAYOUTS.length]!, queue };
+    const options = { ...this.#layouts[lane % this.#layouts.length]!, queue };
     await this.#while(async () => {
       const answer = await this.driver.request(request, options);
       const nowMs = performance.now();
