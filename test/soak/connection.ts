@@ -116,6 +116,7 @@ export class Connection {
   /** What it is like, in words. */
   readonly description: string;
   readonly #logFd = createMemfd("dirty-log", LOG_BYTES);
+  #isEnding = false;
   #isOver = false;
   #failure: Error | undefined;
 
@@ -151,6 +152,11 @@ export class Connection {
     return connection;
   }
 
+  /** Its time is over. */
+  end(): void {
+    this.#isEnding = true;
+  }
+
   /** Asks until its time is over; ends in order or not. Throws what went wrong. */
   async run(): Promise<void> {
     const driver = this.#driver;
@@ -159,7 +165,7 @@ export class Connection {
       for (let lane = 0; lane < size; lane++) lanes.push(this.#ask(queue, lane));
     }
     const end = performance.now() + this.#options.durationMs;
-    while (performance.now() < end && this.#failure === undefined) await pause(10);
+    while (performance.now() < end && !this.#isEnding && this.#failure === undefined) await pause(10);
     const isSudden = this.#random(3) === 0 && this.#failure === undefined;
     if (isSudden) await this.#endSuddenly(lanes);
     else await this.#endInOrder(lanes);

@@ -1,0 +1,158 @@
+/**
+ * The protocol of a handover, with either process in the role of one that ends, is silent or sends something else: at any
+ * time exactly one of them serves.
+ *
+ * @module
+ */
+import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { HandoverChannel, HandoverError } from "../../src/handover/channel.ts";
+import { HandoverServer } from "../../src/handover/giver.ts";
+import * as protocol from "../../src/handover/protocol.ts";
+import type { ProcessState } from "../../src/handover/state.ts";
+import { TakeOver } from "../../src/handover/taker.ts";
+import { closeFd } from "../../src/os/event_fd.ts";
+import { EventLoop } from "../../src/os/event_loop.ts";
+import { connectUnix, FdSocket } from "../../src/os/unix_socket.ts";
+import { ROOT, Running, until, withDirectory } from "../cli/programs.ts";
+import { countFds } from "../vhost_user/harness.ts";
+import { BASES, COUNTERS, FakeGiver } from "./fake_giver.ts";
+
+/** Runs `body` with the handover socket of an old process. Nothing stays open. */
+async function withGiver(body: (path: string, giver: FakeGiver, log: string[]) => Promise<void>): Promise<void> {
+  await withDirectory(async (directory) => {
+    const before = countFds();
+    const giver = new FakeGiver();
+    const log: string[] = [];
+    const path = `${directory}/handover.sock`;
+    const server = new HandoverServer({ path }, giver, (_level, line) => log.push(line));
+    server.start();
+    try {
+      await body(path, giver, log);
+    } finally {
+      await server.close();
+      for (const fd of giver.fds) closeFd(fd);
+    }
+    assertEquals(countFds(), before);
+  });
+}
+
+/** The state's descriptors are the receiver's. */
+function closeState({ devices: [device], sockets }: ProcessState): void {
+  const { fd, rings } = device!.connection!;
+  const all = [fd, ...rings.flatMap(({ kickFd, callFd }) => [kickFd, callFd]), ...sockets.map((socket) => socket.fd)];
+  for (const one of all) closeFd(one);
+}
+
+function untilLogged(log: string[], text: string): Promise<void> {
+  return until(() => log.some((line) => line.includes(text)), () => `"${text}" in ${log.join("; ")}`);
+}
+
+Deno.test("handover: the new process gets state and positions, and the old one gives", () =>
+  withGiver(async (path, giver, log) => {
+    const takeOver = await TakeOver.begin(path, "test");
+    assertEquals(takeOver.paths, giver.paths);
+    const state = await takeOver.request();
+    assertEquals(state.devices[0]!.connection!.rings.length, 2);
+    assertEquals(await takeOver.halted(), [{ bases: BASES, counters: COUNTERS }]);
+    await takeOver.served();
+    await untilLogged(log, "handed over");
+    await takeOver.close();
+    closeState(state);
+    assertEquals(giver.calls, ["freeze", "halt", "give"]);
+  }));
+
+for (const last of ["HELLO", "REQUEST", "READY"] as const) {
+  Deno.test(`handover: a new process that ends after ${last} leaves everything to the old one`, () =>
+    withGiver(async (path, giver, log) => {
+      const takeOver = await TakeOver.begin(path, "test");
+      if (last !== "HELLO") closeState(await takeOver.request());
+      // The halted state is not taken: a process that was killed does not change the phase either.
+      if (last === "READY") await refuseAfterReady(giver, takeOver);
+      await takeOver.close();
+      await untilLogged(log, "not handed over");
+      assertEquals(giver.calls.includes("give"), false);
+      assertEquals(giver.calls.at(-1), last === "HELLO" ? undefined : "resume");
+    }));
+}
+
+/** Ends the new process between READY and the moment at which it serves. */
+async function refuseAfterReady(giver: FakeGiver, takeOver: TakeOver): Promise<void> {
+  giver.halt = async () => {
+    giver.calls.push("halt");
+    await takeOver.refuse("it was killed");
+  };
+  await assertRejects(() => takeOver.halted(), HandoverError, "continues");
+}
+
+Deno.test("handover: a new process that ends while it serves, without having said so, is recovered from", () =>
+  withGiver(async (path, giver, log) => {
+    const takeOver = await TakeOver.begin(path, "test");
+    closeState(await takeOver.request());
+    await takeOver.halted();
+    await takeOver.close();
+    await untilLogged(log, "not handed over");
+    assertEquals(giver.calls, ["freeze", "halt", "recover"]);
+  }));
+
+Deno.test("handover: a new process that is silent after the rings are halted loses them to the old one again", () =>
+  withGiver(async (path, giver, log) => {
+    const loop = new EventLoop();
+    const running = loop.run();
+    const channel = new HandoverChannel(connectUnix(path), loop);
+    await channel.send(protocol.HELLO, protocol.encodeHello({ protocol: protocol.PROTOCOL_VERSION, program: "test" }));
+    await channel.receive(1000);
+    await channel.send(protocol.REQUEST);
+    for (let type = 0; type !== protocol.STATE;) {
+      const frame = await channel.receive(1000);
+      type = frame.type;
+      for (const fd of frame.fds) closeFd(fd);
+    }
+    await channel.send(protocol.READY);
+    await untilLogged(log, "has sent nothing for 1000 ms");
+    assertEquals(giver.calls, ["freeze", "halt", "resume"]);
+    channel.close();
+    loop.stop();
+    await running;
+    loop.close();
+  }));
+
+Deno.test("handover: another version of the protocol, garbage and a second process are refused", () =>
+  withGiver(async (path, giver, log) => {
+    const loop = new EventLoop();
+    const running = loop.run();
+    const newer = new HandoverChannel(connectUnix(path), loop);
+    await newer.send(protocol.HELLO, protocol.encodeHello({ protocol: 99, program: "9.9" }));
+    assertStringIncludes(new TextDecoder().decode((await newer.receive(1000)).payload), "handover protocol 99");
+    newer.close();
+    const garbage = new FdSocket(connectUnix(path));
+    garbage.send(new TextEncoder().encode("GET / HTTP/1.0\r\n\r\n"));
+    await untilLogged(log, "does not speak the handover protocol");
+    garbage.close();
+    const first = await TakeOver.begin(path, "test");
+    await assertRejects(() => TakeOver.begin(path, "test"), HandoverError, "another process is taking over");
+    await first.close();
+    await untilLogged(log, "closed the connection");
+    assertEquals(giver.calls, []);
+    loop.stop();
+    await running;
+    loop.close();
+  }));
+
+Deno.test("handover: an old process that ends after its state has arrived leaves its devices to the new one", async () => {
+  for (const isHalted of [false, true]) {
+    await withDirectory(async (directory) => {
+      const path = `${directory}/handover.sock`;
+      const args = ["run", "-A", "--no-check", `${ROOT}test/handover/dying_giver.ts`, path, String(isHalted)];
+      const old = new Running(`${ROOT}scripts/deno`, args);
+      await until(() => old.stdout.includes("listening"), () => `an old process: ${old.stderr}`);
+      const takeOver = await TakeOver.begin(path, "test");
+      const state = await takeOver.request();
+      const [halted] = await takeOver.halted();
+      assertEquals(halted, isHalted ? { bases: BASES, counters: COUNTERS } : undefined);
+      await takeOver.served();
+      await takeOver.close();
+      closeState(state);
+      await old.ended();
+    });
+  }
+});
