@@ -353,7 +353,6 @@ export {
   type EngineTransform,
 } from "./src/engine/modules/description.ts";
 export type { MultiBufferChoice } from "./src/engine/multibuffer/policy.ts";
-export type { MultiBufferTable, MultiBufferThreshold } from "./src/engine/multibuffer/thresholds.ts";
 export type { EngineName } from "./src/engine/libraries.ts";
 export { SystemError } from "./src/os/errno.ts";
 export type { Log, LogLevel } from "./src/os/log.ts";

@@ -15,7 +15,7 @@ import { encodeData } from "../../src/driver/requests.ts";
 import { SplitQueue } from "../../src/driver/split_queue.ts";
 import { createCatalogue } from "../../src/engine/catalogue.ts";
 import { createEngine } from "../../src/engine/engine.ts";
-import type { MultiBufferChoice } from "../../src/engine/multibuffer/policy.ts";
+import { type MultiBufferChoice, policyOf } from "../../src/engine/multibuffer/policy.ts";
 import type { EngineName } from "../../src/engine/libraries.ts";
 import { servicesOf } from "../../src/device/config.ts";
 import { GuestMemory } from "../../src/memory/guest_memory.ts";
@@ -70,7 +70,7 @@ export class RingRig implements Variant {
     const id = table.create(sessionRecord(workload.session));
     const catalogue = createCatalogue(options.engines ?? ["openssl"]);
     const negotiated = new NegotiatedFeatures(servicesOf(catalogue), "off");
-    const dataPath = new DataPath(createEngine(catalogue, options.bursts ?? "auto"), table, negotiated);
+    const dataPath = new DataPath(createEngine(catalogue, policyOf(options.bursts ?? "auto")), table, negotiated);
     this.#server = new QueueServer("the benchmark's queue", dataPath, {
       onFault: (message) => {
         throw new Error(message);

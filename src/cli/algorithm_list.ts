@@ -13,7 +13,7 @@ import { akcipherOffer } from "../engine/asymmetric/akcipher_offer.ts";
 import * as limits from "../engine/asymmetric/limits.ts";
 import { asymAlgoMask } from "../engine/asymmetric/rfc3/service.ts";
 import { multiBufferNames } from "../engine/multibuffer/kinds.ts";
-import { choiceWithout, type MultiBufferPolicy, multiBufferPolicy } from "../engine/multibuffer/policy.ts";
+import { allows, type MultiBufferPolicy } from "../engine/multibuffer/policy.ts";
 import { wrongKinds } from "../engine/multibuffer/trial.ts";
 import { type EngineName, ENGINES } from "../engine/libraries.ts";
 import { gcryptProblem, gcryptVersion } from "../engine/gcrypt.ts";
@@ -115,19 +115,18 @@ function libraries(chosen: ReadonlySet<EngineName>, fips: FipsProvider | undefin
   });
 }
 
-/** The built-in thresholds of this host, for what is right here; undefined: there is no multi-buffer execution. */
+/** Multi-buffer execution of what is right on this host; undefined: there is none. */
 function policyOf(catalogue: Catalogue): MultiBufferPolicy | undefined {
   const wrong = catalogue.engines.has("ipsec-mb") ? wrongKinds(catalogue) : null;
-  if (wrong === null) return undefined;
-  return multiBufferPolicy(choiceWithout("auto", wrong.variant, wrong.names), wrong.variant);
+  return wrong === null ? undefined : { choice: "auto", excluded: wrong.names };
 }
 
 function burstsOf(service: ServiceName, algo: number, policy: MultiBufferPolicy | undefined): EngineName | undefined {
   if (policy === undefined) return undefined;
-  return multiBufferNames(service, algo).some((name) => policy(name, [name]) !== null) ? "ipsec-mb" : undefined;
+  return multiBufferNames(service, algo).some((name) => allows(policy, [name])) ? "ipsec-mb" : undefined;
 }
 
-/** Libraries and multi-buffer thresholds of a host. */
+/** Libraries and multi-buffer execution of a host. */
 interface Host {
   readonly libraries: readonly ListedLibrary[];
   readonly policy: MultiBufferPolicy | undefined;

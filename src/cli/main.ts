@@ -91,9 +91,6 @@ export async function main(commandLine: string[]): Promise<number> {
       const { statsCommand } = await import("./stats_command.ts");
       return await statsCommand(commandLine.slice(1));
     }
-    if (commandLine[0] === "calibrate") {
-      return await (await import("./calibrate_command.ts")).calibrateCommand(commandLine.slice(1));
-    }
     // The modules with the limits that options refer to open the C library.
     const { readOptions } = await import("./options.ts");
     const options = readOptions(commandLine);

@@ -6,6 +6,7 @@
  * @module
  */
 import { DATA_QUEUES_MAX, POLL_US_DEFAULT, SESSIONS_DEFAULT, SESSIONS_MAX, SOCKETS_MAX } from "../device/limits.ts";
+import type { MultiBufferChoice } from "../engine/multibuffer/policy.ts";
 import type { AsymmetricForm } from "../device/negotiated_features.ts";
 import { ENGINES } from "../engine/libraries.ts";
 import { DRAFTS } from "../wire/drafts/draft.ts";
@@ -25,6 +26,9 @@ export const ASYMMETRIC_FORMS: readonly AsymmetricForm[] = ["akcipher", "rfc3", 
 export type Shell = "bash" | "zsh" | "fish";
 /** All shells with completions. */
 export const SHELLS: readonly Shell[] = ["bash", "zsh", "fish"];
+/** Choices of --bursts. */
+export const BURSTS: readonly MultiBufferChoice[] = ["auto", "on", "off"];
+
 /** Values of a switch. */
 export const ON_OFF: readonly ("on" | "off")[] = ["on", "off"];
 
@@ -192,11 +196,11 @@ const WHAT: OptionGroup = {
     },
     {
       name: "bursts",
-      value: "auto|on|off|FILE",
-      isPath: true,
+      value: "auto|on|off",
+      choices: BURSTS,
       help:
         "When libIPSec_MB executes requests side by side: where it is measured to be faster while they are served (auto, " +
-        "the default), always (on), never (off), or from the numbers on in FILE, which calibrate has made on this host.",
+        "the default), always (on) or never (off).",
     },
   ],
 };
@@ -363,28 +367,5 @@ export const STATS: CommandRow = {
   exitStatus: "0 after a page, 1 if the device cannot be reached, 2 for a wrong command line.",
 };
 
-/** The command that measures the thresholds of multi-buffer execution. */
-export const CALIBRATE: CommandRow = {
-  name: "calibrate",
-  usage: "[OPTION]...",
-  summary: "measures the thresholds of multi-buffer execution",
-  about: [
-    "Measures on this host, which should be idle, from how many requests on multi-buffer execution with libIPSec_MB is " +
-    "faster than sequential execution, for every kind of request that the library supports. Takes some seconds. Prints " +
-    "a JSON object for --bursts=FILE.",
-  ],
-  options: [
-    {
-      name: "output",
-      short: "o",
-      value: "FILE",
-      isPath: true,
-      help: "Write the result to FILE (default: standard output).",
-    },
-    { name: "help", short: "h", help: "Print this text and exit." },
-  ],
-  exitStatus: "0 after a measurement, 1 if this host has no multi-buffer execution, 2 for a wrong command line.",
-};
-
 /** All commands. */
-export const COMMANDS: readonly CommandRow[] = [PROBE, CONFORM, BENCH, STATS, CALIBRATE];
+export const COMMANDS: readonly CommandRow[] = [PROBE, CONFORM, BENCH, STATS];

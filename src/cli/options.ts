@@ -6,7 +6,6 @@
 import { type AsymmetricForm, checkForm, DraftError, usualForm } from "../device/negotiated_features.ts";
 import { DATA_QUEUES_MAX, POLL_US_DEFAULT, SESSIONS_DEFAULT, SESSIONS_MAX, SOCKETS_MAX } from "../device/limits.ts";
 import type { MultiBufferChoice } from "../engine/multibuffer/policy.ts";
-import { parseMultiBufferChoice } from "./multibuffer_file.ts";
 import { type EngineName, ENGINES } from "../engine/libraries.ts";
 import { choice, type CommandLine, integer, splitCommandLine, UsageError } from "./command_line.ts";
 import { type Environment, LOG_VARIABLE, processEnvironment } from "./environment.ts";
@@ -16,6 +15,7 @@ import { isJournal } from "./journal.ts";
 import { LOG_LEVELS, type LogOptions } from "./log.ts";
 import {
   ASYMMETRIC_FORMS,
+  BURSTS,
   COMMANDS,
   FIPS_MODES,
   LOG_FORMATS,
@@ -246,7 +246,7 @@ export function readOptions(commandLine: string[], environment: Environment = pr
     engines: chosen.fips ? ["openssl"] : engines(text("engines")),
     openssl: chosen,
     engineModules: line.texts("engine-module"),
-    bursts: parseMultiBufferChoice(text("bursts")),
+    bursts: choice("--bursts", text("bursts"), "auto", BURSTS),
     ...draftAndForm(line),
     socketMode: socketMode(text("socket-mode")),
     socketGroup: socketGroup(text("socket-group")),

@@ -59,8 +59,8 @@ export interface ServeOptions {
    */
   readonly engineModules?: readonly (string | URL)[];
   /**
-   * Thresholds of multi-buffer execution with libIPSec_MB: `auto` (built-in; default), `off` (sequential execution
-   * only), or tables by instruction set, as `vhost-user-crypto calibrate` writes them.
+   * When libIPSec_MB executes requests in multi-buffer batches: where it is measured to be faster while they are served
+   * (`auto`, the default), always (`on`) or never (`off`).
    */
   readonly bursts?: MultiBufferChoice;
   /** Number of workers that serve the data queues; 0, which is this thread's event loop, if not given. */

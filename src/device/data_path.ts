@@ -25,6 +25,9 @@ import { createBatch, createDataFormat, type RequestDecoder } from "./request_de
 import { RequestRuns, type RequestTemplate } from "./request_template.ts";
 import type { SessionTableView } from "./sessions.ts";
 
+/** A multi-buffer batch in which nothing was executed so counts as if it had taken so many times as long. */
+const POINTLESS = 2;
+
 /** Serves batches of data requests, from all data queues of a thread. */
 export class DataPath implements BatchProcessor, KeyHolder {
   /** The batch that a queue fetches into before {@linkcode process}. */
@@ -38,8 +41,6 @@ export class DataPath implements BatchProcessor, KeyHolder {
   /** 1 for each request of the batch that has become a job, and their number. */
   readonly #isDeferred = new Uint8Array(BATCH_CHAINS_MAX);
   #deferredCount = 0;
-  /** True if a measured batch has requests other than those that its way was planned for. */
-  #isMixed = false;
 
   /** Executes requests with `engine`, for sessions of `table` and under the features `negotiated`. */
   constructor(engine: Engine, table: SessionTableView, negotiated: NegotiatedFeatures) {
@@ -58,16 +59,15 @@ export class DataPath implements BatchProcessor, KeyHolder {
    * requests were handled: if one is postponed, so are all after it.
    */
   process(jobs: JobPool | null, counters: QueueCounters): number {
-    const { count, bytes } = this.batch;
     const { multiBuffer } = this.#engine;
     this.evict();
-    if (multiBuffer === null || !multiBuffer.mayServe(count, bytes)) {
+    if (multiBuffer === null || !multiBuffer.isInUse) {
       this.#decoder.begin(1);
       this.#serveSequentially(this.#decoder.decode(0, jobs), jobs, counters);
     } else if (multiBuffer.learns) {
       this.#serveAsLearnt(multiBuffer, jobs, counters);
     } else {
-      this.#decoder.begin(count);
+      this.#decoder.begin(this.batch.count);
       this.#serveRuns(multiBuffer, this.#decoder.decode(0, jobs), jobs, counters);
     }
     this.#contexts.releaseRetired();
@@ -79,13 +79,14 @@ export class DataPath implements BatchProcessor, KeyHolder {
     return handled;
   }
 
-  /** Serves the batch in the way that measurements found faster for requests like its first; sometimes measures again. */
+  /** Serves the batch in the way that is faster for batches that begin with such a request, as far as is known. */
   #serveAsLearnt(multiBuffer: MultiBufferRunner, jobs: JobPool | null, counters: QueueCounters): void {
     const { count } = this.batch;
     this.#decoder.begin(1);
     const first = this.#decoder.decode(0, jobs);
-    const isMultiBuffer = multiBuffer.plan(first.operation, this.#multiBufferSession(first), count);
-    const startNs = multiBuffer.isMeasured ? monotonicNs() : 0;
+    const estimates = first.estimates ??= multiBuffer.estimatesOf(first.operation, this.#multiBufferSession(first));
+    const isMultiBuffer = estimates.choose(count);
+    const startNs = estimates.isMeasured ? monotonicNs() : 0;
     if (isMultiBuffer) {
       // The first template stays unchanged as long as no more templates than these follow.
       this.#decoder.begin(count);
@@ -93,23 +94,16 @@ export class DataPath implements BatchProcessor, KeyHolder {
     } else {
       this.#serveSequentially(first, jobs, counters);
     }
-    if (!multiBuffer.isMeasured) return;
-    multiBuffer.isMeasured = false;
-    if (!this.#isMixed && this.batch.count === count && this.#deferredCount === 0) {
-      multiBuffer.learn(monotonicNs() - startNs, count);
-    }
+    if (!estimates.isMeasured || this.batch.count !== count || this.#deferredCount > 0) return;
+    const tookNs = monotonicNs() - startNs;
+    // If nothing could be executed in this way it is the worse one, whatever else has disturbed the measurements.
+    const isPointless = isMultiBuffer && multiBuffer.executedCount === 0;
+    estimates.record(count, isMultiBuffer, isPointless ? POINTLESS * tookNs : tookNs);
   }
 
   /** The multi-buffer state of the session of `request`; null: there is none. */
   #multiBufferSession({ status, sessionSlot, sessionId }: RequestTemplate): MultiBufferSession | null {
     return status !== wire.STATUS_OK || sessionSlot < 0 ? null : this.#contexts.multiBuffer(sessionSlot, sessionId);
-  }
-
-  /** Notes if a request of a measured batch is not one that its way was planned for. */
-  #compareWithPlan(request: RequestTemplate): void {
-    const multiBuffer = this.#engine.multiBuffer!;
-    const isPlanned = multiBuffer.isAsPlanned(request.operation, this.#multiBufferSession(request), this.batch.count);
-    if (!isPlanned) this.#isMixed = true;
   }
 
   #serveRuns(
@@ -126,8 +120,6 @@ export class DataPath implements BatchProcessor, KeyHolder {
   /** Decodes, executes and answers requests sequentially: the data of each stays in the CPU's first-level cache. */
   #serveSequentially(first: RequestTemplate, jobs: JobPool | null, counters: QueueCounters): void {
     const { count } = this.batch;
-    const isMeasured = this.#engine.multiBuffer !== null && this.#engine.multiBuffer.isMeasured;
-    this.#isMixed = false;
     let previous: RequestTemplate | null = null;
     let prepared: Prepared | null = null;
     let succeeded = 0;
@@ -141,7 +133,6 @@ export class DataPath implements BatchProcessor, KeyHolder {
         if (succeeded > 0) counters.succeeded(previous!, succeeded);
         succeeded = 0;
         previous = request;
-        if (isMeasured && i > 0) this.#compareWithPlan(request);
         prepared = this.#prepare(request);
       }
       const status = this.#execute(i, request, prepared);
@@ -198,14 +189,11 @@ export class DataPath implements BatchProcessor, KeyHolder {
     }
   }
 
-  /** Executes runs in multi-buffer batches where that is faster. */
+  /** Executes runs in a multi-buffer batch, as far as they can be. */
   #executeRuns(multiBuffer: MultiBufferRunner): void {
     const runs = this.#runs;
-    const isMeasured = multiBuffer.learns && multiBuffer.isMeasured;
-    this.#isMixed = false;
     multiBuffer.begin(this.batch, this.batch.count);
     for (let r = 0; r < runs.count; r++) {
-      if (isMeasured && r > 0) this.#compareWithPlan(runs.template(r));
       const { status, operation, sessionSlot, sessionId } = runs.template(r);
       if (status !== wire.STATUS_OK || sessionSlot < 0) continue;
       const session = this.#contexts.multiBuffer(sessionSlot, sessionId);

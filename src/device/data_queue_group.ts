@@ -8,7 +8,7 @@
  */
 import type { ModuleRows } from "../engine/catalogue.ts";
 import { catalogueOf } from "../engine/fips.ts";
-import type { MultiBufferChoice } from "../engine/multibuffer/policy.ts";
+import type { MultiBufferPolicy } from "../engine/multibuffer/policy.ts";
 import { createEngine } from "../engine/engine.ts";
 import type { EngineName } from "../engine/libraries.ts";
 import type { Draft } from "../wire/drafts/draft.ts";
@@ -32,8 +32,8 @@ export interface DataQueueSetup {
   readonly engines: readonly EngineName[];
   /** They come from OpenSSL's FIPS provider alone. */
   readonly fips: boolean;
-  /** Minimum number of requests for multi-buffer execution. */
-  readonly bursts: MultiBufferChoice;
+  /** How multi-buffer execution is used. */
+  readonly bursts: MultiBufferPolicy;
   /** Location of each queue's job pool, by the queue's index; empty: there is no asymmetric service. */
   readonly pools: readonly JobPoolLocation[];
   /** The counters of each queue, by the queue's index. */

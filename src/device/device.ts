@@ -138,7 +138,7 @@ export class CryptoDevice implements BackendDevice {
     this.#counters = new DeviceCounters(counters, controlCounters, this.#sessions);
     this.#dataPlane = createDataPlane({
       ...{ dataQueues, sessions, engines, fips, pools, counters, draft, asymmetric, onFault, loop },
-      bursts: trial.choice,
+      bursts: trial.policy,
       ...{ modules: modules.rows, moduleUrls: modules.urls },
     });
     const negotiated = new NegotiatedFeatures(servicesOf(this.#catalogue), asymmetric, draft);

@@ -7,6 +7,7 @@
  *
  * @module
  */
+import type { WayEstimates } from "../engine/multibuffer/estimates.ts";
 import { AUTH_KEY_BYTES_MAX, CIPHER_KEY_BYTES_MAX, Parameters, Template } from "../engine/operation.ts";
 import { cleanseBytes } from "../memory/native.ts";
 import type { OwnedMemory } from "../os/owned_memory.ts";
@@ -38,6 +39,8 @@ export class RequestTemplate {
   usedLen = 0;
   /** Where the status goes: LAST_BYTE, NO_STATUS, or the offset of a le32 among the bytes of the request's buffers. */
   statusAt: number = LAST_BYTE;
+  /** What is learnt of batches that begin with such a request; null: no batch has yet. */
+  estimates: WayEstimates | null = null;
   /** Parameters of a request that carries its own. The keys are at the two addresses in them. */
   readonly ownParameters: Parameters = new Parameters();
   readonly #cipherKey: number;
@@ -56,6 +59,7 @@ export class RequestTemplate {
     this.labels = LABELS_UNKNOWN;
     this.sessionSlot = -1;
     this.statusAt = LAST_BYTE;
+    if (this.estimates !== null) this.estimates = null;
   }
 
   /** Sets the lengths of a request whose operation has been laid out in `writableBytes` bytes, the last one the status. */

@@ -11,7 +11,7 @@ import type { AeadTransform } from "./aead.ts";
 import type { Catalogue } from "./catalogue.ts";
 import { DATA_BYTES_MAX, EngineMemory } from "./engine_memory.ts";
 import { createMultiBufferRunner, type MultiBufferRunner } from "./multibuffer/runner.ts";
-import type { MultiBufferChoice } from "./multibuffer/policy.ts";
+import type { MultiBufferPolicy } from "./multibuffer/policy.ts";
 import type { MultiBufferSession } from "./multibuffer/session.ts";
 import { UncoveredParts } from "./chained.ts";
 import type { CipherTransform } from "./cipher.ts";
@@ -50,9 +50,9 @@ export function isOfModule(catalogue: Catalogue, parameters: Parameters): boolea
   return (isKeyed(parameters) ? catalogue.macs : catalogue.hashes).get(hashAlgo)?.module !== undefined;
 }
 
-/** An engine for the algorithms of `catalogue`, with multi-buffer execution as `choice` says. */
-export function createEngine(catalogue: Catalogue, choice: MultiBufferChoice): Engine {
-  return new Engine(catalogue, catalogue.engines.has("ipsec-mb") ? createMultiBufferRunner(choice) : null);
+/** An engine for the algorithms of `catalogue`, with multi-buffer execution as `policy` says. */
+export function createEngine(catalogue: Catalogue, policy: MultiBufferPolicy): Engine {
+  return new Engine(catalogue, catalogue.engines.has("ipsec-mb") ? createMultiBufferRunner(policy) : null);
 }
 
 /** Native contexts and their use. An engine belongs to one thread. */

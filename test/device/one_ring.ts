@@ -18,7 +18,7 @@ import { SplitQueue } from "../../src/driver/split_queue.ts";
 import { createCatalogue } from "../../src/engine/catalogue.ts";
 import { Engine } from "../../src/engine/engine.ts";
 import { createMultiBufferManager } from "../../src/engine/multibuffer/manager.ts";
-import { type MultiBufferChoice, multiBufferPolicy } from "../../src/engine/multibuffer/policy.ts";
+import { type MultiBufferChoice, policyOf } from "../../src/engine/multibuffer/policy.ts";
 import { MultiBufferRunner } from "../../src/engine/multibuffer/runner.ts";
 import type { Parameters } from "../../src/engine/operation.ts";
 import { GuestMemory } from "../../src/memory/guest_memory.ts";
@@ -73,7 +73,7 @@ export interface RingOptions {
   readonly mux?: boolean;
   /** Sessions that may exist at once; 64 if not given. */
   readonly slots?: number;
-  /** Multi-buffer thresholds; the built-in ones if not given. */
+  /** When multi-buffer execution is chosen; "auto" if not given. */
   readonly bursts?: MultiBufferChoice;
   /** Where asymmetric operations go; nowhere if not given. */
   readonly jobs?: JobPool;
@@ -100,7 +100,7 @@ export class Ring {
     const onFault = (message: string) => {
       throw new Error(message);
     };
-    const runner = manager && new MultiBufferRunner(manager, multiBufferPolicy(bursts, manager.variant.name));
+    const runner = manager && new MultiBufferRunner(manager, policyOf(bursts));
     const dataPath = new DataPath(new Engine(catalogue, runner), this.table, negotiated);
     this.#server = new QueueServer("the queue", dataPath, { onFault, jobs: jobs ?? null });
     const regions = this.#memory.regions.map((region) => ({ ...region, userAddress: region.hostAddress }));

@@ -5,12 +5,11 @@
  * @module
  */
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
-import { createCatalogue } from "../../src/engine/catalogue.ts";
 import { BOUNCE_BYTES, MultiBufferBounce } from "../../src/engine/multibuffer/bounced_jobs.ts";
 import { createMultiBufferManager } from "../../src/engine/multibuffer/manager.ts";
-import { BOUNCED } from "../../src/engine/multibuffer/policy.ts";
+import { policyOf } from "../../src/engine/multibuffer/policy.ts";
 import { MultiBufferRunner } from "../../src/engine/multibuffer/runner.ts";
-import { Engine, type Prepared } from "../../src/engine/engine.ts";
+import type { Engine, Prepared } from "../../src/engine/engine.ts";
 import {
   DONE,
   FAILED,
@@ -174,18 +173,6 @@ Deno.test({
 });
 
 Deno.test({
-  name: "messages bounce from their own thresholds on",
-  ignore,
-  fn: () => {
-    const policy = (name: string) => name.endsWith(BOUNCED) ? [6, 3000] as const : [2, 0] as const;
-    const engine = new Engine(createCatalogue(), new MultiBufferRunner(createMultiBufferManager()!, policy));
-    const executed = (count: number, sizeBytes: number) =>
-      new Messages(engine, count, sizeBytes).together(engine).filter((outcome) => outcome === DONE).length;
-    assertEquals([executed(5, 1024), executed(6, 480), executed(6, 512)], [0, 0, 6]);
-  },
-});
-
-Deno.test({
   name: "jobs of one template are not taken for those of others that bounced or were long in between",
   ignore,
   fn: () => {
@@ -221,15 +208,15 @@ Deno.test({
     for (const method of ["begin", "set", "setPlace", "setDistance", "setLength", "makeTemplate"] as const) {
       losing[method] = manager[method].bind(manager);
     }
-    const runner = new MultiBufferRunner(losing, () => [1, 0]);
+    const runner = new MultiBufferRunner(losing, policyOf("on"));
     const messages = new Messages(burstingEngine(), 3, 256);
-    assert(runner.prepare(messages.template.parameters) !== null && runner.mayServe(3, 3000));
+    assert(runner.prepare(messages.template.parameters) !== null && runner.isInUse);
     const session = runner.prepare(messages.template.parameters)!;
     runner.begin(messages, 3);
     runner.add(messages.template, session, 0, 3);
     runner.run();
     assertEquals(runner.outcomes.slice(0, 3), new Uint8Array(3).fill(FAILED));
     assertEquals(messages.dst(0), new Uint8Array(256).fill(UNWRITTEN));
-    assert(!runner.mayServe(128, 1 << 20));
+    assert(!runner.isInUse);
   },
 });

@@ -5,16 +5,15 @@
  */
 import { assert } from "@std/assert";
 import { type Catalogue, createCatalogue } from "../../src/engine/catalogue.ts";
-import { BURST_VARIANTS, type MultiBufferVariant } from "../../ffi/ipsec_mb_bursts.ts";
+import type { MultiBufferVariant } from "../../ffi/ipsec_mb_bursts.ts";
 import {
   MULTI_BUFFER_AEADS,
   MULTI_BUFFER_CIPHERS,
   MULTI_BUFFER_HASHES,
   MULTI_BUFFER_MACS,
-  multiBufferNames,
 } from "../../src/engine/multibuffer/kinds.ts";
 import { createMultiBufferManager } from "../../src/engine/multibuffer/manager.ts";
-import { BOUNCED, type MultiBufferChoice } from "../../src/engine/multibuffer/policy.ts";
+import { policyOf } from "../../src/engine/multibuffer/policy.ts";
 import { MultiBufferRunner } from "../../src/engine/multibuffer/runner.ts";
 import { createZucEea3, createZucEia3 } from "../../src/engine/zuc.ts";
 import { AEAD, kindName } from "../../src/engine/multibuffer/session.ts";
@@ -38,9 +37,6 @@ import { engineMemory } from "./memory.ts";
 /** Operations in a batch. */
 export const BATCH = 128;
 
-/** Every burst is worth it, a single operation too. */
-export const FORCED = () => [1, 0] as const;
-
 /**
  * Everything that is there, with what is executed by a manager of its own executed in the instruction set `variant`.
  */
@@ -62,23 +58,7 @@ function catalogueOf(variant?: MultiBufferVariant): Catalogue {
 export function burstingEngine(variant?: MultiBufferVariant): Engine {
   const manager = createMultiBufferManager(variant);
   assert(manager !== null);
-  return new Engine(catalogueOf(variant), new MultiBufferRunner(manager, FORCED));
-}
-
-function namesOf(service: "cipher" | "hash" | "mac" | "aead", algos: ReadonlyMap<number, unknown>): string[] {
-  return [...algos.keys()].flatMap((algo) => [...multiBufferNames(service, algo)]);
-}
-
-/** Thresholds with which a device does everything in bursts that it can. */
-export function forcedChoice(): MultiBufferChoice {
-  const names = [
-    ...namesOf("cipher", MULTI_BUFFER_CIPHERS),
-    ...namesOf("hash", MULTI_BUFFER_HASHES),
-    ...namesOf("mac", MULTI_BUFFER_MACS),
-    ...namesOf("aead", MULTI_BUFFER_AEADS),
-  ];
-  const table = Object.fromEntries(names.flatMap((name) => [[name, FORCED()], [name + BOUNCED, FORCED()]]));
-  return Object.fromEntries(BURST_VARIANTS.map(({ name }) => [name, table]));
+  return new Engine(catalogueOf(variant), new MultiBufferRunner(manager, policyOf("on")));
 }
 
 /**

@@ -20,7 +20,6 @@ import { knownAnswers } from "../vectors/known_answers.ts";
 import {
   BATCH,
   burstingEngine,
-  forcedChoice,
   GuardedRoom,
   Layout,
   layOut,
@@ -182,7 +181,7 @@ Deno.test({
     const complaints: string[] = [];
     let runs = 0;
     for (const [mode, features] of [["fixed", 0n], ["mux", 1n]] as const) {
-      await withDevice({ bursts: forcedChoice() }, async (device) => {
+      await withDevice({ bursts: "on" }, async (device) => {
         const driver = await device.connect({ features: FEATURES_USUAL | features, queueSize: 1024 });
         for (const answer of answers) {
           const fitting = layouts.filter((layout) => answer.service === v.SERVICE_CIPHER || !("inPlace" in layout));

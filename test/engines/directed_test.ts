@@ -32,7 +32,7 @@ import { counting, hex, type KnownAnswer } from "../vectors/answer.ts";
 import { directedAnswers } from "../vectors/directed.ts";
 import { ZUC_START_STATES, ZUC_STATES } from "../vectors/directed_states.ts";
 import { zucEea3, zucEia3 } from "./models/zuc.ts";
-import { burstingEngine, forcedChoice } from "./burst_support.ts";
+import { burstingEngine } from "./burst_support.ts";
 import { engineMemory } from "./memory.ts";
 
 const catalogue = createCatalogue(ENGINES);
@@ -225,7 +225,7 @@ for (const together of [false, true]) {
         if (together && mode === "stateless") continue;
         // What every form does alike is asked in one of them; ZUC, which is executed in its own way, in all.
         const some = answers.filter(({ algo }, k) => ZUC_ALGOS.includes(algo) || together || k % MODES.length === i);
-        await withDevice({ bursts: together ? forcedChoice() : "off" }, async (device) => {
+        await withDevice({ bursts: together ? "on" : "off" }, async (device) => {
           const driver = await device.connect({ features: FEATURES_USUAL | features, queueSize: 256 });
           for (const answer of some) {
             const fitting = answer.src.length > 100000 ? [one] : layouts;

@@ -37,6 +37,7 @@ const KNOWN: Readonly<Record<string, RanBy | string>> = {
   "scripts/v8-flags": ["scripts/bench", "scripts/v8-flags"],
   "scripts/test --unit": "its tests are those that scripts/test runs",
   "scripts/bench --figures": ["scripts/check-goals", "--figures"],
+  "scripts/bench --choice": "measuring how good a choice is takes minutes, and a machine that does nothing else",
   "scripts/ab-bench A B": "comparing two commits takes half an hour, and a machine that does nothing else",
   "scripts/compile": ["scripts/check", "scripts/compile --check"],
   "scripts/fuzz [--seconds=N] [--seed=S] [--workers=0|1] [--target=rings|requests|asymmetric|messages|rewriting|rfc3]":

@@ -1,103 +1,122 @@
 /**
  * Which of two ways is faster for operations of a kind, multi-buffer or sequential execution, learnt where they are
- * executed. For each class of sizes and lanes there is a running estimate of the nanoseconds an operation takes in either
- * way; the way that is slower by its estimate is tried rarely, so that the estimate follows when conditions change.
+ * executed. By class of sizes and of batch lengths there is a running estimate of the nanoseconds that an operation takes
+ * in either way. Batches go the way with the lower estimate; some of them are measured, and some of those go the other
+ * way. Such trials may cost a small share of the time that is served, so the worse the other way is, the rarer they are.
  *
- * Data path.
+ * Data path, but for `of` (for the first request of a template).
  *
  * @module
  */
 
-/** Classes of sizes: powers of two. */
-const SIZE_CLASSES = 18;
-/** Classes of lanes: powers of two up to the largest batch. */
-const LANE_CLASSES = 8;
-/** Numbers of a cell: nanoseconds in either way, 0 if unknown; batches until the next trial, and between trials. */
-const SEQUENTIAL = 0;
-const MULTI_BUFFER = 1;
-const UNTIL_TRIAL = 2;
-const PAUSE = 3;
-const CELL_NUMBERS = 4;
+/** Classes of batch lengths: powers of two up to the longest batch. */
+const COUNT_CLASSES = 8;
 
-/** Batches between two trials, at first and once the estimates are settled; the more, the worse the slower way is. */
-const PAUSE_MIN = 2;
-const PAUSE_SETTLED = 64;
-const PAUSE_MAX = 16384;
-/** Trials cost at most about this share of the time. */
+/** The share of the time that trials may cost, and nanoseconds that they may cost before that, and at once. */
 const TRIAL_SHARE = 0.005;
-/** Of the batches that are no trials, one in so many is measured. */
-const BATCHES_PER_MEASUREMENT = 16;
-/** A way that is known not to be possible. */
-const NEVER_NS = 1e9;
+const CREDIT_AT_FIRST_NS = 10_000_000;
+const CREDIT_NS_MAX = 10_000_000;
+/**
+ * Between two measurements there is a batch for so many operations that have been measured, up to a maximum: at first
+ * code is not compiled yet. There are no more of them than measurements of that class.
+ */
+const MEASURED_PER_PAUSE = 1024;
+const PAUSE_MAX = 63;
+/** Weights of a measurement below and above the estimate. */
+const FALL = 0.75;
+const RISE = 0.125;
 /** A measurement counts as at most so many times the estimate: it may have been interrupted. */
 const OUTLIER = 2;
 
-/** Estimates for a kind of operation. */
+/** Estimates for operations of a kind and of about the same size. */
 export class WayEstimates {
-  readonly #cells = new Float64Array(CELL_NUMBERS * 2 * SIZE_CLASSES * LANE_CLASSES);
-  #untilMeasured = 1;
-  /** True if the batch that {@linkcode choose} was asked about last is to be measured. */
+  /** True if the batch that {@linkcode choose} was asked about last is to be measured, for {@linkcode record}. */
   isMeasured = false;
+  /** By class, nanoseconds an operation, sequentially and then multi-buffer; 0: not known. */
+  readonly #ns = new Float64Array(2 * COUNT_CLASSES);
+  /** By class, 1 where multi-buffer execution is preferred, and 1 if the last measurement was of the other way. */
+  readonly #preferred = new Uint8Array(COUNT_CLASSES);
+  readonly #wasTrial = new Uint8Array(COUNT_CLASSES);
+  /** By class, batches before the next measurement, and measurements so far. */
+  readonly #batchesLeft = new Int32Array(COUNT_CLASSES);
+  readonly #measurements = new Uint32Array(COUNT_CLASSES);
+  /** Operations that have been measured, up to a maximum. */
+  #measured = 0;
+  /** Nanoseconds that trials may cost now. */
+  #creditNs = CREDIT_AT_FIRST_NS;
 
-  /** The cell of batches with `lanes` operations of about `bytes` bytes; `isBounced`: through private memory. */
-  cellOf(bytes: number, lanes: number, isBounced: boolean): number {
-    const size = Math.min(SIZE_CLASSES - 1, 31 - Math.clz32(bytes | 1));
-    const lane = Math.min(LANE_CLASSES - 1, 31 - Math.clz32(lanes | 1));
-    return CELL_NUMBERS * ((isBounced ? SIZE_CLASSES : 0) * LANE_CLASSES + size * LANE_CLASSES + lane);
+  /** Chooses the way of a batch of `count` operations: true for multi-buffer execution. */
+  choose(count: number): boolean {
+    const at = classOf(count);
+    const left = this.#batchesLeft[at]! - 1;
+    this.#batchesLeft[at] = left;
+    this.isMeasured = left < 0;
+    return left < 0 ? this.#chooseMeasured(at, count) : this.#preferred[at] === 1;
   }
 
-  /** True if multi-buffer execution is faster in `cell`; `prior` if nothing is known. */
-  prefers(cell: number, prior: boolean): boolean {
-    const cells = this.#cells;
-    const sequentialNs = cells[cell + SEQUENTIAL]!;
-    const multiBufferNs = cells[cell + MULTI_BUFFER]!;
-    return sequentialNs === 0 || multiBufferNs === 0 ? prior : multiBufferNs < sequentialNs;
+  /** Begins a measurement in class `at`, and chooses its way. */
+  #chooseMeasured(at: number, count: number): boolean {
+    if (this.#measurements[at] === 0) this.#adopt(at);
+    const way = this.#preferred[at]!;
+    return (this.#isTrial(at, way, count) ? 1 - way : way) === 1;
   }
 
-  /** Chooses the way of a batch in `cell`: true for multi-buffer execution. */
-  choose(cell: number, prior: boolean): boolean {
-    const cells = this.#cells;
-    const preferred = this.prefers(cell, prior);
-    const untilTrial = cells[cell + UNTIL_TRIAL]! - 1;
-    cells[cell + UNTIL_TRIAL] = untilTrial;
-    if (untilTrial < 0) {
-      this.#scheduleTrial(cell);
-      this.isMeasured = true;
-      // A way that nothing is known of yet comes first.
-      return cells[cell + (preferred ? MULTI_BUFFER : SEQUENTIAL)] === 0 ? preferred : !preferred;
+  /** Prefers in class `at` what the nearest class prefers that something is known of. */
+  #adopt(at: number): void {
+    let nearest = COUNT_CLASSES;
+    for (let other = 0; other < COUNT_CLASSES; other++) {
+      const distance = Math.abs(other - at);
+      if (this.#measurements[other]! < 2 || distance >= nearest) continue;
+      nearest = distance;
+      this.#preferred[at] = this.#preferred[other]!;
     }
-    this.isMeasured = --this.#untilMeasured <= 0 || cells[cell + PAUSE]! < PAUSE_SETTLED;
-    if (this.isMeasured) this.#untilMeasured = BATCHES_PER_MEASUREMENT;
-    return preferred;
   }
 
-  #scheduleTrial(cell: number): void {
-    const cells = this.#cells;
-    const sequentialNs = cells[cell + SEQUENTIAL]!;
-    const multiBufferNs = cells[cell + MULTI_BUFFER]!;
-    const isKnown = sequentialNs > 0 && multiBufferNs > 0;
-    const excess = isKnown ? Math.max(sequentialNs, multiBufferNs) / Math.min(sequentialNs, multiBufferNs) - 1 : 0;
-    const settled = Math.min(PAUSE_MAX, Math.max(PAUSE_SETTLED, excess / TRIAL_SHARE));
-    const pause = isKnown ? Math.min(settled, Math.max(PAUSE_MIN, 2 * cells[cell + PAUSE]!)) : 0;
-    cells[cell + PAUSE] = pause;
-    cells[cell + UNTIL_TRIAL] = pause;
+  /** Schedules the measurement after this one in class `at`; true if this one is to be of the way other than `way`. */
+  #isTrial(at: number, way: number, count: number): boolean {
+    this.#measured = Math.min(MEASURED_PER_PAUSE * PAUSE_MAX, this.#measured + count);
+    const pause = Math.min(this.#measurements[at]!, Math.floor(this.#measured / MEASURED_PER_PAUSE));
+    this.#batchesLeft[at] = pause;
+    this.#measurements[at]!++;
+    const ns = this.#ns[2 * at + way]!;
+    const otherNs = this.#ns[2 * at + 1 - way]!;
+    const earnedNs = TRIAL_SHARE * (pause + 1) * count * ns;
+    this.#creditNs = Math.min(CREDIT_NS_MAX, this.#creditNs + earnedNs);
+    // A way that nothing is known of is tried next, whatever it costs.
+    const isAffordable = otherNs === 0 || (otherNs - ns) * count <= this.#creditNs;
+    const isTrial = ns > 0 && this.#wasTrial[at] === 0 && isAffordable;
+    this.#wasTrial[at] = isTrial ? 1 : 0;
+    return isTrial;
   }
 
-  /** An operation of a batch in `cell` took `ns` nanoseconds. */
-  record(cell: number, isMultiBuffer: boolean, ns: number): void {
-    const cells = this.#cells;
-    const at = cell + (isMultiBuffer ? MULTI_BUFFER : SEQUENTIAL);
-    const before = this.prefers(cell, isMultiBuffer);
-    const estimate = cells[at]!;
-    if (estimate === 0 || estimate >= NEVER_NS) cells[at] = ns;
-    else if (ns < estimate) cells[at] = (estimate + ns) / 2;
-    else cells[at] = estimate + (Math.min(ns, OUTLIER * estimate) - estimate) / 8;
-    // Conditions have changed: what is known is old.
-    if (this.prefers(cell, isMultiBuffer) !== before) cells[cell + PAUSE] = 0;
+  /** The measured batch, of `count` operations, took `ns` nanoseconds in the way that was chosen. */
+  record(count: number, isMultiBuffer: boolean, ns: number): void {
+    const at = classOf(count);
+    const way = isMultiBuffer ? 1 : 0;
+    const i = 2 * at + way;
+    const estimate = this.#ns[i]!;
+    const each = estimate === 0 ? ns / count : Math.min(ns / count, OUTLIER * estimate);
+    // What takes less time is as good as known: only code that is not compiled yet, or an interruption, takes more.
+    this.#ns[i] = estimate + (each - estimate) * (estimate === 0 ? 1 : each < estimate ? FALL : RISE);
+    const sequentialNs = this.#ns[2 * at]!;
+    const multiBufferNs = this.#ns[2 * at + 1]!;
+    if (this.#wasTrial[at] === 1) this.#creditNs -= Math.max(0, each - this.#ns[2 * at + 1 - way]!) * count;
+    if (sequentialNs > 0 && multiBufferNs > 0) this.#preferred[at] = multiBufferNs < sequentialNs ? 1 : 0;
   }
+}
 
-  /** Operations in `cell` cannot be executed in multi-buffer batches. */
-  exclude(cell: number): void {
-    this.#cells[cell + MULTI_BUFFER] = NEVER_NS;
+function classOf(count: number): number {
+  return Math.min(COUNT_CLASSES - 1, 31 - Math.clz32(count | 1));
+}
+
+/** Estimates for all operations of a kind: the same algorithms, key length and direction. */
+export class KindEstimates {
+  readonly #direct: WayEstimates[] = [];
+  readonly #bounced: WayEstimates[] = [];
+
+  /** The estimates for operations of about `bytes` bytes; `isBounced`: they are copied through a bounce buffer. */
+  of(bytes: number, isBounced: boolean): WayEstimates {
+    // Classes of sizes are powers of two.
+    return (isBounced ? this.#bounced : this.#direct)[31 - Math.clz32(bytes | 1)] ??= new WayEstimates();
   }
 }

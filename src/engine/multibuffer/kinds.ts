@@ -44,7 +44,7 @@ interface MultiBufferAlgorithm {
 
 /** A cipher of multi-buffer jobs. */
 export interface MultiBufferCipher extends MultiBufferAlgorithm {
-  /** Its name in tables of thresholds, before the direction. */
+  /** Its name in policies and messages, before the direction. */
   name(keyLen: number): string;
   /** The library's number of it. */
   readonly mode: number;
@@ -66,7 +66,7 @@ export interface MultiBufferCipher extends MultiBufferAlgorithm {
 
 /** A hash or MAC of multi-buffer jobs. */
 export interface MultiBufferDigest extends MultiBufferAlgorithm {
-  /** Its name in tables of thresholds. */
+  /** Its name in policies and messages. */
   name(keyLen: number): string;
   /** The library's number of it, for keys of `keyLen` bytes. */
   hash(keyLen: number): number;
@@ -84,7 +84,7 @@ export interface MultiBufferDigest extends MultiBufferAlgorithm {
 
 /** An AEAD of multi-buffer jobs. */
 export interface MultiBufferAead extends MultiBufferAlgorithm {
-  /** Its name in tables of thresholds, before the direction. */
+  /** Its name in policies and messages, before the direction. */
   name(keyLen: number): string;
   /** The library's numbers of its two halves. */
   readonly mode: number;
@@ -373,7 +373,7 @@ export const MULTI_BUFFER_AEADS: ReadonlyMap<number, MultiBufferAead> = new Map<
   }],
 ]);
 
-/** The names of algorithm `algo` in tables of thresholds; none if it has no multi-buffer jobs. */
+/** The names of algorithm `algo` in policies and messages; none if it has no multi-buffer jobs. */
 export function multiBufferNames(
   service: "cipher" | "hash" | "mac" | "aead" | "akcipher",
   algo: number,

@@ -1,7 +1,6 @@
 /**
  * Multi-buffer execution: many algorithms are serial inside a message, or take longer to start than to run, so the
- * messages of a batch are submitted to libIPSec_MB together if there are enough of them for this to be faster. All
- * other operations are left for sequential execution.
+ * messages of a batch are submitted to libIPSec_MB together. What cannot be is left for sequential execution.
  *
  * Data path, but for `createMultiBufferRunner` (once for an engine), `prepare` and `#kindOf` (for a session's first
  * request in a thread).
@@ -25,24 +24,9 @@ import {
 import { MultiBufferBounce } from "./bounced_jobs.ts";
 import { JobBuilder, JobList } from "./job_builder.ts";
 import { createMultiBufferManager, MULTI_BUFFER_JOBS_MAX, type MultiBufferManager } from "./manager.ts";
-import { WayEstimates } from "./estimates.ts";
-import { BOUNCED, type MultiBufferChoice, type MultiBufferPolicy, multiBufferPolicy } from "./policy.ts";
-import {
-  AEAD,
-  DIGEST,
-  type KindDescription,
-  makeMultiBufferSession,
-  MultiBufferKind,
-  type MultiBufferSession,
-} from "./session.ts";
-
-/** Bytes of a request that are no message: header and parameters, the status. */
-const OVERHEAD_BYTES = 73;
-
-/** A batch of fewer requests is not worth the trial. */
-const LEARNING_COUNT_MIN = 2;
-/** Of the batches whose first request is of no kind that is known, one in so many is tried all the same. */
-const UNPLANNED_PER_TRIAL = 16;
+import { KindEstimates, type WayEstimates } from "./estimates.ts";
+import { allows, type MultiBufferPolicy } from "./policy.ts";
+import { AEAD, DIGEST, makeMultiBufferSession, type MultiBufferSession } from "./session.ts";
 
 /** Jobs read IVs where they are. */
 const NO_IV = 0;
@@ -52,59 +36,46 @@ const NO_OPERATIONS: OperationTable = { segments: new SegmentTable(0), first: ne
 interface Run {
   template: Template | null;
   session: MultiBufferSession | null;
-  start: number;
-  end: number;
 }
 
-/** Takes the operations of a batch, then executes those that there are enough of. */
+/** Makes jobs of the operations of a batch, then executes them together. */
 export class MultiBufferRunner {
   /** The outcome of each operation of the batch: DONE, FAILED, TAG_MISMATCH, or PENDING if it was not executed. */
   readonly outcomes: Uint8Array = new Uint8Array(MULTI_BUFFER_JOBS_MAX);
   readonly #manager: MultiBufferManager;
   readonly #builder: JobBuilder;
   readonly #policy: MultiBufferPolicy;
-  readonly #kinds = new Map<string, MultiBufferKind>();
+  /** What is learnt of each kind, by name, and of operations that have no multi-buffer jobs. */
+  readonly #kinds = new Map<string, KindEstimates>();
+  readonly #others = new KindEstimates();
   #batch = NO_OPERATIONS;
   /** Whichever operation of the batch is being dealt with. */
   readonly #operation = new Operation(NO_OPERATIONS.segments, NO_IV);
   /** What has been added. */
   readonly #runs: readonly Run[] = Array.from(
     { length: MULTI_BUFFER_JOBS_MAX },
-    () => ({ template: null, session: null, start: 0, end: 0 }),
+    () => ({ template: null, session: null }),
   );
   #runCount = 0;
   /** By job, the operation that it is for and that one's run. */
   readonly #operations = new Uint8Array(MULTI_BUFFER_JOBS_MAX);
   readonly #runOf = new Uint8Array(MULTI_BUFFER_JOBS_MAX);
   #jobCount = 0;
-  /** Kinds that the batch has operations of. */
-  readonly #batchKinds: MultiBufferKind[] = [];
-  #batchKindCount = 0;
   /** Operations whose data is not contiguous, in private memory; by job, which of them it is for, or -1. */
   readonly #bounce: MultiBufferBounce;
   readonly #bounced = new Int16Array(MULTI_BUFFER_JOBS_MAX);
   readonly #bouncedJobs = new JobList();
   readonly #uncoveredParts = new UncoveredParts();
-  /** The lowest thresholds of all sessions so far: a smaller batch has nothing for multi-buffer execution. */
-  #countMin = Infinity;
-  #bytesMin = Infinity;
-
-  /** The kind that the batch's way was planned for, the cell that it was planned by, and the way. */
-  #plannedKind: MultiBufferKind | null = null;
-  #plannedCell = 0;
-  #plannedMultiBuffer = false;
-  /** Operations that were executed in the last multi-buffer batch, and kinds that it had. */
-  #executed = 0;
-  #executedKinds = 0;
-  #unplanned = 0;
-  /** True if it is learnt what is worth it, and the policy only says where to begin. */
+  /** True from the first session with multi-buffer jobs on, until a job is lost. */
+  isInUse = false;
+  /** Operations that were executed in the last multi-buffer batch. */
+  executedCount = 0;
+  /** True if it is learnt what is faster; false: all that can be is executed in multi-buffer batches. */
   readonly learns: boolean;
-  /** True if the planned batch is to be measured, for {@linkcode learn}. */
-  isMeasured = false;
 
-  /** Executes with `manager` what `policy` finds worth it, or what has been found so by measuring if it `learns`. */
-  constructor(manager: MultiBufferManager, policy: MultiBufferPolicy, learns = false) {
-    this.learns = learns;
+  /** Executes with `manager` what `policy` allows. */
+  constructor(manager: MultiBufferManager, policy: MultiBufferPolicy) {
+    this.learns = policy.choice === "auto";
     this.#manager = manager;
     this.#builder = new JobBuilder(manager);
     this.#bounce = new MultiBufferBounce(manager.owner);
@@ -118,74 +89,24 @@ export class MultiBufferRunner {
 
   /** Prepares a session; null if one of its algorithms has no multi-buffer jobs. */
   prepare(parameters: Parameters): MultiBufferSession | null {
-    return makeMultiBufferSession(parameters, this.#manager, (description) => this.#kindOf(description));
+    return makeMultiBufferSession(parameters, this.#manager, (parts) => this.#kindOf(parts));
   }
 
-  #kindOf({ parts, returnsData, overReads }: KindDescription): MultiBufferKind | null {
+  #kindOf(parts: readonly string[]): KindEstimates | null {
+    if (!allows(this.#policy, parts)) return null;
     const name = parts.join("+");
     let kind = this.#kinds.get(name);
-    if (kind === undefined) {
-      // No message of a kind that the library reads past the end of can stay where the guest has it.
-      const bounced = this.#policy(name + BOUNCED, parts.map((part) => part + BOUNCED));
-      const threshold = overReads ? bounced : this.#policy(name, parts);
-      if (threshold === null) return null;
-      this.#countMin = Math.min(this.#countMin, this.learns ? LEARNING_COUNT_MIN : threshold[0]);
-      // A batch counts what is written, too.
-      this.#bytesMin = Math.min(this.#bytesMin, this.learns ? 0 : returnsData ? 2 * threshold[1] : threshold[1]);
-      const estimates = this.learns ? new WayEstimates() : null;
-      this.#kinds.set(name, kind = new MultiBufferKind(threshold, bounced, overReads, estimates));
-    }
+    if (kind !== undefined) return kind;
+    if (this.#kinds.size === 0) this.isInUse = true;
+    this.#kinds.set(name, kind = new KindEstimates());
     return kind;
   }
 
-  /** Whether a batch of `count` requests with `bytes` bytes, headers included, can reach a threshold. */
-  mayServe(count: number, bytes: number): boolean {
-    return count >= this.#countMin && bytes - OVERHEAD_BYTES * count >= this.#bytesMin;
-  }
-
-  /**
-   * Chooses the way of a batch of `count` operations, of which the first has `template` and belongs to `session`; null:
-   * to none that multi-buffer execution knows. True: in runs, multi-buffer where that is preferred; false: sequentially.
-   */
-  plan(template: Template, session: MultiBufferSession | null, count: number): boolean {
-    const estimates = session === null ? null : session.kind.estimates;
-    this.isMeasured = false;
-    if (estimates === null) {
-      this.#plannedKind = null;
-      // Those behind the first one may be of other kinds.
-      return this.#executed > 0 || this.#unplanned++ % UNPLANNED_PER_TRIAL === 0;
-    }
-    const { kind } = session!;
-    const { src, dst } = template;
-    const isBounced = kind.overReads || !src.isContiguous || (session!.form !== DIGEST && !dst.isContiguous);
-    const cell = estimates.cellOf(src.length, count, isBounced);
-    const isMultiBuffer = estimates.choose(cell, kind.reaches(count, src.length, isBounced));
-    this.isMeasured = estimates.isMeasured;
-    this.#plannedKind = kind;
-    this.#plannedCell = cell;
-    this.#plannedMultiBuffer = isMultiBuffer;
-    kind.plan(isMultiBuffer);
-    return isMultiBuffer;
-  }
-
-  /** True if operations of `template` and `session` would have been planned as those of the batch were. */
-  isAsPlanned(template: Template, session: MultiBufferSession | null, count: number): boolean {
-    const kind = this.#plannedKind;
-    if (session === null || kind === null || session.kind !== kind) return false;
-    const { src } = template;
-    const estimates = kind.estimates!;
-    const isDirect = estimates.cellOf(src.length, count, false) === this.#plannedCell;
-    return isDirect || estimates.cellOf(src.length, count, true) === this.#plannedCell;
-  }
-
-  /** The planned batch, whose `count` operations were all as planned, took `ns` nanoseconds. */
-  learn(ns: number, count: number): void {
-    const estimates = this.#plannedKind!.estimates!;
-    if (!this.#plannedMultiBuffer || this.#executed === count) {
-      estimates.record(this.#plannedCell, this.#plannedMultiBuffer, ns / count);
-    } else if (this.#executedKinds === 1) {
-      estimates.exclude(this.#plannedCell);
-    }
+  /** What is learnt of batches that begin with an operation of `template` and `session`; null: it has no session here. */
+  estimatesOf({ src, dst }: Template, session: MultiBufferSession | null): WayEstimates {
+    if (session === null) return this.#others.of(src.length, false);
+    const isBounced = session.overReads || !src.isContiguous || (session.form !== DIGEST && !dst.isContiguous);
+    return session.kind.of(src.length, isBounced);
   }
 
   /** Begins a batch of `count` operations in `batch`, at most MULTI_BUFFER_JOBS_MAX. */
@@ -195,35 +116,21 @@ export class MultiBufferRunner {
     for (let i = 0; i < count; i++) this.outcomes[i] = PENDING;
   }
 
-  /**
-   * Considers `count` operations of `template` from number `start` on, all of `session`. What was worth it in the batch
-   * before mostly is again, and then jobs are made right away.
-   */
+  /** Makes jobs of those of the `count` operations of `template` from number `start` on, all of `session`, that can be. */
   add(template: Template, session: MultiBufferSession, start: number, count: number): void {
-    const run = this.#runs[this.#runCount]!;
+    const r = this.#runCount++;
+    const run = this.#runs[r]!;
     // They are mostly the same as last time, and to compare is cheaper than to store a reference.
     if (run.template !== template) run.template = template;
     if (run.session !== session) run.session = session;
-    run.start = start;
-    run.end = start + count;
-    const { kind } = session;
-    if (kind.count === 0) this.#batchKinds[this.#batchKindCount++] = kind;
-    kind.add(template.src.length, count);
-    if (kind.isWorthIt) this.#makeJobs(this.#runCount);
-    this.#runCount++;
-  }
-
-  /** Makes jobs of the operations of run `r` that can be jobs. */
-  #makeJobs(r: number): void {
-    const { template, session, start, end } = this.#runs[r]!;
     const operation = this.#operation;
-    operation.use(template!);
-    const isDirect = !session!.overReads && this.#builder.fits(operation, session!);
-    for (let i = start; i < end; i++) {
+    operation.use(template);
+    const isDirect = !session.overReads && this.#builder.fits(operation, session);
+    for (let i = start; i < start + count; i++) {
       const job = this.#jobCount;
       operation.place(this.#batch.first[i]!);
-      if (isDirect && this.#builder.build(job, operation, session!)) this.#bounced[job] = -1;
-      else if (!this.#buildBounced(job, operation, session!)) continue;
+      if (isDirect && this.#builder.build(job, operation, session)) this.#bounced[job] = -1;
+      else if (!this.#buildBounced(job, operation, session)) continue;
       this.#operations[job] = i;
       this.#runOf[job] = r;
       this.outcomes[i] = DONE;
@@ -233,8 +140,6 @@ export class MultiBufferRunner {
 
   /** Makes `job` of a copy of `operation` in private memory; false if it cannot be one. */
   #buildBounced(job: number, operation: Operation, session: MultiBufferSession): boolean {
-    session.kind.bounces = true;
-    if (!session.kind.isWorthBouncing) return false;
     const copy = this.#bounce.offer(operation, session);
     if (copy === null || !this.#builder.fits(copy, session) || !this.#builder.build(job, copy, session)) return false;
     this.#bounced[job] = this.#bounce.accept(operation);
@@ -242,20 +147,11 @@ export class MultiBufferRunner {
     return true;
   }
 
-  /** Executes what has been added, as far as it is worth it, and clears it. */
+  /** Executes what has been added, and clears it. */
   run(): void {
-    let isAsBefore = true;
-    for (let k = 0; k < this.#batchKindCount; k++) {
-      const kind = this.#batchKinds[k]!;
-      if (kind !== this.#plannedKind && !kind.decide()) isAsBefore = false;
-    }
-    if (!isAsBefore) this.#makeJobsAgain();
     if (this.#jobCount > 0) this.#runJobs();
-    this.#executed = this.#jobCount;
-    this.#executedKinds = this.#batchKindCount;
+    this.executedCount = this.#jobCount;
     this.#clearJobs();
-    for (let k = 0; k < this.#batchKindCount; k++) this.#batchKinds[k]!.clear();
-    this.#batchKindCount = 0;
     this.#runCount = 0;
   }
 
@@ -264,13 +160,6 @@ export class MultiBufferRunner {
     this.#builder.clear();
     this.#bouncedJobs.count = 0;
     this.#jobCount = 0;
-  }
-
-  /** Some kind has become worth it, or is no longer. */
-  #makeJobsAgain(): void {
-    for (let job = 0; job < this.#jobCount; job++) this.outcomes[this.#operations[job]!] = PENDING;
-    this.#clearJobs();
-    for (let r = 0; r < this.#runCount; r++) if (this.#runs[r]!.session!.kind.isWorthIt) this.#makeJobs(r);
   }
 
   #runJobs(): void {
@@ -344,7 +233,7 @@ export class MultiBufferRunner {
 
   /** A manager that has lost a job is not to be trusted again, and what it has done is not known. */
   #fail(): void {
-    this.#countMin = Infinity;
+    this.isInUse = false;
     for (let job = 0; job < this.#jobCount; job++) this.outcomes[this.#operations[job]!] = FAILED;
   }
 
@@ -355,9 +244,8 @@ export class MultiBufferRunner {
   }
 }
 
-/** Makes a runner with the thresholds of `choice`; null if it is "off" or this host has no multi-buffer execution. */
-export function createMultiBufferRunner(choice: MultiBufferChoice): MultiBufferRunner | null {
-  const manager = choice === "off" ? null : createMultiBufferManager();
-  if (manager === null) return null;
-  return new MultiBufferRunner(manager, multiBufferPolicy(choice, manager.variant.name), choice === "auto");
+/** Makes a runner with `policy`; null if it allows nothing or this host has no multi-buffer execution. */
+export function createMultiBufferRunner(policy: MultiBufferPolicy): MultiBufferRunner | null {
+  const manager = policy.choice === "off" ? null : createMultiBufferManager();
+  return manager === null ? null : new MultiBufferRunner(manager, policy);
 }

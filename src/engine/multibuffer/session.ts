@@ -1,5 +1,5 @@
 /**
- * The multi-buffer state of a session: the template of its jobs, its keys, and its kind in tables of thresholds.
+ * The multi-buffer state of a session: the template of its jobs, its keys, and what is learnt of its kind.
  *
  * Data path, but for `makeMultiBufferSession`, `setKeys` and `suffersFrom` (for a session's first request in a
  * thread).
@@ -31,8 +31,7 @@ import {
   ORDER_CIPHER_FIRST,
   ORDER_HASH_FIRST,
 } from "./manager.ts";
-import type { WayEstimates } from "./estimates.ts";
-import type { MultiBufferThreshold } from "./thresholds.ts";
+import type { KindEstimates } from "./estimates.ts";
 import { isKeyed, KIND_AEAD, KIND_CHAIN, KIND_CIPHER, KIND_HASH, KIND_MAC, type Parameters } from "../operation.ts";
 
 /** Forms of a job. */
@@ -41,111 +40,14 @@ export const DIGEST = 2;
 export const AEAD = 3;
 export const CHAIN = 4;
 
-/** Operations that share lanes, or cost the same: the same algorithms, key length and direction. */
-export class MultiBufferKind {
-  readonly #lanesMin: number;
-  readonly #bytesMin: number;
-  readonly #bouncedLanesMin: number;
-  readonly #bouncedBytesMin: number;
-  /** Operations of a batch so far, the bytes of their messages together, and of the longest. */
-  count = 0;
-  #bytes = 0;
-  #bytesMax = 0;
-  /** What {@linkcode decide} has decided. */
-  isWorthIt = false;
-  /** The same for those whose data has to go through private memory, and whether the batch has such. */
-  isWorthBouncing = false;
-  bounces = false;
-  /** The library may read past the end of its data, which then has to be in private memory. */
-  readonly overReads: boolean;
-
-  /** What has been learnt of it; null: its thresholds alone decide. */
-  readonly estimates: WayEstimates | null;
-
-  /**
-   * Worth it where there is work for so many lanes to the end, and so many bytes together; null: never. `estimates`
-   * decide where they are known.
-   */
-  constructor(
-    [lanesMin, bytesMin]: MultiBufferThreshold,
-    bounced: MultiBufferThreshold | null,
-    overReads: boolean,
-    estimates: WayEstimates | null,
-  ) {
-    this.overReads = overReads;
-    this.estimates = estimates;
-    this.#lanesMin = lanesMin;
-    this.#bytesMin = bytesMin;
-    this.#bouncedLanesMin = bounced?.[0] ?? Infinity;
-    this.#bouncedBytesMin = bounced?.[1] ?? Infinity;
-  }
-
-  /** Counts `count` messages of `bytes` bytes each in. */
-  add(bytes: number, count: number): void {
-    this.count += count;
-    this.#bytes += count * bytes;
-    if (bytes > this.#bytesMax) this.#bytesMax = bytes;
-  }
-
-  /** Whether the thresholds are reached by `lanes` messages of `bytes` bytes. */
-  reaches(lanes: number, bytes: number, isBounced: boolean): boolean {
-    return isBounced
-      ? lanes >= this.#bouncedLanesMin && lanes * bytes >= this.#bouncedBytesMin
-      : lanes >= this.#lanesMin && lanes * bytes >= this.#bytesMin;
-  }
-
-  /** The cell of {@linkcode estimates} that the messages of the batch so far belong to. */
-  cell(estimates: WayEstimates, isBounced: boolean): number {
-    const lanes = this.#bytesMax === 0 ? this.count : this.#bytes / this.#bytesMax;
-    return estimates.cellOf(this.#bytes / this.count, lanes, isBounced);
-  }
-
-  /** Decides for the next batch beforehand. */
-  plan(isMultiBuffer: boolean): void {
-    this.isWorthIt = isMultiBuffer;
-    this.isWorthBouncing = isMultiBuffer;
-  }
-
-  /** Decides whether the batch has enough of them; false if the one before was another case. */
-  decide(): boolean {
-    const bytes = this.#bytes;
-    const { isWorthIt, isWorthBouncing, estimates } = this;
-    this.isWorthIt = bytes >= this.#lanesMin * this.#bytesMax && bytes >= this.#bytesMin;
-    this.isWorthBouncing = bytes >= this.#bouncedLanesMin * this.#bytesMax && bytes >= this.#bouncedBytesMin;
-    if (estimates !== null) {
-      this.isWorthIt = estimates.prefers(this.cell(estimates, this.overReads), this.isWorthIt);
-      this.isWorthBouncing = estimates.prefers(this.cell(estimates, true), this.isWorthBouncing);
-    }
-    return this.isWorthIt === isWorthIt && (this.isWorthBouncing === isWorthBouncing || !this.bounces);
-  }
-
-  /** Begins the next batch. */
-  clear(): void {
-    this.count = 0;
-    this.#bytes = 0;
-    this.#bytesMax = 0;
-    this.bounces = false;
-  }
-}
-
-/** What a kind of operation is, for its thresholds. */
-export interface KindDescription {
-  /** The names of its algorithms. */
-  readonly parts: readonly string[];
-  /** Its results are as long as its messages. */
-  readonly returnsData: boolean;
-  /** The library reads past the end of its messages. */
-  readonly overReads: boolean;
-}
-
-/** The kind of a description; null: there is no multi-buffer execution of it. */
-export type KindFinder = (description: KindDescription) => MultiBufferKind | null;
+/** What is learnt of the kind whose algorithms are `parts`; null: it is always executed sequentially. */
+export type KindFinder = (parts: readonly string[]) => KindEstimates | null;
 
 /** The multi-buffer state of a session. */
 export class MultiBufferSession {
   readonly template: JobTemplate;
   readonly form: number;
-  readonly kind: MultiBufferKind;
+  readonly kind: KindEstimates;
   readonly encrypt: boolean;
   readonly hashFirst: boolean;
   /** The library may read past the end of its data, which then has to be in private memory. */
@@ -173,13 +75,13 @@ export class MultiBufferSession {
   #keyMemory: SecretPool | undefined;
 
   /** For `parts` of a session with `parameters`; {@linkcode makeMultiBufferSession} gives it its keys. */
-  constructor(parameters: Parameters, parts: MultiBufferParts, template: JobTemplate, kind: MultiBufferKind) {
+  constructor(parameters: Parameters, parts: CheckedParts, template: JobTemplate, kind: KindEstimates) {
     const { cipher, digest, aead } = parts;
     const { encrypt } = parameters;
     this.#parts = parts;
     this.template = template;
     this.kind = kind;
-    this.overReads = kind.overReads;
+    this.overReads = parts.overReads;
     this.ivLenMin = aead?.ivLenMin ?? cipher?.ivLen ?? 0;
     this.ivLenMax = aead?.ivLenMax ?? cipher?.ivLen ?? 0;
     this.blockBytes = cipher?.blockBytes ?? 1;
@@ -222,6 +124,12 @@ interface MultiBufferParts {
   readonly cipher?: MultiBufferCipher;
   readonly digest?: MultiBufferDigest;
   readonly aead?: MultiBufferAead;
+}
+
+/** The same, for this version of the library. */
+interface CheckedParts extends MultiBufferParts {
+  /** It may read past the end of their data. */
+  readonly overReads: boolean;
 }
 
 /** What jobs of a session with `parameters`, whose algorithms are `parts`, have in common. */
@@ -294,13 +202,12 @@ export function makeMultiBufferSession(
   const parts = partsOf(parameters);
   const variant = manager.variant.name;
   if (parts === null || suffersFrom("wrong", parts, variant)) return null;
-  const returnsData = parts.cipher !== undefined || parts.aead !== undefined;
-  const overReads = suffersFrom("overRead", parts, variant);
-  const kind = find({ parts: namesOf(parts, parameters), returnsData, overReads });
+  const kind = find(namesOf(parts, parameters));
   if (kind === null) return null;
   const template = manager.makeTemplate(jobKindOf(parts, parameters));
   if (template === null) return null;
-  const session = new MultiBufferSession(parameters, parts, template, kind);
+  const overReads = suffersFrom("overRead", parts, variant);
+  const session = new MultiBufferSession(parameters, { ...parts, overReads }, template, kind);
   if (session.setKeys(parameters, manager)) return session;
   session.free();
   return null;

@@ -14,7 +14,7 @@ import { ipsecMbVersion } from "../ipsec_mb.ts";
 import { KIND_AEAD, KIND_CHAIN, Operation, Parameters, Template } from "../operation.ts";
 import { kindParameters } from "./kind_parameters.ts";
 import { createMultiBufferManager } from "./manager.ts";
-import { choiceWithout, type MultiBufferChoice } from "./policy.ts";
+import { type MultiBufferChoice, type MultiBufferPolicy, policyOf } from "./policy.ts";
 import { MultiBufferRunner } from "./runner.ts";
 import { AEAD, DIGEST, kindName, type MultiBufferSession } from "./session.ts";
 
@@ -166,8 +166,8 @@ function isRight(engine: Engine, parameters: Parameters, arena: Arena): boolean 
 
 /** What has been found out about multi-buffer execution on this host. */
 export interface MultiBufferTrial {
-  /** Thresholds without those of kinds that are wrong here. */
-  readonly choice: MultiBufferChoice;
+  /** What was wanted, without the kinds that are wrong here. */
+  readonly policy: MultiBufferPolicy;
   /** Sentences for people. */
   readonly notes: readonly string[];
 }
@@ -178,7 +178,7 @@ export function wrongKinds(
 ): { readonly variant: string; readonly names: readonly string[] } | null {
   const manager = createMultiBufferManager();
   if (manager === null) return null;
-  const engine = new Engine(catalogue, new MultiBufferRunner(manager, () => [1, 0]));
+  const engine = new Engine(catalogue, new MultiBufferRunner(manager, policyOf("on")));
   const arena = new Arena(engine.memory.iv);
   const names = new Set<string>();
   for (const given of kindParameters(catalogue)) {
@@ -199,9 +199,9 @@ export function wrongKinds(
 /** Tries what `choice` wants to use of `catalogue`. */
 export function tryMultiBuffers(catalogue: Catalogue, choice: MultiBufferChoice): MultiBufferTrial {
   const wrong = choice === "off" || !catalogue.engines.has("ipsec-mb") ? null : wrongKinds(catalogue);
-  if (wrong === null || wrong.names.length === 0) return { choice, notes: [] };
+  if (wrong === null || wrong.names.length === 0) return { policy: policyOf(choice), notes: [] };
   const { variant, names } = wrong;
   const note = `libIPSec_MB ${ipsecMbVersion()} gives wrong answers with ${variant} for ${names.join(", ")}: ` +
     "OpenSSL executes them, one request at a time";
-  return { choice: choiceWithout(choice, variant, names), notes: [note] };
+  return { policy: { choice, excluded: names }, notes: [note] };
 }
