@@ -1,6 +1,6 @@
 /**
  * Decodes data requests: from a descriptor chain to a {@linkcode RequestTemplate}. The header determines the form of a
- * request; each form has a file of its own. A request that matches the previous one's template is not decoded again.
+ * request; each form has a file of its own. A request that matches the template of an earlier one is not decoded again.
  *
  * Data path.
  *
@@ -20,7 +20,7 @@ import { RequestReader } from "./request_reader.ts";
 import { type RequestTemplate, TemplatePool } from "./request_template.ts";
 import { SessionForm } from "./session_form.ts";
 import { StatelessForm } from "./stateless_form.ts";
-import { TemplateMatcher } from "./template_matcher.ts";
+import { type KeptTemplate, TemplateMatcher, TEMPLATES_KEPT } from "./template_matcher.ts";
 
 /** Decodes the data requests of a thread, which follow v19 and the ratified text. */
 export class DataRequestDecoder implements RequestDecoder {
@@ -34,9 +34,8 @@ export class DataRequestDecoder implements RequestDecoder {
   readonly #sessionForm: SessionForm;
   readonly #statelessForm: StatelessForm;
   readonly #asymmetric: AsymmetricDecoder;
-  /** Counts of feature changes and of evicted contexts at the time when the matcher's template was filled. */
-  #negotiationChanges = 0;
-  #dropCount = 0;
+  /** Number of the batch. */
+  #batchNumber = 0;
 
   /** Decodes chains of `batch` under the features `negotiated`, with the algorithms and in the memory of `engine`. */
   constructor(
@@ -46,49 +45,57 @@ export class DataRequestDecoder implements RequestDecoder {
     { catalogue, memory: { owned } }: Engine,
   ) {
     const reader = new RequestReader(batch, owned);
-    this.#templates = new TemplatePool(BATCH_CHAINS_MAX, owned);
+    this.#templates = new TemplatePool(BATCH_CHAINS_MAX, owned, TEMPLATES_KEPT);
     this.#batch = batch;
     this.#negotiated = negotiated;
     this.#contexts = contexts;
     this.#reader = reader;
-    this.#matcher = new TemplateMatcher(batch, reader.words);
+    this.#matcher = new TemplateMatcher(batch, reader.words, this.#templates);
     this.#fixedSizeForm = new SessionForm(reader, contexts, true);
     this.#sessionForm = new SessionForm(reader, contexts, false);
     this.#statelessForm = new StatelessForm(reader, catalogue, "v19");
     this.#asymmetric = new AsymmetricDecoder(contexts.table, batch, reader);
   }
 
-  /**
-   * Begins a batch, in which the templates of the last `requests` requests stay unchanged. Since the previous batch,
-   * the session of the matcher's template may have been destroyed, and the negotiated features may have changed.
-   */
+  /** Begins a batch, in which the templates of the last `requests` requests stay unchanged. */
   begin(requests: number): void {
     this.#templates.begin(requests);
-    const { template } = this.#matcher;
-    if (template === null) return;
-    // Ids have 64 bits, of which the device uses the lower 32: the upper half of a valid id is 0.
-    const isStillThere = this.#contexts.find(template.sessionId, 0) === template.sessionSlot &&
-      this.#dropCount === this.#contexts.dropCount;
-    if (!isStillThere || this.#negotiationChanges !== this.#negotiated.changes) this.#matcher.clear();
+    this.#batchNumber = (this.#batchNumber + 1) | 0;
   }
 
-  /** Decodes chain `i`, which may become one of `jobs`. Adjacent requests with the same template share one object. */
+  /** Decodes chain `i`, which may become one of `jobs`. Requests with the same template share one object. */
   decode(i: number, jobs: JobPool | null): RequestTemplate {
-    return this.#matcher.match(i) ?? this.#decodeAnew(i, jobs);
+    const kept = this.#matcher.match(i);
+    if (kept === null || (kept.batch !== this.#batchNumber && !this.#isValid(kept))) return this.#decodeAnew(i, jobs);
+    return kept.template;
+  }
+
+  /**
+   * True if a template that was kept in an earlier batch is still valid: its session may have been destroyed since, and
+   * the negotiated features may have changed.
+   */
+  #isValid(kept: KeptTemplate): boolean {
+    const { sessionId, sessionSlot } = kept.template;
+    kept.batch = this.#batchNumber;
+    // Ids have 64 bits, of which the device uses the lower 32: the upper half of a valid id is 0.
+    const isValid = this.#contexts.find(sessionId, 0) === sessionSlot && kept.dropCount === this.#contexts.dropCount &&
+      kept.negotiationChanges === this.#negotiated.changes;
+    if (!isValid) kept.segmentCount = 0;
+    return isValid;
   }
 
   #decodeAnew(i: number, jobs: JobPool | null): RequestTemplate {
-    this.#matcher.clear();
     const request = this.#templates.next();
     request.clear();
     request.status = this.#decodeChain(i, request, jobs);
     if (request.status !== wire.STATUS_OK) return request;
     request.setLengths(this.#batch.writableBytes[i]!);
-    if (request.sessionSlot >= 0) {
-      this.#negotiationChanges = this.#negotiated.changes;
-      this.#dropCount = this.#contexts.dropCount;
-      this.#matcher.remember(i, this.#reader.fetchedBytes, request);
-    }
+    if (request.sessionSlot < 0) return request;
+    const kept = this.#matcher.keep(i, this.#reader.fetchedBytes, request, this.#templates);
+    if (kept === null) return request;
+    kept.batch = this.#batchNumber;
+    kept.negotiationChanges = this.#negotiated.changes;
+    kept.dropCount = this.#contexts.dropCount;
     return request;
   }
 

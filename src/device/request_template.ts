@@ -91,14 +91,23 @@ export class RequestTemplate {
 
 /** A pool of templates for the requests of a batch. */
 export class TemplatePool {
-  readonly #templates: readonly RequestTemplate[];
+  readonly #templates: RequestTemplate[];
   #last = 0;
   #inUse = 1;
 
-  /** Templates for at most `requestsMax` requests at once, whose own keys are in `memory`. */
-  constructor(requestsMax: number, memory: OwnedMemory) {
-    const keys = memory.mapSecret(KEY_BYTES * (requestsMax + 1)).address;
-    this.#templates = Array.from({ length: requestsMax + 1 }, (_, i) => new RequestTemplate(keys + KEY_BYTES * i));
+  /** Further templates, which are not in the pool but may be exchanged for ones that are. */
+  readonly kept: readonly RequestTemplate[];
+
+  /**
+   * Templates for at most `requestsMax` requests at once, and `keptCount` further ones; keys that requests carry are in
+   * `memory`.
+   */
+  constructor(requestsMax: number, memory: OwnedMemory, keptCount = 0) {
+    const count = requestsMax + 1 + keptCount;
+    const keys = memory.mapSecret(KEY_BYTES * count).address;
+    const templates = Array.from({ length: count }, (_, i) => new RequestTemplate(keys + KEY_BYTES * i));
+    this.kept = templates.splice(0, keptCount);
+    this.#templates = templates;
   }
 
   /**
@@ -115,6 +124,11 @@ export class TemplatePool {
     const last = this.#last;
     this.#last = last < this.#inUse ? last + 1 : 0;
     return this.#templates[this.#last]!;
+  }
+
+  /** Takes `template` instead of the one that {@linkcode next} returned last. It is filled after all others in use. */
+  replaceLast(template: RequestTemplate): void {
+    this.#templates[this.#last] = template;
   }
 }
 

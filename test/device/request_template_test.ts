@@ -55,3 +55,17 @@ Deno.test("runs: neighbours with the same template, from the first request to th
   for (let i = 0; i < 128; i++) runs.add(i, i % 2 === 0 ? a : b);
   assertEquals([runs.count, runs.start(127), runs.end(127)], [128, 127, 128]);
 });
+
+Deno.test("a template that is exchanged for the last one is filled after all others in use", () => {
+  const pool = new TemplatePool(8, threadMemory, 2);
+  assertEquals(pool.kept.length, 2);
+  for (const requests of [1, 8]) {
+    pool.begin(requests);
+    const kept = pool.kept[0]!;
+    const last = pool.next();
+    pool.replaceLast(kept);
+    const following = Array.from({ length: requests + 1 }, () => pool.next());
+    assertEquals([following.indexOf(kept), following.indexOf(last)], [requests, -1]);
+    pool.replaceLast(last);
+  }
+});
