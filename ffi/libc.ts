@@ -85,6 +85,8 @@ const symbols = {
 
   // int mallopt(int param, int value); only glibc has it
   mallopt: { parameters: ["i32", "i32"], result: "i32", optional: true },
+  // int malloc_trim(size_t pad); only glibc has it
+  malloc_trim: { parameters: ["usize"], result: "i32", optional: true },
 
   // int clock_gettime(clockid_t clock, struct timespec *time)
   clock_gettime: { parameters: ["i32", "u64"], result: "i32" },

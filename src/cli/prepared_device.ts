@@ -197,6 +197,11 @@ export class HostedDevice implements ServedDevice {
     this.finished.then(() => this.#isFinished = true, () => this.#isFinished = true);
   }
 
+  /** Resolves when the workers can serve; rejects if they never can. */
+  get ready(): Promise<void> {
+    return this.#parts.device.ready;
+  }
+
   /** Serves until the loop is stopped, and releases everything. Throws what a worker or a handler threw. */
   async #run(): Promise<void> {
     const { loop, device, limitedLog } = this.#parts;

@@ -113,6 +113,9 @@ async function serveToTheEnd(start: Start, manager: ServiceManager, taken?: Take
   }
   sockets.start();
   if (!signal.aborted) manager.ready(served);
+  const { releaseStartMemory } = await import("../os/resident_memory.ts");
+  // A device whose workers do not start reports that itself.
+  Promise.all(devices.map(({ device }) => device.ready)).then(releaseStartMemory, () => {});
   const endings = await Promise.all(devices.map(untilFinished));
   await sockets.close();
   log("info", sockets.isGiven ? "handed over: nothing is served here any more" : "stopped: nothing is served any more");

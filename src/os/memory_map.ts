@@ -16,7 +16,8 @@ const MAP_SHARED = 1;
 const MAP_PRIVATE_ANONYMOUS = 0x22;
 const MAP_NORESERVE = 0x4000;
 const MAP_FAILED = 0xffff_ffff_ffff_ffffn;
-const MADV_DONTNEED = 4;
+/** Gives up pages: those of a file are read again when they are used. */
+export const MADV_DONTNEED = 4;
 const MADV_DONTDUMP = 16;
 /** The same for locked memory; Linux 5.18 and later. */
 const MADV_DONTNEED_LOCKED = 24;
