@@ -25,7 +25,7 @@ const PART_BATCHES = 4;
 const SETTLING_BATCHES = 3;
 /** Pause between two trials, in parts: it doubles after each trial that failed, up to a maximum. */
 const PAUSE_PARTS_MIN = 4;
-const PAUSE_PARTS_MAX = 1024;
+const PAUSE_PARTS_MAX = 256;
 /** A trial has succeeded if a request took less than this share of the time. */
 const GAIN_MIN = 0.96;
 /** A part with a longer idle time is measured again: the driver had no requests. */
