@@ -11,8 +11,8 @@ import { connectUnix } from "../../src/os/unix_socket.ts";
 const ROOT = new URL("../../", import.meta.url).pathname;
 const START_MS_MAX = 10_000;
 
-function v8Flags(more: readonly string[]): string {
-  return `--v8-flags=${[Deno.readTextFileSync(`${ROOT}scripts/v8-flags`).trim(), ...more].join(",")}`;
+function v8Flags(more: readonly string[], root: string): string {
+  return `--v8-flags=${[Deno.readTextFileSync(`${root}scripts/v8-flags`).trim(), ...more].join(",")}`;
 }
 
 /** The map for imports of @std that `scripts/deno` would add. */
@@ -25,14 +25,14 @@ function importMap(): string[] {
   return [`--import-map=${ROOT}scripts/std_fallback/import_map.json`];
 }
 
-/** The arguments with which Deno runs the program at `path` of the tree `root`, with V8 flags beside the usual ones. */
+/** The arguments with which Deno runs the program at `path` of the tree `root`, with V8 flags beside the tree's. */
 export function runArguments(
   path: string,
   permissions: readonly string[],
   flags: readonly string[] = [],
   root = ROOT,
 ): string[] {
-  return ["run", "--no-prompt", "--no-check", v8Flags(flags), ...importMap(), ...permissions, `${root}${path}`];
+  return ["run", "--no-prompt", "--no-check", v8Flags(flags, root), ...importMap(), ...permissions, `${root}${path}`];
 }
 
 /** A device as a child process. */
