@@ -59,8 +59,9 @@ export class DataPath implements BatchProcessor, KeyHolder {
    * requests were handled: if one is postponed, so are all after it.
    */
   process(jobs: JobPool | null, counters: QueueCounters): number {
-    const { multiBuffer } = this.#engine;
+    const { multiBuffer, repeatedKeys } = this.#engine;
     this.evict();
+    repeatedKeys.begin();
     if (multiBuffer === null || !multiBuffer.isInUse) {
       this.#decoder.begin(1);
       this.#serveSequentially(this.#decoder.decode(0, jobs), jobs, counters);
@@ -101,9 +102,12 @@ export class DataPath implements BatchProcessor, KeyHolder {
     estimates.record(count, isMultiBuffer, isPointless ? POINTLESS * tookNs : tookNs);
   }
 
-  /** The multi-buffer state of the session of `request`; null: there is none. */
-  #multiBufferSession({ status, sessionSlot, sessionId }: RequestTemplate): MultiBufferSession | null {
-    return status !== wire.STATUS_OK || sessionSlot < 0 ? null : this.#contexts.multiBuffer(sessionSlot, sessionId);
+  /** The multi-buffer state of the session or the keys of `request`; null: there is none. */
+  #multiBufferSession({ status, operation, sessionSlot, sessionId }: RequestTemplate): MultiBufferSession | null {
+    if (status !== wire.STATUS_OK) return null;
+    if (sessionSlot >= 0) return this.#contexts.multiBuffer(sessionSlot, sessionId);
+    const prepared = this.#engine.repeatedKeys.find(operation.parameters);
+    return prepared === null ? null : prepared.multiBuffer;
   }
 
   #serveRuns(
@@ -144,12 +148,14 @@ export class DataPath implements BatchProcessor, KeyHolder {
   }
 
   /**
-   * Prepares the requests of a run. Returns the contexts of their session; null if there are none, or no session.
+   * Prepares the requests of a run. Returns the contexts of their session, or of their keys if those have come
+   * before; null: there are none.
    */
   #prepare({ status, operation, sessionSlot, sessionId }: RequestTemplate): Prepared | null {
     if (status !== wire.STATUS_OK) return null;
     this.#operation.use(operation);
-    return sessionSlot < 0 ? null : this.#contexts.prepared(sessionSlot, sessionId);
+    if (sessionSlot < 0) return this.#engine.repeatedKeys.find(operation.parameters);
+    return this.#contexts.prepared(sessionSlot, sessionId);
   }
 
   /** Executes request `i`, for which {@linkcode #prepare} was called. Returns its status. */
@@ -194,10 +200,10 @@ export class DataPath implements BatchProcessor, KeyHolder {
     const runs = this.#runs;
     multiBuffer.begin(this.batch, this.batch.count);
     for (let r = 0; r < runs.count; r++) {
-      const { status, operation, sessionSlot, sessionId } = runs.template(r);
-      if (status !== wire.STATUS_OK || sessionSlot < 0) continue;
-      const session = this.#contexts.multiBuffer(sessionSlot, sessionId);
-      if (session !== null) multiBuffer.add(operation, session, runs.start(r), runs.end(r) - runs.start(r));
+      const request = runs.template(r);
+      const session = this.#multiBufferSession(request);
+      if (session === null) continue;
+      multiBuffer.add(request.operation, session, runs.start(r), runs.end(r) - runs.start(r));
     }
     multiBuffer.run();
   }
@@ -225,6 +231,7 @@ export class DataPath implements BatchProcessor, KeyHolder {
         if (status === wire.STATUS_OK) succeeded++;
         else if (status !== STATUS_DEFERRED) counters.failed(request, status);
       }
+      request.wipeOwnKeys();
       if (succeeded > 0) counters.succeeded(request, succeeded);
     }
     if (multiBuffered > 0) counters.multiBuffered(multiBuffered);

@@ -29,6 +29,7 @@ import {
   type Parameters,
   UNSUPPORTED,
 } from "./operation.ts";
+import { RepeatedKeys } from "./repeated_keys.ts";
 
 /** The native contexts of one session; those that its kind does not need are null. */
 export interface Prepared {
@@ -63,7 +64,9 @@ export class Engine {
   readonly multiBuffer: MultiBufferRunner | null;
   /** The memory of its native contexts. */
   readonly memory: EngineMemory = new EngineMemory();
-  /** Contexts for requests that carry their keys, by algorithm, key length and direction. */
+  /** Contexts for requests that carry keys which have come before. */
+  readonly repeatedKeys: RepeatedKeys;
+  /** Contexts for other requests that carry their keys, by algorithm, key length and direction. */
   readonly #ciphers = new Map<number, CipherTransform>();
   readonly #digests = new Map<number, DigestTransform>();
   readonly #aeads = new Map<number, AeadTransform>();
@@ -78,6 +81,7 @@ export class Engine {
   constructor(catalogue: Catalogue, multiBuffer: MultiBufferRunner | null) {
     this.catalogue = catalogue;
     this.multiBuffer = multiBuffer;
+    this.repeatedKeys = new RepeatedKeys(this.memory.owned, this);
   }
 
   /**
@@ -129,6 +133,7 @@ export class Engine {
 
   /** Frees the contexts of requests that carry their keys, which contain the last of these keys. */
   clear(): void {
+    this.repeatedKeys.clear();
     for (const map of [this.#ciphers, this.#digests, this.#aeads]) {
       for (const transform of map.values()) transform.free();
       map.clear();
@@ -141,11 +146,13 @@ export class Engine {
   }
 
   /**
-   * Executes `operation`, which carries its keys and whose parameters have passed `checkParameters`. Returns the same.
+   * Executes `operation`, which carries its keys, which have no contexts in {@linkcode repeatedKeys}, and whose
+   * parameters have passed `checkParameters`. Returns the same.
    */
   executeStateless(operation: Operation): number {
     const { parameters } = operation.template;
     const { kind } = parameters;
+    this.repeatedKeys.note(parameters);
     const cipher = kind === KIND_CIPHER || kind === KIND_CHAIN ? this.#sharedCipher(parameters) : null;
     const digest = kind === KIND_AEAD || kind === KIND_CIPHER ? null : this.#sharedDigest(parameters);
     const aead = kind === KIND_AEAD ? this.#sharedAead(parameters) : null;

@@ -71,6 +71,8 @@ const manager = createMultiBufferManager();
 export interface RingOptions {
   /** With VIRTIO_CRYPTO_F_MUX_MODE; without it if not given. */
   readonly mux?: boolean;
+  /** With all stateless modes, too. */
+  readonly stateless?: boolean;
   /** Sessions that may exist at once; 64 if not given. */
   readonly slots?: number;
   /** When multi-buffer execution is chosen; "auto" if not given. */
@@ -86,7 +88,7 @@ export class Ring {
   readonly #queue: SplitQueue;
   readonly #server: QueueServer;
 
-  constructor({ mux = false, slots = 64, bursts = "auto", jobs }: RingOptions = {}) {
+  constructor({ mux = false, stateless = false, slots = 64, bursts = "auto", jobs }: RingOptions = {}) {
     this.table = new WatchedTable(slots, jobs !== undefined);
     this.#queue = new SplitQueue(this.#memory, {
       size: 1024,
@@ -96,7 +98,7 @@ export class Ring {
       eventIdx: true,
     });
     const negotiated = new NegotiatedFeatures(servicesOf(catalogue), jobs === undefined ? "off" : "akcipher");
-    if (mux) negotiated.set(1n);
+    if (mux || stateless) negotiated.set(stateless ? 0b11111n : 1n);
     const onFault = (message: string) => {
       throw new Error(message);
     };
