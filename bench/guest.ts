@@ -24,13 +24,14 @@ import { parseArgs } from "@std/cli/parse-args";
 import { Load, type LoadOptions } from "../src/tools/benchmark/load.ts";
 import type { CryptoDriver, CryptoDriverOptions } from "../src/driver/crypto_driver.ts";
 import { pinThread } from "../src/os/affinity.ts";
+import { bareNs } from "./support/bare.ts";
 import { DeviceProcess } from "./support/command.ts";
 import { CRYPTODEV_OPTIONS, DpdkProcess } from "./support/dpdk.ts";
 import { DIRECT, DRIVER_OPTIONS, INDIRECT, PACKED } from "./support/far_side.ts";
-import { GuestMeasurement, type GuestRow, guestText, medianRow } from "./support/guest.ts";
+import { comparedWithBare, GuestMeasurement, type GuestRow, guestText, medianRow } from "./support/guest.ts";
 import { machine } from "./support/machine.ts";
 import { subjectOf } from "./support/offload.ts";
-import { type Workload, WORKLOADS } from "./support/workloads.ts";
+import { AES_128_CTR, type Workload, WORKLOADS } from "./support/workloads.ts";
 
 const ROOT = new URL("../", import.meta.url).pathname;
 const QUEUE_SIZE = 1024;
@@ -167,7 +168,7 @@ async function main(commandLine: string[]): Promise<void> {
   const driverOptions = { ...DRIVER_OPTIONS, features, queueSize: QUEUE_SIZE, polls, ...model };
   const devices = await start(sides, driverOptions, withDpdk, ends);
   const rows: GuestRow[] = [];
-  for (const workload of WORKLOADS.filter(({ name }) => names.includes(name))) {
+  for (const workload of [...WORKLOADS, AES_128_CTR].filter(({ name }) => names.includes(name))) {
     for (const sizeBytes of numbers(String(args.sizes ?? "64,256,1024,2048"))) {
       for (const depth of numbers(String(args.depth ?? "32,128"))) {
         const options: LoadOptions = {
@@ -178,7 +179,8 @@ async function main(commandLine: string[]): Promise<void> {
           work: args.prepared ? "prepared" : "guest",
           publication: args.publish === "each" ? "each" : "round",
         };
-        const measured = await measure(devices, workload, { ...options, ...effort });
+        const turns = await measure(devices, workload, { ...options, ...effort });
+        const measured = comparedWithBare(turns, bareNs(workload, sizeBytes));
         rows.push(...measured);
         if (!args.json) { for (const row of measured) console.log(guestText(row)); }
       }

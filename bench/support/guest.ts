@@ -56,6 +56,8 @@ export class GuestMeasurement {
 
 /** The result of a device: medians over its least disturbed turns. */
 export interface GuestRow extends Turn {
+  /** Throughput as a multiple of bare OpenSSL's on one core; undefined if that was not measured. */
+  readonly timesBare?: number;
   /** The load. */
   readonly what: string;
   /** The device. */
@@ -96,6 +98,11 @@ export function medianRow(what: string, one: GuestMeasurement, first: GuestMeasu
   };
 }
 
+/** `rows` with the multiple of bare OpenSSL's throughput, where a request takes `ns`. */
+export function comparedWithBare(rows: readonly GuestRow[], ns: number): GuestRow[] {
+  return rows.map((row) => ({ ...row, timesBare: ns / row.ns }));
+}
+
 /** A row as a line of text. */
 export function guestText(row: GuestRow): string {
   const percent = (share: number) => `${(100 * share).toFixed(0)} %`.padStart(5);
@@ -103,6 +110,7 @@ export function guestText(row: GuestRow): string {
     row.what.padEnd(36),
     `${row.ns.toFixed(0)} ns (all ${row.medianNs.toFixed(0)})`.padEnd(21),
     `x ${row.timesFirst.toFixed(2)} (all ${row.timesFirstMedian.toFixed(2)})`.padEnd(19),
+    ...(row.timesBare === undefined ? [] : [`bare x ${row.timesBare.toFixed(2)}`]),
     `batch ${percent(row.batchShare)} of depth, waiting: driver ${percent(row.driverWaitShare)}`,
     `device ${percent(row.deviceWaitShare)};`,
     `p50 ${row.p50Us.toFixed(1)} p99 ${row.p99Us.toFixed(1)} us;`,

@@ -105,6 +105,9 @@ function chain(name: string, hashAlgo: number, hashResultLen: number): Workload 
 /** The default workload of figures. */
 export const AES_128_CBC: Workload = cipher("AES-128-CBC", w.CIPHER_AES_CBC, 16);
 
+/** A cipher that OpenSSL executes in parallel by itself. */
+export const AES_128_CTR: Workload = cipher("AES-128-CTR", w.CIPHER_AES_CTR, 16);
+
 /** 3DES, the slowest of the ciphers that are still in use in software. */
 export const TRIPLE_DES: Workload = cipher("3DES-CBC", w.CIPHER_3DES_CBC, 24, 8);
 
