@@ -117,13 +117,14 @@ function spawn(options: readonly string[], root = ROOT): {
   return { directory, path, child, start };
 }
 
-/** Tries `connect` until it does not throw; ends `child` and removes its `directory` when it gives up. */
+/** Tries `connect` until it does not throw; ends `child` and removes its `directory` when it gives up, after `startMsMax`. */
 export async function untilConnected<T>(
   child: Deno.ChildProcess,
   directory: string,
   connect: () => T | Promise<T>,
+  startMsMax = START_MS_MAX,
 ): Promise<T> {
-  const deadline = performance.now() + START_MS_MAX;
+  const deadline = performance.now() + startMsMax;
   let ended = false;
   child.status.then(() => ended = true);
   for (;;) {

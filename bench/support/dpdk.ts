@@ -11,20 +11,28 @@ import { untilConnected } from "./command.ts";
 const ROOT = new URL("../../", import.meta.url).pathname;
 /** Exit status of a script that cannot do its work on this machine. */
 const EXIT_SKIPPED = 77;
+const START_MS_MAX = 60_000;
 
 /** Options of a driver that works with DPDK as with a device of this repository. */
 export const CRYPTODEV_OPTIONS: CryptoDriverOptions = { deviceModel: "cryptodev", heads: "slots" };
+
+/** A path in a new directory: the root that the backend runs in has `.cache`, but not the folder for temporary files. */
+function newPath(): string {
+  return `${Deno.makeTempDirSync({ dir: Deno.realPathSync(`${ROOT}.cache`), prefix: "dpdk-" })}/dpdk.sock`;
+}
+
+function dirname(path: string): string {
+  return path.slice(0, path.lastIndexOf("/"));
+}
 
 /** The backend as a child process. Its worker uses all of its core, except while it is paused. */
 export class DpdkProcess implements AsyncDisposable {
   /** Its socket. */
   readonly path: string;
-  readonly #directory: string;
   readonly #child: Deno.ChildProcess;
 
-  private constructor(directory: string, child: Deno.ChildProcess) {
-    this.#directory = directory;
-    this.path = `${directory}/dpdk.sock`;
+  private constructor(path: string, child: Deno.ChildProcess) {
+    this.path = path;
     this.#child = child;
   }
 
@@ -36,19 +44,16 @@ export class DpdkProcess implements AsyncDisposable {
     if (code !== 0) throw new Error(`scripts/dpdk --build failed with status ${code}`);
   }
 
-  /** Starts it, with its worker on `core`. Throws if no driver can connect within ten seconds. */
-  static async start(core: number): Promise<DpdkProcess> {
-    // The root that it runs in has this folder, but not that for temporary files.
-    const directory = Deno.makeTempDirSync({ dir: Deno.realPathSync(`${ROOT}.cache`), prefix: "dpdk-" });
-    const process = new DpdkProcess(
-      directory,
-      new Deno.Command(`${ROOT}scripts/dpdk`, {
-        args: [`--socket-path=${directory}/dpdk.sock`, `--core=${core}`],
-        stdin: "null",
-        stdout: "null",
-      }).spawn(),
-    );
-    const trial = await untilConnected(process.#child, directory, () => process.connect());
+  /**
+   * Starts it, with its worker on `core`; it listens at `path`, a new one if none is given. Throws if no driver can
+   * connect within a minute.
+   */
+  static async start(core: number, path = newPath()): Promise<DpdkProcess> {
+    Deno.mkdirSync(dirname(path), { recursive: true });
+    const args = [`--socket-path=${path}`, `--core=${core}`];
+    const child = new Deno.Command(`${ROOT}scripts/dpdk`, { args, stdin: "null", stdout: "null" }).spawn();
+    const process = new DpdkProcess(path, child);
+    const trial = await untilConnected(child, dirname(path), () => process.connect(), START_MS_MAX);
     await trial.close();
     await process.#idleMainThread();
     return process;
@@ -78,9 +83,12 @@ export class DpdkProcess implements AsyncDisposable {
 
   /** Ends it. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.resume();
-    this.#child.kill("SIGTERM");
+    try {
+      this.#child.kill("SIGKILL");
+    } catch {
+      // It has ended already.
+    }
     await this.#child.status;
-    Deno.removeSync(this.#directory, { recursive: true });
+    Deno.removeSync(dirname(this.path), { recursive: true });
   }
 }

@@ -5,7 +5,7 @@
  * @module
  */
 import { choice, integer, splitCommandLine, UsageError } from "./command_line.ts";
-import { CONFORM, CONFORM_TIMEOUT_MS_MAX, DEVICE_MODELS } from "./conform_options.ts";
+import { CONFORM, CONFORM_TIMEOUT_MS_MAX, DEVICE_MODELS, HEADS, LAYOUTS } from "./conform_options.ts";
 import { commandHelpText } from "./help.ts";
 import { suggest } from "./suggestion.ts";
 
@@ -50,6 +50,10 @@ function readConformOptions(commandLine: string[]): ConformOptions | undefined {
     seed: integer("seed", text("seed"), { fallback: 1, min: 0, max: SEED_MAX }),
     timeoutMs: integer("timeout", text("timeout"), { fallback: 2000, min: 1, max: CONFORM_TIMEOUT_MS_MAX }),
     ...(deviceModel === "auto" ? {} : { deviceModel }),
+    peculiarities: {
+      heads: choice("--heads", text("heads"), "free", HEADS),
+      split: choice("--layout", text("layout"), "fields", LAYOUTS),
+    },
   };
 }
 

@@ -8,6 +8,10 @@ import type { CommandRow } from "./option_table.ts";
 /** How a device is driven, as named in options. */
 export const DEVICE_MODELS: readonly ("auto" | "generic" | "cryptodev")[] = ["auto", "generic", "cryptodev"];
 
+/** Where heads of chains are, and how requests are cut into descriptors, as named in options. */
+export const HEADS: readonly ("free" | "slots")[] = ["free", "slots"];
+export const LAYOUTS: readonly ("fields" | "linux")[] = ["fields", "linux"];
+
 /** Longest wait that can be given, in milliseconds. */
 export const CONFORM_TIMEOUT_MS_MAX = 600_000;
 
@@ -47,6 +51,22 @@ export const CONFORM: CommandRow = {
       help:
         "How the device is driven: generic (whole device), cryptodev (data queues and session messages, as QEMU's " +
         "cryptodev-vhost-user does) or auto (default; by what it offers).",
+    },
+    {
+      name: "heads",
+      value: "HEADS",
+      choices: HEADS,
+      help:
+        "Heads of chains: free descriptors (default), or slots: each chain is an indirect descriptor at its slot in the " +
+        "available ring, as DPDK's vhost_crypto needs it.",
+    },
+    {
+      name: "layout",
+      value: "LAYOUT",
+      choices: LAYOUTS,
+      help:
+        "Layout of requests that no check chooses: fields (default; a descriptor each), or linux (header and parameters in " +
+        "one descriptor), as DPDK's vhost_crypto needs it.",
     },
     { name: "seed", value: "N", help: "Seed of random data and layouts (default 1)." },
     {

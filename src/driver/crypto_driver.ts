@@ -24,6 +24,7 @@ import { Frontend } from "./frontend.ts";
 import type { FrontendOptions } from "./frontend_connection.ts";
 import { DriverMemory, type RegionSpec, type Segment } from "./guest_memory.ts";
 import { FEATURE_NAMES } from "./names.ts";
+import type { Split } from "./layout.ts";
 import { type Completion, Pipeline, type PipelineOptions } from "./pipeline.ts";
 import type { ChainLayout, DriverQueue } from "./queue.ts";
 import * as requests from "./requests.ts";
@@ -41,6 +42,8 @@ export interface CryptoDriverOptions extends FrontendOptions, BringUpOptions {
   readonly regions?: readonly RegionSpec[];
   /** Guest memory that the caller has made, used instead of `regions`; the driver owns it from then on. */
   readonly memory?: DriverMemory;
+  /** How requests are cut into descriptors unless their options say otherwise; `fields` if not given. */
+  readonly split?: Split;
   /** Layout of session messages, where {@linkcode DeviceModel} is `cryptodev`; `qemu-8.1` if not given. */
   readonly sessionLayout?: SessionMessageLayout;
 }
@@ -156,7 +159,7 @@ export class CryptoDriver {
     this.#controlIndex = device.controlIndex;
     this.#rings = device.rings;
     this.#sessionLayout = options.sessionLayout ?? "qemu-8.1";
-    this.#pipeline = new Pipeline(memory, frontend);
+    this.#pipeline = new Pipeline(memory, frontend, options.split);
     this.rfc3 = new Rfc3Service(async (operation, submitOptions = {}) => {
       this.#expectAsymmetric("rfc3");
       const completion = await this.#pipeline.submit(

@@ -9,7 +9,7 @@ import { DeviceViolationError, DisconnectedError, DriverError, DriverTimeoutErro
 import type { EncodedRequest } from "./fields.ts";
 import type { FrontendConnection } from "./frontend_connection.ts";
 import type { DriverMemory, Segment } from "./guest_memory.ts";
-import { type LayoutOptions, place, type Placement } from "./layout.ts";
+import { type LayoutOptions, place, type Placement, type Split } from "./layout.ts";
 import type { ChainLayout, DriverQueue } from "./queue.ts";
 import { Waiter } from "./waiter.ts";
 
@@ -64,6 +64,7 @@ const POLL_MS = 1;
 export class Pipeline {
   readonly #memory: DriverMemory;
   readonly #connection: FrontendConnection;
+  readonly #split: Split | undefined;
   readonly #queues = new Map<number, PipelineQueue>();
   readonly #waiter = new Waiter();
   readonly #pending: (Pending | undefined)[] = [];
@@ -80,10 +81,14 @@ export class Pipeline {
   #sleeping = false;
   #closed = false;
 
-  /** A pipeline without queues, which also watches whether `connection` is closed. */
-  constructor(memory: DriverMemory, connection: FrontendConnection) {
+  /**
+   * A pipeline without queues, which also watches whether `connection` is closed. Requests whose options do not say how
+   * are cut into descriptors as `split` says.
+   */
+  constructor(memory: DriverMemory, connection: FrontendConnection, split?: Split) {
     this.#memory = memory;
     this.#connection = connection;
+    this.#split = split;
     this.#waiter.watch(connection.socketFd, SOCKET_TOKEN);
   }
 
@@ -107,7 +112,8 @@ export class Pipeline {
   submit(queueIndex: number, request: EncodedRequest, options: PipelineOptions = {}): Promise<Completion> {
     const objection = this.#objection(queueIndex);
     if (objection !== undefined) return objection;
-    const placement = place(this.#memory, request, options);
+    const split = options.split ?? this.#split;
+    const placement = place(this.#memory, request, split === undefined ? options : { ...options, split });
     const { readable, writable } = placement;
     return this.#enter({ queueIndex, readable, writable, placed: { request, placement }, chain: options.chain });
   }

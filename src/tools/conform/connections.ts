@@ -16,7 +16,12 @@ export interface Target {
   /** Longest wait for a reply or a request, in milliseconds. */
   readonly timeoutMs: number;
   readonly deviceModel: DeviceModel;
+  /** What the device needs of a driver. */
+  readonly peculiarities?: Peculiarities;
 }
+
+/** What some devices need of a driver, although no specification says so. */
+export type Peculiarities = Pick<CryptoDriverOptions, "heads" | "split">;
 
 /** No connection, or no answer on a new one. */
 export class UnreachableError extends DriverError {
@@ -46,8 +51,9 @@ export class Connections {
     const key = JSON.stringify(options, (_, value) => typeof value === "bigint" ? String(value) : value);
     if (isKept && key === this.#key && this.#driver?.frontend.readAvailable()) return this.#driver;
     await this.close();
-    const { socketPath, timeoutMs, deviceModel } = this.target;
-    this.#driver = await reach(() => CryptoDriver.connect(socketPath, { timeoutMs, deviceModel, ...options }));
+    const { socketPath, timeoutMs, deviceModel, peculiarities } = this.target;
+    const ofTarget = { timeoutMs, deviceModel, ...peculiarities };
+    this.#driver = await reach(() => CryptoDriver.connect(socketPath, { ...ofTarget, ...options }));
     this.#key = isKept ? key : "";
     return this.#driver;
   }

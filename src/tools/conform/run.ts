@@ -7,7 +7,7 @@
 import { DeviceViolationError, DisconnectedError, DriverTimeoutError, RefusedError } from "../../driver/errors.ts";
 import type { DeviceModel } from "../../driver/bring_up.ts";
 import { type Check, FORMS, levelOf } from "./check.ts";
-import { Connections, UnreachableError } from "./connections.ts";
+import { Connections, type Peculiarities, UnreachableError } from "./connections.ts";
 import { CheckContext } from "./context.ts";
 import { Mismatch, NotApplicable } from "./expect.ts";
 import { type Offer, readOffer, unmet } from "./offer.ts";
@@ -64,6 +64,10 @@ export interface RunOptions {
   readonly isStrict?: boolean;
   /** How the device is driven; found out if not given. */
   readonly deviceModel?: DeviceModel;
+  /** What the device needs of a driver; nothing if not given. */
+  readonly peculiarities?: Peculiarities;
+  /** Starts the device again; called after each check that failed, if it is given. */
+  readonly restart?: () => Promise<void>;
   /** Called with each result. */
   readonly onResult?: (result: CheckResult) => void;
 }
@@ -134,9 +138,11 @@ class Run {
   readonly #offer: Offer;
   readonly #seed: number;
   readonly #checkMs: number;
+  readonly #restart: RunOptions["restart"];
   #unreachableCount = 0;
 
-  constructor(connections: Connections, offer: Offer, { seed = 1, checkMs }: RunOptions) {
+  constructor(connections: Connections, offer: Offer, { seed = 1, checkMs, restart }: RunOptions) {
+    this.#restart = restart;
     this.#connections = connections;
     this.#offer = offer;
     this.#seed = seed;
@@ -151,7 +157,9 @@ class Run {
     }
     const start = performance.now();
     const result = await this.#try(check);
-    return { ...result, milliseconds: Math.round(performance.now() - start) };
+    const milliseconds = Math.round(performance.now() - start);
+    if (result.verdict === "failed") await this.#restart?.();
+    return { ...result, milliseconds };
   }
 
   async #try(check: Check): Promise<CheckResult> {
@@ -191,7 +199,8 @@ export async function runChecks(
   const { timeoutMs = TIMEOUT_MS, seed = 1, isStrict = false, onResult } = options;
   const start = performance.now();
   const offer = await readOffer(socketPath, Math.max(timeoutMs, FIRST_REPLY_MS_MIN), options.deviceModel);
-  const connections = new Connections({ socketPath, timeoutMs, deviceModel: offer.deviceModel });
+  const { peculiarities = {} } = options;
+  const connections = new Connections({ socketPath, timeoutMs, deviceModel: offer.deviceModel, peculiarities });
   const run = new Run(connections, offer, options);
   const results = new Map<Check, CheckResult>();
   try {
