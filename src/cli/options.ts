@@ -25,7 +25,7 @@ import {
   type Shell,
   SHELLS,
 } from "./option_table.ts";
-import { type Place, placesOf } from "./places.ts";
+import { type ServedSocket, servedSocketsOf } from "./served_sockets.ts";
 
 /** The action of the program: serve, or print something and exit. */
 export type Action = "serve" | typeof PRINT_ACTIONS[number];
@@ -45,7 +45,7 @@ export interface OpensslOptions {
 /** Checked options. */
 export interface Options {
   /** The sockets of the devices, one each; empty unless `action` is to serve. */
-  readonly places: readonly Place[];
+  readonly sockets: readonly ServedSocket[];
   readonly queues: number;
   /** Number of workers; 0 if the main event loop serves the queues. */
   readonly workers: number;
@@ -187,7 +187,7 @@ function logOptions({ text }: CommandLine, environment: Environment): LogOptions
   };
 }
 
-function places(line: CommandLine, environment: Environment): readonly Place[] {
+function servedSockets(line: CommandLine, environment: Environment): readonly ServedSocket[] {
   const { text } = line;
   const fd = text("fd");
   const count = text("socket-count");
@@ -205,7 +205,7 @@ function places(line: CommandLine, environment: Environment): readonly Place[] {
     if (fd !== undefined) throw new UsageError("--take-over gets the sockets of the other process: leave out --fd");
     if (socketPath === undefined) return [];
   }
-  return placesOf({
+  return servedSocketsOf({
     socketPath,
     fd: fd === undefined ? undefined : integer("fd", fd, { fallback: -1, min: 0, max: 1 << 20 }),
     count: count === undefined ? undefined : integer("socket-count", count, { fallback: 1, min: 1, max: SOCKETS_MAX }),
@@ -230,7 +230,7 @@ export function readOptions(commandLine: string[], environment: Environment = pr
   const workers = Math.min(queues, askedWorkers);
   const chosen = openssl(line);
   return {
-    places: action === "serve" ? places(line, environment) : [],
+    sockets: action === "serve" ? servedSockets(line, environment) : [],
     queues,
     workers,
     remarks: remarks(askedWorkers, queues),

@@ -8,7 +8,7 @@ import { processEnvironment } from "./environment.ts";
 import { type Running, serveOptions, socketPath, type Start, unlessAborted } from "./device_start.ts";
 import type { Options } from "./options.ts";
 import { OwnSockets } from "./own_sockets.ts";
-import { type Place, placeName } from "./places.ts";
+import { type ServedSocket, socketName } from "./served_sockets.ts";
 import { prepareDevice } from "./prepared_device.ts";
 import { ServiceManager } from "./service_manager.ts";
 import { StandardError } from "./standard_error.ts";
@@ -22,21 +22,25 @@ async function checkPassed(fd: number): Promise<void> {
   throw new Error(`descriptor ${fd} was not passed to this program: pass a socket as this descriptor, or name another`);
 }
 
-async function startDevice(place: Place, index: number, start: Start): Promise<Running> {
+async function startDevice(served: ServedSocket, index: number, start: Start): Promise<Running> {
   const { options, standardError } = start;
-  if ("fd" in place) await checkPassed(place.fd);
-  const log = standardError.log(placeName(place), options.places.length > 1);
+  if ("fd" in served) await checkPassed(served.fd);
+  const log = standardError.log(socketName(served), options.sockets.length > 1);
   const prepared = await prepareDevice(serveOptions(index, log, start));
-  const socket = "fd" in place ? place : socketPath(place.socketPath, options);
-  return { device: await prepared.serve(placeName(place), socket), log, path: "fd" in place ? "" : place.socketPath };
+  const socket = "fd" in served ? served : socketPath(served.socketPath, options);
+  return {
+    device: await prepared.serve(socketName(served), socket),
+    log,
+    path: "fd" in served ? "" : served.socketPath,
+  };
 }
 
 /** Starts all devices. After a failure it closes those that were started and throws the error. */
 async function startDevices(start: Start): Promise<Running[]> {
   const started: Running[] = [];
   try {
-    for (const [index, place] of start.options.places.entries()) {
-      started.push(await unlessAborted(startDevice(place, index, start), start.signal));
+    for (const [index, served] of start.options.sockets.entries()) {
+      started.push(await unlessAborted(startDevice(served, index, start), start.signal));
     }
   } catch (error) {
     await Promise.allSettled(started.map(({ device }) => device.close()));
@@ -96,7 +100,7 @@ async function serveToTheEnd(start: Start, manager: ServiceManager, taken?: Take
     for (const { device } of devices) void device.close();
   };
   signal.addEventListener("abort", stop);
-  const names = devices.map(({ path }, i) => path || placeName(options.places[i] ?? { fd: i })).join(", ");
+  const names = devices.map(({ path }, i) => path || socketName(options.sockets[i] ?? { fd: i })).join(", ");
   const served = `serving ${options.queues} data queue(s) with ${devices[0]!.device.opensslVersion} on ${names}`;
   log("info", served);
   if (options.sandbox) {
@@ -104,7 +108,7 @@ async function serveToTheEnd(start: Start, manager: ServiceManager, taken?: Take
     const own = [options.statsSocket, options.handoverSocket].filter((path) => path !== undefined);
     const paths = [...devices.map(({ path }) => path), ...own, ...inherited];
     // Another process can have more devices than this one was told to expect.
-    const times = Math.ceil(devices.length / Math.max(1, options.places.length));
+    const times = Math.ceil(devices.length / Math.max(1, options.sockets.length));
     await sandboxProgram(paths, times * start.descriptorsNeeded, log);
   }
   if (taken !== undefined) {
@@ -140,7 +144,7 @@ export async function serveDevices(options: Options): Promise<boolean> {
   let taken: TakenDevices | undefined;
   try {
     // This comes first, as the next steps open descriptors.
-    const descriptorsNeeded = await reserveDescriptors(Math.max(1, options.places.length), options);
+    const descriptorsNeeded = await reserveDescriptors(Math.max(1, options.sockets.length), options);
     const start = { options, standardError, signal: stop.signal, descriptorsNeeded };
     if (options.takeOver !== undefined) taken = new TakenDevices(start);
     return await serveToTheEnd(start, manager, taken);

@@ -9,7 +9,7 @@ import { ListeningSocket } from "../os/listening_socket.ts";
 import type { Log } from "../os/log.ts";
 import { type Running, serveOptions, type Start, unlessAborted } from "./device_start.ts";
 import type { Options } from "./options.ts";
-import { type Place, placeName } from "./places.ts";
+import { type ServedSocket, socketName } from "./served_sockets.ts";
 import { type PreparedDevice, prepareDevice } from "./prepared_device.ts";
 import { VERSION } from "./version.ts";
 
@@ -40,12 +40,12 @@ export class TakenDevices {
    * are served by {@linkcode continue}. Throws an Error with the cause and the remedy.
    */
   async adopt(path: string): Promise<readonly Running[]> {
-    const { options: { places }, signal } = this.#start;
-    const prepared = await unlessAborted(this.#prepare(Math.max(1, places.length)), signal);
+    const { options: { sockets }, signal } = this.#start;
+    const prepared = await unlessAborted(this.#prepare(Math.max(1, sockets.length)), signal);
     const takeOver = this.#takeOver = await TakeOver.begin(path, VERSION);
     const { paths } = takeOver;
-    checkPaths(places, paths);
-    // Without places in the options, their number is known only now.
+    checkPaths(sockets, paths);
+    // Without sockets in the options, their number is known only now.
     while (prepared.length < paths.length) prepared.push(await this.#prepareOne(prepared.length, paths.length));
     const state = this.#state = await takeOver.request();
     this.#start.standardError.log()("info", `state received from the process at ${path}`);
@@ -64,9 +64,9 @@ export class TakenDevices {
   }
 
   async #prepareOne(index: number, count: number): Promise<Prepared> {
-    const { options: { places }, standardError } = this.#start;
+    const { options: { sockets }, standardError } = this.#start;
     const log = standardError.log(
-      places[index] === undefined ? `device ${index}` : placeName(places[index]),
+      sockets[index] === undefined ? `device ${index}` : socketName(sockets[index]),
       count > 1,
     );
     const device = await prepareDevice(serveOptions(index, log, this.#start));
@@ -105,11 +105,11 @@ export class TakenDevices {
   }
 }
 
-/** Throws unless `places`, if there are any, are those of the other process. */
-function checkPaths(places: readonly Place[], paths: readonly string[]): void {
-  const isSame = places.length === paths.length &&
-    places.every((place, i) => "fd" in place || place.socketPath === paths[i]);
-  if (places.length === 0 || isSame) return;
+/** Throws unless `sockets`, if there are any, are those of the other process. */
+function checkPaths(sockets: readonly ServedSocket[], paths: readonly string[]): void {
+  const isSame = sockets.length === paths.length &&
+    sockets.every((served, i) => "fd" in served || served.socketPath === paths[i]);
+  if (sockets.length === 0 || isSame) return;
   throw new Error(
     `the other process serves ${paths.map((path) => path || "a passed socket").join(", ")}: give --socket-path and ` +
       "--socket-count as there, or leave them out",

@@ -29,7 +29,7 @@ function digest(name: string): Uint8Array {
 
 const rsa = keys.rsaPair(2048);
 
-Deno.test("PKCS#1 signatures with every hash: made here and verified elsewhere, and back", () => {
+Deno.test("PKCS#1 signatures with every hash agree with the other implementation in both directions", () => {
   const hashes: [number, string][] = [[4, "md5"], [5, "sha1"], [6, "sha256"], [7, "sha384"], [8, "sha512"], [
     9,
     "sha224",
@@ -71,7 +71,7 @@ Deno.test("PKCS#1 signatures with MD4 and without any hash verify here", () => {
   }
 });
 
-Deno.test("PKCS#1 encryption goes both ways between the implementations", () => {
+Deno.test("PKCS#1 encryption agrees with the other implementation in both directions", () => {
   const padding = constants.RSA_PKCS1_PADDING;
   // The hash means nothing to encryption.
   const key = ready({ algo: RSA, keyType: PRIVATE, para0: PKCS1, para1: 5 }, rsa.privateDer);
@@ -88,7 +88,7 @@ Deno.test("PKCS#1 encryption goes both ways between the implementations", () => 
   key.free();
 });
 
-Deno.test("a PKCS#1 padding that is wrong is an error, or a message made up for it that is always the same", () => {
+Deno.test("a wrong PKCS#1 padding gives an error, or a message that depends on the ciphertext only", () => {
   const key = ready({ algo: RSA, keyType: PRIVATE, para0: PKCS1, para1: 6 }, rsa.privateDer);
   const cipher = runAkcipherOn(key, ENCRYPT, message, 256).bytes;
   cipher[17]! ^= 1;
@@ -122,7 +122,7 @@ Deno.test("raw RSA: numbers are padded on the left, the result is as long as the
   publicKey.free();
 });
 
-Deno.test("private keys as old Linux kernels write them, and of 512 to 4096 bits", () => {
+Deno.test("private keys in the form of old Linux kernels, and of 512 to 4096 bits", () => {
   const old = ready({ algo: RSA, keyType: PRIVATE, para0: PKCS1, para1: 6 }, keys.oldLinuxKey(rsa.privateKey));
   assert(verify("sha256", message, rsa.publicKey, runAkcipherOn(old, SIGN, digest("sha256"), 256).bytes));
   old.free();
@@ -135,7 +135,7 @@ Deno.test("private keys as old Linux kernels write them, and of 512 to 4096 bits
   }
 });
 
-Deno.test("ECDSA under both of its numbers, keys with and without what they may leave out", () => {
+Deno.test("ECDSA with both of its numbers, keys with and without their optional parts", () => {
   const curves: [number, string, number, string][] = [[2, "secp224r1", 28, "sha224"], [3, "prime256v1", 32, "sha256"], [
     4,
     "secp384r1",
@@ -181,7 +181,7 @@ Deno.test("P-192 signs and verifies", () => {
   key.free();
 });
 
-Deno.test("what is not served is refused when the session is made", () => {
+Deno.test("unsupported parameters are refused when the session is created", () => {
   const refusals: [number, number, number, number, number][] = [
     [NOTSUPP, 0, PRIVATE, PKCS1, 0],
     [NOTSUPP, 4, PRIVATE, PKCS1, 0],
@@ -202,7 +202,7 @@ Deno.test("what is not served is refused when the session is made", () => {
   assertEquals(prepare({ algo: RSA, keyType: PRIVATE, para0: PKCS1 }, new Uint8Array()), ERR);
 });
 
-Deno.test("a request with its own key is a session of one operation", () => {
+Deno.test("a request with its own key gives the result of a session", () => {
   const numbers = { algo: RSA, keyType: PRIVATE, para0: PKCS1, para1: 6 };
   const made = runStateless(numbers, rsa.privateDer, SIGN, digest("sha256"), 256);
   assertEquals(made.status, OK);

@@ -1,6 +1,6 @@
 /**
- * What a hostile driver sends: keys cut off and twisted, numbers out of range, lengths that lie. Each must come to a
- * status, within its output and in a bounded time, and cost no memory.
+ * Requests of a hostile driver: truncated and changed keys, numbers out of range, false lengths. Each must get a status,
+ * stay within its output and within a time limit, and leak no memory.
  *
  * @module
  */
@@ -66,7 +66,7 @@ Deno.test("keys cut off at every byte are refused", () => {
   console.log(`${tried} keys cut off`);
 });
 
-Deno.test("keys with any byte changed come to a status", () => {
+Deno.test("keys with any changed byte get a status", () => {
   const random = sequence(1);
   let tried = 0, taken = 0;
   for (const [, numbers, der] of KEYS) {
@@ -85,7 +85,7 @@ Deno.test("keys with any byte changed come to a status", () => {
   console.log(`${tried} keys twisted, ${taken} of them taken`);
 });
 
-Deno.test("DPDK's DER reader: lengths that lie are refused", () => {
+Deno.test("DPDK's DER reader: false lengths are refused", () => {
   const numbers = { algo: 1, keyType: 1, para0: 1 };
   for (
     const text of [
@@ -133,7 +133,7 @@ Deno.test("RSA keys beyond the limits are refused", () => {
   assertEquals(tryKey(numbers, publicKey(even, "03")), ERR, "an even modulus");
 });
 
-Deno.test("EC keys that are none are refused", () => {
+Deno.test("invalid EC keys are refused", () => {
   const { n, x, y, p } = CURVES["prime256v1"]!;
   const priv = { algo: 2, keyType: 2, para0: 3 };
   const short = (d: string) => keys.element(0x30, keys.integer(hex("01")), keys.element(4, hex(d)));
@@ -210,7 +210,7 @@ Deno.test("requests cut off at every byte get a status, as do outputs without sp
   console.log(`${tried} requests cut off`);
 });
 
-Deno.test("requests with any length changed come to a status in time", () => {
+Deno.test("requests with any changed length get a status in time", () => {
   let tried = 0, done = 0, slowestMs = 0;
   for (const [name, opcode, algo, fixedBytes, whole] of REQUESTS) {
     const dhHead = name === "DH compute" ? [fixedBytes + dh.p.length + dh.g.length] : [];
@@ -240,7 +240,7 @@ Deno.test("requests with any length changed come to a status in time", () => {
   assert(slowestMs < 5000);
 });
 
-Deno.test("requests with random bytes changed come to a status", () => {
+Deno.test("requests with changed random bytes get a status", () => {
   const random = sequence(2);
   let tried = 0, done = 0;
   for (const [, opcode, algo, fixedBytes, whole] of REQUESTS) {
@@ -259,7 +259,7 @@ Deno.test("requests with random bytes changed come to a status", () => {
   console.log(`${tried} requests with bytes changed, ${done} of them done`);
 });
 
-Deno.test("numbers out of range: signatures that are none, keys that are refused", () => {
+Deno.test("numbers out of range: invalid signatures do not match, invalid keys are refused", () => {
   const zero = hex("00"), above = hex("01" + "00".repeat(32));
   const verifyEc = (r: Uint8Array, s: Uint8Array, x = gx, y = gy) =>
     run(VERIFY, ECDSA, request.ecdsaVerify("prime256v1", 4, x, y, r, s, message));
@@ -329,7 +329,7 @@ Deno.test("RSA with degenerate primes", () => {
   assertEquals(sign(request.rep1(n, long)), ERR, "an exponent longer than the modulus");
 });
 
-Deno.test("thirty thousand operations of every kind cost no memory", () => {
+Deno.test("thirty thousand operations of every kind leak no memory", () => {
   const good = KEYS.map(([, numbers, der]) => [numbers, der] as const);
   const cheap = REQUESTS.filter(([name]) => !/keygen|params|DH/.test(name));
   const round = () => {

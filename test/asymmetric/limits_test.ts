@@ -45,13 +45,13 @@ Deno.test("RSA moduli: 511 and 8193 bits are refused, 512 to 8192 are not", () =
   assertEquals(around(limits.RSA_MODULUS_BITS_MAX, of), [STATUS_OK, STATUS_OK, STATUS_ERR]);
 });
 
-Deno.test("RSA public exponents: 64 bits are taken, 65 are not, and 1 is none", () => {
+Deno.test("RSA public exponents: 64 bits are accepted, 65 bits and the exponent 1 are not", () => {
   const of = (bits: number) => publicKey(odd(1024), odd(bits));
   assertEquals(around(limits.RSA_PUBLIC_EXPONENT_BITS_MAX, of), [STATUS_OK, STATUS_OK, STATUS_ERR]);
   assertEquals([of(1), of(2)], [STATUS_ERR, STATUS_OK]);
 });
 
-Deno.test("RFC, RSA moduli: 511 and 8193 bits are no key, 512 to 8192 are one", () => {
+Deno.test("RFC, RSA moduli: 511 and 8193 bits are refused, 512 to 8192 are not", () => {
   const message = new Uint8Array(20).fill(5);
   const of = (bits: number): number => {
     const signature = new Uint8Array(Math.ceil(bits / 8)).fill(1);
@@ -63,7 +63,7 @@ Deno.test("RFC, RSA moduli: 511 and 8193 bits are no key, 512 to 8192 are one", 
   assertEquals(around(limits.RSA_MODULUS_BITS_MAX, of), [looked, looked, refused]);
 });
 
-Deno.test("RFC, bytes of a number: 2047 and 2048 may stand there, 2049 may not", () => {
+Deno.test("RFC, bytes of a number: 2047 and 2048 are accepted, 2049 are not", () => {
   const message = new Uint8Array(20).fill(5);
   // A modulus with zeros in front.
   const of = (length: number): number => {
@@ -101,7 +101,7 @@ Deno.test("RFC, primes of an RSA key: four and five are tried, six are not suppo
   });
 });
 
-Deno.test("RFC, DSA moduli: 511 and 3073 bits are no group, 512 to 3072 may be one; orders have 160, 224 or 256 bits", () => {
+Deno.test("RFC, DSA moduli: 511 and 3073 bits are refused, 512 to 3072 are not; orders have 160, 224 or 256 bits", () => {
   const message = new Uint8Array(20).fill(5);
   const statusOf = (pBits: number, qBits: number): number => {
     // A modulus without a pattern, and an order that is a prime: then signing comes to a result in any group.
@@ -119,7 +119,7 @@ Deno.test("RFC, DSA moduli: 511 and 3073 bits are no group, 512 to 3072 may be o
   }
 });
 
-Deno.test("RFC, Diffie-Hellman moduli: 511 and 8193 bits are no group, 512 to 8192 may be one", () => {
+Deno.test("RFC, Diffie-Hellman moduli: 511 and 8193 bits are refused, 512 to 8192 are not", () => {
   const of = (bits: number) => run(EXCHANGE, wire.ASYM_DH, request.dhKeygen(odd(bits), hex("02"))).status;
   assertEquals(around(limits.DH_MODULUS_BITS_MIN, of), [STATUS_ERR, STATUS_OK, STATUS_OK]);
   assertEquals(around(limits.DH_MODULUS_BITS_MAX, of), [STATUS_OK, STATUS_OK, STATUS_ERR]);
@@ -133,7 +133,7 @@ Deno.test("RFC, Diffie-Hellman moduli to search for: 1024 bits are tried, eight 
   });
 });
 
-Deno.test("RFC, orders of curves without a name: 112 bits will do, 110 are too few", () => {
+Deno.test("RFC, orders of curves without a name: 112 bits are accepted, 110 are not", () => {
   // SEC 2's secp112r1 and secp112r2 in another form: x is scaled by 4, y by 8, hence a by 16 and b by 64.
   const m = BigInt("0xdb7c2abf62e35e668076bead208b");
   const scaled = (x: string, y: string, a: string, b: string) =>

@@ -1,5 +1,5 @@
 /**
- * RSA private keys of the asymmetric RFC, which say no public exponent: whatever it is, every operation works.
+ * RSA private keys of the asymmetric RFC, which have no public exponent: operations work with keys of every exponent.
  *
  * @module
  */
@@ -68,7 +68,7 @@ for (const bits of [1024, 2048]) {
   const [n, p, q] = [nBytes, pBytes, qBytes].map(numberOf) as [bigint, bigint, bigint];
   const totient = (p - 1n) * (q - 1n) / gcd(p - 1n, q - 1n);
 
-  Deno.test(`RSA of ${bits} bits: private keys of any public exponent sign and decrypt`, () => {
+  Deno.test(`RSA of ${bits} bits: private keys with any public exponent sign and decrypt`, () => {
     const blocks = new Map<number, bigint>();
     for (const e of exponents(totient, WANTED(n))) {
       const d = inverse(e, totient);
@@ -100,7 +100,7 @@ for (const bits of [1024, 2048]) {
     }
   });
 
-  Deno.test(`RSA of ${bits} bits: the first representation raises what is below the modulus, and nothing else`, () => {
+  Deno.test(`RSA of ${bits} bits: the first representation accepts numbers below the modulus only`, () => {
     const d = inverse(65537n, totient);
     const key = request.rep1(nBytes, bytesOf(d));
     for (const number of [0n, 1n, 2n, n - 1n, n, n + 1n]) {
@@ -119,7 +119,7 @@ for (const bits of [1024, 2048]) {
   });
 }
 
-Deno.test("PSS signatures verify with salts of any length that the modulus has room for", () => {
+Deno.test("PSS signatures verify with salts of any length that fits the modulus", () => {
   const pair = rsaPair(1024);
   const { n, e } = rsaNumbers(pair.privateKey);
   const padding = constants.RSA_PKCS1_PSS_PADDING;

@@ -30,7 +30,7 @@ const pair = rsaPair(2048);
 const { n, e, d, p, q, dp, dq, qi } = rsaNumbers(pair.privateKey);
 const privateKeys = { rep1: request.rep1(n, d), short: request.rep1Short(n, d), rep2: request.rep2(p, q, dp, dq, qi) };
 
-Deno.test("RSA signatures: each padding verifies here, and where the others have it, there", () => {
+Deno.test("RSA signatures with each padding verify here and, if it has the padding, with the other implementation", () => {
   for (const [name, key] of Object.entries(privateKeys)) {
     for (const padding of [NONE, PKCS1, X931, PSS]) {
       const made = run(SIGN, RSA, request.rsaSign(key, SHA256, padding, message, 256));
@@ -56,7 +56,7 @@ Deno.test("RSA signatures: each padding verifies here, and where the others have
   assertEquals(run(SIGN, RSA, padded).data.toHex(), "00".repeat(44) + theirs.toHex(), "zeros in front");
 });
 
-Deno.test("RSA verification without a signature is not supported, one with too little is wrong", () => {
+Deno.test("RSA verification without a signature is NOTSUPP, with a short one ERR", () => {
   const whole = request.rsaVerify(n, e, SHA256, PKCS1, new Uint8Array(), message);
   assertEquals(run(VERIFY, RSA, whole).status, NOTSUPP);
   assertEquals(run(VERIFY, RSA, whole.slice(0, -1)).status, ERR);
@@ -158,7 +158,7 @@ Deno.test("P-256 and P-384 keys of the other implementation", () => {
   }
 });
 
-Deno.test("a curve without a name works if it is one, and is refused if it is none", () => {
+Deno.test("valid curves without a name are accepted, invalid ones are refused", () => {
   // P-256 in another form: x is scaled by 4, y by 8, hence a by 16 and b by 64. No list of names has it.
   const { p: prime, a, b, x, y, n: order } = CURVES["prime256v1"]!;
   const m = BigInt("0x" + prime);
@@ -217,7 +217,7 @@ Deno.test("Diffie-Hellman: parameters, keys, and the same secret as the other im
   for (const wrong of [0, 63, 200, 2048]) assertEquals(run(EXCHANGE, DH, request.dhParamGen(wrong)).status, NOTSUPP);
 });
 
-Deno.test("generating is given up when it takes too long", () => {
+Deno.test("a generation that takes too long ends with ERR", () => {
   executor.tools.generation.budgetMs = 5;
   const begun = performance.now();
   assertEquals(run(KEYGEN, DSA, request.words(384, 0)).status, ERR);
@@ -228,7 +228,7 @@ Deno.test("generating is given up when it takes too long", () => {
   assert(spentMs < 1000, `${spentMs} ms`);
 });
 
-Deno.test("what no algorithm does is not supported", () => {
+Deno.test("operations that an algorithm does not have are NOTSUPP", () => {
   const whole = request.rsaEncrypt(n, e, PKCS1, message);
   const pairs: [number, number][] = [
     [ENCRYPT, DSA],
@@ -248,7 +248,7 @@ Deno.test("what no algorithm does is not supported", () => {
   assertEquals(run(EXCHANGE, DH, request.words(3, 0, 0, 0, 0, 0)).status, NOTSUPP);
 });
 
-Deno.test("the configuration has two words more, before the key lengths", () => {
+Deno.test("the configuration has two more words before the key lengths", () => {
   assertEquals(asymAlgoMask(), 0b111110);
   assertEquals(rsaPaddingMask() & 0b101111, 0b101011);
   const config = Uint8Array.from({ length: 56 }, (_, i) => i);

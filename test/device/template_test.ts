@@ -9,7 +9,7 @@ import type { Split } from "../../src/driver/layout.ts";
 import { type AeadRequest, type DataRequest, encodeData, type RequestMode } from "../../src/driver/requests.ts";
 import type { MultiBufferChoice } from "../../src/engine/multibuffer/policy.ts";
 import { DATA_HEADER_BYTES, OP_DECRYPT } from "../../src/wire/virtio_crypto.ts";
-import { type Random, randomFrom } from "../engines/burst_support.ts";
+import { type Random, randomFrom } from "../engines/multibuffer_support.ts";
 import { sessionRecord } from "../../bench/support/engine_variant.ts";
 import { type Workload, WORKLOADS } from "../../bench/support/workloads.ts";
 import { TemplateMatcher } from "../../src/device/template_matcher.ts";

@@ -1,6 +1,6 @@
 /**
- * Memory for transforms to work on: bytes at random places, whole or in pieces, and bytes that end where a page begins
- * that are inaccessible.
+ * Memory for transforms: bytes at random places, contiguous or in pieces, and bytes at the end of memory, before an
+ * inaccessible page.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import { engineMemory } from "./memory.ts";
 const PAGE_BYTES = 4096;
 const MAP_PRIVATE_ANONYMOUS_FIXED = 0x32;
 
-/** Where an operation's bytes are. Places are offsets into the memory, handed out one after the other. */
+/** The bytes of an operation. Places are offsets in the memory, allocated sequentially. */
 export class Arena {
   /** The memory. */
   readonly bytes: Uint8Array;
@@ -24,7 +24,7 @@ export class Arena {
   readonly #cursor = new SegmentCursor(this.#segments);
   #used = 0;
 
-  /** Memory of `sizeBytes` bytes, a multiple of 4096, with a page behind it that may not be touched. */
+  /** Memory of `sizeBytes` bytes, a multiple of 4096, followed by an inaccessible page. */
   constructor(sizeBytes: number) {
     const { address, buffer } = mapAnonymous(sizeBytes + PAGE_BYTES);
     const guard = BigInt(address + sizeBytes);
@@ -35,7 +35,7 @@ export class Arena {
     this.operation.use(new Template());
   }
 
-  /** Forgets all places. */
+  /** Frees all places. */
   clear(): void {
     this.#used = 0;
     this.#segments.count = 0;
@@ -46,7 +46,7 @@ export class Arena {
     return this.#address + at;
   }
 
-  /** Makes `span` the pieces at `places`, which have room for as many bytes as `lengths` says; nothing if none. */
+  /** Sets `span` to the pieces at `places`, with `lengths` bytes each; empty if there are none. */
   cover(span: Span, places: readonly number[], lengths: readonly number[]): void {
     const first = this.#segments.count;
     for (const [i, at] of places.entries()) this.#segments.add(this.#address + at, lengths[i]!);
@@ -55,7 +55,7 @@ export class Arena {
     this.#cursor.sliceInto(span, total);
   }
 
-  /** Finds room for pieces of the given lengths, with up to `gap` bytes between them. */
+  /** Allocates pieces of the given lengths, with up to `gap` bytes between them. */
   places(lengths: readonly number[], gap: () => number): number[] {
     return lengths.map((length) => {
       const at = this.#used + gap();
@@ -64,7 +64,7 @@ export class Arena {
     });
   }
 
-  /** The place of `length` bytes that end where the untouchable page begins. */
+  /** The place of the last `length` bytes before the inaccessible page. */
   last(length: number): number {
     return this.bytes.length - length;
   }
@@ -78,7 +78,7 @@ export class Arena {
     }
   }
 
-  /** What is in the pieces. */
+  /** The contents of the pieces. */
   read(places: readonly number[], lengths: readonly number[]): Uint8Array {
     return Uint8Array.from(places.flatMap((at, i) => [...this.bytes.subarray(at, at + lengths[i]!)]));
   }

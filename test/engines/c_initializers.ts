@@ -1,11 +1,11 @@
 /**
- * Reads initialized arrays out of C source: braces, numbers and words between commas become nested lists. Knows no
- * types and computes no expressions; what a table means is its reader's business.
+ * Reads initialized arrays from C source: braces, numbers and words between commas become nested lists. It knows no
+ * types and computes no expressions; callers interpret the tables.
  *
  * @module
  */
 
-/** A number, or what stands between braces. A word that no simple `#define` explains is not a number (NaN). */
+/** A number, or the list between braces. A word without a simple `#define` is NaN. */
 export type CValue = number | readonly CValue[];
 
 const TOKEN = /[{},]|0x[0-9a-f]+|\d+|[a-z_]\w*/giy;
@@ -35,7 +35,7 @@ class Reader {
     this.#words = words;
   }
 
-  /** What stands from here to the brace that closes. */
+  /** The list from here to the closing brace. */
   list(): CValue[] {
     const values: CValue[] = [];
     for (let token = this.#next(); token !== "}"; token = this.#next()) {

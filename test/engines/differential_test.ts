@@ -1,6 +1,6 @@
 /**
- * The libraries against the models: random lengths, keys and data, whole and in pieces, in place and apart, up to the
- * very end of a page.
+ * The libraries compared with the models: random lengths, keys and data, contiguous and in pieces, in place and apart, up
+ * to the end of a page.
  *
  * @module
  */
@@ -23,7 +23,7 @@ const arena = new Arena(1 << 18);
 const below = makeRandom(20);
 const randomBytes = (length: number) => Uint8Array.from({ length }, () => below(256));
 
-/** Mostly short, now and then up to `max`. */
+/** Mostly short, sometimes up to `max`. */
 const randomLength = (max: number) => 1 + below(below(10) < 9 ? Math.min(300, max) : max);
 
 /** `length` cut into pieces, often one. */
@@ -90,7 +90,7 @@ function checkCipherOnce(row: CipherRow, ivLen: number, length: number): void {
 for (const [name, algo, ivLen, max] of CIPHERS) {
   const row = ciphers.get(algo);
   Deno.test({
-    name: `${name} agrees with the model, whole and in pieces`,
+    name: `${name} agrees with the model, contiguous and in pieces`,
     ignore: row === undefined,
     fn() {
       for (let i = 0; i < RUNS; i++) checkCipherOnce(row!, ivLen, randomLength(max));
@@ -98,7 +98,7 @@ for (const [name, algo, ivLen, max] of CIPHERS) {
     },
   });
   Deno.test({
-    name: `${name} reads and writes nothing behind its data`,
+    name: `${name} reads and writes nothing after its data`,
     ignore: row === undefined,
     fn() {
       const transform = row!.create(engineMemory, 16, true);
@@ -143,7 +143,7 @@ for (const [name, algo, ivLen, max] of MACS) {
   const row = macs.get(algo);
   const min = algo === v.MAC_KASUMI_F9 ? 9 : 1;
   Deno.test({
-    name: `${name} agrees with the model, whole and in pieces`,
+    name: `${name} agrees with the model, contiguous and in pieces`,
     ignore: row === undefined,
     fn() {
       for (let i = 0; i < RUNS; i++) checkMacOnce(row!, ivLen, Math.max(min, randomLength(max)));
@@ -151,7 +151,7 @@ for (const [name, algo, ivLen, max] of MACS) {
     },
   });
   Deno.test({
-    name: `${name} reads nothing behind its data`,
+    name: `${name} reads nothing after its data`,
     ignore: row === undefined,
     fn() {
       const transform = row!.create(engineMemory, 16);

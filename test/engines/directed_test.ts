@@ -1,6 +1,6 @@
 /**
- * Directed states in each way that a request can take: one operation at a time and in multi-buffer batches, in every
- * instruction set of this CPU, and through the ring in every form.
+ * Directed states in all ways of execution: sequentially and in multi-buffer batches, in every instruction set of this
+ * CPU, and through the ring in every form.
  *
  * @module
  */
@@ -32,7 +32,7 @@ import { counting, hex, type KnownAnswer } from "../vectors/answer.ts";
 import { directedAnswers } from "../vectors/directed.ts";
 import { ZUC_START_STATES, ZUC_STATES } from "../vectors/directed_states.ts";
 import { zucEea3, zucEia3 } from "./models/zuc.ts";
-import { burstingEngine } from "./burst_support.ts";
+import { multiBufferEngine } from "./multibuffer_support.ts";
 import { engineMemory } from "./memory.ts";
 
 const catalogue = createCatalogue(ENGINES);
@@ -51,7 +51,7 @@ const memory = mapAnonymous(64 << 20);
 const bytes = new Uint8Array(memory.buffer);
 const segments = new SegmentTable(8 * BATCH);
 const cursor = new SegmentCursor(segments);
-/** By answer, its question; spans count from the table's first segment. */
+/** The operation of each answer; spans are counted from the table's first segment. */
 const templates = Array.from({ length: BATCH }, () => new Template());
 const table = { segments, first: new Uint32Array(BATCH) };
 const operation = new Operation(segments, engineMemory.iv);
@@ -83,7 +83,7 @@ function parametersOf({ service, algo, key, direction, tagLen }: KnownAnswer): P
   });
 }
 
-/** Lays `answer`'s question out in `template`; returns where the answer will be. */
+/** Lays the operation of `answer` out in `template`; returns the place of its result. */
 function layOut(template: Template, answer: KnownAnswer, parameters: Parameters): number {
   const isMac = answer.service === v.SERVICE_MAC;
   const iv = isMac ? new Uint8Array() : answer.iv;
@@ -99,7 +99,7 @@ function layOut(template: Template, answer: KnownAnswer, parameters: Parameters)
   return at;
 }
 
-/** Asks `some` of `engine`, together or sequentially; returns what is wrong, and how many were in a batch. */
+/** Executes `some` with `engine`, together or sequentially; returns mismatches, and how many were in a batch. */
 function askEngine(engine: Engine, some: readonly KnownAnswer[], together: boolean): [string[], number] {
   used = 0;
   segments.count = 0;
@@ -148,7 +148,7 @@ function* batchesOf(all: readonly KnownAnswer[]): Iterable<KnownAnswer[]> {
 const mixed = answers.map((answer, i) => ({ answer, at: Math.imul(i + 1, 2654435761) >>> 0 }))
   .sort((a, b) => a.at - b.at).map(({ answer }) => answer);
 
-Deno.test("directed states, one operation at a time", () => {
+Deno.test("directed states, sequentially", () => {
   const engine = new Engine(catalogue, null);
   const faults = [...batchesOf(answers)].flatMap((batch) => askEngine(engine, batch, false)[0]);
   assertEquals(faults, []);
@@ -156,7 +156,7 @@ Deno.test("directed states, one operation at a time", () => {
 });
 
 Deno.test({
-  name: "directed states in every instruction set, one operation at a time and in batches",
+  name: "directed states in every instruction set, sequentially and in batches",
   ignore: !hasManager,
   fn: () => {
     const small = (all: readonly KnownAnswer[]) => all.filter(({ src }) => src.length < 20000);
@@ -165,7 +165,7 @@ Deno.test({
         console.log(`${variant.name}: not on this CPU`);
         continue;
       }
-      const engine = burstingEngine(variant);
+      const engine = multiBufferEngine(variant);
       let count = 0;
       // Neighbours of one algorithm share lanes, with equal and with different lengths; then they are mixed.
       for (const order of [small(answers), small(mixed)]) {
@@ -185,7 +185,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "directed states of ZUC are those that its single-buffer function gets wrong, where it does",
+  name: "directed states of ZUC give wrong answers with an incorrect single-buffer function",
   ignore: catalogue.notes.length > 0 || !hasErratum("zucSingleBuffer", ipsecMbVersionNumber()),
   fn: () => {
     const states = [...ZUC_START_STATES, ...ZUC_STATES.filter(({ name }) => name.startsWith("new cell"))];
@@ -215,7 +215,7 @@ const ZUC_ALGOS: readonly number[] = [v.CIPHER_ZUC_EEA3, v.MAC_ZUC_EIA3];
 
 for (const together of [false, true]) {
   Deno.test({
-    name: `directed states through the ring, ${together ? "in batches" : "one request at a time"}`,
+    name: `directed states through the ring, ${together ? "in batches" : "sequentially"}`,
     ignore: together && !hasManager,
     fn: async () => {
       const one = { split: "one" } as const;
@@ -223,7 +223,7 @@ for (const together of [false, true]) {
       const complaints: string[] = [];
       for (const [i, [mode, features]] of MODES.entries()) {
         if (together && mode === "stateless") continue;
-        // What every form does alike is asked in one of them; ZUC, which is executed in its own way, in all.
+        // Answers that do not depend on the form are checked in one form; ZUC, which is executed in its own way, in all.
         const some = answers.filter(({ algo }, k) => ZUC_ALGOS.includes(algo) || together || k % MODES.length === i);
         await withDevice({ bursts: together ? "on" : "off" }, async (device) => {
           const driver = await device.connect({ features: FEATURES_USUAL | features, queueSize: 256 });
@@ -242,7 +242,7 @@ for (const together of [false, true]) {
 }
 
 Deno.test({
-  name: "directed states of ZUC in chains, in one piece and in many, through a worker",
+  name: "directed states of ZUC in chains, contiguous and in pieces, through a worker",
   ignore: catalogue.notes.length > 0,
   fn: () =>
     withDevice({ workers: 1 }, async (device) => {

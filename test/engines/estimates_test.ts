@@ -1,6 +1,6 @@
-/** What is learnt of two ways of execution: which is faster here, at what cost, and that it is forgotten. */
+/** Estimates of the two ways of execution: which is faster, the cost of learning, and changes of conditions. */
 import { assert, assertEquals } from "@std/assert";
-import { randomFrom } from "./burst_support.ts";
+import { randomFrom } from "./multibuffer_support.ts";
 import { KindEstimates, WayEstimates } from "../../src/engine/multibuffer/estimates.ts";
 
 const COUNT = 32;
@@ -39,7 +39,7 @@ const COSTS: readonly Costs[] = [1.1, 2, 8, 50].flatMap((slower) => [
   { sequential: 500, multiBuffer: 500 * slower },
 ]);
 
-Deno.test("the faster way is found within some batches, whichever it is", () => {
+Deno.test("either way is found within some batches if it is faster", () => {
   for (const ns of COSTS) {
     const estimates = new WayEstimates();
     serve(estimates, ns, 20);
@@ -74,7 +74,7 @@ Deno.test("most batches are not measured", () => {
   assertEquals(measured, 100);
 });
 
-Deno.test("what was learnt is forgotten when conditions change", () => {
+Deno.test("estimates follow a change of conditions", () => {
   const estimates = new WayEstimates();
   serve(estimates, { sequential: 800, multiBuffer: 400 }, 1000);
   const { multiBuffer } = serve(estimates, { sequential: 300, multiBuffer: 900 }, 4000);

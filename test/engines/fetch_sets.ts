@@ -1,7 +1,6 @@
 /**
- * Fetches 3GPP's test sets once: takes the tables out of Debian's source package intel-ipsec-mb, of the release whose
- * library is tested here, and puts them where the tests look for them. Where there is no Debian mirror it says so; that
- * is no failure.
+ * Fetches 3GPP's test sets once: copies the tables from Debian's source package intel-ipsec-mb, of the release whose
+ * library is tested, to where the tests expect them. Without a Debian mirror it says so, which is not a failure.
  *
  * @module
  */
@@ -13,7 +12,7 @@ const SUITE = "bookworm";
 const PACKAGE = "intel-ipsec-mb";
 const UNPACK_TIMEOUT_MS = 60_000;
 
-/** Fetches the sets into `directory`, which must not be there yet and is whole as soon as it is. */
+/** Fetches the sets into `directory`, which must not exist and is complete once it does. */
 async function fetchSets(directory: string, mirror: string | undefined): Promise<void> {
   const scratch = await Deno.makeTempDir({ prefix: "3gpp-" });
   try {
@@ -33,7 +32,7 @@ async function fetchSets(directory: string, mirror: string | undefined): Promise
   }
 }
 
-/** Copies first, since the two directories may be on different disks. Who loses a race has the other's files. */
+/** Copies first, since the two directories may be on different disks. If two processes compete, one uses the other's files. */
 async function moveInto(from: string, directory: string): Promise<void> {
   const partial = `${directory}.${Deno.pid}`;
   await Deno.mkdir(partial, { recursive: true });

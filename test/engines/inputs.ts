@@ -1,6 +1,6 @@
 /**
- * What the standards build from COUNT, BEARER, FRESH and DIRECTION: the bytes that a guest sends as IV, or in front of
- * its message.
+ * The IVs that the standards define from COUNT, BEARER, FRESH and DIRECTION: a guest sends them as the IV or at the start
+ * of its message.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * IVs with providers that keep them elsewhere than OpenSSL's own do: no request is answered with the IV of another.
+ * IVs with providers that do not keep them where OpenSSL's do: every request is executed with its own IV.
  *
  * @module
  */
@@ -66,20 +66,20 @@ async function withProvider(body: (env: Record<string, string>, directory: strin
   });
 }
 
-Deno.test("with OpenSSL's own providers every cipher with an IV has it set in place", async () => {
+Deno.test("with OpenSSL's own providers, every cipher's IV is set in place", async () => {
   const settings = Object.entries(await settingsWith({}));
   for (const [name, both] of settings) assertEquals([name, both], [name, ["in-place", "in-place"]]);
   // CBC and CTR of AES, CBC of 3DES, XTS; DES-CBC is the legacy provider's.
   assert(settings.length >= 10, `only ${settings.length} ciphers were tried`);
 });
 
-Deno.test("a cipher that OpenSSL does not have cannot be used", () => {
+Deno.test("a cipher that OpenSSL does not have is refused", () => {
   const { spec } = CIPHERS.find(({ name }) => name === "AES-CBC")!;
   const unknown = { ...spec!, names: { 16: "AES-128-NONE" } };
   assertEquals(tryIvSetting(engineMemory, { spec: unknown, keyLen: 16, encrypt: true }), null);
 });
 
-Deno.test("a provider that does not read the IV from where it says has it set by an initialisation", async () => {
+Deno.test("if a provider does not read the IV from the address that it gives, the IV is set by an initialisation", async () => {
   await withProvider(async (env) => {
     const settings = await settingsWith(env);
     for (const name of ["AES-128-CBC", "AES-192-CBC", "AES-256-CBC", "AES-192-CTR"]) {

@@ -1,7 +1,7 @@
 /**
- * Known answers of the algorithms that OpenSSL lacks, for the same stream as all others: 3GPP's test sets, where
- * they are on this machine, as far as they fit whole bytes, and answers computed by the models, which the test sets
- * prove, for lengths around every block.
+ * Known answers of the algorithms that OpenSSL lacks, in the form of all others: 3GPP's test sets with complete bytes,
+ * if they are on this machine, and answers of the models, which are tested with these sets, for lengths around every
+ * block.
  *
  * @module
  */
@@ -21,7 +21,7 @@ export function engineAnswers(): KnownAnswer[] {
   return [...publishedCiphers(), ...publishedMacs(), ...computed()];
 }
 
-/** What of the test sets is not among the answers: all, or the MACs of messages that end within a byte. */
+/** Test sets that are left out: all, or the MACs of messages that end within a byte. */
 export function setsLeftOut(): string {
   if (missing !== undefined) return missing;
   const count = [...sets.snow3gUia2, ...sets.zucEia3].filter(({ bits }) => bits % 8 !== 0).length;

@@ -1,5 +1,5 @@
 /**
- * Hosts without the optional libraries, or with untested versions: start-up goes on and a sentence says why.
+ * Hosts without the optional libraries, or with untested versions: the program starts, and a sentence gives the reason.
  *
  * @module
  */
@@ -21,7 +21,7 @@ async function catalogueWith(directory: string): Promise<{ notes: string[]; ciph
   return JSON.parse(stdout);
 }
 
-Deno.test("without the optional libraries the rest is served, and a sentence names each package", async () => {
+Deno.test("without the optional libraries, the other algorithms are served, and a sentence names each package", async () => {
   await withDirectory(async (directory) => {
     // An empty file found first has the effect of a host that lacks the library.
     for (const name of LIB_IPSEC_MB) await Deno.writeFile(`${directory}/${name}`, new Uint8Array());
@@ -51,7 +51,7 @@ async function startUpLog(directory: string, args: readonly string[]): Promise<s
   return stderr;
 }
 
-Deno.test("the program says in a line for each library what is missing, if it may use that library", async () => {
+Deno.test("the program logs a line for each missing library that it may use", async () => {
   await withDirectory(async (directory) => {
     for (const name of LIB_IPSEC_MB) await Deno.writeFile(`${directory}/${name}`, new Uint8Array());
     await Deno.writeFile(`${directory}/libgcrypt.so.20`, new Uint8Array());
@@ -96,7 +96,7 @@ async function catalogueWithVersion(version: number, text: string): Promise<{ no
 }
 
 Deno.test({
-  name: "a version of libIPSec_MB that lacks functions, or is too old, is refused by name",
+  name: "a version of libIPSec_MB that lacks functions or is too old is refused, and named",
   ignore: !compiler,
   fn: async () => {
     const later = await catalogueWithVersion(0x20900, "2.9.0");

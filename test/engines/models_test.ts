@@ -1,6 +1,6 @@
 /**
- * Proves the models: each test set of 3GPP, bit by bit, where they are on this machine, and Twofish's published answers.
- * What the models say may then be held against the libraries.
+ * Tests the models with each test set of 3GPP, bit by bit, if they are on this machine, and with Twofish's published
+ * answers, so that the libraries can be compared with the models.
  *
  * @module
  */
@@ -87,7 +87,7 @@ Deno.test("Twofish's published answers agree with the model", () => {
   }
 });
 
-Deno.test("GMAC of nothing is the encrypted first counter block", () => {
+Deno.test("GMAC of an empty message is the encrypted first counter block", () => {
   const key = hex("0123456789abcdeffedcba9876543210");
   const block = hex("000102030405060708090a0b00000001");
   assertEquals(gmacTwofish(key, block.subarray(0, 12), new Uint8Array(0)), new Twofish(key).encrypt(block));
@@ -95,7 +95,7 @@ Deno.test("GMAC of nothing is the encrypted first counter block", () => {
 
 const ONES = 0xffffffff;
 
-Deno.test("the directed states of ZUC are what they are called", () => {
+Deno.test("the directed states of ZUC have the properties that their names say", () => {
   const named: Record<string, (before: Zuc["state"], word: number, after: Zuc["state"]) => boolean> = {
     "new cell is 2^31 - 1": (_, _word, { s }) => s[15] === MODULUS,
     "R1 is zeros": ({ r1 }) => r1 === 0,
@@ -118,7 +118,7 @@ Deno.test("the directed states of ZUC are what they are called", () => {
   }
 });
 
-Deno.test("the directed states of SNOW 3G are what they are called", () => {
+Deno.test("the directed states of SNOW 3G have the properties that their names say", () => {
   const named: Record<string, (before: Snow3g["state"], word: number, after: Snow3g["state"]) => boolean> = {
     "R1 is zeros": ({ r }) => r[0] === 0,
     "R1 is ones": ({ r }) => r[0] === ONES,

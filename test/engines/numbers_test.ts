@@ -18,7 +18,7 @@ const PAIRS: readonly [name: string, ours: Record<string, unknown>, wire: Record
 ];
 
 for (const [name, ours, wire] of PAIRS) {
-  Deno.test(`numbers of the engine are those of the wire: ${name}`, () => {
+  Deno.test(`numbers of the engine equal those of the wire: ${name}`, () => {
     const numbers = Object.entries(ours).filter(([, value]) => typeof value === "number");
     assert(numbers.length > 10);
     for (const [constant, value] of numbers) assertEquals(value, wire[constant], constant);

@@ -1,5 +1,5 @@
 /**
- * The oracle's share of the algorithms that OpenSSL lacks: the models, with the lengths that the algorithms have.
+ * The oracle for algorithms that OpenSSL lacks: the models, with the lengths that the algorithms allow.
  *
  * @module
  */

@@ -1,7 +1,6 @@
 /**
- * 3GPP's implementors' test data, read from the tables that Debian's source package intel-ipsec-mb tests itself with.
- * `scripts/prepare` brings them here; without them there are no sets and a sentence says why. No set is kept in this
- * repository.
+ * 3GPP's implementors' test data, read from the tables in the tests of Debian's source package intel-ipsec-mb, which
+ * `scripts/prepare` fetches. Without them there are no sets, and a sentence gives the reason. The repository contains none.
  *
  * @module
  */

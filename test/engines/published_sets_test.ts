@@ -1,5 +1,5 @@
 /**
- * The reader of 3GPP's test sets, on tables of our own: what it takes from C, and what it says when there is nothing.
+ * The reader of 3GPP's test sets, with tables of this test: C syntax, and missing files.
  *
  * @module
  */
@@ -25,7 +25,7 @@ Deno.test("initializers are read: comments, words, nested braces, commas at the 
 });
 
 Deno.test({
-  name: "test sets that are not there are missing, those that cannot be read are an error",
+  name: "absent test sets are reported as missing, unreadable ones are an error",
   ignore: !areSetsWanted(),
   fn: () =>
     withDirectory(async (directory) => {

@@ -1,6 +1,6 @@
 /**
- * The algorithms that OpenSSL lacks, through the ring: every answer there is, chains, the lengths that are refused, and
- * devices with fewer libraries.
+ * The algorithms that OpenSSL lacks, through the ring: all known answers, chains, invalid lengths, and devices with fewer
+ * libraries.
  *
  * @module
  */
@@ -25,7 +25,7 @@ const { ciphers, macs, notes } = createCatalogue(ENGINES);
 for (const note of notes) console.warn(`SKIPPED: ${note}`);
 const has3gpp = ciphers.has(v.CIPHER_KASUMI_F8);
 
-Deno.test("every answer of the further engines, through the ring", async () => {
+Deno.test("every known answer of the other libraries, through the ring", async () => {
   const answers = engineAnswers().filter(({ service, algo }) =>
     (service === v.SERVICE_CIPHER ? ciphers : macs).has(algo)
   );
@@ -49,7 +49,7 @@ Deno.test("every answer of the further engines, through the ring", async () => {
   console.log(`${answers.length} answers, ${runs} runs; ${setsLeftOut()}`);
 });
 
-/** What asking for `length` bytes brings. */
+/** The status of a request with `length` bytes. */
 async function statusOf(driver: CryptoDriver, algo: number, service: "cipher" | "mac", length: number, ivLen: number) {
   const key = counting(1, 16);
   const src = counting(2, length);
@@ -71,7 +71,7 @@ const LIMITS: [name: string, service: "cipher" | "mac", algo: number, ivLen: num
 ];
 
 Deno.test({
-  name: "lengths that an algorithm does not have are refused, all others are not",
+  name: "exactly the lengths that an algorithm does not allow are refused",
   ignore: !has3gpp,
   fn: () =>
     withDevice({}, async (device) => {
@@ -168,7 +168,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "workers serve the libraries that were chosen, no others",
+  name: "workers use the chosen libraries and no others",
   ignore: !has3gpp,
   fn: () =>
     withDirectory(async (directory) => {

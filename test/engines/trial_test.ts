@@ -1,6 +1,6 @@
 /**
- * Libraries that answer wrongly, or are of a version that has not been tested: copies of this host's libIPSec_MB with a
- * few bytes of code changed.
+ * Libraries with wrong answers, or of untested versions: copies of this host's libIPSec_MB with a few bytes of code
+ * changed.
  *
  * @module
  */
@@ -64,7 +64,7 @@ function disable(bytes: Uint8Array, name: string): void {
 }
 
 Deno.test({
-  name: "a library as it is gives all known answers",
+  name: "an unchanged library gives all known answers",
   ignore,
   fn: async () => {
     const { notes, wrong } = await verdict(() => {});
@@ -87,7 +87,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "a kind that multi-buffer execution does wrong is named, and no other",
+  name: "a kind with wrong answers in multi-buffer execution is named, and no other",
   ignore,
   fn: async () => {
     const { wrong, algos } = await verdict((bytes) => disable(bytes, "sha1_one_block_sse"));
@@ -98,7 +98,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "a version that has not been tested is used as far as its answers are right, and the log says so",
+  name: "an untested version is used as far as its answers are right, and the log says so",
   ignore,
   fn: async () => {
     const version = (bytes: Uint8Array) => {

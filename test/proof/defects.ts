@@ -150,7 +150,7 @@ const DPDK: readonly Defect[] = [
   ]),
   defect("DPDK's DER reader", "A length inside a key never leads the reader out of the key.", [
     "asymmetric/hostile_test.ts",
-    "DPDK's DER reader: lengths that lie are refused",
+    "DPDK's DER reader: false lengths are refused",
   ], ["asymmetric/hostile_test.ts", "keys cut off at every byte are refused"]),
   defect("DPDK CLOSE_CRYPTO_SESSION", "Closing a session that does not exist leaves the connection open.", [
     "vhost_user/session_message_test.ts",

@@ -92,7 +92,7 @@ const TOLD: readonly Limit[] = [
     what: "bytes of a KASUMI message; of a ZUC message",
     atMost: "2500; 8188",
     exports: [],
-    tests: [["engines/ring_test.ts", "lengths that an algorithm does not have are refused, all others are not"]],
+    tests: [["engines/ring_test.ts", "exactly the lengths that an algorithm does not allow are refused"]],
   },
   {
     what: "entries of an indirect table (the ring's size is no limit)",
@@ -171,8 +171,8 @@ const TOLD: readonly Limit[] = [
     exports: ["RSA_MODULUS_BITS_MIN", "RSA_MODULUS_BITS_MAX", "RSA_PUBLIC_EXPONENT_BITS_MAX"],
     tests: [
       [ASYMMETRIC, "RSA moduli: 511 and 8193 bits are refused, 512 to 8192 are not"],
-      [ASYMMETRIC, "RFC, RSA moduli: 511 and 8193 bits are no key, 512 to 8192 are one"],
-      [ASYMMETRIC, "RSA public exponents: 64 bits are taken, 65 are not, and 1 is none"],
+      [ASYMMETRIC, "RFC, RSA moduli: 511 and 8193 bits are refused, 512 to 8192 are not"],
+      [ASYMMETRIC, "RSA public exponents: 64 bits are accepted, 65 bits and the exponent 1 are not"],
     ],
   },
   {
@@ -184,7 +184,7 @@ const TOLD: readonly Limit[] = [
       [ASYMMETRIC, "RFC, RSA keys to generate: 4096 bits are tried, eight more are not supported, nor are 504"],
       [
         ASYMMETRIC,
-        "RFC, DSA moduli: 511 and 3073 bits are no group, 512 to 3072 may be one; orders have 160, 224 or 256 bits",
+        "RFC, DSA moduli: 511 and 3073 bits are refused, 512 to 3072 are not; orders have 160, 224 or 256 bits",
       ],
     ],
   },
@@ -194,7 +194,7 @@ const TOLD: readonly Limit[] = [
       `${asymmetric.DH_GENERATED_BITS_MAX}`,
     exports: ["DH_MODULUS_BITS_MIN", "DH_MODULUS_BITS_MAX", "DH_GENERATED_BITS_MAX"],
     tests: [
-      [ASYMMETRIC, "RFC, Diffie-Hellman moduli: 511 and 8193 bits are no group, 512 to 8192 may be one"],
+      [ASYMMETRIC, "RFC, Diffie-Hellman moduli: 511 and 8193 bits are refused, 512 to 8192 are not"],
       [
         ASYMMETRIC,
         "RFC, Diffie-Hellman moduli to search for: 1024 bits are tried, eight more are not supported, nor are 504",
@@ -205,7 +205,7 @@ const TOLD: readonly Limit[] = [
     what: "RFC: seconds that generating may take",
     atMost: `${asymmetric.GENERATION_MS_MAX / 1000}`,
     exports: ["GENERATION_MS_MAX"],
-    tests: [["asymmetric/rfc3_test.ts", "generating is given up when it takes too long"]],
+    tests: [["asymmetric/rfc3_test.ts", "a generation that takes too long ends with ERR"]],
   },
   {
     what: "microseconds that a worker looks at its rings before it sleeps",
@@ -252,7 +252,7 @@ const UNTOLD: readonly Limit[] = [
     what: "bytes of any number in a request of the RFC's; primes of an RSA modulus",
     exports: ["NUMBER_BYTES_MAX", "RSA_PRIMES_MAX"],
     tests: [
-      [ASYMMETRIC, "RFC, bytes of a number: 2047 and 2048 may stand there, 2049 may not"],
+      [ASYMMETRIC, "RFC, bytes of a number: 2047 and 2048 are accepted, 2049 are not"],
       [ASYMMETRIC, "RFC, primes of an RSA key: four and five are tried, six are not supported"],
     ],
   },
@@ -261,13 +261,13 @@ const UNTOLD: readonly Limit[] = [
     exports: ["RSA_RECOVERED_EXPONENT_BITS_MAX"],
     tests: [[
       "asymmetric/rfc3_exponents_test.ts",
-      "RSA of ${bits} bits: private keys of any public exponent sign and decrypt",
+      "RSA of ${bits} bits: private keys with any public exponent sign and decrypt",
     ]],
   },
   {
     what: "bits of the order of a curve without a name",
     exports: ["EC_ORDER_BITS_MIN"],
-    tests: [[ASYMMETRIC, "RFC, orders of curves without a name: 112 bits will do, 110 are too few"]],
+    tests: [[ASYMMETRIC, "RFC, orders of curves without a name: 112 bits are accepted, 110 are not"]],
   },
   {
     what: "bytes of configuration that a message names",

@@ -162,7 +162,7 @@ export const PROMISES: readonly Promised[] = [
     promise: "a missing library takes its algorithms away, and nothing else",
     tests: [[
       "engines/missing_test.ts",
-      "without the optional libraries the rest is served, and a sentence names each package",
+      "without the optional libraries, the other algorithms are served, and a sentence names each package",
     ]],
   },
   {

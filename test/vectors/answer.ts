@@ -1,6 +1,5 @@
 /**
- * What a known answer is, and the few helpers by which the tables and the file readers build one. Nothing here knows
- * an algorithm or a file.
+ * Known answers, and the helpers with which tables and file readers make them.
  *
  * @module
  */
@@ -24,7 +23,7 @@ export interface KnownAnswer {
   key: Uint8Array;
   /** The counter of CTR, the tweak of XTS, the nonce of AEAD. GCM with 16 bytes: J0 itself, as the device takes it. */
   iv: Uint8Array;
-  /** What an AEAD authenticates and does not encipher; empty elsewhere. */
+  /** Additional authenticated data of an AEAD; empty otherwise. */
   aad: Uint8Array;
   /** The source data; the ciphertext and the tag when AEAD decrypts. GMAC's IV is not in it. */
   src: Uint8Array;
@@ -39,7 +38,7 @@ export interface KnownAnswer {
 /** No bytes. */
 export const EMPTY: Uint8Array = new Uint8Array(0);
 
-/** The bytes that hexadecimal digits stand for; white space may stand between them. */
+/** The bytes of hexadecimal digits, with optional white space. */
 export function hex(digits: string): Uint8Array {
   return Uint8Array.fromHex(digits.replace(/\s+/g, ""));
 }
@@ -49,7 +48,7 @@ export function ascii(text: string): Uint8Array {
   return new TextEncoder().encode(text);
 }
 
-/** `a` with as many bytes of `b`, which may be longer, folded in. */
+/** The exclusive or of `a` and as many bytes of `b`, which may be longer. */
 export function xor(a: Uint8Array, b: Uint8Array): Uint8Array {
   return a.map((byte, i) => byte ^ b[i]!);
 }
@@ -72,7 +71,7 @@ export function cipherAnswer(
   return { source, service: SERVICE_CIPHER, algo, direction, key, iv, aad: EMPTY, src, dst, tagLen: 0 };
 }
 
-/** The two answers that a plaintext and its ciphertext give. */
+/** The two answers of a plaintext and its ciphertext. */
 export function cipherBothWays(
   source: string,
   algo: number,
@@ -87,7 +86,7 @@ export function cipherBothWays(
   ];
 }
 
-/** What every answer of one AEAD case has in common. */
+/** The common parts of the answers of an AEAD case. */
 export type AeadCase = Pick<KnownAnswer, "source" | "algo" | "key" | "iv" | "aad" | "tagLen">;
 
 /** An AEAD that encrypts: `sealed` is the ciphertext with the tag behind it. */
@@ -107,7 +106,7 @@ export function aeadOpens(common: AeadCase, sealed: Uint8Array, plaintext?: Uint
   return plaintext === undefined ? { ...answer, fails: true } : answer;
 }
 
-/** The two answers that a plaintext and its sealed form give. */
+/** The two answers of a plaintext and its sealed form. */
 export function aeadBothWays(common: AeadCase, plaintext: Uint8Array, sealed: Uint8Array): KnownAnswer[] {
   return [aeadSeals(common, plaintext, sealed), aeadOpens(common, sealed, plaintext)];
 }

@@ -1,6 +1,6 @@
 /**
- * The ARC4 keystream as everybody describes it, for tests only: Deno's `node:crypto` has no ARC4, and the published
- * answers show windows of a keystream whose beginning a test must know as well.
+ * The ARC4 key stream, for tests only: Deno's `node:crypto` has no ARC4, and published answers have windows of a key
+ * stream whose beginning the tests need as well.
  *
  * @module
  */

@@ -1,7 +1,7 @@
 /**
- * Questions whose key and IV lead to states that random ones meet once in billions: counters that carry and wrap,
- * registers of zeros and of ones, sums that are 0 with a carry. The answers come from the models, which are slow and
- * plain. Those of ZUC and SNOW 3G were searched for with a program that did nothing else (see `directed_states.ts`).
+ * Known answers whose key and IV lead to states that random ones reach once in billions: counters that carry and wrap,
+ * registers of zeros and of ones, sums that are 0 with a carry. The answers are computed by the models. The inputs for ZUC
+ * and SNOW 3G were found by search (see `directed_states.ts`).
  *
  * @module
  */
@@ -16,7 +16,7 @@ import { SNOW3G_STATES, ZUC_START_STATES, ZUC_STATES } from "./directed_states.t
 import { aes, bigEndian, type BlockCipher, ccm, ctr, f8, gcm, gcmJ0, gf128Product, tripleDes, words } from "./models.ts";
 import { oracle } from "./oracle.ts";
 
-/** Everything below. */
+/** All directed answers. */
 export function directedAnswers(): KnownAnswer[] {
   return [...zuc(), ...snow3g(), ...kasumi(), ...aesF8(), ...counters(), ...gcmCounters(), ...ccmCounters(), ...streams()];
 }
@@ -24,7 +24,7 @@ export function directedAnswers(): KnownAnswer[] {
 const ones = (length: number) => new Uint8Array(length).fill(0xff);
 const zeros = (length: number) => new Uint8Array(length);
 
-/** ZUC: EEA3 past the state, and EIA3 that ends at every byte around it. */
+/** ZUC: EEA3 past the state, and EIA3 messages that end at every byte around it. */
 function* zuc(): Iterable<KnownAnswer> {
   for (const { name, afterWords, key, iv } of [...ZUC_START_STATES, ...ZUC_STATES]) {
     const source = `ZUC, ${name} after ${afterWords} words`;
@@ -133,7 +133,7 @@ function ivOfCounterBlock(key: Uint8Array, j0: Uint8Array): Uint8Array {
   return concat(first, xor(divide(xor(divide(j0), bigEndian(256, 16))), behindFirst));
 }
 
-/** GCM whose 32-bit counter wraps: by a counter block that is given, and by an IV that is hashed. */
+/** GCM whose 32-bit counter wraps: with a given counter block, and with an IV that is hashed. */
 function* gcmCounters(): Iterable<KnownAnswer> {
   for (const keyLen of [16, 24, 32]) {
     const key = counting(17, keyLen);

@@ -1,13 +1,13 @@
 /**
- * Keys and IVs that lead ZUC and SNOW 3G to states which random ones meet once in 2^31 or 2^32 words, found by trying
- * IVs in the order of COUNT. The states are checked with the models (`models_test.ts`).
+ * Keys and IVs that lead ZUC and SNOW 3G to states that random ones reach once in 2^31 or 2^32 words, found by trying IVs
+ * in the order of COUNT. `models_test.ts` checks the states with the models.
  *
  * @module
  */
 
 /** A key and an IV, and the state that they lead to. */
 export interface DirectedState {
-  /** What is special about it. */
+  /** The property of the state. */
   readonly name: string;
   /** Words of key stream after which it is so; for a new cell and a word, those before the one that makes it. */
   readonly afterWords: number;
@@ -19,12 +19,12 @@ export interface DirectedState {
 
 const KEY = "000102030405060708090a0b0c0d0e0f";
 
-/** An IV as EEA3 and UEA2 build it of COUNT, all else being 0. */
+/** The IV of EEA3 and UEA2 for COUNT, with zeros for all other fields. */
 function counted(name: string, afterWords: number, count: string): DirectedState {
   return { name, afterWords, key: KEY, iv: `${count}00000000`.repeat(2) };
 }
 
-/** ZUC in its rounds of initialisation, the first four: the new cell is 2^31 - 1. Solved for, not searched. */
+/** ZUC in its rounds of initialisation, the first four: the new cell is 2^31 - 1. These were computed, not searched. */
 export const ZUC_START_STATES: readonly DirectedState[] = [
   {
     name: "new cell of round 0 is 2^31 - 1",

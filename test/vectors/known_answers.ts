@@ -1,6 +1,6 @@
 /**
  * Known answers for every symmetric algorithm as one stream: literals from standards first, then the files of a Debian
- * package where it is installed. The order is the same every time.
+ * package if it is installed. The order is always the same.
  *
  * @module
  */
@@ -16,17 +16,17 @@ import { publishedMacs } from "./published_macs.ts";
 export type { KnownAnswer } from "./answer.ts";
 export { missingSources } from "./package_files.ts";
 
-/** Which answers are wanted. */
+/** Selects answers. */
 export interface Filter {
   /** Of this service only. */
   service?: number;
   /** Of this algorithm number only. */
   algo?: number;
-  /** At most so many for each algorithm, spread over directions, refusals, key sizes and sources, in this order. */
+  /** Maximum number for each algorithm, distributed over directions, refusals, key sizes and sources, in this order. */
   maxPerAlgo?: number;
 }
 
-/** Where the answers of one algorithm come from. */
+/** The sources of an algorithm's answers. */
 interface Source {
   service: number;
   algo: number;
@@ -91,7 +91,7 @@ function spread(answers: KnownAnswer[], max: number, keys: ((answer: KnownAnswer
   return groups.flatMap((group, i) => spread(group, shares[i]!, otherKeys));
 }
 
-/** Distributes `total` evenly over those that have room left. */
+/** Distributes `total` evenly over those that are not exhausted. */
 function equalShares(sizes: number[], total: number): number[] {
   const shares = sizes.map(() => 0);
   for (let left = total; left > 0;) {

@@ -1,6 +1,6 @@
 /**
- * Block cipher modes written plainly after their standards, for tests only. They stand on the block cipher of Deno's
- * `node:crypto`, which is not OpenSSL, and know nothing of the device. Slow and clear on purpose.
+ * Block cipher modes written from their standards, for tests only. They use the block ciphers of Deno's `node:crypto`,
+ * which is not OpenSSL, and share no code with the device. They are simple rather than fast.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { createCipheriv, createDecipheriv } from "node:crypto";
 import { concat } from "../bytes.ts";
 import { EMPTY, xor } from "./answer.ts";
 
-/** A block cipher under one key. Both directions take whole blocks and treat each by itself. */
+/** A block cipher under one key. Both directions process complete blocks independently. */
 export interface BlockCipher {
   /** The size of a block. */
   blockBytes: number;
@@ -34,8 +34,8 @@ export function aes(key: Uint8Array): BlockCipher {
 }
 
 /**
- * Triple DES, of which `node:crypto` has only CBC here: undoing the chaining leaves the block cipher. Two keys are
- * taken in the order first, second, first, and a single one is DES.
+ * Triple DES, of which `node:crypto` has only CBC here: undoing the chaining gives the block cipher. Two keys are
+ * used in the order first, second, first, and a single one is DES.
  */
 export function tripleDes(keys: Uint8Array): BlockCipher {
   const key = keys.length === 24 ? keys : concat(keys, keys, keys).subarray(0, 24);
@@ -226,7 +226,7 @@ function doubled(block: Uint8Array, rb: number): Uint8Array {
   return twice;
 }
 
-/** The last block of CMAC and XCBC: `k1` goes over a whole one, `k2` over one filled up with 80 00 and so on. */
+/** The last block of CMAC and XCBC: a complete one is combined with `k1`, one padded with 80 00 … with `k2`. */
 function withLastBlock(src: Uint8Array, blockBytes: number, k1: Uint8Array, k2: Uint8Array): Uint8Array {
   const at = src.length === 0 ? 0 : Math.floor((src.length - 1) / blockBytes) * blockBytes;
   const [head, last] = [src.subarray(0, at), src.subarray(at)];

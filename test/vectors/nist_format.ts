@@ -1,26 +1,26 @@
 /**
  * Reads the text format of NIST's algorithm validation programme (CAVP response files) and the files that others wrote
- * in the same form. It knows fields and paragraphs, and nothing of what they mean.
+ * in the same form: fields and paragraphs, without their meaning.
  *
  * @module
  */
 
 import { ascii } from "./answer.ts";
 
-/** One answer of a file: its own fields and those of the section it stands in. Names are in capitals. */
+/** An answer of a file: its own fields and those of its section. Names are in capitals. */
 export class NistRecord {
   readonly #own: Map<string, string>;
   readonly #inherited: Map<string, string>;
   readonly #place: string;
 
-  /** `place` is what errors call the record. */
+  /** `place` names the record in errors. */
   constructor(own: Map<string, string>, inherited: Map<string, string>, place: string) {
     this.#own = own;
     this.#inherited = inherited;
     this.#place = place;
   }
 
-  /** Whether the field, or the bare word, holds for the record. */
+  /** True if the record has the field or word. */
   has(name: string): boolean {
     return this.#own.has(name) || this.#inherited.has(name);
   }
@@ -39,7 +39,7 @@ export class NistRecord {
     return Number(value);
   }
 
-  /** The field as bytes: hexadecimal digits, or a text in quotation marks. `length` cuts off what only fills up. */
+  /** The field as bytes: hexadecimal digits, or a text in quotation marks. `length` removes padding. */
   bytes(name: string, length?: number): Uint8Array {
     const value = this.text(name);
     const quoted = /^"(.*)"$/.exec(value);

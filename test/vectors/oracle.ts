@@ -1,7 +1,7 @@
 /**
- * A second opinion on every symmetric algorithm, for tests: Deno's own `node:crypto`, which does not go through the
- * host's libcrypto, and where it lacks an algorithm or a key size, the models beside this file and in `test/engines`.
- * It never throws over lengths that an algorithm does not have: it then has no opinion.
+ * An independent implementation of every symmetric algorithm, for tests: Deno's `node:crypto`, which does not use the
+ * host's libcrypto, and for algorithms and key sizes that it lacks the models in this folder and in `test/engines`. For
+ * lengths that an algorithm does not allow it has no answer; it does not throw.
  *
  * @module
  */
@@ -116,7 +116,7 @@ function cipher(
   }
 }
 
-/** Runs a mode that takes whole blocks only. */
+/** Runs a mode that requires complete blocks. */
 function withBlocks(
   algo: number,
   key: Uint8Array,

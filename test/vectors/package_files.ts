@@ -1,9 +1,9 @@
 /**
  * Known answers from the files of Debian's package python3-cryptography-vectors: NIST's validation files, and answers
- * from RFCs, OpenSSL and BoringSSL in the same format. This file owns which file says what about which algorithm.
+ * from RFCs, OpenSSL and BoringSSL in the same format. This file maps files to algorithms.
  *
  * Left out as whole files: Monte Carlo chains, modes that the device does not have (CFB, OFB, interleaved CBC), and the
- * copies of DVPT that only add the reason of a failure. What single answers are left out, `leftOut` counts.
+ * copies of DVPT that only add the reason of a failure. `leftOut` counts single answers that are left out.
  *
  * @module
  */
@@ -29,7 +29,7 @@ import { type NistRecord, nistRecords } from "./nist_format.ts";
 /** The answers of a record, or the reason why it is left out. */
 export type Reading = KnownAnswer[] | string;
 
-/** One file, read for one algorithm. */
+/** A file and an algorithm that it has answers for. */
 export interface VectorFile {
   /** Below the package's directory. */
   path: string;
@@ -110,7 +110,7 @@ export function* packageReadings(file: VectorFile): Generator<Reading> {
   for (const record of nistRecords(text, file.path)) yield file.read(record, `${file.path} #${++number}`);
 }
 
-/** What is absent on this machine, with the Debian package that brings it. */
+/** A sentence that names absent files and their Debian package. */
 export function missingSources(): string[] {
   const absent = (path: string) => {
     try {

@@ -1,6 +1,5 @@
 /**
- * Proves the known answers themselves: every one is put to an independent oracle. A slip in a parser or a table shows
- * here, before any device is asked.
+ * Tests the known answers: each is compared with an independent oracle, which reveals errors of parsers and tables.
  *
  * @module
  */
@@ -97,13 +96,13 @@ for (const [name, service, algo, published, withPackage] of FLOORS) {
   });
 }
 
-Deno.test("no algorithm has answers without a floor", () => {
+Deno.test("every algorithm with answers has a minimum number of them", () => {
   const floors = new Set(FLOORS.map(([, service, algo]) => `${service}/${algo}`));
   for (const algo of answersByAlgo.keys()) assert(floors.has(algo), algo);
 });
 
 Deno.test({
-  name: "what the package's files lose is known",
+  name: "the answers of the package that are left out are counted",
   ignore: missing.length > 0,
   fn() {
     assertEquals(
@@ -113,7 +112,7 @@ Deno.test({
   },
 });
 
-Deno.test("an answer with one bit turned is not confirmed", () => {
+Deno.test("an answer with one changed bit is not confirmed", () => {
   for (const [algo, answers] of answersByAlgo) {
     const answer = answers.find(({ dst }) => dst.length > 0) ?? fail(algo);
     const dst = answer.dst.slice();
@@ -134,7 +133,7 @@ Deno.test("a few answers for each algorithm still cover directions, refusals and
   }
 });
 
-Deno.test("a filter keeps to its algorithm, and the order is always the same", () => {
+Deno.test("a filter selects its algorithm only, and the order is always the same", () => {
   const filter = { service: v.SERVICE_MAC, algo: v.MAC_CMAC_AES, maxPerAlgo: 7 };
   const answers = [...knownAnswers(filter)];
   assertEquals(answers.length, 7);
@@ -154,7 +153,7 @@ Deno.test("the answers of CCM have every length of nonce and tag", () => {
   for (const length of tagLens) assert(answers.some(({ tagLen }) => tagLen === length), `a tag of ${length} bytes`);
 });
 
-Deno.test("the oracle has no opinion on lengths that an algorithm does not have", () => {
+Deno.test("the oracle has no answer for lengths that an algorithm does not allow", () => {
   const cases: [service: number, algo: number, key: number, iv: number, src: number, result: number][] = [
     [v.SERVICE_CIPHER, v.CIPHER_AES_CBC, 16, 16, 15, 15],
     [v.SERVICE_CIPHER, v.CIPHER_AES_CBC, 24, 16, 15, 15],

@@ -1,6 +1,6 @@
 /**
- * Multi-buffer execution against sequential execution, in every instruction set that this CPU has, and known
- * answers through the ring with every request that can be in a burst in one.
+ * Multi-buffer execution compared with sequential execution in every instruction set of this CPU, and known answers
+ * through the ring with multi-buffer execution wherever it is possible.
  *
  * @module
  */
@@ -19,15 +19,15 @@ import { BORDER_BYTES } from "../../src/driver/guest_memory.ts";
 import { knownAnswers } from "../vectors/known_answers.ts";
 import {
   BATCH,
-  burstingEngine,
-  GuardedRoom,
+  GuardedPage,
   Layout,
   layOut,
+  multiBufferEngine,
   randomFrom,
   type Session,
   sessionsOf,
   together,
-} from "./burst_support.ts";
+} from "./multibuffer_support.ts";
 
 const ignore = createMultiBufferManager() === null;
 if (ignore) console.warn("SKIPPED: libIPSec_MB does no bursts here");
@@ -35,7 +35,7 @@ if (ignore) console.warn("SKIPPED: libIPSec_MB does no bursts here");
 const layouts: Layout[] = [];
 
 function roundsOf(variant: MultiBufferVariant, rounds: number, isBest: boolean): string {
-  const engine = burstingEngine(variant);
+  const engine = multiBufferEngine(variant);
   const random = randomFrom(5);
   const sessions = sessionsOf(engine, random);
   if (layouts.length === 0) layouts.push(new Layout(32 << 20), new Layout(32 << 20));
@@ -46,9 +46,9 @@ function roundsOf(variant: MultiBufferVariant, rounds: number, isBest: boolean):
   for (let round = 0; round < rounds; round++) {
     const seed = random(1, 2 ** 31);
     const bytesMax = [65520, 200000][round % 10] ?? 3000;
-    // Now and then all of a batch is of one kind.
+    // Sometimes all operations of a batch are of one kind.
     const only = round % 3 === 0 && round % 10 !== 1 ? random(0, sessions.length - 1) : -1;
-    // DES takes the library a tenth of a second a megabyte where it has no lanes for it.
+    // Without lanes for DES, the library needs a tenth of a second a megabyte.
     const canBeLong = ({ name, prepared }: Session) =>
       prepared.multiBuffer!.continues && (isBest || name.startsWith("AES"));
     const eligible = round % 10 === 1 ? sessions.filter(canBeLong) : sessions;
@@ -108,30 +108,30 @@ function inEachVariant(work: (variant: MultiBufferVariant, isBest: boolean) => v
 }
 
 Deno.test({
-  name: "bursts of every kind, mixed at random, give what one operation after the other gives",
+  name: "multi-buffer batches of all kinds, mixed at random, give the results of sequential execution",
   ignore,
   fn: () =>
     inEachVariant((variant, isBest) => console.log(`${variant.name}: ${roundsOf(variant, isBest ? 60 : 6, isBest)}`)),
 });
 
 Deno.test({
-  name: "bursts touch nothing outside the buffers",
+  name: "multi-buffer execution accesses nothing outside the buffers",
   ignore,
   fn: () => {
     const COUNT = 20;
-    const rooms = Array.from({ length: COUNT * 10 }, () => new GuardedRoom());
+    const rooms = Array.from({ length: COUNT * 10 }, () => new GuardedPage());
     const segments = new SegmentTable(10 * COUNT);
     const cursor = new SegmentCursor(segments);
     const templates = Array.from({ length: COUNT }, () => new Template());
     const first = new Uint32Array(COUNT);
     inEachVariant((variant) => {
-      const engine = burstingEngine(variant);
+      const engine = multiBufferEngine(variant);
       const random = randomFrom(9);
-      // Chains consist of what the others have been tried with.
+      // Chains consist of kinds that are tried separately.
       for (const session of sessionsOf(engine, random, ({ kind }) => kind !== KIND_CHAIN)) {
         segments.count = 0;
         let next = 0;
-        // Every other span is in two rooms.
+        // Every other span is in two pages.
         const put = (span: Span, length: number) => {
           const first = segments.count;
           const pieces = random(0, 1) === 0 ? [length] : [random(0, length)];
@@ -159,7 +159,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "known answers through the ring, all that can be in bursts in bursts",
+  name: "known answers through the ring, with multi-buffer execution wherever it is possible",
   ignore,
   fn: async () => {
     const services = ["cipher", "hash", "mac", "aead"] as const;
@@ -203,7 +203,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "keys for bursts are wiped when the session goes",
+  name: "multi-buffer keys are wiped when their session is released",
   ignore,
   fn: () => {
     const secret = mapSecret(4096);
@@ -212,7 +212,7 @@ Deno.test({
     Object.assign(parameters, { kind: KIND_CHAIN, algo: v.CIPHER_AES_CBC, keyLen: 32, encrypt: true });
     Object.assign(parameters, { hashAlgo: v.MAC_HMAC_SHA_512, authenticated: true, authKeyLen: 64 });
     parameters.cipherKey = parameters.authKey = secret.address;
-    const engine = burstingEngine();
+    const engine = multiBufferEngine();
     const prepared = engine.prepare(parameters)!;
     // The first pointers of a job: its keys for encryption. The HMAC's are in the next piece of memory.
     const { words } = prepared.multiBuffer!.template;

@@ -1,6 +1,6 @@
 /**
- * Bounced jobs: what is in private memory while a burst runs and afterwards, what becomes of operations that it has no
- * room for, and of those whose burst has failed.
+ * Bounced operations: the contents of private memory during a batch and after it, operations that it has no space for,
+ * and operations whose batch has failed.
  *
  * @module
  */
@@ -24,7 +24,7 @@ import { SegmentCursor, SegmentTable, type Span } from "../../src/memory/segment
 import { mapAnonymous, type Mapping } from "../../src/os/memory_map.ts";
 import { OwnedMemory } from "../../src/os/owned_memory.ts";
 import * as v from "../../src/wire/virtio_crypto.ts";
-import { burstingEngine } from "./burst_support.ts";
+import { multiBufferEngine } from "./multibuffer_support.ts";
 import { engineMemory } from "./memory.ts";
 
 /** Records what was mapped. */
@@ -42,7 +42,7 @@ if (ignore) console.warn("SKIPPED: libIPSec_MB does no bursts here");
 const SECRET = 0x5a;
 const UNWRITTEN = 0xee;
 
-/** Messages of AES-128-CBC, encrypted, all alike, whose source and destination are in two pieces each, or in one. */
+/** Messages to encrypt with AES-128-CBC, with equal contents, whose source and destination have one or two pieces. */
 class Messages implements OperationTable {
   readonly prepared: Prepared;
   readonly template = new Template();
@@ -109,17 +109,17 @@ class Messages implements OperationTable {
     return bursts.outcomes.slice(0, this.first.length);
   }
 
-  /** What is in the destination of message `i`. */
+  /** The destination of message `i`. */
   dst(i: number): Uint8Array {
     return this.#memory.subarray(this.#dst[i], this.#dst[i]! + this.#sizeBytes);
   }
 }
 
 Deno.test({
-  name: "private memory holds the sources of a batch, and nothing when it is over",
+  name: "private memory has the sources of a batch, and is wiped after it",
   ignore,
   fn: () => {
-    const messages = new Messages(burstingEngine(), 2, 256);
+    const messages = new Messages(multiBufferEngine(), 2, 256);
     const session = messages.prepared.multiBuffer!;
     const owner = new RecordingOwner();
     const bounce = new MultiBufferBounce(owner);
@@ -135,14 +135,14 @@ Deno.test({
       return copy;
     });
     assertEquals(bytes.filter((byte) => byte === SECRET).length, 512);
-    // The job of the first has been executed, that of the second has come to nothing.
+    // The job of the first has been executed, that of the second has failed.
     bytes.fill(7, offsetOf(copies[0]!), offsetOf(copies[0]!) + 256);
     bounce.deliver(0, messages.at(0));
     bounce.clear();
     assertEquals(messages.dst(0), new Uint8Array(256).fill(7));
     assertEquals(messages.dst(1), new Uint8Array(256).fill(UNWRITTEN));
     assert(bytes.every((byte) => byte === 0), "wiped");
-    // What is only offered takes no room from the next.
+    // An operation that is offered but not accepted uses no space.
     const offered = bounce.offer(messages.at(0), session)!;
     assert(bounce.offer(messages.at(1), session) === offered);
     assert(bytes.every((byte) => byte === 0), "not copied yet");
@@ -150,12 +150,12 @@ Deno.test({
 });
 
 Deno.test({
-  name: "what private memory has no room for is left for sequential execution",
+  name: "operations that private memory has no space for are executed sequentially",
   ignore,
   fn: () => {
     const SIZE = 65520;
     const COUNT = 20;
-    const engine = burstingEngine();
+    const engine = multiBufferEngine();
     const together = new Messages(engine, COUNT, SIZE);
     const apart = new Messages(engine, COUNT, SIZE);
     for (let round = 0; round < 2; round++) {
@@ -173,10 +173,10 @@ Deno.test({
 });
 
 Deno.test({
-  name: "jobs of one template are not taken for those of others that bounced or were long in between",
+  name: "jobs of a template are made again after jobs of others that were bounced or long",
   ignore,
   fn: () => {
-    const engine = burstingEngine();
+    const engine = multiBufferEngine();
     const COUNT = 4;
     const numbers = Array.from({ length: COUNT }, (_, i) => i);
     const shapes: [sizeBytes: number, pieces: number][] = [[512, 1], [512, 2], [200000, 1], [70000, 2], [64, 1], [
@@ -189,7 +189,7 @@ Deno.test({
       return messages;
     });
     const kinds = shapes.map(([sizeBytes, pieces]) => new Messages(engine, COUNT, sizeBytes, pieces));
-    // Each follows each, itself too.
+    // Each follows each, including itself.
     for (const kind of shapes.flatMap((_, a) => shapes.flatMap((_, b) => [a, b]))) {
       const messages = kinds[kind]!;
       for (const i of numbers) messages.dst(i).fill(UNWRITTEN);
@@ -209,7 +209,7 @@ Deno.test({
       losing[method] = manager[method].bind(manager);
     }
     const runner = new MultiBufferRunner(losing, policyOf("on"));
-    const messages = new Messages(burstingEngine(), 3, 256);
+    const messages = new Messages(multiBufferEngine(), 3, 256);
     assert(runner.prepare(messages.template.parameters) !== null && runner.isInUse);
     const session = runner.prepare(messages.template.parameters)!;
     runner.begin(messages, 3);

@@ -14,22 +14,22 @@ function passed(count: string): Environment {
 }
 
 Deno.test("--socket-count appends numbers to the path, from 0 on, even for one device", () => {
-  assertEquals(readOptions(["-s", "/x"], environment({})).places, [{ socketPath: "/x" }]);
-  assertEquals(readOptions(["-s", "/x", "-c", "1"], environment({})).places, [{ socketPath: "/x0" }]);
-  const places = readOptions(["--socket-path=/x.sock", "--socket-count=3"], environment({})).places;
-  assertEquals(places, [{ socketPath: "/x.sock0" }, { socketPath: "/x.sock1" }, { socketPath: "/x.sock2" }]);
+  assertEquals(readOptions(["-s", "/x"], environment({})).sockets, [{ socketPath: "/x" }]);
+  assertEquals(readOptions(["-s", "/x", "-c", "1"], environment({})).sockets, [{ socketPath: "/x0" }]);
+  const sockets = readOptions(["--socket-path=/x.sock", "--socket-count=3"], environment({})).sockets;
+  assertEquals(sockets, [{ socketPath: "/x.sock0" }, { socketPath: "/x.sock1" }, { socketPath: "/x.sock2" }]);
 });
 
 Deno.test("--socket-count uses consecutive descriptors", () => {
-  assertEquals(readOptions(["--fd=7"], environment({})).places, [{ fd: 7 }]);
-  assertEquals(readOptions(["--fd=7", "--socket-count=2"], environment({})).places, [{ fd: 7 }, { fd: 8 }]);
+  assertEquals(readOptions(["--fd=7"], environment({})).sockets, [{ fd: 7 }]);
+  assertEquals(readOptions(["--fd=7", "--socket-count=2"], environment({})).sockets, [{ fd: 7 }, { fd: 8 }]);
 });
 
 Deno.test("sockets passed by systemd are served from descriptor 3 on unless another socket is given", () => {
-  assertEquals(readOptions([], passed("1")).places, [{ fd: 3 }]);
-  assertEquals(readOptions(["--socket-count=2"], passed("2")).places, [{ fd: 3 }, { fd: 4 }]);
-  assertEquals(readOptions(["--fd=9"], passed("1")).places, [{ fd: 9 }]);
-  assertEquals(readOptions(["--socket-path=/x"], passed("1")).places, [{ socketPath: "/x" }]);
+  assertEquals(readOptions([], passed("1")).sockets, [{ fd: 3 }]);
+  assertEquals(readOptions(["--socket-count=2"], passed("2")).sockets, [{ fd: 3 }, { fd: 4 }]);
+  assertEquals(readOptions(["--fd=9"], passed("1")).sockets, [{ fd: 9 }]);
+  assertEquals(readOptions(["--socket-path=/x"], passed("1")).sockets, [{ socketPath: "/x" }]);
 });
 
 const WRONG: readonly (readonly [what: string, args: string[], environment: Environment, says: string])[] = [
@@ -51,7 +51,7 @@ for (const [what, args, variables, says] of WRONG) {
 
 Deno.test("options that print need no socket", () => {
   for (const action of ["--help", "--version", "--list-algorithms", "--print-man", "--print-completion=zsh"]) {
-    assertEquals(readOptions([action], environment({})).places, []);
+    assertEquals(readOptions([action], environment({})).sockets, []);
   }
 });
 

@@ -1,6 +1,6 @@
 /**
  * The sockets of devices: paths, inherited descriptors, or sockets passed by a service manager (the protocol of
- * sd_listen_fds). There is one device per place.
+ * sd_listen_fds). Each has a device of its own.
  *
  * @module
  */
@@ -8,10 +8,10 @@ import { UsageError } from "./command_line.ts";
 import type { Environment } from "./environment.ts";
 
 /** The path of a socket to make, or the descriptor of an existing one. */
-export type Place = { readonly socketPath: string } | { readonly fd: number };
+export type ServedSocket = { readonly socketPath: string } | { readonly fd: number };
 
-/** Options about places. */
-export interface PlaceOptions {
+/** Options about sockets. */
+export interface ServedSocketOptions {
   readonly socketPath: string | undefined;
   readonly fd: number | undefined;
   /** Number of devices; undefined for one device on the path itself. */
@@ -21,13 +21,13 @@ export interface PlaceOptions {
 /** The first descriptor that a service manager passes. */
 const LISTEN_FDS_START = 3;
 
-/** A place's name in logs. */
-export function placeName(place: Place): string {
-  return "fd" in place ? `descriptor ${place.fd}` : place.socketPath;
+/** The name of a socket in logs. */
+export function socketName(served: ServedSocket): string {
+  return "fd" in served ? `descriptor ${served.fd}` : served.socketPath;
 }
 
 /** Number of sockets passed to this process, from descriptor 3 on. Throws {@linkcode UsageError}. */
-function passedSockets(environment: Environment): number {
+function passedCount(environment: Environment): number {
   const count = environment("LISTEN_FDS");
   // Variables for another process, which started this one without removing them, are ignored.
   if (count === undefined || environment("LISTEN_PID") !== String(Deno.pid)) return 0;
@@ -35,8 +35,8 @@ function passedSockets(environment: Environment): number {
   return Number(count);
 }
 
-function passedPlaces(count: number | undefined, environment: Environment): Place[] {
-  const passed = passedSockets(environment);
+function passedSockets(count: number | undefined, environment: Environment): ServedSocket[] {
+  const passed = passedCount(environment);
   if (passed === 0) {
     throw new UsageError(
       "no socket given: use --socket-path=PATH, --fd=NUMBER, or a socket unit that passes LISTEN_FDS",
@@ -50,20 +50,23 @@ function passedPlaces(count: number | undefined, environment: Environment): Plac
   return descriptors(LISTEN_FDS_START, passed);
 }
 
-function descriptors(first: number, count: number): Place[] {
+function descriptors(first: number, count: number): ServedSocket[] {
   return Array.from({ length: count }, (_, i) => ({ fd: first + i }));
 }
 
 /**
- * The places that options and environment select: with a count, PATH0, PATH1, …, or consecutive descriptors. Throws
+ * The sockets that options and environment select: with a count, PATH0, PATH1, …, or consecutive descriptors. Throws
  * {@linkcode UsageError}.
  */
-export function placesOf({ socketPath, fd, count }: PlaceOptions, environment: Environment): readonly Place[] {
+export function servedSocketsOf(
+  { socketPath, fd, count }: ServedSocketOptions,
+  environment: Environment,
+): readonly ServedSocket[] {
   if (socketPath !== undefined && fd !== undefined) {
     throw new UsageError("--socket-path and --fd exclude each other: a device has one socket");
   }
   if (fd !== undefined) return descriptors(fd, count ?? 1);
-  if (socketPath === undefined) return passedPlaces(count, environment);
+  if (socketPath === undefined) return passedSockets(count, environment);
   if (count === undefined) return [{ socketPath }];
   return Array.from({ length: count }, (_, i) => ({ socketPath: `${socketPath}${i}` }));
 }

@@ -1,5 +1,5 @@
 /**
- * Sessions of everything that bursts do, and operations of them at random, laid out in memory.
+ * Sessions of all kinds with multi-buffer execution, and random operations of them, laid out in memory.
  *
  * @module
  */
@@ -38,7 +38,7 @@ import { engineMemory } from "./memory.ts";
 export const BATCH = 128;
 
 /**
- * Everything that is there, with what is executed by a manager of its own executed in the instruction set `variant`.
+ * All algorithms; those that are executed by a manager of their own are executed in the instruction set `variant`.
  */
 function catalogueOf(variant?: MultiBufferVariant): Catalogue {
   const catalogue = createCatalogue();
@@ -54,8 +54,8 @@ function catalogueOf(variant?: MultiBufferVariant): Catalogue {
   return { ...catalogue, ciphers, macs };
 }
 
-/** An engine that does everything in bursts that it can, in the instruction set `variant` or the best one. */
-export function burstingEngine(variant?: MultiBufferVariant): Engine {
+/** An engine that uses multi-buffer execution wherever it can, in the instruction set `variant` or the best one. */
+export function multiBufferEngine(variant?: MultiBufferVariant): Engine {
   const manager = createMultiBufferManager(variant);
   assert(manager !== null);
   return new Engine(catalogueOf(variant), new MultiBufferRunner(manager, policyOf("on")));
@@ -76,7 +76,7 @@ export function together(
   return bursts.outcomes;
 }
 
-/** Numbers that look random: an integer from `min` to `max`, both included. */
+/** Pseudo-random numbers: an integer from `min` to `max`, both included. */
 export function randomFrom(seed: number): (min: number, max: number) => number {
   let state = seed;
   return (min, max) => {
@@ -85,10 +85,10 @@ export function randomFrom(seed: number): (min: number, max: number) => number {
   };
 }
 
-/** Numbers that look random. */
+/** Pseudo-random numbers with seed `seed`. */
 export type Random = ReturnType<typeof randomFrom>;
 
-/** A session and what its operations look like. */
+/** A session and the lengths of its operations. */
 export interface Session {
   readonly name: string;
   readonly parameters: Parameters;
@@ -105,7 +105,7 @@ export interface Session {
 const keyMemory = mapAnonymous(1 << 16);
 const keyBytes = new Uint8Array(keyMemory.buffer);
 
-/** Parameters of sessions of every algorithm and length of key that bursts know, all directions and orders. */
+/** Parameters of sessions of every algorithm and key length with multi-buffer jobs, in all directions and orders. */
 function* parametersOfAll(): Iterable<Partial<Parameters>> {
   const { ciphers, hashes, macs, aeads } = createCatalogue();
   const authenticated = true;
@@ -146,7 +146,7 @@ function* parametersOfAll(): Iterable<Partial<Parameters>> {
   };
 }
 
-/** Sessions of each kind that there is, each with keys of its own; those that bursts do not do are left out. */
+/** Sessions of each kind that there is, each with keys of its own; kinds without multi-buffer jobs are left out. */
 export function sessionsOf(
   engine: Engine,
   random: Random,
@@ -174,12 +174,12 @@ export function sessionsOf(
   return sessions;
 }
 
-/** Where {@linkcode layOut} puts a span, if anywhere. */
+/** Called by {@linkcode layOut} for each span. */
 type Put = (span: Span, length: number) => void;
 
 /**
- * Makes `template` one of operations of `session`, laid out by way of `put`, with at most
- * `bytesMax` bytes and now and then a wrong length.
+ * Sets `template` to an operation of `session` with at most `bytesMax` bytes and sometimes an invalid length; `put` lays
+ * out its spans.
  */
 export function layOut(template: Template, session: Session, bytesMax: number, random: Random, put: Put): void {
   const { parameters, ivLen, blockBytes, digestBytes, headBytes } = session;
@@ -218,22 +218,22 @@ export function layOut(template: Template, session: Session, bytesMax: number, r
 }
 
 /** A place between two inaccessible pages. */
-export class GuardedRoom {
+export class GuardedPage {
   static readonly #PAGE = 4096;
-  static readonly sizeBytes = 2 * GuardedRoom.#PAGE;
+  static readonly sizeBytes = 2 * GuardedPage.#PAGE;
   readonly #address: number;
 
   constructor() {
-    const { address, buffer } = mapAnonymous(GuardedRoom.sizeBytes + 2 * GuardedRoom.#PAGE);
-    this.#address = address + GuardedRoom.#PAGE;
-    for (const guard of [address, this.#address + GuardedRoom.sizeBytes]) {
-      unmap({ address: guard, sizeBytes: GuardedRoom.#PAGE, buffer });
+    const { address, buffer } = mapAnonymous(GuardedPage.sizeBytes + 2 * GuardedPage.#PAGE);
+    this.#address = address + GuardedPage.#PAGE;
+    for (const guard of [address, this.#address + GuardedPage.sizeBytes]) {
+      unmap({ address: guard, sizeBytes: GuardedPage.#PAGE, buffer });
     }
   }
 
-  /** Where `length` bytes start that end where the room does, or start where it does. */
+  /** The address of `length` bytes at the end of the page, or at its start. */
   place(length: number, atEnd: boolean): number {
-    return atEnd ? this.#address + GuardedRoom.sizeBytes - length : this.#address;
+    return atEnd ? this.#address + GuardedPage.sizeBytes - length : this.#address;
   }
 }
 
@@ -256,18 +256,18 @@ export class Layout {
     this.#bytes = new Uint8Array(buffer);
   }
 
-  /** What is laid out. */
+  /** The bytes in use. */
   get bytes(): Uint8Array {
     return this.#bytes.subarray(0, this.#next);
   }
 
-  /** Starts again. */
+  /** Removes all operations. */
   clear(): void {
     this.#next = 0;
     this.segments.count = 0;
   }
 
-  /** Puts `length` bytes somewhere, now and then in pieces, of which some are empty and some are neighbours. */
+  /** Allocates `length` bytes, sometimes in pieces, of which some are empty and some adjacent. */
   #put(span: Span, length: number, random: Random): void {
     const first = this.segments.count;
     const pieces = random(0, 2) === 0 ? random(2, 5) : 1;
@@ -331,7 +331,7 @@ export class Layout {
     });
   }
 
-  /** Gives what is laid out a content, and makes the tags of half of what is to be decrypted right. */
+  /** Fills the operations with bytes, and makes the tags of half of those that decrypt valid. */
   fill(seed: number, engine: Engine, chosen: readonly Session[]): void {
     const random = randomFrom(seed);
     for (let i = 0; i < this.#next; i += 512) this.#bytes.fill(random(0, 255), i, i + 512);
