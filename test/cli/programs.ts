@@ -10,8 +10,10 @@ export const ROOT: string = new URL("../..", import.meta.url).pathname;
 /** The device program. */
 export const PROGRAM = `${ROOT}scripts/vhost-user-crypto`;
 
-const START_MS = 20_000;
-const END_MS = 20_000;
+/** Emulated CPUs are slower: VUC_SLOWNESS=10 multiplies what tests wait at most. */
+const SLOWNESS = Number(Deno.env.get("VUC_SLOWNESS") ?? 1);
+const START_MS = 20_000 * SLOWNESS;
+const END_MS = 20_000 * SLOWNESS;
 
 /** Exit code and output of a process. */
 export interface Ended {

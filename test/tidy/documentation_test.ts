@@ -26,6 +26,8 @@ const KNOWN: Readonly<Record<string, RanBy | string>> = {
   "scripts/demo": ["test/cli/demo_test.ts", "scripts/demo"],
   "scripts/test": "it is what runs this test",
   "scripts/test PATH…": "it is what runs this test",
+  "scripts/unpack-packages": ["scripts/on-arm64", "scripts/unpack-packages"],
+  "scripts/vm --arm64": "an emulated machine takes minutes",
   "scripts/test --on=arm64": "emulation takes too long for every run",
   "scripts/test --on=arm64 PATH…": ["scripts/test", 'run_tests "$@"'],
   "scripts/test --on=arm64 [PATH…]": ["scripts/test", 'run_tests "$@"'],

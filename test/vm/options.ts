@@ -47,6 +47,7 @@ export const HELP = `A real Linux guest checks the device.
 Usage: scripts/vm [options]
        scripts/vm --showcase [options]   a transcript: files, packets and disks encrypted by the device
        scripts/vm --systemd [--skip-if-unavailable]   no guest: the installed units under a real systemd, as root
+       scripts/vm --arm64   an emulated arm64 machine in which the tests of the sandbox run
 
 Doors, the ways from the guest's driver to a device:
   cryptodev  QEMU's cryptodev-vhost-user: QEMU keeps the control queue, sessions arrive as messages
