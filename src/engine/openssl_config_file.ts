@@ -15,7 +15,7 @@ import { opensslErrors } from "./openssl_errors.ts";
 /** `CONF_VALUE`: pointers to a section's name, a setting's name and its value. */
 const CONF_VALUE_NAME_OFFSET = 8;
 const CONF_VALUE_VALUE_OFFSET = 16;
-/** Values of `activate` that mean no, since OpenSSL 3.2; before, all mean yes. */
+/** Values of `activate` and `soft_load` that mean no, since OpenSSL 3.2; before, all mean yes. */
 const NO = /^(0|no|false|off)$/i;
 
 type Settings = ReadonlyMap<string, string>;
@@ -45,7 +45,8 @@ function providerProblem(file: bigint, name: string, section: string): string | 
   const settings = settingsOf(file, section);
   if (settings === undefined) return noSection(section, name);
   const activate = settings.get("activate");
-  if (activate === undefined || NO.test(activate) || settings.has("soft_load")) return undefined;
+  const isOptional = !NO.test(settings.get("soft_load") ?? "no");
+  if (activate === undefined || NO.test(activate) || isOptional) return undefined;
   // As OpenSSL has it: what stands before a dot only makes the names of settings differ.
   const provider = settings.get("identity") ?? name.slice(name.indexOf(".") + 1);
   if (libcrypto.OSSL_PROVIDER_available(0n, cString(provider)) === 1) return undefined;

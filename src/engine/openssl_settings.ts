@@ -73,16 +73,20 @@ function setProperties(query: string): void {
       }): write --openssl-properties as in "?provider=qat" (see property(7))`,
     );
   }
-  const remedy = `prefer instead of demanding ("?${query}"), or activate the provider that is meant (--openssl-config)`;
-  if (!servesAnything()) {
-    throw new OpensslSettingsError(`no algorithm of OpenSSL's matches --openssl-properties "${query}": ${remedy}`);
-  }
-  if (libcrypto.RAND_status() !== 1) {
-    throw new OpensslSettingsError(
-      `none of OpenSSL's random number generators matches --openssl-properties "${query}", and its algorithms need ` +
-        `one: ${remedy}`,
-    );
-  }
+}
+
+/** Throws unless OpenSSL has algorithms of a device with `choices`, and the random numbers that they need. */
+function requireAlgorithms(choices: readonly string[]): void {
+  const lack = !servesAnything()
+    ? "no algorithm of a device"
+    : libcrypto.RAND_status() !== 1
+    ? "no random number generator, which its algorithms need,"
+    : undefined;
+  if (lack === undefined) return;
+  throw new OpensslSettingsError(
+    `OpenSSL has ${lack} with ${choices.join(" and ")}: activate a provider that has (--openssl-config), and prefer ` +
+      'properties instead of demanding them (--openssl-properties="?…")',
+  );
 }
 
 /** True if OpenSSL, as it is set up now, has any algorithm of a device. */
@@ -144,7 +148,7 @@ function requireFips(isDefault: boolean): FipsProvider {
   return { name: name!, version: version! };
 }
 
-let applied: { readonly key: string; readonly fips: FipsProvider | undefined } | undefined;
+let applied: { readonly key: string; readonly fips: FipsProvider | undefined; isWarned: boolean } | undefined;
 
 /**
  * Sets OpenSSL up for this process; the FIPS provider if it is required. The first call decides; another one must choose
@@ -164,18 +168,26 @@ export function applyOpensslSettings({ config, properties, fips = false }: Opens
   }
   if (config !== undefined) loadConfig(config);
   if (properties !== undefined) setProperties(properties);
+  if (!fips && (config ?? properties) !== undefined) {
+    requireAlgorithms([
+      ...(config === undefined ? [] : [`--openssl-config=${config}`]),
+      ...(properties === undefined ? [] : [`--openssl-properties=${properties}`]),
+    ]);
+  }
   const provider = fips ? requireFips(config === undefined) : undefined;
   libcrypto.ERR_clear_error();
-  applied = { key, fips: provider };
+  applied = { key, fips: provider, isWarned: false };
   return provider;
 }
 
 /**
  * What users should know of OpenSSL's own configuration, where no other file has been chosen: that it is not used as it
- * says, or that the FIPS provider which it activates is not alone. Undefined if there is nothing to say.
+ * says, or that the FIPS provider which it activates is not alone. Undefined if there is nothing to say, or if it has
+ * been said in this process.
  */
 export function defaultConfigWarning({ config, fips = false }: OpensslSettings): string | undefined {
-  if (config !== undefined || fips) return undefined;
+  if (config !== undefined || fips || applied?.isWarned) return undefined;
+  if (applied !== undefined) applied.isWarned = true;
   libcrypto.OPENSSL_init_crypto(INIT_LOAD_CONFIG, 0n);
   const problem = defaultConfigProblem();
   if (problem !== undefined || libcrypto.OSSL_PROVIDER_available(0n, cString("fips")) !== 1) return problem;

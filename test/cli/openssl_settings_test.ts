@@ -35,12 +35,21 @@ Deno.test("a property query decides what OpenSSL serves", async () => {
 
 Deno.test("a property query that nothing matches, or no random number generator, is refused", async () => {
   for (const query of ["provider=base", "provider=nosuch", "fips=yes,provider=default"]) {
-    assertStringIncludes(await refusal(1, `--openssl-properties=${query}`), `--openssl-properties "${query}"`);
+    assertStringIncludes(await refusal(1, `--openssl-properties=${query}`), `with --openssl-properties=${query}`);
   }
   await withConfiguration(configuration(["default", "legacy"]), async (file) => {
     const error = await refusal(1, `--openssl-config=${file}`, "--openssl-properties=provider=legacy");
     // Without the legacy provider its module is named.
-    assertMatch(error, /random number generators|the provider legacy/);
+    assertMatch(error, /random number generator|the provider legacy/);
+  });
+});
+
+Deno.test("a configuration without an algorithm of a device is refused", async () => {
+  await withConfiguration(configuration(["base"]), async (file) => {
+    assertStringIncludes(
+      await refusal(1, `--openssl-config=${file}`),
+      `no algorithm of a device with --openssl-config`,
+    );
   });
 });
 
