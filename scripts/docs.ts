@@ -1,5 +1,5 @@
 /**
- * Writes the tables of the documentation that are generated from data: options, algorithms, limits and promises. A page
+ * Writes the tables of the documentation that are generated from data: options, algorithms, limits, promises and clauses. A page
  * has a table between `<!-- table: NAME -->` and `<!-- end -->`, which is replaced.
  *
  *   scripts/docs           writes the tables
@@ -14,6 +14,7 @@ import { AEADS, CIPHERS, HASHES, MACS } from "../src/engine/algorithms.ts";
 import { EVIDENCE } from "../test/proof/algorithm_evidence.ts";
 import { LIMITS_TOLD } from "../test/proof/limits.ts";
 import { PROMISES } from "../test/proof/promises.ts";
+import { clauseTables } from "./clause_table.ts";
 
 const ROOT = new URL("../", import.meta.url);
 
@@ -95,7 +96,14 @@ function outages(): string {
   return table(["the device is", "VMM", "what the guest sees", "what helps"], rows);
 }
 
-const TABLES: Readonly<Record<string, () => string>> = { options, algorithms, limits, promises, outages };
+const TABLES: Readonly<Record<string, () => string>> = {
+  options,
+  algorithms,
+  limits,
+  promises,
+  outages,
+  clauses: () => clauseTables(table),
+};
 
 /** `page` with every table regenerated. Throws an Error for an unknown table. */
 export function fill(page: string): string {

@@ -37,18 +37,41 @@ async function resultsOf(group: Group): Promise<readonly CheckResult[]> {
   return results;
 }
 
+/** Where the verdicts of this device are recorded, for the table of clauses in the documentation. */
+const SEEN = new URL("./seen/this-device.json", import.meta.url);
+
+/** Fails unless `seen` is what is recorded; `VUC_RECORD=1` in the environment records it instead. */
+function assertRecorded(seen: Readonly<Record<string, string>>): void {
+  if (Deno.env.get("VUC_RECORD") !== undefined) {
+    Deno.writeTextFileSync(SEEN, `${JSON.stringify(seen, undefined, 2)}\n`);
+  }
+  const recorded: Record<string, string> = JSON.parse(Deno.readTextFileSync(SEEN));
+  assertEquals(
+    Object.keys(seen),
+    Object.keys(recorded),
+    "checks of the table of clauses: set VUC_RECORD=1, and run scripts/docs",
+  );
+  const others = Object.entries(seen).filter(([id, verdict]) => verdict !== recorded[id] && verdict !== NOT_OFFERED);
+  assertEquals(others, [], "checks whose verdict is not the recorded one: set VUC_RECORD=1, and run scripts/docs");
+}
+
+const NOT_OFFERED = "not applicable: an algorithm is not offered";
+
 Deno.test("every duty of the device in v19's normative text", async (t) => {
   const covered = new Set<number>();
+  const seen: Record<string, string> = {};
   for (const group of GROUPS) {
     await t.step(`${group.name}: ${group.title}`, async (t) => {
       for (const result of await resultsOf(group)) {
         const { check: { id, clause }, verdict } = result;
         const isKept = await t.step(`${id}: ${clause.duty}`, () => assertPassed(result));
+        seen[id] = isKept ? (verdict === "passed" ? verdict : NOT_OFFERED) : "failed";
         if (isKept && verdict === "passed" && clause.reference.v19 !== undefined) covered.add(clause.reference.v19);
       }
     });
   }
   console.log(`      ${covered.size} lines of the text have clauses that were checked`);
+  assertRecorded(seen);
   assertEquals(NORMATIVE_LINES.filter((line) => !covered.has(line)), [], "lines without a clause that was checked");
 });
 
