@@ -25,6 +25,7 @@ export const MODULES: Readonly<Record<string, readonly string[]>> = {
   vhost_user: [
     "src/device/backend.ts",
     "src/handover/state.ts",
+    "src/handover/state_format.ts",
     "src/virtqueue/inflight_state.ts",
     "memory",
     "os",

@@ -5,6 +5,7 @@
  */
 import type { SocketPath } from "../os/listening_socket.ts";
 import type { Log } from "../os/log.ts";
+import type { KeptDevices } from "./kept_devices.ts";
 import type { Options } from "./options.ts";
 import type { HostedDevice } from "./prepared_device.ts";
 import type { ServeOptions } from "./serve.ts";
@@ -32,16 +33,18 @@ export interface Start {
   readonly signal: AbortSignal;
   /** Minimum limit of open descriptors. */
   readonly descriptorsNeeded: number;
+  /** What a service manager keeps; undefined: nothing is kept. */
+  readonly kept: KeptDevices | undefined;
 }
 
 /** The options of device `index`, but for its socket. */
 export function serveOptions(index: number, log: Log, { options, signal }: Start): ServeOptions {
   const { queues, workers, pollUs, maxSessions, mux, statelessServices, engines, bursts, once } = options;
   const { draft, asymmetric } = options;
-  const { engineModules, openssl: { config, properties, fips } } = options;
+  const { engineModules, migratesSessions, openssl: { config, properties, fips } } = options;
   return {
     ...{ queues, workers, pollUs, maxSessions, mux, statelessServices, draft, asymmetric, once, log, signal },
-    ...{ engines, engineModules, bursts, fips },
+    ...{ engines, engineModules, bursts, fips, migratesSessions },
     ...(config === undefined ? {} : { opensslConfig: config }),
     ...(properties === undefined ? {} : { opensslProperties: properties }),
     // The workers of all devices are pinned to the CPUs in turn.

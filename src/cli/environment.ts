@@ -11,7 +11,13 @@ export type Environment = (name: EnvironmentName) => string | undefined;
 export const LOG_VARIABLE = "VHOST_USER_CRYPTO_LOG";
 
 /** The variables that the program reads; its launcher permits these. */
-export type EnvironmentName = typeof LOG_VARIABLE | "LISTEN_FDS" | "LISTEN_PID" | "NOTIFY_SOCKET" | "JOURNAL_STREAM";
+export type EnvironmentName =
+  | typeof LOG_VARIABLE
+  | "LISTEN_FDS"
+  | "LISTEN_FDNAMES"
+  | "LISTEN_PID"
+  | "NOTIFY_SOCKET"
+  | "JOURNAL_STREAM";
 
 /** A variable of this process. A variable without permission counts as not set, so that nothing prompts for it. */
 export function processEnvironment(name: EnvironmentName): string | undefined {

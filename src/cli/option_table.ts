@@ -34,6 +34,8 @@ export const ON_OFF: readonly ("on" | "off")[] = ["on", "off"];
 
 /** Whether OpenSSL's FIPS provider is required. */
 export const FIPS_MODES: readonly ("off" | "required")[] = ["off", "required"];
+/** What can keep the state of devices for the next process. */
+export const KEEPERS: readonly ("off" | "systemd")[] = ["off", "systemd"];
 
 /** Options that belong together. */
 export interface OptionGroup {
@@ -99,6 +101,25 @@ const WHERE: OptionGroup = {
       details: "The sockets come from that process: --socket-path is not needed, or the same. --handover-socket and " +
         "--stats-socket may be the same paths as there. The exit status is 1, and the other process continues, if " +
         "something that was negotiated with a connected frontend is not offered here, or a session's algorithm is missing.",
+    },
+    {
+      name: "keep-state",
+      value: "off|systemd",
+      choices: KEEPERS,
+      help:
+        "With systemd, have its descriptor store keep connections, guest memory, rings and sessions, so that the next " +
+        "process continues after a crash (default off).",
+      details:
+        "The unit needs Type=notify and FileDescriptorStoreMax=. Session keys are then in a memory file that systemd has a " +
+        "descriptor of. A crash while a message of the frontend is handled, or during a handover, loses the connection.",
+    },
+    {
+      name: "migrate-sessions",
+      value: "on|off",
+      choices: ON_OFF,
+      help:
+        "Let the VMM transfer sessions, keys included, to another device at a live migration (default off); see the " +
+        "threat model.",
     },
     {
       name: "once",

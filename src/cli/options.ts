@@ -18,6 +18,7 @@ import {
   BURSTS,
   COMMANDS,
   FIPS_MODES,
+  KEEPERS,
   LOG_FORMATS,
   ON_OFF,
   OPTIONS,
@@ -71,6 +72,9 @@ export interface Options {
   readonly statsSocket: string | undefined;
   /** Path of the socket on which another process can take over. */
   readonly handoverSocket: string | undefined;
+  /** The service manager keeps the state of devices. */
+  readonly keepsState: boolean;
+  readonly migratesSessions: boolean;
   /** The handover socket of the process to continue for. */
   readonly takeOver: string | undefined;
   readonly sandbox: boolean;
@@ -254,6 +258,8 @@ export function readOptions(commandLine: string[], environment: Environment = pr
     once: line.has("once"),
     statsSocket: text("stats-socket"),
     handoverSocket: text("handover-socket"),
+    keepsState: choice("--keep-state", text("keep-state"), "off", KEEPERS) === "systemd",
+    migratesSessions: choice("--migrate-sessions", text("migrate-sessions"), "off", ON_OFF) === "on",
     takeOver: text("take-over"),
     log: logOptions(line, environment),
     action,

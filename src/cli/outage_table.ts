@@ -54,6 +54,12 @@ export const OUTAGES: readonly OutageRow[] = [
       "is bound again. A chardev with reconnect-ms does not start, one with server=on aborts at a second connection",
     remedy: "a new start of the virtual machine",
   },
+  {
+    event: "killed or crashed, and started again with what --keep-state=systemd has kept",
+    vmm: "this project's driver as VMM and guest",
+    effect: "nothing but a pause; requests in place that were in flight fail",
+    remedy: "nothing is needed",
+  },
   { event: "any of these", vmm: "Cloud Hypervisor", effect: "not tried", remedy: "not known" },
 ];
 

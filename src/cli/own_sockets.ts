@@ -36,8 +36,9 @@ class GivenDevices implements Giver {
     await Promise.all(this.#devices.map(({ device }) => device.resume(areRecovered)));
   }
 
-  give(): void {
+  async give(): Promise<void> {
     this.#onGiven();
+    await Promise.all(this.#devices.map(({ device }) => device.forget()));
     for (const { device } of this.#devices) void device.leave();
   }
 }

@@ -15,6 +15,7 @@ import type { Log } from "../os/log.ts";
 import type { DeviceSnapshot } from "../statistics/snapshot.ts";
 import type { VhostUserServer } from "../vhost_user/server.ts";
 import { LimitedLog } from "./log_limit.ts";
+import type { DeviceKeeper } from "./device_keeper.ts";
 import type { ServedDevice, ServeOptions } from "./serve.ts";
 
 async function dataPlane(options: ServeOptions): Promise<DataPlaneFactory | undefined> {
@@ -83,7 +84,7 @@ function deviceOptions(
   log: Log,
   jobRunner: JobRunnerFactory,
   modules: EngineModules,
-): DeviceOptions {
+): Omit<DeviceOptions, "sessionMemory"> {
   const { queues = 1, maxSessions, mux, statelessServices, engines, bursts, draft = "v19" } = options;
   const { asymmetric = usualForm(draft) } = options;
   return {
@@ -93,6 +94,7 @@ function deviceOptions(
     jobRunner,
     modules,
     fips: options.fips ?? false,
+    migratesSessions: options.migratesSessions ?? false,
     onFault: (message) => log("warn", message),
     ...(maxSessions === undefined ? {} : { maxSessions }),
     ...(mux === undefined ? {} : { mux }),
@@ -107,6 +109,7 @@ interface Parts {
   readonly loop: EventLoop;
   readonly device: CryptoDevice;
   readonly limitedLog: LimitedLog;
+  readonly keeper: DeviceKeeper | undefined;
   /** What its libraries are, for people. */
   readonly opensslVersion: string;
   readonly libraries: readonly string[];
@@ -141,7 +144,9 @@ export class PreparedDevice {
   /** Serves `socket`; `name` is the device's name in statistics. After an error everything is released. */
   async serve(name: string, socket: ServerSocket): Promise<HostedDevice> {
     try {
-      return this.#host(name, socket);
+      const hosted = this.#host(name, socket);
+      this.#parts.keeper?.start();
+      return hosted;
     } catch (error) {
       await this.close();
       throw error;
@@ -150,8 +155,9 @@ export class PreparedDevice {
 
   #host(name: string, socket: ServerSocket): HostedDevice {
     const { once = false } = this.#options;
-    const { loop, device, limitedLog: { log } } = this.#parts;
-    const server = new this.#Server({ loop, device, log, socket, once, onFinished: () => loop.stop() });
+    const { loop, device, keeper, limitedLog: { log } } = this.#parts;
+    const keeping = keeper === undefined ? {} : { keeper };
+    const server = new this.#Server({ loop, device, log, socket, once, ...keeping, onFinished: () => loop.stop() });
     return new HostedDevice(name, this.#parts, server);
   }
 
@@ -169,8 +175,9 @@ export class PreparedDevice {
 
   /** Releases everything. */
   async close(): Promise<void> {
-    const { device, loop, limitedLog } = this.#parts;
+    const { device, loop, keeper, limitedLog } = this.#parts;
     await device.close();
+    keeper?.close();
     loop.close();
     limitedLog.close();
   }
@@ -204,7 +211,7 @@ export class HostedDevice implements ServedDevice {
 
   /** Serves until the loop is stopped, and releases everything. Throws what a worker or a handler threw. */
   async #run(): Promise<void> {
-    const { loop, device, limitedLog } = this.#parts;
+    const { loop, device, keeper, limitedLog } = this.#parts;
     let failure: Error | undefined;
     device.ready.catch((error) => {
       failure = error;
@@ -214,8 +221,10 @@ export class HostedDevice implements ServedDevice {
       await loop.run();
       if (failure !== undefined) throw failure;
     } finally {
+      keeper?.drop();
       await this.#server.close();
       await device.close();
+      keeper?.close();
       loop.close();
       limitedLog.close();
     }
@@ -292,6 +301,21 @@ export class HostedDevice implements ServedDevice {
     });
   }
 
+  /** Keeps the state for a later process from now on. */
+  keep(): Promise<void> {
+    return this.#inLoop(() => {
+      this.#server.keep();
+      this.#parts.keeper?.start();
+      return Promise.resolve();
+    });
+  }
+
+  /** Keeps nothing any more. Resolves when the service manager has been told, or after a bounded time. */
+  async forget(): Promise<void> {
+    this.#parts.keeper?.drop();
+    await this.#parts.keeper?.sent();
+  }
+
   /** Ends without touching sockets and rings, which another process serves now. */
   leave(): Promise<void> {
     this.#server.leave();
@@ -299,8 +323,8 @@ export class HostedDevice implements ServedDevice {
   }
 }
 
-/** Makes a device without sockets. Throws as {@linkcode serve} does. */
-export async function prepareDevice(options: ServeOptions): Promise<PreparedDevice> {
+/** Makes a device without sockets, whose state `keeper` keeps. Throws as {@linkcode serve} does. */
+export async function prepareDevice(options: ServeOptions, keeper?: DeviceKeeper): Promise<PreparedDevice> {
   const [{ EventLoop }, { CryptoDevice }, { VhostUserServer }, { opensslVersion }, { libraryVersions }, jobs] =
     await Promise.all([
       import("../os/event_loop.ts"),
@@ -317,10 +341,13 @@ export async function prepareDevice(options: ServeOptions): Promise<PreparedDevi
   const plane = await dataPlane(options);
   await reserveDescriptors(options);
   const loop = new EventLoop();
-  const device = new CryptoDevice(deviceOptions(options, log, jobs.workerJobRunner, modules), loop, plane);
+  const common = deviceOptions(options, log, jobs.workerJobRunner, modules);
+  const memory = keeper === undefined ? {} : { sessionMemory: keeper.memory };
+  const device = new CryptoDevice({ ...common, ...memory }, loop, plane);
+  keeper?.use(device);
   for (const note of device.notes) log("info", note);
   const versions = { opensslVersion: opensslVersion(), libraries: libraryVersions(device.engines) };
-  const prepared = new PreparedDevice({ loop, device, limitedLog, ...versions }, options, VhostUserServer);
+  const prepared = new PreparedDevice({ loop, device, keeper, limitedLog, ...versions }, options, VhostUserServer);
   try {
     // Workers need the paths only of engine modules, as all other code is the same.
     if (modules.urls.length > 0) await device.ready;

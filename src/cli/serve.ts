@@ -69,6 +69,11 @@ export interface ServeOptions {
   readonly pollUs?: number;
   /** CPUs to which workers are pinned in turn; none if not given. An unavailable CPU is a RangeError. */
   readonly cpus?: readonly number[];
+  /**
+   * Lets a frontend transfer sessions with their keys to another device (VHOST_USER_PROTOCOL_F_DEVICE_STATE), as for live
+   * migration; false if not given.
+   */
+  readonly migratesSessions?: boolean;
   /** Serves one frontend only. */
   readonly once?: boolean;
   /**

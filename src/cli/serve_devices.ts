@@ -8,7 +8,7 @@ import { processEnvironment } from "./environment.ts";
 import { type Running, serveOptions, socketPath, type Start, unlessAborted } from "./device_start.ts";
 import type { Options } from "./options.ts";
 import { OwnSockets } from "./own_sockets.ts";
-import { type ServedSocket, socketName } from "./served_sockets.ts";
+import { keptDescriptors, type ServedSocket, socketName } from "./served_sockets.ts";
 import { prepareDevice } from "./prepared_device.ts";
 import { ServiceManager } from "./service_manager.ts";
 import { StandardError } from "./standard_error.ts";
@@ -23,16 +23,27 @@ async function checkPassed(fd: number): Promise<void> {
 }
 
 async function startDevice(served: ServedSocket, index: number, start: Start): Promise<Running> {
-  const { options, standardError } = start;
+  const { options, standardError, kept } = start;
   if ("fd" in served) await checkPassed(served.fd);
-  const log = standardError.log(socketName(served), options.sockets.length > 1);
-  const prepared = await prepareDevice(serveOptions(index, log, start));
+  const name = socketName(served);
+  const log = standardError.log(name, options.sockets.length > 1);
+  const prepared = await prepareDevice(serveOptions(index, log, start), kept?.keeper(index));
   const socket = "fd" in served ? served : socketPath(served.socketPath, options);
-  return {
-    device: await prepared.serve(socketName(served), socket),
-    log,
-    path: "fd" in served ? "" : served.socketPath,
-  };
+  const device = await kept?.continue(index, prepared, { name, socket }) ?? await prepared.serve(name, socket);
+  return { device, log, path: "fd" in served ? "" : served.socketPath };
+}
+
+/** What the service manager keeps and has kept. It forgets what is not asked for any more. */
+async function keptDevices({ keepsState }: Options, manager: ServiceManager, log: Log) {
+  const descriptors = keptDescriptors(processEnvironment);
+  if (!keepsState && descriptors.size === 0) return undefined;
+  const { KeptDevices } = await import("./kept_devices.ts");
+  const kept = new KeptDevices(manager, descriptors, log);
+  if (keepsState && manager.isPresent) return kept;
+  if (keepsState) log("warn", "nothing is kept: --keep-state=systemd needs a unit with Type=notify (NOTIFY_SOCKET)");
+  kept.drop();
+  kept.close();
+  return undefined;
 }
 
 /** Starts all devices. After a failure it closes those that were started and throws the error. */
@@ -94,6 +105,7 @@ async function serveToTheEnd(start: Start, manager: ServiceManager, taken?: Take
   const { options, standardError, signal } = start;
   const log = standardError.log();
   const devices = await taken?.adopt(options.takeOver!) ?? await startDevices(start);
+  start.kept?.close();
   const sockets = await startSockets(devices, start, taken);
   const stop = () => {
     manager.stopping();
@@ -113,10 +125,14 @@ async function serveToTheEnd(start: Start, manager: ServiceManager, taken?: Take
   }
   if (taken !== undefined) {
     signal.throwIfAborted();
-    await taken.continue(options);
+    await taken.continue(options, async () => {
+      manager.succeeding();
+      manager.ready(served);
+      await manager.sent();
+    });
   }
   sockets.start();
-  if (!signal.aborted) manager.ready(served);
+  if (taken === undefined && !signal.aborted) manager.ready(served);
   const { releaseStartMemory } = await import("../os/resident_memory.ts");
   // A device whose workers do not start reports that itself.
   Promise.all(devices.map(({ device }) => device.ready)).then(releaseStartMemory, () => {});
@@ -145,7 +161,8 @@ export async function serveDevices(options: Options): Promise<boolean> {
   try {
     // This comes first, as the next steps open descriptors.
     const descriptorsNeeded = await reserveDescriptors(Math.max(1, options.sockets.length), options);
-    const start = { options, standardError, signal: stop.signal, descriptorsNeeded };
+    const kept = await keptDevices(options, manager, log);
+    const start = { options, standardError, signal: stop.signal, descriptorsNeeded, kept };
     if (options.takeOver !== undefined) taken = new TakenDevices(start);
     return await serveToTheEnd(start, manager, taken);
   } catch (error) {

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { KEPT_PREFIX } from "../handover/kept_state.ts";
 import { UsageError } from "./command_line.ts";
 import type { Environment } from "./environment.ts";
 
@@ -26,17 +27,26 @@ export function socketName(served: ServedSocket): string {
   return "fd" in served ? `descriptor ${served.fd}` : served.socketPath;
 }
 
-/** Number of sockets passed to this process, from descriptor 3 on. Throws {@linkcode UsageError}. */
-function passedCount(environment: Environment): number {
+/** Descriptors passed to this process, by number. Throws {@linkcode UsageError}. */
+function passedNames(environment: Environment): Map<number, string> {
   const count = environment("LISTEN_FDS");
   // Variables for another process, which started this one without removing them, are ignored.
-  if (count === undefined || environment("LISTEN_PID") !== String(Deno.pid)) return 0;
+  if (count === undefined || environment("LISTEN_PID") !== String(Deno.pid)) return new Map();
   if (!/^\d{1,4}$/.test(count)) throw new UsageError(`LISTEN_FDS holds a number of descriptors, not "${count}"`);
-  return Number(count);
+  const names = environment("LISTEN_FDNAMES")?.split(":") ?? [];
+  return new Map(Array.from({ length: Number(count) }, (_, i) => [LISTEN_FDS_START + i, names[i] ?? ""]));
+}
+
+/** Descriptors that the service manager has kept for this process, by name. */
+export function keptDescriptors(environment: Environment): Map<string, number> {
+  const passed = [...passedNames(environment)];
+  return new Map(passed.filter(([, name]) => name.startsWith(KEPT_PREFIX)).map(([fd, name]) => [name, fd]));
 }
 
 function passedSockets(count: number | undefined, environment: Environment): ServedSocket[] {
-  const passed = passedCount(environment);
+  const names = [...passedNames(environment)];
+  const sockets = names.filter(([, name]) => !name.startsWith(KEPT_PREFIX)).map(([fd]) => ({ fd }));
+  const passed = sockets.length;
   if (passed === 0) {
     throw new UsageError(
       "no socket given: use --socket-path=PATH, --fd=NUMBER, or a socket unit that passes LISTEN_FDS",
@@ -47,7 +57,7 @@ function passedSockets(count: number | undefined, environment: Environment): Ser
       `LISTEN_FDS passes ${passed} socket(s), and --socket-count asks for ${count ?? 1}: give --socket-count=${passed}`,
     );
   }
-  return descriptors(LISTEN_FDS_START, passed);
+  return sockets;
 }
 
 function descriptors(first: number, count: number): ServedSocket[] {

@@ -69,21 +69,24 @@ export class TakenDevices {
       sockets[index] === undefined ? `device ${index}` : socketName(sockets[index]),
       count > 1,
     );
-    const device = await prepareDevice(serveOptions(index, log, this.#start));
+    const device = await prepareDevice(serveOptions(index, log, this.#start), this.#start.kept?.keeper(index));
     await device.rehearse();
     return { device, log };
   }
 
   /**
-   * Serves the devices as soon as the other process has halted them, and removes its sockets that are not used here.
-   * Throws an Error with the cause if the other process continues.
+   * Serves the devices as soon as the other process has halted them, calls `onServing` before that one ends, and removes
+   * its sockets that are not used here. Throws an Error with the cause if the other process continues.
    */
-  async continue({ statsSocket, handoverSocket }: Options): Promise<void> {
+  async continue({ statsSocket, handoverSocket }: Options, onServing: () => Promise<void>): Promise<void> {
     const { devices, sockets } = this.#state;
     const takeOver = this.#takeOver!;
     const halted = await takeOver.halted();
     await Promise.all(this.#devices.map(({ device }, i) => device.continueFrom(devices[i]!, halted[i])));
+    await onServing();
     await takeOver.served();
+    await takeOver.released();
+    await Promise.all(this.#devices.map(({ device }) => device.keep()));
     await takeOver.close();
     const unused = sockets.filter(({ path }) => path !== statsSocket && path !== handoverSocket);
     for (const socket of unused) new ListeningSocket(socket).close();

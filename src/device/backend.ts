@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { SessionsState } from "../handover/state.ts";
 import type { GuestMemory } from "../memory/guest_memory.ts";
 
 /** Parameters of a ring. Addresses are the frontend's: the device translates them, and does so again on each change. */
@@ -116,6 +117,14 @@ export interface BackendDevice {
   closeSession(id: number): void;
   /** Another driver uses the control queue now: destroys the sessions created through it, and clears every key in use. */
   destroyDriverSessions(): Promise<void>;
+  /** True if sessions may leave through the frontend. */
+  readonly migratesSessions: boolean;
+  /** Maximum number of sessions. */
+  readonly maxSessions: number;
+  /** All sessions. Keys are views of memory that changes with the next session. */
+  exportSessions(): SessionsState;
+  /** Replaces all sessions by those of another device, or destroys all and throws an Error with the cause. */
+  importSessions(sessions: SessionsState): Promise<void>;
   /** Destroys all sessions and clears the features. All rings are stopped. */
   reset(): Promise<void>;
 }

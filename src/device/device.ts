@@ -13,7 +13,7 @@ import type { EventLoop } from "../os/event_loop.ts";
 import type { Draft } from "../wire/drafts/draft.ts";
 import { CONFIG_BYTES_V5 } from "../wire/drafts/v5.ts";
 import * as wire from "../wire/virtio_crypto.ts";
-import type { DeviceState, NegotiatedState, StatisticsState } from "../handover/state.ts";
+import type { DeviceState, NegotiatedState, SessionsState, StatisticsState } from "../handover/state.ts";
 import type { BackendDevice, RingSetup, SessionMessage } from "./backend.ts";
 import { encodeConfig, offeredAsymmetric, servicesOf } from "./config.ts";
 import { ControlPath } from "./control_path.ts";
@@ -35,6 +35,7 @@ import { type QueueCommand, QueueGroup } from "./queue_group.ts";
 import { QueueServer } from "./queue_server.ts";
 import { rehearse } from "./rehearsal.ts";
 import { SessionFactory } from "./session_factory.ts";
+import type { SessionMemory } from "./session_memory.ts";
 import { createFromMessage } from "./session_message.ts";
 import { DeviceCounters, type DeviceStatistics } from "./statistics.ts";
 import { ORIGIN_CONTROL_QUEUE, SessionTable } from "./sessions.ts";
@@ -78,6 +79,10 @@ export interface DeviceOptions {
   readonly asymmetric?: AsymmetricForm;
   /** Makes the runner of asymmetric operations. */
   readonly jobRunner?: JobRunnerFactory;
+  /** Memory of the session table; private to this process if not given. */
+  readonly sessionMemory?: SessionMemory;
+  /** Offer to transfer sessions, keys included, through the frontend (VHOST_USER_PROTOCOL_F_DEVICE_STATE). */
+  readonly migratesSessions?: boolean;
   /** Called with a description when a guest has broken a ring. */
   readonly onFault?: (message: string) => void;
 }
@@ -87,6 +92,7 @@ export class CryptoDevice implements BackendDevice {
   readonly queueCount: number;
   readonly features: bigint;
   readonly configBytesMax: number;
+  readonly migratesSessions: boolean;
   /** What is not on offer for want of a library, or not used for its wrong answers, in sentences for people. */
   readonly notes: readonly string[];
   readonly #catalogue: Catalogue;
@@ -129,7 +135,8 @@ export class CryptoDevice implements BackendDevice {
     this.configBytesMax = draft === "v5" ? CONFIG_BYTES_V5 : Infinity;
     this.#config = encodeConfig(draft, this.#catalogue, dataQueues, offered);
     this.#shownConfig = this.#config;
-    this.#sessions = new SessionTable(maxSessions, asymmetric === "akcipher");
+    this.#sessions = new SessionTable(maxSessions, asymmetric === "akcipher", options.sessionMemory);
+    this.migratesSessions = options.migratesSessions ?? false;
     const sessions = this.#sessions.location;
     this.#jobs = asymmetric === "off" ? undefined : options.jobRunner!(dataQueues, sessions);
     const pools = this.#jobs?.pools ?? [];
@@ -185,16 +192,39 @@ export class CryptoDevice implements BackendDevice {
   /** What another process needs to continue for this device, as it is now. Keys are views of the session table. */
   exportState(): CryptoState {
     return {
-      negotiated: {
-        queueCount: this.queueCount,
-        acknowledged: this.#acknowledged,
-        draft: this.#draft,
-        asymmetric: this.#asymmetric,
-        config: this.readConfig(),
-      },
-      sessions: this.#sessions.exportState(),
+      negotiated: this.exportNegotiated(),
+      sessions: this.exportSessions(),
       statistics: this.#counters.exportState(),
     };
+  }
+
+  /** What was negotiated with the frontend and the driver. */
+  exportNegotiated(): NegotiatedState {
+    return {
+      queueCount: this.queueCount,
+      acknowledged: this.#acknowledged,
+      draft: this.#draft,
+      asymmetric: this.#asymmetric,
+      config: this.readConfig(),
+    };
+  }
+
+  exportSessions(): SessionsState {
+    return this.#sessions.exportState();
+  }
+
+  get maxSessions(): number {
+    return this.#sessions.slots;
+  }
+
+  async importSessions(sessions: SessionsState): Promise<void> {
+    await this.#destroySessions();
+    try {
+      this.#factory.restore(sessions);
+    } catch (error) {
+      await this.#destroySessions();
+      throw error;
+    }
   }
 
   /** Throws {@linkcode StateMismatchError} if a frontend to which this was told cannot be served. */
@@ -289,12 +319,16 @@ export class CryptoDevice implements BackendDevice {
     await this.#executeAll({ kind: "clear" });
   }
 
-  async reset(): Promise<void> {
+  async #destroySessions(): Promise<void> {
     this.#sessions.clear();
     this.#jobs?.evict();
+    await this.#executeAll({ kind: "clear" });
+  }
+
+  async reset(): Promise<void> {
     this.#acknowledged = 0n;
     this.#shownConfig = this.#config;
-    await this.#executeAll({ kind: "clear" });
+    await this.#destroySessions();
   }
 
   /** Releases all resources. All rings are stopped and the loop no longer runs. */

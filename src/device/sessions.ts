@@ -2,7 +2,7 @@
  * The session table: fixed slots in native memory that every thread of the process can read and only the control path
  * writes. Each session of a slot has another id, so that the id of a destroyed session stays unknown for a long time.
  *
- * Data path, but for `#takeFreeSlot`, `endRestoring`, `exportState`, `bytesAt` (the control path).
+ * Data path, but for `#takeFreeSlot`, `endRestoring`, `findSessions`, `exportState`, `bytesAt` (the control path).
  *
  * @module
  */
@@ -10,7 +10,8 @@ import { AKCIPHER_KEY_BYTES_MAX } from "../engine/asymmetric/limits.ts";
 import { AUTH_KEY_BYTES_MAX, CIPHER_KEY_BYTES_MAX, KIND_AKCIPHER, Parameters } from "../engine/operation.ts";
 import type { SessionsState, SessionState } from "../handover/state.ts";
 import { cleanseBytes, copyBytes } from "../memory/native.ts";
-import { giveBackSecret, type Mapping, mapSecret, PAGE_BYTES, unmap, viewOf } from "../os/memory_map.ts";
+import { type Mapping, PAGE_BYTES, unmap, viewOf } from "../os/memory_map.ts";
+import { PRIVATE_MEMORY, type SessionMemory } from "./session_memory.ts";
 
 /** Bytes before the first slot: the count of destroyed sessions. */
 const HEADER_BYTES = 64;
@@ -162,6 +163,7 @@ export class SessionTableView {
 
 /** The table for its only writer, the control path. */
 export class SessionTable extends SessionTableView {
+  readonly #memory: SessionMemory;
   readonly #mapping: Mapping;
   readonly #longKeys: Mapping | undefined;
   readonly #slotBits: number;
@@ -179,10 +181,11 @@ export class SessionTable extends SessionTableView {
    * Makes a table of `slots` free slots, with memory for asymmetric keys if `asymmetric`. Generations start at random
    * numbers, so that ids of an earlier process are unknown here.
    */
-  constructor(slots: number, asymmetric = false) {
-    const mapping = mapSecret(HEADER_BYTES + SLOT_BYTES * slots);
-    const longKeys = asymmetric ? mapSecret(AKCIPHER_KEY_BYTES_MAX * slots) : undefined;
+  constructor(slots: number, asymmetric = false, memory: SessionMemory = PRIVATE_MEMORY) {
+    const mapping = memory.map(HEADER_BYTES + SLOT_BYTES * slots);
+    const longKeys = asymmetric ? memory.map(AKCIPHER_KEY_BYTES_MAX * slots) : undefined;
     super({ address: mapping.address, slots, longKeys: longKeys?.address ?? 0 });
+    this.#memory = memory;
     this.#mapping = mapping;
     this.#longKeys = longKeys;
     this.#slotBits = slotBitsOf(slots);
@@ -254,6 +257,11 @@ export class SessionTable extends SessionTableView {
     this.#freeHead = 0;
     this.createdCount = createdCount;
     if (slotBitsOf(slots) === this.#slotBits) this.#generations.set(generations.subarray(0, this.slots));
+  }
+
+  /** Finds the sessions of a process that has ended, whose memory the table has. */
+  findSessions(): void {
+    this.count = Array.from({ length: this.slots }, (_, slot) => slot).filter((slot) => this.idAt(slot) !== 0).length;
   }
 
   /** The sessions as another process needs them. Keys are views of the table. */
@@ -333,8 +341,8 @@ export class SessionTable extends SessionTableView {
     // Slots are reused in rotation, so in time every page of the table would be resident. All ids are 0 by now. The
     // first page is kept: it has the count of destroyed sessions.
     const { address, sizeBytes } = this.#mapping;
-    if (sizeBytes > PAGE_BYTES) giveBackSecret(address + PAGE_BYTES, sizeBytes - PAGE_BYTES);
-    if (this.#longKeys !== undefined) giveBackSecret(this.#longKeys.address, this.#longKeys.sizeBytes);
+    if (sizeBytes > PAGE_BYTES) this.#memory.giveBack(address + PAGE_BYTES, sizeBytes - PAGE_BYTES);
+    if (this.#longKeys !== undefined) this.#memory.giveBack(this.#longKeys.address, this.#longKeys.sizeBytes);
   }
 
   /** Unmaps the table. No thread may read it afterwards. */

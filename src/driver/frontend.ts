@@ -277,6 +277,20 @@ export class Frontend extends FrontendConnection {
     };
   }
 
+  /**
+   * Has the backend write its state to `fd` (`save`) or read it from there (`load`), while all rings are stopped. Returns
+   * the reply: bits 0 to 7 are an error, bit 8 is set if the backend has no descriptor of its own.
+   */
+  async setDeviceStateFd(direction: "save" | "load", fd: number): Promise<bigint> {
+    const payload = u32Pair(direction === "save" ? 0 : 1, 0);
+    return asU64(await this.call(w.SET_DEVICE_STATE_FD, "SET_DEVICE_STATE_FD", payload, { replyBytes: 8, fds: [fd] }));
+  }
+
+  /** 0 if the state was transferred. */
+  async checkDeviceState(): Promise<bigint> {
+    return asU64(await this.call(w.CHECK_DEVICE_STATE, "CHECK_DEVICE_STATE", undefined, { replyBytes: 8 }));
+  }
+
   /** Sets the inflight region of a backend, which may be another process than the one that made it. */
   setInflightFd(region: InflightRegion, fd: number): Promise<void> {
     return this.tell(w.SET_INFLIGHT_FD, "SET_INFLIGHT_FD", inflightPayload(region), [fd]);

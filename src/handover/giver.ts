@@ -45,8 +45,11 @@ export interface Giver {
   halt(live: LiveRegion): Promise<void>;
   /** Serves again. If `areRecovered`, another process has served the rings since, and ended without saying where. */
   resume(areRecovered: boolean): Promise<void>;
-  /** Another process serves: this one ends without touching sockets and rings. */
-  give(): void;
+  /**
+   * Another process serves: this one ends without touching sockets and rings. Resolves when it keeps nothing of them any
+   * more.
+   */
+  give(): Promise<void>;
 }
 
 /** Pause after accepting has failed, in milliseconds. */
@@ -193,7 +196,7 @@ export class HandoverServer {
       await handover.run();
       this.#isGiven = true;
       this.#log("info", `handed over in ${Math.round(performance.now() - startMs)} ms: this process ends`);
-      this.#giver.give();
+      await this.#giver.give();
       channel.close();
     } catch (error) {
       if (!isHandoverFailure(error)) throw error;

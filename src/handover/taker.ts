@@ -138,6 +138,15 @@ export class TakeOver {
     }
   }
 
+  /** Waits, for a bounded time, until the old process has given up everything and closes the connection. */
+  async released(): Promise<void> {
+    try {
+      await this.#channel.receive(ANSWER_MS_MAX);
+    } catch (error) {
+      if (!(error instanceof HandoverError)) throw error;
+    }
+  }
+
   /** Says why this process does not take over; the old one continues. */
   async refuse(reason: string): Promise<void> {
     try {

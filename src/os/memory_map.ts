@@ -19,7 +19,9 @@ const MAP_FAILED = 0xffff_ffff_ffff_ffffn;
 /** Gives up pages: those of a file are read again when they are used. */
 export const MADV_DONTNEED = 4;
 const MADV_DONTDUMP = 16;
-/** The same for locked memory; Linux 5.18 and later. */
+/** Returns pages of a file, which are zeros for all who map them. */
+const MADV_REMOVE = 9;
+/** The same as DONTNEED for locked memory; Linux 5.18 and later. */
 const MADV_DONTNEED_LOCKED = 24;
 const MLOCK_ONFAULT = 1;
 const MFD_CLOEXEC_ALLOW_SEALING = 3;
@@ -114,6 +116,19 @@ export function giveBackSecret(address: number, sizeBytes: number): void {
   libc.munlock(start, length);
   libc.madvise(start, length, MADV_DONTNEED);
   libc.mlock2(start, length, MLOCK_ONFAULT);
+}
+
+/** The same for a shared mapping of a memory file: the pages are zeros for every process that maps them. */
+export function giveBackShared(address: number, sizeBytes: number): void {
+  const [start, length] = [BigInt(address), BigInt(sizeBytes)];
+  libc.munlock(start, length);
+  libc.madvise(start, length, MADV_REMOVE);
+  libc.mlock2(start, length, MLOCK_ONFAULT);
+}
+
+/** Sets the length of the file behind `fd` to `sizeBytes`. Throws {@linkcode SystemError}. */
+export function resizeFile(fd: number, sizeBytes: number): void {
+  check(libc.ftruncate(fd, BigInt(sizeBytes)), "ftruncate", `${sizeBytes} bytes`);
 }
 
 /** Maps `sizeBytes` bytes of `fd` from `offsetBytes` (a page's start) on, shared. Throws {@linkcode SystemError}. */

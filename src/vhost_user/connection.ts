@@ -19,12 +19,13 @@ import { MemoryTable } from "./memory_table.ts";
 import { checkMessage, MESSAGE_RULES, readU64, RequestError, u64Payload } from "./messages.ts";
 import { Rings } from "./rings.ts";
 import { createSession } from "./crypto_session.ts";
+import { SessionTransfer } from "./session_transfer.ts";
 
 const PROTOCOL_FEATURES_BIT = 1n << BigInt(wire.F_PROTOCOL_FEATURES);
 const LOG_ALL_BIT = 1n << BigInt(wire.F_LOG_ALL);
 const REPLY_ACK_BIT = 1n << BigInt(wire.PROTOCOL_F_REPLY_ACK);
 
-/** The protocol features on offer. */
+/** The protocol features on offer, besides DEVICE_STATE where sessions may be transferred. */
 const PROTOCOL_FEATURES: bigint = [
   wire.PROTOCOL_F_MQ,
   wire.PROTOCOL_F_LOG_SHMFD,
@@ -61,6 +62,8 @@ export class Connection {
   readonly #driver: DriverTracker;
   readonly #rings: Rings;
   readonly #handlers: ReadonlyMap<number, Handler>;
+  readonly #transfer: SessionTransfer;
+  readonly #offeredProtocolFeatures: bigint;
   #protocolFeatures = 0n;
   #status = 0;
   #featuresRefused = false;
@@ -68,16 +71,22 @@ export class Connection {
   /** A descriptor to be sent with the current reply; -1: none. */
   #replyFd = -1;
 
-  /** Owns the connected socket `fd` from now on. */
-  constructor(fd: number, device: BackendDevice, log: Log) {
+  /**
+   * Owns the connected socket `fd` from now on. If `keepsRecord`, rings record requests in flight even if the frontend has
+   * no inflight region.
+   */
+  constructor(fd: number, device: BackendDevice, log: Log, keepsRecord = false) {
     this.#socket = new FdSocket(fd);
     this.#reader = new MessageReader(this.#socket);
     this.#writer = new ReplyWriter(this.#socket);
     this.#device = device;
     this.#log = log;
     this.#driver = new DriverTracker(device.queueCount - 1);
-    this.#rings = new Rings(device, log, this.#driver);
+    this.#rings = new Rings(device, log, this.#driver, keepsRecord);
     this.#memory = new MemoryTable((memory) => this.#rings.setMemory(memory));
+    this.#transfer = new SessionTransfer(device);
+    const deviceState = device.migratesSessions ? 1n << BigInt(wire.PROTOCOL_F_DEVICE_STATE) : 0n;
+    this.#offeredProtocolFeatures = PROTOCOL_FEATURES | deviceState;
     this.#handlers = new Map([
       ...this.#featureHandlers(),
       ...this.#memoryHandlers(),
@@ -85,6 +94,7 @@ export class Connection {
       ...this.#ringHandlers(),
       ...this.#inflightHandlers(),
       ...this.#deviceHandlers(),
+      ...(device.migratesSessions ? this.#deviceStateHandlers() : []),
     ]);
   }
 
@@ -170,7 +180,7 @@ export class Connection {
    */
   async restore(state: ConnectionState): Promise<void> {
     this.#messageCount = state.messageCount;
-    this.#protocolFeatures = state.protocolFeatures & PROTOCOL_FEATURES;
+    this.#protocolFeatures = state.protocolFeatures & this.#offeredProtocolFeatures;
     this.#status = state.status;
     this.#featuresRefused = state.featuresRefused;
     this.#reader.restore(state.incoming);
@@ -184,6 +194,7 @@ export class Connection {
   async close(): Promise<void> {
     this.#reader.close();
     this.#writer.close();
+    this.#transfer.close();
     await this.#rings.close();
     await this.#device.reset();
     await this.#memory.clear();
@@ -235,7 +246,7 @@ export class Connection {
     return [
       [wire.GET_FEATURES, () => u64Payload(this.#device.features | PROTOCOL_FEATURES_BIT | LOG_ALL_BIT)],
       [wire.SET_FEATURES, (message) => this.#setFeatures(message.view.getBigUint64(0, true))],
-      [wire.GET_PROTOCOL_FEATURES, () => u64Payload(PROTOCOL_FEATURES)],
+      [wire.GET_PROTOCOL_FEATURES, () => u64Payload(this.#offeredProtocolFeatures)],
       [wire.SET_PROTOCOL_FEATURES, (message) => this.#setProtocolFeatures(message.view.getBigUint64(0, true))],
       [wire.GET_QUEUE_NUM, () => u64Payload(this.#device.queueCount)],
       [wire.GET_STATUS, () => u64Payload(this.#status)],
@@ -257,8 +268,8 @@ export class Connection {
 
   #setProtocolFeatures(value: bigint): void {
     // Offered bits take effect even if others are refused, so that both sides agree on REPLY_ACK.
-    this.#protocolFeatures = value & PROTOCOL_FEATURES;
-    const unknown = value & ~PROTOCOL_FEATURES;
+    this.#protocolFeatures = value & this.#offeredProtocolFeatures;
+    const unknown = value & ~this.#offeredProtocolFeatures;
     if (unknown !== 0n) throw new RequestError(`protocol feature bits ${hex(unknown)} were not offered`);
   }
 
@@ -374,6 +385,24 @@ export class Connection {
       [wire.CLOSE_CRYPTO_SESSION, ({ view }) => {
         const id = view.getBigUint64(0, true);
         if (id < 2n ** 53n) this.#device.closeSession(Number(id));
+      }],
+    ];
+  }
+
+  #deviceStateHandlers(): [number, Handler][] {
+    return [
+      [wire.SET_DEVICE_STATE_FD, (message) => {
+        if (this.#rings.isServing) {
+          throw new RequestError("the device state is transferred while all rings are stopped");
+        }
+        const { view, fds: [fd = -1] } = message;
+        this.#transfer.begin(view.getUint32(0, true), view.getUint32(wire.DEVICE_STATE_PHASE_OFFSET, true), fd);
+        message.takeFd();
+        return u64Payload(wire.DEVICE_STATE_NO_FD);
+      }],
+      [wire.CHECK_DEVICE_STATE, async () => {
+        await this.#transfer.check();
+        return u64Payload(0);
       }],
     ];
   }

@@ -73,6 +73,17 @@ export function inflightRangeOf(view: DataView): InflightRange {
   };
 }
 
+/** A region of this process's own, for `queueCount` rings of any size. Pages that are not used take no memory. */
+export function newInflightRegion(queueCount: number): InflightRegion {
+  const sizeBytes = queueCount * inflightBytes(QUEUE_SIZE_MAX);
+  const fd = createMemfd("vhost-user-crypto-inflight", sizeBytes);
+  try {
+    return new InflightRegion({ queueCount, queueSize: QUEUE_SIZE_MAX, sizeBytes, offset: 0 }, fd, queueCount);
+  } finally {
+    closeFd(fd);
+  }
+}
+
 /** A mapped inflight region, and a descriptor of its file. */
 export class InflightRegion {
   /** Where it is in its file, and for which rings. */

@@ -14,7 +14,7 @@ import { QUEUE_SIZE_MAX } from "../wire/vring.ts";
 import type { DriverTracker } from "./driver_tracker.ts";
 import type { Log } from "../os/log.ts";
 import type { InflightState, RingState } from "../handover/state.ts";
-import { InflightRegion } from "./inflight_region.ts";
+import { InflightRegion, newInflightRegion } from "./inflight_region.ts";
 import { NO_FD_REMEDY, RequestError } from "./messages.ts";
 
 /** Interval at which threads that wait at a descriptor are released while a ring is stopped, in milliseconds. */
@@ -81,11 +81,16 @@ export class Rings {
   readonly #log: Log;
   readonly #driver: DriverTracker;
   readonly #rings: readonly Ring[];
+  readonly #keepsRecord: boolean;
   #hasMemory = false;
   #inflight: InflightRegion | undefined;
 
-  /** Rings for the queues of `device`; `driver` is informed of bases. No ring is served before there is guest memory. */
-  constructor(device: BackendDevice, log: Log, driver: DriverTracker) {
+  /**
+   * Rings for the queues of `device`; `driver` is informed of bases. No ring is served before there is guest memory. If
+   * `keepsRecord`, there is an inflight region even if the frontend has none.
+   */
+  constructor(device: BackendDevice, log: Log, driver: DriverTracker, keepsRecord = false) {
+    this.#keepsRecord = keepsRecord;
     this.#device = device;
     this.#driver = driver;
     this.#log = log;
@@ -116,13 +121,18 @@ export class Rings {
     if (size === 0 || size > QUEUE_SIZE_MAX) {
       throw new RequestError(`ring ${index} cannot have ${size} entries: 1 to ${QUEUE_SIZE_MAX} are possible`);
     }
-    if (size !== ring.size) await this.#change(ring, () => ring.size = size);
+    if (size === ring.size) return;
+    await this.#change(ring, () => {
+      this.#forget(ring);
+      ring.size = size;
+    });
   }
 
   /** SET_VRING_BASE. */
   async setBase(index: number, base: number): Promise<void> {
     const ring = this.#ring(index);
     await this.#change(ring, async () => {
+      this.#forget(ring);
       if (this.#driver.setBase(index, ring.base, base)) {
         this.#log("debug", "the driver has restarted: the sessions of the previous one are destroyed");
         await this.#device.destroyDriverSessions();
@@ -136,7 +146,11 @@ export class Rings {
     const ring = this.#ring(index);
     const old = ring.addresses;
     const same = old?.desc === addresses.desc && old.avail === addresses.avail && old.used === addresses.used;
-    if (!same) await this.#change(ring, () => ring.addresses = addresses);
+    if (same) return;
+    await this.#change(ring, () => {
+      this.#forget(ring);
+      ring.addresses = addresses;
+    });
   }
 
   /** SET_VRING_KICK: starts the ring, which owns `fd` from now on; -1: the ring is polled. */
@@ -183,10 +197,17 @@ export class Rings {
     const ring = this.#ring(index);
     await this.#pause(ring);
     ring.closeKick();
-    // No request is in flight, and the frontend gets the position: the inflight state is not needed.
-    if (ring.ownsInflightState) this.#inflight?.clear(index);
-    ring.ownsInflightState = false;
+    this.#forget(ring);
     return ring.base;
+  }
+
+  /**
+   * Clears the inflight state of a ring that was served here: no request is in flight, and the frontend gets the position
+   * or sets another one.
+   */
+  #forget(ring: Ring): void {
+    if (ring.ownsInflightState) this.#inflight?.clear(ring.index);
+    ring.ownsInflightState = false;
   }
 
   /** SET_INFLIGHT_FD: rings record requests in flight in `region`, which this object owns from now on. */
@@ -396,6 +417,7 @@ export class Rings {
       this.#log("warn", `ring ${index} waits for guest memory: the frontend has shared none, ${NO_FD_REMEDY}`);
       return;
     }
+    if (this.#keepsRecord) this.#inflight ??= newInflightRegion(this.#rings.length);
     await this.#device.startRing({
       index,
       size,

@@ -31,6 +31,16 @@ export interface ServerOptions {
   readonly once?: boolean;
   /** Called when there will be no more connections: after the only one, or the one that was given. */
   readonly onFinished?: () => void;
+  /** Keeps the state of the connection for another process. */
+  readonly keeper?: ConnectionKeeper;
+}
+
+/** Keeps the state of a connection, in case this process ends without notice. */
+export interface ConnectionKeeper {
+  /** The state is about to change: what is kept does not hold any more. */
+  begin(): void;
+  /** The state has changed, or stays as it was; null: there is no connection. */
+  changed(connection: ConnectionState | null): void;
 }
 
 /** Sockets that another process hands over, with their state, whose descriptors the server owns. */
@@ -88,8 +98,17 @@ export class VhostUserServer {
       if (listening.path !== "") this.#ownSocket = new ListeningSocket(listening);
     }
     if (connection === null) return;
-    const { device, log } = this.#options;
-    this.#connection = { fd: connection.fd, connection: new Connection(connection.fd, device, log) };
+    this.#connection = { fd: connection.fd, connection: this.#connect(connection.fd) };
+  }
+
+  #connect(fd: number): Connection {
+    const { device, log, keeper } = this.#options;
+    return new Connection(fd, device, log, keeper !== undefined);
+  }
+
+  /** Tells the keeper the state of the connection. */
+  keep(): void {
+    this.#options.keeper?.changed(this.#connection?.connection.exportState() ?? null);
   }
 
   /** Continues with the state of the adopted connection. Throws an Error with the cause if that is not possible. */
@@ -102,7 +121,8 @@ export class VhostUserServer {
    * a handler of the loop. Returns the state of the sockets, whose descriptors stay the server's.
    */
   async freeze(): Promise<AdoptedSockets> {
-    const { loop } = this.#options;
+    const { loop, keeper } = this.#options;
+    keeper?.begin();
     this.#isFrozen = true;
     clearTimeout(this.#pause);
     loop.unwatch(this.#listenFd);
@@ -128,6 +148,7 @@ export class VhostUserServer {
     this.#isFrozen = false;
     this.#isLeft = false;
     await this.#connection?.connection.resume(areRecovered);
+    this.keep();
     if (this.#connection !== undefined) this.#watchConnection();
     else if (this.#listenFd >= 0) this.#awaitConnection();
   }
@@ -201,22 +222,24 @@ export class VhostUserServer {
   }
 
   #serve(fd: number): void {
-    const { device, log } = this.#options;
-    const connection = new Connection(fd, device, log);
+    const connection = this.#connect(fd);
     this.#connection = { fd, connection };
     this.connectionCount++;
-    log("info", "a frontend has connected");
+    this.#options.log("info", "a frontend has connected");
+    this.keep();
     this.#watchConnection();
   }
 
   /** Waits for the next message, or until the socket accepts the rest of a reply. */
   #watchConnection(): void {
     if (this.#connection === undefined) return;
-    const { loop } = this.#options;
+    const { loop, keeper } = this.#options;
     const { fd, connection } = this.#connection;
     const forOutput = connection.hasUnsentReply;
     loop.watch(fd, async () => {
+      keeper?.begin();
       if (!await connection.serve()) return await this.#endConnection();
+      this.keep();
       if (connection.hasUnsentReply === forOutput) return;
       loop.unwatch(fd);
       this.#watchConnection();
@@ -227,6 +250,7 @@ export class VhostUserServer {
     const { log, once, onFinished } = this.#options;
     const messageCount = this.#connection?.connection.messageCount ?? 0;
     await this.#closeConnection();
+    this.keep();
     log("info", `the frontend has disconnected after ${messageCount} messages`);
     if (this.#listenFd >= 0 && !(once && messageCount > 0)) {
       this.#awaitConnection();
@@ -246,6 +270,7 @@ export class VhostUserServer {
   /** Removes the server's own socket and ends the connection. No handler of the loop may be in flight. */
   async close(): Promise<void> {
     this.stopListening();
+    this.#options.keeper?.begin();
     if (this.#connection?.connection.isServing) this.#options.log("warn", LEFT_WAITING);
     await this.#closeConnection();
   }

@@ -63,6 +63,7 @@ export const PROTOCOL_F_INFLIGHT_SHMFD = 12;
 export const PROTOCOL_F_RESET_DEVICE = 13;
 export const PROTOCOL_F_CONFIGURE_MEM_SLOTS = 15;
 export const PROTOCOL_F_STATUS = 16;
+export const PROTOCOL_F_DEVICE_STATE = 19;
 
 /** A memory region: guest_addr, size, user_addr, mmap_offset, u64 each. SET_MEM_TABLE has 8 bytes before the first. */
 export const REGION_BYTES = 32;
@@ -94,6 +95,16 @@ export const INFLIGHT_MMAP_SIZE_OFFSET = 0;
 export const INFLIGHT_MMAP_OFFSET_OFFSET = 8;
 export const INFLIGHT_NUM_QUEUES_OFFSET = 16;
 export const INFLIGHT_QUEUE_SIZE_OFFSET = 18;
+
+/**
+ * SET_DEVICE_STATE_FD: direction u32 (save or load), phase u32, of which there is one: all rings are stopped. The reply
+ * says with a bit that the backend offers no descriptor of its own.
+ */
+export const DEVICE_STATE_PHASE_OFFSET = 4;
+export const DEVICE_STATE_SAVE = 0;
+export const DEVICE_STATE_LOAD = 1;
+export const DEVICE_STATE_STOPPED = 0;
+export const DEVICE_STATE_NO_FD = 1 << 8;
 
 /** GET_CONFIG and SET_CONFIG: offset u32, size u32, flags u32, then the bytes. */
 export const CONFIG_HEADER_BYTES = 12;

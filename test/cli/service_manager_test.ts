@@ -1,25 +1,10 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { libc } from "../../ffi/libc.ts";
-import { check } from "../../src/os/errno.ts";
 import { closeFd } from "../../src/os/event_fd.ts";
-import { connectUnixDatagrams, FdSocket, listenUnix, unixSocketPair } from "../../src/os/unix_socket.ts";
+import { connectUnixDatagrams, type FdSocket, listenUnix, unixSocketPair } from "../../src/os/unix_socket.ts";
 import { inheritable, use } from "./driving.ts";
+import { notifySocket } from "./fake_manager.ts";
 import { exists, findProgram, PROGRAM, Running, until, withDirectory } from "./programs.ts";
-
-const AF_UNIX = 1;
-const SOCK_DGRAM_CLOEXEC = 2 | 0o2000000;
-
-/** A service manager's datagram socket at `address`, abstract if it begins with `@`. */
-function notifySocket(address: string): FdSocket {
-  const name = new TextEncoder().encode(address);
-  const bytes = new Uint8Array(2 + name.length);
-  new DataView(bytes.buffer).setUint16(0, AF_UNIX, true);
-  bytes.set(name, 2);
-  if (address.startsWith("@")) bytes[2] = 0;
-  const fd = check(libc.socket(AF_UNIX, SOCK_DGRAM_CLOEXEC, 0), "socket");
-  check(libc.bind(fd, bytes, bytes.length), "bind", address);
-  return new FdSocket(fd, 4096);
-}
 
 /** Waits for the next datagram. */
 async function heard(socket: FdSocket): Promise<string> {

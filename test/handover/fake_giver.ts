@@ -76,7 +76,8 @@ export class FakeGiver implements Giver {
     return Promise.resolve();
   }
 
-  give(): void {
+  give(): Promise<void> {
     this.calls.push("give");
+    return Promise.resolve();
   }
 }

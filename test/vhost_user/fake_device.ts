@@ -4,6 +4,7 @@
  * @module
  */
 import type { BackendDevice, RingSetup, SessionMessage } from "../../src/device/backend.ts";
+import type { SessionsState } from "../../src/handover/state.ts";
 import type { GuestMemory } from "../../src/memory/guest_memory.ts";
 
 /** A session message with its keys copied, since the originals are wiped. */
@@ -66,6 +67,18 @@ export class FakeDevice implements BackendDevice {
     this.setups.push(ring);
     this.#record("startRing", ring.index, ring.size, ring.base);
     this.bases.set(ring.index, ring.base);
+  }
+
+  readonly migratesSessions = false;
+  readonly maxSessions = 1;
+
+  exportSessions(): SessionsState {
+    return { slots: 1, createdCount: 0, generations: new Uint32Array(1), sessions: [] };
+  }
+
+  // deno-lint-ignore require-await
+  async importSessions(): Promise<void> {
+    this.#record("importSessions");
   }
 
   // deno-lint-ignore require-await
