@@ -8,6 +8,7 @@ import { isInstalled, run, runOrThrow } from "./process.ts";
 /** The programs, each with its sources, the one to compile first. */
 const SOURCES = {
   af_alg_check: ["af_alg_check.c", "af_alg.h", "aes_oracle.h"],
+  load: ["load.c", "af_alg.h", "aes_oracle.h"],
   showcase_tool: ["showcase_tool.c"],
 };
 const FLAGS = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-pthread"];

@@ -120,7 +120,7 @@ export function cpioArchive(files: readonly ArchiveFile[]): Blob {
 /** What a guest is made of, besides busybox and the modules that every guest loads. */
 export interface GuestParts {
   /** The script in `guest/` that is the guest's only process. */
-  readonly init: "init" | "showcase";
+  readonly init: "init" | "showcase" | "handovers";
   /** Statically linked programs by their paths in the guest. */
   readonly programs: Readonly<Record<string, string>>;
   /** More modules to load, with what each needs loaded first. */
@@ -129,6 +129,8 @@ export interface GuestParts {
   readonly laterModule?: string;
   /** A directory with `bin/` and `lib/`: programs that go to `tools/`, and their libraries. */
   readonly toolsDirectory?: string;
+  /** Other files by their paths in the guest. */
+  readonly files?: Readonly<Record<string, Uint8Array>>;
   /** Shell variables for the script. */
   readonly settings: Readonly<Record<string, string>>;
 }
@@ -148,6 +150,7 @@ export async function writeInitramfs(path: string, kernelDirectory: string, part
   for (const [archived, program] of Object.entries(parts.programs)) {
     files.push({ path: archived, mode: PROGRAM, bytes: await Deno.readFile(program) });
   }
+  for (const [archived, bytes] of Object.entries(parts.files ?? {})) files.push({ path: archived, mode: PLAIN, bytes });
   const modules = `${kernelDirectory}/modules`;
   files.push(...await modulesInOrder(modules, parts.modules));
   if (parts.laterModule !== undefined) {

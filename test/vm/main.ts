@@ -8,6 +8,7 @@ import { buildProgram } from "./guest_program.ts";
 import { type GuestRun, runGuest } from "./guest_run.ts";
 import { type Guest, HELP, type Options, readOptions, UsageError } from "./options.ts";
 import { CommandError, killChildren } from "./process.ts";
+import { runHandovers } from "./handovers.ts";
 import { openQemu } from "./qemu.ts";
 import { runShowcase } from "./showcase.ts";
 
@@ -83,7 +84,8 @@ async function runAll(options: Options, scratch: string): Promise<Result[]> {
     try {
       const kernel = await once(`kernel ${guest.kernel}`, () => bundles.kernel(guest.kernel, options.refresh));
       const qemuBundle = await once(`qemu ${guest.qemu}`, () => bundles.qemu(guest.qemu, options.refresh));
-      const program = await buildProgram(CACHE, options.showcase ? "showcase_tool" : "af_alg_check");
+      const programName = options.showcase ? "showcase_tool" : options.handovers > 0 ? "load" : "af_alg_check";
+      const program = await buildProgram(CACHE, programName);
       const qemu = await openQemu(qemuBundle.directory);
       const own = `${scratch}/${i}-${guest.deviceModel}`;
       await Deno.mkdir(own);
@@ -93,6 +95,8 @@ async function runAll(options: Options, scratch: string): Promise<Result[]> {
           ...parts,
           toolsDirectory: (await once("tools", () => bundles.tools(options.refresh))).directory,
         })
+        : options.handovers > 0
+        ? await runHandovers(guest, options, parts)
         : await runGuest(guest, options, parts);
       printRun(guest, qemu.version, run, options);
       const sum = (of: "passed" | "failed") => run.verdicts.reduce((total, verdict) => total + verdict[of], 0);

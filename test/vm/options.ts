@@ -29,6 +29,8 @@ export interface Options {
   /** The number of the check whose answer is falsified, or 0. */
   readonly corrupt: number;
   readonly showcase: boolean;
+  /** How often the device is handed over under load; 0: the usual checks. */
+  readonly handovers: number;
   readonly mirror: string | undefined;
   readonly ubuntuMirror: string | undefined;
   readonly refresh: boolean;
@@ -46,6 +48,7 @@ export const HELP = `A real Linux guest checks the device.
 
 Usage: scripts/vm [options]
        scripts/vm --showcase [options]   a transcript: files, packets and disks encrypted by the device
+       scripts/vm --handovers=N [options]   the device is handed over N times while the guest is under load
        scripts/vm --systemd [--skip-if-unavailable]   no guest: the installed units under a real systemd, as root
        scripts/vm --arm64   an emulated arm64 machine in which the tests of the sandbox run
 
@@ -93,6 +96,7 @@ const STRINGS = [
   "device",
   "timeout-s",
   "corrupt",
+  "handovers",
   "mirror",
   "ubuntu-mirror",
 ];
@@ -133,6 +137,7 @@ export function readOptions(args: string[]): Options | undefined {
     device: device.split(/\s+/).filter((word) => word !== ""),
     timeoutMs: 1000 * integer("timeout-s", text("timeout-s"), 120, 1, 3600),
     corrupt: integer("corrupt", text("corrupt"), 0, 0, 1_000_000),
+    handovers: integer("handovers", text("handovers"), 0, 0, 100_000),
     mirror: text("mirror"),
     ubuntuMirror: text("ubuntu-mirror"),
     refresh: given["refresh"] === true,

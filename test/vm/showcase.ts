@@ -76,7 +76,7 @@ export async function expectedDigest(keyHex: string): Promise<string> {
 }
 
 /** The host's part of the dialogue with the guest (its words are in `guest/showcase`). */
-export class Dialogue {
+export class Dialogue implements Listener {
   readonly verdicts: Verdict[] = [];
   readonly details: string[] = [];
   kernel = "unknown";
@@ -133,7 +133,14 @@ export class Dialogue {
   }
 }
 
-async function converse(socket: string, dialogue: Dialogue, qemu: BackgroundProcess): Promise<void> {
+/** What answers a guest. */
+export interface Listener {
+  /** Takes a line of the guest's; true if the guest waits for an answer. */
+  hear(line: string): Promise<boolean>;
+}
+
+/** Talks with the guest on its second serial port until QEMU ends. */
+export async function converse(socket: string, dialogue: Listener, qemu: BackgroundProcess): Promise<void> {
   let connection: Deno.UnixConn | undefined;
   for (let tries = 0; connection === undefined && tries < CONNECT_TRIES && qemu.code === undefined; tries++) {
     connection = await Deno.connect({ transport: "unix", path: socket }).catch(() => undefined);
