@@ -102,9 +102,10 @@ const SIGNALS: readonly (readonly [string, string])[] = [
 const ENVIRONMENT: readonly (readonly [string, string])[] = [
   [LOG_VARIABLE, "Log level, unless --log-level is given: error, warn, info or debug."],
   [
-    "LISTEN_FDS, LISTEN_PID",
+    "LISTEN_FDS, LISTEN_FDNAMES, LISTEN_PID",
     "Sockets passed by systemd, from descriptor 3 on; they are served if neither --socket-path nor --fd is given. " +
-    "Several sockets need --socket-count.",
+    "Several sockets need --socket-count. Descriptors with names that begin with vuc-kept- are what --keep-state=systemd " +
+    "has kept.",
   ],
   ["NOTIFY_SOCKET", "Socket on which systemd is notified of readiness and of the end (Type=notify)."],
 ];

@@ -138,6 +138,9 @@ export class KeptState {
     const fds = encodeProcessState(whole, new Uint8Array(this.#mapping.buffer, STATE_OFFSET, stateBytes));
     if (fds.length > NUMBERS_MAX) throw new RangeError(`${fds.length} descriptors cannot be kept`);
     const numbers = this.#number([...fds, sessionsFd]);
+    // A message that had arrived in part may have had a key in it.
+    new Uint8Array(this.#mapping.buffer, STATE_OFFSET + stateBytes, Math.max(0, this.#words[STATE_BYTES]! - stateBytes))
+      .fill(0);
     this.#words[STATE_BYTES] = stateBytes;
     this.#words[FD_COUNT] = fds.length;
     this.#words[SESSIONS] = numbers.at(-1)!;
@@ -204,9 +207,11 @@ export class KeptState {
  * nothing is that is valid. Throws {@linkcode StateError} for a state that cannot be used.
  */
 export function readLeftState(device: number, kept: ReadonlyMap<string, number>): LeftState | undefined {
-  for (const [name, fd] of kept) {
-    const number = Number(new RegExp(`^${KEPT_PREFIX}${device}-state-(\\d+)$`).exec(name)?.[1] ?? 0);
-    const left = number === 0 ? undefined : readStateFile(fd, (number) => kept.get(nameOf(device, number)));
+  const numberOf = (name: string) => Number(new RegExp(`^${KEPT_PREFIX}${device}-state-(\\d+)$`).exec(name)?.[1] ?? 0);
+  const files = Array.from(kept, ([name, fd]) => ({ number: numberOf(name), fd })).filter(({ number }) => number > 0);
+  // A process that has continued with an earlier one's state may have died before that one's was dropped.
+  for (const { fd } of files.sort((a, b) => b.number - a.number)) {
+    const left = readStateFile(fd, (number) => kept.get(nameOf(device, number)));
     if (left !== undefined) return left;
   }
   return undefined;

@@ -140,11 +140,33 @@ export const PROMISES: readonly Promised[] = [
     ]],
   },
   {
+    promise: "sessions leave a device through its frontend only if that is asked for, and arrive as they were",
+    tests: [
+      [
+        "vhost_user/session_transfer_test.ts",
+        "sessions are saved on one device and loaded on another through a pipe, ${workers} workers",
+      ],
+      ["vhost_user/session_transfer_test.ts", "a device does not offer the transfer of sessions unless it is told to"],
+      [
+        "vhost_user/session_transfer_test.ts",
+        "hostile states are refused, and leave no session; the next good one is loaded",
+      ],
+    ],
+  },
+  {
     promise: "after a crash no request is lost and none is completed twice",
     tests: [
       [
         "lifecycle/crash_test.ts",
         "the device is killed under load: no request is lost, none is completed twice (${title})",
+      ],
+      [
+        "cli/keep_state_test.ts",
+        "a device that is killed under load is continued (${title})",
+      ],
+      [
+        "cli/keep_state_test.ts",
+        "an encryption in place that may have been executed is answered with ERR after a crash",
       ],
     ],
   },

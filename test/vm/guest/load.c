@@ -95,10 +95,14 @@ static void *rsa_main(void *argument) {
   struct worker *worker = argument;
   uint8_t message[MESSAGE_BYTES], sealed[RSA_BYTES_MAX], opened[RSA_BYTES_MAX];
   int key = rsa_key();
+  /* The kernel refuses more room for an answer than it can use. */
+  struct keyctl_pkey_query sizes;
+  if (syscall(SYS_keyctl, KEYCTL_PKEY_QUERY, key, 0, "enc=pkcs1", &sizes) < 0) die("KEYCTL_PKEY_QUERY");
+  if (sizes.max_enc_size > sizeof sealed || sizes.max_dec_size > sizeof opened) errno = EMSGSIZE, die(rsa_file);
   while (!stopping) {
     fill(worker, message, sizeof message);
-    long length = pkey(KEYCTL_PKEY_ENCRYPT, key, message, sizeof message, sealed, sizeof sealed);
-    long opened_length = length < 0 ? -1 : pkey(KEYCTL_PKEY_DECRYPT, key, sealed, (size_t)length, opened, sizeof opened);
+    long length = pkey(KEYCTL_PKEY_ENCRYPT, key, message, sizeof message, sealed, sizes.max_enc_size);
+    long opened_length = length < 0 ? -1 : pkey(KEYCTL_PKEY_DECRYPT, key, sealed, (size_t)length, opened, sizes.max_dec_size);
     atomic_fetch_add(&rsa_checks, 1);
     if (opened_length < 0) fail("rsa", strerror(errno));
     else if (opened_length != sizeof message || memcmp(opened, message, sizeof message) != 0) fail("rsa", "a wrong answer");
