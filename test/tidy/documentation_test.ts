@@ -94,6 +94,8 @@ const KNOWN: Readonly<Record<string, RanBy | string>> = {
   "scripts/bench --guest --against=dpdk": "it installs DPDK in a root that takes minutes to make",
   "scripts/bench --guest --against=dpdk [ROOT]...": "it installs DPDK in a root that takes minutes to make",
   "scripts/bench --guest [ROOT]...": "it boots guests on a machine that does nothing else",
+  "scripts/bench --guest --turn-ms=3 --rounds=30 --algorithms=AES-128-CBC,AES-CBC+HMAC-SHA-256 5A159B6 .":
+    "it takes minutes on a machine that does nothing else",
   "scripts/test --on=debian-13 [PATH…]": ["scripts/test", "run_tests_on debian-13"],
   "scripts/on DISTRIBUTION COMMAND": ["scripts/test", 'on=(scripts/on "$1")'],
   "scripts/debian-root DISTRIBUTION": ["scripts/on", 'scripts/debian-root" "$name"'],
