@@ -26,10 +26,14 @@ export function seenOf(file: string): Verdicts | undefined {
   }
 }
 
-/** What was seen of `clause` in all its forms: a failure in one of them, else a pass in one of them, else neither. */
+/**
+ * What was seen of `clause` in all its forms: a failure in one of them, else a pass in one of them, else that it does not
+ * apply, or that it was not tried.
+ */
 function seenText(group: Group, clause: Clause, verdicts: Verdicts): string {
   const checks = checksOf(group).filter((check) => check.clause === clause);
   const failed = checks.filter(({ id }) => verdicts[id]?.startsWith("failed"));
+  if (checks.every(({ id }) => verdicts[id] === undefined)) return "not tried";
   if (failed.length === 0) return checks.some(({ id }) => verdicts[id] === "passed") ? "passed" : "–";
   const kinds = [...new Set(failed.map(({ id }) => verdicts[id]!.replace("failed: ", "")))];
   const forms = checks.length > 1 ? ` (${failed.map(({ form }) => form).join(", ")})` : "";
