@@ -8,7 +8,10 @@ import { JobPoolMemory } from "../../src/device/job_memory.ts";
 import { JobPool } from "../../src/device/jobs.ts";
 import { type DataRequest, encodeData } from "../../src/driver/requests.ts";
 import type { SessionParameters } from "../../src/driver/sessions.ts";
+import { createCatalogue } from "../../src/engine/catalogue.ts";
 import type { AkcipherKey } from "../../src/engine/asymmetric/akcipher.ts";
+import { ipsecMbProblem } from "../../src/engine/ipsec_mb.ts";
+import { legacyProblem } from "../../src/engine/openssl.ts";
 import { KIND_AKCIPHER, Parameters } from "../../src/engine/operation.ts";
 import { closeFd, createEventFd } from "../../src/os/event_fd.ts";
 import { mapAnonymous } from "../../src/os/memory_map.ts";
@@ -34,6 +37,11 @@ function rekeyed(name: string, session: SessionParameters, request: object): Wor
   };
 }
 
+/** ARC4 is the legacy provider's, which not every host has. */
+const hasArc4 = createCatalogue(["openssl"]).ciphers.has(w.CIPHER_ARC4);
+if (!hasArc4) console.warn(`SKIPPED: sessions of ARC4: ${legacyProblem()}`);
+if (ipsecMbProblem() !== undefined) console.warn(`SKIPPED: multi-buffer execution: ${ipsecMbProblem()}`);
+
 const ALGORITHMS: readonly Workload[] = [
   ...WORKLOADS.filter(({ session }) => session.service !== "akcipher"),
   rekeyed(
@@ -44,7 +52,7 @@ const ALGORITHMS: readonly Workload[] = [
   rekeyed("ARC4", { service: "cipher", algo: w.CIPHER_ARC4, key: someBytes(16, 3), op: w.OP_ENCRYPT }, {
     iv: new Uint8Array(0),
   }),
-];
+].filter(({ name }) => name !== "ARC4" || hasArc4);
 
 /** `session` with other keys. */
 function withOtherKeys(session: SessionParameters): SessionParameters {
@@ -90,7 +98,8 @@ function destroyAt(table: WatchedTable, point: Interruption, id: number, success
 }
 
 for (const [how, bursts] of [["sequential", "auto"], ["multi-buffer", "on"]] as const) {
-  Deno.test(`a session that is destroyed at any moment serves its requests or none (${how})`, () => {
+  const ignore = how === "multi-buffer" && ipsecMbProblem() !== undefined;
+  Deno.test(`a session that is destroyed at any moment serves its requests or none (${how})`, { ignore }, () => {
     for (const workload of ALGORITHMS) {
       const right = new Ring({ slots: 1, bursts });
       const answer = right.ask([asking(workload, right.table.create(sessionRecord(workload.session)))])[0]!;
@@ -115,7 +124,8 @@ for (const [how, bursts] of [["sequential", "auto"], ["multi-buffer", "on"]] as 
     }
   });
 
-  Deno.test(`a slot that changes hands while a batch is decoded serves each session its own requests (${how})`, () => {
+  const slotTest = `a slot that changes hands while a batch is decoded serves each session its own requests (${how})`;
+  Deno.test(slotTest, { ignore }, () => {
     for (const workload of ALGORITHMS.filter(({ session }) => session.service !== "hash")) {
       const ring = new Ring({ slots: 1, bursts });
       const firstId = ring.table.create(sessionRecord(workload.session));
