@@ -101,7 +101,8 @@ Deno.test("the text list has the same algorithms as the JSON list", async () => 
     assert(line !== undefined, name);
     assertStringIncludes(line, library ?? "not served: ");
   }
-  assert(lines.every((line) => line.length <= 100), stdout);
+  // What is not served for want of a package names it, however long its name is.
+  assert(lines.every((line) => line.length <= 100 || line.includes("not served: ")), stdout);
 });
 
 Deno.test("the asymmetric service of the RFC v3 is listed by its own numbers", async () => {

