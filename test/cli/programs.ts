@@ -109,9 +109,9 @@ export class Running {
     await until(() => this.stderr.includes(text), () => `"${text}" in "${this.stderr}"`);
   }
 
-  /** Waits for its end; a process that does not end is killed, with exit code 137. */
-  async ended(): Promise<Ended> {
-    const timer = setTimeout(() => this.#child.kill("SIGKILL"), END_MS);
+  /** Waits for its end; a process that does not end within `timeoutMs` is killed, with exit code 137. */
+  async ended(timeoutMs = END_MS): Promise<Ended> {
+    const timer = setTimeout(() => this.#child.kill("SIGKILL"), timeoutMs);
     const { code } = await this.#child.status;
     clearTimeout(timer);
     await Promise.all(this.#readers);

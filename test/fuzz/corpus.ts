@@ -21,10 +21,11 @@ import { FEATURES, requests } from "./requests.ts";
 import { rewriting } from "./rewriting.ts";
 import { rfc3 } from "./rfc3.ts";
 import { rings } from "./rings.ts";
+import { state } from "./state.ts";
 import type { Target } from "./target.ts";
 
 /** Every kind of hostility. */
-export const TARGETS: readonly Target[] = [rings, requests, asymmetric, messages, rewriting, rfc3];
+export const TARGETS: readonly Target[] = [rings, requests, asymmetric, messages, rewriting, rfc3, state];
 
 interface Kept {
   /** What is interesting about it. */

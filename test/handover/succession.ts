@@ -6,6 +6,9 @@
  */
 import { PROGRAM, Running, until, withDirectory } from "../cli/programs.ts";
 
+/** A handover on a busy machine. */
+const END_MS_MAX = 60_000;
+
 /** How devices are started. */
 export interface SuccessionOptions {
   /** Options of every device, besides sockets. */
@@ -62,7 +65,7 @@ export class Succession {
   /** Waits until `successor` serves and the device before it has ended with 0; returns what that one has written. */
   async succeed(successor: Running): Promise<string> {
     const before = this.#device;
-    const { code, stderr } = await before.ended();
+    const { code, stderr } = await before.ended(END_MS_MAX);
     if (code !== 0) throw new Error(`the old device ended with ${code}: ${stderr}; the new one: ${successor.stderr}`);
     await until(() => successor.stderr.includes("serving"), () => `a successor: ${successor.stderr}`);
     if (successor.hasEnded) throw new Error(`the new device has ended: ${successor.stderr}`);

@@ -171,6 +171,52 @@ export const PROMISES: readonly Promised[] = [
     ],
   },
   {
+    promise: "another process continues under load: no request is lost, wrong or executed twice",
+    tests: [
+      [
+        "handover/handover_test.ts",
+        "handovers under full load lose, repeat and falsify nothing (${format}, ${workers} workers)",
+      ],
+      [
+        "handover/handover_test.ts",
+        "a handover amid every service, mode and layout, changing memory, rings and dirty logs",
+      ],
+    ],
+  },
+  {
+    promise: "of the two processes of a handover exactly one serves, whichever ends",
+    tests: [
+      [
+        "handover/handover_test.ts",
+        "a handover whose new process is killed at a random point leaves the guest with the old one",
+      ],
+      [
+        "handover/handover_test.ts",
+        "a handover whose old process is killed after its state has arrived leaves the guest with the new one",
+      ],
+      [
+        "handover/handover_test.ts",
+        "a process whose options contradict what was negotiated is refused, and the old one continues",
+      ],
+    ],
+  },
+  {
+    promise: "the state of another process is checked like any untrusted input",
+    tests: [
+      [
+        "handover/state_test.ts",
+        "a state that is cut off at any byte is refused, and so is one with a byte too many",
+      ],
+      ["handover/restore_test.ts", "states at random are refused or used, and break nothing"],
+    ],
+  },
+  {
+    promise: "keys leave nothing behind in the process that hands them over",
+    tests: [
+      ["handover/handover_test.ts", "keys are not in the memory of the old process after a handover, nor in its log"],
+    ],
+  },
+  {
     promise: "the sandbox is on every thread",
     tests: [
       ["lifecycle/sandbox_test.ts", "every thread of the program is in the sandbox, with --sandbox=off none is"],

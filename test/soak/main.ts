@@ -7,8 +7,9 @@ import { parseArgs } from "@std/cli/parse-args";
 import { chart, figuresOf, summary } from "./report.ts";
 import { soak } from "./soak.ts";
 
-const USAGE = "Usage: soak --minutes=N [--workers=N] [--queues=N] [--seed=S] [--svg=FILE] [--json]";
-const OPTIONS = ["minutes", "workers", "queues", "seed", "svg"] as const;
+const USAGE =
+  "Usage: soak --minutes=N [--workers=N] [--queues=N] [--seed=S] [--handover-seconds=N] [--svg=FILE] [--json]";
+const OPTIONS = ["minutes", "workers", "queues", "seed", "handover-seconds", "svg"] as const;
 
 /** Says what is wrong with the command line. */
 function usage(what: string): never {
@@ -33,6 +34,7 @@ const result = await soak({
   workers: number("workers", 1, 0, 64),
   queues: number("queues", 2, 1, 64),
   seed: number("seed", crypto.getRandomValues(new Uint32Array(1))[0]!, 0, 2 ** 32 - 1),
+  handoverSeconds: number("handover-seconds", 0, 0, 10_000),
   say: json ? () => {} : (line) => console.error(line),
 });
 const svgPath = args["svg"] as string | undefined;

@@ -18,6 +18,8 @@ export interface SoakOptions {
   readonly workers: number;
   readonly queues: number;
   readonly seed: number;
+  /** Seconds between two handovers of the device to a new process; 0 or not given: there are none. */
+  readonly handoverSeconds?: number;
   /** What to run instead of the device program: a program and its arguments before the device's own. */
   readonly program?: readonly string[];
   /** How long an answer may take; 30 000 if not given. */
@@ -72,6 +74,7 @@ const CONNECTION_MS_MIN = 1500;
 const CONNECTION_MS_MAX = 8000;
 const SETTLE_MS = 10_000;
 const TIMEOUT_MS = 30_000;
+const HANDOVER_MS_MAX = 60_000;
 /** A frontend that says nothing new for so long, beyond the time that an answer may take, is stuck. */
 const STUCK_MS = 30_000;
 
@@ -97,24 +100,36 @@ interface Holdings {
 class Device {
   readonly path: string;
   readonly #directory: string;
-  readonly #process: Running;
+  readonly #command: readonly string[];
+  #process: Running;
 
-  private constructor(directory: string, process: Running) {
+  private constructor(directory: string, command: readonly string[]) {
     this.#directory = directory;
     this.path = `${directory}/device.sock`;
-    this.#process = process;
+    this.#command = command;
+    this.#process = this.#start(`--socket-path=${this.path}`);
+  }
+
+  #start(socket: string): Running {
+    const [command, ...args] = this.#command;
+    return new Running(command!, [...args, socket, `--handover-socket=${this.#directory}/handover.sock`]);
+  }
+
+  /** Has a new process take over. Throws if it does not. */
+  async handOver(): Promise<void> {
+    const old = this.#process;
+    const successor = this.#start(`--take-over=${this.#directory}/handover.sock`);
+    const { code, stderr } = await old.ended(HANDOVER_MS_MAX);
+    this.#process = successor;
+    if (code !== 0 || successor.hasEnded) throw new Error(`no handover (${code}): ${stderr} ${successor.stderr}`);
   }
 
   static async start({ workers, queues, program = [PROGRAM] }: SoakOptions): Promise<Device> {
     const directory = await Deno.makeTempDir({ prefix: "vuc-soak-" });
-    const [command, ...before] = program;
-    const own = [`--socket-path=${directory}/device.sock`, `--queues=${queues}`, `--workers=${workers}`];
+    const own = [`--queues=${queues}`, `--workers=${workers}`];
     // What a sandboxed process holds is root's alone to see.
     const sandbox = Deno.uid() === 0 ? "on" : "off";
-    const device = new Device(
-      directory,
-      new Running(command!, [...before, ...own, "--log-level=warn", `--sandbox=${sandbox}`]),
-    );
+    const device = new Device(directory, [...program, ...own, "--log-level=warn", `--sandbox=${sandbox}`]);
     await until(() => device.hasEnded || device.#isListening(), () => `a device: ${device.said}`);
     if (device.hasEnded) throw new Error(`the device did not start: ${device.said}`);
     return device;
@@ -180,6 +195,7 @@ class Soak {
   #sampledAt = 0;
   #sampledChecked = 0;
   #failure: string | undefined;
+  #isOver = false;
 
   constructor(options: SoakOptions, device: Device) {
     this.#options = options;
@@ -200,6 +216,7 @@ class Soak {
     const sampleMs = Math.max(SAMPLE_MS_MIN, totalMs / SAMPLES);
     const connectionMs = Math.min(CONNECTION_MS_MAX, Math.max(CONNECTION_MS_MIN, totalMs * CONNECTION_SHARE));
     const timer = setInterval(() => this.#sample(), sampleMs);
+    const handovers = this.#handOverRegularly();
     try {
       while (this.#failure === undefined && this.#seconds * 1000 < totalMs) {
         await this.#frontend(connectionMs);
@@ -209,6 +226,8 @@ class Soak {
       this.#failure ??= (error as Error).message;
     }
     clearInterval(timer);
+    this.#isOver = true;
+    await handovers;
     const ending = await this.#device.end();
     this.#failure ??= ending;
     return {
@@ -221,6 +240,21 @@ class Soak {
       idleSamples: this.#idleSamples,
       failure: this.#failure,
     };
+  }
+
+  async #handOverRegularly(): Promise<void> {
+    const { handoverSeconds = 0 } = this.#options;
+    for (let next = handoverSeconds; handoverSeconds > 0 && !this.#isOver;) {
+      await pause(10);
+      if (this.#seconds < next) continue;
+      try {
+        await this.#device.handOver();
+      } catch (error) {
+        this.#failure ??= (error as Error).message;
+        return;
+      }
+      next = this.#seconds + handoverSeconds;
+    }
   }
 
   #sample(): void {
