@@ -99,9 +99,10 @@ export interface BackendDevice {
   /**
    * Completes the requests popped from all rings, or returns them to the rings, and pops no more until the rings are
    * stopped or moved. Stopping all rings then takes no longer than stopping one. What an earlier process had popped is
-   * executed first or, if `keepsRecord`, may stay in the inflight region, for a later process.
+   * executed first or, if `keepsRecord`, may stay in the inflight region, for a later process. Running jobs are waited for
+   * as long as `graceMs` says, or {@linkcode STOP_MS_MAX}.
    */
-  drain(keepsRecord: boolean): Promise<void>;
+  drain(keepsRecord: boolean, graceMs?: number): Promise<void>;
   /**
    * Stops serving: what was popped is completed or, where that would take more than {@linkcode STOP_MS_MAX}, returned to
    * the ring, and nothing is written afterwards. Returns the base to continue at.

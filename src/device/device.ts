@@ -264,8 +264,8 @@ export class CryptoDevice implements BackendDevice {
     await this.#planeOf(ring.index).execute({ kind: "start", ring, acknowledged: this.#acknowledged });
   }
 
-  async drain(keepsRecord: boolean): Promise<void> {
-    await this.#executeAll({ kind: "drain", keepsRecord });
+  async drain(keepsRecord: boolean, graceMs?: number): Promise<void> {
+    await this.#executeAll({ kind: "drain", keepsRecord, ...(graceMs === undefined ? {} : { graceMs }) });
   }
 
   async stopRing(index: number): Promise<number> {

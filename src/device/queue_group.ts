@@ -27,7 +27,7 @@ export type QueueCommand =
    * Completes what was popped, or returns it to the rings, and pops nothing more until a ring is stopped or moved. If
    * `keepsRecord`, what an earlier process had popped may stay in the inflight region.
    */
-  | { readonly kind: "drain"; readonly keepsRecord: boolean }
+  | { readonly kind: "drain"; readonly keepsRecord: boolean; readonly graceMs?: number }
   /** Stops a ring; its value is the base to continue from. */
   | { readonly kind: "stop"; readonly index: number }
   /** Sets the descriptor that is signalled when requests are done; -1: none. */
@@ -144,7 +144,7 @@ export class QueueGroup {
         this.#start(command.ring, command.acknowledged);
         return 0;
       case "drain":
-        await Promise.all(this.queues.map((queue) => queue.drain(command.keepsRecord)));
+        await Promise.all(this.queues.map((queue) => queue.drain(command.keepsRecord, command.graceMs)));
         return 0;
       case "stop":
         return await this.#stop(command.index);

@@ -300,7 +300,7 @@ export class QueueServer {
   }
 
   /**
-   * Resolves, within {@linkcode STOP_MS_MAX}, when no request is in flight any more. New ones stay in the ring. Jobs
+   * Resolves, within {@linkcode STOP_MS_MAX}, or `graceMs` if that is longer, when no request is in flight any more. New ones stay in the ring. Jobs
    * that have not begun are taken back, and so is, after `graceMs`, the one that runs: their requests return to the ring,
    * or, where others that were popped after them have been answered, are answered with ERR.
    *
@@ -315,7 +315,7 @@ export class QueueServer {
     await this.#settle(startMs + graceMs);
     if (!this.#isInFlight) return;
     this.#returnChains(true);
-    await this.#settle(startMs + STOP_MS_MAX);
+    await this.#settle(startMs + Math.max(graceMs, STOP_MS_MAX));
     const jobs = this.#jobs;
     if (jobs !== null) jobs.isRefusing = true;
     while (this.#openCount > 0 || !this.#keepsRecord && this.#isInFlight) {

@@ -20,6 +20,12 @@ import { NO_FD_REMEDY, RequestError } from "./messages.ts";
 /** Interval at which threads that wait at a descriptor are released while a ring is stopped, in milliseconds. */
 const RELEASE_INTERVAL_MS = 400;
 
+/**
+ * Maximum time, in milliseconds, that running asymmetric operations are waited for when rings are suspended: the guest
+ * would rather wait than get an error.
+ */
+const SUSPEND_MS_MAX = 2000;
+
 /** The frontend's addresses of a ring. */
 export interface RingAddresses {
   /** Descriptor area. */
@@ -270,7 +276,7 @@ export class Rings {
   async suspend(only?: number): Promise<void> {
     const rings = this.#rings.filter(({ index, running }) => running && (only === undefined || index === only));
     for (const ring of rings) ring.suspended = true;
-    if (only === undefined) await this.#pauseAll();
+    if (only === undefined) await this.#pauseAll(SUSPEND_MS_MAX);
     else for (const ring of rings) await this.#pause(ring);
   }
 
@@ -370,8 +376,8 @@ export class Rings {
   }
 
   /** Called before all rings are stopped, so that stopping all takes no longer than stopping one. */
-  async #drain(keepsRecord = false): Promise<void> {
-    if (this.isServing) await this.#released(this.#device.drain(keepsRecord));
+  async #drain(keepsRecord = false, graceMs?: number): Promise<void> {
+    if (this.isServing) await this.#released(this.#device.drain(keepsRecord, graceMs));
   }
 
   /** Waits for `work`; threads that wait at descriptors which the frontend has made blocking are released meanwhile. */
@@ -393,8 +399,8 @@ export class Rings {
   }
 
   /** Stops serving every ring. Throws the first error after all have stopped. */
-  async #pauseAll(): Promise<void> {
-    const drained = await Promise.allSettled([this.#drain()]);
+  async #pauseAll(graceMs?: number): Promise<void> {
+    const drained = await Promise.allSettled([this.#drain(false, graceMs)]);
     const paused = await Promise.allSettled(this.#rings.map((ring) => this.#pause(ring)));
     for (const outcome of [...drained, ...paused]) if (outcome.status === "rejected") throw outcome.reason;
   }
