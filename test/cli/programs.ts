@@ -12,7 +12,7 @@ export const PROGRAM = `${ROOT}scripts/vhost-user-crypto`;
 
 /** Emulated CPUs are slower: VUC_SLOWNESS=10 multiplies what tests wait at most. */
 const SLOWNESS = Number(Deno.env.get("VUC_SLOWNESS") ?? 1);
-const START_MS = 20_000 * SLOWNESS;
+const START_MS = 60_000 * SLOWNESS;
 const END_MS = 20_000 * SLOWNESS;
 
 /** Exit code and output of a process. */

@@ -42,12 +42,12 @@ const KNOWN: Readonly<Record<string, RanBy | string>> = {
   "scripts/bench --choice": "measuring how good a choice is takes minutes, and a machine that does nothing else",
   "scripts/ab-bench A B": "comparing two commits takes half an hour, and a machine that does nothing else",
   "scripts/compile": ["scripts/check", "scripts/compile --check"],
-  "scripts/fuzz [--seconds=N] [--seed=S] [--workers=0|1] [--target=rings|requests|asymmetric|messages|rewriting|rfc3]":
+  "scripts/fuzz [--seconds=N] [--seed=S] [--workers=0|1] [--target=rings|requests|asymmetric|messages|rewriting|rfc3|state]":
     [
       "test/fuzz/fuzz_test.ts",
       "await fuzz(",
     ],
-  "scripts/soak --minutes=N [--workers=N] [--queues=N] [--seed=S] [--svg=FILE] [--json]": [
+  "scripts/soak --minutes=N [--workers=N] [--queues=N] [--seed=S] [--handover-seconds=N] [--svg=FILE] [--json]": [
     "test/soak/soak_test.ts",
     "await soak(",
   ],
@@ -83,6 +83,24 @@ const KNOWN: Readonly<Record<string, RanBy | string>> = {
   "curl --unix-socket PATH http://localhost/metrics": ["test/statistics/server_test.ts", "GET /metrics"],
   "vhost-user-crypto stats --stats-socket=PATH --watch": ["test/cli/stats_test.ts", '"--watch"'],
   "vhost-user-crypto --list-algorithms": ["test/cli/algorithms_test.ts", "--list-algorithms"],
+  "vhost-user-crypto --take-over=PATH [OPTION]…": ["test/handover/handover_test.ts", "--take-over="],
+  "vhost-user-crypto --socket-path=PATH --handover-socket=HANDOVER …": [
+    "test/handover/succession.ts",
+    "--handover-socket=",
+  ],
+  "vhost-user-crypto --take-over=HANDOVER --handover-socket=HANDOVER …": [
+    "test/handover/succession.ts",
+    "--take-over=",
+  ],
+  "vhost-user-crypto --take-over=PATH --handover-socket=PATH [OPTION]…": [
+    "test/handover/succession.ts",
+    "--take-over=",
+  ],
+  "scripts/handovers": ["test/handover/handover_test.ts", "await measure("],
+  "scripts/handovers --count=N [--workers=N] [--packed] [--queues=N] [--depth=N] [--kill=old|new] [--seed=S]": [
+    "test/handover/handover_test.ts",
+    "await measure(",
+  ],
   "vhost-user-crypto --socket-path=PATH [OPTION]…": ["test/cli/serving_test.ts", "--socket-path="],
   "vhost-user-crypto probe --socket-path=PATH": ["test/cli/probe_test.ts", '"probe"'],
   "vhost-user-crypto conform": ["test/cli/conform_test.ts", '"conform"'],
