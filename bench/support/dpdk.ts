@@ -89,6 +89,11 @@ export class DpdkProcess implements AsyncDisposable {
       // It has ended already.
     }
     await this.#child.status;
-    Deno.removeSync(dirname(this.path), { recursive: true });
+    try {
+      Deno.removeSync(dirname(this.path), { recursive: true });
+    } catch (error) {
+      // It never listened, and the directory has been removed.
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
   }
 }
