@@ -16,6 +16,7 @@ import { allSamples, assertAnswer, assertStatus } from "../conformance/support.t
 import { asymmetric } from "./asymmetric.ts";
 import type { Bed } from "./bed.ts";
 import type { CanaryMemory } from "./canary_memory.ts";
+import { draftV15, draftV5 } from "./drafts.ts";
 import { messages, replayConversation, type StoredStep } from "./messages.ts";
 import { FEATURES, requests } from "./requests.ts";
 import { rewriting } from "./rewriting.ts";
@@ -25,7 +26,17 @@ import { state } from "./state.ts";
 import type { Target } from "./target.ts";
 
 /** Every kind of hostility. */
-export const TARGETS: readonly Target[] = [rings, requests, asymmetric, messages, rewriting, rfc3, state];
+export const TARGETS: readonly Target[] = [
+  rings,
+  requests,
+  asymmetric,
+  messages,
+  rewriting,
+  rfc3,
+  state,
+  draftV15,
+  draftV5,
+];
 
 interface Kept {
   /** What is interesting about it. */

@@ -44,11 +44,11 @@ class Beds {
 
   /** The device for `target`, started if it has not been yet. */
   async bedFor(target: Target | undefined): Promise<Bed> {
-    const { args, start } = target?.device ?? USUAL;
+    const { args, draft, start } = target?.device ?? USUAL;
     const key = args.join(" ");
     let bed = this.#beds.get(key);
     if (bed !== undefined) return bed;
-    bed = await Bed.start({ ...this.#options, args: [...this.#options.args ?? [], ...args] });
+    bed = await Bed.start({ ...this.#options, args: [...this.#options.args ?? [], ...args], ...(draft && { draft }) });
     this.#beds.set(key, bed);
     // The first connections make the heap what it is; what is kept is measured from there.
     for (const packed of [false, true]) await bed.assertCorrect(packed);

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Draft } from "../../src/wire/drafts/draft.ts";
 import type { Random } from "../../src/driver/random.ts";
 import type { Bed } from "./bed.ts";
 
@@ -21,6 +22,8 @@ export interface Target {
   readonly device?: {
     /** Further options. */
     readonly args: readonly string[];
+    /** The draft of the specification that it follows; v19 if not given. */
+    readonly draft?: Draft;
     /** Has the device at `path` start what it starts when it is first asked to. */
     readonly start: (path: string) => Promise<void>;
   };

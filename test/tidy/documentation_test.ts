@@ -42,7 +42,7 @@ const KNOWN: Readonly<Record<string, RanBy | string>> = {
   "scripts/bench --choice": "measuring how good a choice is takes minutes, and a machine that does nothing else",
   "scripts/ab-bench A B": "comparing two commits takes half an hour, and a machine that does nothing else",
   "scripts/compile": ["scripts/check", "scripts/compile --check"],
-  "scripts/fuzz [--seconds=N] [--seed=S] [--workers=0|1] [--target=rings|requests|asymmetric|messages|rewriting|rfc3|state]":
+  "scripts/fuzz [--seconds=N] [--seed=S] [--workers=0|1] [--target=rings|requests|asymmetric|messages|rewriting|rfc3|state|draft-v15|draft-v5]":
     [
       "test/fuzz/fuzz_test.ts",
       "await fuzz(",
