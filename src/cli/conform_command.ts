@@ -5,6 +5,7 @@
  * @module
  */
 import { choice, integer, splitCommandLine, UsageError } from "./command_line.ts";
+import { DRAFTS } from "../wire/drafts/draft.ts";
 import { CONFORM, CONFORM_TIMEOUT_MS_MAX, DEVICE_MODELS, HEADS, LAYOUTS } from "./conform_options.ts";
 import { commandHelpText } from "./help.ts";
 import { suggest } from "./suggestion.ts";
@@ -39,10 +40,12 @@ function readConformOptions(commandLine: string[]): ConformOptions | undefined {
   if (formats.length > 1) throw new UsageError(`--${formats[0]} and --${formats[1]} exclude each other: give one`);
   const socketPath = text("socket-path");
   if (socketPath === undefined && !has("list")) throw new UsageError("no device given: use --socket-path=PATH");
+  const draft = choice("--draft", text("draft"), "v19", DRAFTS);
   const deviceModel = choice("--device-model", text("device-model"), "auto", DEVICE_MODELS);
   return {
     socketPath: socketPath ?? "",
-    selection: { only: names(text("only")), skip: names(text("skip")), isHostile: has("hostile") },
+    selection: { only: names(text("only")), skip: names(text("skip")), isHostile: has("hostile"), draft },
+    draft,
     isList: has("list"),
     format: formats[0] ?? "text",
     htmlPath: text("html"),
@@ -72,20 +75,22 @@ async function formatted(report: Report, format: Format): Promise<string> {
 
 /** The checks of `selection`. Throws {@linkcode UsageError} for names without a check. */
 async function chosenChecks(selection: Selection) {
-  const { GROUPS, selectChecks, unknownNames } = await import("../tools/conform/catalogue.ts");
+  const { ALL_GROUPS, selectChecks, unknownNames } = await import("../tools/conform/catalogue.ts");
   const [unknown] = unknownNames(selection);
   if (unknown !== undefined) {
-    const near = suggest(unknown, GROUPS.map(({ name }) => name));
+    const near = suggest(unknown, ALL_GROUPS.map(({ name }) => name));
     const hint = near === undefined ? "--list prints all names" : `did you mean ${near}?`;
     throw new UsageError(`there is no check or group "${unknown}": ${hint}`);
   }
-  const hostile = GROUPS.filter(({ isHostile }) => isHostile).map(({ name }) => name);
+  const hostile = ALL_GROUPS.filter(({ isHostile }) => isHostile).map(({ name }) => name);
   const withoutHostile = selection.only.find((name) => hostile.includes(name.split(".")[0]!));
   if (withoutHostile !== undefined && !selection.isHostile) {
     throw new UsageError(`"${withoutHostile}" is hostile input, of which a device may die: give --hostile too`);
   }
   const checks = selectChecks(selection);
-  if (checks.length === 0) throw new UsageError("--only and --skip leave no check: --list prints all names");
+  if (checks.length === 0) {
+    throw new UsageError("--only, --skip and --draft leave no check: --list prints the names of those of a draft");
+  }
   return checks;
 }
 

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { DRAFTS } from "../wire/drafts/draft.ts";
 import type { CommandRow } from "./option_table.ts";
 
 /** How a device is driven, as named in options. */
@@ -67,6 +68,14 @@ export const CONFORM: CommandRow = {
       help:
         "Layout of requests that no check chooses: fields (default; a descriptor each), or linux (header and parameters in " +
         "one descriptor), as DPDK's vhost_crypto needs it.",
+    },
+    {
+      name: "draft",
+      value: "DRAFT",
+      choices: DRAFTS,
+      help:
+        "Draft of the specification that the device follows: v19 and the ratified text (default), v15 or v5, which have " +
+        "checks of their own.",
     },
     { name: "seed", value: "N", help: "Seed of random data and layouts (default 1)." },
     {

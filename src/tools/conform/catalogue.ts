@@ -3,12 +3,14 @@
  *
  * @module
  */
+import type { Draft } from "../../wire/drafts/draft.ts";
 import { type Check, checksOf, type Group } from "./check.ts";
 import { ASYMMETRIC, COMPARED, KNOWN } from "./groups/algorithms.ts";
 import { AEAD } from "./groups/aead.ts";
 import { CONFIGURATION } from "./groups/configuration.ts";
 import { HASH, MAC } from "./groups/digests.ts";
 import { DIRTY_LOG } from "./groups/dirty_log.ts";
+import { DRAFT_V15, DRAFT_V5 } from "./groups/drafts.ts";
 import { HANDSHAKE } from "./groups/handshake.ts";
 import { HOSTILE } from "./groups/hostile.ts";
 import { INFLIGHT } from "./groups/inflight.ts";
@@ -20,7 +22,7 @@ import { PACKED_RINGS, SPLIT_RINGS } from "./groups/rings.ts";
 import { SESSIONS } from "./groups/sessions.ts";
 import { SYMMETRIC } from "./groups/symmetric.ts";
 
-/** All groups. */
+/** All groups of v19 and the ratified text. */
 export const GROUPS: readonly Group[] = [
   HANDSHAKE,
   CONFIGURATION,
@@ -43,6 +45,12 @@ export const GROUPS: readonly Group[] = [
   HOSTILE,
 ];
 
+/** The groups of earlier drafts. */
+export const DRAFT_GROUPS: readonly Group[] = [DRAFT_V15, DRAFT_V5];
+
+/** All groups. */
+export const ALL_GROUPS: readonly Group[] = [...GROUPS, ...DRAFT_GROUPS];
+
 /** Which checks to run. */
 export interface Selection {
   /** Groups, clauses or checks to run; all if empty. */
@@ -51,6 +59,8 @@ export interface Selection {
   readonly skip: readonly string[];
   /** Hostile groups too. */
   readonly isHostile: boolean;
+  /** The draft of the specification that the device follows. */
+  readonly draft: Draft;
 }
 
 /** True if `name`, of a group, a clause or a check, stands for the check `id`. */
@@ -59,14 +69,15 @@ function standsFor(name: string, id: string): boolean {
 }
 
 /** The names in `selection` that stand for no check. */
-export function unknownNames({ only, skip }: Selection): string[] {
-  const ids = GROUPS.flatMap(checksOf).map(({ id }) => id);
+export function unknownNames({ only, skip }: Pick<Selection, "only" | "skip">): string[] {
+  const ids = ALL_GROUPS.flatMap(checksOf).map(({ id }) => id);
   return [...only, ...skip].filter((name) => !ids.some((id) => standsFor(name, id)));
 }
 
 /** The checks of `selection`, in order. */
-export function selectChecks({ only, skip, isHostile }: Selection): Check[] {
-  return GROUPS.filter((group) => isHostile || !group.isHostile).flatMap(checksOf).filter(({ id }) =>
+export function selectChecks({ only, skip, isHostile, draft }: Selection): Check[] {
+  const groups = ALL_GROUPS.filter((group) => (group.draft ?? "v19") === draft && (isHostile || !group.isHostile));
+  return groups.flatMap(checksOf).filter(({ id }) =>
     (only.length === 0 || only.some((name) => standsFor(name, id))) && !skip.some((name) => standsFor(name, id))
   );
 }

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { Draft } from "../../wire/drafts/draft.ts";
 import type { CheckContext } from "./context.ts";
 
 /** How binding a duty is. */
@@ -23,6 +24,9 @@ export const FORMS: readonly Form[] = ["fixed", "mux", "flagged", "stateless"];
 export interface Reference {
   /** Line of the text of virtio-crypto v19, as sent on 26 August 2017. */
   readonly v19?: number;
+  /** Line of the text of draft v15, and of draft v5, as sent. */
+  readonly v15?: number;
+  readonly v5?: number;
   /** Section of the ratified text, Virtio 1.1 and later: its title under "Crypto Device", or of another chapter. */
   readonly ratified?: string;
   /** Section of QEMU's document "Vhost-user Protocol". */
@@ -75,6 +79,8 @@ export interface Group {
   readonly title: string;
   /** Its checks run only on demand (`--hostile`): the device may not survive them. */
   readonly isHostile?: boolean;
+  /** The draft of the specification that it is about; v19 and the ratified text if not given. */
+  readonly draft?: Draft;
   readonly clauses: readonly Clause[];
 }
 
@@ -103,9 +109,11 @@ export function levelOf({ level = "MUST" }: Clause): Level {
 }
 
 /** `reference` for people. */
-export function referenceText({ v19, ratified, vhostUser, document }: Reference): string {
+export function referenceText({ v19, v15, v5, ratified, vhostUser, document }: Reference): string {
   return [
     v19 === undefined ? "" : `v19 line ${v19}`,
+    v15 === undefined ? "" : `v15 line ${v15}`,
+    v5 === undefined ? "" : `v5 line ${v5}`,
     ratified === undefined ? "" : `ratified text, “${ratified}”`,
     vhostUser === undefined ? "" : `vhost-user, “${vhostUser}”`,
     document ?? "",

@@ -7,6 +7,7 @@
 import type { DeviceModel } from "../../driver/bring_up.ts";
 import { CryptoDriver, type CryptoDriverOptions } from "../../driver/crypto_driver.ts";
 import { DriverError, DriverTimeoutError } from "../../driver/errors.ts";
+import type { Draft } from "../../wire/drafts/draft.ts";
 import { RecordingFrontend } from "./messages.ts";
 
 /** The device under test. */
@@ -18,6 +19,8 @@ export interface Target {
   readonly deviceModel: DeviceModel;
   /** What the device needs of a driver. */
   readonly peculiarities?: Peculiarities;
+  /** The draft of the specification that it follows. */
+  readonly draft: Draft;
 }
 
 /** What some devices need of a driver, although no specification says so. */
@@ -51,8 +54,8 @@ export class Connections {
     const key = JSON.stringify(options, (_, value) => typeof value === "bigint" ? String(value) : value);
     if (isKept && key === this.#key && this.#driver?.frontend.readAvailable()) return this.#driver;
     await this.close();
-    const { socketPath, timeoutMs, deviceModel, peculiarities } = this.target;
-    const ofTarget = { timeoutMs, deviceModel, ...peculiarities };
+    const { socketPath, timeoutMs, deviceModel, draft, peculiarities } = this.target;
+    const ofTarget = { timeoutMs, deviceModel, draft, ...peculiarities };
     this.#driver = await reach(() => CryptoDriver.connect(socketPath, { ...ofTarget, ...options }));
     this.#key = isKept ? key : "";
     return this.#driver;

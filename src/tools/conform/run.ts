@@ -6,6 +6,7 @@
  */
 import { DeviceViolationError, DisconnectedError, DriverTimeoutError, RefusedError } from "../../driver/errors.ts";
 import type { DeviceModel } from "../../driver/bring_up.ts";
+import type { Draft } from "../../wire/drafts/draft.ts";
 import { type Check, FORMS, levelOf } from "./check.ts";
 import { Connections, type Peculiarities, UnreachableError } from "./connections.ts";
 import { CheckContext } from "./context.ts";
@@ -62,6 +63,8 @@ export interface RunOptions {
   readonly seed?: number;
   /** Failed checks of level SHOULD count too. */
   readonly isStrict?: boolean;
+  /** The draft of the specification that the device follows; v19 if not given. */
+  readonly draft?: Draft;
   /** How the device is driven; found out if not given. */
   readonly deviceModel?: DeviceModel;
   /** What the device needs of a driver; nothing if not given. */
@@ -199,8 +202,9 @@ export async function runChecks(
   const { timeoutMs = TIMEOUT_MS, seed = 1, isStrict = false, onResult } = options;
   const start = performance.now();
   const offer = await readOffer(socketPath, Math.max(timeoutMs, FIRST_REPLY_MS_MIN), options.deviceModel);
-  const { peculiarities = {} } = options;
-  const connections = new Connections({ socketPath, timeoutMs, deviceModel: offer.deviceModel, peculiarities });
+  const { peculiarities = {}, draft = "v19" } = options;
+  const { deviceModel } = offer;
+  const connections = new Connections({ socketPath, timeoutMs, deviceModel, draft, peculiarities });
   const run = new Run(connections, offer, options);
   const results = new Map<Check, CheckResult>();
   try {
