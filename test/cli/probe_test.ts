@@ -5,7 +5,13 @@ import { CryptoDevice } from "../../src/device/device.ts";
 import { checkAnswer } from "../../src/tools/checks.ts";
 import type { CryptoDriver } from "../../src/driver/crypto_driver.ts";
 import { AKCIPHER_ANSWERS, type AkcipherAnswer } from "../../src/tools/known_akcipher_answers.ts";
-import { CHAIN_ANSWER, CHAIN_PARTS, KNOWN_ANSWERS, type KnownAnswer } from "../../src/tools/known_answers.ts";
+import {
+  CHAIN_ANSWER,
+  CHAIN_PARTS,
+  KNOWN_ANSWERS,
+  type KnownAnswer,
+  WHOLE_CHAIN_ANSWER,
+} from "../../src/tools/known_answers.ts";
 import { ALGORITHM_NAMES } from "../../src/driver/names.ts";
 import { featuresFor, MODES } from "../../src/tools/probe.ts";
 import { AEADS, CIPHERS, HASHES, MACS } from "../../src/engine/algorithms.ts";
@@ -62,6 +68,10 @@ Deno.test("a second implementation agrees with every embedded known answer", () 
   assertEquals(dst, Uint8Array.of(...enciphered, ...src.slice(lenToCipher)));
   const hashed = src.slice(hashStartSrcOffset, hashStartSrcOffset + lenToHash);
   assertEquals(oracle(2, CHAIN_PARTS.hashAlgo, 0, authKey, NOTHING, NOTHING, hashed, 20)!.toHex(), hashResult.toHex());
+  const whole = WHOLE_CHAIN_ANSWER.parts!;
+  const digest = (of: Uint8Array) => oracle(2, whole.hashAlgo, 0, whole.authKey, NOTHING, NOTHING, of, 20)!.toHex();
+  assertEquals(digest(WHOLE_CHAIN_ANSWER.dst), whole.hashResult.toHex());
+  assertEquals(digest(WHOLE_CHAIN_ANSWER.src), whole.hashFirstResult!.toHex());
 });
 
 Deno.test("every algorithm of this device has an embedded known answer and a name", () => {

@@ -9,7 +9,8 @@ import { ask, complaint, requestBytes, requestOf, sessionOf } from "../device/kn
 import { withDevice } from "../device/harness.ts";
 import { type KnownAnswer, knownAnswers } from "../vectors/known_answers.ts";
 
-const PER_ALGORITHM_MAX = 6;
+/** All of them in all combinations take minutes. */
+const PER_ALGORITHM_MAX = Number(Deno.env.get("VUC_DRAFT_ANSWERS") ?? "3");
 
 /** The known answers for the algorithms of this host. */
 function answersHere(): KnownAnswer[] {
@@ -26,28 +27,26 @@ function layoutsOf(answer: KnownAnswer, bytesMax: number): LayoutOptions[] {
   return layouts;
 }
 
-for (const workers of [0, 2]) {
-  for (const asymmetric of ["off", "rfc3"] as const) {
-    Deno.test(`v15: known answers of every algorithm, ${workers} workers, asymmetric ${asymmetric}`, async () => {
-      const complaints: string[] = [];
-      await withDevice({ draft: "v15", asymmetric, workers, dataQueues: 2 }, async (device) => {
-        const driver = await device.connect({ draft: "v15", queueSize: 1024, packed: workers > 0 });
-        for (const [i, answer] of answersHere().entries()) {
-          // A device with sessions serves both modes.
-          for (const mode of ["fixed", "stateless"] as const) {
-            if (workers > 0 && i % 2 === (mode === "fixed" ? 0 : 1)) continue;
-            const layouts = layoutsOf(answer, 300);
-            const results = await ask(driver, answer, mode, layouts);
-            for (const [k, result] of results.entries()) {
-              const wrong = complaint(answer, result);
-              if (wrong) complaints.push(`${answer.source} ${mode} ${JSON.stringify(layouts[k])}: ${wrong}`);
-            }
+for (const [workers, asymmetric] of [[0, "off"], [2, "rfc3"]] as const) {
+  Deno.test(`v15: known answers of every algorithm, ${workers} workers, asymmetric ${asymmetric}`, async () => {
+    const complaints: string[] = [];
+    await withDevice({ draft: "v15", asymmetric, workers, dataQueues: 2 }, async (device) => {
+      const driver = await device.connect({ draft: "v15", queueSize: 1024, packed: workers > 0 });
+      for (const [i, answer] of answersHere().entries()) {
+        // A device with sessions serves both modes.
+        for (const mode of ["fixed", "stateless"] as const) {
+          if (workers > 0 && i % 2 === (mode === "fixed" ? 0 : 1)) continue;
+          const layouts = layoutsOf(answer, 300);
+          const results = await ask(driver, answer, mode, layouts);
+          for (const [k, result] of results.entries()) {
+            const wrong = complaint(answer, result);
+            if (wrong) complaints.push(`${answer.source} ${mode} ${JSON.stringify(layouts[k])}: ${wrong}`);
           }
         }
-      });
-      assertEquals(complaints.slice(0, 10), []);
+      }
     });
-  }
+    assertEquals(complaints.slice(0, 10), []);
+  });
 }
 
 /** Asks in each layout, and once with the part in front of the status in a readable buffer. */
@@ -84,6 +83,6 @@ for (const workers of [0, 2]) {
       }
     });
     assertEquals(complaints.slice(0, 10), []);
-    assert(runs > 500, `only ${runs} runs`);
+    assert(runs > 300, `only ${runs} runs`);
   });
 }
