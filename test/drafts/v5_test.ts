@@ -411,3 +411,42 @@ for (const workers of [0, 1]) {
     for (const results of all) assertEquals(results, all[0]);
   });
 }
+
+Deno.test("v5: requests that refer to more bytes than a batch may have are answered in several batches", async () => {
+  for (const packed of [false, true]) {
+    await withDevice(OPTIONS, async (device) => {
+      const driver = await device.connect({ draft: "v5", packed });
+      const sessionId = await driver.createSession({ ...SESSIONS.cipher, algo: w.CIPHER_AES_CTR });
+      const src = new Uint8Array(600_000);
+      const results = await Promise.all(
+        Array.from({ length: 24 }, () => driver.cipher({ sessionId, iv: KEY, src }, { guards: false })),
+      );
+      for (const { status, dst } of results) {
+        assertEquals(status, w.STATUS_OK);
+        assertEquals(dst.subarray(0, 64), results[0]!.dst.subarray(0, 64));
+      }
+    });
+  }
+});
+
+Deno.test("v5: what a request reads and writes is at most 4 MiB, as in v19", async () => {
+  await withDevice(OPTIONS, async (device) => {
+    const driver = await device.connect({ draft: "v5" });
+    const ids = new Map<string, number>();
+    for (const name of ["hash", "cipher", "aead"] as const) ids.set(name, await driver.createSession(SESSIONS[name]));
+    const limit = 4 << 20;
+    const cases: [name: "hash" | "cipher" | "aead", request: (more: number) => object][] = [
+      ["hash", (more) => ({ src: new Uint8Array(limit - 32 + more) })],
+      ["cipher", (more) => ({ iv: KEY, src: new Uint8Array((limit - 32) / 2 + 16 * more) })],
+      ["aead", (more) => ({ iv: KEY.subarray(4), src: AAD, aad: new Uint8Array(limit - 12 - 16 - 48 + more) })],
+    ];
+    for (const [name, request] of cases) {
+      for (const [more, wanted] of [[-1, w.STATUS_OK], [0, w.STATUS_OK], [1, w.STATUS_ERR]] as const) {
+        const common = { service: SESSIONS[name].service, sessionId: ids.get(name)! };
+        const asked = { ...request(more), ...common } as DataRequest;
+        const { status } = await driver.request(asked, { split: "one", guards: false });
+        assertEquals(status, wanted, `${name}, ${more}`);
+      }
+    }
+  });
+});
