@@ -21,7 +21,8 @@ import { BackgroundProcess, sleep } from "./process.ts";
 import { guestArguments } from "./qemu.ts";
 import { converse, type Listener } from "./showcase.ts";
 
-const TAKE_MS_MAX = 30_000;
+/** A process takes seconds to start where emulation and benchmarks have the CPUs. */
+const TAKE_MS_MAX = 120_000;
 /** Between two handovers the guest is served for at least this time and at most as much more, at random. */
 const REST_MS = 100;
 const KEY_MODULES = ["pkcs8_key_parser"];
