@@ -55,6 +55,12 @@ export const OUTAGES: readonly OutageRow[] = [
     remedy: "a new start of the virtual machine",
   },
   {
+    event: "handed over (systemctl reload, --take-over)",
+    vmm: "QEMU 7.2, cryptodev; QEMU 11.1, generic",
+    effect: "nothing but a pause: under AF_ALG and RSA load no request failed or had a wrong answer",
+    remedy: "nothing is needed",
+  },
+  {
     event: "killed or crashed, and started again with what --keep-state=systemd has kept",
     vmm: "this project's driver as VMM and guest",
     effect: "nothing but a pause; requests in place that were in flight fail",
@@ -64,4 +70,4 @@ export const OUTAGES: readonly OutageRow[] = [
 ];
 
 /** What to do instead, after the table. */
-export const OUTAGE_ADVICE = "Stop no device under a running guest: end its virtual machine first.";
+export const OUTAGE_ADVICE = "Stop no device under a running guest: hand it over, or end its virtual machine first.";

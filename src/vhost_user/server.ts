@@ -55,7 +55,7 @@ const ACCEPT_PAUSE_MS = 100;
 const LEFT_WAITING =
   "a guest is left waiting: its requests stay in the rings without an answer, and most VMMs do not " +
   "bring them up again. What helps now is to stop the guest; before stopping a device, stop its guest or hand the " +
-  "device over";
+  "device over (systemctl reload, --take-over)";
 
 /** Descriptions of descriptors that cannot be served. */
 const UNSERVABLE = {
