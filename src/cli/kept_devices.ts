@@ -60,6 +60,11 @@ export class KeptDevices {
     }
   }
 
+  /** Resolves when the service manager has been told everything about all devices, or after a bounded time. */
+  async sent(): Promise<void> {
+    await Promise.all(Array.from(this.#devices.values(), ({ keeper }) => keeper.sent()));
+  }
+
   /** The keeper of device `index`. */
   keeper(index: number): DeviceKeeper {
     return this.#device(index).keeper;

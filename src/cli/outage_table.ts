@@ -62,7 +62,7 @@ export const OUTAGES: readonly OutageRow[] = [
   },
   {
     event: "killed or crashed, and started again with what --keep-state=systemd has kept",
-    vmm: "this project's driver as VMM and guest, a service manager of the tests in systemd's place",
+    vmm: "this project's driver as VMM and guest",
     effect: "nothing but a pause; requests in place that were in flight fail",
     remedy: "nothing is needed",
   },

@@ -138,6 +138,8 @@ async function serveToTheEnd(start: Start, manager: ServiceManager, taken?: Take
   Promise.all(devices.map(({ device }) => device.ready)).then(releaseStartMemory, () => {});
   const endings = await Promise.all(devices.map(untilFinished));
   await sockets.close();
+  // What is told only partly at the end would be kept for a process that never comes.
+  await start.kept?.sent();
   log("info", sockets.isGiven ? "handed over: nothing is served here any more" : "stopped: nothing is served any more");
   return endings.every((good) => good);
 }

@@ -98,6 +98,8 @@ export class KeptState {
   #version = 0;
   /** True if descriptors may not have been sent yet. */
   #isSending = false;
+  /** By number, event descriptors that may still be kept under an earlier name, and so not under this one. */
+  readonly #renewed = new Map<number, number>();
 
   /**
    * Keeps nothing of device number `device` yet. `names` are kept already, by an earlier process that has left `left`;
@@ -146,14 +148,36 @@ export class KeptState {
     this.#words[SESSIONS] = numbers.at(-1)!;
     this.#words[SESSION_SLOTS] = sessionSlots;
     this.#words.set(numbers.slice(0, -1), NUMBERS);
-    if (this.#isSending) {
-      await this.#keeper.sent();
-      if (version !== this.#version) return;
-      this.#isSending = false;
+    if (!await this.#isSent(version)) return;
+    const needed = new Set(numbers);
+    if (this.#renewed.size > 0) {
+      this.#keepRenewed(needed);
+      if (!await this.#isSent(version)) return;
     }
     // The state and the numbers are seen before this.
     Atomics.store(this.#words, IS_VALID, 1);
-    this.#dropOthers(new Set(numbers));
+    this.#dropOthers(needed);
+  }
+
+  /** Waits until all descriptors have been sent. False: a later change than `version` has begun. */
+  async #isSent(version: number): Promise<boolean> {
+    if (!this.#isSending) return true;
+    await this.#keeper.sent();
+    if (version !== this.#version) return false;
+    this.#isSending = false;
+    return true;
+  }
+
+  /**
+   * A service manager keeps an event counter once, under its first name. A frontend may send one again, as QEMU does when
+   * it starts a ring again: it can be kept under its new number only after the earlier name has been dropped.
+   */
+  #keepRenewed(numbers: ReadonlySet<number>): void {
+    this.#dropOthers(numbers);
+    for (const [number, fd] of this.#renewed) {
+      if (numbers.has(number)) this.#keep(nameOf(this.#device, number), fd);
+    }
+    this.#renewed.clear();
   }
 
   /** The numbers of `fds`; those that are new are kept. */
@@ -171,6 +195,7 @@ export class KeptState {
   #keepNew(fd: number): number {
     const number = this.#nextNumber++;
     this.#keep(nameOf(this.#device, number), fd);
+    if (inodeOf(fd) === undefined) this.#renewed.set(number, fd);
     return number;
   }
 

@@ -27,6 +27,11 @@ export function notifySocket(address: string): FdSocket {
   return new FdSocket(fd, 4096);
 }
 
+/** The file, or the event counter, behind `fd`; undefined if it cannot be told. */
+function fileOf(fd: number): string | undefined {
+  return inodeOf(fd) ?? /^eventfd-id:.*$/m.exec(Deno.readTextFileSync(`/proc/self/fdinfo/${fd}`))?.[0];
+}
+
 /** Keeps descriptors, and starts one process after the other. */
 export class FakeManager {
   /** The socket for frontends. */
@@ -94,8 +99,8 @@ export class FakeManager {
 
   /** As systemd does, keeps a file once, under the name that it has already. */
   #keep(name: string, fd: number): void {
-    const inode = inodeOf(fd);
-    const isKept = inode !== undefined && [...this.store.values()].some((kept) => inodeOf(kept) === inode);
+    const file = fileOf(fd);
+    const isKept = file !== undefined && [...this.store.values()].some((kept) => fileOf(kept) === file);
     if (isKept) return closeFd(fd);
     if (this.store.has(name)) throw new Error(`${name} is kept twice`);
     this.store.set(name, fd);
