@@ -8,6 +8,7 @@ import { AKCIPHER_ANSWERS } from "../../src/tools/known_akcipher_answers.ts";
 import { CHAIN_ANSWER, KNOWN_ANSWERS } from "../../src/tools/known_answers.ts";
 import { checkAnswer } from "../../src/tools/checks.ts";
 import * as w from "../../src/wire/virtio_crypto.ts";
+import { times } from "../lifecycle/load.ts";
 import { type TestDeviceOptions, withDevice } from "./harness.ts";
 
 /**
@@ -54,7 +55,7 @@ async function openAndClose(count: number, options: TestDeviceOptions): Promise<
   }
 }
 
-for (const [workers, count] of [[0, 100], [1, 14]] as const) {
+for (const [workers, count] of [[0, times("VUC_DEVICES", 20)], [1, 6]] as const) {
   Deno.test(`${count} devices in one process, ${workers} workers each, leave no secret memory and no descriptors`, async () => {
     // Deno keeps what the first devices have it allocate.
     await openAndClose(5, { workers });
