@@ -34,7 +34,7 @@ Deno.test("hostile rings, requests, messages and rewriters, with a new seed: no 
 
 const FAULTS: readonly [fault: string, target: Target, finding: string][] = [
   ["overrun", requests, "outside the request's writable fields"],
-  ["wrong-answer", requests, "actual"],
+  ["wrong-answer", requests, "; expected: "],
   ["crash", requests, "closed the connection"],
   ["hang", requests, "not completed within"],
   ["lost-request", requests, "not completed within"],
