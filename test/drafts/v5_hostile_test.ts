@@ -40,7 +40,7 @@ async function submitHostile(device: TestDevice, packed: boolean, request: Reque
     packed,
     dataQueueCount: 2,
     queueSize: 16,
-    timeoutMs: 1000,
+    timeoutMs: 3000,
   });
   const guest = new Guest(driver);
   await assertWorks(guest, 1);
