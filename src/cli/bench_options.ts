@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { DEVICE_SOCKET } from "./command_line.ts";
 import type { CommandRow } from "./option_table.ts";
 
 /** Forms of requests, as named in options. */
@@ -21,13 +22,7 @@ export const BENCH: CommandRow = {
     "at a time.",
   ],
   options: [
-    {
-      name: "socket-path",
-      short: "s",
-      value: "PATH",
-      isPath: true,
-      help: "Path of the unix socket on which the device listens.",
-    },
+    DEVICE_SOCKET,
     {
       name: "algorithms",
       value: "LIST",

@@ -34,6 +34,15 @@ export interface OptionRow {
   readonly details?: string;
 }
 
+/** The device's socket: where the program listens, and where its commands connect. */
+export const DEVICE_SOCKET: OptionRow = {
+  name: "socket-path",
+  short: "s",
+  value: "PATH",
+  isPath: true,
+  help: "Path of the unix socket on which the device listens.",
+};
+
 /** The options of a command line. */
 export interface CommandLine {
   /** The value of an option; undefined if it was not given. */

@@ -4,6 +4,7 @@
  * @module
  */
 import { DRAFTS } from "../wire/drafts/draft.ts";
+import { DEVICE_SOCKET } from "./command_line.ts";
 import type { CommandRow } from "./option_table.ts";
 
 /** How a device is driven, as named in options. */
@@ -29,13 +30,7 @@ export const CONFORM: CommandRow = {
     "connection at a time.",
   ],
   options: [
-    {
-      name: "socket-path",
-      short: "s",
-      value: "PATH",
-      isPath: true,
-      help: "Path of the unix socket on which the device listens.",
-    },
+    DEVICE_SOCKET,
     {
       name: "only",
       value: "LIST",

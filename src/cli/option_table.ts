@@ -11,7 +11,7 @@ import type { AsymmetricForm } from "../device/negotiated_features.ts";
 import { ENGINES } from "../engine/libraries.ts";
 import { DRAFTS } from "../wire/drafts/draft.ts";
 import { BENCH } from "./bench_options.ts";
-import type { OptionRow } from "./command_line.ts";
+import { DEVICE_SOCKET, type OptionRow } from "./command_line.ts";
 import { CONFORM } from "./conform_options.ts";
 import { LOG_VARIABLE } from "./environment.ts";
 import { LOG_LEVELS, type LogFormat } from "./log.ts";
@@ -49,11 +49,7 @@ const WHERE: OptionGroup = {
   title: "Sockets",
   options: [
     {
-      name: "socket-path",
-      short: "s",
-      value: "PATH",
-      isPath: true,
-      help: "Path of the unix socket on which the device listens.",
+      ...DEVICE_SOCKET,
       details: "A socket left behind by a dead process is replaced; a socket in use is refused.",
     },
     {
@@ -344,13 +340,7 @@ export const PROBE: CommandRow = {
     "those of the draft (fixed). The device must not be in use, as it serves one connection at a time.",
   ],
   options: [
-    {
-      name: "socket-path",
-      short: "s",
-      value: "PATH",
-      isPath: true,
-      help: "Path of the unix socket on which the device listens.",
-    },
+    DEVICE_SOCKET,
     { name: "queue", value: "N", help: "Number of the data queue to use (default 0)." },
     {
       name: "draft",

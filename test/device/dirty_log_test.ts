@@ -11,8 +11,7 @@ import { type LayoutOptions, place } from "../../src/driver/layout.ts";
 import { makeRandom } from "../../src/driver/random.ts";
 import { type DataRequest, encodeData } from "../../src/driver/requests.ts";
 import type { SessionParameters } from "../../src/driver/sessions.ts";
-import { closeFd } from "../../src/os/event_fd.ts";
-import { createMemfd, type Mapping, mapShared, unmap } from "../../src/os/memory_map.ts";
+import { LOG_BYTES, PAGE_BYTES, SharedLog } from "../../src/tools/conform/shared_log.ts";
 import { F_LOG_ALL, F_PROTOCOL_FEATURES, SET_LOG_BASE } from "../../src/wire/vhost_user.ts";
 import * as w from "../../src/wire/virtio_crypto.ts";
 import { F_RING_PACKED, usedBytes } from "../../src/wire/vring.ts";
@@ -21,9 +20,6 @@ import { Load } from "../lifecycle/load.ts";
 import { makersFor } from "../soak/subjects.ts";
 import { withDevice } from "./harness.ts";
 
-const PAGE_BYTES = 4096;
-/** For guest memory up to 8 GiB. */
-const LOG_BYTES = 2 ** 33 / PAGE_BYTES / 8;
 /** Little memory, as all of it is looked at after each request. */
 const REGIONS = [
   { guestAddress: 0, sizeBytes: 1 << 19 },
@@ -31,39 +27,6 @@ const REGIONS = [
   { guestAddress: 5 * 2 ** 30, sizeBytes: 1 << 21, mmapOffset: 64 * 1024 },
 ];
 const PACKED = 1n << BigInt(F_RING_PACKED);
-
-/** A log in a file of its own, at some offset, as a frontend shares it. */
-class SharedLog {
-  readonly fd = createMemfd("dirty-log", 4096 + LOG_BYTES);
-  readonly #mapping: Mapping = mapShared(this.fd, LOG_BYTES, 4096);
-  readonly #bytes = new Uint8Array(this.#mapping.buffer);
-
-  send(driver: CryptoDriver): Promise<void> {
-    return driver.frontend.setLogBase(LOG_BYTES, 4096, this.fd);
-  }
-
-  clear(): void {
-    this.#bytes.fill(0);
-  }
-
-  has(guestAddress: number): boolean {
-    const page = Math.floor(guestAddress / PAGE_BYTES);
-    return (this.#bytes[Math.floor(page / 8)]! >> page % 8 & 1) === 1;
-  }
-
-  get pages(): number[] {
-    const pages: number[] = [];
-    this.#bytes.forEach((byte, i) => {
-      for (let bit = 0; byte !== 0 && bit < 8; bit++) if ((byte >> bit & 1) === 1) pages.push(8 * i + bit);
-    });
-    return pages;
-  }
-
-  close(): void {
-    unmap(this.#mapping);
-    closeFd(this.fd);
-  }
-}
 
 /** Says what the driver acknowledges besides, on live rings. */
 function setLogging(driver: CryptoDriver, isOn: boolean): Promise<void> {

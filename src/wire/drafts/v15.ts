@@ -6,8 +6,6 @@
  *
  * @module
  */
-import { DATA_HEADER_BYTES, STATELESS_SYM_BYTES } from "../virtio_crypto.ts";
-
 /**
  * Feature bit numbers (v15, Feature bits): sessions are available for a service. They are the numbers of v19's bits of
  * the opposite meaning. Bit 0 is not defined.
@@ -20,6 +18,3 @@ export const F_AEAD_SESSION_MODE = 4;
 /** `flag` of a data request: it uses a session, or carries its parameters and keys. */
 export const FLAG_SESSION_MODE = 1;
 export const FLAG_NONE_SESSION_MODE = 2;
-
-/** Bytes of header and parameters of a symmetric request, the longest. */
-export const DATA_SYM_FIXED_BYTES: number = DATA_HEADER_BYTES + STATELESS_SYM_BYTES;

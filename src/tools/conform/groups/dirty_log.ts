@@ -8,14 +8,13 @@ import { RefusedError } from "../../../driver/errors.ts";
 import type { Segment } from "../../../driver/guest_memory.ts";
 import { place, type Placement } from "../../../driver/layout.ts";
 import { encodeData } from "../../../driver/requests.ts";
-import { closeFd } from "../../../os/event_fd.ts";
-import { createMemfd, type Mapping, mapShared, unmap } from "../../../os/memory_map.ts";
 import * as vu from "../../../wire/vhost_user.ts";
 import * as w from "../../../wire/virtio_crypto.ts";
 import type { Clause, Group } from "../check.ts";
 import type { CheckContext } from "../context.ts";
 import { expectEqual, expectStatus } from "../expect.ts";
 import { cipherSample } from "../samples.ts";
+import { LOG_BYTES, LOG_OFFSET, PAGE_BYTES, SharedLog } from "../shared_log.ts";
 import { needsOf } from "./needs.ts";
 
 const REFERENCE = { vhostUser: "Migration" };
@@ -26,36 +25,7 @@ const NEEDS = {
 };
 const WANTED = 1n << BigInt(vu.PROTOCOL_F_LOG_SHMFD);
 
-const PAGE_BYTES = 4096;
 const MIB = 1024 * 1024;
-/** A log for guest memory up to 8 GiB, at an offset in its file. */
-const LOG_BYTES = 2 ** 33 / PAGE_BYTES / 8;
-const LOG_OFFSET = 4096;
-
-/** A log in a file of its own, as a frontend shares it. */
-class SharedLog {
-  readonly fd: number = createMemfd("dirty-log", LOG_OFFSET + LOG_BYTES);
-  readonly #mapping: Mapping = mapShared(this.fd, LOG_BYTES, LOG_OFFSET);
-  readonly #bytes = new Uint8Array(this.#mapping.buffer);
-
-  clear(): void {
-    this.#bytes.fill(0);
-  }
-
-  /** Numbers of the pages that are marked. */
-  get pages(): number[] {
-    const pages: number[] = [];
-    this.#bytes.forEach((byte, i) => {
-      for (let bit = 0; byte !== 0 && bit < 8; bit++) if ((byte >> bit & 1) === 1) pages.push(8 * i + bit);
-    });
-    return pages;
-  }
-
-  close(): void {
-    unmap(this.#mapping);
-    closeFd(this.fd);
-  }
-}
 
 /** Numbers of the pages of `segments`. */
 function pagesOf(segments: readonly Segment[]): Set<number> {
@@ -98,7 +68,7 @@ async function withLog(
     const driver = await context.driver({ protocolFeaturesWanted: WANTED });
     const sessionId = await driver.createSession(cipherSample().session);
     context.note(`SET_LOG_BASE of ${LOG_BYTES} bytes at ${LOG_OFFSET}, then SET_FEATURES with VHOST_F_LOG_ALL`);
-    await driver.frontend.setLogBase(LOG_BYTES, LOG_OFFSET, log.fd);
+    await log.send(driver);
     await setLogging(driver, true);
     await body(driver, log, sessionId);
     await context.close();
