@@ -6,7 +6,7 @@ import { closeFd } from "../../src/os/event_fd.ts";
 import { requireDescriptors, resourceLimit, RLIMIT_NOFILE } from "../../src/os/resource_limits.ts";
 import { connectUnix, listenUnix, unixSocketPair } from "../../src/os/unix_socket.ts";
 import * as w from "../../src/wire/virtio_crypto.ts";
-import { inheritable, use } from "./driving.ts";
+import { consecutive, use } from "./driving.ts";
 import { exists, PROGRAM, run, Running, until, withDirectory } from "./programs.ts";
 
 const CBC_SESSION = {
@@ -101,9 +101,7 @@ Deno.test("the maximum number of devices serve, and end on SIGTERM", async () =>
 
 Deno.test("--fd with --socket-count serves consecutive descriptors until the last has ended", async () => {
   const pairs = [unixSocketPair(), unixSocketPair()];
-  const first = inheritable(pairs[0]![1], 60);
-  const second = inheritable(pairs[1]![1], first + 1);
-  assertEquals(second, first + 1);
+  const [first, second] = consecutive(pairs.map(([, ours]) => ours)) as [number, number];
   const program = new Running(PROGRAM, [`--fd=${first}`, "--socket-count=2"]);
   for (const fd of [pairs[0]![1], pairs[1]![1], first, second]) closeFd(fd);
   await program.said("serving");
@@ -117,8 +115,7 @@ Deno.test("a device that fails is logged, the others continue, and the exit code
   await withDirectory(async (directory) => {
     const paths = [`${directory}/a`, `${directory}/b`];
     const listening = paths.map((path) => listenUnix(path));
-    const first = inheritable(listening[0]!, 60);
-    const second = inheritable(listening[1]!, first + 1);
+    const [first, second] = consecutive(listening) as [number, number];
     const program = new Running(PROGRAM, [`--fd=${first}`, "--socket-count=2"]);
     await program.said("serving");
     // A socket that does not listen any more cannot be served.

@@ -7,6 +7,7 @@ import { assertEquals } from "@std/assert";
 import { libc } from "../../ffi/libc.ts";
 import { CryptoDriver } from "../../src/driver/crypto_driver.ts";
 import { check } from "../../src/os/errno.ts";
+import { closeFd } from "../../src/os/event_fd.ts";
 import * as w from "../../src/wire/virtio_crypto.ts";
 
 const ABC = new TextEncoder().encode("abc");
@@ -28,4 +29,17 @@ export async function use(where: string | number): Promise<void> {
 export function inheritable(fd: number, minimum = 50): number {
   const F_DUPFD = 0;
   return check(libc.fcntl(fd, F_DUPFD, BigInt(minimum)), "fcntl");
+}
+
+/** Copies of `fds` with consecutive numbers, the first at least 60, that child processes inherit. The caller closes them. */
+export function consecutive(fds: readonly number[]): number[] {
+  let first = 60;
+  for (;;) {
+    const copies: number[] = [];
+    for (const [i, fd] of fds.entries()) copies.push(inheritable(fd, first + i));
+    if (copies.every((copy, i) => copy === first + i)) return copies;
+    // Another test's descriptor has a number between them.
+    copies.forEach(closeFd);
+    first = copies.at(-1)!;
+  }
 }
