@@ -80,7 +80,6 @@ export const PARAMETERS_MAX = 4;
 export const PARAMETERS_IN = /^(?:src|ffi|bench|scripts)\//;
 /** Functions that may have more parameters or two booleans, as "file function", and why. */
 export const MANY_PARAMETERS: Readonly<Record<string, string>> = {
-  "src/engine/multibuffer/kinds.ts setKey": "a template, its memory, a key and the manager that expands it",
   "src/memory/segments.ts put": "runs for each descriptor, and takes the two halves of a base from the CPU's registers",
 };
 

@@ -6,7 +6,7 @@
 import type { Catalogue, ModuleRows } from "../engine/catalogue.ts";
 import { catalogueOf } from "../engine/fips.ts";
 import type { MultiBufferChoice } from "../engine/multibuffer/policy.ts";
-import { tryMultiBuffers } from "../engine/multibuffer/trial.ts";
+import { testMultiBuffer } from "../engine/multibuffer/self_test.ts";
 import { type EngineName, ENGINES } from "../engine/libraries.ts";
 import type { GuestMemory } from "../memory/guest_memory.ts";
 import type { EventLoop } from "../os/event_loop.ts";
@@ -116,8 +116,8 @@ export class CryptoDevice implements BackendDevice {
     const { dataQueues, maxSessions = SESSIONS_DEFAULT, mux = true, engines = ENGINES, bursts = "auto" } = options;
     const { modules = NO_MODULES, fips = false, draft = "v19" } = options;
     this.#catalogue = catalogueOf({ engines, fips }, modules.rows);
-    const trial = tryMultiBuffers(this.#catalogue, bursts);
-    this.notes = [...this.#catalogue.notes, ...trial.notes];
+    const selfTest = testMultiBuffer(this.#catalogue, bursts);
+    this.notes = [...this.#catalogue.notes, ...selfTest.notes];
     // The asymmetric service is served by OpenSSL alone.
     const canAsymmetric = options.jobRunner !== undefined && this.#catalogue.engines.has("openssl");
     const offered = offeredAsymmetric(canAsymmetric ? options.asymmetric ?? "off" : "off");
@@ -145,7 +145,7 @@ export class CryptoDevice implements BackendDevice {
     this.#counters = new DeviceCounters(counters, controlCounters, this.#sessions);
     this.#dataPlane = createDataPlane({
       ...{ dataQueues, sessions, engines, fips, pools, counters, draft, asymmetric, onFault, loop },
-      bursts: trial.policy,
+      bursts: selfTest.policy,
       ...{ modules: modules.rows, moduleUrls: modules.urls },
     });
     const negotiated = new NegotiatedFeatures(servicesOf(this.#catalogue), asymmetric, draft);

@@ -205,7 +205,7 @@ Deno.test({
   fn: () => {
     const manager = createMultiBufferManager()!;
     const losing = Object.assign(Object.create(manager), { run: () => false });
-    for (const method of ["begin", "set", "setPlace", "setDistance", "setLength", "makeTemplate"] as const) {
+    for (const method of ["begin", "set", "setPointer", "setOffset", "setLength", "makeTemplate"] as const) {
       losing[method] = manager[method].bind(manager);
     }
     const runner = new MultiBufferRunner(losing, policyOf("on"));

@@ -11,7 +11,7 @@ import {
   MULTI_BUFFER_CIPHERS,
   MULTI_BUFFER_HASHES,
   MULTI_BUFFER_MACS,
-} from "../../src/engine/multibuffer/kinds.ts";
+} from "../../src/engine/multibuffer/job_algorithms.ts";
 import { createMultiBufferManager } from "../../src/engine/multibuffer/manager.ts";
 import { policyOf } from "../../src/engine/multibuffer/policy.ts";
 import { MultiBufferRunner } from "../../src/engine/multibuffer/runner.ts";

@@ -7,7 +7,7 @@
 import { assert, assertEquals, assertGreaterOrEqual } from "@std/assert";
 import { BURST_VARIANTS, type MultiBufferVariant } from "../../ffi/ipsec_mb_bursts.ts";
 import { FEATURES_USUAL } from "../../src/driver/bring_up.ts";
-import { multiBufferNames } from "../../src/engine/multibuffer/kinds.ts";
+import { multiBufferNames } from "../../src/engine/multibuffer/job_algorithms.ts";
 import { createMultiBufferManager, JOB_ENC_KEYS, JOB_EXTRA } from "../../src/engine/multibuffer/manager.ts";
 import { DONE, KIND_CHAIN, Parameters, PENDING, Template } from "../../src/engine/operation.ts";
 import { SegmentCursor, SegmentTable, type Span } from "../../src/memory/segments.ts";
@@ -50,7 +50,7 @@ function roundsOf(variant: MultiBufferVariant, rounds: number, isBest: boolean):
     const only = round % 3 === 0 && round % 10 !== 1 ? random(0, sessions.length - 1) : -1;
     // Without lanes for DES, the library needs a tenth of a second a megabyte.
     const canBeLong = ({ name, prepared }: Session) =>
-      prepared.multiBuffer!.continues && (isBest || name.startsWith("AES"));
+      prepared.multiBuffer!.isDivisible && (isBest || name.startsWith("AES"));
     const eligible = round % 10 === 1 ? sessions.filter(canBeLong) : sessions;
     const chosen: Session[] = [];
     for (const layout of layouts) {

@@ -1,7 +1,8 @@
 /**
- * Bounced operations: where the library cannot take an operation's data as the guest has it, a job is made of a copy
- * that has in private memory what the guest scattered. Sources are gathered before any job runs. What jobs leave in
- * private memory is scattered to the guest when all of them have been executed, and then all of it is wiped.
+ * Bounced operations: if the library cannot work on an operation's data where the guest has it, the job is built from a
+ * copy of the operation whose scattered data is in private memory. Sources are gathered before any job is executed.
+ * After all jobs of a batch have been executed, their results are scattered to guest memory and the private memory is
+ * wiped.
  *
  * Data path.
  *
@@ -17,52 +18,52 @@ import { IV_BYTES_MAX, Operation } from "../operation.ts";
 
 const { memcpy } = libc;
 
-/** The segment of the copies' table that is all of private memory. */
+/** The segment that covers all private memory, in the segment table of the copies. */
 const PRIVATE = 0;
 
-/** Bytes of private memory for a thread: what a batch has to read, and what it writes takes the place of that. */
+/** Private memory of a thread, in bytes: the sources of a batch, which are overwritten by its destinations. */
 export const BOUNCE_BYTES = 1 << 20;
-/** Places begin where a line of the CPU's caches does. */
+/** Buffers are aligned to cache lines. */
 const LINE_BYTES = 64;
 /**
- * Unused bytes after each span: some algorithms read up to 15 bytes past the end of their data, and
- * places of a page each would all be in the same few lines of the nearest cache.
+ * Unused bytes after each buffer: some algorithms read up to 15 bytes past the end of their data, and buffers at
+ * multiples of a page would compete for the same few lines of the first-level cache.
  */
 const SLACK_BYTES = 64;
 /** Spans of an operation. */
 const SPANS = 5;
-/** The place of a span that stays where the guest has it. */
-const NOWHERE = -1;
+/** The offset of a span that is used where the guest has it. */
+const NOT_COPIED = -1;
 
-/** A copy of an operation, and where in private memory its spans are. */
+/** A copy of an operation, and the offsets of its spans in private memory. */
 class BouncedOperation {
-  /** The one that a job is made of: all of its spans are contiguous. */
+  /** The operation from which the job is built: all of its spans are contiguous. */
   readonly operation: Operation;
-  src = NOWHERE;
-  dst = NOWHERE;
-  aad = NOWHERE;
-  result = NOWHERE;
+  src = NOT_COPIED;
+  dst = NOT_COPIED;
+  aad = NOT_COPIED;
+  result = NOT_COPIED;
 
-  /** A copy in `segments`, with room for an IV at `iv`. */
+  /** Creates a copy with spans of `segments` and space for an IV at `iv`. */
   constructor(segments: SegmentTable, iv: number) {
     this.operation = new Operation(segments, iv);
   }
 }
 
-/** The bounced operations of a batch, and the private memory that they share. */
+/** The bounced operations of a batch and the private memory that they share. */
 export class MultiBufferBounce {
   readonly #address: number;
   readonly #u64: bigint;
   readonly #sizeBytes: number;
   readonly #segments = new SegmentTable(1 + SPANS * MULTI_BUFFER_JOBS_MAX);
   readonly #bounced: readonly BouncedOperation[];
-  /** Operations that have jobs, and the bytes that they use. */
+  /** Accepted copies, and the bytes that they use. */
   #count = 0;
   #used = 0;
-  /** Bytes in use if the next one has a job, too. */
+  /** Bytes in use after the copy offered last is accepted. */
   #end = 0;
 
-  /** With private memory of `owner`, where nothing is touched that is not needed. */
+  /** Maps private memory that `owner` owns; pages are touched on first use. */
   constructor(owner: OwnedMemory) {
     const { address, sizeBytes } = owner.mapSecret(BOUNCE_BYTES);
     this.#address = address;
@@ -77,8 +78,8 @@ export class MultiBufferBounce {
   }
 
   /**
-   * A copy of `operation`; null if there is no room for it. Its source is not there, and it belongs to no job, before
-   * {@linkcode accept}.
+   * Returns a copy of `operation`, or null if it has no source or the private memory is full. The copy is reserved and
+   * its source copied only by {@linkcode accept}.
    */
   offer(operation: Operation, session: MultiBufferSession): Operation | null {
     const { form, overReads } = session;
@@ -87,108 +88,109 @@ export class MultiBufferBounce {
     const hasResult = form === DIGEST || form === CHAIN;
     if (src.length === 0 || (form === CHAIN && aad.length > 0)) return null;
     const overlaps = hasDst && src.isContiguous && dst.isContiguous && segments.overlap(src, dst);
-    const movesSrc = overReads || overlaps || !src.isContiguous;
-    const movesDst = hasDst && !dst.isContiguous;
-    const movesAad = form === AEAD && aad.length > 0 && !aad.isContiguous;
-    const movesResult = hasResult && !result.isContiguous;
-    const textBytes = Math.max(movesSrc ? src.length : 0, movesDst ? dst.length : 0);
-    const aadPlace = this.#used + placeBytes(textBytes);
-    const resultPlace = aadPlace + (movesAad ? placeBytes(aad.length) : 0);
-    this.#end = resultPlace + (movesResult ? placeBytes(result.length) : 0);
+    const copiesSrc = overReads || overlaps || !src.isContiguous;
+    const copiesDst = hasDst && !dst.isContiguous;
+    const copiesAad = form === AEAD && aad.length > 0 && !aad.isContiguous;
+    const copiesResult = hasResult && !result.isContiguous;
+    const textBytes = Math.max(copiesSrc ? src.length : 0, copiesDst ? dst.length : 0);
+    const aadOffset = this.#used + bufferBytes(textBytes);
+    const resultOffset = aadOffset + (copiesAad ? bufferBytes(aad.length) : 0);
+    this.#end = resultOffset + (copiesResult ? bufferBytes(result.length) : 0);
     if (this.#end > this.#sizeBytes) return null;
     const bounced = this.#bounced[this.#count]!;
-    bounced.src = movesSrc ? this.#used : NOWHERE;
-    bounced.dst = movesDst ? this.#used : NOWHERE;
-    bounced.aad = movesAad ? aadPlace : NOWHERE;
-    bounced.result = movesResult ? resultPlace : NOWHERE;
+    bounced.src = copiesSrc ? this.#used : NOT_COPIED;
+    bounced.dst = copiesDst ? this.#used : NOT_COPIED;
+    bounced.aad = copiesAad ? aadOffset : NOT_COPIED;
+    bounced.result = copiesResult ? resultOffset : NOT_COPIED;
     const copy = bounced.operation;
     copy.template = operation.template;
     this.#segments.count = 1 + SPANS * this.#count;
-    this.#lay(copy.src, segments, src, bounced.src);
-    if (hasDst) this.#lay(copy.dst, segments, dst, bounced.dst);
-    if (hasResult) this.#lay(copy.result, segments, result, bounced.result);
-    if (form === AEAD) this.#lay(copy.aad, segments, aad, bounced.aad);
+    this.#setSpan(copy.src, segments, src, bounced.src);
+    if (hasDst) this.#setSpan(copy.dst, segments, dst, bounced.dst);
+    if (hasResult) this.#setSpan(copy.result, segments, result, bounced.result);
+    if (form === AEAD) this.#setSpan(copy.aad, segments, aad, bounced.aad);
     else copy.aad.clear();
     if (hasDst && !ivSpan.isContiguous) {
       if (ivSpan.length > 0) gather(segments, ivSpan, copy.iv);
-      this.#set(copy.ivSpan, copy.iv, ivSpan.length);
-    } else if (hasDst) this.#lay(copy.ivSpan, segments, ivSpan, NOWHERE);
+      this.#setContiguous(copy.ivSpan, copy.iv, ivSpan.length);
+    } else if (hasDst) this.#setSpan(copy.ivSpan, segments, ivSpan, NOT_COPIED);
     return copy;
   }
 
   /**
-   * Makes `span` what `original`, of `segments`, is: where that has it, or, in one piece, at `place` of private memory.
+   * Points `span` at the bytes of `original`, a span of `segments`: at `offset` in private memory, or, with NOT_COPIED,
+   * where the guest has them.
    */
-  #lay(span: Span, segments: SegmentTable, original: Span, place: number): void {
+  #setSpan(span: Span, segments: SegmentTable, original: Span, offset: number): void {
     const { length } = original;
-    if (place !== NOWHERE && length > 0) span.set(PRIVATE, place, length);
-    else this.#set(span, segments.startOf(original), length);
+    if (offset !== NOT_COPIED && length > 0) span.set(PRIVATE, offset, length);
+    else this.#setContiguous(span, segments.startOf(original), length);
   }
 
-  #set(span: Span, address: number, length: number): void {
+  #setContiguous(span: Span, address: number, length: number): void {
     span.clear();
     if (length === 0) return;
     this.#segments.add(address, length);
     span.set(this.#segments.count - 1, 0, length);
   }
 
-  /** The copy offered last has a job: copies the source of `operation`, its original, there. Returns its number. */
+  /** Reserves the copy offered last, copies the source of its original `operation` to it, and returns its index. */
   accept(operation: Operation): number {
-    const number = this.#count++;
-    const { src, aad } = this.#bounced[number]!;
+    const index = this.#count++;
+    const { src, aad } = this.#bounced[index]!;
     this.#used = this.#end;
-    if (src !== NOWHERE) this.#gather(operation.segments, operation.src, src);
-    if (aad !== NOWHERE) this.#gather(operation.segments, operation.aad, aad);
-    return number;
+    if (src !== NOT_COPIED) this.#gather(operation.segments, operation.src, src);
+    if (aad !== NOT_COPIED) this.#gather(operation.segments, operation.aad, aad);
+    return index;
   }
 
-  /** The copy with `number`. */
-  operation(number: number): Operation {
-    return this.#bounced[number]!.operation;
+  /** Returns the accepted copy `index`. */
+  operation(index: number): Operation {
+    return this.#bounced[index]!.operation;
   }
 
-  /** Gives the guest what the job of the copy with `number` has left there; `operation` is its original. */
-  deliver(number: number, operation: Operation): void {
-    const { dst, result } = this.#bounced[number]!;
-    if (dst !== NOWHERE) this.#scatter(operation.segments, operation.dst, dst);
-    if (result !== NOWHERE) this.#scatter(operation.segments, operation.result, result);
+  /** Copies the results of the accepted copy `index` to guest memory; `operation` is its original. */
+  deliver(index: number, operation: Operation): void {
+    const { dst, result } = this.#bounced[index]!;
+    if (dst !== NOT_COPIED) this.#scatter(operation.segments, operation.dst, dst);
+    if (result !== NOT_COPIED) this.#scatter(operation.segments, operation.result, result);
   }
 
-  /** Wipes all copies. */
+  /** Releases and wipes all copies. */
   clear(): void {
     if (this.#used > 0) cleanseBytes(this.#address, this.#used);
     this.#count = 0;
     this.#used = 0;
   }
 
-  /** Copies the bytes of `span` to `place`. */
-  #gather({ u64, length }: SegmentTable, span: Span, place: number): void {
+  /** Copies the bytes of `span` to offset `to` of private memory. */
+  #gather({ u64, length }: SegmentTable, span: Span, to: number): void {
     let { segment, offset, length: rest } = span;
     while (rest > 0) {
       const piece = Math.min(rest, length[segment]! - offset);
       memcpy(
-        BigInt.asUintN(64, this.#u64 + BigInt(place >>> 0)),
+        BigInt.asUintN(64, this.#u64 + BigInt(to >>> 0)),
         BigInt.asUintN(64, u64[segment]! + BigInt(offset >>> 0)),
         BigInt.asUintN(64, BigInt(piece >>> 0)),
       );
-      place += piece;
+      to += piece;
       rest -= piece;
       segment++;
       offset = 0;
     }
   }
 
-  /** Copies what is at `place` over the bytes of `span`. */
-  #scatter({ u64, length }: SegmentTable, span: Span, place: number): void {
+  /** Copies the bytes at offset `from` of private memory to `span`. */
+  #scatter({ u64, length }: SegmentTable, span: Span, from: number): void {
     let { segment, offset, length: rest } = span;
     while (rest > 0) {
       const piece = Math.min(rest, length[segment]! - offset);
       memcpy(
         BigInt.asUintN(64, u64[segment]! + BigInt(offset >>> 0)),
-        BigInt.asUintN(64, this.#u64 + BigInt(place >>> 0)),
+        BigInt.asUintN(64, this.#u64 + BigInt(from >>> 0)),
         BigInt.asUintN(64, BigInt(piece >>> 0)),
       );
-      place += piece;
+      from += piece;
       rest -= piece;
       segment++;
       offset = 0;
@@ -196,7 +198,7 @@ export class MultiBufferBounce {
   }
 }
 
-/** Bytes that a place for `length` bytes takes, with what is left free behind it. */
-function placeBytes(length: number): number {
+/** Size of a buffer for `length` bytes, including the unused bytes after it. */
+function bufferBytes(length: number): number {
   return length === 0 ? 0 : (length + SLACK_BYTES + LINE_BYTES - 1) & -LINE_BYTES;
 }

@@ -1,10 +1,10 @@
 /**
- * Which of two ways is faster for operations of a kind, multi-buffer or sequential execution, learnt where they are
- * executed. By class of sizes and of batch lengths there is a running estimate of the nanoseconds that an operation takes
- * in either way. Batches go the way with the lower estimate; some of them are measured, and some of those go the other
- * way. Such trials may cost a small share of the time that is served, so the worse the other way is, the rarer they are.
+ * Measures at run time whether multi-buffer or sequential execution is faster for a kind of operation. For each class of
+ * sizes and of batch lengths there is a running estimate of the nanoseconds per operation of both ways. A batch is
+ * executed in the way with the lower estimate. Some batches are measured, and some of those are trials, which use the
+ * other way. Trials may cost a small share of the execution time, so they are the rarer the slower the other way is.
  *
- * Data path, but for `of` (for the first request of a template).
+ * Data path, except `of` (called for the first request of a template).
  *
  * @module
  */
@@ -12,40 +12,41 @@
 /** Classes of batch lengths: powers of two up to the longest batch. */
 const COUNT_CLASSES = 8;
 
-/** The share of the time that trials may cost, and nanoseconds that they may cost before that, and at once. */
+/** The share of the execution time that trials may cost, and the initial and the maximum credit, in nanoseconds. */
 const TRIAL_SHARE = 0.005;
 const CREDIT_AT_FIRST_NS = 10_000_000;
 const CREDIT_NS_MAX = 10_000_000;
 /**
- * Between two measurements there is a batch for so many operations that have been measured, up to a maximum: at first
- * code is not compiled yet. There are no more of them than measurements of that class.
+ * The pause between two measurements, in batches, grows by one for each MEASURED_PER_PAUSE operations measured, up to
+ * PAUSE_MAX: the first measurements are of code that V8 has not optimised yet. It is at most the number of measurements
+ * of the class.
  */
 const MEASURED_PER_PAUSE = 1024;
 const PAUSE_MAX = 63;
-/** Weights of a measurement below and above the estimate. */
+/** Weight of a measurement that is below, and above, the estimate. */
 const FALL = 0.75;
 const RISE = 0.125;
-/** A measurement counts as at most so many times the estimate: it may have been interrupted. */
+/** A measurement is limited to this multiple of the estimate: the thread may have been interrupted. */
 const OUTLIER = 2;
 
-/** Estimates for operations of a kind and of about the same size. */
+/** Estimates for operations of one kind and one class of sizes. */
 export class WayEstimates {
-  /** True if the batch that {@linkcode choose} was asked about last is to be measured, for {@linkcode record}. */
+  /** True if the caller measures the batch of the last {@linkcode choose} and passes the result to {@linkcode record}. */
   isMeasured = false;
-  /** By class, nanoseconds an operation, sequentially and then multi-buffer; 0: not known. */
+  /** By class, nanoseconds per operation: sequential, then multi-buffer; 0: unknown. */
   readonly #ns = new Float64Array(2 * COUNT_CLASSES);
-  /** By class, 1 where multi-buffer execution is preferred, and 1 if the last measurement was of the other way. */
+  /** By class, 1 if multi-buffer execution is preferred, and 1 if the last measurement was a trial. */
   readonly #preferred = new Uint8Array(COUNT_CLASSES);
   readonly #wasTrial = new Uint8Array(COUNT_CLASSES);
-  /** By class, batches before the next measurement, and measurements so far. */
+  /** By class, batches until the next measurement, and measurements so far. */
   readonly #batchesLeft = new Int32Array(COUNT_CLASSES);
   readonly #measurements = new Uint32Array(COUNT_CLASSES);
-  /** Operations that have been measured, up to a maximum. */
+  /** Measured operations, up to the number that gives PAUSE_MAX. */
   #measured = 0;
-  /** Nanoseconds that trials may cost now. */
+  /** Nanoseconds that trials may cost at present. */
   #creditNs = CREDIT_AT_FIRST_NS;
 
-  /** Chooses the way of a batch of `count` operations: true for multi-buffer execution. */
+  /** Chooses how to execute a batch of `count` operations; true: multi-buffer execution. */
   choose(count: number): boolean {
     const at = classOf(count);
     const left = this.#batchesLeft[at]! - 1;
@@ -54,14 +55,14 @@ export class WayEstimates {
     return left < 0 ? this.#chooseMeasured(at, count) : this.#preferred[at] === 1;
   }
 
-  /** Begins a measurement in class `at`, and chooses its way. */
+  /** Chooses how to execute a batch of class `at` that is measured. */
   #chooseMeasured(at: number, count: number): boolean {
     if (this.#measurements[at] === 0) this.#adopt(at);
     const way = this.#preferred[at]!;
     return (this.#isTrial(at, way, count) ? 1 - way : way) === 1;
   }
 
-  /** Prefers in class `at` what the nearest class prefers that something is known of. */
+  /** Copies the preference of the nearest class that has been measured to class `at`. */
   #adopt(at: number): void {
     let nearest = COUNT_CLASSES;
     for (let other = 0; other < COUNT_CLASSES; other++) {
@@ -72,7 +73,7 @@ export class WayEstimates {
     }
   }
 
-  /** Schedules the measurement after this one in class `at`; true if this one is to be of the way other than `way`. */
+  /** Schedules the next measurement of class `at`; returns true if this one is a trial of the way other than `way`. */
   #isTrial(at: number, way: number, count: number): boolean {
     this.#measured = Math.min(MEASURED_PER_PAUSE * PAUSE_MAX, this.#measured + count);
     const pause = Math.min(this.#measurements[at]!, Math.floor(this.#measured / MEASURED_PER_PAUSE));
@@ -82,21 +83,21 @@ export class WayEstimates {
     const otherNs = this.#ns[2 * at + 1 - way]!;
     const earnedNs = TRIAL_SHARE * (pause + 1) * count * ns;
     this.#creditNs = Math.min(CREDIT_NS_MAX, this.#creditNs + earnedNs);
-    // A way that nothing is known of is tried next, whatever it costs.
+    // A way without an estimate is tried regardless of the credit.
     const isAffordable = otherNs === 0 || (otherNs - ns) * count <= this.#creditNs;
     const isTrial = ns > 0 && this.#wasTrial[at] === 0 && isAffordable;
     this.#wasTrial[at] = isTrial ? 1 : 0;
     return isTrial;
   }
 
-  /** The measured batch, of `count` operations, took `ns` nanoseconds in the way that was chosen. */
+  /** Records that the measured batch of `count` operations took `ns` nanoseconds. */
   record(count: number, isMultiBuffer: boolean, ns: number): void {
     const at = classOf(count);
     const way = isMultiBuffer ? 1 : 0;
     const i = 2 * at + way;
     const estimate = this.#ns[i]!;
     const each = estimate === 0 ? ns / count : Math.min(ns / count, OUTLIER * estimate);
-    // What takes less time is as good as known: only code that is not compiled yet, or an interruption, takes more.
+    // A shorter time is close to the true one; a longer one may be due to an interruption or unoptimised code.
     this.#ns[i] = estimate + (each - estimate) * (estimate === 0 ? 1 : each < estimate ? FALL : RISE);
     const sequentialNs = this.#ns[2 * at]!;
     const multiBufferNs = this.#ns[2 * at + 1]!;
@@ -109,14 +110,14 @@ function classOf(count: number): number {
   return Math.min(COUNT_CLASSES - 1, 31 - Math.clz32(count | 1));
 }
 
-/** Estimates for all operations of a kind: the same algorithms, key length and direction. */
+/** Estimates for all operations of a kind, that is, of the same algorithms, key length and direction. */
 export class KindEstimates {
   readonly #direct: WayEstimates[] = [];
   readonly #bounced: WayEstimates[] = [];
 
-  /** The estimates for operations of about `bytes` bytes; `isBounced`: they are copied through a bounce buffer. */
+  /** Returns the estimates for operations of about `bytes` bytes, with or without copying through a bounce buffer. */
   of(bytes: number, isBounced: boolean): WayEstimates {
-    // Classes of sizes are powers of two.
+    // Size classes are powers of two.
     return (isBounced ? this.#bounced : this.#direct)[31 - Math.clz32(bytes | 1)] ??= new WayEstimates();
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Jobs of libIPSec_MB made of operations, and what is left to do when they have been executed. Whether an operation can
- * be a job at all depends on its template alone and is asked once for all operations of it; addresses are set for each.
+ * Builds libIPSec_MB jobs from operations, and lists the jobs that need work after their execution. Whether an operation
+ * can be a job depends on its template only, and is decided once per template; addresses are set for each operation.
  *
  * Data path.
  *
@@ -27,10 +27,10 @@ import { AEAD, CHAIN, CIPHER, type MultiBufferSession } from "./session.ts";
 const TAG_BYTES_MAX = 64;
 const COUNTER_BYTES = 16;
 
-/** Numbers of jobs, in the order in which they were added. */
+/** Indexes of jobs, in the order in which they were added. */
 export class JobList {
   readonly #jobs = new Uint8Array(MULTI_BUFFER_JOBS_MAX);
-  /** How many they are. */
+  /** The length of the list. */
   count = 0;
 
   /** Adds `job`. */
@@ -38,19 +38,19 @@ export class JobList {
     this.#jobs[this.count++] = job;
   }
 
-  /** The job that was added as number `k`. */
+  /** Returns entry `k`. */
   at(k: number): number {
     return this.#jobs[k]!;
   }
 }
 
-/** Makes jobs in a manager. */
+/** Builds the jobs of a manager. */
 export class JobBuilder {
-  /** Jobs of chains whose cipher leaves some of the source out. */
+  /** Jobs of chains whose cipher covers only a part of the source. */
   readonly uncovered: JobList = new JobList();
-  /** Jobs whose tag or digest is in private memory: it is to be compared, or copied to the guest. */
+  /** Jobs whose tag or digest is in private memory: it has to be compared, or copied to guest memory. */
   readonly unfinished: JobList = new JobList();
-  /** Jobs of messages that are longer than the library counts: the first piece of them. */
+  /** Jobs for the first piece of a message that exceeds the library's maximum length. */
   readonly long: JobList = new JobList();
   readonly #manager: MultiBufferManager;
   readonly #tags: number;
@@ -58,7 +58,7 @@ export class JobBuilder {
   readonly #counters: number;
   readonly #counterBytes: DataView;
 
-  /** Makes jobs in `manager`. */
+  /** Builds jobs in `manager`. */
   constructor(manager: MultiBufferManager) {
     this.#manager = manager;
     const tags = manager.owner.mapSecret(TAG_BYTES_MAX * MULTI_BUFFER_JOBS_MAX).address;
@@ -69,24 +69,24 @@ export class JobBuilder {
     this.#counterBytes = new DataView(buffer);
   }
 
-  /** Where the tag or digest of an unfinished `job` is. */
+  /** The address of the tag or digest of an unfinished `job`. */
   tagAddress(job: number): number {
     return this.#tags + TAG_BYTES_MAX * job;
   }
 
-  /** The same as a native call takes it. */
+  /** The same address as an argument of native calls. */
   tagU64(job: number): bigint {
     return this.#tagsU64[job]!;
   }
 
-  /** Begins the next batch. */
+  /** Clears the lists for the next batch. */
   clear(): void {
     this.uncovered.count = 0;
     this.unfinished.count = 0;
     this.long.count = 0;
   }
 
-  /** True if operations with the lengths and the layout of `operation` can be jobs of `session`. */
+  /** True if operations with the template of `operation` can be jobs of `session`. */
   fits(operation: Operation, session: MultiBufferSession): boolean {
     switch (session.form) {
       case CIPHER:
@@ -100,7 +100,10 @@ export class JobBuilder {
     }
   }
 
-  /** Makes `job` of `operation`, which {@linkcode fits}; false if it cannot be one where its data is. */
+  /**
+   * Builds `job` from `operation`, which {@linkcode fits}. Returns false if its addresses prevent that: source and
+   * destination overlap, or the counter of its IV overflows 32 bits.
+   */
   build(job: number, operation: Operation, session: MultiBufferSession): boolean {
     switch (session.form) {
       case CIPHER:
@@ -114,14 +117,14 @@ export class JobBuilder {
     }
   }
 
-  /** Makes job `k` of the piece from byte `done` on of a long message, whose first piece was a job of `session`. */
+  /** Builds job `k` for the next piece, from byte `done`, of a long message whose first piece was a job of `session`. */
   buildPiece(k: number, { segments, src, dst }: Operation, session: MultiBufferSession, done: number): void {
     const { bytesMax, ivLenMin, template } = session;
     const manager = this.#manager;
     const at = manager.begin(k, template);
-    manager.setPlace(at + JOB_SRC, segments, src, done);
-    manager.setPlace(at + JOB_DST, segments, dst, done);
-    manager.setPlace(at + JOB_IV, segments, dst, done - ivLenMin);
+    manager.setPointer(at + JOB_SRC, segments, src, done);
+    manager.setPointer(at + JOB_DST, segments, dst, done);
+    manager.setPointer(at + JOB_IV, segments, dst, done - ivLenMin);
     manager.setLength(at + JOB_CIPHER_LENGTH, Math.min(src.length - done, bytesMax));
   }
 
@@ -130,11 +133,11 @@ export class JobBuilder {
     const { length } = src;
     const { bytesMax } = session;
     if (segments.overlap(src, dst)) return false;
-    if (session.counts && this.#carries(job, operation, length)) return false;
+    if (session.hasCounter && this.#counterOverflows(job, operation, length)) return false;
     const manager = this.#manager;
     const at = manager.begin(job, session.template);
-    manager.setPlace(at + JOB_SRC, segments, src, 0);
-    manager.setPlace(at + JOB_DST, segments, dst, 0);
+    manager.setPointer(at + JOB_SRC, segments, src, 0);
+    manager.setPointer(at + JOB_DST, segments, dst, 0);
     this.#setIv(job, at, operation, session);
     manager.setLength(at + JOB_CIPHER_LENGTH, session.cipherUnit * (length > bytesMax ? bytesMax : length));
     if (length > bytesMax) this.long.add(job);
@@ -146,10 +149,10 @@ export class JobBuilder {
     const { headBytes } = session;
     const manager = this.#manager;
     const at = manager.begin(job, session.template);
-    manager.setPlace(at + JOB_SRC, segments, src, headBytes);
-    if (headBytes > 0) manager.setPlace(at + JOB_EXTRA + 2, segments, src, 0);
+    manager.setPointer(at + JOB_SRC, segments, src, headBytes);
+    if (headBytes > 0) manager.setPointer(at + JOB_EXTRA + 2, segments, src, 0);
     manager.setLength(at + JOB_HASH_LENGTH, session.hashUnit * (src.length - headBytes));
-    this.#setDigestPlace(job, at, operation, session);
+    this.#setDigestPointer(job, at, operation, session);
     return true;
   }
 
@@ -157,19 +160,19 @@ export class JobBuilder {
     const { segments, src, dst } = operation;
     const { cipherStart, cipherLen, hashStart, hashLen } = operation.template;
     if (segments.overlap(src, dst)) return false;
-    if (session.counts && this.#carries(job, operation, cipherLen)) return false;
+    if (session.hasCounter && this.#counterOverflows(job, operation, cipherLen)) return false;
     const manager = this.#manager;
     const at = manager.begin(job, session.template);
-    // There is one source for both, and a distance to where the cipher starts.
+    // The library has one source pointer for hash and cipher, and the offset of the cipher's start from it.
     const hashed = session.hashFirst ? src : dst;
     const distance = hashed === src ? 0 : segments.startOf(src) - segments.startOf(dst);
-    manager.setPlace(at + JOB_SRC, segments, hashed, hashStart);
-    manager.setDistance(at + JOB_CIPHER_OFFSET, distance + cipherStart - hashStart);
-    manager.setPlace(at + JOB_DST, segments, dst, cipherStart);
+    manager.setPointer(at + JOB_SRC, segments, hashed, hashStart);
+    manager.setOffset(at + JOB_CIPHER_OFFSET, distance + cipherStart - hashStart);
+    manager.setPointer(at + JOB_DST, segments, dst, cipherStart);
     this.#setIv(job, at, operation, session);
     manager.setLength(at + JOB_CIPHER_LENGTH, cipherLen);
     manager.setLength(at + JOB_HASH_LENGTH, hashLen);
-    this.#setDigestPlace(job, at, operation, session);
+    this.#setDigestPointer(job, at, operation, session);
     if (cipherLen !== src.length) this.uncovered.add(job);
     return true;
   }
@@ -182,11 +185,11 @@ export class JobBuilder {
     if (segments.overlap(src, dst)) return false;
     const manager = this.#manager;
     const at = manager.begin(job, session.template);
-    manager.setPlace(at + JOB_SRC, segments, src, 0);
-    manager.setPlace(at + JOB_DST, segments, dst, 0);
-    manager.setPlace(at + JOB_IV, segments, ivSpan, 0);
-    if (aad.length > 0) manager.setPlace(at + JOB_EXTRA, segments, aad, 0);
-    if (encrypt) manager.setPlace(at + JOB_TAG, segments, dst, length);
+    manager.setPointer(at + JOB_SRC, segments, src, 0);
+    manager.setPointer(at + JOB_DST, segments, dst, 0);
+    manager.setPointer(at + JOB_IV, segments, ivSpan, 0);
+    if (aad.length > 0) manager.setPointer(at + JOB_EXTRA, segments, aad, 0);
+    if (encrypt) manager.setPointer(at + JOB_TAG, segments, dst, length);
     else manager.set(at + JOB_TAG, this.tagAddress(job));
     manager.setLength(at + JOB_IV_BYTES, ivLen);
     manager.setLength(at + JOB_CIPHER_LENGTH, length);
@@ -198,24 +201,25 @@ export class JobBuilder {
   }
 
   /**
-   * Copies the counter block of `job` out of the guest's reach; true if `length` bytes carry beyond its last 32 bits.
+   * Copies the counter block of `job` to private memory, so that the guest cannot change it after the check. Returns
+   * true if its last 32 bits overflow within `length` bytes.
    */
-  #carries(job: number, { segments, ivSpan }: Operation, length: number): boolean {
+  #counterOverflows(job: number, { segments, ivSpan }: Operation, length: number): boolean {
     copyBytes(this.#counters + COUNTER_BYTES * job, segments.startOf(ivSpan), COUNTER_BYTES);
     const last = this.#counterBytes.getUint32(COUNTER_BYTES * job + 12);
     return last + Math.ceil(length / COUNTER_BYTES) > 2 ** 32;
   }
 
-  /** Where `job`, whose words are at `at`, finds its IV: with the guest, unless it is a counter that was copied. */
+  /** Sets the IV pointer of `job`, whose words are at `at`: to guest memory, or to the copied counter block. */
   #setIv(job: number, at: number, { segments, ivSpan }: Operation, session: MultiBufferSession): void {
-    if (session.counts) this.#manager.set(at + JOB_IV, this.#counters + COUNTER_BYTES * job);
-    else if (session.ivLenMin > 0) this.#manager.setPlace(at + JOB_IV, segments, ivSpan, 0);
+    if (session.hasCounter) this.#manager.set(at + JOB_IV, this.#counters + COUNTER_BYTES * job);
+    else if (session.ivLenMin > 0) this.#manager.setPointer(at + JOB_IV, segments, ivSpan, 0);
   }
 
-  /** Where `job` leaves its digest: with the guest if all of it is wanted, in one piece. */
-  #setDigestPlace(job: number, at: number, { segments, result }: Operation, session: MultiBufferSession): void {
+  /** Sets the digest pointer of `job`: to guest memory if the result is contiguous and not truncated. */
+  #setDigestPointer(job: number, at: number, { segments, result }: Operation, session: MultiBufferSession): void {
     if (result.isContiguous && result.length === session.digestBytes) {
-      this.#manager.setPlace(at + JOB_TAG, segments, result, 0);
+      this.#manager.setPointer(at + JOB_TAG, segments, result, 0);
     } else {
       this.#manager.set(at + JOB_TAG, this.tagAddress(job));
       this.unfinished.add(job);
@@ -227,7 +231,7 @@ function fitsCipher({ src, dst, ivSpan, template }: Operation, session: MultiBuf
   const { ivLenMin, blockBytes, bytesMax } = session;
   const { length } = src;
   if (length === 0 || !src.isContiguous || !dst.isContiguous || length % blockBytes !== 0) return false;
-  if (length > bytesMax && !session.continues) return false;
+  if (length > bytesMax && !session.isDivisible) return false;
   return template.ivLen === ivLenMin && (ivLenMin === 0 || ivSpan.isContiguous);
 }
 

@@ -1,8 +1,8 @@
 /**
- * Keys as libIPSec_MB's jobs take them: schedules, subkeys, and the states of a hash after HMAC's two pads. They are
- * made once for a session, in memory for keys, and wiped with it.
+ * Derives the keys that libIPSec_MB's jobs refer to: key schedules, subkeys, and the hash states after HMAC's two pads.
+ * They are derived once for a session, into memory for keys, and wiped when the session ends.
  *
- * Off the data path: keys are made for a session's first request in a thread.
+ * Off the data path: keys are derived for a session's first request in a thread.
  *
  * @module
  */
@@ -11,70 +11,84 @@ import { cleanseBytes, copyBytes } from "../../memory/native.ts";
 import { viewOf } from "../../os/memory_map.ts";
 
 /**
- * Room for the largest keys, those of GCM (1008 bytes in version 1.3, 1264 in 2.0), and for all others, which take a
- * piece for cipher and digest each. A multiple of the 64 bytes that GCM's keys are aligned to.
+ * Size of a key buffer: fits the largest keys, those of GCM (1008 bytes in version 1.3, 1264 in 2.0). A chain has one
+ * buffer for its cipher and one for its digest. A multiple of 64 bytes, the alignment of GCM's keys.
  */
 export const KEY_SCHEDULE_BYTES = 1280;
 
-/** An AES schedule is of 15 blocks at most; the one for decryption follows that for encryption. */
+/**
+ * Offset of the AES schedule for decryption in a key buffer; the one for encryption is at its start and has at most 15
+ * blocks.
+ */
 export const AES_DEC_KEYS = 256;
-/** Where the two subkeys of CMAC and XCBC are. */
+/** Offsets of the two subkeys of CMAC and XCBC. */
 export const SUBKEY_1 = 512;
 export const SUBKEY_2 = 528;
-/** Where the state of a hash after HMAC's outer pad is; that after the inner pad is at the start. */
+/** Offset of the hash state after HMAC's outer pad; the state after the inner pad is at the start. */
 export const OUTER_STATE = 64;
-/** Bytes of a DES schedule, and where the list of a 3DES key's three is. */
+/** Size of a DES schedule, and offset of the list of pointers to the three schedules of 3DES. */
 const DES_BYTES = 128;
 export const DES_LIST = 3 * DES_BYTES;
 
-/** Expands the AES key of `keyLen` bytes at `key` for both directions. */
-export function makeAesKeys(to: number, key: number, keyLen: number): void {
+/** Where a session's key is, and where the keys that jobs refer to are derived from it. */
+export interface KeySource {
+  /** Address of KEY_SCHEDULE_BYTES for the derived keys. */
+  readonly to: number;
+  /** Address of the session's key. */
+  readonly key: number;
+  /** Length of the session's key in bytes. */
+  readonly keyLen: number;
+}
+
+/** Expands the AES key for both directions. */
+export function expandAesKey({ to, key, keyLen }: KeySource): void {
   const { aes_keyexp_128_sse, aes_keyexp_192_sse, aes_keyexp_256_sse } = openMultiBufferManager();
   const expand = keyLen === 16 ? aes_keyexp_128_sse : keyLen === 24 ? aes_keyexp_192_sse : aes_keyexp_256_sse;
   expand(BigInt(key), BigInt(to), BigInt(to + AES_DEC_KEYS));
 }
 
-/** Expands the key at `key` for GCM. */
-export function makeGcmKey(to: number, key: number, keyLen: number, functions: Bursts): void {
+/** Expands the key of AES-GCM. */
+export function expandGcmKey({ to, key, keyLen }: KeySource, functions: Bursts): void {
   const { gcmKey128, gcmKey192, gcmKey256 } = functions;
   const expand = keyLen === 16 ? gcmKey128 : keyLen === 24 ? gcmKey192 : gcmKey256;
   expand(BigInt(key), BigInt(to));
 }
 
-/** Copies the key, which is all that some algorithms want of it. */
-export function copyKey(to: number, key: number, keyLen: number): void {
+/** Copies the key: some algorithms' jobs expand it themselves. */
+export function copyKey({ to, key, keyLen }: KeySource): void {
   copyBytes(to, key, keyLen);
 }
 
 /** Expands a DES key. */
-export function makeDesKey(to: number, key: number): void {
+export function expandDesKey({ to, key }: Omit<KeySource, "keyLen">): void {
   openMultiBufferManager().des_key_schedule(BigInt(to), BigInt(key));
 }
 
-/** Expands the two or three DES keys of 3DES, and lists them. */
-export function makeTripleDesKeys(to: number, key: number, keyLen: number): void {
+/** Expands the two or three DES keys of 3DES, and writes the list of their schedules. */
+export function expandTripleDesKeys({ to, key, keyLen }: KeySource): void {
   const list = new BigUint64Array(viewOf(to + DES_LIST, 24));
   for (let i = 0; i < 3; i++) {
-    makeDesKey(to + i * DES_BYTES, key + (8 * i) % keyLen);
+    expandDesKey({ to: to + i * DES_BYTES, key: key + (8 * i) % keyLen });
     list[i] = BigInt(to + i * DES_BYTES);
   }
 }
 
-/** Makes the schedule of SNOW 3G. */
-export function makeSnow3gKey(to: number, key: number): void {
+/** Expands the key of SNOW 3G. */
+export function expandSnow3gKey({ to, key }: KeySource): void {
   openMultiBufferManager().snow3g_init_key_sched_sse(BigInt(key), BigInt(to));
 }
 
-/** Expands the key of AES-CMAC and makes its two subkeys. */
-export function makeCmacKeys(to: number, key: number, keyLen: number): void {
-  makeAesKeys(to, key, keyLen);
+/** Expands the key of AES-CMAC and derives its two subkeys. */
+export function deriveCmacKeys(source: KeySource): void {
+  const { to, keyLen } = source;
+  expandAesKey(source);
   const { aes_cmac_subkey_gen_sse, aes_cmac_256_subkey_gen_sse } = openMultiBufferManager();
   const generate = keyLen === 16 ? aes_cmac_subkey_gen_sse : aes_cmac_256_subkey_gen_sse;
   generate(BigInt(to), BigInt(to + SUBKEY_1), BigInt(to + SUBKEY_2));
 }
 
-/** Makes the three keys of AES-XCBC, the first of them expanded. */
-export function makeXcbcKeys(to: number, key: number): void {
+/** Derives the three keys of AES-XCBC and expands the first. */
+export function deriveXcbcKeys({ to, key }: KeySource): void {
   openMultiBufferManager().aes_xcbc_expand_key_sse(
     BigInt(key),
     BigInt(to),
@@ -83,24 +97,27 @@ export function makeXcbcKeys(to: number, key: number): void {
   );
 }
 
-/** How keys for HMAC are made: from the state of the hash after one block, and the digest of a key that is too long. */
+/** The functions of a hash from which HMAC's keys are derived. */
 export interface HmacHash {
-  /** Bytes of a block. */
+  /** Block size in bytes. */
   readonly blockBytes: number;
-  /** The library's function: the state after one block. */
+  /** The library's function for the state after one block. */
   readonly oneBlock: (maker: MultiBufferKeyMaker) => MultiBufferKeyMaker["sha1_one_block_sse"];
-  /** The digest of a whole message; the library has none for MD5. */
+  /** The library's function for the digest of a message, for keys longer than a block; it has none for MD5. */
   readonly digest?: (maker: MultiBufferKeyMaker) => MultiBufferKeyMaker["sha1_sse"];
 }
 
 const INNER_PAD = 0x36;
 const OUTER_PAD = 0x5c;
 const BLOCK_BYTES_MAX = 128;
-/** Where a key block, and the same with a pad, are while keys are made: behind the states. */
+/** Offset of scratch memory for a key block and the padded key block, after the states. */
 const KEY_BLOCK = 512;
 
-/** Makes the states of the hash after the inner and the outer pad (FIPS 198-1, 4); false if the key is too long. */
-export function makeHmacKeys(to: number, key: number, keyLen: number, hash: HmacHash): boolean {
+/**
+ * Derives the states of `hash` after the inner and the outer pad (FIPS 198-1, 4). Returns false if the key is longer
+ * than a block and the library cannot hash it.
+ */
+export function deriveHmacStates({ to, key, keyLen }: KeySource, hash: HmacHash): boolean {
   const { blockBytes } = hash;
   if (keyLen > blockBytes && hash.digest === undefined) return false;
   const maker = openMultiBufferManager();

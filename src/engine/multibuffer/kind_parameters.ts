@@ -1,14 +1,14 @@
 /**
- * The kinds of operation that are measured and tried, as parameters without keys.
+ * Lists the kinds of operation that the self-test checks and the benchmark measures, as parameters without keys.
  *
  * @module
  */
 import * as numbers from "../algorithm_numbers.ts";
 import type { Catalogue } from "../catalogue.ts";
 import { KIND_AEAD, KIND_CHAIN, KIND_CIPHER, KIND_HASH, KIND_MAC, type Parameters } from "../operation.ts";
-import { MULTI_BUFFER_AEADS, MULTI_BUFFER_CIPHERS, MULTI_BUFFER_HASHES, MULTI_BUFFER_MACS } from "./kinds.ts";
+import { MULTI_BUFFER_AEADS, MULTI_BUFFER_CIPHERS, MULTI_BUFFER_HASHES, MULTI_BUFFER_MACS } from "./job_algorithms.ts";
 
-/** What AES-CBC is chained with. */
+/** The MACs with which AES-CBC is chained. */
 const CHAINED_MACS = [
   numbers.MAC_HMAC_SHA1,
   numbers.MAC_HMAC_SHA_256,
@@ -16,7 +16,7 @@ const CHAINED_MACS = [
   numbers.MAC_HMAC_SHA_512,
 ];
 
-/** One of each kind that `catalogue` serves: every algorithm and direction; of chains, those of AES-CBC and HMAC. */
+/** Yields every algorithm of `catalogue` in every direction and key length; of chains, those of AES-CBC and HMAC. */
 export function* kindParameters({ ciphers, hashes, macs, aeads }: Catalogue): Iterable<Partial<Parameters>> {
   const directions = [true, false];
   for (const algo of MULTI_BUFFER_CIPHERS.keys()) {

@@ -1,12 +1,13 @@
 /**
- * The manager of libIPSec_MB, one for each engine, and its jobs, which are submitted in bursts. Owns the layouts of the
- * library's structures and knows no operations. The fields of a job that are used are the same in versions 1.3 to 2.0;
- * what differs (the size of a job, where a manager has its queue and its functions) is found in the manager itself.
+ * The manager of libIPSec_MB, one for each engine, and its jobs, which are submitted in bursts. This file owns the
+ * layouts of the library's structures; it does not know operations. The fields of a job that are used are the same in
+ * versions 1.3 to 2.0. The size of a job and the positions of the manager's queue and functions differ; they are found
+ * by inspecting an initialised manager.
  *
- * A burst is all of the manager's work: jobs are filled from the first one on, submitted together and flushed, after
- * which the manager is as empty as before and its next job is the first one again.
+ * Each burst is complete: jobs are filled from the first one on, submitted together and flushed. Then the manager is
+ * empty and its next job is the first one again.
  *
- * Data path, but for `createMultiBufferManager`, `partsOf` and `findLayout` (once for an engine) and `makeTemplate`
+ * Data path, except `createMultiBufferManager`, `partsOf` and `findLayout` (once for an engine) and `makeTemplate`
  * (once for a session).
  *
  * @module
@@ -31,29 +32,29 @@ import { OwnedMemory } from "../../os/owned_memory.ts";
 import { ipsecMbProblem, ipsecMbVersionNumber } from "../ipsec_mb.ts";
 import { KEY_SCHEDULE_BYTES } from "./key_schedules.ts";
 
-/** Jobs of a burst, at most: IMB_MAX_BURST_SIZE. */
+/** Maximum number of jobs of a burst: IMB_MAX_BURST_SIZE. */
 export const MULTI_BUFFER_JOBS_MAX = 128;
 
-/** IMB_MGR: its features, and how far into it its function pointers go at most. */
+/** Offset of the features in an IMB_MGR, and an upper bound for the end of its function pointers. */
 const MANAGER_FEATURES = 8;
 const MANAGER_FUNCTIONS_END = 4096;
 /**
- * In front of the jobs: the earliest job in flight, -1 if there is none, and the next one to be filled, both as
- * distances in bytes.
+ * Size of the queue's state before the jobs: the byte offsets of the earliest job in flight (-1: none) and of the next
+ * job to be filled.
  */
 const QUEUE_BYTES = 8;
 /** Jobs of a manager: IMB_MAX_JOBS. */
 const JOBS = 256;
-/** The feature of a library that wipes what it has worked with. */
+/** The feature flag of a library that wipes its working data. */
 const FEATURE_SAFE_DATA = 1n << 14n;
 
-/** Words of an IMB_JOB that are set here; all others are 0, but for its suite. */
+/** Words of an IMB_JOB that this file sets; all others are 0, except the suite. */
 const JOB_WORDS_USED = 38;
-/** Words of an IMB_JOB without its suite, and with it at most. */
+/** Words of an IMB_JOB without the suite, and the maximum with it. */
 const JOB_WORDS_MIN = 50;
 const JOB_WORDS_MAX = 64;
 
-/** Where in a job what is, in words; pointers and lengths take two. */
+/** Offsets of a job's fields in 32-bit words; pointers and lengths have two words. */
 export const JOB_ENC_KEYS = 0;
 export const JOB_DEC_KEYS = 2;
 const JOB_KEY_BYTES = 4;
@@ -66,14 +67,14 @@ export const JOB_IV = 18;
 export const JOB_IV_BYTES = 20;
 export const JOB_TAG = 22;
 export const JOB_TAG_BYTES = 24;
-/** Three pointers or lengths that are the hash's or the AEAD's own. */
+/** Three pointers or lengths whose meaning depends on the hash or the AEAD. */
 export const JOB_EXTRA = 26;
 const JOB_CIPHER_MODE = 33;
 const JOB_DIRECTION = 34;
 const JOB_HASH = 35;
 const JOB_ORDER = 36;
 
-/** A cipher and a hash that do nothing. */
+/** The null cipher and the null hash. */
 export const CIPHER_NULL = 3;
 export const HASH_NULL = 8;
 
@@ -87,26 +88,27 @@ export const ORDER_HASH_FIRST = 2;
 
 const TWO_TO_MINUS_32 = 2 ** -32;
 
-/** What jobs of one kind have in common. */
+/** The fields that all jobs of one kind share. */
 export interface JobKind {
-  /** Numbers of the library: the cipher's mode, the hash. */
+  /** The library's numbers of the cipher mode and the hash. */
   readonly mode: number;
   readonly hash: number;
   /** DIRECTION_*. */
   readonly direction: number;
   /** ORDER_*. */
   readonly order: number;
-  /** Bytes of the cipher's key; 0 if there is no cipher. */
+  /** Length of the cipher's key in bytes; 0 if there is no cipher. */
   readonly keyBytes: number;
 }
 
 /**
- * What jobs of a session have in common: a job whose variable fields are 0. {@linkcode MultiBufferManager} makes it.
+ * The job that a session's jobs start from: its fields that vary between jobs are 0. Created by
+ * {@linkcode MultiBufferManager.makeTemplate}.
  */
 export class JobTemplate {
   readonly words: Uint32Array;
 
-  /** With `words` of a job. */
+  /** Creates a template from the `words` of a job. */
   constructor(words: Uint32Array) {
     this.words = words;
   }
@@ -118,13 +120,13 @@ export class JobTemplate {
   }
 }
 
-/** Where in a manager what is, in bytes from its start. */
+/** Offset of a manager's jobs from its start, and the size of a job, in bytes. */
 interface ManagerLayout {
   readonly jobs: number;
   readonly jobBytes: number;
 }
 
-/** An initialised manager, and what has been found in it. */
+/** An initialised manager and the properties found by inspecting it. */
 interface ManagerParts {
   readonly variant: MultiBufferVariant;
   readonly functions: Bursts;
@@ -138,9 +140,9 @@ interface ManagerParts {
 /** A manager and its jobs. */
 export class MultiBufferManager {
   readonly variant: MultiBufferVariant;
-  /** The functions in the manager's instruction set. */
+  /** The library's functions for the manager's instruction set. */
   readonly functions: Bursts;
-  /** Owns the manager's memory, and that of its jobs' messages and keys. */
+  /** Owns the manager's memory and the memory for its jobs' data and keys. */
   readonly owner: OwnedMemory;
   /** The keys of sessions. */
   readonly keys: SecretPool;
@@ -148,16 +150,16 @@ export class MultiBufferManager {
   readonly #jobWords: number;
   readonly #queue: Int32Array;
   readonly #library: MultiBufferKeyMaker;
-  /** The template that a job was made from last. */
-  readonly #made: (JobTemplate | null)[] = new Array(MULTI_BUFFER_JOBS_MAX).fill(null);
-  /** The manager, the list of its jobs, and the part of it that was not done at once. */
+  /** By job, the template that was copied to it last. */
+  readonly #templates: (JobTemplate | null)[] = new Array(MULTI_BUFFER_JOBS_MAX).fill(null);
+  /** Addresses of the manager, of the list of its jobs, and of the part of the list that has to be flushed. */
   readonly #args = new NativeArgs(3);
   readonly #list: number;
-  /** The manager's last job, which is in no batch. */
+  /** The manager's last job, which no batch uses. */
   readonly #spare: Uint32Array;
   readonly #spareAddress: bigint;
 
-  /** A manager of `parts`. */
+  /** Creates a manager from its parts. */
   constructor({ variant, functions, memory, layout: { jobs, jobBytes }, library, owner }: ManagerParts) {
     this.owner = owner;
     this.keys = new SecretPool(owner, KEY_SCHEDULE_BYTES);
@@ -167,7 +169,7 @@ export class MultiBufferManager {
     this.#jobWords = jobBytes / 4;
     this.#jobs = new Uint32Array(memory.buffer, jobs, this.#jobWords * MULTI_BUFFER_JOBS_MAX);
     this.#queue = new Int32Array(memory.buffer, jobs - QUEUE_BYTES, 2);
-    // The library tests itself when it is initialised, and leaves its queue empty but somewhere in its middle.
+    // The library's self-test at initialisation leaves the queue empty, but not at its start.
     this.#queue.set([-1, 0]);
     const list = owner.mapSecret(8 * MULTI_BUFFER_JOBS_MAX);
     const pointers = new Float64Array(MULTI_BUFFER_JOBS_MAX).map((_, i) => memory.address + jobs + jobBytes * i);
@@ -181,8 +183,8 @@ export class MultiBufferManager {
   }
 
   /**
-   * Makes a template for jobs of `kind`; null if this version of the library has none such. From 1.4 on a job carries
-   * its suite, by which the library dispatches it, and which the library itself sets.
+   * Creates a template for jobs of a kind, or returns null if this version of the library does not support the kind.
+   * Since version 1.4 the library dispatches a job by its suite, a field that `imb_set_session` sets.
    */
   makeTemplate({ mode, hash, direction, order, keyBytes }: JobKind): JobTemplate | null {
     const words = this.#spare;
@@ -197,11 +199,11 @@ export class MultiBufferManager {
     return imb_set_session(this.#args.u64[0]!, this.#spareAddress) === 0 ? null : new JobTemplate(words.slice());
   }
 
-  /** Makes job `i` one of `template`, and returns where its words are. */
+  /** Copies `template` to job `i` unless it is there already, and returns the index of the job's first word. */
   begin(i: number, template: JobTemplate): number {
     const job = i * this.#jobWords;
-    if (this.#made[i] === template) return job;
-    this.#made[i] = template;
+    if (this.#templates[i] === template) return job;
+    this.#templates[i] = template;
     const jobs = this.#jobs;
     const { words } = template;
     const { length } = words;
@@ -216,12 +218,12 @@ export class MultiBufferManager {
   }
 
   /** Sets the pointer at `word` to byte `offset` of `span`, which is contiguous. */
-  setPlace(word: number, segments: SegmentTable, span: Span, offset: number): void {
+  setPointer(word: number, segments: SegmentTable, span: Span, offset: number): void {
     segments.storeAddress(this.#jobs, word, span.segment, span.offset + offset);
   }
 
-  /** Sets the distance at `word`, which may be negative, or the length below 2^32 there. */
-  setDistance(word: number, value: number): void {
+  /** Sets the offset at `word`, which may be negative. */
+  setOffset(word: number, value: number): void {
     this.#jobs[word] = value >>> 0;
     this.#jobs[word + 1] = Math.floor(value * TWO_TO_MINUS_32) >>> 0;
   }
@@ -231,7 +233,7 @@ export class MultiBufferManager {
     this.#jobs[word] = value;
   }
 
-  /** Does the first `count` jobs; false if the library has not done them all, and them alone. */
+  /** Executes the first `count` jobs; false unless the library has executed exactly these. */
   run(count: number): boolean {
     return this.#isEmpty() && this.#submit(count) === count && this.#isEmpty();
   }
@@ -255,13 +257,16 @@ export class MultiBufferManager {
   }
 }
 
-/** Where `address` has its jobs: the library names the next ones, and their distances tell how far the first is. */
+/**
+ * Finds the jobs of the manager at `address`: the library returns pointers to the next three jobs, from which the size
+ * of a job and, with the queue's state, the position of the first job follow.
+ */
 function findLayout(functions: Bursts, { address, buffer, sizeBytes }: Mapping): ManagerLayout | null {
   const list = mapSecret(24);
   const count = functions.getNextBurst(BigInt(address), 3, BigInt(list.address));
   const next = Array.from(new BigUint64Array(list.buffer, 0, 3), (pointer) => Number(pointer) - address);
   unmap(list);
-  // Where the queue wraps, one of the distances is negative.
+  // If the queue wraps between them, one of the differences is negative.
   const jobBytes = Math.max(next[1]! - next[0]!, next[2]! - next[1]!);
   if (count !== 3 || jobBytes < 4 * JOB_WORDS_MIN || jobBytes > 4 * JOB_WORDS_MAX || jobBytes % 8 !== 0) return null;
   const view = new DataView(buffer);
@@ -274,7 +279,7 @@ function findLayout(functions: Bursts, { address, buffer, sizeBytes }: Mapping):
   return null;
 }
 
-/** Finds what the initialised manager in `memory` has; null if that is none of `wanted`, or not known. */
+/** Inspects the initialised manager in `memory`; null if its instruction set is not `wanted`, or its layout is unknown. */
 function partsOf(
   library: MultiBufferKeyMaker,
   memory: Mapping,
@@ -292,8 +297,8 @@ function partsOf(
 }
 
 /**
- * Makes a manager of the instruction set `wanted`, or of the best one that this CPU has. Null if the CPU or the library
- * cannot do it. All of the manager is in memory for keys, of `owner`.
+ * Creates a manager for the instruction set `wanted`, by default the best one of this CPU. Null if the CPU or the
+ * library does not support it. The manager is in memory for secrets that `owner` owns.
  */
 export function createMultiBufferManager(
   wanted?: MultiBufferVariant,

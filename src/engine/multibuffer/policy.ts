@@ -1,25 +1,25 @@
 /**
  * Decides which kinds of operation are executed in multi-buffer batches at all.
  *
- * Off the data path: a policy is asked for a session's first request in a thread.
+ * Off the data path: a policy is consulted for a session's first request in a thread.
  *
  * @module
  */
 
 /**
- * When operations are executed in multi-buffer batches: where that is measured to be faster while they are executed
- * ("auto"), always ("on") or never ("off").
+ * When operations are executed in multi-buffer batches: if run-time measurements show that it is faster ("auto"),
+ * always ("on") or never ("off").
  */
 export type MultiBufferChoice = "auto" | "on" | "off";
 
-/** How an engine uses multi-buffer execution. It can be sent to a worker. */
+/** How an engine uses multi-buffer execution. Plain data, so that it can be sent to a worker. */
 export interface MultiBufferPolicy {
   readonly choice: MultiBufferChoice;
-  /** Names of the kinds that are always executed sequentially, as are all chains that they are part of. */
+  /** Names of the kinds that are always executed sequentially, alone and as parts of chains. */
   readonly excluded: readonly string[];
 }
 
-/** A policy without exceptions. */
+/** Returns a policy without excluded kinds. */
 export function policyOf(choice: MultiBufferChoice): MultiBufferPolicy {
   return { choice, excluded: [] };
 }

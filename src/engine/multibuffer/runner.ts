@@ -1,8 +1,9 @@
 /**
- * Multi-buffer execution: many algorithms are serial inside a message, or take longer to start than to run, so the
- * messages of a batch are submitted to libIPSec_MB together. What cannot be is left for sequential execution.
+ * Multi-buffer execution: the operations of a batch are submitted to libIPSec_MB together, because many algorithms are
+ * serial within a message, or take longer to start than to run. Operations that cannot be jobs are left to sequential
+ * execution.
  *
- * Data path, but for `createMultiBufferRunner` (once for an engine), `prepare` and `#kindOf` (for a session's first
+ * Data path, except `createMultiBufferRunner` (once for an engine), `prepare` and `#kindOf` (for a session's first
  * request in a thread).
  *
  * @module
@@ -28,7 +29,7 @@ import { KindEstimates, type WayEstimates } from "./estimates.ts";
 import { allows, type MultiBufferPolicy } from "./policy.ts";
 import { AEAD, DIGEST, makeMultiBufferSession, type MultiBufferSession } from "./session.ts";
 
-/** Jobs read IVs where they are. */
+/** Operations of this runner need no memory for an IV: jobs read IVs where the guest has them. */
 const NO_IV = 0;
 const NO_OPERATIONS: OperationTable = { segments: new SegmentTable(0), first: new Uint32Array(0) };
 
@@ -38,42 +39,42 @@ interface Run {
   session: MultiBufferSession | null;
 }
 
-/** Makes jobs of the operations of a batch, then executes them together. */
+/** Builds jobs from the operations of a batch and executes them together. */
 export class MultiBufferRunner {
   /** The outcome of each operation of the batch: DONE, FAILED, TAG_MISMATCH, or PENDING if it was not executed. */
   readonly outcomes: Uint8Array = new Uint8Array(MULTI_BUFFER_JOBS_MAX);
   readonly #manager: MultiBufferManager;
   readonly #builder: JobBuilder;
   readonly #policy: MultiBufferPolicy;
-  /** What is learnt of each kind, by name, and of operations that have no multi-buffer jobs. */
+  /** The estimates of each kind, by name, and of operations that have no multi-buffer jobs. */
   readonly #kinds = new Map<string, KindEstimates>();
   readonly #others = new KindEstimates();
   #batch = NO_OPERATIONS;
-  /** Whichever operation of the batch is being dealt with. */
+  /** The current operation of the batch. */
   readonly #operation = new Operation(NO_OPERATIONS.segments, NO_IV);
-  /** What has been added. */
+  /** The runs that have been added. */
   readonly #runs: readonly Run[] = Array.from(
     { length: MULTI_BUFFER_JOBS_MAX },
     () => ({ template: null, session: null }),
   );
   #runCount = 0;
-  /** By job, the operation that it is for and that one's run. */
+  /** By job, the index of its operation and of the operation's run. */
   readonly #operations = new Uint8Array(MULTI_BUFFER_JOBS_MAX);
   readonly #runOf = new Uint8Array(MULTI_BUFFER_JOBS_MAX);
   #jobCount = 0;
-  /** Operations whose data is not contiguous, in private memory; by job, which of them it is for, or -1. */
+  /** Copies in private memory of operations that jobs cannot use in place; by job, the index of its copy, or -1. */
   readonly #bounce: MultiBufferBounce;
   readonly #bounced = new Int16Array(MULTI_BUFFER_JOBS_MAX);
   readonly #bouncedJobs = new JobList();
   readonly #uncoveredParts = new UncoveredParts();
-  /** True from the first session with multi-buffer jobs on, until a job is lost. */
+  /** True once a session with multi-buffer jobs exists; false again after the library has lost a job. */
   isInUse = false;
-  /** Operations that were executed in the last multi-buffer batch. */
+  /** Number of operations executed in the last multi-buffer batch. */
   executedCount = 0;
-  /** True if it is learnt what is faster; false: all that can be is executed in multi-buffer batches. */
+  /** True if measurements decide between the two ways; false: every operation that can be a job is one. */
   readonly learns: boolean;
 
-  /** Executes with `manager` what `policy` allows. */
+  /** Creates a runner that executes with `manager` the kinds that `policy` allows. */
   constructor(manager: MultiBufferManager, policy: MultiBufferPolicy) {
     this.learns = policy.choice === "auto";
     this.#manager = manager;
@@ -82,7 +83,7 @@ export class MultiBufferRunner {
     this.#policy = policy;
   }
 
-  /** Frees the native memory, which holds the keys of its sessions. Nothing is executed afterwards. */
+  /** Frees the native memory, which holds the keys of its sessions. The runner must not be used afterwards. */
   close(): void {
     this.#manager.owner.close();
   }
@@ -102,25 +103,31 @@ export class MultiBufferRunner {
     return kind;
   }
 
-  /** What is learnt of batches that begin with an operation of `template` and `session`; null: it has no session here. */
+  /**
+   * Returns the estimates for batches that begin with an operation of `template` and `session`; a session of null has no
+   * multi-buffer jobs.
+   */
   estimatesOf({ src, dst }: Template, session: MultiBufferSession | null): WayEstimates {
     if (session === null) return this.#others.of(src.length, false);
     const isBounced = session.overReads || !src.isContiguous || (session.form !== DIGEST && !dst.isContiguous);
     return session.kind.of(src.length, isBounced);
   }
 
-  /** Begins a batch of `count` operations in `batch`, at most MULTI_BUFFER_JOBS_MAX. */
+  /** Begins a batch of the first `count` operations of `batch`, at most MULTI_BUFFER_JOBS_MAX. */
   begin(batch: OperationTable, count: number): void {
     this.#batch = batch;
     this.#operation.segments = batch.segments;
     for (let i = 0; i < count; i++) this.outcomes[i] = PENDING;
   }
 
-  /** Makes jobs of those of the `count` operations of `template` from number `start` on, all of `session`, that can be. */
+  /**
+   * Builds jobs from the `count` operations of `template` and `session` beginning with operation `start`, except those
+   * that cannot be jobs.
+   */
   add(template: Template, session: MultiBufferSession, start: number, count: number): void {
     const r = this.#runCount++;
     const run = this.#runs[r]!;
-    // They are mostly the same as last time, and to compare is cheaper than to store a reference.
+    // Mostly they are the same as in the last batch, and a comparison is cheaper than storing a reference.
     if (run.template !== template) run.template = template;
     if (run.session !== session) run.session = session;
     const operation = this.#operation;
@@ -138,7 +145,7 @@ export class MultiBufferRunner {
     }
   }
 
-  /** Makes `job` of a copy of `operation` in private memory; false if it cannot be one. */
+  /** Builds `job` from a copy of `operation` in private memory; false if that is impossible, too. */
   #buildBounced(job: number, operation: Operation, session: MultiBufferSession): boolean {
     const copy = this.#bounce.offer(operation, session);
     if (copy === null || !this.#builder.fits(copy, session) || !this.#builder.build(job, copy, session)) return false;
@@ -147,7 +154,7 @@ export class MultiBufferRunner {
     return true;
   }
 
-  /** Executes what has been added, and clears it. */
+  /** Executes the added jobs and clears them. */
   run(): void {
     if (this.#jobCount > 0) this.#runJobs();
     this.executedCount = this.#jobCount;
@@ -165,16 +172,17 @@ export class MultiBufferRunner {
   #runJobs(): void {
     const { uncovered } = this.#builder;
     for (let k = 0; k < uncovered.count; k++) this.#uncoveredParts.copy(this.#operationOf(uncovered.at(k)));
-    if (this.#manager.run(this.#jobCount) && this.#continue()) this.#finish();
+    if (this.#manager.run(this.#jobCount) && this.#runPieces()) this.#finish();
     else this.#fail();
     this.#deliver();
   }
 
   /**
-   * Does the rest of long messages, a piece of each in every round. The IV of a piece is the end of the one before,
-   * which the guest may have: should it write there, it changes what it would get by an IV of its choice.
+   * Executes the remaining pieces of long messages, one piece of each message per round. The IV of a piece is the last
+   * ciphertext block of the piece before, which is in guest memory: a guest that overwrites it affects its own result
+   * only, as with an IV of its choice.
    */
-  #continue(): boolean {
+  #runPieces(): boolean {
     const { long } = this.#builder;
     for (let round = 1; long.count > 0; round++) {
       const { count } = long;
@@ -192,7 +200,7 @@ export class MultiBufferRunner {
     return true;
   }
 
-  /** Does what is left to do after jobs have been executed. */
+  /** Compares tags, and copies digests to guest memory, after jobs have been executed. */
   #finish(): void {
     const { unfinished } = this.#builder;
     for (let k = 0; k < unfinished.count; k++) {
@@ -203,7 +211,7 @@ export class MultiBufferRunner {
     }
   }
 
-  /** Gives the guest what jobs have left in private memory. */
+  /** Copies results of jobs from private memory to guest memory. */
   #deliver(): void {
     const jobs = this.#bouncedJobs;
     for (let k = 0; k < jobs.count; k++) {
@@ -212,13 +220,13 @@ export class MultiBufferRunner {
     }
   }
 
-  /** The operation of `job`, in private memory if it is there, until the next call. */
+  /** The operation of `job`, or its copy in private memory; valid until the next call. */
   #operationOf(job: number): Operation {
     const bounced = this.#bounced[job]!;
     return bounced < 0 ? this.#placed(job) : this.#bounce.operation(bounced);
   }
 
-  /** The operation of `job` where the guest has it, until the next call. */
+  /** The operation of `job` in guest memory; valid until the next call. */
   #placed(job: number): Operation {
     const operation = this.#operation;
     const { template } = this.#runs[this.#runOf[job]!]!;
@@ -231,7 +239,7 @@ export class MultiBufferRunner {
     return this.#runs[this.#runOf[job]!]!.session!;
   }
 
-  /** A manager that has lost a job is not to be trusted again, and what it has done is not known. */
+  /** Fails all jobs of the batch: after the library has lost one, the state of the others is unknown. */
   #fail(): void {
     this.isInUse = false;
     for (let job = 0; job < this.#jobCount; job++) this.outcomes[this.#operations[job]!] = FAILED;
@@ -244,7 +252,7 @@ export class MultiBufferRunner {
   }
 }
 
-/** Makes a runner with `policy`; null if it allows nothing or this host has no multi-buffer execution. */
+/** Creates a runner with `policy`; null if the policy is "off" or this host has no multi-buffer execution. */
 export function createMultiBufferRunner(policy: MultiBufferPolicy): MultiBufferRunner | null {
   const manager = policy.choice === "off" ? null : createMultiBufferManager();
   return manager === null ? null : new MultiBufferRunner(manager, policy);

@@ -1,8 +1,8 @@
 /**
- * The multi-buffer state of a session: the template of its jobs, its keys, and what is learnt of its kind.
+ * The multi-buffer state of a session: the template of its jobs, its derived keys, and the estimates of its kind.
  *
- * Data path, but for `makeMultiBufferSession`, `setKeys` and `suffersFrom` (for a session's first request in a
- * thread).
+ * Data path, except `makeMultiBufferSession`, `setKeys`, `#keySource` and `suffersFrom` (for a session's first request
+ * in a thread).
  *
  * @module
  */
@@ -15,7 +15,8 @@ import {
   type MultiBufferAead,
   type MultiBufferCipher,
   type MultiBufferDigest,
-} from "./kinds.ts";
+} from "./job_algorithms.ts";
+import type { KeySource } from "./key_schedules.ts";
 import { ipsecMbVersionNumber } from "../ipsec_mb.ts";
 import { hasErratum } from "../ipsec_mb_errata.ts";
 import {
@@ -40,7 +41,7 @@ export const DIGEST = 2;
 export const AEAD = 3;
 export const CHAIN = 4;
 
-/** What is learnt of the kind whose algorithms are `parts`; null: it is always executed sequentially. */
+/** Returns the estimates of the kind with the algorithms `parts`; null: the kind is always executed sequentially. */
 export type KindFinder = (parts: readonly string[]) => KindEstimates | null;
 
 /** The multi-buffer state of a session. */
@@ -50,11 +51,11 @@ export class MultiBufferSession {
   readonly kind: KindEstimates;
   readonly encrypt: boolean;
   readonly hashFirst: boolean;
-  /** The library may read past the end of its data, which then has to be in private memory. */
+  /** The library may read past the end of the data, which therefore has to be in private memory. */
   readonly overReads: boolean;
   /**
-   * What {@linkcode MultiBufferCipher}, {@linkcode MultiBufferDigest} and {@linkcode MultiBufferAead} say: those differ
-   * in their shape.
+   * The fields of {@linkcode MultiBufferCipher}, {@linkcode MultiBufferDigest} and {@linkcode MultiBufferAead}, copied so
+   * that the data path reads objects of one shape.
    */
   readonly ivLenMin: number;
   readonly ivLenMax: number;
@@ -64,10 +65,10 @@ export class MultiBufferSession {
   readonly tagLens: number;
   readonly digestBytes: number;
   readonly headBytes: number;
-  readonly counts: boolean;
-  /** A message can be cut: in CBC, what follows a block depends on nothing but that block's ciphertext. */
-  readonly continues: boolean;
-  /** What a byte counts in the lengths of cipher and hash: 8 if they are told in bits. */
+  readonly hasCounter: boolean;
+  /** A long message can be divided into several jobs: in CBC, a block depends only on the ciphertext block before it. */
+  readonly isDivisible: boolean;
+  /** Units per byte in the lengths of cipher and hash: 8 if the library expects bits. */
   readonly cipherUnit: number;
   readonly hashUnit: number;
   readonly #parts: MultiBufferParts;
@@ -90,29 +91,35 @@ export class MultiBufferSession {
     this.tagLens = aead?.tagLens ?? 0;
     this.digestBytes = digest?.digestBytes ?? 0;
     this.headBytes = digest?.headBytes ?? 0;
-    this.counts = cipher?.counts ?? false;
+    this.hasCounter = cipher?.hasCounter ?? false;
     this.cipherUnit = cipher?.inBits ? 8 : 1;
     this.hashUnit = digest?.inBits ? 8 : 1;
     this.encrypt = encrypt;
     this.form = aead ? AEAD : cipher ? digest ? CHAIN : CIPHER : DIGEST;
-    this.continues = this.form === CIPHER && encrypt && cipher!.ivLen === cipher!.blockBytes;
+    this.isDivisible = this.form === CIPHER && encrypt && cipher!.ivLen === cipher!.blockBytes;
     this.hashFirst = this.form === CHAIN && parameters.hashFirst;
     if (cipher) template.set(JOB_IV_BYTES, cipher.ivLen);
     if (digest) template.set(JOB_TAG_BYTES, digest.digestBytes);
   }
 
-  /** Makes the keys; false if the library does not do keys of such a length. */
+  /** Derives the keys; false if the library does not support their lengths. */
   setKeys({ cipherKey, keyLen, authKey, authKeyLen }: Parameters, manager: MultiBufferManager): boolean {
     const { template } = this;
     this.#keyMemory = manager.keys;
     const { cipher, digest, aead } = this.#parts;
-    const place = () => this.#keys[this.#keys.push(manager.keys.allocate()) - 1]!;
-    if (cipher && !cipher.setKey(template, place(), cipherKey, keyLen)) return false;
-    if (aead && !aead.setKey(template, place(), cipherKey, keyLen, manager)) return false;
-    return digest === undefined || digest.setKey(template, place(), authKey, authKeyLen);
+    if (cipher && !cipher.setKey(template, this.#keySource(cipherKey, keyLen))) return false;
+    if (aead && !aead.setKey(template, this.#keySource(cipherKey, keyLen), manager)) return false;
+    return digest === undefined || digest.setKey(template, this.#keySource(authKey, authKeyLen));
   }
 
-  /** Wipes the keys and gives up their memory. */
+  /** Allocates memory for the keys derived from `key`. */
+  #keySource(key: number, keyLen: number): KeySource {
+    const to = this.#keyMemory!.allocate();
+    this.#keys.push(to);
+    return { to, key, keyLen };
+  }
+
+  /** Wipes the keys and frees their memory. */
   free(): void {
     for (const address of this.#keys) this.#keyMemory!.free(address);
     this.#keys.length = 0;
@@ -126,29 +133,29 @@ interface MultiBufferParts {
   readonly aead?: MultiBufferAead;
 }
 
-/** The same, for this version of the library. */
+/** The algorithms with the errata of this host's library. */
 interface CheckedParts extends MultiBufferParts {
-  /** It may read past the end of their data. */
+  /** The library may read past the end of their data. */
   readonly overReads: boolean;
 }
 
-/** What jobs of a session with `parameters`, whose algorithms are `parts`, have in common. */
+/** Returns the fields shared by all jobs of a session with `parameters`, whose algorithms are `parts`. */
 function jobKindOf({ cipher, digest, aead }: MultiBufferParts, parameters: Parameters): JobKind {
   const { encrypt, keyLen, authKeyLen, kind } = parameters;
   const hasKey = cipher !== undefined || aead !== undefined;
-  // Where only one of the two does something, it is the first one.
+  // If one of the two is null, the order names the other one first.
   const hashFirst = aead ? aead.hashesPlaintext === encrypt : !cipher || (kind === KIND_CHAIN && parameters.hashFirst);
   return {
     mode: aead?.mode ?? cipher?.mode ?? CIPHER_NULL,
     hash: aead?.hash ?? digest?.hash(authKeyLen) ?? HASH_NULL,
     direction: !hasKey || encrypt ? DIRECTION_ENCRYPT : DIRECTION_DECRYPT,
     order: hashFirst ? ORDER_HASH_FIRST : ORDER_CIPHER_FIRST,
-    // To the library a key of two parts is one of three.
+    // The library expects the length of three keys for 3DES with two keys, too.
     keyBytes: !hasKey ? 0 : cipher?.name(keyLen) === "3DES-CBC" ? 24 : keyLen,
   };
 }
 
-/** The multi-buffer algorithms of a session with `parameters`; null if one of them has no multi-buffer jobs. */
+/** Returns the multi-buffer algorithms of a session with `parameters`; null if one of them has no multi-buffer jobs. */
 function partsOf(parameters: Parameters): MultiBufferParts | null {
   const { kind, algo, hashAlgo } = parameters;
   if (kind === KIND_AEAD) {
@@ -164,7 +171,7 @@ function partsOf(parameters: Parameters): MultiBufferParts | null {
   return kind === KIND_CHAIN && cipher?.chains && digest.headBytes === 0 ? { cipher, digest } : null;
 }
 
-/** The names of the algorithms of `parts`, with direction where it matters. */
+/** Returns the names of the algorithms of `parts`, those of ciphers and AEADs with their direction. */
 function namesOf({ cipher, digest, aead }: MultiBufferParts, { keyLen, authKeyLen, encrypt }: Parameters): string[] {
   const names: string[] = [];
   const first = cipher ?? aead;
@@ -173,14 +180,12 @@ function namesOf({ cipher, digest, aead }: MultiBufferParts, { keyLen, authKeyLe
   return names;
 }
 
-/** The name of the kind of a session with `parameters`, whose algorithms have multi-buffer jobs. */
+/** Returns the name of the kind of a session with `parameters`, whose algorithms have multi-buffer jobs. */
 export function kindName(parameters: Parameters): string {
   return namesOf(partsOf(parameters)!, parameters).join("+");
 }
 
-/**
- * True if the library has an erratum of kind `effect` in what one of `parts` calls in the instruction set `variant`.
- */
+/** True if an erratum with `effect` of this host's library, in the instruction set `variant`, affects one of `parts`. */
 function suffersFrom(
   effect: "overRead" | "wrong",
   { cipher, digest, aead }: MultiBufferParts,
@@ -193,7 +198,7 @@ function suffersFrom(
   });
 }
 
-/** Prepares a session with `parameters` for jobs of `manager`; null if one of its algorithms has none. */
+/** Prepares a session with `parameters` for jobs of `manager`; null if one of its algorithms has no multi-buffer jobs. */
 export function makeMultiBufferSession(
   parameters: Parameters,
   manager: MultiBufferManager,

@@ -1,8 +1,9 @@
 /**
- * Multi-buffer execution held to sequential execution when a device starts: messages of each kind, of lengths that
- * leave lanes at different times. What a library of whatever version does wrong here is not used.
+ * Self-test of multi-buffer execution when a device starts: messages of each kind, with lengths that complete in the
+ * lanes at different times, are executed sequentially and in multi-buffer batches. Kinds whose results differ are
+ * executed sequentially only, whichever version the library has.
  *
- * Off the data path: it runs once, before there are requests.
+ * Off the data path: it runs once, before the first request.
  *
  * @module
  */
@@ -18,18 +19,18 @@ import { type MultiBufferChoice, type MultiBufferPolicy, policyOf } from "./poli
 import { MultiBufferRunner } from "./runner.ts";
 import { AEAD, DIGEST, kindName, type MultiBufferSession } from "./session.ts";
 
-/** Bytes of messages; ciphers and MACs that take any length get 3 less. Each length has so many messages. */
+/** Message lengths in bytes, less 3 for algorithms without blocks, and messages per length. */
 const SIZES = [16, 48, 64, 112, 144, 272];
 const MESSAGES_PER_SIZE = 3;
 const COUNT = SIZES.length * MESSAGES_PER_SIZE;
-/** Segments of a message: IV, source, destination, additional data, result. */
+/** Indexes of a message's segments. */
 const IV = 0;
 const SRC = 1;
 const DST = 2;
 const AAD = 3;
 const RESULT = 4;
 const SEGMENTS = 5;
-/** Bytes between the starts of two segments: room for any of them, with a tag and an IV. */
+/** Bytes from the start of a segment to the next: fits the longest message with a tag and an IV. */
 const STRIDE_BYTES = 320;
 const TAG_BYTES = 16;
 const AAD_BYTES = 20;
@@ -45,34 +46,34 @@ class Arena {
   readonly batch = { segments: new SegmentTable(SEGMENTS * COUNT), first: new Uint32Array(COUNT) };
   readonly operation: Operation;
 
-  /** For an engine whose operations have their IV at `iv`. */
+  /** Maps the memory, for an engine with memory for IVs at `iv`. */
   constructor(iv: number) {
     this.operation = new Operation(this.batch.segments, iv);
   }
 
-  /** Where the keys are: bytes that are not secret. */
+  /** Address of the keys, which are not secret. */
   get keys(): number {
     return this.#memory.address;
   }
 
-  /** Fills all of it with the same bytes as ever. */
+  /** Fills the arena with a fixed pattern. */
   fill(): void {
     this.#words.set(this.#content);
   }
 
-  /** Keeps what is in it, to be compared. */
+  /** Saves the content for {@linkcode isAsKept}. */
   keep(): void {
     this.#kept.set(this.#words);
   }
 
-  /** True if what is in it is what was kept. */
+  /** True if the content equals the saved content. */
   isAsKept(): boolean {
     for (let i = 0; i < this.#words.length; i++) if (this.#words[i] !== this.#kept[i]) return false;
     return true;
   }
 
-  /** Lays out message `i` for `template`, whose spans have their lengths. */
-  lay(i: number, { ivSpan, src, dst, aad, result }: Template): void {
+  /** Adds the segments of message `i`, with the lengths of the spans of `template`. */
+  addMessage(i: number, { ivSpan, src, dst, aad, result }: Template): void {
     const { segments, first } = this.batch;
     first[i] = segments.count;
     for (const [segment, { length }] of [ivSpan, src, dst, aad, result].entries()) {
@@ -86,7 +87,7 @@ class Arena {
   }
 }
 
-/** A template for messages of `sizeBytes` bytes of a session. */
+/** Returns a template for messages of `sizeBytes` bytes of a session. */
 function templateOf(parameters: Parameters, session: MultiBufferSession, sizeBytes: number): Template {
   const { form, blockBytes, headBytes, digestBytes, ivLenMin } = session;
   const { encrypt } = parameters;
@@ -103,8 +104,8 @@ function templateOf(parameters: Parameters, session: MultiBufferSession, sizeByt
   return template;
 }
 
-/** The template that makes the source of messages to be opened out of their destination. */
-function sealing(opening: Template): Template {
+/** Returns the template that encrypts the destination of `opening`, an AEAD decryption, into its source. */
+function sealingOf(opening: Template): Template {
   const template = new Template();
   const parameters = Object.assign(new Parameters(), opening.parameters, { encrypt: true });
   Object.assign(template, { parameters, tagLen: opening.tagLen, ivLen: opening.ivLen });
@@ -115,7 +116,7 @@ function sealing(opening: Template): Template {
   return template;
 }
 
-/** Executes every message of `templates` sequentially. */
+/** Executes all messages of `templates` sequentially. */
 function runSequentially(engine: Engine, prepared: Prepared, templates: readonly Template[], arena: Arena): void {
   const { operation, batch } = arena;
   for (const [run, template] of templates.entries()) {
@@ -127,19 +128,19 @@ function runSequentially(engine: Engine, prepared: Prepared, templates: readonly
   }
 }
 
-/** Fills the arena, with tags that are right where messages are opened. */
+/** Fills the arena; the sources of an AEAD's decryption get valid tags. */
 function prepareMessages(engine: Engine, templates: readonly Template[], arena: Arena): void {
   arena.fill();
   const { parameters } = templates[0]!;
   if (parameters.kind !== KIND_AEAD || parameters.encrypt) return;
-  const seals = templates.map(sealing);
+  const seals = templates.map(sealingOf);
   const prepared = engine.prepare(seals[0]!.parameters)!;
   runSequentially(engine, prepared, seals, arena);
   engine.release(prepared);
 }
 
-/** True if multi-buffer execution leaves what sequential execution leaves, or is not for this kind. */
-function isRight(engine: Engine, parameters: Parameters, arena: Arena): boolean {
+/** True if multi-buffer execution leaves the same memory as sequential execution, or does not support the kind. */
+function isCorrect(engine: Engine, parameters: Parameters, arena: Arena): boolean {
   const prepared = engine.prepare(parameters);
   if (prepared === null) return true;
   const runner = engine.multiBuffer!;
@@ -150,7 +151,7 @@ function isRight(engine: Engine, parameters: Parameters, arena: Arena): boolean 
   }
   const templates = SIZES.map((sizeBytes) => templateOf(parameters, session, sizeBytes));
   arena.batch.segments.count = 0;
-  for (let i = 0; i < COUNT; i++) arena.lay(i, templates[Math.floor(i / MESSAGES_PER_SIZE)]!);
+  for (let i = 0; i < COUNT; i++) arena.addMessage(i, templates[Math.floor(i / MESSAGES_PER_SIZE)]!);
   prepareMessages(engine, templates, arena);
   runSequentially(engine, prepared, templates, arena);
   arena.keep();
@@ -164,15 +165,18 @@ function isRight(engine: Engine, parameters: Parameters, arena: Arena): boolean 
   return arena.isAsKept();
 }
 
-/** What has been found out about multi-buffer execution on this host. */
-export interface MultiBufferTrial {
-  /** What was wanted, without the kinds that are wrong here. */
+/** The result of the self-test. */
+export interface MultiBufferSelfTest {
+  /** The requested policy, without the kinds whose results are wrong on this host. */
   readonly policy: MultiBufferPolicy;
-  /** Sentences for people. */
+  /** Messages for the log. */
   readonly notes: readonly string[];
 }
 
-/** Names of the kinds that are wrong with the library of this host, and its instruction set; null: it does none. */
+/**
+ * Returns the instruction set of this host's library and the names of the kinds whose results are wrong; null if there
+ * is no multi-buffer execution.
+ */
 export function wrongKinds(
   catalogue: Catalogue,
 ): { readonly variant: string; readonly names: readonly string[] } | null {
@@ -182,13 +186,13 @@ export function wrongKinds(
   const arena = new Arena(engine.memory.iv);
   const names = new Set<string>();
   for (const given of kindParameters(catalogue)) {
-    // Engine modules are never executed in lanes, and their code runs for requests only.
+    // Engine modules have no multi-buffer jobs, and their code must run for requests only.
     if (isOfModule(catalogue, Object.assign(new Parameters(), given))) continue;
     for (const hashFirst of given.kind === KIND_CHAIN ? [false, true] : [false]) {
       const parameters = Object.assign(new Parameters(), given, { hashFirst });
       parameters.cipherKey = arena.keys;
       parameters.authKey = arena.keys + KEY_BYTES / 2;
-      if (!isRight(engine, parameters, arena)) names.add(kindName(parameters));
+      if (!isCorrect(engine, parameters, arena)) names.add(kindName(parameters));
     }
   }
   arena.free();
@@ -196,12 +200,12 @@ export function wrongKinds(
   return { variant: manager.variant.name, names: [...names] };
 }
 
-/** Tries what `choice` wants to use of `catalogue`. */
-export function tryMultiBuffers(catalogue: Catalogue, choice: MultiBufferChoice): MultiBufferTrial {
+/** Tests multi-buffer execution of the algorithms of `catalogue`, unless `choice` is "off". */
+export function testMultiBuffer(catalogue: Catalogue, choice: MultiBufferChoice): MultiBufferSelfTest {
   const wrong = choice === "off" || !catalogue.engines.has("ipsec-mb") ? null : wrongKinds(catalogue);
   if (wrong === null || wrong.names.length === 0) return { policy: policyOf(choice), notes: [] };
   const { variant, names } = wrong;
-  const note = `libIPSec_MB ${ipsecMbVersion()} gives wrong answers with ${variant} for ${names.join(", ")}: ` +
-    "OpenSSL executes them, one request at a time";
+  const note = `libIPSec_MB ${ipsecMbVersion()} gives wrong results with ${variant} for ${names.join(", ")}: ` +
+    "OpenSSL executes them sequentially";
   return { policy: { choice, excluded: names }, notes: [note] };
 }

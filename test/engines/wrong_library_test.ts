@@ -1,6 +1,6 @@
 /**
- * Libraries with wrong answers, or of untested versions: copies of this host's libIPSec_MB with a few bytes of code
- * changed.
+ * Libraries with wrong results, or of untested versions: copies of this host's libIPSec_MB with a few changed bytes of
+ * code.
  *
  * @module
  */
@@ -19,7 +19,7 @@ const UNTESTED = "was not tested with this program";
 const RET = 0xc3;
 const MOV_EAX = 0xb8;
 
-/** The library as it is mapped here: its file, and where in it the function `name` is. */
+/** Returns the file of the mapped library, and the offset of the function `name` in it. */
 function place(name: string): { path: string; offset: number } {
   for (const line of Deno.readTextFileSync("/proc/self/maps").split("\n")) {
     const found = /^([0-9a-f]+)-([0-9a-f]+) r.x. ([0-9a-f]+) .* (\/.*libIPSec_MB\.so.*)$/.exec(line);
@@ -33,7 +33,7 @@ function place(name: string): { path: string; offset: number } {
   throw new Error(`${name} is in no mapping of libIPSec_MB`);
 }
 
-/** What a catalogue and the trial say in a process that finds a library first which `change` has changed. */
+/** Returns the notes of a catalogue, and the result of the self-test, in a process whose library `change` has changed. */
 async function verdict(
   change: (bytes: Uint8Array) => void,
 ): Promise<{ notes: string[]; algos: number[]; wrong: string[] }> {
@@ -43,7 +43,7 @@ async function verdict(
     change(bytes);
     for (const name of ["libIPSec_MB.so.1", "libIPSec_MB.so.2"]) await Deno.writeFile(`${directory}/${name}`, bytes);
     const program = `const catalogue = (await import("${ENGINE}catalogue.ts")).createCatalogue();
-      const wrong = (await import("${ENGINE}multibuffer/trial.ts")).wrongKinds(catalogue)?.names ?? ["no manager"];
+      const wrong = (await import("${ENGINE}multibuffer/self_test.ts")).wrongKinds(catalogue)?.names ?? ["no manager"];
       const { notes, ciphers, macs } = catalogue;
       console.log(JSON.stringify({ notes, algos: [...ciphers.keys(), ...macs.keys()], wrong }));`;
     const { code, stdout, stderr } = await run(Deno.execPath(), ["eval", program], { LD_LIBRARY_PATH: directory });
@@ -53,7 +53,7 @@ async function verdict(
   return found!;
 }
 
-/** What is said of libIPSec_MB, but for its version, which may be one that has not been tested. */
+/** Returns the notes about libIPSec_MB, except the one about an untested version. */
 function faults(notes: readonly string[]): string[] {
   return notes.filter((note) => note.includes("libIPSec_MB") && !note.includes(UNTESTED));
 }

@@ -1,9 +1,9 @@
 /**
- * What libIPSec_MB's jobs can do of what the device serves: a table of ciphers, one of digests and one of AEADs, with
- * the library's numbers, the lengths it takes, and how its keys are made. The library checks nothing, so the lengths
- * here are the only guard there is.
+ * Tables of the ciphers, digests and AEADs that libIPSec_MB's jobs support: the library's numbers, the lengths that it
+ * supports, and how its keys are derived. The library does not check lengths, so the limits in these tables are the only
+ * check.
  *
- * Off the data path: kinds are chosen for a session's first request in a thread.
+ * Off the data path: algorithms are looked up for a session's first request in a thread.
  *
  * @module
  */
@@ -13,110 +13,115 @@ import * as numbers from "../algorithm_numbers.ts";
 import {
   AES_DEC_KEYS,
   copyKey,
+  deriveCmacKeys,
+  deriveHmacStates,
+  deriveXcbcKeys,
   DES_LIST,
+  expandAesKey,
+  expandDesKey,
+  expandGcmKey,
+  expandSnow3gKey,
+  expandTripleDesKeys,
   type HmacHash,
-  makeAesKeys,
-  makeCmacKeys,
-  makeDesKey,
-  makeGcmKey,
-  makeHmacKeys,
-  makeSnow3gKey,
-  makeTripleDesKeys,
-  makeXcbcKeys,
+  type KeySource,
   OUTER_STATE,
   SUBKEY_1,
   SUBKEY_2,
 } from "./key_schedules.ts";
 import { JOB_DEC_KEYS, JOB_ENC_KEYS, JOB_EXTRA, type JobTemplate, type MultiBufferManager } from "./manager.ts";
 
-/** Bytes of a job, at most: where jobs wait for each other, the library counts in 16 bits. A multiple of any block. */
+/**
+ * Maximum message length of a job: the library counts the length in 16 bits while jobs wait for each other. A multiple
+ * of every block size.
+ */
 const MESSAGE_BYTES_MAX = 65520;
-/** The library does nothing with longer messages of ZUC. */
+/** The library ignores longer messages of ZUC. */
 const ZUC_BYTES_MAX = 8188;
 
-/** What all algorithms have in common. */
+/** The properties that all multi-buffer algorithms have. */
 interface MultiBufferAlgorithm {
-  /** The erratum by which jobs read past the end of a buffer; such messages go through private memory. */
+  /** The erratum by which jobs read past the end of a buffer; their data is copied through private memory. */
   readonly overRead?: ErratumName;
-  /** The erratum by which jobs give wrong results; where a manager has it, there are none. */
+  /** The erratum by which jobs give wrong results; a manager with the erratum does not execute the algorithm. */
   readonly wrong?: ErratumName;
 }
 
 /** A cipher of multi-buffer jobs. */
 export interface MultiBufferCipher extends MultiBufferAlgorithm {
-  /** Its name in policies and messages, before the direction. */
+  /** The name in policies and messages, without the direction. */
   name(keyLen: number): string;
-  /** The library's number of it. */
+  /** The library's number of the cipher mode. */
   readonly mode: number;
-  /** Bytes of IV, exactly. */
+  /** Length of the IV in bytes. */
   readonly ivLen: number;
-  /** Messages are a multiple of this many bytes. */
+  /** Message lengths are multiples of this many bytes. */
   readonly blockBytes: number;
-  /** Bytes of a message, at most. */
+  /** Maximum message length in bytes. */
   readonly bytesMax: number;
-  /** The library counts the message in bits. */
+  /** The library expects the message length in bits. */
   readonly inBits: boolean;
-  /** The IV is a counter, of which the library counts the last 32 bits only. */
-  readonly counts: boolean;
-  /** Can be part of a chain. */
+  /** The IV is a counter block, of which the library increments the last 32 bits only. */
+  readonly hasCounter: boolean;
+  /** The cipher can be part of a chain. */
   readonly chains: boolean;
-  /** Makes the keys at `to` and tells `template`; false if it does not do keys of this length. */
-  setKey(template: JobTemplate, to: number, key: number, keyLen: number): boolean;
+  /** Derives the keys and sets their pointers in `template`; false if the key length is not supported. */
+  setKey(template: JobTemplate, source: KeySource): boolean;
 }
 
 /** A hash or MAC of multi-buffer jobs. */
 export interface MultiBufferDigest extends MultiBufferAlgorithm {
-  /** Its name in policies and messages. */
+  /** The name in policies and messages. */
   name(keyLen: number): string;
-  /** The library's number of it, for keys of `keyLen` bytes. */
+  /** The library's number of the hash, for keys of `keyLen` bytes. */
   hash(keyLen: number): number;
-  /** Bytes of a full digest. */
+  /** Length of a full digest in bytes. */
   readonly digestBytes: number;
-  /** Bytes of IV in front of the message. */
+  /** Length of the IV before the message in bytes. */
   readonly headBytes: number;
-  /** Bytes of a message, at most, without that. */
+  /** Maximum message length in bytes, without the IV. */
   readonly bytesMax: number;
-  /** The library counts the message in bits. */
+  /** The library expects the message length in bits. */
   readonly inBits: boolean;
-  /** Makes the keys at `to` and tells `template`; false if it does not do keys of this length. */
-  setKey(template: JobTemplate, to: number, key: number, keyLen: number): boolean;
+  /** Derives the keys and sets their pointers in `template`; false if the key length is not supported. */
+  setKey(template: JobTemplate, source: KeySource): boolean;
 }
 
 /** An AEAD of multi-buffer jobs. */
 export interface MultiBufferAead extends MultiBufferAlgorithm {
-  /** Its name in policies and messages, before the direction. */
+  /** The name in policies and messages, without the direction. */
   name(keyLen: number): string;
-  /** The library's numbers of its two halves. */
+  /** The library's numbers of the cipher mode and the hash. */
   readonly mode: number;
   readonly hash: number;
-  /** The MAC is made of the plaintext: first when encrypting, last when decrypting. */
+  /** The MAC covers the plaintext: it is computed first when encrypting, last when decrypting. */
   readonly hashesPlaintext: boolean;
-  /** Bytes of IV, at least and at most. */
+  /** Minimum and maximum length of the IV in bytes. */
   readonly ivLenMin: number;
   readonly ivLenMax: number;
-  /** Lengths of tag in bytes, a bit each. */
+  /** Bit n is set if a tag of n bytes is supported. */
   readonly tagLens: number;
-  /** Bytes of a message and of additional data, at most. */
+  /** Maximum lengths of the message and of the additional data in bytes. */
   readonly bytesMax: number;
   readonly aadBytesMax: number;
-  /** Makes the keys at `to` and tells `template`; false if it does not do keys of this length. */
-  setKey(template: JobTemplate, to: number, key: number, keyLen: number, manager: MultiBufferManager): boolean;
+  /** Derives the keys and sets their pointers in `template`; false if the key length is not supported. */
+  setKey(template: JobTemplate, source: KeySource, manager: MultiBufferManager): boolean;
 }
 
-function setBoth(template: JobTemplate, encKeys: number, decKeys: number): true {
+/** Sets the pointers to the keys of both directions. */
+function setCipherKeys(template: JobTemplate, encKeys: number, decKeys: number): true {
   template.set(JOB_ENC_KEYS, encKeys);
   template.set(JOB_DEC_KEYS, decKeys);
   return true;
 }
 
-function setAes(template: JobTemplate, to: number, key: number, keyLen: number): true {
-  makeAesKeys(to, key, keyLen);
-  return setBoth(template, to, to + AES_DEC_KEYS);
+function setAesKey(template: JobTemplate, source: KeySource): true {
+  expandAesKey(source);
+  return setCipherKeys(template, source.to, source.to + AES_DEC_KEYS);
 }
 
-function setCopy(template: JobTemplate, to: number, key: number, keyLen: number): true {
-  copyKey(to, key, keyLen);
-  return setBoth(template, to, to);
+function setCopiedKey(template: JobTemplate, source: KeySource): true {
+  copyKey(source);
+  return setCipherKeys(template, source.to, source.to);
 }
 
 function aes(mode: number, suffix: string, ivLen: number, blockBytes: number): MultiBufferCipher {
@@ -127,9 +132,9 @@ function aes(mode: number, suffix: string, ivLen: number, blockBytes: number): M
     blockBytes,
     bytesMax: MESSAGE_BYTES_MAX,
     inBits: false,
-    counts: mode === 2,
+    hasCounter: mode === 2,
     chains: ivLen > 0,
-    setKey: setAes,
+    setKey: setAesKey,
   };
 }
 
@@ -146,11 +151,11 @@ export const MULTI_BUFFER_CIPHERS: ReadonlyMap<number, MultiBufferCipher> = new 
     blockBytes: 8,
     bytesMax: MESSAGE_BYTES_MAX,
     inBits: false,
-    counts: false,
+    hasCounter: false,
     chains: true,
-    setKey: (template, to, key) => {
-      makeDesKey(to, key);
-      return setBoth(template, to, to);
+    setKey: (template, source) => {
+      expandDesKey(source);
+      return setCipherKeys(template, source.to, source.to);
     },
   }],
   [numbers.CIPHER_3DES_CBC, {
@@ -161,11 +166,11 @@ export const MULTI_BUFFER_CIPHERS: ReadonlyMap<number, MultiBufferCipher> = new 
     blockBytes: 8,
     bytesMax: MESSAGE_BYTES_MAX,
     inBits: false,
-    counts: false,
+    hasCounter: false,
     chains: true,
-    setKey: (template, to, key, keyLen) => {
-      makeTripleDesKeys(to, key, keyLen);
-      return setBoth(template, to + DES_LIST, to + DES_LIST);
+    setKey: (template, source) => {
+      expandTripleDesKeys(source);
+      return setCipherKeys(template, source.to + DES_LIST, source.to + DES_LIST);
     },
   }],
   [numbers.CIPHER_SNOW3G_UEA2, {
@@ -175,11 +180,11 @@ export const MULTI_BUFFER_CIPHERS: ReadonlyMap<number, MultiBufferCipher> = new 
     blockBytes: 1,
     bytesMax: MESSAGE_BYTES_MAX,
     inBits: true,
-    counts: false,
+    hasCounter: false,
     chains: false,
-    setKey: (template, to, key) => {
-      makeSnow3gKey(to, key);
-      return setBoth(template, to, to);
+    setKey: (template, source) => {
+      expandSnow3gKey(source);
+      return setCipherKeys(template, source.to, source.to);
     },
   }],
   [numbers.CIPHER_ZUC_EEA3, {
@@ -190,9 +195,9 @@ export const MULTI_BUFFER_CIPHERS: ReadonlyMap<number, MultiBufferCipher> = new 
     blockBytes: 1,
     bytesMax: ZUC_BYTES_MAX,
     inBits: false,
-    counts: false,
+    hasCounter: false,
     chains: false,
-    setKey: setCopy,
+    setKey: setCopiedKey,
   }],
 ]);
 
@@ -211,10 +216,10 @@ function plain(number: number, name: string, digestBytes: number): MultiBufferDi
 function hmac(number: number, name: string, digestBytes: number, hash: HmacHash): MultiBufferDigest {
   return {
     ...plain(number, `HMAC-${name}`, digestBytes),
-    setKey: (template, to, key, keyLen) => {
-      template.set(JOB_EXTRA, to);
-      template.set(JOB_EXTRA + 2, to + OUTER_STATE);
-      return makeHmacKeys(to, key, keyLen, hash);
+    setKey: (template, source) => {
+      template.set(JOB_EXTRA, source.to);
+      template.set(JOB_EXTRA + 2, source.to + OUTER_STATE);
+      return deriveHmacStates(source, hash);
     },
   };
 }
@@ -228,7 +233,7 @@ export const MULTI_BUFFER_HASHES: ReadonlyMap<number, MultiBufferDigest> = new M
   [numbers.HASH_SHA_512, plain(17, "SHA-512", 64)],
 ]);
 
-/** A MAC of 3GPP: its IV of 16 bytes leads the message. */
+/** A MAC of 3GPP: the message begins with the IV of 16 bytes. */
 function wireless(
   number: number,
   name: string,
@@ -286,34 +291,34 @@ export const MULTI_BUFFER_MACS: ReadonlyMap<number, MultiBufferDigest> = new Map
     name: (keyLen) => `CMAC-AES-${8 * keyLen}`,
     overRead: "cmacOverRead",
     hash: (keyLen) => keyLen === 16 ? 12 : 27,
-    setKey: (template, to, key, keyLen) => {
-      if (keyLen === 24) return false;
-      makeCmacKeys(to, key, keyLen);
-      return setThree(template, to);
+    setKey: (template, source) => {
+      if (source.keyLen === 24) return false;
+      deriveCmacKeys(source);
+      return setMacKeys(template, source.to);
     },
   }],
   [numbers.MAC_XCBC_AES, {
-    // The library gives what IPsec takes of the digest's 16 bytes (RFC 3566, 4.3).
+    // The library returns the 12 of the digest's 16 bytes that IPsec uses (RFC 3566, 4.3).
     ...plain(6, "XCBC-AES", 12),
-    setKey: (template, to, key) => {
-      makeXcbcKeys(to, key);
-      return setThree(template, to);
+    setKey: (template, source) => {
+      deriveXcbcKeys(source);
+      return setMacKeys(template, source.to);
     },
   }],
   [
     numbers.MAC_SNOW3G_UIA2,
-    wireless(22, "SNOW3G-UIA2", MESSAGE_BYTES_MAX, (template, to, key) => {
-      makeSnow3gKey(to, key);
-      template.set(JOB_EXTRA, to);
+    wireless(22, "SNOW3G-UIA2", MESSAGE_BYTES_MAX, (template, source) => {
+      expandSnow3gKey(source);
+      template.set(JOB_EXTRA, source.to);
       return true;
     }),
   ],
   [
     numbers.MAC_ZUC_EIA3,
     {
-      ...wireless(20, "ZUC-EIA3", ZUC_BYTES_MAX, (template, to, key, keyLen) => {
-        copyKey(to, key, keyLen);
-        template.set(JOB_EXTRA, to);
+      ...wireless(20, "ZUC-EIA3", ZUC_BYTES_MAX, (template, source) => {
+        copyKey(source);
+        template.set(JOB_EXTRA, source.to);
         return true;
       }),
       wrong: "zucEia3UnequalLanes",
@@ -321,7 +326,8 @@ export const MULTI_BUFFER_MACS: ReadonlyMap<number, MultiBufferDigest> = new Map
   ],
 ]);
 
-function setThree(template: JobTemplate, to: number): true {
+/** Sets the pointers to the expanded key and the two subkeys of CMAC or XCBC. */
+function setMacKeys(template: JobTemplate, to: number): true {
   template.set(JOB_EXTRA, to);
   template.set(JOB_EXTRA + 2, to + SUBKEY_1);
   template.set(JOB_EXTRA + 4, to + SUBKEY_2);
@@ -335,15 +341,15 @@ export const MULTI_BUFFER_AEADS: ReadonlyMap<number, MultiBufferAead> = new Map<
     mode: 5,
     hash: 9,
     hashesPlaintext: false,
-    // Of another length, IVs are another matter: here an IV of 16 bytes is a counter block.
+    // The library does not hash IVs of other lengths: it uses an IV of 16 bytes as the counter block.
     ivLenMin: 12,
     ivLenMax: 12,
     tagLens: GCM_TAG_LENGTHS,
     bytesMax: MESSAGE_BYTES_MAX,
     aadBytesMax: MESSAGE_BYTES_MAX,
-    setKey: (template, to, key, keyLen, { functions }) => {
-      makeGcmKey(to, key, keyLen, functions);
-      return setBoth(template, to, to);
+    setKey: (template, source, { functions }) => {
+      expandGcmKey(source, functions);
+      return setCipherKeys(template, source.to, source.to);
     },
   }],
   [numbers.AEAD_CCM, {
@@ -354,9 +360,9 @@ export const MULTI_BUFFER_AEADS: ReadonlyMap<number, MultiBufferAead> = new Map<
     ivLenMin: 7,
     ivLenMax: 13,
     tagLens: CCM_TAG_LENGTHS,
-    bytesMax: 65000, // With the blocks in front of it, 16 bits.
+    bytesMax: 65000, // The library's 16-bit length includes the blocks before the message.
     aadBytesMax: 46,
-    setKey: (template, to, key, keyLen) => keyLen !== 24 && setAes(template, to, key, keyLen),
+    setKey: (template, source) => source.keyLen !== 24 && setAesKey(template, source),
   }],
   [numbers.AEAD_CHACHA20_POLY1305, {
     name: () => "ChaCha20-Poly1305",
@@ -369,11 +375,11 @@ export const MULTI_BUFFER_AEADS: ReadonlyMap<number, MultiBufferAead> = new Map<
     tagLens: CHACHA20_POLY1305_TAG_LENGTHS,
     bytesMax: MESSAGE_BYTES_MAX,
     aadBytesMax: MESSAGE_BYTES_MAX,
-    setKey: setCopy,
+    setKey: setCopiedKey,
   }],
 ]);
 
-/** The names of algorithm `algo` in policies and messages; none if it has no multi-buffer jobs. */
+/** Returns the names of algorithm `algo` in policies and messages; none if it has no multi-buffer jobs. */
 export function multiBufferNames(
   service: "cipher" | "hash" | "mac" | "aead" | "akcipher",
   algo: number,
