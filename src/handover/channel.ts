@@ -1,6 +1,6 @@
 /**
- * The connection between the two processes of a handover: frames with descriptors, each of which has to arrive within a
- * bound. What arrives is untrusted.
+ * The connection between the two processes of a handover. It carries frames with descriptors, each of which has to
+ * arrive within a time limit. Received frames are untrusted.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import { FDS_PER_MESSAGE_MAX, FdSocket } from "../os/unix_socket.ts";
 const MAGIC = 0x4843_5556;
 const HEADER_BYTES = 16;
 const PAYLOAD_BYTES_MAX = 65536;
-/** Frames that may arrive before they are asked for: the descriptors of a state, 32 in each. */
+/** Frames that may be queued before they are received: those with the descriptors of a state, 32 per frame. */
 const FRAMES_MAX = 1024;
 const SEND_MS_MAX = 2000;
 const RETRY_MS = 1;
@@ -60,8 +60,8 @@ export class HandoverChannel {
   }
 
   /**
-   * Sends a frame with at most {@linkcode FDS_PER_MESSAGE_MAX} descriptors, which stay the caller's. Waits for a bounded
-   * time for a peer that does not read. Throws {@linkcode HandoverError}.
+   * Sends a frame with at most {@linkcode FDS_PER_MESSAGE_MAX} descriptors, which the caller keeps. Waits at most
+   * SEND_MS_MAX for a peer that does not read. Throws {@linkcode HandoverError}.
    */
   async send(type: number, payload: Uint8Array = NO_BYTES, fds: readonly number[] = []): Promise<void> {
     const deadlineMs = performance.now() + SEND_MS_MAX;
@@ -89,8 +89,9 @@ export class HandoverChannel {
   }
 
   /**
-   * The next frame. Throws {@linkcode PeerGoneError} if the other process has ended, and {@linkcode HandoverError} if its
-   * bytes are no frame, or if none arrives within `timeoutMs`; it may still arrive in a later call.
+   * Returns the next frame. Throws {@linkcode PeerGoneError} if the other process has ended, and
+   * {@linkcode HandoverError} if its bytes are not a frame or no frame arrives within `timeoutMs`. A later call may
+   * return a frame that is late.
    */
   async receive(timeoutMs: number): Promise<Frame> {
     const frame = this.#frames.shift();
@@ -121,7 +122,7 @@ export class HandoverChannel {
     }
   }
 
-  /** Reads what has arrived of a frame; false if nothing has. */
+  /** Reads available bytes of a frame; false if there are none. */
   #readPart(): boolean {
     const { length, fds, lostFds } = this.#socket.receive(this.#bytes.subarray(this.#filled, this.#end));
     this.#fds.push(...fds);
@@ -165,7 +166,7 @@ export class HandoverChannel {
     this.#waiting?.reject(error);
   }
 
-  /** Closes the connection, and the descriptors of frames that were not received. */
+  /** Closes the connection and the descriptors of queued frames. */
   close(): void {
     this.#loop.unwatch(this.#socket.fd);
     for (const fd of [...this.#fds, ...this.#frames.flatMap(({ fds }) => fds)]) closeFd(fd);

@@ -1,6 +1,6 @@
 /**
- * The old process's side of a handover: it listens on the handover socket, gives the state of its devices to the process
- * that connects, and goes on serving unless that process serves.
+ * The old process's side of a handover: it listens on the handover socket, sends the state of its devices to the process
+ * that connects, and continues to serve unless that process serves.
  *
  * @module
  */
@@ -35,24 +35,30 @@ import type { ListeningState, ProcessState } from "./state.ts";
 import { StateError } from "./state_bytes.ts";
 import { GivenState } from "./state_memory.ts";
 
-/** The devices that are given away. */
+/** The devices that are handed over. */
 export interface Giver {
   /** The path of each device's socket, empty for one that was passed as a descriptor. */
   readonly paths: readonly string[];
-  /** Handles no messages and no control requests until {@linkcode resume}; returns the state, without other sockets. */
+  /**
+   * Stops handling messages and control requests until {@linkcode resume}. Returns the state, without the sockets of
+   * handover and statistics.
+   */
   freeze(): Promise<ProcessState>;
-  /** Halts all rings until {@linkcode resume}, and writes to `live` where they are. */
+  /** Halts all rings until {@linkcode resume}, and writes their positions to `live`. */
   halt(live: LiveRegion): Promise<void>;
-  /** Serves again. If `areRecovered`, another process has served the rings since, and ended without saying where. */
+  /**
+   * Serves again. If `areRecovered`, another process has served the rings meanwhile and has ended, so their positions are
+   * unknown.
+   */
   resume(areRecovered: boolean): Promise<void>;
   /**
-   * Another process serves: this one ends without touching sockets and rings. Resolves when it keeps nothing of them any
-   * more.
+   * Releases sockets and rings without changing them, because another process serves them. Resolves when nothing of
+   * them is left in this process.
    */
   give(): Promise<void>;
 }
 
-/** Pause after accepting has failed, in milliseconds. */
+/** Pause after a failed accept, in milliseconds. */
 const PAUSE_MS = 100;
 
 /** One handover. */
@@ -69,7 +75,7 @@ class Handover {
     this.#socket = socket;
   }
 
-  /** Resolves when the other process serves. Throws {@linkcode HandoverError} when this one has resumed. */
+  /** Resolves when the other process serves. If this process serves again, throws the cause. */
   async run(): Promise<void> {
     let given: GivenState | undefined;
     try {
@@ -113,17 +119,17 @@ class Handover {
     await this.#channel.send(STATE, undefined, [fd, live.fd]);
   }
 
-  /** Serves again unless the other process does; true if so. */
+  /** Serves again unless the other process serves; returns true if this process serves. */
   async #takeBack(error: unknown): Promise<boolean> {
     if (!this.#isFrozen) return true;
     const isMine = this.cancel();
-    // A process that has begun to serve and lives is serving, although it has not said so in time.
+    // If the new process has taken the rings and lives, it serves them, even if its SERVING is late.
     if (!isMine && !(error instanceof PeerGoneError)) return false;
     await this.#giver.resume(!isMine);
     return true;
   }
 
-  /** From now on the other process will not serve; false if it does. */
+  /** Prevents the other process from serving; false if it serves already. */
   cancel(): boolean {
     const live = this.#live;
     if (live === undefined || live.phase === PHASE_CANCELLED) return true;
@@ -131,7 +137,7 @@ class Handover {
   }
 }
 
-/** The handover socket, from construction until {@linkcode close}. */
+/** The handover socket. */
 export class HandoverServer {
   readonly #giver: Giver;
   readonly #log: Log;
@@ -142,7 +148,7 @@ export class HandoverServer {
   #isGiven = false;
   #pause: ReturnType<typeof setTimeout> | undefined;
 
-  /** Makes the socket at `place`. Throws {@linkcode ServerError} if that is not possible. */
+  /** Creates the socket at `place`. Throws {@linkcode ServerError} if that is not possible. */
   constructor(place: SocketPath, giver: Giver, log: Log) {
     this.#giver = giver;
     this.#log = log;
@@ -156,7 +162,7 @@ export class HandoverServer {
     this.#finished = this.#loop.run();
   }
 
-  /** Accepts other processes from now on. */
+  /** Starts to accept other processes. */
   start(): void {
     this.#listen();
   }
@@ -216,7 +222,7 @@ export class HandoverServer {
     channel.close();
   }
 
-  /** Ends a handover that has not succeeded, and removes the socket, unless another process has it. */
+  /** Cancels a handover that is in progress, and removes the socket unless another process uses it. */
   async close(): Promise<void> {
     this.#current?.handover.cancel();
     this.#current?.channel.close();
@@ -230,7 +236,7 @@ export class HandoverServer {
   }
 }
 
-/** True for errors that the other process or the system has caused. */
+/** True for errors that the other process or the system caused. */
 function isHandoverFailure(error: unknown): error is Error {
   return error instanceof HandoverError || error instanceof StateError || error instanceof SystemError;
 }

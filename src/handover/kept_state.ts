@@ -1,10 +1,11 @@
 /**
- * The state of a device that a service manager keeps for the next process, in case this one crashes: a memory file that is
- * updated after each message of the frontend, the descriptors that belong to it, and the memory of the session table.
+ * The state of a device that a service manager keeps for the next process in case this one crashes: a memory file that
+ * is updated after each message of the frontend, its descriptors, and the memory file of the session table.
  *
- * A file begins with words of four bytes: a mark, whether the file is valid, the length of the state, and under which
- * numbers its descriptors are kept; then comes the serialised state. It is valid only while all that it names is kept.
- * While a message is handled it is not: a process that dies then leaves nothing that could be continued.
+ * The memory file begins with 32-bit words: a magic number, whether the file is valid, the length of the state, and the
+ * numbers under which its descriptors are kept; the serialised state follows. The file is valid only while everything
+ * that it refers to is kept. It is invalid while a message is handled: the state of a process that crashes meanwhile
+ * cannot be continued.
  *
  * @module
  */
@@ -15,24 +16,24 @@ import type { DeviceState } from "./state.ts";
 import { StateError } from "./state_bytes.ts";
 import { decodeProcessState, encodeProcessState, processStateBytes } from "./state_format.ts";
 
-/** Keeps descriptors under names, for the next process: what a service manager does. */
+/** Keeps descriptors under names for the next process, as a service manager does. */
 export interface DescriptorKeeper {
-  /** Keeps what `fd` leads to as `name`. What is kept already may keep its old name. */
+  /** Keeps the file of `fd` as `name`. A file that is kept already may keep its first name. */
   keep(name: string, fd: number): void;
-  /** Forgets what is kept as `name`. */
+  /** Drops the descriptor that is kept as `name`. */
   drop(name: string): void;
-  /** Resolves when all requests so far have been sent. */
+  /** Resolves when all requests made so far have been sent. */
   sent(): Promise<void>;
 }
 
-/** Every name under which a descriptor is kept begins with this. */
+/** The prefix of all names of kept descriptors. */
 export const KEPT_PREFIX = "vuc-kept-";
 
 /** "VUCK". */
 const MAGIC = 0x4b43_5556;
 /**
- * Words: mark, valid, bytes of the state, descriptors, number of the session table's file, slots of that table; then the
- * descriptors' numbers.
+ * Indexes of the words: magic number, validity, length of the state in bytes, number of descriptors, kept number of the
+ * session table's file, slots of that table; then the kept numbers of the descriptors.
  */
 const MARK = 0;
 const IS_VALID = 1;
@@ -43,29 +44,29 @@ const SESSION_SLOTS = 5;
 const NUMBERS = 16;
 const NUMBERS_MAX = 1008;
 const STATE_OFFSET = 4 * (NUMBERS + NUMBERS_MAX);
-/** A state without sessions has some kilobytes. Pages that are not written to take no memory. */
+/** A state without sessions has a few kilobytes. Pages that are never written to use no memory. */
 const FILE_BYTES = STATE_OFFSET + (1 << 20);
 
-/** The name of descriptor `number` of device `device`; the state itself has a number, too. */
+/** Returns the name of descriptor `number` of device `device`; the state's own file has a number, too. */
 function nameOf(device: number, number: number, isState = false): string {
   return `${KEPT_PREFIX}${device}-${isState ? "state-" : ""}${number}`;
 }
 
-/** What an earlier process has left of a device. */
+/** The state of a device that a crashed process has left. */
 export interface LeftState {
-  /** Its state, without sessions. Its descriptors are the caller's. */
+  /** The state, without sessions. The caller owns its descriptors. */
   readonly state: DeviceState;
-  /** The file with its session table, the caller's too, and the slots of the table. */
+  /** The file with the session table, which the caller owns, and the table's number of slots. */
   readonly sessionsFd: number;
   readonly sessionSlots: number;
-  /** All of these descriptors. */
+  /** All descriptors of this object. */
   readonly fds: readonly number[];
   readonly numbers: KeptNumbers;
 }
 
-/** Numbers under which descriptors are kept. */
+/** The numbers under which descriptors are kept. */
 class KeptNumbers {
-  /** By inode: a file is kept once. */
+  /** By inode, because a service manager keeps a file once. */
   readonly files = new Map<string, number>();
   /** By descriptor, for event descriptors, which have no inode of their own. */
   readonly events = new Map<number, number>();
@@ -82,7 +83,7 @@ class KeptNumbers {
   }
 }
 
-/** What is kept of one device. */
+/** The kept state of one device. */
 export class KeptState {
   readonly #device: number;
   readonly #keeper: DescriptorKeeper;
@@ -91,9 +92,9 @@ export class KeptState {
   readonly #words: Uint32Array<ArrayBuffer>;
   readonly #stateNumber: number;
   #nextNumber: number;
-  /** The numbers in the state that was published last. */
+  /** The numbers in the last published state. */
   #numbers: KeptNumbers;
-  /** Names that are kept. */
+  /** Names of kept descriptors. */
   readonly #names: Set<string>;
   #version = 0;
   /** True if descriptors may not have been sent yet. */
@@ -102,8 +103,8 @@ export class KeptState {
   readonly #renewed = new Map<number, number>();
 
   /**
-   * Keeps nothing of device number `device` yet. `names` are kept already, by an earlier process that has left `left`;
-   * they are dropped when the first state of this process is valid. Throws {@linkcode SystemError}.
+   * Creates the memory file for device `device`, invalid as yet. `names` are kept from an earlier process that has left
+   * `left`; they are dropped when the first state of this process is valid. Throws {@linkcode SystemError}.
    */
   constructor(device: number, keeper: DescriptorKeeper, names: readonly string[] = [], left?: LeftState) {
     this.#device = device;
@@ -121,15 +122,15 @@ export class KeptState {
     this.#keep(nameOf(device, this.#stateNumber, true), this.#fd);
   }
 
-  /** Something is about to change: what is kept is not valid until it is published. */
+  /** Invalidates the kept state until the next {@linkcode publish}, because the device is about to change. */
   begin(): void {
     this.#version++;
     Atomics.store(this.#words, IS_VALID, 0);
   }
 
   /**
-   * Keeps `state`, whose session table of `sessionSlots` slots is the file `sessionsFd`. It is valid as soon as all its
-   * descriptors have been sent. Resolves then, or when a later change has begun.
+   * Keeps `state`, whose session table of `sessionSlots` slots is in the file `sessionsFd`. The state becomes valid when
+   * all its descriptors have been sent. Resolves then, or when a later change has begun.
    */
   async publish(state: DeviceState, sessionsFd: number, sessionSlots: number): Promise<void> {
     this.begin();
@@ -140,7 +141,7 @@ export class KeptState {
     const fds = encodeProcessState(whole, new Uint8Array(this.#mapping.buffer, STATE_OFFSET, stateBytes));
     if (fds.length > NUMBERS_MAX) throw new RangeError(`${fds.length} descriptors cannot be kept`);
     const numbers = this.#number([...fds, sessionsFd]);
-    // A message that had arrived in part may have had a key in it.
+    // The previous state may contain a part of a message, with a key in it.
     new Uint8Array(this.#mapping.buffer, STATE_OFFSET + stateBytes, Math.max(0, this.#words[STATE_BYTES]! - stateBytes))
       .fill(0);
     this.#words[STATE_BYTES] = stateBytes;
@@ -154,12 +155,12 @@ export class KeptState {
       this.#keepRenewed(needed);
       if (!await this.#isSent(version)) return;
     }
-    // The state and the numbers are seen before this.
+    // Published last: a reader that sees this also sees the state and the numbers.
     Atomics.store(this.#words, IS_VALID, 1);
     this.#dropOthers(needed);
   }
 
-  /** Waits until all descriptors have been sent. False: a later change than `version` has begun. */
+  /** Waits until all descriptors have been sent; false if a change after `version` has begun meanwhile. */
   async #isSent(version: number): Promise<boolean> {
     if (!this.#isSending) return true;
     await this.#keeper.sent();
@@ -169,8 +170,8 @@ export class KeptState {
   }
 
   /**
-   * A service manager keeps an event counter once, under its first name. A frontend may send one again, as QEMU does when
-   * it starts a ring again: it can be kept under its new number only after the earlier name has been dropped.
+   * Keeps event counters again that the frontend has sent again, as QEMU does when it restarts a ring. A service manager
+   * keeps an event counter once, under its first name, so it gets its new number only after that name was dropped.
    */
   #keepRenewed(numbers: ReadonlySet<number>): void {
     this.#dropOthers(numbers);
@@ -180,7 +181,7 @@ export class KeptState {
     this.#renewed.clear();
   }
 
-  /** The numbers of `fds`; those that are new are kept. */
+  /** Returns the numbers of `fds`, and keeps those that are new. */
   #number(fds: readonly number[]): number[] {
     const present = new KeptNumbers();
     const numbers = fds.map((fd) => {
@@ -205,7 +206,7 @@ export class KeptState {
     this.#keeper.keep(name, fd);
   }
 
-  /** Drops what is not under one of `numbers`. */
+  /** Drops all descriptors except the state's file and those with `numbers`. */
   #dropOthers(numbers: ReadonlySet<number>): void {
     const needed = new Set(Array.from(numbers, (number) => nameOf(this.#device, number)));
     needed.add(nameOf(this.#device, this.#stateNumber, true));
@@ -217,7 +218,7 @@ export class KeptState {
     this.#keeper.drop(name);
   }
 
-  /** Drops everything. */
+  /** Drops and wipes everything. */
   close(): void {
     this.begin();
     for (const name of this.#names) this.#drop(name);
@@ -228,13 +229,13 @@ export class KeptState {
 }
 
 /**
- * Reads what is left of device number `device` among `kept`, descriptors by name, which stay the caller's. Undefined:
- * nothing is that is valid. Throws {@linkcode StateError} for a state that cannot be used.
+ * Reads the state of device `device` from `kept`, descriptors by name, which the caller keeps. Returns undefined if there
+ * is no valid state. Throws {@linkcode StateError} for an unusable state.
  */
 export function readLeftState(device: number, kept: ReadonlyMap<string, number>): LeftState | undefined {
   const numberOf = (name: string) => Number(new RegExp(`^${KEPT_PREFIX}${device}-state-(\\d+)$`).exec(name)?.[1] ?? 0);
   const files = Array.from(kept, ([name, fd]) => ({ number: numberOf(name), fd })).filter(({ number }) => number > 0);
-  // A process that has continued with an earlier one's state may have died before that one's was dropped.
+  // A process that continued from an earlier state may have crashed before the earlier state was dropped.
   for (const { fd } of files.sort((a, b) => b.number - a.number)) {
     const left = readStateFile(fd, (number) => kept.get(nameOf(device, number)));
     if (left !== undefined) return left;

@@ -1,7 +1,7 @@
 /**
- * Memory that both processes write to during a handover, and that survives the end of either: which of them serves, and
- * where the rings were when the old process halted them. Exactly one process changes the phase from HALTED, so never do
- * both serve.
+ * Memory that both processes share during a handover and that survives the end of either. It records which process
+ * serves, and the positions at which the old process halted the rings. Exactly one process changes the phase from
+ * HALTED, so that the two never serve at the same time.
  *
  * @module
  */
@@ -29,15 +29,15 @@ export const PHASE_CANCELLED = 3;
 
 const HEADER_BYTES = 64;
 
-/** Where a device was when it was halted. */
+/** The positions and counters of a halted device. */
 export interface HaltedDevice {
   /** The position of each ring; empty without a frontend. */
   readonly bases: readonly number[];
-  /** The numbers of each queue. */
+  /** The counters of each queue. */
   readonly counters: readonly Float64Array[];
 }
 
-/** The places of one device's numbers in the region, in bytes. */
+/** The offsets of one device's positions and counters in the region, in bytes. */
 interface Layout {
   readonly at: number;
   readonly rings: number;
@@ -51,7 +51,7 @@ function layoutsOf({ devices }: ProcessState): Layout[] {
   return devices.map(({ connection, statistics }) => {
     const rings = connection?.rings.length ?? 0;
     const counters = statistics.queues.map(({ length }) => length);
-    // A word says whether the device is halted; one for each ring is its position.
+    // One word tells whether the device is halted; it is followed by one for the position of each ring.
     const countersAt = at + 8 * Math.ceil((1 + rings) / 2);
     const end = countersAt + 8 * counters.reduce((sum, length) => sum + length, 0);
     const layout = { at, rings, countersAt, counters, end };
@@ -60,7 +60,7 @@ function layoutsOf({ devices }: ProcessState): Layout[] {
   });
 }
 
-/** The region, as either process has it. */
+/** The region, as mapped by either process. */
 export class LiveRegion {
   /** The memory file. */
   readonly fd: number;
@@ -69,8 +69,8 @@ export class LiveRegion {
   readonly #layouts: readonly Layout[];
 
   /**
-   * The region for devices with `state`, in the memory file `fd`, which it owns; a new one if none is given. Throws
-   * {@linkcode StateError} for a file that is too short, and {@linkcode SystemError}.
+   * Maps the region for devices with `state` from the memory file `fd`, which it then owns; creates a file if none is
+   * given. Throws {@linkcode StateError} for a file that is too short or not sealed, and {@linkcode SystemError}.
    */
   constructor(state: ProcessState, fd?: number) {
     this.#layouts = layoutsOf(state);
@@ -89,12 +89,12 @@ export class LiveRegion {
     return Atomics.load(this.#words, 0);
   }
 
-  /** Changes the phase from `from` to `to`; false if it is another one. */
+  /** Changes the phase from `from` to `to`; false if the phase is not `from`. */
   change(from: number, to: number): boolean {
     return Atomics.compareExchange(this.#words, 0, from, to) === from;
   }
 
-  /** Says where device `index` was halted. */
+  /** Records the positions and counters of device `index`. */
   write(index: number, { bases, counters }: HaltedDevice): void {
     const { at, rings, countersAt } = this.#layouts[index]!;
     bases.slice(0, rings).forEach((base, ring) => this.#words[(at >>> 2) + 1 + ring] = base);
@@ -103,11 +103,11 @@ export class LiveRegion {
       new Float64Array(this.#mapping.buffer, offset, numbers.length).set(numbers);
       offset += 8 * numbers.length;
     }
-    // All of the above is seen before this.
+    // Stored last: a process that sees this also sees the values above.
     Atomics.store(this.#words, at >>> 2, 1);
   }
 
-  /** Where device `index` was halted; undefined: it was not. */
+  /** Returns the positions and counters of device `index`; undefined if it was not halted. */
   read(index: number): HaltedDevice | undefined {
     const { at, rings, countersAt, counters } = this.#layouts[index]!;
     if (Atomics.load(this.#words, at >>> 2) !== 1) return undefined;

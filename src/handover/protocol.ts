@@ -1,14 +1,14 @@
 /**
- * The frames of a handover, and how long each side waits for the other.
+ * The frames of a handover, in their order, and the time limits for them.
  *
  * | frame | sent by | contents |
  * | --- | --- | --- |
- * | HELLO | new process | its version of the protocol and of the program |
+ * | HELLO | new process | the versions of its protocol and program |
  * | OFFER | old process | the paths of its devices' sockets |
- * | REQUEST | new process | everything is loaded, workers run: the state can come |
+ * | REQUEST | new process | libraries are loaded and workers run: request for the state |
  * | DESCRIPTORS | old process | up to 32 descriptors of the state; repeated |
  * | STATE | old process | the memory files of the state and of the live region |
- * | READY | new process | everything is restored: the rings can be halted |
+ * | READY | new process | the state is restored: the rings can be halted |
  * | HALTED | old process | the rings are halted |
  * | SERVING | new process | the rings are served |
  * | REFUSED | either process | the reason why there is no handover |
@@ -18,7 +18,7 @@
 import { type Frame, type HandoverChannel, HandoverError } from "./channel.ts";
 import { StateReader, StateWriter } from "./state_bytes.ts";
 
-/** Raised with every change of a frame. The state's format has a version of its own. */
+/** Incremented with every change of a frame. The format of the state has its own version. */
 export const PROTOCOL_VERSION = 1;
 
 export const HELLO = 1;
@@ -31,13 +31,13 @@ export const HALTED = 7;
 export const SERVING = 8;
 export const REFUSED = 9;
 
-/** For an answer that needs no work. */
+/** Time limit for an immediate answer. */
 export const ANSWER_MS_MAX = 5000;
-/** For the new process to load what it has not loaded before. The old one serves meanwhile. */
+/** Time limit for the new process to load libraries and start workers. The old one serves meanwhile. */
 export const LOAD_MS_MAX = 120_000;
-/** For the new process to restore a state. Messages and control requests wait meanwhile; data rings are served. */
+/** Time limit for the new process to restore a state. Only messages and control requests wait meanwhile. */
 export const RESTORE_MS_MAX = 10_000;
-/** For the new process to serve the halted rings. */
+/** Time limit for the new process to serve the halted rings. */
 export const START_MS_MAX = 1000;
 
 /** The first frame. */
@@ -82,8 +82,8 @@ function encode(write: (writer: StateWriter) => void): Uint8Array {
 }
 
 /**
- * The next frame, which has to be of `type`. Throws {@linkcode HandoverError} with the other process's reason if it has
- * refused, and if something else or nothing arrives.
+ * Receives the next frame, which must be of `type`. Throws {@linkcode HandoverError} if the other process refuses, with
+ * its reason, and if another frame or none arrives.
  */
 export async function expectFrame(channel: HandoverChannel, type: number, timeoutMs: number): Promise<Frame> {
   const frame = await channel.receive(timeoutMs);

@@ -1,6 +1,6 @@
 /**
- * The state of a device as another process needs it to serve the same frontend: types only. Descriptors are numbers of
- * this process, -1 for none; keys are views of memory that their owner wipes.
+ * Types of the state that another process needs to serve the same frontend. Descriptors are those of this process, -1
+ * for none; keys are views of memory that their owner wipes.
  *
  * @module
  */
@@ -9,9 +9,9 @@ import type { Draft } from "../wire/drafts/draft.ts";
 
 /** The state of a process. */
 export interface ProcessState {
-  /** Its devices, in the order of their numbers. */
+  /** The devices, by index. */
   readonly devices: readonly DeviceState[];
-  /** Its other listening sockets. */
+  /** Listening sockets that belong to no device: those of handover and statistics. */
   readonly sockets: readonly ListeningState[];
 }
 
@@ -19,7 +19,7 @@ export interface ProcessState {
 export interface DeviceState {
   readonly negotiated: NegotiatedState;
   readonly sessions: SessionsState;
-  /** The listening socket; null: the device serves one connection only. */
+  /** The listening socket; null: the device serves a single connection that was passed to it. */
   readonly listening: ListeningState | null;
   /** The connected frontend; null: there is none. */
   readonly connection: ConnectionState | null;
@@ -28,14 +28,14 @@ export interface DeviceState {
 
 /** A listening socket. */
 export interface ListeningState {
-  /** Its path; empty: the process got the socket from another one, and does not remove it. */
+  /** The path; empty: the socket was passed to the process as a descriptor, and the process does not remove it. */
   readonly path: string;
   readonly fd: number;
 }
 
-/** What frontend and driver were told and have agreed to. */
+/** The configuration that frontend and driver have read, and the features that were negotiated. */
 export interface NegotiatedState {
-  /** Queues: the data queues, and the control queue, which is the last one. */
+  /** Number of queues: the data queues and the control queue, which is the last one. */
   readonly queueCount: number;
   /** Device feature bits that the driver has acknowledged. */
   readonly acknowledged: bigint;
@@ -49,7 +49,7 @@ export interface NegotiatedState {
 
 /** All sessions of a device. */
 export interface SessionsState {
-  /** Slots of the table. An id is a generation times the next power of two, plus the number of its slot. */
+  /** Slots of the table. An id is a generation times the next power of two, plus the index of its slot. */
   readonly slots: number;
   /** Sessions created so far. */
   readonly createdCount: number;
@@ -71,7 +71,7 @@ export interface SessionState {
   readonly authenticated: boolean;
   /** Chains: HASH_THEN_CIPHER. */
   readonly hashFirst: boolean;
-  /** Lengths in bytes; 0: the requests say. */
+  /** Lengths in bytes; 0: given by each request. */
   readonly hashResultLen: number;
   readonly tagLen: number;
   readonly aadLen: number;
@@ -93,7 +93,7 @@ export interface ConnectionState {
   readonly protocolFeatures: bigint;
   /** The device status. */
   readonly status: number;
-  /** The features that the frontend set last were refused. */
+  /** The device refused the features that the frontend set last. */
   readonly featuresRefused: boolean;
   readonly incoming: IncomingState;
   readonly outgoing: OutgoingState;
@@ -105,7 +105,7 @@ export interface ConnectionState {
   readonly rings: readonly RingState[];
 }
 
-/** A message that has arrived in part. */
+/** A message of which a part has been received. */
 export interface IncomingState {
   readonly bytes: Uint8Array;
   readonly fds: readonly number[];
@@ -116,7 +116,7 @@ export interface IncomingState {
 /** A reply of which a part has not been sent. */
 export interface OutgoingState {
   readonly bytes: Uint8Array;
-  /** A descriptor to be sent with the first byte. */
+  /** The descriptor to be sent with the first byte. */
   readonly fd: number;
 }
 
@@ -125,7 +125,7 @@ export interface MemoryState {
   readonly regions: readonly RegionState[];
   /** The dirty log; null: there is none. */
   readonly log: LogState | null;
-  /** Writes are logged now. */
+  /** The device logs its writes at present (VHOST_F_LOG_ALL). */
   readonly logsWrites: boolean;
   /** The log has to cover all memory. */
   readonly isLogCurrent: boolean;
@@ -156,9 +156,9 @@ export interface InflightState {
   readonly fd: number;
 }
 
-/** What is known of the driver behind the frontend. */
+/** What the device has observed of the driver behind the frontend. */
 export interface DriverState {
-  /** The features it acknowledged last; null: none yet. */
+  /** The features that the driver acknowledged last; null: none yet. */
   readonly acknowledged: bigint | null;
   readonly hadDriver: boolean;
   readonly configReads: number;
@@ -178,7 +178,7 @@ export interface RingState {
   readonly enabled: boolean;
   /** The device was serving it. */
   readonly running: boolean;
-  /** The inflight region's state of this ring is the device's own. */
+  /** The ring's inflight state is in memory of the device, not in the frontend's inflight region. */
   readonly ownsInflightState: boolean;
   readonly kickFd: number;
   readonly callFd: number;
@@ -189,8 +189,8 @@ export interface RingState {
 export interface StatisticsState {
   /** Frontends that have connected so far. */
   readonly connectionCount: number;
-  /** Session messages that were refused, by the name of the status. */
+  /** Number of refused session messages, by the name of the status. */
   readonly refused: Readonly<Record<string, number>>;
-  /** The numbers of each queue. They mean something to a process with the same labels only, which their length says. */
+  /** The counters of each queue. A process uses them only if its own have the same length, that is, the same labels. */
   readonly queues: readonly Float64Array[];
 }

@@ -1,28 +1,28 @@
 /**
- * Numbers, bytes and descriptors of a state, in little-endian order and without padding: a writer, and a reader that
- * trusts nothing.
+ * Serialisation of the numbers, bytes and descriptors of a state, little-endian and without padding: a writer, and a
+ * reader for untrusted bytes.
  *
  * @module
  */
 
-/** A state that cannot be used. The message says what was expected, what came, and what to do. */
+/** An unusable state. The message names what was expected, what was found, and the remedy. */
 export class StateError extends Error {
   override readonly name = "StateError";
 }
 
-/** Stands for no descriptor. */
+/** Encodes that there is no descriptor. */
 const NO_FD = 0xffff_ffff;
 
-/** Writes values to `bytes`, or only counts how many bytes they take. */
+/** Writes values, or counts the bytes that they need. */
 export class StateWriter {
   /** Bytes written so far. */
   length = 0;
-  /** Descriptors written so far, in the order of their numbers in the state. */
+  /** Descriptors written so far, in the order of their indexes in the state. */
   readonly fds: number[] = [];
   readonly #bytes: Uint8Array | undefined;
   readonly #view: DataView | undefined;
 
-  /** Writes to `bytes`, which has to be long enough; without it, counts. */
+  /** Writes to `bytes`, which must be long enough; without it, only counts. */
   constructor(bytes?: Uint8Array) {
     this.#bytes = bytes;
     this.#view = bytes === undefined ? undefined : new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -34,19 +34,19 @@ export class StateWriter {
     return at;
   }
 
-  /** A number below 2^8. */
+  /** An 8-bit number. */
   u8(value: number): void {
     const at = this.#advance(1);
     this.#view?.setUint8(at, value);
   }
 
-  /** A number below 2^32. */
+  /** A 32-bit number. */
   u32(value: number): void {
     const at = this.#advance(4);
     this.#view?.setUint32(at, value, true);
   }
 
-  /** A number below 2^64. */
+  /** A 64-bit number. */
   u64(value: bigint): void {
     const at = this.#advance(8);
     this.#view?.setBigUint64(at, value, true);
@@ -62,14 +62,14 @@ export class StateWriter {
     this.u8(value ? 1 : 0);
   }
 
-  /** Bytes, with their length. */
+  /** A byte string, preceded by its length. */
   bytes(value: Uint8Array): void {
     this.u32(value.length);
     const at = this.#advance(value.length);
     this.#bytes?.set(value, at);
   }
 
-  /** A text, with its length. */
+  /** A string in UTF-8, preceded by its length. */
   text(value: string): void {
     this.bytes(new TextEncoder().encode(value));
   }
@@ -87,7 +87,7 @@ export class StateWriter {
     if (value !== null) write(value);
   }
 
-  /** Any number of values. */
+  /** A list of values, preceded by their number. */
   list<T>(values: readonly T[], write: (value: T) => void): void {
     this.u32(values.length);
     values.forEach((value) => write(value));
@@ -95,8 +95,8 @@ export class StateWriter {
 }
 
 /**
- * Reads the values of a {@linkcode StateWriter}. Each byte is read once. Methods throw {@linkcode StateError} for a
- * value that is cut off or impossible; `what` names it.
+ * Reads the values that a {@linkcode StateWriter} has written. Each byte is read once. Methods throw
+ * {@linkcode StateError} for a value that is truncated or invalid; `what` is the value's name for the message.
  */
 export class StateReader {
   readonly #bytes: Uint8Array;
@@ -123,17 +123,17 @@ export class StateReader {
     return at;
   }
 
-  /** A number below 2^8. */
+  /** An 8-bit number. */
   u8(what: string): number {
     return this.#view.getUint8(this.#advance(1, what));
   }
 
-  /** A number below 2^32. */
+  /** A 32-bit number. */
   u32(what: string): number {
     return this.#view.getUint32(this.#advance(4, what), true);
   }
 
-  /** A number below 2^64. */
+  /** A 64-bit number. */
   u64(what: string): bigint {
     return this.#view.getBigUint64(this.#advance(8, what), true);
   }
@@ -154,19 +154,19 @@ export class StateReader {
     return value === 1;
   }
 
-  /** Bytes: a view of the state. */
+  /** A byte string, as a view of the state. */
   bytes(what: string): Uint8Array {
     const length = this.u32(what);
     const at = this.#advance(length, what);
     return this.#bytes.subarray(at, at + length);
   }
 
-  /** A text. */
+  /** A string. */
   text(what: string): string {
     return new TextDecoder().decode(this.bytes(what).slice());
   }
 
-  /** A text that is one of `choices`. */
+  /** A string that is one of `choices`. */
   choice<T extends string>(what: string, choices: readonly T[]): T {
     const text = this.text(what);
     const found = choices.find((choice) => choice === text);
@@ -174,7 +174,7 @@ export class StateReader {
     return found;
   }
 
-  /** A descriptor, or -1. Each is in a state once, as each has one owner. */
+  /** A descriptor, or -1. Each descriptor has one owner, so it may occur only once. */
   fd(what: string): number {
     const index = this.u32(what);
     if (index === NO_FD) return -1;
@@ -190,7 +190,7 @@ export class StateReader {
     return this.boolean(what) ? read() : null;
   }
 
-  /** Any number of values, each of which takes at least a byte. */
+  /** A list of values of at least one byte each. */
   list<T>(what: string, read: () => T): T[] {
     const count = this.u32(what);
     const rest = this.#bytes.length - this.#at;
@@ -200,7 +200,7 @@ export class StateReader {
     return values;
   }
 
-  /** Throws unless everything was read and every descriptor is used. */
+  /** Throws unless all bytes were read and all descriptors were used. */
   end(): void {
     const rest = this.#bytes.length - this.#at;
     if (rest > 0) throw new StateError(`${rest} bytes follow the state`);

@@ -1,6 +1,6 @@
 /**
- * The serialised form of a process's state: a header with a version, then the fields in the order in which they are
- * written here. A process reads exactly the version that it writes.
+ * The serialised form of a process's state: a header with a version, then the fields in the order of the functions in
+ * this file. A process reads exactly the version that it writes.
  *
  * @module
  */
@@ -23,9 +23,9 @@ import type {
 
 /** The first four bytes of a state: "VUCS". */
 const MAGIC = 0x5343_5556;
-/** Raised with every change of a field. */
+/** Incremented with every change of a field. */
 const STATE_VERSION = 1;
-/** What a state contains: a process, or the sessions of a device. */
+/** The contents of a state: those of a process, or the sessions of a device. */
 const CONTENTS_PROCESS = 1;
 const CONTENTS_SESSIONS = 2;
 const HEADER_BYTES = 16;
@@ -33,7 +33,7 @@ const HEADER_BYTES = 16;
 const ASYMMETRIC_FORMS = ["akcipher", "rfc3", "off"] as const;
 const LOST_FDS: readonly LostFds[] = ["none", "too many", "not handed over"];
 
-/** The length of `state` in its serialised form, in bytes. */
+/** Returns the length of the serialised `state` in bytes. */
 export function processStateBytes(state: ProcessState): number {
   const counter = new StateWriter();
   writeProcess(counter, state);
@@ -41,8 +41,8 @@ export function processStateBytes(state: ProcessState): number {
 }
 
 /**
- * Writes `state` to `bytes`, which has {@linkcode processStateBytes} bytes. Returns the descriptors that have to be passed
- * along, in this order; they stay the caller's.
+ * Writes `state` to `bytes`, whose length is {@linkcode processStateBytes}. Returns the descriptors that must be passed
+ * with it, in this order; the caller keeps them.
  */
 export function encodeProcessState(state: ProcessState, bytes: Uint8Array): number[] {
   const writer = new StateWriter(bytes);
@@ -52,8 +52,8 @@ export function encodeProcessState(state: ProcessState, bytes: Uint8Array): numb
 }
 
 /**
- * Reads the state of a process. `fds` are the descriptors that came along: the result has them, and the caller still
- * owns them. Keys are views of `bytes`. The form is checked here; what the values mean is checked by their users. Throws
+ * Reads the state of a process. `fds` are the descriptors that were passed with it, which the caller still owns. Keys are
+ * views of `bytes`. This function checks the form only; the users of the values check their meaning. Throws
  * {@linkcode StateError}.
  */
 export function decodeProcessState(bytes: Uint8Array, fds: readonly number[]): ProcessState {
@@ -65,7 +65,7 @@ export function decodeProcessState(bytes: Uint8Array, fds: readonly number[]): P
   return { devices, sockets };
 }
 
-/** The length of `sessions` in their serialised form, in bytes. */
+/** Returns the length of the serialised `sessions` in bytes. */
 export function sessionsBytes(sessions: SessionsState): number {
   const counter = new StateWriter();
   writeHeader(counter, CONTENTS_SESSIONS);
@@ -73,7 +73,7 @@ export function sessionsBytes(sessions: SessionsState): number {
   return counter.length;
 }
 
-/** Writes `sessions` alone, as {@linkcode encodeProcessState} writes a process. */
+/** Writes `sessions` to `bytes`, whose length is {@linkcode sessionsBytes}. */
 export function encodeSessions(sessions: SessionsState, bytes: Uint8Array): void {
   const writer = new StateWriter(bytes);
   writeHeader(writer, CONTENTS_SESSIONS);
@@ -81,7 +81,7 @@ export function encodeSessions(sessions: SessionsState, bytes: Uint8Array): void
   writeLength(writer, bytes);
 }
 
-/** Reads sessions alone, as {@linkcode decodeProcessState} reads a process. */
+/** Reads sessions, as {@linkcode decodeProcessState} reads a process. */
 export function decodeSessions(bytes: Uint8Array): SessionsState {
   const reader = new StateReader(bytes);
   readHeader(reader, bytes.length, CONTENTS_SESSIONS);
@@ -94,7 +94,7 @@ function writeHeader(writer: StateWriter, contents: number): void {
   writer.u32(MAGIC);
   writer.u32(STATE_VERSION);
   writer.u32(contents);
-  // The length of the whole, which is known at the end only.
+  // The total length, which writeLength() sets at the end.
   writer.u32(0);
 }
 
@@ -107,7 +107,7 @@ function readHeader(reader: StateReader, length: number, contents: number): void
   const version = reader.u32("the header");
   if (version !== STATE_VERSION) {
     throw new StateError(
-      `the state is of format ${version}, and this program knows format ${STATE_VERSION} only: use a version of the ` +
+      `the state has format ${version}, and this program reads format ${STATE_VERSION} only: use a version of the ` +
         "program that has the same format",
     );
   }
@@ -361,7 +361,7 @@ function readRing(reader: StateReader): RingState {
   };
 }
 
-/** Counters are written as they are in memory: IEEE 754, little-endian. */
+/** Writes counters as they are in memory: IEEE 754, little-endian. */
 function writeStatistics(writer: StateWriter, state: StatisticsState): void {
   writer.integer(state.connectionCount);
   writer.list(Object.entries(state.refused), ([name, count]) => {

@@ -1,6 +1,6 @@
 /**
- * The memory in which a state passes from one process to another: a sealed memory file, which is on no disk, in no core
- * dump, and wiped by the process that made it.
+ * The sealed memory file that carries a state from one process to another. It is on no disk and in no core dump, and the
+ * process that created it wipes it.
  *
  * @module
  */
@@ -21,14 +21,14 @@ import type { ProcessState } from "./state.ts";
 import { StateError } from "./state_bytes.ts";
 import { decodeProcessState, encodeProcessState, processStateBytes } from "./state_format.ts";
 
-/** The longest state that is read: 16 devices with 65536 sessions each, most of which have short keys. */
+/** Maximum length of a state: enough for 16 devices with 65536 sessions each, if most keys are short. */
 const STATE_BYTES_MAX = 2 ** 30;
 
-/** A state that is given away. */
+/** A state that is sent. */
 export class GivenState {
   /** The memory file. Other processes can map it for reading only. */
   readonly fd: number;
-  /** The descriptors that belong to the state, in order. They stay their owners'. */
+  /** The descriptors of the state, in order. Their owners keep them. */
   readonly fds: readonly number[];
   readonly #mapping: Mapping;
 
@@ -41,7 +41,7 @@ export class GivenState {
     sealMemfd(this.fd, false);
   }
 
-  /** Wipes the state, wherever it is mapped. */
+  /** Wipes the memory file, which clears it in every process that has mapped it, and closes it. */
   release(): void {
     cleanseBytes(this.#mapping.address, this.#mapping.sizeBytes);
     unmap(this.#mapping);

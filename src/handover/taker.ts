@@ -1,6 +1,6 @@
 /**
- * The new process's side of a handover: it asks for the state of the old process's devices, and serves them when the old
- * process has halted them, or has ended.
+ * The new process's side of a handover: it requests the state of the old process's devices, and serves them after the
+ * old process has halted them or has ended.
  *
  * @module
  */
@@ -29,10 +29,10 @@ import {
 import type { ProcessState } from "./state.ts";
 import { ReceivedState } from "./state_memory.ts";
 
-/** Descriptors of a state: those of 16 devices with 64 queues and 64 memory regions each are fewer. */
+/** Maximum number of descriptors of a state; 16 devices with 64 queues and 64 memory regions each have fewer. */
 const FDS_MAX = 8192;
 
-/** A handover, from the connection to the old process on. */
+/** A handover on a connection to the old process. */
 export class TakeOver {
   /** The path of each device's socket, empty for one that was passed as a descriptor. */
   readonly paths: readonly string[];
@@ -78,8 +78,9 @@ export class TakeOver {
   }
 
   /**
-   * Asks for the state, when everything is ready to serve it. Its descriptors are the caller's; its keys are views of
-   * memory until {@linkcode halted}. Throws {@linkcode HandoverError}, {@linkcode StateError} or {@linkcode SystemError}.
+   * Requests the state, when everything is ready to serve it. The caller owns its descriptors; its keys are views of
+   * memory that is valid until {@linkcode halted}. Throws {@linkcode HandoverError}, {@linkcode StateError} or
+   * {@linkcode SystemError}.
    */
   async request(): Promise<ProcessState> {
     await this.#channel.send(REQUEST);
@@ -106,8 +107,8 @@ export class TakeOver {
   }
 
   /**
-   * Says that everything is restored, and waits until the old process has halted its devices. From then on only this
-   * process serves them. Returns where each was halted; undefined for one that was served until the old process ended.
+   * Reports that the state is restored, and waits until the old process has halted its devices. Afterwards only this
+   * process may serve them. Returns the positions of each device; undefined if the old process ended before halting it.
    * Throws {@linkcode HandoverError} if the old process continues.
    */
   async halted(): Promise<(HaltedDevice | undefined)[]> {
@@ -117,7 +118,7 @@ export class TakeOver {
       await this.#channel.send(READY);
       await expectFrame(this.#channel, HALTED, RESTORE_MS_MAX);
     } catch (error) {
-      // It is not served any more by a process that has ended, unless that has cancelled the handover before.
+      // A process that has ended does not serve any more; but it may have cancelled the handover before.
       if (!(error instanceof PeerGoneError) || !live.change(PHASE_SERVED, PHASE_TAKEN) && live.phase !== PHASE_HALTED) {
         throw error;
       }
@@ -129,7 +130,7 @@ export class TakeOver {
     return this.#received!.state.devices.map((_, index) => live.read(index));
   }
 
-  /** Says that the devices are served; the old process ends then. */
+  /** Reports that this process serves the devices, so that the old process ends. */
   async served(): Promise<void> {
     try {
       await this.#channel.send(SERVING);
@@ -138,7 +139,7 @@ export class TakeOver {
     }
   }
 
-  /** Waits, for a bounded time, until the old process has given up everything and closes the connection. */
+  /** Waits, for a bounded time, until the old process has released everything and closes the connection. */
   async released(): Promise<void> {
     try {
       await this.#channel.receive(ANSWER_MS_MAX);
@@ -147,7 +148,7 @@ export class TakeOver {
     }
   }
 
-  /** Says why this process does not take over; the old one continues. */
+  /** Reports why this process does not take over, so that the old process continues. */
   async refuse(reason: string): Promise<void> {
     try {
       await this.#channel.send(REFUSED, new TextEncoder().encode(reason));
@@ -161,7 +162,10 @@ export class TakeOver {
     return this.#isTaken;
   }
 
-  /** Closes the connection. If the devices are taken, they are served: the old process would recover them otherwise. */
+  /**
+   * Closes the connection. If the devices are taken, {@linkcode served} must come first; otherwise the old process
+   * serves them again.
+   */
   async close(): Promise<void> {
     this.#channel.close();
     this.#loop.stop();

@@ -84,7 +84,7 @@ Deno.test("a state of another format says which formats there are", () => {
   const { bytes, fds } = encoded(1);
   const newer = bytes.slice();
   newer[4]!++;
-  assertThrows(() => decodeProcessState(newer, fds), StateError, "format 2, and this program knows format 1");
+  assertThrows(() => decodeProcessState(newer, fds), StateError, "format 2, and this program reads format 1");
 });
 
 Deno.test("each descriptor of a state has one owner, and all are used", () => {
