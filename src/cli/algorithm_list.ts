@@ -115,7 +115,7 @@ function libraries(chosen: ReadonlySet<EngineName>, fips: FipsProvider | undefin
   });
 }
 
-/** Multi-buffer execution of what is right on this host; undefined: there is none. */
+/** The policy without the kinds that the self-test excludes on this host; undefined without multi-buffer execution. */
 function policyOf(catalogue: Catalogue): MultiBufferPolicy | undefined {
   const wrong = catalogue.engines.has("ipsec-mb") ? wrongKinds(catalogue) : null;
   return wrong === null ? undefined : { choice: "auto", excluded: wrong.names };
@@ -226,7 +226,7 @@ function asymmetricRows(negotiated: AsymmetricForm, host: Host): ListedAlgorithm
   });
 }
 
-/** Asks this host's libraries; in FIPS mode the provider `fips`. Throws LibraryMissingError without OpenSSL. */
+/** Lists this host's algorithms; in FIPS mode those of the provider `fips`. Throws LibraryMissingError without OpenSSL. */
 export function listAlgorithms(
   engines: readonly EngineName[],
   asymmetric: AsymmetricForm,

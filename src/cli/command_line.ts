@@ -61,11 +61,11 @@ function unknownWord(arg: string, rows: readonly OptionRow[], { whose, commands 
   return new UsageError(`${whose} "${arg}"${near === undefined ? "" : `: did you mean ${dashes}${near}?`}`);
 }
 
-/** What errors say about a command line as a whole. */
+/** Texts for errors about a command line as a whole. */
 export interface WordsAbout {
-  /** Begins the error about a word that is no option. */
+  /** Beginning of the error about a word that is not an option. */
   readonly whose: string;
-  /** Commands that the first word might have been meant for. */
+  /** Commands to suggest if the first word is mistyped. */
   readonly commands?: readonly string[];
 }
 
@@ -100,7 +100,7 @@ export function splitCommandLine(args: string[], rows: readonly OptionRow[], abo
   };
 }
 
-/** What an option that takes a whole number allows. */
+/** Range and default of an option with a whole number. */
 export interface IntegerLimits {
   /** The value if the option is not given. */
   readonly fallback: number;

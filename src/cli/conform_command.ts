@@ -17,7 +17,7 @@ type Report = Awaited<ReturnType<RunChecks>>;
 
 type Format = "text" | "json" | "junit" | "tap";
 
-/** The options of `conform`, checked as far as that takes no catalogue. */
+/** The options of `conform`; names of checks are checked later, against the catalogue. */
 interface ConformOptions extends RunOptions {
   readonly socketPath: string;
   readonly selection: Selection;
@@ -85,11 +85,11 @@ async function chosenChecks(selection: Selection) {
   const hostile = ALL_GROUPS.filter(({ isHostile }) => isHostile).map(({ name }) => name);
   const withoutHostile = selection.only.find((name) => hostile.includes(name.split(".")[0]!));
   if (withoutHostile !== undefined && !selection.isHostile) {
-    throw new UsageError(`"${withoutHostile}" is hostile input, of which a device may die: give --hostile too`);
+    throw new UsageError(`"${withoutHostile}" is hostile input, which may crash the device: give --hostile too`);
   }
   const checks = selectChecks(selection);
   if (checks.length === 0) {
-    throw new UsageError("--only, --skip and --draft leave no check: --list prints the names of those of a draft");
+    throw new UsageError("--only, --skip and --draft leave no check: --list prints the names of a draft's checks");
   }
   return checks;
 }

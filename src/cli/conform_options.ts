@@ -10,11 +10,11 @@ import type { CommandRow } from "./option_table.ts";
 /** How a device is driven, as named in options. */
 export const DEVICE_MODELS: readonly ("auto" | "generic" | "cryptodev")[] = ["auto", "generic", "cryptodev"];
 
-/** Where heads of chains are, and how requests are cut into descriptors, as named in options. */
+/** How heads of chains are chosen, and how requests are divided into descriptors, as named in options. */
 export const HEADS: readonly ("free" | "slots")[] = ["free", "slots"];
 export const LAYOUTS: readonly ("fields" | "linux")[] = ["fields", "linux"];
 
-/** Longest wait that can be given, in milliseconds. */
+/** Maximum value of --timeout, in milliseconds. */
 export const CONFORM_TIMEOUT_MS_MAX = 600_000;
 
 /** The command that checks a device against the specification. */
@@ -24,10 +24,10 @@ export const CONFORM: CommandRow = {
   summary: "checks a device against the specification",
   about: [
     "Connects to any vhost-user crypto device as a VMM and its guest do, and checks the duties of virtio-crypto v19 and " +
-    "the ratified text, of virtqueues and of the vhost-user protocol, clause by clause: passed; failed, with what was " +
-    "sent, what came and what was expected; or not applicable, and why. A device that hangs, closes the connection or " +
-    "ends fails the check, and the next one gets a new connection. The device must not be in use, as it serves one " +
-    "connection at a time.",
+    "the ratified text, of virtqueues and of the vhost-user protocol, clause by clause. A check passes, fails (the report " +
+    "shows what was sent, received and expected), or does not apply, with the reason. A device that hangs, closes the " +
+    "connection or ends fails the check, and the next check uses a new connection. The device must not be in use, as it " +
+    "serves one connection at a time.",
   ],
   options: [
     DEVICE_SOCKET,
@@ -36,10 +36,10 @@ export const CONFORM: CommandRow = {
       value: "LIST",
       help: "Checks to run: a list of groups and checks by the names that --list prints (default: all).",
     },
-    { name: "skip", value: "LIST", help: "Checks not to run: a list as of --only (default: none)." },
+    { name: "skip", value: "LIST", help: "Checks not to run: a list as for --only (default: none)." },
     { name: "list", help: "Print the checks with their level, duty and reference, and run none." },
-    { name: "hostile", help: "Also check hostile input, of which a device may die (default: not)." },
-    { name: "strict", help: "Fail if a SHOULD is not kept (default: only if a MUST is not)." },
+    { name: "hostile", help: "Also check hostile input, which may crash the device (default: off)." },
+    { name: "strict", help: "Fail if a SHOULD is violated, too (default: only if a MUST is)." },
     {
       name: "device-model",
       value: "MODEL",
@@ -61,22 +61,22 @@ export const CONFORM: CommandRow = {
       value: "LAYOUT",
       choices: LAYOUTS,
       help:
-        "Layout of requests that no check chooses: fields (default; a descriptor each), or linux (header and parameters in " +
-        "one descriptor), as DPDK's vhost_crypto needs it.",
+        "Layout of requests, unless a check needs its own: fields (default; one descriptor per field), or linux (header " +
+        "and parameters in one descriptor), as DPDK's vhost_crypto needs it.",
     },
     {
       name: "draft",
       value: "DRAFT",
       choices: DRAFTS,
       help:
-        "Draft of the specification that the device follows: v19 and the ratified text (default), v15 or v5, which have " +
-        "checks of their own.",
+        "Draft of the specification that the device follows: v19 and the ratified text (default), v15 or v5, each with its " +
+        "own checks.",
     },
     { name: "seed", value: "N", help: "Seed of random data and layouts (default 1)." },
     {
       name: "timeout",
       value: "MS",
-      help: "Longest wait for a reply or a request, in milliseconds (default 2000).",
+      help: "Maximum wait for a reply or a request, in milliseconds (default 2000).",
     },
     { name: "json", help: "Print the report as JSON." },
     { name: "junit", help: "Print the report as JUnit's XML." },
@@ -85,6 +85,6 @@ export const CONFORM: CommandRow = {
     { name: "help", short: "h", help: "Print this text and exit." },
   ],
   exitStatus: "0 if all checks that apply passed, 1 if one failed or the device cannot be reached, 2 for a wrong " +
-    "command line, 3 if the device did not answer in time or closed the connection in one that failed, 4 if it could " +
-    "not be reached any more.",
+    "command line, 3 if the device did not answer in time or closed the connection in a check that failed, 4 if it " +
+    "could not be reached any more.",
 };

@@ -1,5 +1,5 @@
 /**
- * Computes how many file descriptors a device needs, so that it is refused at start if the limit is too low.
+ * Computes the number of file descriptors that a device needs, so that it is refused at start if the limit is too low.
  *
  * @module
  */
@@ -14,8 +14,8 @@ const DATA_QUEUE_FDS = 1;
 /** Descriptors of a device: listening socket, connection, epoll set, wake-up, submitted asymmetric operations. */
 const DEVICE_FDS = 5;
 /**
- * Descriptors of files that are mapped, which a process that takes over needs: memory regions, dirty log and inflight
- * region, and those that replace them.
+ * Descriptors of mapped files, which are kept for a process that takes over: memory regions, dirty log and inflight
+ * region, and their replacements while both exist.
  */
 const MAPPED_FILE_FDS = 2 * (REGIONS_MAX + 2);
 /** Descriptors in transit: those of one message before the surplus is closed, and those of a reply. */

@@ -1,5 +1,5 @@
 /**
- * Keeps the state of one device up to date with the service manager.
+ * Keeps the state of one device, as stored with the service manager, up to date.
  *
  * @module
  */
@@ -9,10 +9,10 @@ import { type DescriptorKeeper, KeptState, type LeftState } from "../handover/ke
 import type { ConnectionState } from "../handover/state.ts";
 import type { ConnectionKeeper } from "../vhost_user/server.ts";
 
-/** Time, in milliseconds, after which a service manager that reads nothing is not waited for any more. */
+/** Maximum wait for a service manager that does not read, in milliseconds. */
 const SENT_MS_MAX = 1000;
 
-/** The keeper of a device, whose session table is in its memory file. */
+/** Stores the state of a device, whose session table is in the keeper's memory file. */
 export class DeviceKeeper implements ConnectionKeeper {
   /** The memory of the device's session table. */
   readonly memory: FileMemory = new FileMemory();
@@ -25,27 +25,27 @@ export class DeviceKeeper implements ConnectionKeeper {
   #published: Promise<void> = Promise.resolve();
 
   /**
-   * Keeps nothing until {@linkcode start}. `names` are kept already for device number `index`, by a process that has left
-   * `left`.
+   * Stores nothing until {@linkcode start}. `names` are the descriptors that an earlier process, which has left `left`, has
+   * stored for device `index`.
    */
   constructor(index: number, keeper: DescriptorKeeper, names: readonly string[] = [], left?: LeftState) {
     this.#keeper = keeper;
     this.#make = () => new KeptState(index, keeper, names, left);
   }
 
-  /** The device whose state is kept. */
+  /** Sets the device whose state is stored. */
   use(device: CryptoDevice): void {
     this.#device = device;
   }
 
-  /** Keeps the state from now on. */
+  /** Stores the state now, and after each change. */
   start(): void {
     if (this.#isOver) return;
     this.#state ??= this.#make();
     this.#publish();
   }
 
-  /** Resolves when what was kept last is valid. */
+  /** Resolves when the state stored last is valid. */
   get published(): Promise<void> {
     return this.#published;
   }
@@ -65,7 +65,7 @@ export class DeviceKeeper implements ConnectionKeeper {
     this.#published = this.#state.publish(
       {
         negotiated,
-        // The session table is kept as it is.
+        // The file of the session table is stored instead.
         sessions: { slots: 0, createdCount: 0, generations: new Uint32Array(0), sessions: [] },
         listening: null,
         connection: this.#connection,
@@ -76,7 +76,7 @@ export class DeviceKeeper implements ConnectionKeeper {
     );
   }
 
-  /** Resolves when the service manager has been told everything, or after a bounded time. */
+  /** Resolves when all messages to the service manager have been sent, or after SENT_MS_MAX. */
   async sent(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, SENT_MS_MAX);
@@ -84,14 +84,14 @@ export class DeviceKeeper implements ConnectionKeeper {
     clearTimeout(timer);
   }
 
-  /** Forgets what is kept: the device ends, or another process serves it. */
+  /** Drops the stored state: the device ends, or another process serves it. */
   drop(): void {
     this.#state?.close();
     this.#state = undefined;
     this.#isOver = true;
   }
 
-  /** Forgets what is kept, and wipes the memory of the session table, which is not mapped any more. */
+  /** Drops the stored state and wipes the memory of the session table, which must not be mapped any more. */
   close(): void {
     this.drop();
     this.memory.wipe();

@@ -1,5 +1,5 @@
 /**
- * What starting devices takes, whether they are new or continue for those of another process.
+ * Steps that starting devices shares with taking over devices from another process: options, paths, aborting.
  *
  * @module
  */
@@ -33,11 +33,11 @@ export interface Start {
   readonly signal: AbortSignal;
   /** Minimum limit of open descriptors. */
   readonly descriptorsNeeded: number;
-  /** What a service manager keeps; undefined: nothing is kept. */
+  /** The devices whose state a service manager keeps; undefined: none. */
   readonly kept: KeptDevices | undefined;
 }
 
-/** The options of device `index`, but for its socket. */
+/** The options of device `index`, except its socket. */
 export function serveOptions(index: number, log: Log, { options, signal }: Start): ServeOptions {
   const { queues, workers, pollUs, maxSessions, mux, statelessServices, engines, bursts, once } = options;
   const { draft, asymmetric } = options;

@@ -1,6 +1,6 @@
 /**
- * Commands that use the driver. They load it when they are run, after their options have been checked, so that a device
- * that serves does not have it in memory.
+ * Commands that use the driver. They load it after their options have been checked, so that it is not in the memory of a
+ * process that serves devices.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * Lines for systemd's journal: where standard error leads there, each line begins with its priority (sd-daemon(3)).
+ * Lines for systemd's journal: if standard error is the journal, each line begins with its priority (sd-daemon(3)).
  *
  * @module
  */
@@ -17,7 +17,7 @@ export function isJournal(environment: Environment): boolean {
   return stream !== undefined && stream === fileIdentity(STANDARD_ERROR_FD);
 }
 
-/** What a line of `level` begins with in the journal. */
+/** The prefix of a line of `level` for the journal. */
 export function priorityPrefix(level: LogLevel): string {
   return `<${PRIORITIES[level]}>`;
 }

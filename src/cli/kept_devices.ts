@@ -1,6 +1,6 @@
 /**
- * Devices whose state a service manager keeps (`--keep-state=systemd`): for each, a keeper, and what an earlier process has
- * left of it.
+ * Devices whose state a service manager keeps (`--keep-state=systemd`): for each, its keeper and the state that a crashed
+ * process has left.
  *
  * @module
  */
@@ -19,7 +19,7 @@ interface KeptDevice {
   readonly left: LeftState | undefined;
 }
 
-/** A device's name, and where it listens. */
+/** A device's name and socket. */
 export interface Served {
   readonly name: string;
   readonly socket: SocketPath | { readonly fd: number };
@@ -32,7 +32,7 @@ export class KeptDevices {
   readonly #descriptors: ReadonlyMap<string, number>;
   readonly #devices = new Map<number, KeptDevice>();
 
-  /** `descriptors` were kept for this process, by name; it owns them from now on. */
+  /** Takes ownership of `descriptors`, which were kept for this process, by name. */
   constructor(manager: ServiceManager, descriptors: ReadonlyMap<string, number>, log: Log) {
     this.#manager = manager;
     this.#descriptors = descriptors;
@@ -55,12 +55,12 @@ export class KeptDevices {
       return readLeftState(index, this.#descriptors);
     } catch (error) {
       if (!(error instanceof StateError)) throw error;
-      this.#log("warn", `what an earlier process has left of device ${index} is not continued: ${error.message}`);
+      this.#log("warn", `device ${index} does not continue from the kept state: ${error.message}`);
       return undefined;
     }
   }
 
-  /** Resolves when the service manager has been told everything about all devices, or after a bounded time. */
+  /** Resolves when all messages to the service manager have been sent, or after a bounded time. */
   async sent(): Promise<void> {
     await Promise.all(Array.from(this.#devices.values(), ({ keeper }) => keeper.sent()));
   }
@@ -71,8 +71,8 @@ export class KeptDevices {
   }
 
   /**
-   * Continues with what is left of device `index`, which listens at `socket`; undefined: nothing is that has a frontend.
-   * Throws an Error with the cause and the remedy if that is not possible; then nothing is left any more.
+   * Continues device `index` from its kept state; undefined if there is none with a frontend. Throws an Error with the
+   * cause and the remedy if that is not possible; the kept state is dropped then.
    */
   async continue(index: number, device: PreparedDevice, served: Served): Promise<HostedDevice | undefined> {
     const { left } = this.#device(index);
@@ -86,7 +86,7 @@ export class KeptDevices {
     } catch (error) {
       this.drop();
       await this.#manager.sent();
-      throw new Error(`what an earlier process has left cannot be continued: ${(error as Error).message}`);
+      throw new Error(`the kept state cannot be continued: ${(error as Error).message}`);
     }
   }
 
@@ -102,22 +102,22 @@ export class KeptDevices {
       : { path: socket.path, fd: new ListeningSocket(socket).fd };
     await prepared.ready;
     const hosted = await prepared.adopt(name, { ...state, sessions: sessions.state, listening });
-    // Until this process keeps the state, what the earlier one has left is valid.
+    // The earlier state remains valid until this process has stored its own.
     await hosted.keep();
     await keeper.published;
     sessions.wipe();
     await hosted.continueFrom(state, undefined);
     const { count } = sessions;
-    this.#log("warn", `continued for a process that has ended: the frontend, ${count} session(s), requests in flight`);
+    this.#log("warn", `continued after a crash: with the frontend, ${count} session(s) and requests in flight`);
     return hosted;
   }
 
-  /** Closes the descriptors that were kept for this process, which has those that it uses once more. */
+  /** Closes the kept descriptors; those in use have been duplicated. */
   close(): void {
     for (const fd of this.#descriptors.values()) closeFd(fd);
   }
 
-  /** Has the service manager forget all that was kept for this process. */
+  /** Has the service manager drop everything that was kept for this process. */
   drop(): void {
     for (const name of this.#descriptors.keys()) this.#manager.drop(name);
   }

@@ -11,7 +11,7 @@ const BACKLOG_BYTES_MAX = 256 << 10;
 /** Initial and maximum interval of attempts to write the kept lines. */
 const RETRY_MS_MIN = 10;
 const RETRY_MS_MAX = 1000;
-/** Maximum wait at the program's end for a reader that reads nothing, and for one that is slow. */
+/** Maximum wait at the program's end for a reader that does not read, and for one that is slow. */
 const FLUSH_MS = 200;
 const FLUSH_MS_MAX = 1000;
 

@@ -54,7 +54,7 @@ async function act(options: Options): Promise<number> {
   return 0;
 }
 
-/** What an error's line begins with. Asking takes the C library, without which there is a line all the same. */
+/** The prefix of an error's line; empty if the C library, which the check needs, cannot be loaded. */
 async function errorPrefix(): Promise<string> {
   if (processEnvironment("JOURNAL_STREAM") === undefined) return "";
   try {
@@ -68,7 +68,7 @@ async function errorPrefix(): Promise<string> {
 /** Runs the program with `commandLine`; returns its exit code. */
 export async function main(commandLine: string[]): Promise<number> {
   if (commandLine.includes("--print-capabilities")) {
-    // Other options of a management program are ignored, as QEMU's conventions for backends require.
+    // Other options are ignored, as QEMU's conventions for backends require.
     console.log(JSON.stringify({ type: "crypto" }));
     return 0;
   }
@@ -91,7 +91,7 @@ export async function main(commandLine: string[]): Promise<number> {
       const { statsCommand } = await import("./stats_command.ts");
       return await statsCommand(commandLine.slice(1));
     }
-    // The modules with the limits that options refer to open the C library.
+    // Loaded here, because the modules with the options' limits open the C library.
     const { readOptions } = await import("./options.ts");
     const options = readOptions(commandLine);
     format = options.log.format;

@@ -94,7 +94,7 @@ const SIGNALS: readonly (readonly [string, string])[] = [
   [
     "SIGTERM, SIGINT",
     "Requests in flight are completed, the program's own sockets are removed, and it ends with exit status 0. A second " +
-    "signal ends it at once. A guest that is attached is left waiting: see When the device goes away.",
+    "signal ends it at once. A connected guest waits for answers then: see When the device goes away.",
   ],
   ["SIGUSR2", "Prints the page of statistics to standard error: sessions, queues, requests and their rates."],
 ];
@@ -155,7 +155,7 @@ function examples(): string {
 
 function outages(): string {
   return terms(
-    OUTAGES.map(({ event, vmm, effect, remedy }) => [`${event}: ${vmm}`, `Seen: ${effect}. What helps: ${remedy}.`]),
+    OUTAGES.map(({ event, vmm, effect, remedy }) => [`${event}: ${vmm}`, `Effect: ${effect}. Remedy: ${remedy}.`]),
   );
 }
 

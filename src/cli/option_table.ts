@@ -1,7 +1,7 @@
 /**
- * Tables of the program's options and commands, from which parsing, help texts, manual page and shell completions are
- * made. A new option is added here and in `options.ts`, which interprets it. A help text is one clause with unit and
- * default.
+ * Tables of the program's options and commands. Parsing, help texts, manual page and shell completions are generated
+ * from them. A new option is added to a table and to `options.ts`, which interprets it. A help text is one clause with
+ * unit and default.
  *
  * @module
  */
@@ -34,7 +34,7 @@ export const ON_OFF: readonly ("on" | "off")[] = ["on", "off"];
 
 /** Whether OpenSSL's FIPS provider is required. */
 export const FIPS_MODES: readonly ("off" | "required")[] = ["off", "required"];
-/** What can keep the state of devices for the next process. */
+/** Service managers that can keep the state of devices for the next process. */
 export const KEEPERS: readonly ("off" | "systemd")[] = ["off", "systemd"];
 
 /** Options that belong together. */
@@ -86,17 +86,18 @@ const WHERE: OptionGroup = {
       help: "Path of a unix socket on which another process can take over all devices of this one (default: none).",
       details:
         "A process of the same user that is started with --take-over=PATH gets sockets, guest memory, rings and " +
-        "sessions; this one ends with exit status 0 when the other serves, and continues otherwise. --socket-mode and " +
-        "--socket-group apply to this socket too.",
+        "sessions; this process ends with exit status 0 when the other one serves, and continues otherwise. --socket-mode " +
+        "and --socket-group apply to this socket too.",
     },
     {
       name: "take-over",
       value: "PATH",
       isPath: true,
       help: "Continue for the process whose --handover-socket is PATH, without the VMM or the guest noticing.",
-      details: "The sockets come from that process: --socket-path is not needed, or the same. --handover-socket and " +
-        "--stats-socket may be the same paths as there. The exit status is 1, and the other process continues, if " +
-        "something that was negotiated with a connected frontend is not offered here, or a session's algorithm is missing.",
+      details:
+        "The sockets come from that process: --socket-path is not needed, or must be the same. --handover-socket " +
+        "and --stats-socket may have the same paths as in that process. The exit status is 1, and the other process " +
+        "continues, if this one does not offer what was negotiated with a connected frontend, or the algorithm of a session.",
     },
     {
       name: "keep-state",
@@ -106,8 +107,8 @@ const WHERE: OptionGroup = {
         "With systemd, have its descriptor store keep connections, guest memory, rings and sessions, so that the next " +
         "process continues after a crash (default off).",
       details:
-        "The unit needs Type=notify and FileDescriptorStoreMax=. Session keys are then in a memory file that systemd has a " +
-        "descriptor of. A crash while a message of the frontend is handled, or during a handover, loses the connection.",
+        "The unit needs Type=notify and FileDescriptorStoreMax=. Session keys are then in a memory file of which systemd " +
+        "has a descriptor. A crash while a message of the frontend is handled, or during a handover, loses the connection.",
     },
     {
       name: "migrate-sessions",
@@ -182,10 +183,11 @@ const WHAT: OptionGroup = {
       value: "off|required",
       choices: FIPS_MODES,
       help:
-        "With required, serve only what OpenSSL's FIPS provider does, and start only if it is active and passes its " +
+        "With required, serve only algorithms of OpenSSL's FIPS provider, and start only if it is active and passes its " +
         "self-test (default off).",
-      details: "No other library and nothing composed here of several calls is used. The provider is activated by " +
-        "OpenSSL's configuration, or that of --openssl-config.",
+      details:
+        "Other libraries, and algorithms that this program composes of several calls, are not used. The provider is " +
+        "activated by OpenSSL's configuration, or that of --openssl-config.",
     },
     {
       name: "openssl-config",
@@ -199,7 +201,7 @@ const WHAT: OptionGroup = {
       value: "QUERY",
       help: "Property query for all algorithms that OpenSSL fetches, as in ?provider=qat (default: none).",
       details:
-        "Without the question mark, whatever does not match is not served; OpenSSL's random numbers must match too.",
+        "Without the question mark, algorithms that do not match are not served; OpenSSL's random numbers must match, too.",
     },
     {
       name: "engine-module",
@@ -216,8 +218,8 @@ const WHAT: OptionGroup = {
       value: "auto|on|off",
       choices: BURSTS,
       help:
-        "When libIPSec_MB executes requests side by side: where it is measured to be faster while they are served (auto, " +
-        "the default), always (on) or never (off).",
+        "When libIPSec_MB executes requests in multi-buffer batches: if run-time measurements show that it is faster " +
+        "(auto, the default), always (on) or never (off).",
     },
   ],
 };
@@ -281,9 +283,8 @@ const PRINT: OptionGroup = {
     {
       name: "list-algorithms",
       help:
-        "Every algorithm of the specification: lengths of keys, and the library of this host that serves it, or why " +
-        "none does. Heeds --engines, --fips, --openssl-config, " +
-        "--openssl-properties and --asymmetric.",
+        "Print every algorithm of the specification with its key lengths and the library of this host that serves it, or " +
+        "the reason why none does. Applies --engines, --fips, --openssl-config, --openssl-properties and --asymmetric.",
     },
     { name: "json", help: "Print the output of --list-algorithms as JSON." },
     {
@@ -346,7 +347,7 @@ export const PROBE: CommandRow = {
       name: "draft",
       value: "DRAFT",
       choices: DRAFTS,
-      help: "Draft of the specification that the device follows: v19 (default), v15 or v5. A device does not say it.",
+      help: "Draft of the specification that the device follows: v19 (default), v15 or v5. It cannot be detected.",
     },
     {
       name: "quick",
@@ -366,8 +367,8 @@ export const STATS: CommandRow = {
   about: [
     "Reads the counters of a device that runs with --stats-socket=PATH, and prints a page with its sessions, queues and " +
     "completed requests, with rates since its start or, with --watch, of the last second.",
-    "The columns half and 99 % are upper bounds, within a factor of two, of the time from popping a request to completing " +
-    "it for half and 99 % of the requests. One batch in 61 is measured.",
+    "The columns half and 99 % are upper bounds, within a factor of two, for the time from popping a request to completing " +
+    "it, for half and 99 % of the requests. One batch in 61 is measured.",
   ],
   options: [
     { name: "stats-socket", value: "PATH", isPath: true, help: "Path of the device's statistics socket." },

@@ -34,7 +34,7 @@ export type Action = "serve" | typeof PRINT_ACTIONS[number];
 /** The options that print, by precedence. */
 const PRINT_ACTIONS = ["help", "version", "list-algorithms", "print-man", "print-completion"] as const;
 
-/** What is chosen about OpenSSL. */
+/** The settings of OpenSSL. */
 export interface OpensslOptions {
   /** A path. */
   readonly config: string | undefined;
@@ -50,7 +50,7 @@ export interface Options {
   readonly queues: number;
   /** Number of workers; 0 if the main event loop serves the queues. */
   readonly workers: number;
-  /** What is done otherwise than the command line asks for: sentences to be logged. */
+  /** Log messages about options that are not applied as given. */
   readonly remarks: readonly string[];
   readonly pollUs: number;
   readonly cpus: readonly number[];
@@ -87,16 +87,16 @@ export interface Options {
   readonly shell: Shell;
 }
 
-/** Workers that are asked for; a queue has one at most. */
+/** The requested number of workers; a queue has at most one. */
 function workerCount(text: string | undefined, queues: number): number {
   if (text === "auto") return Math.min(queues, navigator.hardwareConcurrency);
   return integer("workers", text, { fallback: 0, min: 0, max: DATA_QUEUES_MAX });
 }
 
-/** What is done otherwise than the command line asks for. */
+/** Log messages about options that are not applied as given. */
 function remarks(askedWorkers: number, queues: number): string[] {
   if (askedWorkers <= queues) return [];
-  const remark = `--workers=${askedWorkers} is more than a worker for each data queue: ${queues} are started; ` +
+  const remark = `--workers=${askedWorkers} exceeds one worker per data queue: ${queues} are started; ` +
     "for more give --queues too";
   return [remark];
 }
@@ -147,7 +147,7 @@ function openssl({ text, texts }: CommandLine): OpensslOptions {
   return { config: text("openssl-config"), properties, fips };
 }
 
-/** The draft, and the form of the asymmetric service that it is served with. */
+/** The draft and the form of its asymmetric service. */
 function draftAndForm({ text }: CommandLine): Pick<Options, "draft" | "asymmetric"> {
   const draft = choice("--draft", text("draft"), "v19", DRAFTS);
   const asymmetric = choice("--asymmetric", text("asymmetric"), usualForm(draft), ASYMMETRIC_FORMS);

@@ -1,5 +1,5 @@
 /**
- * What a guest sees when its device goes away, by VMM and device model, as it was seen with Linux guests: for the
+ * The effects on a guest when its device goes away, by VMM and device model, as observed with Linux guests. Data for the
  * documentation and the manual page.
  *
  * @module
@@ -7,20 +7,20 @@
 
 /** One row. */
 export interface OutageRow {
-  /** What happens to the device. */
+  /** The event that affects the device. */
   readonly event: string;
   /** The VMM and its device model. */
   readonly vmm: string;
-  /** What the guest sees. */
+  /** The effect on the guest. */
   readonly effect: string;
-  /** What brings the device back. */
+  /** The way to get the device back. */
   readonly remedy: string;
 }
 
 const GONE = "stopped, killed or crashed";
 const AGAIN = "started again, on the same socket";
 
-/** The table. Each row was seen, but for those that say that they were not. */
+/** The table. Each row was observed, except those marked as not tried. */
 export const OUTAGES: readonly OutageRow[] = [
   {
     event: GONE,
@@ -57,17 +57,18 @@ export const OUTAGES: readonly OutageRow[] = [
   {
     event: "handed over (systemctl reload, --take-over)",
     vmm: "QEMU 7.2, cryptodev; QEMU 11.1, generic",
-    effect: "nothing but a pause: under AF_ALG and RSA load no request failed or had a wrong answer",
-    remedy: "nothing is needed",
+    effect: "a pause only: under AF_ALG and RSA load no request failed or had a wrong result",
+    remedy: "not needed",
   },
   {
-    event: "killed or crashed, and started again with what --keep-state=systemd has kept",
+    event: "killed or crashed, and started again from the state that --keep-state=systemd has kept",
     vmm: "this project's driver as VMM and guest",
-    effect: "nothing but a pause; requests in place that were in flight fail",
-    remedy: "nothing is needed",
+    effect: "a pause only; requests in place that were in flight fail",
+    remedy: "not needed",
   },
   { event: "any of these", vmm: "Cloud Hypervisor", effect: "not tried", remedy: "not known" },
 ];
 
-/** What to do instead, after the table. */
-export const OUTAGE_ADVICE = "Stop no device under a running guest: hand it over, or end its virtual machine first.";
+/** The advice after the table. */
+export const OUTAGE_ADVICE =
+  "Do not stop a device under a running guest: hand it over, or end the virtual machine first.";

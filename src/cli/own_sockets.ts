@@ -10,7 +10,7 @@ import type { SocketPath } from "../os/listening_socket.ts";
 import { type Running, socketPath, type Start } from "./device_start.ts";
 import { StatisticsOutput } from "./statistics_output.ts";
 
-/** All devices of the program, as they are given to another process. */
+/** All devices of the program, for a handover to another process. */
 class GivenDevices implements Giver {
   readonly paths: readonly string[];
   readonly #devices: readonly Running[];
@@ -43,14 +43,15 @@ class GivenDevices implements Giver {
   }
 }
 
-/** The sockets, from construction until {@linkcode close}. */
+/** The program's own sockets. */
 export class OwnSockets {
   readonly #statistics: StatisticsOutput;
   readonly #handover: HandoverServer | undefined;
   #isGiven = false;
 
   /**
-   * Makes the sockets that the options name; those in `inherited` exist already. Throws {@linkcode ServerError}.
+   * Creates the sockets that the options name, except those that exist already in `inherited`. Throws
+   * {@linkcode ServerError}.
    */
   constructor(devices: readonly Running[], { options, standardError }: Start, inherited: readonly ListeningState[]) {
     const place = (path: string): SocketPath => {
@@ -69,17 +70,17 @@ export class OwnSockets {
     this.#handover = new HandoverServer(place(handoverSocket), giver, standardError.log());
   }
 
-  /** Lets other processes take over from now on. */
+  /** Starts to accept processes that take over. */
   start(): void {
     this.#handover?.start();
   }
 
-  /** True if another process serves the devices now. */
+  /** True if the devices were handed over to another process. */
   get isGiven(): boolean {
     return this.#isGiven;
   }
 
-  /** Closes the sockets, and removes them unless another process has them. */
+  /** Closes the sockets, and removes them unless another process uses them. */
   async close(): Promise<void> {
     await this.#handover?.close();
     await this.#statistics.close(this.#isGiven);

@@ -1,6 +1,6 @@
 /**
- * A device before it has sockets: everything is loaded, and its workers run. It then serves sockets of its own, or
- * continues for a device of another process.
+ * A device before it has sockets: libraries are loaded and workers run. Then it serves a socket of its own, or takes over
+ * the device of another process.
  *
  * @module
  */
@@ -41,7 +41,7 @@ async function dataPlane(options: ServeOptions): Promise<DataPlaneFactory | unde
   return workerPlane({ workers, pollUs: options.pollUs ?? POLL_US_DEFAULT, cpus });
 }
 
-/** Throws if the limit of open descriptors is too low, as without descriptors not even a worker could start. */
+/** Throws if the limit of open descriptors is too low for workers to start. */
 async function reserveDescriptors(options: ServeOptions): Promise<void> {
   const { queues = 1, workers = 0, draft = "v19", asymmetric = usualForm(draft) } = options;
   const [{ deviceDescriptors }, { requireDescriptors }] = await Promise.all([
@@ -104,13 +104,13 @@ function deviceOptions(
   };
 }
 
-/** What a device is made of. */
+/** The parts of a device. */
 interface Parts {
   readonly loop: EventLoop;
   readonly device: CryptoDevice;
   readonly limitedLog: LimitedLog;
   readonly keeper: DeviceKeeper | undefined;
-  /** What its libraries are, for people. */
+  /** Names and versions of its libraries. */
   readonly opensslVersion: string;
   readonly libraries: readonly string[];
 }
@@ -123,7 +123,7 @@ export class PreparedDevice {
   readonly #options: ServeOptions;
   readonly #Server: typeof VhostUserServer;
 
-  /** Takes over `parts`. Use {@linkcode prepareDevice}. */
+  /** Created by {@linkcode prepareDevice}. */
   constructor(parts: Parts, options: ServeOptions, Server: typeof VhostUserServer) {
     this.#parts = parts;
     this.#options = options;
@@ -135,7 +135,7 @@ export class PreparedDevice {
     return this.#parts.device.ready;
   }
 
-  /** Waits until the workers can serve, and has them do so, on requests of its own. */
+  /** Waits until the workers can serve, and sends them requests of its own, so that their code is loaded and compiled. */
   async rehearse(): Promise<void> {
     await this.ready;
     await this.#parts.device.rehearse();
@@ -162,8 +162,8 @@ export class PreparedDevice {
   }
 
   /**
-   * Continues for the device of another process with `state`, whose descriptors it owns from now on. It serves from
-   * {@linkcode HostedDevice.continueFrom} on. Throws an Error with the cause and the remedy if it cannot.
+   * Restores the device of another process from `state`, and takes ownership of its descriptors. The device serves after
+   * {@linkcode HostedDevice.continueFrom}. Throws an Error with the cause and the remedy if it cannot.
    */
   async adopt(name: string, state: DeviceState): Promise<HostedDevice> {
     const { listening, connection } = state;
@@ -193,7 +193,7 @@ export class HostedDevice implements ServedDevice {
   readonly #server: VhostUserServer;
   #isFinished = false;
 
-  /** Serves from now on; sockets of another process from {@linkcode continueFrom} on. */
+  /** Starts to serve; a device of another process is served after {@linkcode continueFrom}. */
   constructor(name: string, parts: Parts, server: VhostUserServer) {
     this.#name = name;
     this.#parts = parts;
@@ -209,7 +209,7 @@ export class HostedDevice implements ServedDevice {
     return this.#parts.device.ready;
   }
 
-  /** Serves until the loop is stopped, and releases everything. Throws what a worker or a handler threw. */
+  /** Serves until the loop is stopped, then releases everything. Throws the error of a worker or handler. */
   async #run(): Promise<void> {
     const { loop, device, keeper, limitedLog } = this.#parts;
     let failure: Error | undefined;
@@ -257,15 +257,15 @@ export class HostedDevice implements ServedDevice {
     return new Promise((resolve, reject) => this.#parts.loop.defer(() => task().then(resolve, reject)));
   }
 
-  /** Continues with the connection of `state`, whose descriptors it owns. Throws an Error with the cause. */
+  /** Restores the connection of `state` and takes ownership of its descriptors. Throws an Error with the cause. */
   async restore({ connection, statistics }: DeviceState): Promise<void> {
     this.#server.connectionCount = statistics.connectionCount;
     await this.#inLoop(() => this.#server.restore(connection));
   }
 
   /**
-   * Handles no messages and no control requests until {@linkcode resume}; returns the state, whose descriptors and keys
-   * stay this object's.
+   * Stops handling messages and control requests until {@linkcode resume}. Returns the state, whose descriptors and keys
+   * this object keeps.
    */
   freeze(): Promise<DeviceState> {
     return this.#inLoop(async () => {
@@ -279,7 +279,7 @@ export class HostedDevice implements ServedDevice {
     return { ...numbers, connectionCount: this.#server.connectionCount };
   }
 
-  /** Halts all rings until {@linkcode resume}; returns where they are. */
+  /** Halts all rings until {@linkcode resume}; returns their positions. */
   halt(): Promise<HaltedDevice> {
     return this.#inLoop(async () => {
       const bases = await this.#server.halt();
@@ -287,12 +287,12 @@ export class HostedDevice implements ServedDevice {
     });
   }
 
-  /** Serves again. If `areRecovered`, another process has served the rings since, and ended without saying where. */
+  /** Serves again. If `areRecovered`, another process has served the rings meanwhile, so their positions are unknown. */
   resume(areRecovered = false): Promise<void> {
     return this.#inLoop(() => this.#server.resume(areRecovered));
   }
 
-  /** Serves the sockets of `state` from where the other process has halted; undefined: it has ended before. */
+  /** Serves from the positions in `halted`; undefined: the other process ended before it halted, so they are unknown. */
   continueFrom({ statistics }: DeviceState, halted: HaltedDevice | undefined): Promise<void> {
     return this.#inLoop(async () => {
       if (halted !== undefined) this.#server.moveRings(halted.bases);
@@ -301,7 +301,7 @@ export class HostedDevice implements ServedDevice {
     });
   }
 
-  /** Keeps the state for a later process from now on. */
+  /** Starts to keep the state for a later process. */
   keep(): Promise<void> {
     return this.#inLoop(() => {
       this.#server.keep();
@@ -310,20 +310,20 @@ export class HostedDevice implements ServedDevice {
     });
   }
 
-  /** Keeps nothing any more. Resolves when the service manager has been told, or after a bounded time. */
+  /** Drops the kept state. Resolves when the service manager has been notified, or after a bounded time. */
   async forget(): Promise<void> {
     this.#parts.keeper?.drop();
     await this.#parts.keeper?.sent();
   }
 
-  /** Ends without touching sockets and rings, which another process serves now. */
+  /** Ends without changing sockets and rings, because another process serves them. */
   leave(): Promise<void> {
     this.#server.leave();
     return this.close();
   }
 }
 
-/** Makes a device without sockets, whose state `keeper` keeps. Throws as {@linkcode serve} does. */
+/** Creates a device without sockets, whose state `keeper` keeps. Throws the same errors as {@linkcode serve}. */
 export async function prepareDevice(options: ServeOptions, keeper?: DeviceKeeper): Promise<PreparedDevice> {
   const [{ EventLoop }, { CryptoDevice }, { VhostUserServer }, { opensslVersion }, { libraryVersions }, jobs] =
     await Promise.all([

@@ -29,7 +29,7 @@ export interface ServeOptions {
   /** Maximum number of sessions. */
   readonly maxSessions?: number;
   /**
-   * The draft of the specification that the device follows: `v19` (default; used by Linux, QEMU and DPDK), `v15`
+   * Draft of the specification that the device follows: `v19` (default; used by Linux, QEMU and DPDK), `v15`
    * (January 2017), or `v5` (September 2016).
    */
   readonly draft?: Draft;
@@ -44,13 +44,13 @@ export interface ServeOptions {
   readonly asymmetric?: AsymmetricForm;
   /** Libraries that provide algorithms; all if not given. A missing one is logged; OpenSSL is required. */
   readonly engines?: readonly EngineName[];
-  /** OpenSSL's configuration file, in place of the default one. Holds for the process, like the next two. */
+  /** OpenSSL's configuration file, in place of the default one. Applies to the process, like the next two. */
   readonly opensslConfig?: string;
-  /** A property query for all that OpenSSL fetches, as in `?provider=qat`. */
+  /** Property query for all algorithms that OpenSSL fetches, as in `?provider=qat`. */
   readonly opensslProperties?: string;
   /**
-   * Serve only what OpenSSL's FIPS provider does, which must be active and pass its self-test; no other library, no
-   * engine module, and not the `rfc3` form. False if not given.
+   * Serve only algorithms of OpenSSL's FIPS provider, which must be active and pass its self-test. Excludes other
+   * libraries, engine modules and the `rfc3` form. False if not given.
    */
   readonly fips?: boolean;
   /**
@@ -59,11 +59,11 @@ export interface ServeOptions {
    */
   readonly engineModules?: readonly (string | URL)[];
   /**
-   * When libIPSec_MB executes requests in multi-buffer batches: where it is measured to be faster while they are served
-   * (`auto`, the default), always (`on`) or never (`off`).
+   * When libIPSec_MB executes requests in multi-buffer batches: if run-time measurements show that it is faster (`auto`,
+   * the default), always (`on`) or never (`off`).
    */
   readonly bursts?: MultiBufferChoice;
-  /** Number of workers that serve the data queues; 0, which is this thread's event loop, if not given. */
+  /** Number of workers that serve the data queues; if not given 0: this thread's event loop serves them. */
   readonly workers?: number;
   /** Maximum busy-poll time of a worker, in microseconds; 50 if not given. */
   readonly pollUs?: number;
@@ -77,7 +77,7 @@ export interface ServeOptions {
   /** Serves one frontend only. */
   readonly once?: boolean;
   /**
-   * Receives log lines; nothing is logged if not given. As a frontend can cause lines at will, each level is limited to
+   * Receives log lines; nothing is logged if not given. Because a frontend can cause any number of lines, each level is limited to
    * 100 lines at once and 5 per second, and the number of suppressed lines is reported.
    */
   readonly log?: Log;
@@ -117,11 +117,11 @@ function whereOf(
 }
 
 /**
- * Starts a device. Throws {@linkcode LibraryMissingError} without OpenSSL, {@linkcode OpensslSettingsError} if it cannot be set up as
- * chosen, {@linkcode EngineModuleError} if an engine
- * module cannot be used, {@linkcode DescriptorLimitError} if too few descriptors may be open, {@linkcode WorkerError} if
- * a worker cannot start (which also ends a running device), and {@linkcode ServerError} or {@linkcode SystemError} if the
- * socket cannot be made. After an error everything is released.
+ * Starts a device. Throws {@linkcode LibraryMissingError} without OpenSSL, {@linkcode OpensslSettingsError} if its
+ * settings cannot be applied, {@linkcode EngineModuleError} if an engine module cannot be used,
+ * {@linkcode DescriptorLimitError} if the limit of open descriptors is too low, {@linkcode WorkerError} if a worker cannot
+ * start (which also ends a running device), and {@linkcode ServerError} or {@linkcode SystemError} if the socket cannot
+ * be created. After an error everything is released.
  */
 export async function serve(options: ServeOptions): Promise<ServedDevice> {
   const socket = whereOf(options);

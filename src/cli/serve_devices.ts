@@ -33,14 +33,14 @@ async function startDevice(served: ServedSocket, index: number, start: Start): P
   return { device, log, path: "fd" in served ? "" : served.socketPath };
 }
 
-/** What the service manager keeps and has kept. It forgets what is not asked for any more. */
+/** The devices that the service manager keeps; if that is not requested, it drops what it has kept. */
 async function keptDevices({ keepsState }: Options, manager: ServiceManager, log: Log) {
   const descriptors = keptDescriptors(processEnvironment);
   if (!keepsState && descriptors.size === 0) return undefined;
   const { KeptDevices } = await import("./kept_devices.ts");
   const kept = new KeptDevices(manager, descriptors, log);
   if (keepsState && manager.isPresent) return kept;
-  if (keepsState) log("warn", "nothing is kept: --keep-state=systemd needs a unit with Type=notify (NOTIFY_SOCKET)");
+  if (keepsState) log("warn", "no state is kept: --keep-state=systemd needs a unit with Type=notify (NOTIFY_SOCKET)");
   kept.drop();
   kept.close();
   return undefined;
@@ -90,7 +90,7 @@ async function reserveDescriptors(devices: number, { queues, workers, asymmetric
   return requireDescriptors(count, ", or serve fewer devices, queues or workers");
 }
 
-/** Makes the program's own sockets. After a failure it closes the devices and throws the error. */
+/** Creates the program's own sockets. After a failure it closes the devices and throws the error. */
 async function startSockets(devices: readonly Running[], start: Start, taken: TakenDevices | undefined) {
   try {
     return new OwnSockets(devices, start, taken?.sockets ?? []);
@@ -119,7 +119,7 @@ async function serveToTheEnd(start: Start, manager: ServiceManager, taken?: Take
     const inherited = taken?.sockets.map(({ path }) => path) ?? [];
     const own = [options.statsSocket, options.handoverSocket].filter((path) => path !== undefined);
     const paths = [...devices.map(({ path }) => path), ...own, ...inherited];
-    // Another process can have more devices than this one was told to expect.
+    // The other process may have more devices than the options of this one mention.
     const times = Math.ceil(devices.length / Math.max(1, options.sockets.length));
     await sandboxProgram(paths, times * start.descriptorsNeeded, log);
   }
@@ -138,9 +138,12 @@ async function serveToTheEnd(start: Start, manager: ServiceManager, taken?: Take
   Promise.all(devices.map(({ device }) => device.ready)).then(releaseStartMemory, () => {});
   const endings = await Promise.all(devices.map(untilFinished));
   await sockets.close();
-  // What is told only partly at the end would be kept for a process that never comes.
+  // Messages that are not sent would leave state with the service manager that no process continues from.
   await start.kept?.sent();
-  log("info", sockets.isGiven ? "handed over: nothing is served here any more" : "stopped: nothing is served any more");
+  log(
+    "info",
+    sockets.isGiven ? "handed over: this process serves nothing any more" : "stopped: nothing is served any more",
+  );
   return endings.every((good) => good);
 }
 
@@ -161,7 +164,7 @@ export async function serveDevices(options: Options): Promise<boolean> {
   const manager = new ServiceManager(processEnvironment, log);
   let taken: TakenDevices | undefined;
   try {
-    // This comes first, as the next steps open descriptors.
+    // First, because the next steps open descriptors.
     const descriptorsNeeded = await reserveDescriptors(Math.max(1, options.sockets.length), options);
     const kept = await keptDevices(options, manager, log);
     const start = { options, standardError, signal: stop.signal, descriptorsNeeded, kept };

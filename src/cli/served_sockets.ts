@@ -8,7 +8,7 @@ import { KEPT_PREFIX } from "../handover/kept_state.ts";
 import { UsageError } from "./command_line.ts";
 import type { Environment } from "./environment.ts";
 
-/** The path of a socket to make, or the descriptor of an existing one. */
+/** The path of a socket to create, or the descriptor of an existing one. */
 export type ServedSocket = { readonly socketPath: string } | { readonly fd: number };
 
 /** Options about sockets. */
@@ -37,7 +37,7 @@ function passedNames(environment: Environment): Map<number, string> {
   return new Map(Array.from({ length: Number(count) }, (_, i) => [LISTEN_FDS_START + i, names[i] ?? ""]));
 }
 
-/** Descriptors that the service manager has kept for this process, by name. */
+/** The descriptors that the service manager has kept for this process, by name. */
 export function keptDescriptors(environment: Environment): Map<string, number> {
   const passed = [...passedNames(environment)];
   return new Map(passed.filter(([, name]) => name.startsWith(KEPT_PREFIX)).map(([fd, name]) => [name, fd]));

@@ -1,8 +1,8 @@
 /**
- * Notifies the service manager (systemd) of readiness, of another main process and of the end, and gives it descriptors
- * to keep, by datagrams to the socket in NOTIFY_SOCKET (the protocol of sd_notify). The socket is opened before the
- * sandbox is entered, which allows no new connections. The program does not wait for a service manager that reads
- * nothing: messages are sent later, in their order.
+ * Notifies the service manager (systemd) of readiness, of a new main process and of the end, and passes it descriptors to
+ * keep, by datagrams to the socket in NOTIFY_SOCKET (the protocol of sd_notify). The socket is opened before the sandbox
+ * is entered, which allows no new connections. The program does not wait for a service manager that does not read:
+ * messages are sent later, in their order.
  *
  * @module
  */
@@ -18,7 +18,7 @@ const RETRY_MS = 20;
 
 interface Message {
   readonly bytes: Uint8Array;
-  /** A descriptor that is passed along, which belongs to the message; -1: none. */
+  /** The descriptor that is passed with the message, which owns it; -1: none. */
   readonly fd: number;
 }
 
@@ -64,7 +64,7 @@ export class ServiceManager {
     this.#send(`RELOADING=1\nMONOTONIC_USEC=${Math.floor(monotonicNs() / 1000)}\n`);
   }
 
-  /** Notifies that this process is the main process from now on: the end of the former one means nothing. */
+  /** Notifies that this process is the main process, so that the end of the former one does not stop the unit. */
   succeeding(): void {
     this.#send(`MAINPID=${Deno.pid}\n`);
   }
@@ -74,17 +74,17 @@ export class ServiceManager {
     this.#send("STOPPING=1\n");
   }
 
-  /** Has the service manager keep `fd`, which stays the caller's, as `name` for the process that it starts next. */
+  /** Has the service manager keep a duplicate of `fd` as `name` for the process that it starts next. */
   keep(name: string, fd: number): void {
     this.#send(`FDSTORE=1\nFDNAME=${name}\n`, duplicateFd(fd));
   }
 
-  /** Has the service manager close what it keeps as `name`. */
+  /** Has the service manager close the descriptor that it keeps as `name`. */
   drop(name: string): void {
     this.#send(`FDSTOREREMOVE=1\nFDNAME=${name}\n`);
   }
 
-  /** Resolves when every message so far has been sent, or never will be. */
+  /** Resolves when every message so far has been sent or dropped. */
   sent(): Promise<void> {
     if (this.#messages.length === 0) return Promise.resolve();
     return new Promise((resolve) => this.#onSent.push(resolve));
@@ -111,7 +111,7 @@ export class ServiceManager {
     for (const resolve of this.#onSent.splice(0)) resolve();
   }
 
-  /** False if the socket has no room for `message` at present. */
+  /** False if the socket cannot accept `message` at present. */
   #trySend({ bytes, fd }: Message): boolean {
     try {
       return this.#socket!.trySend(bytes, fd < 0 ? [] : [fd]) > 0;

@@ -10,12 +10,12 @@ import { LogOutput } from "./log_output.ts";
 
 const STANDARD_ERROR_FD = 2;
 
-/** Writes to standard error without ever waiting for its reader. */
+/** Writes to standard error without waiting for its reader. */
 export class StandardError {
   readonly #options: LogOptions;
   readonly #output: LogOutput;
 
-  /** Logs with `options`. It must be made before the sandbox is entered. */
+  /** Logs with `options`. Must be created before the sandbox is entered. */
   constructor(options: LogOptions) {
     this.#options = options;
     const report = (count: number) =>
@@ -28,7 +28,7 @@ export class StandardError {
     return (hasPriorities ? priorityPrefix(level) : "") + logLine(format, level, message, socket);
   }
 
-  /** A log whose lines have `socket`, if there is one; text lines name it only if `isOneOfSeveral`. */
+  /** A log whose lines name `socket`, if given; text lines name it only if `isOneOfSeveral`. */
   log(socket?: string, isOneOfSeveral = false): Log {
     const { level, format } = this.#options;
     const threshold = LOG_LEVELS.indexOf(level);
@@ -43,7 +43,7 @@ export class StandardError {
     this.#output.write(text);
   }
 
-  /** Writes the kept lines as far as the reader still reads them. */
+  /** Writes the kept lines as long as the reader reads them. */
   close(): void {
     this.#output.close();
   }

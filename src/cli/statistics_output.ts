@@ -1,6 +1,6 @@
 /**
- * The counters of a running program: on its statistics socket, and on standard error after SIGUSR2. SIGUSR1 is not
- * used: the runtime answers it by opening a debugger on a local port, unless the sandbox refuses the socket.
+ * Publishes the counters of a running program on its statistics socket, and on standard error after SIGUSR2. SIGUSR1 is
+ * not used, because the runtime opens a debugger on a local port then, unless the sandbox refuses the socket.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import type { Snapshot } from "../statistics/snapshot.ts";
 import type { ServedDevice } from "./serve.ts";
 import { VERSION } from "./version.ts";
 
-/** Publishes counters from construction until {@linkcode close}. */
+/** Publishes counters until {@linkcode close}. */
 export class StatisticsOutput {
   readonly #devices: readonly ServedDevice[];
   readonly #print: (text: string) => void;
@@ -22,7 +22,7 @@ export class StatisticsOutput {
 
   /**
    * Publishes the counters of `devices`, on a statistics socket at `place` if given; `print` writes the page. Throws
-   * {@linkcode ServerError} if the socket cannot be made.
+   * {@linkcode ServerError} if the socket cannot be created.
    */
   constructor(devices: readonly ServedDevice[], place: SocketPath | undefined, print: (text: string) => void) {
     this.#devices = devices;
@@ -54,7 +54,7 @@ export class StatisticsOutput {
     return this.#server?.socket;
   }
 
-  /** Stops and removes the socket, unless it `isLeft` to another process. */
+  /** Stops, and removes the socket unless it `isLeft` to another process. */
   async close(isLeft = false): Promise<void> {
     Deno.removeSignalListener("SIGUSR2", this.#onSignal);
     await this.#server?.close(isLeft);

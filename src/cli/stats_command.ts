@@ -15,8 +15,8 @@ const WATCH_MS = 1000;
 const CLEAR_SCREEN = "\x1b[H\x1b[2J";
 
 /**
- * Runs `stats` with its `commandLine`; returns the exit code. With --watch it runs until the device ends or a signal
- * comes. Throws {@linkcode UsageError} and {@linkcode StatisticsError}.
+ * Runs `stats` with its `commandLine`; returns the exit code. With --watch it runs until the device ends or the program
+ * receives a signal. Throws {@linkcode UsageError} and {@linkcode StatisticsError}.
  */
 export async function statsCommand(commandLine: string[]): Promise<number> {
   const { text, has } = splitCommandLine(commandLine, STATS.options, { whose: "stats has no option" });

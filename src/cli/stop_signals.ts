@@ -1,14 +1,14 @@
 /**
- * The signals that stop the program. The first SIGTERM or SIGINT asks for an orderly end: what was begun is completed,
- * and the rest stays in the rings. A second one, or an orderly end that takes too long, ends the program at once.
+ * The signals that stop the program. The first SIGTERM or SIGINT starts an orderly end: requests that were begun are
+ * completed, the others stay in the rings. A second signal, or the time limit, ends the program at once.
  *
  * @module
  */
 import type { Log } from "../os/log.ts";
 
 /**
- * Maximum time, in milliseconds, of an orderly end. It takes at most some 0.4 s by itself; a busy host may need more, and
- * a worker that never answers, as the frontend keeps it waiting at a descriptor, takes forever.
+ * Maximum time of an orderly end, in milliseconds. By itself it needs at most about 0.4 s; a busy host may need more, and
+ * a worker that the frontend blocks at a descriptor never answers.
  */
 const END_MS_MAX = 5000;
 const SIGNALS = ["SIGTERM", "SIGINT"] as const;
@@ -16,7 +16,7 @@ const SIGNALS = ["SIGTERM", "SIGINT"] as const;
 /** Ends the program at once, with an exit code. */
 export type EndNow = (code: number) => void;
 
-/** Waits for the signals from construction until the end of the program. */
+/** Handles the signals from construction until the end of the program. */
 export class StopSignals {
   readonly #stopping = new AbortController();
   readonly #log: Log;
@@ -24,8 +24,8 @@ export class StopSignals {
   #deadline: ReturnType<typeof setTimeout> | undefined;
 
   /**
-   * Made before any socket, so that none is left behind. The listeners are never removed, so that the runtime's default
-   * does not interrupt an orderly end.
+   * Must be created before any socket, so that no signal leaves a socket file. The listeners are never removed, so that
+   * the runtime's default action does not interrupt an orderly end.
    */
   constructor(log: Log, endNow: EndNow) {
     this.#log = log;
@@ -45,13 +45,13 @@ export class StopSignals {
     }
     this.#log("info", `stopping on ${signal}`);
     this.#deadline = setTimeout(() => {
-      this.#log("error", `stopping has not ended within ${END_MS_MAX / 1000} s: the program ends without it`);
+      this.#log("error", `stopping has exceeded ${END_MS_MAX / 1000} s: the program ends at once`);
       this.#endNow(1);
     }, END_MS_MAX);
     this.#stopping.abort();
   }
 
-  /** The orderly end is complete. */
+  /** Reports that the orderly end is complete. */
   ended(): void {
     clearTimeout(this.#deadline);
   }

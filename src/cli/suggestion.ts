@@ -4,7 +4,7 @@
  * @module
  */
 
-/** Single characters that are inserted, removed, replaced or exchanged with the next one, to make `to` of `from`. */
+/** The number of single characters to insert, remove, replace or exchange with the next to turn `from` into `to`. */
 function editDistance(from: string, to: string): number {
   let before: number[] = [];
   let last = Array.from({ length: to.length + 1 }, (_, j) => j);
@@ -23,7 +23,7 @@ function editDistance(from: string, to: string): number {
   return last[to.length]!;
 }
 
-/** The one of `words` that `mistyped` most probably stands for; undefined: none is near. */
+/** The word of `words` that is nearest to `mistyped`; undefined if none is near. */
 export function suggest(mistyped: string, words: readonly string[]): string | undefined {
   const text = mistyped.toLowerCase().replaceAll("_", "-");
   if (text.length < 2) return undefined;

@@ -1,5 +1,5 @@
 /**
- * Devices that continue for those of another process.
+ * Devices that this process takes over from another process.
  *
  * @module
  */
@@ -18,14 +18,14 @@ interface Prepared {
   readonly log: Log;
 }
 
-/** The devices of another process, for which this one continues. */
+/** The devices of another process during and after the handover to this one. */
 export class TakenDevices {
   readonly #start: Start;
   #takeOver: TakeOver | undefined;
   #state: ProcessState = { devices: [], sockets: [] };
   readonly #devices: Running[] = [];
 
-  /** Nothing happens until {@linkcode adopt}. */
+  /** The handover begins with {@linkcode adopt}. */
   constructor(start: Start) {
     this.#start = start;
   }
@@ -36,8 +36,8 @@ export class TakenDevices {
   }
 
   /**
-   * Loads everything, then asks the process whose handover socket is `path` for its state and makes devices of it, which
-   * are served by {@linkcode continue}. Throws an Error with the cause and the remedy.
+   * Loads libraries and starts workers, then requests the state of the process with the handover socket `path` and
+   * creates devices from it, which {@linkcode continue} serves. Throws an Error with the cause and the remedy.
    */
   async adopt(path: string): Promise<readonly Running[]> {
     const { options: { sockets }, signal } = this.#start;
@@ -45,7 +45,7 @@ export class TakenDevices {
     const takeOver = this.#takeOver = await TakeOver.begin(path, VERSION);
     const { paths } = takeOver;
     checkPaths(sockets, paths);
-    // Without sockets in the options, their number is known only now.
+    // Without sockets in the options, the number of devices is known only now.
     while (prepared.length < paths.length) prepared.push(await this.#prepareOne(prepared.length, paths.length));
     const state = this.#state = await takeOver.request();
     this.#start.standardError.log()("info", `state received from the process at ${path}`);
@@ -75,8 +75,8 @@ export class TakenDevices {
   }
 
   /**
-   * Serves the devices as soon as the other process has halted them, calls `onServing` before that one ends, and removes
-   * its sockets that are not used here. Throws an Error with the cause if the other process continues.
+   * Serves the devices as soon as the other process has halted them, calls `onServing` before that process ends, and
+   * removes its sockets that the options do not name. Throws an Error with the cause if the other process continues.
    */
   async continue({ statsSocket, handoverSocket }: Options, onServing: () => Promise<void>): Promise<void> {
     const { devices, sockets } = this.#state;
@@ -93,8 +93,8 @@ export class TakenDevices {
   }
 
   /**
-   * Gives up because of `error`: the other process continues. If only this one may serve the devices, it ends at once, as
-   * the other one recovers them only when this one cannot touch them any more.
+   * Gives up because of `error`, so that the other process continues. If this process has taken the rings, it exits at
+   * once: the other one recovers them only after this one has ended.
    */
   async giveUp(error: unknown, log: Log): Promise<void> {
     const message = error instanceof Error ? error.message : String(error);

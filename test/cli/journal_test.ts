@@ -19,7 +19,7 @@ Deno.test("lines for the journal begin with their priorities", async () => {
     const lines = (await standardErrorIn(file, impossible, true)).trimEnd().split("\n");
     assertMatch(
       lines[0]!,
-      /^<4>vhost-user-crypto: warn: --workers=3 is more than a worker for each data queue: 1 are /,
+      /^<4>vhost-user-crypto: warn: --workers=3 exceeds one worker per data queue: 1 are /,
     );
     assertMatch(lines[1]!, /^<3>vhost-user-crypto: error: /);
     const json = await standardErrorIn(file, [...impossible, "--log-format=json"], true);

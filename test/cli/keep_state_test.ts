@@ -66,7 +66,7 @@ for (const packed of [false, true]) {
           await load.more(200 + Math.floor(200 * Math.random()));
           await crash(device);
           device = manager.start(args);
-          await device.said("continued for a process that has ended");
+          await device.said("continued after a crash");
         }
         await load.more(200);
         isOver = true;
