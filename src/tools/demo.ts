@@ -1,6 +1,6 @@
 /**
  * The demonstration: starts a device as a separate process, drives it over a socket as a guest does, prints results and
- * rates, and removes everything it made. `scripts/demo` runs it with the path of the device program.
+ * rates, and removes the files that it created. `scripts/demo` runs it with the path of the device program.
  *
  * @module
  */
@@ -113,7 +113,7 @@ function printTable(report: ProbeReport, rates: ReadonlyMap<string, number>): vo
   }
 }
 
-/** Says which algorithms this host's device does not offer. */
+/** Prints the algorithms that this host's device does not offer. */
 function printMissing({ offer: { config } }: ProbeReport): void {
   const offered = new Set(advertisedAnswers(config));
   const missing = KNOWN_ANSWERS.filter((answer) => !offered.has(answer)).map(algorithmName);
@@ -134,9 +134,11 @@ async function demonstrate(program: string, draft: Draft): Promise<number> {
   try {
     await device.ready();
     console.log(`device: process ${device.pid}; driver: process ${Deno.pid}; between them ${device.socketPath}`);
-    console.log("Each algorithm is held to a published known answer in each form of request, both ways where there");
     console.log(
-      `are two; then ${DEPTH} requests of ${SIZE_BYTES} bytes in fixed form stay in flight for ${RUN_MS} ms.\n`,
+      "Each algorithm is checked with a published known answer in each form of request, in both directions if",
+    );
+    console.log(
+      `there are two; then ${DEPTH} requests of ${SIZE_BYTES} bytes in fixed form are kept in flight for ${RUN_MS} ms.\n`,
     );
     const report = await probe(device.socketPath, { draft });
     const rates = await measureAll(device.socketPath, draft, report);

@@ -1,6 +1,6 @@
 /**
- * What went wrong with a device, for people: whether it could not be reached, may not be reached, did not answer in
- * time or has gone, and what to do.
+ * Error messages about a device that cannot be reached, refuses access, does not answer in time or has closed the
+ * connection, each with its remedy.
  *
  * @module
  */
@@ -10,16 +10,16 @@ import { SystemError } from "../os/errno.ts";
 const NOT_PERMITTED =
   "this user may not connect to it: be a member of the socket's group (see --socket-group and --socket-mode), or root";
 
-/** Why nothing can be connected to, by the error of connect. */
+/** Cause and remedy, by the error of connect(2). */
 const CONNECT_REMEDIES: Readonly<Record<string, string>> = {
   ENOENT: "there is no socket: start the device with that path, or correct the path",
-  ENOTDIR: "a directory of the path is none: correct the path",
+  ENOTDIR: "a part of the path is not a directory: correct the path",
   ECONNREFUSED: "no process listens there: start the device with that path",
   EACCES: NOT_PERMITTED,
   EPERM: NOT_PERMITTED,
 };
 
-/** `error`, which came of the device at `socketPath`, with what it means and what to do. */
+/** Returns `error`, which the device at `socketPath` caused, with its meaning and remedy. */
 export function deviceError(socketPath: string, error: unknown): unknown {
   if (error instanceof SystemError) {
     const remedy = CONNECT_REMEDIES[error.code] ?? "start the device with that path";

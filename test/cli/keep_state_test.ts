@@ -214,7 +214,7 @@ Deno.test("what is left is not continued if the frontend has gone, the options c
     manager.dropSocket();
     await driver.abandon();
     const last = await start([KEEP]);
-    assertStringIncludes(last.stderr, "is not continued: the frontend has gone");
+    assertStringIncludes(last.stderr, "does not continue from the kept state: the frontend has gone");
     await use(manager.path);
     last.kill("SIGTERM");
     assertEquals((await last.ended()).code, 0);

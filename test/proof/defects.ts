@@ -231,9 +231,9 @@ const REPORTED: readonly Defect[] = [
     FRONTENDS,
     "QEMU's 256 sessions: a frontend that creates them by message gets as many as there are, and then a refusal",
   ]),
-  defect("whatever is here", "The algorithms that QEMU shows a guest are documented.", [
+  defect("whatever the device serves", "The algorithms that QEMU shows a guest are documented.", [
     "proof/proof_test.ts",
-    "the documentation says what QEMU shows its guests, whatever is here",
+    "the documentation says what QEMU shows its guests, whatever the device serves",
   ]),
   defect("stateless modes", "Servers that use a key once may do without sessions, service by service.", [
     "conformance/decisions_test.ts",

@@ -230,11 +230,11 @@ function firstComplaint(driver: CryptoDriver, subject: Subject, mode: RequestMod
     : checkAnswer(driver, subject.answer, mode, { quick: true });
 }
 
-/** Who hears of a measurement. */
+/** Callbacks about the progress of a measurement. */
 interface Progress {
   /** A row has been measured. */
   readonly tell: (row: Omit<Row, "algorithm">) => void;
-  /** What is measured next. */
+  /** A measurement begins. */
   readonly next: (what: string) => void;
 }
 

@@ -1,13 +1,13 @@
 /**
- * What a check is: one duty of a device, where it stands in the specifications, what the device must offer for it to
- * apply, and how it is tried.
+ * The types of clauses and checks: one duty of a device, its reference in the specifications, the offer that it needs,
+ * and the function that checks it.
  *
  * @module
  */
 import type { Draft } from "../../wire/drafts/draft.ts";
 import type { CheckContext } from "./context.ts";
 
-/** How binding a duty is. */
+/** The requirement level of a duty. */
 export type Level = "MUST" | "SHOULD";
 
 /**
@@ -20,7 +20,7 @@ export type Form = "fixed" | "mux" | "flagged" | "stateless";
 /** All forms, beginning with the one that deployed drivers use. */
 export const FORMS: readonly Form[] = ["fixed", "mux", "flagged", "stateless"];
 
-/** Where a duty stands. At least one of the fields is given. */
+/** The reference of a duty. At least one of the fields is given. */
 export interface Reference {
   /** Line of the text of virtio-crypto v19, as sent on 26 August 2017. */
   readonly v19?: number;
@@ -41,7 +41,7 @@ export interface Algorithm {
   readonly algo: number;
 }
 
-/** What a device has to offer for a check to apply. */
+/** The offer that a check needs in order to apply. */
 export interface Needs {
   /** Virtio feature bits. */
   readonly features?: readonly number[];
@@ -67,7 +67,7 @@ export interface Clause {
   readonly needs?: Needs;
   /** Forms of request in which the duty is checked; `fixed` if not given. */
   readonly forms?: readonly Form[];
-  /** Tries the device; throws {@linkcode Mismatch} or an error of the driver if it fails. */
+  /** Checks the device; throws {@linkcode Mismatch} or an error of the driver if it fails. */
   readonly run: (context: CheckContext) => Promise<void>;
 }
 
@@ -77,9 +77,9 @@ export interface Group {
   readonly name: string;
   /** A heading. */
   readonly title: string;
-  /** Its checks run only on demand (`--hostile`): the device may not survive them. */
+  /** Its checks run only on demand (`--hostile`), because they may crash the device. */
   readonly isHostile?: boolean;
-  /** The draft of the specification that it is about; v19 and the ratified text if not given. */
+  /** The draft of the specification that it checks; v19 and the ratified text if not given. */
   readonly draft?: Draft;
   readonly clauses: readonly Clause[];
 }
@@ -108,7 +108,7 @@ export function levelOf({ level = "MUST" }: Clause): Level {
   return level;
 }
 
-/** `reference` for people. */
+/** `reference` as text. */
 export function referenceText({ v19, v15, v5, ratified, vhostUser, document }: Reference): string {
   return [
     v19 === undefined ? "" : `v19 line ${v19}`,

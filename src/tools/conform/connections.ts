@@ -14,16 +14,16 @@ import { RecordingFrontend } from "./messages.ts";
 export interface Target {
   /** Path of its socket. */
   readonly socketPath: string;
-  /** Longest wait for a reply or a request, in milliseconds. */
+  /** Maximum wait for a reply or a request, in milliseconds. */
   readonly timeoutMs: number;
   readonly deviceModel: DeviceModel;
-  /** What the device needs of a driver. */
+  /** Peculiarities of the device that the driver has to respect. */
   readonly peculiarities?: Peculiarities;
   /** The draft of the specification that it follows. */
   readonly draft: Draft;
 }
 
-/** What some devices need of a driver, although no specification says so. */
+/** Behaviour that some devices need from a driver without a basis in the specification. */
 export type Peculiarities = Pick<CryptoDriverOptions, "heads" | "split">;
 
 /** No connection, or no answer on a new one. */
@@ -96,7 +96,7 @@ export class Connections {
   }
 }
 
-/** The result of `connect`, with its errors told apart from those of requests. */
+/** The result of `connect`; its errors become {@linkcode UnreachableError}, which distinguishes them from others. */
 async function reach<T>(connect: () => Promise<T>): Promise<T> {
   try {
     return await connect();

@@ -1,6 +1,6 @@
 /**
- * What a check works with: connections to the device, its offer, requests in the check's form, and a note of what was
- * sent, for the report of a failure.
+ * The context of a check: connections to the device, its offer, requests in the check's form, and notes of what was sent,
+ * for the report of a failure.
  *
  * @module
  */
@@ -27,7 +27,7 @@ export class CheckContext {
   readonly offer: Offer;
   /** The form in which the check sends its requests. */
   readonly form: Form;
-  /** Longest wait for a reply or a request, in milliseconds. */
+  /** Maximum wait for a reply or a request, in milliseconds. */
   readonly timeoutMs: number;
   /** Random numbers that depend on the run's seed and the check. */
   readonly random: Random;
@@ -48,12 +48,12 @@ export class CheckContext {
     return this.#connections.target.socketPath;
   }
 
-  /** What was sent last, for people. */
+  /** What was sent last, for the report. */
   get sent(): string[] {
     return [...this.#sent, ...this.#connections.record];
   }
 
-  /** Notes what is sent next, in place of what was noted before. */
+  /** Notes what is sent next; replaces the previous note. */
   note(...lines: string[]): void {
     this.#sent = lines;
   }
@@ -96,7 +96,7 @@ export class CheckContext {
   }
 }
 
-/** The fields of an object for people; keys are not shown. */
+/** The fields of an object as text; keys are not shown. */
 function fieldsText(fields: object): string {
   return Object.entries(fields).map(([name, value]) => {
     if (/key$/i.test(name) && value instanceof Uint8Array) return `${name} ${value.length} bytes`;
@@ -107,7 +107,7 @@ function fieldsText(fields: object): string {
   }).join(", ");
 }
 
-/** A request for people. */
+/** A request as text. */
 function sampleText(sample: Sample, form: Form, changes: Changes = {}, options: SubmitOptions = {}): string {
   const parts = [
     `session {${fieldsText(sample.session)}}`,

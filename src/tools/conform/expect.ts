@@ -1,5 +1,5 @@
 /**
- * Expectations of checks. They throw {@linkcode Mismatch}, which says what came and what was expected.
+ * Expectations of checks. They throw {@linkcode Mismatch} with what was received and what was expected.
  *
  * @module
  */
@@ -7,14 +7,14 @@ import type { DataResult } from "../../driver/crypto_driver.ts";
 import { nameOf, STATUS_NAMES } from "../../driver/names.ts";
 import type { Sample } from "./samples.ts";
 
-/** The device's answer is not what is expected. */
+/** The device's answer differs from the expected one. */
 export class Mismatch extends Error {
   override readonly name = "Mismatch";
-  /** What came and what was expected, for people. */
+  /** What was received and what was expected, as text. */
   readonly came: string;
   readonly expected: string;
 
-  /** `about` says what the answer is; it may be empty. */
+  /** `about` names the answer; it may be empty. */
   constructor(came: string, expected: string, about = "") {
     super(`${about === "" ? "" : `${about}: `}${came}; expected: ${expected}`);
     this.came = about === "" ? came : `${about}: ${came}`;
@@ -22,14 +22,14 @@ export class Mismatch extends Error {
   }
 }
 
-/** The check cannot be made with this device; the message says why. */
+/** The check cannot be made with this device; the message has the reason. */
 export class NotApplicable extends Error {
   override readonly name = "NotApplicable";
 }
 
 const HEX_BYTES_MAX = 80;
 
-/** `value` for people: bytes as hexadecimal digits. */
+/** `value` as text: bytes as hexadecimal digits. */
 export function shown(value: unknown): string {
   if (value instanceof Uint8Array) {
     const digits = value.subarray(0, HEX_BYTES_MAX).toHex();
@@ -47,7 +47,7 @@ function isSame(a: unknown, b: unknown): boolean {
   return a === b;
 }
 
-/** Throws {@linkcode Mismatch} unless `came`, a number, text, bytes or a list of such, is `expected`. */
+/** Throws {@linkcode Mismatch} unless `came`, a number, text, bytes or a list of these, equals `expected`. */
 export function expectEqual(came: unknown, expected: unknown, about = ""): void {
   if (!isSame(came, expected)) throw new Mismatch(shown(came), shown(expected), about);
 }
@@ -80,13 +80,13 @@ export function expectAnswer(result: DataResult, sample: Sample, about = sample.
   expectEqual(result.result, sample.result, `${about}, digest`);
 }
 
-/** As {@linkcode expectAnswer}, and the used length counts all bytes that were written. */
+/** As {@linkcode expectAnswer}; the used length must count all written bytes, too. */
 export function expectExactAnswer(result: DataResult, sample: Sample, about = sample.name): void {
   expectAnswer(result, sample, about);
   expectEqual(result.usedLen, sample.dst.length + sample.result.length + 1, `${about}, used length`);
 }
 
-/** Throws {@linkcode Mismatch} if `result` is the answer to `sample` nevertheless. */
+/** Throws {@linkcode Mismatch} if `result` is the answer to `sample`. */
 export function expectOtherAnswer(result: DataResult, sample: Sample, about: string): void {
   if (result.status !== 0) return;
   if (isSame(result.dst, sample.dst) && isSame(result.result, sample.result)) {

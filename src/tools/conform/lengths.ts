@@ -29,7 +29,7 @@ export const CIPHER_KEY_LENS: ReadonlyMap<number, readonly number[]> = new Map([
   [w.CIPHER_AES_XTS, [32, 64]],
 ]);
 
-/** Bytes of a full digest, by algorithm; the SHAKEs have no such thing. */
+/** Length of a full digest in bytes, by algorithm; the SHAKEs have none. */
 export const HASH_BYTES: ReadonlyMap<number, number> = new Map([
   [w.HASH_MD5, 16],
   [w.HASH_SHA1, 20],
@@ -45,7 +45,7 @@ export const HASH_BYTES: ReadonlyMap<number, number> = new Map([
 
 const HMAC_KEY_LENS = range(0, 512);
 
-/** Key lengths of MACs and the bytes of a full one, by algorithm. */
+/** Key lengths of MACs and the length of a full MAC, by algorithm. */
 export const MACS: ReadonlyMap<number, { readonly keyLens: readonly number[]; readonly macBytes: number }> = new Map([
   [w.MAC_HMAC_MD5, { keyLens: HMAC_KEY_LENS, macBytes: 16 }],
   [w.MAC_HMAC_SHA1, { keyLens: HMAC_KEY_LENS, macBytes: 20 }],
@@ -75,8 +75,8 @@ export const KEY_LENS: ReadonlyMap<number, ReadonlyMap<number, readonly number[]
 ]);
 
 /**
- * A session of service `service` with algorithm `algo` and the shortest key that it has, or `key`. Those that only
- * further libraries bring have keys of 16 bytes and yield 4 bytes of MAC at least.
+ * A session of service `service` with algorithm `algo` and `key`, by default one of the shortest length. Algorithms that
+ * only further libraries provide have keys of 16 bytes and MACs of at least 4 bytes.
  */
 export function sessionFor(service: number, algo: number, key?: Uint8Array): SessionParameters {
   const shortest = bytes(KEY_LENS.get(service)?.get(algo)?.[0] ?? 16, 12);

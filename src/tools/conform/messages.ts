@@ -1,5 +1,5 @@
 /**
- * A frontend that records its messages, so that a failed check can say what was sent and what came.
+ * A frontend that records its messages, so that the report of a failed check can contain them.
  *
  * @module
  */
@@ -17,12 +17,12 @@ const MESSAGE_NAMES: Readonly<Record<number, string>> = Object.fromEntries(
     .filter(([name]) => !NOT_MESSAGES.test(name)).map(([name, number]) => [number, name]),
 );
 
-/** Entries of the record that are kept. */
+/** Maximum number of recorded entries. */
 const RECORD_MAX = 12;
 
 /** A frontend with a record of its latest messages and replies. */
 export class RecordingFrontend extends Frontend {
-  /** The latest messages and replies, for people. */
+  /** The latest messages and replies, as text. */
   readonly record: string[] = [];
 
   /** Connects to the backend that listens on `path`. Throws {@linkcode SystemError}. */

@@ -1,5 +1,5 @@
 /**
- * What a device offers, as far as it answers, and whether a check applies to it.
+ * The offer of a device, as far as it answers, and whether a check applies to it.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import * as w from "../../wire/virtio_crypto.ts";
 import type { Algorithm, Check } from "./check.ts";
 import { RecordingFrontend } from "./messages.ts";
 
-/** What a device offers. What it does not answer is 0 or undefined. */
+/** The offer of a device. Fields that it does not answer are 0 or undefined. */
 export interface Offer {
   /** Virtio feature bits. */
   readonly features: bigint;

@@ -1,13 +1,13 @@
 /**
- * An independent implementation of the algorithms that `node:crypto` has: Deno's own, which does not use the library
- * of the device. What it lacks is checked by known answers only.
+ * An independent implementation of the algorithms that `node:crypto` has: Deno's own, which does not use the library of
+ * the device. Other algorithms are checked with known answers only.
  *
  * @module
  */
 import { type BinaryLike, createCipheriv, createDecipheriv, createHash, createHmac } from "node:crypto";
 import * as w from "../../wire/virtio_crypto.ts";
 
-/** The inputs of an operation. Parts that it does not have are empty. */
+/** The inputs of an operation. Missing parts are empty. */
 export interface Parts {
   readonly key: Uint8Array;
   readonly iv: Uint8Array;
@@ -28,11 +28,11 @@ export function concat(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer>
 
 /** A cipher that `node:crypto` has. */
 interface NodeCipher {
-  /** Its name for a key of so many bytes. */
+  /** The name for a key of `keyLen` bytes. */
   readonly name: (keyLen: number) => string;
   readonly keyLens: readonly number[];
   readonly ivLen: number;
-  /** Data is a multiple of so many bytes. */
+  /** Data lengths are multiples of this many bytes. */
   readonly unit: number;
 }
 
@@ -45,7 +45,7 @@ export const NODE_CIPHERS: ReadonlyMap<number, NodeCipher> = new Map<number, Nod
   [w.CIPHER_AES_CTR, { name: (keyLen) => `aes-${8 * keyLen}-ctr`, keyLens: AES, ivLen: 16, unit: 1 }],
 ]);
 
-/** Hashes by number, with the length of the digest (SHAKE: one that is asked for). */
+/** Hashes by number, with the length of the digest (SHAKE: an arbitrary one). */
 export const NODE_HASHES: ReadonlyMap<number, readonly [name: string, digestLen: number]> = new Map<
   number,
   readonly [string, number]

@@ -1,5 +1,5 @@
 /**
- * Random requests of the algorithms that `node:crypto` has, with its answers.
+ * Random requests of the algorithms that `node:crypto` has, with their answers.
  *
  * @module
  */
@@ -24,7 +24,7 @@ export const SUBJECTS: readonly Subject[] = [
 
 const NONE = new Uint8Array();
 
-/** Mostly short, now and then long. */
+/** A random length: mostly short, sometimes long. */
 function randomLength(random: Random): number {
   return random([4, 40, 130, 600, 5000][random(5)]!);
 }

@@ -1,7 +1,7 @@
 /**
- * A split ring whose descriptors the caller writes itself, in place of one of a driver's queues: for layouts that a
- * driver does not make, for guests that break the rules, and to see what the device then does with the ring. It can be
- * set up again whenever it was broken.
+ * A split ring whose descriptors the caller writes itself, in place of one of a driver's queues: for layouts that the
+ * driver does not produce, for guests that violate the rules, and for observing the ring afterwards. A broken ring can be
+ * set up again.
  *
  * @module
  */
@@ -20,17 +20,17 @@ import { DESC_BYTES, DESC_F_INDIRECT, DESC_F_NEXT, DESC_F_WRITE, F_EVENT_IDX } f
 import { expectAnswer, expectEqual, expectStatus, expectThat } from "./expect.ts";
 import { cipherSample, type Sample } from "./samples.ts";
 
-/** A descriptor whose `flags` and `next` are yet to be said. */
+/** A descriptor without `flags` and `next`. */
 export interface Buffer {
   readonly address: number | bigint;
   readonly length: number;
   readonly writable?: boolean;
 }
 
-/** What the device did: completed the chain with so many bytes, or declared the ring broken. */
+/** The device's reaction: a used entry with its length, or a ring that it declared broken. */
 export type Outcome = { readonly usedLen: number } | "broken";
 
-/** Where a ring is put, and how large it is. */
+/** Index and size of a ring. */
 export interface RawRingOptions {
   /** Index of the ring; 0 if not given. */
   readonly index?: number;
@@ -40,12 +40,12 @@ export interface RawRingOptions {
   readonly deviceModel?: DeviceModel;
 }
 
-/** A ring in the caller's hands. */
+/** A ring that the caller controls. */
 export class RawRing {
   readonly driver: CryptoDriver;
   readonly index: number;
   readonly size: number;
-  /** The ring as it is now. */
+  /** The current ring. */
   queue!: SplitQueue;
   readonly #deviceModel: DeviceModel;
   readonly #kickFd = createEventFd();
@@ -59,7 +59,7 @@ export class RawRing {
     this.#deviceModel = deviceModel;
   }
 
-  /** Takes ring `index` away from `driver`'s queue, and gives it to `body`. */
+  /** Runs `body` with ring `index`, which replaces `driver`'s queue. */
   static async use(
     driver: CryptoDriver,
     body: (ring: RawRing) => Promise<void>,
@@ -97,7 +97,7 @@ export class RawRing {
     await setUpRing(frontend, { index: this.index, queue: this.queue, errFd: this.#errFd, base }, this.#deviceModel);
   }
 
-  /** Writes descriptor `index` exactly so. */
+  /** Writes descriptor `index` unchecked. */
   put(index: number, descriptor: RawDescriptor): void {
     putDescriptor(this.queue.descView, index * DESC_BYTES, descriptor);
   }
@@ -116,7 +116,7 @@ export class RawRing {
     });
   }
 
-  /** Makes head `head` available, whatever it is, and wakes the device. */
+  /** Makes head `head` available, even if it is invalid, and kicks the device. */
   post(head: number, writableBytes = 2 ** 32): void {
     if (head < this.size) {
       this.queue.expect(head, 1, writableBytes);
@@ -127,7 +127,7 @@ export class RawRing {
     kickAnyway(this.queue);
   }
 
-  /** Waits for what becomes of what was posted. Throws {@linkcode DriverTimeoutError} if nothing does. */
+  /** Waits for the outcome of the posted chain. Throws {@linkcode DriverTimeoutError} if there is none. */
   async outcome(): Promise<Outcome> {
     const { timeoutMs } = this.driver.frontend;
     const outcome = await this.outcomeWithin(timeoutMs);
@@ -137,7 +137,7 @@ export class RawRing {
     );
   }
 
-  /** Waits up to `timeoutMs` for what becomes of what was posted; undefined if nothing does. */
+  /** Waits up to `timeoutMs` for the outcome of the posted chain; undefined if there is none. */
   async outcomeWithin(timeoutMs: number): Promise<Outcome | undefined> {
     const deadline = performance.now() + timeoutMs;
     while (performance.now() < deadline) {
@@ -148,19 +148,19 @@ export class RawRing {
     return undefined;
   }
 
-  /** Posts head `head` and waits for what becomes of it. */
+  /** Posts head `head` and waits for its outcome. */
   run(head: number): Promise<Outcome> {
     this.post(head);
     return this.outcome();
   }
 
-  /** Posts `buffers` as a proper chain from descriptor 0 on. */
+  /** Posts `buffers` as a valid chain from descriptor 0 on. */
   runChain(buffers: readonly Buffer[]): Promise<Outcome> {
     this.putChain(0, buffers);
     return this.run(0);
   }
 
-  /** Posts one indirect descriptor to a table of `entries`, written as they are, and waits for what becomes of it. */
+  /** Posts one indirect descriptor with a table of unchecked `entries`, and waits for its outcome. */
   async runTable(entries: readonly RawDescriptor[], changes: Partial<RawDescriptor> = {}): Promise<Outcome> {
     const table = this.putTable(entries, changes);
     const outcome = await this.run(0);
@@ -168,7 +168,7 @@ export class RawRing {
     return outcome;
   }
 
-  /** Writes an indirect descriptor 0 to a table of `entries`, written as they are; returns the table, to be freed. */
+  /** Writes an indirect descriptor 0 with a table of unchecked `entries`; returns the table, which the caller frees. */
   putTable(entries: readonly RawDescriptor[], changes: Partial<RawDescriptor> = {}): Block {
     const table = this.driver.memory.alloc(Math.max(1, entries.length) * DESC_BYTES);
     const view = new DataView(table.bytes.buffer, table.bytes.byteOffset, table.sizeBytes);
@@ -179,7 +179,7 @@ export class RawRing {
   }
 }
 
-/** A good request of `sample` in guest memory, as buffers; and its answer. */
+/** A valid request of `sample` in guest memory, as buffers, and its answer. */
 export class Laid {
   readonly buffers: Buffer[];
   readonly readable: Buffer[];
@@ -224,24 +224,24 @@ export class Laid {
     this.#placement.verify();
   }
 
-  /** Throws if a byte has changed that is not the device's to write. */
+  /** Throws if the device has written outside its buffers. */
   verify(): void {
     this.#placement.verify();
   }
 
-  /** Gives the memory back. */
+  /** Frees the memory. */
   release(): void {
     this.#placement.release();
   }
 }
 
-/** A good cipher request for session `sessionId`. */
+/** A valid cipher request for session `sessionId`. */
 export function layGoodRequest(driver: CryptoDriver, sessionId: number): Laid {
   const sample = cipherSample();
   return new Laid(driver, sample, encodeData({ ...sample.request, sessionId }, "fixed"));
 }
 
-/** Throws unless a good request is answered on the ring as it is, and on data queue 1 if the driver uses it. */
+/** Throws unless a valid request is answered on the current ring, and on data queue 1 if the driver uses it. */
 export async function assertAlive(ring: RawRing, sessionId: number): Promise<void> {
   const laid = layGoodRequest(ring.driver, sessionId);
   laid.assertAnswered(await ring.runChain(laid.buffers));

@@ -1,6 +1,6 @@
 /**
- * Runs checks against a device. Each wait has a bound, and each check as a whole; a device that hangs, closes the
- * connection or dies fails the check, and the next one gets a new connection.
+ * Runs checks against a device. Each wait and each check has a time limit. A device that hangs, closes the connection or
+ * ends fails the check, and the next check uses a new connection.
  *
  * @module
  */
@@ -13,17 +13,17 @@ import { CheckContext } from "./context.ts";
 import { Mismatch, NotApplicable } from "./expect.ts";
 import { type Offer, readOffer, unmet } from "./offer.ts";
 
-/** What came of a check. `not-run`: the device could not be reached any more. */
+/** The outcome of a check. `not-run`: the device could not be reached any more. */
 export type Verdict = "passed" | "failed" | "not-applicable" | "not-run";
 
 /**
- * How a check failed. `wrong`: the device answered, but not as expected; `refused`: it refused what it has to accept;
+ * How a check failed. `wrong`: the device answered, but not as expected; `refused`: it refused valid input;
  * `violation`: it violated the rules of rings or messages; `hung`: it did not answer in time; `closed`: it closed the
  * connection; `unreachable`: it accepts no connection, or does not answer on it; `error`: anything else.
  */
 export type FailureKind = "wrong" | "refused" | "violation" | "hung" | "closed" | "unreachable" | "error";
 
-/** Why a check failed. */
+/** The failure of a check. */
 export interface Failure {
   readonly kind: FailureKind;
   /** What was sent last, line by line. */
@@ -36,7 +36,7 @@ export interface Failure {
 export interface CheckResult {
   readonly check: Check;
   readonly verdict: Verdict;
-  /** Why it does not apply, or was not run. */
+  /** The reason why it does not apply, or was not run. */
   readonly reason?: string;
   readonly failure?: Failure;
   readonly milliseconds: number;
@@ -55,34 +55,34 @@ export interface Report {
 
 /** Options of a run. */
 export interface RunOptions {
-  /** Longest wait for a reply or a request, in milliseconds; 2000 if not given. */
+  /** Maximum wait for a reply or a request, in milliseconds; 2000 if not given. */
   readonly timeoutMs?: number;
-  /** Longest time of a check, in milliseconds; ten times `timeoutMs`, and at least 15000, if not given. */
+  /** Maximum time of a check, in milliseconds; ten times `timeoutMs`, and at least 15000, if not given. */
   readonly checkMs?: number;
-  /** Seed of everything random; 1 if not given. */
+  /** Seed of random numbers; 1 if not given. */
   readonly seed?: number;
   /** Failed checks of level SHOULD count too. */
   readonly isStrict?: boolean;
   /** The draft of the specification that the device follows; v19 if not given. */
   readonly draft?: Draft;
-  /** How the device is driven; found out if not given. */
+  /** How the device is driven; detected if not given. */
   readonly deviceModel?: DeviceModel;
-  /** What the device needs of a driver; nothing if not given. */
+  /** Peculiarities of the device; none if not given. */
   readonly peculiarities?: Peculiarities;
-  /** Starts the device again; called after each check that failed, if it is given. */
+  /** Restarts the device; called after each check that failed. */
   readonly restart?: () => Promise<void>;
   /** Called with each result. */
   readonly onResult?: (result: CheckResult) => void;
 }
 
-/** Longest wait for a reply or a request by default, in milliseconds. */
+/** Default maximum wait for a reply or a request, in milliseconds. */
 const TIMEOUT_MS = 2000;
-/** Shortest wait for the first reply, in milliseconds: the device may be ending an earlier connection. */
+/** Minimum of the wait for the first reply, in milliseconds: the device may still be closing an earlier connection. */
 const FIRST_REPLY_MS_MIN = 2000;
-/** Longest time of a check, in waits, and at least, in milliseconds. */
+/** Maximum time of a check, in multiples of a wait, and its minimum in milliseconds. */
 const CHECK_WAITS = 10;
 const CHECK_MS_MIN = 15_000;
-/** Checks that find no connection, one after the other, until the rest is not run. */
+/** Number of consecutive checks without a connection after which the others are not run. */
 const UNREACHABLE_MAX = 3;
 
 /** Settles as `promise` does, or rejects with {@linkcode DriverTimeoutError} after `milliseconds`. */
@@ -96,7 +96,7 @@ async function within(promise: Promise<void>, milliseconds: number): Promise<voi
     await Promise.race([promise, late.promise]);
   } finally {
     clearTimeout(timer);
-    // A check that is given up fails later, when its connection is closed.
+    // A check that exceeded its time fails later, when its connection is closed.
     promise.catch(() => {});
   }
 }

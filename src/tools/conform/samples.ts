@@ -1,6 +1,6 @@
 /**
- * A request of every service with its answer from an independent implementation, and how to submit one with a session
- * made for it, or without.
+ * A request of every service with its answer from an independent implementation, and functions that submit one with a
+ * session created for it, or without a session.
  *
  * @module
  */
@@ -24,9 +24,9 @@ export function bytes(length: number, seed = 1): Uint8Array<ArrayBuffer> {
 export interface Sample {
   readonly name: string;
   readonly session: SessionParameters;
-  /** Names no session yet. */
+  /** The request, without a session id. */
   readonly request: DataRequest;
-  /** The contents of `dst` and `result` afterwards. */
+  /** The expected contents of `dst` and `result`. */
   readonly dst: Uint8Array<ArrayBuffer>;
   readonly result: Uint8Array<ArrayBuffer>;
 }
@@ -149,7 +149,7 @@ export function algorithmsOf(session: SessionParameters): Algorithm[] {
 /** Fields of a request to set or replace. */
 export type Changes = Readonly<Record<string, unknown>>;
 
-/** Submits `sample` with a session made for it, which is destroyed afterwards. */
+/** Submits `sample` with a session created for it, which is destroyed afterwards. */
 export async function ask(
   driver: CryptoDriver,
   sample: Sample,
@@ -166,7 +166,7 @@ export async function ask(
   return result;
 }
 
-/** Submits `sample` without a session, whatever was negotiated. */
+/** Submits `sample` as a stateless request, regardless of the negotiated features. */
 export function askStateless(
   driver: CryptoDriver,
   sample: Sample,

@@ -1,5 +1,5 @@
 /**
- * A dirty log as a frontend shares it, and what a device has marked in it.
+ * A dirty log that a frontend shares with the device, and the pages that the device has marked in it.
  *
  * @module
  */
@@ -7,20 +7,20 @@ import type { CryptoDriver } from "../../driver/crypto_driver.ts";
 import { closeFd } from "../../os/event_fd.ts";
 import { createMemfd, type Mapping, mapShared, unmap } from "../../os/memory_map.ts";
 
-/** Bytes of guest memory that a bit stands for. */
+/** Bytes of guest memory per bit. */
 export const PAGE_BYTES = 4096;
 /** Bytes of a log for guest memory up to 8 GiB. */
 export const LOG_BYTES: number = 2 ** 33 / PAGE_BYTES / 8;
-/** Where it begins in its file. */
+/** Offset of the log in its file. */
 export const LOG_OFFSET = 4096;
 
-/** A log in a file of its own, at an offset. */
+/** A log in its own memory file, at an offset. */
 export class SharedLog {
   readonly fd: number = createMemfd("dirty-log", LOG_OFFSET + LOG_BYTES);
   readonly #mapping: Mapping = mapShared(this.fd, LOG_BYTES, LOG_OFFSET);
   readonly #bytes = new Uint8Array(this.#mapping.buffer);
 
-  /** Has the device use it. */
+  /** Sends the log to the device. */
   send({ frontend }: CryptoDriver): Promise<void> {
     return frontend.setLogBase(LOG_BYTES, LOG_OFFSET, this.fd);
   }

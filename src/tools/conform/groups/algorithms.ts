@@ -1,6 +1,6 @@
 /**
- * Every algorithm on offer in every form: a known answer in several descriptor layouts and both directions, with a
- * forged tag or signature where there is one; and random requests against an independent implementation.
+ * Every offered algorithm in every form: a known answer in several descriptor layouts and both directions, with a forged
+ * tag or signature if the algorithm has one; and random requests compared with an independent implementation.
  *
  * @module
  */
@@ -26,7 +26,7 @@ const MODES: Readonly<Record<Form, RequestMode>> = {
   stateless: "stateless",
 };
 
-/** Why a refused session is no failure. */
+/** The reason why a refused session does not count as a failure. */
 const UNKNOWN = "the device refuses it, and has no configuration space that offers it";
 
 /** A name as an id: `3DES-ECB` becomes `3des-ecb`. */
@@ -108,7 +108,7 @@ function nameOfSubject({ service, algo }: Subject): string {
   return nameOf(ALGORITHM_NAMES[service], algo);
 }
 
-/** As {@linkcode compare}; a refusal of a session counts only if the device says that it offers the algorithm. */
+/** As {@linkcode compare}; a refused session counts as a failure only if the device offers the algorithm. */
 async function compareOffered(context: CheckContext, subject: Subject): Promise<void> {
   try {
     await compare(context, subject);
@@ -121,7 +121,7 @@ async function compareOffered(context: CheckContext, subject: Subject): Promise<
 async function compare(context: CheckContext, subject: Subject): Promise<void> {
   for (let round = 0; round < ROUNDS; round++) {
     const sample = randomSample(subject, context.random);
-    // Linux lists pieces of the source several times, which leaves no place for what follows the source.
+    // The Linux layout repeats parts of the source, so nothing can follow the source.
     const splits = subject.service === "aead" ? SPLITS.filter((split) => split !== "linux") : SPLITS;
     const split = splits[context.random(splits.length)]!;
     const seed = context.random(2 ** 31);

@@ -1,5 +1,5 @@
 /**
- * The configuration space: what it says, and whether it is true.
+ * The configuration space: its contents, and whether the device behaves accordingly.
  *
  * @module
  */
@@ -68,7 +68,7 @@ async function checkMasks(context: CheckContext): Promise<void> {
   }
 }
 
-/** Requests of more than so many bytes are not tried. */
+/** Maximum size of requests that are tried, in bytes. */
 const MAX_SIZE_TRIED = 40 * 1024 * 1024;
 
 async function checkMaxSize(context: CheckContext): Promise<void> {
@@ -82,7 +82,7 @@ async function checkMaxSize(context: CheckContext): Promise<void> {
   const iv = bytes(16);
   const src = new Uint8Array(Math.floor((maxSize - iv.length) / 2));
   const request = { sessionId, op: w.OP_ENCRYPT, iv, src };
-  // The guards compare all of the memory: too slow for so much of it, and not what this is about.
+  // Guards would compare all of the memory, which is too slow and not the purpose of this check.
   const options = { guards: false };
   context.note(`AES-CTR: an IV of 16 bytes, source and destination of ${src.length} bytes each, max_size ${maxSize}`);
   expectStatus(await driver.cipher(request, options), w.STATUS_OK, "max_size bytes");
@@ -160,7 +160,7 @@ const CLAUSES: readonly Clause[] = [
   },
   {
     id: "status-flags",
-    duty: "no flag of status is set that has no meaning",
+    duty: "no undefined bit of status is set",
     reference: at(496),
     run: async (context) => {
       const { status } = configOf(await context.driver());
@@ -180,19 +180,19 @@ const CLAUSES: readonly Clause[] = [
   })),
   {
     id: "services",
-    duty: "crypto_services lists the services on offer: those accept sessions, others are NOTSUPP",
+    duty: "crypto_services lists the offered services: these accept sessions, others are NOTSUPP",
     reference: at(498),
     run: checkServices,
   },
   {
     id: "masks",
-    duty: "the masks list the algorithms on offer: those can be used, every other number is NOTSUPP",
+    duty: "the masks list the offered algorithms: these can be used, every other number is NOTSUPP",
     reference: at(499),
     run: checkMasks,
   },
   {
     id: "defined-algorithms",
-    duty: "no bit of a mask is set that has no algorithm",
+    duty: "no bit of a mask is set without an algorithm",
     reference: at(500),
     run: async (context) => {
       const { cipherAlgo, hashAlgo, macAlgo, aeadAlgo } = configOf(await context.driver());
@@ -211,8 +211,7 @@ const CLAUSES: readonly Clause[] = [
   },
   {
     id: "max-cipher-key-len",
-    duty:
-      "max_cipher_key_len is the longest cipher key: no algorithm on offer has longer ones, and a longer one is ERR",
+    duty: "max_cipher_key_len is the longest cipher key: no offered algorithm has longer keys, and a longer key is ERR",
     reference: at(502),
     run: checkCipherKeyLen,
   },

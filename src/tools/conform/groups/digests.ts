@@ -31,7 +31,7 @@ const MAC_FACTS: ServiceFacts = {
 const HASH_OPCODE: readonly Clause[] = [
   {
     id: "opcode",
-    duty: "the opcode decides which structure a request is",
+    duty: "the opcode selects the structure of a request",
     reference: { v19: 1097, ratified: HASH_FACTS.section },
     needs: needsOf(hashSample(), macSample()),
     run: async (context) => {
@@ -43,7 +43,7 @@ const HASH_OPCODE: readonly Clause[] = [
   },
   {
     id: "opcode-stateless",
-    duty: "the opcode decides which structure a stateless request is",
+    duty: "the opcode selects the structure of a stateless request",
     reference: { v19: 1097, ratified: HASH_FACTS.section },
     needs: needsOf(hashSample(), macSample()),
     forms: ["stateless"],

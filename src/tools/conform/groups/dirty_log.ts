@@ -1,5 +1,5 @@
 /**
- * The dirty log, in which a device marks the pages that it writes to while its guest is migrated.
+ * The dirty log, in which a device marks the pages that it writes while its guest is migrated.
  *
  * @module
  */
@@ -58,7 +58,7 @@ function setLogging(driver: CryptoDriver, isOn: boolean): Promise<void> {
   return driver.frontend.setFeatures(driver.features | bits);
 }
 
-/** Runs `body` with a driver whose device logs, and a session. */
+/** Runs `body` with a driver, while its device logs, and a session. */
 async function withLog(
   context: CheckContext,
   body: (driver: CryptoDriver, log: SharedLog, sessionId: number) => Promise<void>,
@@ -128,7 +128,7 @@ async function checkEnds(context: CheckContext): Promise<void> {
 async function checkShortLog(context: CheckContext): Promise<void> {
   const log = new SharedLog();
   try {
-    // A page near 8 GiB is marked behind the end of the file.
+    // A page near 8 GiB would be marked after the end of the file.
     const high = [{ guestAddress: 0, sizeBytes: 4 * MIB }, { guestAddress: 7 * 1024 * MIB, sizeBytes: 16 * MIB }];
     const driver = await context.driver({ protocolFeaturesWanted: WANTED, regions: high });
     const sessionId = await driver.createSession(cipherSample().session);
@@ -166,7 +166,7 @@ const CLAUSES: readonly Clause[] = [
   {
     id: "ends",
     level: "SHOULD",
-    duty: "nothing is logged after logging ended",
+    duty: "no page is marked after logging ended",
     reference: REFERENCE,
     needs: NEEDS,
     run: checkEnds,
@@ -174,7 +174,7 @@ const CLAUSES: readonly Clause[] = [
   {
     id: "short-file",
     level: "SHOULD",
-    duty: "a log that is longer than its file ends neither the device nor the connection",
+    duty: "the device survives a log that is longer than its file, and keeps the connection",
     reference: REFERENCE,
     needs: NEEDS,
     run: checkShortLog,

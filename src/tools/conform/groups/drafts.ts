@@ -1,6 +1,6 @@
 /**
- * The normative text of drafts v15 and v5 on the device. The duties that they share in other words are tried in the same
- * way, through a driver of the draft.
+ * The normative text of drafts v15 and v5 on the device. Duties that both state in different words have the same check,
+ * through a driver of the draft.
  *
  * @module
  */
@@ -42,25 +42,25 @@ function clause(
   return { id, level, duty, reference: lines, ...(sample === undefined ? {} : { needs: needsOf(sample) }), run };
 }
 
-/** The results of `sample` with a session and, where the draft has it, without one. */
+/** The results of `sample` with a session and, if the draft has that, without one. */
 async function askInModes(driver: CryptoDriver, sample: Sample, changes = {}): Promise<DataResult[]> {
   const results = [await ask(driver, sample, changes)];
   if (driver.draft === "v15") results.push(await askStateless(driver, sample, changes));
   return results;
 }
 
-/** That `sample` gets its answer in each mode. */
+/** A clause: `sample` is answered correctly in each mode. */
 function answers(id: string, duty: string, lines: Lines, sample: Sample): Clause {
   return clause(id, duty, { ...lines, sample }, async (context) => {
     for (const result of await askInModes(await context.driver(), sample)) expectAnswer(result, sample);
   });
 }
 
-/** That `status` of requests like `sample` is the one for what happened. */
+/** A clause: `status` of requests like `sample` describes the outcome. */
 function statuses(id: string, lines: Lines, sample: Sample): Clause {
   return clause(
     id,
-    "status is a value of the enumeration, the one for what happened",
+    "status is the value of the enumeration that describes the outcome",
     { ...lines, sample },
     async (context) => {
       const driver = await context.driver();
@@ -90,7 +90,7 @@ async function checkReady(context: CheckContext): Promise<void> {
   expectAnswer(await ask(driver, cipherSample()), cipherSample());
 }
 
-/** Every service that is announced has algorithms, and none has algorithms without being announced. */
+/** Every announced service has algorithms, and every service with algorithms is announced. */
 async function checkServices(context: CheckContext): Promise<void> {
   const { cryptoServices, cipherAlgo, hashAlgo, macAlgo, aeadAlgo } = (await context.driver()).config!;
   [cipherAlgo, hashAlgo, macAlgo, aeadAlgo].forEach((mask, service) => {
@@ -99,7 +99,7 @@ async function checkServices(context: CheckContext): Promise<void> {
   expectThat(cryptoServices !== 0, "no service", "at least one");
 }
 
-/** An algorithm that is not announced is refused, one that is can be used. */
+/** Announced algorithms can be used, others are refused. */
 async function checkMasks(context: CheckContext): Promise<void> {
   const driver = await context.driver();
   const sample = cipherSample();
@@ -108,7 +108,7 @@ async function checkMasks(context: CheckContext): Promise<void> {
   expectStatus(await driver.tryCreateSession(session), w.STATUS_NOTSUPP, "algorithm 63");
 }
 
-/** A request with `size` bytes of content in all is answered, one with more is ERR. */
+/** A request with `size` bytes in total is answered, a longer one is ERR. */
 async function checkMaxSize(context: CheckContext): Promise<void> {
   const driver = await context.driver();
   const size = Number(driver.config!.maxSize!);
@@ -143,7 +143,7 @@ async function checkDestroyStatus(context: CheckContext): Promise<void> {
   expectEqual(await driver.destroySession("hash", sessionId), w.STATUS_ERR, "status of a second time");
 }
 
-/** `op_type` decides which of the two structures is parsed, and the session's kind has to be the same. */
+/** `op_type` selects the structure that is parsed, and must agree with the session's kind. */
 async function checkOpType(context: CheckContext): Promise<void> {
   const driver = await context.driver();
   for (const sample of [cipherSample(), chainSample()]) {
@@ -165,7 +165,7 @@ async function checkDirections(driver: CryptoDriver, sampleOf: (op: number) => S
   }
 }
 
-/** Additional data is digested before the data, in either order. */
+/** Additional data is digested before the data, in both orders of a chain. */
 async function checkAad(context: CheckContext): Promise<void> {
   const driver = await context.driver();
   for (const algChainOrder of [w.CHAIN_CIPHER_THEN_HASH, w.CHAIN_HASH_THEN_CIPHER]) {
@@ -214,25 +214,25 @@ async function checkKeyLimits(context: CheckContext, isCipher: boolean): Promise
 
 const V15: readonly Clause[] = [
   clause("dataqueues", "max_dataqueues is between 1 and 65535", { v15: 303 }, checkDataqueues),
-  clause("ready", "status tells that the device is ready", { v15: 304, sample: cipherSample() }, checkReady),
+  clause("ready", "status shows that the device is ready", { v15: 304, sample: cipherSample() }, checkReady),
   clause("serves", "requests are handled once HW_READY is set", { v15: 305, sample: cipherSample() }, checkReady),
-  clause("services", "crypto_services has the services on offer", { v15: 306 }, checkServices),
-  clause("masks", "the masks have the algorithms on offer", { v15: 307, sample: cipherSample() }, checkMasks),
+  clause("services", "crypto_services lists the offered services", { v15: 306 }, checkServices),
+  clause("masks", "the masks list the offered algorithms", { v15: 307, sample: cipherSample() }, checkMasks),
   clause("max-size", "max_size is the maximum size of a request", { v15: 308, sample: hashSample() }, checkMaxSize),
   clause("cipher-key", "max_cipher_key_len is set", { v15: 309 }, (context) => checkKeyLimits(context, true)),
   clause("auth-key", "max_auth_key_len is set", { v15: 310 }, (context) => checkKeyLimits(context, false)),
-  clause("accelerator", "something executes operations", { v15: 340, sample: cipherSample() }, checkReady),
-  clause("capacities", "crypto_services follows what can be executed", { v15: 341 }, checkServices),
+  clause("accelerator", "the device executes operations", { v15: 340, sample: cipherSample() }, checkReady),
+  clause("capacities", "crypto_services lists exactly the services that are executed", { v15: 341 }, checkServices),
   clause("session-id", "session_id of a new session identifies it", { v15: 683 }, checkSessionIds),
   clause(
     "create-status",
-    "status of a creation tells its outcome",
+    "status of a creation describes its outcome",
     { v15: 684, sample: cipherSample() },
     checkCreateStatus,
   ),
   clause(
     "destroy-status",
-    "status of a destruction tells its outcome",
+    "status of a destruction describes its outcome",
     { v15: 699, sample: hashSample() },
     checkDestroyStatus,
   ),
@@ -240,7 +240,7 @@ const V15: readonly Clause[] = [
   statuses("hash-status", { v15: 785 }, hashSample()),
   answers("mac-result", "the result of MAC is copied to hash_result", { v15: 840 }, macSample()),
   statuses("mac-status", { v15: 841 }, macSample()),
-  clause("flag", "flag tells whether a request uses a session", { v15: 1022, sample: chainSample() }, checkFlag),
+  clause("flag", "flag states whether a request uses a session", { v15: 1022, sample: chainSample() }, checkFlag),
   clause(
     "sym-opcode",
     "a symmetric request is parsed by its opcode",
@@ -274,14 +274,14 @@ const V5: readonly Clause[] = [
   clause("dataqueues", "max_dataqueues is between 1 and 65535", { v5: 132 }, checkDataqueues),
   clause(
     "ready",
-    "status tells that the device is ready",
+    "status shows that the device is ready",
     { v5: 133, level: "SHOULD", sample: cipherSample() },
     checkReady,
   ),
-  clause("services", "crypto_services has the services on offer", { v5: 134 }, checkServices),
-  clause("masks", "the masks have the algorithms on offer", { v5: 135, sample: cipherSample() }, checkMasks),
-  clause("accelerator", "something executes operations", { v5: 156, sample: cipherSample() }, checkReady),
-  clause("capacities", "crypto_services follows what can be executed", { v5: 157 }, checkServices),
+  clause("services", "crypto_services lists the offered services", { v5: 134 }, checkServices),
+  clause("masks", "the masks list the offered algorithms", { v5: 135, sample: cipherSample() }, checkMasks),
+  clause("accelerator", "the device executes operations", { v5: 156, sample: cipherSample() }, checkReady),
+  clause("capacities", "crypto_services lists exactly the services that are executed", { v5: 157 }, checkServices),
   clause("session-id", "a creation returns a session identifier", { v5: 439 }, checkSessionIds),
   clause(
     "create-status",
@@ -291,19 +291,19 @@ const V5: readonly Clause[] = [
   ),
   clause(
     "create-values",
-    "status of a creation tells its outcome",
+    "status of a creation describes its outcome",
     { v5: 442, sample: cipherSample() },
     checkCreateStatus,
   ),
   clause(
     "destroy-status",
-    "status of a destruction tells its outcome",
+    "status of a destruction describes its outcome",
     { v5: 455, sample: hashSample() },
     checkDestroyStatus,
   ),
   answers("hash-result", "the result of HASH is copied to digest_result_addr", { v5: 526 }, hashSample()),
   statuses("hash-status", { v5: 528 }, hashSample()),
-  answers("mac-result", "the same holds for MAC", { v5: 563 }, macSample()),
+  answers("mac-result", "the result of MAC is copied to its address", { v5: 563 }, macSample()),
   statuses("mac-status", { v5: 563 }, macSample()),
   clause(
     "sym-session",

@@ -22,7 +22,7 @@ const VERSION_AND_REPLY = vu.FLAG_VERSION | vu.FLAG_REPLY;
 const NEED_REPLY = vu.FLAG_VERSION | vu.FLAG_NEED_REPLY;
 const PROTOCOL_BIT = 1n << BigInt(vu.F_PROTOCOL_FEATURES);
 
-/** A connection on which protocol features, those of `wanted` as far as they are offered, are negotiated. */
+/** A connection that has negotiated the offered ones of the protocol features `wanted`. */
 async function greeted(context: CheckContext, ...wanted: number[]): Promise<RecordingFrontend> {
   const frontend = await context.frontend();
   await frontend.getFeatures();
@@ -70,8 +70,7 @@ const FEATURES: readonly Clause[] = [
   },
   {
     id: "protocol-features",
-    duty:
-      "VHOST_USER_F_PROTOCOL_FEATURES is offered, without which there are neither replies on demand nor a configuration",
+    duty: "VHOST_USER_F_PROTOCOL_FEATURES is offered, which acknowledgements and the configuration space need",
     level: "SHOULD",
     reference: { vhostUser: "Protocol features" },
     run: async (context) => {
@@ -126,7 +125,7 @@ const FEATURES: readonly Clause[] = [
 /** Sends `bytes` in two parts and waits for the reply. */
 async function inTwoParts(frontend: RecordingFrontend, bytes: Uint8Array, cut: number): Promise<void> {
   frontend.sendRaw(bytes.subarray(0, cut));
-  // The device reads the first part by itself, or both at once: either is right.
+  // The device may read the first part alone or both at once.
   await new Promise((resolve) => setTimeout(resolve, 2));
   frontend.sendRaw(bytes.subarray(cut));
   const reply = await frontend.receiveRaw("the reply to GET_FEATURES");
@@ -147,7 +146,7 @@ const FRAMING: readonly Clause[] = [
   },
   {
     id: "parts",
-    duty: "a message that arrives in parts is one message",
+    duty: "a message that arrives in parts is handled as one message",
     reference: { vhostUser: "Communication" },
     run: async (context) => {
       const frontend = await context.frontend();
@@ -156,7 +155,7 @@ const FRAMING: readonly Clause[] = [
   },
   {
     id: "several",
-    duty: "several messages that arrive at once are each replied to, in order",
+    duty: "each of several messages that arrive at once gets its reply, in order",
     reference: { vhostUser: "Communication" },
     run: async (context) => {
       const frontend = await context.frontend();
@@ -171,7 +170,7 @@ const FRAMING: readonly Clause[] = [
   },
   {
     id: "no-reply",
-    duty: "a message without NEED_REPLY and without a reply of its own is not replied to",
+    duty: "a message without NEED_REPLY that has no reply of its own gets none",
     reference: { vhostUser: "REPLY_ACK" },
     needs: { protocolFeatures: [vu.PROTOCOL_F_REPLY_ACK] },
     run: async (context) => {
@@ -228,13 +227,13 @@ const FRAMING: readonly Clause[] = [
   },
 ];
 
-/** Queues that a whole device has to have at least: a data queue and the control queue. */
+/** Minimum number of queues of a whole device: a data queue and the control queue. */
 const QUEUES_MIN = 2;
 
 const MESSAGES: readonly Clause[] = [
   {
     id: "queue-num",
-    duty: "GET_QUEUE_NUM is the number of rings: those of the data queues, and one more for the control queue",
+    duty: "GET_QUEUE_NUM returns the number of rings: those of the data queues and of the control queue",
     reference: { vhostUser: "Front-end message types, GET_QUEUE_NUM" },
     needs: { wholeDevice: true, protocolFeatures: [vu.PROTOCOL_F_MQ] },
     run: async (context) => {
@@ -246,7 +245,7 @@ const MESSAGES: readonly Clause[] = [
   },
   {
     id: "mem-slots",
-    duty: "GET_MAX_MEM_SLOTS is the number of regions that can be added, at least 1, and does not change",
+    duty: "GET_MAX_MEM_SLOTS returns the number of regions that can be added, at least 1, and does not change",
     reference: { vhostUser: "Front-end message types, GET_MAX_MEM_SLOTS" },
     needs: { protocolFeatures: [vu.PROTOCOL_F_CONFIGURE_MEM_SLOTS] },
     run: async (context) => {
@@ -258,7 +257,7 @@ const MESSAGES: readonly Clause[] = [
   },
   {
     id: "config-parts",
-    duty: "GET_CONFIG of a part returns the bytes of that part",
+    duty: "GET_CONFIG of a part of the configuration space returns the bytes of that part",
     reference: { vhostUser: "Front-end message types, GET_CONFIG" },
     needs: { protocolFeatures: [vu.PROTOCOL_F_CONFIG] },
     run: async (context) => {
@@ -272,7 +271,7 @@ const MESSAGES: readonly Clause[] = [
   },
   {
     id: "config-range",
-    duty: "GET_CONFIG beyond the end of the configuration space is refused or yields zeros, and no other memory",
+    duty: "GET_CONFIG beyond the end of the configuration space is refused or returns zeros, never other memory",
     reference: { vhostUser: "Front-end message types, GET_CONFIG" },
     needs: { protocolFeatures: [vu.PROTOCOL_F_CONFIG] },
     run: async (context) => {
@@ -314,7 +313,7 @@ const MESSAGES: readonly Clause[] = [
   {
     id: "ring-index",
     level: "SHOULD",
-    duty: "a message about a ring that there is not is refused, and the connection continues",
+    duty: "a message about a ring that does not exist is refused, and the connection continues",
     reference: { vhostUser: "Front-end message types" },
     needs: { protocolFeatures: [vu.PROTOCOL_F_REPLY_ACK] },
     run: async (context) => {

@@ -1,6 +1,6 @@
 /**
- * Hostile input, messages: what no frontend sends. The device may refuse it or close the connection; the next connection
- * has to work.
+ * Hostile messages, which no frontend sends. The device may refuse them or close the connection; the next connection must
+ * work.
  *
  * @module
  */
@@ -22,7 +22,7 @@ const NEEDS = needsOf(cipherSample());
 const HEADER: Reference = { vhostUser: "Header" };
 const MESSAGES_MAX = 45;
 
-/** Runs `send` on a new connection; that the device closes it meanwhile is one of its choices. */
+/** Runs `send` on a new connection; the device may close it meanwhile. */
 async function attempt(context: CheckContext, send: (frontend: RecordingFrontend) => Promise<void>): Promise<void> {
   const frontend = await context.frontend();
   try {
@@ -37,7 +37,7 @@ async function expectServed(context: CheckContext): Promise<void> {
   expectAnswer(await context.ask(cipherSample()), cipherSample(), "a driver afterwards");
 }
 
-/** Sends `frames`, then asks for features, to which a device that has kept the connection replies. */
+/** Sends `frames`, then GET_FEATURES, to which a device that keeps the connection replies. */
 async function sendAll(frontend: RecordingFrontend, frames: readonly Uint8Array[]): Promise<void> {
   for (const each of frames) frontend.sendRaw(each);
   frontend.sendRaw(frame(vu.GET_FEATURES));
@@ -162,7 +162,7 @@ async function checkVrings(context: CheckContext): Promise<void> {
 }
 
 function clause(id: string, what: string, run: Clause["run"], reference = HEADER): Clause {
-  return { id, duty: `${what} do not keep the device from the next connection`, reference, needs: NEEDS, run };
+  return { id, duty: `the device serves the next connection after ${what}`, reference, needs: NEEDS, run };
 }
 
 /** Hostile input. */

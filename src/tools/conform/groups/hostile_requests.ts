@@ -1,6 +1,6 @@
 /**
- * Hostile input, requests: lengths that lie, requests that end early, and bytes that mean nothing. Each is answered, or
- * at least harms no later request.
+ * Hostile requests: false lengths, truncated requests, and random bytes. Each must be answered, and must not affect later
+ * requests.
  *
  * @module
  */
@@ -15,7 +15,7 @@ import { expectAnswer, expectStatus, expectThat, statusText } from "../expect.ts
 import { aeadSample, chainSample, cipherSample, edited, hashSample, macSample, type Sample } from "../samples.ts";
 import { CONTROL_FORMS, needsOf } from "./needs.ts";
 
-/** Lengths that overflow something somewhere. */
+/** Lengths that may cause overflows. */
 const HUGE = [0xffff_ffff, 0xffff_fff0, 0x8000_0000, 0x7fff_ffff, 0x0100_0000];
 
 /** A service's sample with the lengths of its requests. */
@@ -48,7 +48,7 @@ const SUBJECTS: readonly Subject[] = [
 const STATUS_MAX = w.STATUS_INVSESS;
 
 async function checkHugeLengths(context: CheckContext, { sample, lengths }: Subject): Promise<void> {
-  // The buffers that the sample has, whatever it claims.
+  // The sample's true buffers, regardless of the claimed lengths.
   const room = { dstBytes: sample.dst.length, resultBytes: sample.result.length };
   for (const value of HUGE) {
     for (const name of lengths) {
@@ -155,7 +155,7 @@ function clausesOf(subject: Subject): Clause[] {
   return [
     {
       id: `${id}-lengths`,
-      duty: `every length of a ${sample.name} request, alone and in sums that wrap, may lie: ERR`,
+      duty: `every false length of a ${sample.name} request, alone and in sums that wrap, is ERR`,
       reference,
       needs,
       forms: FORMS,
@@ -163,7 +163,7 @@ function clausesOf(subject: Subject): Clause[] {
     },
     {
       id: `${id}-short`,
-      duty: `a ${sample.name} request that ends anywhere before its last byte is not OK`,
+      duty: `a ${sample.name} request that is truncated at any byte is not OK`,
       reference,
       needs,
       forms: FORMS,
@@ -179,7 +179,7 @@ function clausesOf(subject: Subject): Clause[] {
     },
     {
       id: `${id}-short-session`,
-      duty: `the creation of a ${sample.name} session that ends anywhere before its last byte is not OK`,
+      duty: `the creation of a ${sample.name} session that is truncated at any byte is not OK`,
       reference: { v19: 898, ratified: "Control Virtqueue" },
       needs: { ...needs, wholeDevice: true },
       forms: CONTROL_FORMS,

@@ -1,7 +1,6 @@
 /**
- * Hostile input, rings: chains that loop or lead nowhere, tables that are none, indices that jump. What becomes of the
- * ring is the device's choice (an answer, an error descriptor that is signalled, or silence); a ring that is set up
- * again has to work.
+ * Hostile rings: chains that loop or leave the table, invalid indirect tables, indices that jump. The device may answer,
+ * signal the error descriptor, or stop serving the ring; after the ring is set up again, it must work.
  *
  * @module
  */
@@ -22,10 +21,10 @@ const INDIRECT = DESC_F_INDIRECT;
 const NEEDS = needsOf(cipherSample());
 const REFERENCE = { ratified: "The Virtqueue Descriptor Table" };
 
-/** How long a device gets to answer what has no answer, in milliseconds. */
+/** Maximum wait for an answer to invalid input, which may have none, in milliseconds. */
 const SILENCE_MS = 150;
 
-/** Waits for what becomes of the ring, sets it up again, and throws unless it then works. */
+/** Waits for the outcome, sets the ring up again, and throws unless it works then. */
 async function expectRecovery(ring: RawRing, sessionId: number): Promise<void> {
   await ring.outcomeWithin(SILENCE_MS);
   ring.queue.inFlight = 0;
@@ -33,7 +32,7 @@ async function expectRecovery(ring: RawRing, sessionId: number): Promise<void> {
   await assertAlive(ring, sessionId);
 }
 
-/** A case: its name, and how it is put into the ring. */
+/** A case: its name, and a function that writes it to the ring. */
 type Case = readonly [what: string, post: (ring: RawRing) => void];
 
 async function runCases(context: CheckContext, cases: (ring: RawRing) => readonly Case[]): Promise<void> {
@@ -180,56 +179,56 @@ async function checkKicks(context: CheckContext): Promise<void> {
 export const HOSTILE_RINGS: readonly Clause[] = [
   {
     id: "ring-loops",
-    duty: "chains that loop hang nothing: the ring works when it is set up again",
+    duty: "chains that loop do not hang the device: the ring works when it is set up again",
     reference: REFERENCE,
     needs: NEEDS,
     run: (context) => runCases(context, loops),
   },
   {
     id: "ring-range",
-    duty: "heads and links out of range harm nothing: the ring works when it is set up again",
+    duty: "heads and links out of range cause no damage: the ring works when it is set up again",
     reference: REFERENCE,
     needs: NEEDS,
     run: (context) => runCases(context, outOfRange),
   },
   {
     id: "ring-tables",
-    duty: "indirect tables that are none harm nothing: the ring works when it is set up again",
+    duty: "invalid indirect tables cause no damage: the ring works when it is set up again",
     reference: { ratified: "Indirect Descriptors" },
     needs: { ...NEEDS, features: [F_INDIRECT_DESC] },
     run: (context) => runCases(context, tables),
   },
   {
     id: "ring-index",
-    duty: "an available index that jumps harms nothing: the ring works when it is set up again",
+    duty: "an available index that jumps causes no damage: the ring works when it is set up again",
     reference: { ratified: "The Virtqueue Available Ring" },
     needs: NEEDS,
     run: (context) => runCases(context, indices),
   },
   {
     id: "ring-addresses",
-    duty: "buffers where no memory is harm nothing, and nothing but the request's buffers is written",
+    duty: "buffers outside guest memory cause no damage, and only the request's buffers are written",
     reference: REFERENCE,
     needs: NEEDS,
     run: checkAddresses,
   },
   {
     id: "ring-order",
-    duty: "readable buffers behind writable ones harm nothing",
+    duty: "readable buffers after writable ones cause no damage",
     reference: { ratified: "Message Framing" },
     needs: NEEDS,
     run: checkOrder,
   },
   {
     id: "ring-random",
-    duty: "random descriptors harm nothing: the ring works when it is set up again",
+    duty: "random descriptors cause no damage: the ring works when it is set up again",
     reference: REFERENCE,
     needs: NEEDS,
     run: checkRandom,
   },
   {
     id: "ring-kicks",
-    duty: "kicks without requests harm nothing",
+    duty: "kicks without requests have no effect",
     reference: { ratified: "Available Buffer Notifications" },
     needs: NEEDS,
     run: checkKicks,

@@ -1,6 +1,6 @@
 /**
- * The inflight region, from which a device that was restarted learns which requests its predecessor had popped and not
- * completed (vhost-user, Inflight I/O tracking; split rings).
+ * The inflight region, in which a restarted device finds the requests that its predecessor had popped and not completed
+ * (vhost-user, Inflight I/O tracking; split rings).
  *
  * @module
  */
@@ -109,7 +109,7 @@ async function checkServed(context: CheckContext): Promise<void> {
   await context.close();
 }
 
-/** A ring of the check's own, a session, and a region that the check has made as a predecessor's. */
+/** A ring of the check, a session, and an inflight region that the check has written in the predecessor's place. */
 async function withPredecessor(
   context: CheckContext,
   body: (ring: RawRing, sessionId: number, mapped: Mapped) => Promise<void>,
@@ -201,7 +201,7 @@ const CLAUSES: readonly Clause[] = [
   },
   {
     id: "completed-once",
-    duty: "a completion that was published and not yet recorded is not made again",
+    duty: "a completion that was published and not yet recorded is not repeated",
     reference: REFERENCE,
     needs: NEEDS,
     run: checkCompletedOnce,

@@ -1,5 +1,5 @@
 /**
- * Lengths and limits: of keys, IVs, data, digests, tags and destinations, from none to many, and what is written.
+ * Lengths and limits of keys, IVs, data, digests, tags and destinations, and the bytes that the device writes.
  *
  * @module
  */
@@ -77,7 +77,7 @@ function keyLengths(
   };
 }
 
-/** Lengths of data that are tried: around blocks, pages and the limits of small buffers. */
+/** Lengths of data: around blocks, pages and the limits of small buffers. */
 const DATA_LENS = [0, 16, 32, 240, 256, 1024, 2048, 2160, 2176, 2192, 4080, 4096, 4112, 16384, 65536, 262_144];
 const DIGEST_LENS = [0, 1, 55, 56, 63, 64, 65, 127, 128, 129, 1000, 4096, 65_537];
 
@@ -124,7 +124,7 @@ const DATA: readonly Clause[] = [
   },
   {
     id: "cipher-ragged",
-    duty: "data that is not a multiple of the block is ERR with CBC, and is completed",
+    duty: "a CBC request whose data is not a multiple of the block is ERR, and is completed",
     reference: { v19: 1232, ratified: "Symmetric algorithms Operation" },
     needs: needsOf(cipherSample()),
     forms: FORMS,
@@ -138,7 +138,7 @@ const DATA: readonly Clause[] = [
   },
   {
     id: "cipher-iv",
-    duty: "an IV that is not as long as the algorithm's is ERR, and is completed",
+    duty: "a request with an IV of a wrong length is ERR, and is completed",
     reference: CIPHER,
     needs: needsOf(cipherSample()),
     forms: FORMS,
@@ -151,7 +151,7 @@ const DATA: readonly Clause[] = [
   },
   {
     id: "digest-data",
-    duty: "a hash and a MAC handle data of any length, none too, up to 64 KiB and more",
+    duty: "a hash and a MAC handle data of any length, from 0 to more than 64 KiB",
     reference: { v19: 1019, ratified: "HASH Service Operation" },
     needs: needsOf(hashSample(), macSample()),
     forms: FORMS,
@@ -163,7 +163,7 @@ const DATA: readonly Clause[] = [
   },
   {
     id: "aead-data",
-    duty: "an AEAD handles data and additional data of any length, none too",
+    duty: "an AEAD handles data and additional data of any length, including 0",
     reference: AEAD,
     needs: needsOf(aeadSample()),
     forms: FORMS,
@@ -217,7 +217,7 @@ const RESULTS: readonly Clause[] = [
   },
   {
     id: "status-last",
-    duty: "the status is the last writable byte, also behind more room than the result needs",
+    duty: "the status is the last writable byte, also if the buffers are longer than the result",
     level: "SHOULD",
     reference: { v19: 1007, ratified: "Data Virtqueue" },
     needs: needsOf(cipherSample()),
@@ -231,7 +231,7 @@ const RESULTS: readonly Clause[] = [
   },
   {
     id: "longer-destination",
-    duty: "of a destination longer than the result only the result is written",
+    duty: "only the result is written to a longer destination",
     level: "SHOULD",
     reference: { v19: 1234, ratified: "Symmetric algorithms Operation" },
     needs: needsOf(cipherSample()),
@@ -257,7 +257,7 @@ const RESULTS: readonly Clause[] = [
   },
   {
     id: "digest-lengths",
-    duty: "a hash_result_len shorter than the digest gets its first bytes",
+    duty: "a hash_result_len shorter than the digest returns its first bytes",
     level: "SHOULD",
     reference: DIGEST,
     needs: needsOf(hashSample(), macSample()),
@@ -301,7 +301,7 @@ const RESULTS: readonly Clause[] = [
   },
   {
     id: "chain-parts-beyond",
-    duty: "parts of a chain that end behind the source are ERR",
+    duty: "parts of a chain that exceed the source are ERR",
     reference: { v19: 1274, ratified: "Symmetric algorithms Operation" },
     needs: needsOf(chainSample()),
     forms: FORMS,

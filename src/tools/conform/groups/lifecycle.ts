@@ -1,5 +1,5 @@
 /**
- * Reset and reconnection: what ends with a connection or a reset, and that the device serves on.
+ * Reset and reconnection: the state that ends with a connection or a reset, and that the device continues to serve.
  *
  * @module
  */
@@ -37,7 +37,7 @@ async function checkSessionsEnd(context: CheckContext, end: () => Promise<void>,
   await expectServed(context, `after ${how}`);
 }
 
-/** Connections of the clauses that repeat something. */
+/** Number of connections of the clauses that repeat something. */
 const REPETITIONS = 20;
 
 async function checkHalfWay(context: CheckContext): Promise<void> {
@@ -115,7 +115,7 @@ async function stopAll(driver: CryptoDriver, count: number): Promise<number[]> {
 const CLAUSES: readonly Clause[] = [
   {
     id: "reconnect",
-    duty: `a device that a frontend has left serves the next one, ${REPETITIONS} times`,
+    duty: `the device serves the next frontend after one has disconnected, ${REPETITIONS} times`,
     reference: { vhostUser: "Communication" },
     needs: NEEDS,
     run: async (context) => {
@@ -150,7 +150,7 @@ const CLAUSES: readonly Clause[] = [
   },
   {
     id: "pause",
-    duty: "sessions outlive a pause, in which all rings are stopped and started again",
+    duty: "sessions survive a pause in which all rings are stopped and started again",
     reference: { vhostUser: "Starting and stopping rings" },
     needs: NEEDS,
     run: async (context) => {
@@ -164,21 +164,21 @@ const CLAUSES: readonly Clause[] = [
   },
   {
     id: "half-way",
-    duty: "frontends that leave during their set-up do not keep the device from the next one",
+    duty: "the device serves the next frontend after one has disconnected during its set-up",
     reference: { vhostUser: "Communication" },
     needs: NEEDS,
     run: checkHalfWay,
   },
   {
     id: "leave-under-load",
-    duty: "frontends that leave with requests in flight do not keep the device from the next one",
+    duty: "the device serves the next frontend after one has disconnected with requests in flight",
     reference: { vhostUser: "Communication" },
     needs: NEEDS,
     run: checkLoad,
   },
   {
     id: "cut-message",
-    duty: "a frontend that leaves within a message does not keep the device from the next one",
+    duty: "the device serves the next frontend after one has disconnected within a message",
     reference: { vhostUser: "Communication" },
     needs: NEEDS,
     run: async (context) => {

@@ -1,5 +1,5 @@
 /**
- * Guest memory: regions that are adjacent or not, offsets in files, changes while rings run.
+ * Guest memory: adjacent and separate regions, offsets in files, changes while rings run.
  *
  * @module
  */
@@ -181,7 +181,7 @@ const CLAUSES: readonly Clause[] = [
   {
     id: "nowhere",
     level: "SHOULD",
-    duty: "source or destination where no memory is: ERR, nothing is written, and the ring continues",
+    duty: "a source or destination outside guest memory is ERR, nothing is written, and the ring continues",
     reference: { vhostUser: "Memory region description", v19: 1526 },
     needs: NEEDS,
     run: checkNowhere,
@@ -222,7 +222,7 @@ const CLAUSES: readonly Clause[] = [
   },
   {
     id: "added-and-removed",
-    duty: "a buffer in an added region is used; after the region was removed it is ERR",
+    duty: "a buffer in an added region can be used; after the region was removed it is ERR",
     reference: { vhostUser: "Front-end message types, REM_MEM_REG" },
     needs: SLOTS,
     run: checkRemoved,

@@ -1,5 +1,5 @@
 /**
- * Sessions that a VMM creates by message, in the three layouts that QEMU has had.
+ * Sessions that a VMM creates by message, in the three layouts of QEMU's versions.
  *
  * @module
  */
@@ -118,7 +118,7 @@ const COMMON: readonly Clause[] = [
   },
   {
     id: "several",
-    duty: "sessions by message have ids of their own, and each its own key",
+    duty: "each session by message has its own id and key",
     reference: REFERENCE,
     run: async (context) => {
       const driver = await connect(context, "qemu-8.1");
@@ -135,7 +135,7 @@ const COMMON: readonly Clause[] = [
   {
     id: "close-unknown",
     level: "SHOULD",
-    duty: "closing a session that does not exist harms nothing",
+    duty: "closing a session that does not exist does not affect others",
     reference: { vhostUser: "Front-end message types, CLOSE_CRYPTO_SESSION" },
     run: async (context) => {
       const driver = await connect(context, "qemu-8.1");

@@ -1,12 +1,12 @@
 /**
- * Needs that clauses of several groups have.
+ * Needs that clauses of several groups share.
  *
  * @module
  */
 import type { Form, Needs } from "../check.ts";
 import { algorithmsOf, allSamples, type Sample } from "../samples.ts";
 
-/** All that `samples` use. */
+/** The needs of all `samples`. */
 export function needsOf(...samples: readonly Sample[]): Needs {
   return { algorithms: samples.flatMap(({ session }) => algorithmsOf(session)) };
 }

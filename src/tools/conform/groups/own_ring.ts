@@ -1,5 +1,5 @@
 /**
- * A ring of the check's own in place of data queue 0, for groups that write descriptors themselves.
+ * A ring that a check controls, in place of data queue 0, for groups that write descriptors themselves.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * Virtqueues, split and packed: every way of laying a request out over descriptors, tables, notifications, wrap-around,
+ * Split and packed virtqueues: layouts of a request in descriptors and indirect tables, notifications, wrap-around,
  * stopping and starting.
  *
  * @module
@@ -43,12 +43,12 @@ const PACKED: Format = {
   driver: { packed: true },
 };
 
-/** `needs` with virtio feature bits too. */
+/** `needs` with further virtio feature bits. */
 function withFeatures(needs: Needs, ...bits: number[]): Needs {
   return { ...needs, features: [...(needs.features ?? []), ...bits] };
 }
 
-/** Feature bits of a driver with or without tables and event indices, in place of the usual ones. */
+/** Feature bits of a driver, with `bits` in place of the usual indirect tables and event indices. */
 function featuresWith(...bits: number[]): Pick<CryptoDriverOptions, "features"> {
   return { features: featuresOfMode("session") & ~maskOf(F_INDIRECT_DESC, F_EVENT_IDX) | maskOf(...bits) };
 }
@@ -126,7 +126,7 @@ async function floodRing(context: CheckContext, options: CryptoDriverOptions, co
   await driver.destroySession("cipher", sessionId);
 }
 
-/** Requests in flight at a time, and those that make a 16-bit index wrap around. */
+/** Requests in flight at a time, and the number of requests that makes a 16-bit index wrap. */
 const AT_A_TIME = 32;
 const WRAPPING = 2064 * AT_A_TIME;
 
@@ -146,7 +146,7 @@ async function passThrough(context: CheckContext, driver: CryptoDriver, count: n
     if (submitted === completed) {
       for (const { handle, blocks } of chains) {
         blocks.get("status")!.bytes[0] = 0xee;
-        if (!queue.submit(handle)) throw new Mismatch("no room in the ring", "room for chains that were completed");
+        if (!queue.submit(handle)) throw new Mismatch("a full ring", "free descriptors after chains were completed");
       }
       submitted += chains.length;
       queue.kick();
@@ -164,7 +164,7 @@ async function passThrough(context: CheckContext, driver: CryptoDriver, count: n
   await driver.destroySession("cipher", sessionId);
 }
 
-/** A good request, laid out and ready to be made available on `queue`; `check` throws unless it was answered. */
+/** A valid request that is ready to be made available on `queue`; `check` throws unless it was answered. */
 function layOut(driver: CryptoDriver, queue: DriverQueue, sessionId: number): { handle: number; check: () => void } {
   const sample = cipherSample();
   const placement = place(driver.memory, encodeData({ ...sample.request, sessionId }, "fixed"), {});
@@ -188,7 +188,7 @@ async function expectCompletion(context: CheckContext, queue: DriverQueue, about
   }
 }
 
-/** How long a device gets to do what it must not do, in milliseconds. */
+/** Time during which the device must not act, in milliseconds. */
 const PAUSE_MS = 150;
 
 async function checkDisabled(context: CheckContext, { driver: options }: Format): Promise<void> {
@@ -220,7 +220,7 @@ async function checkStartsFull(context: CheckContext, { driver: options }: Forma
     const { handle, check } = layOut(driver, queue!, sessionId);
     queue!.submit(handle);
     context.note("a ring that has a request when it is started, and no kick");
-    // A kick descriptor that is never signalled.
+    // A kick descriptor that is never signalled
     const { size, descAddress, driverAddress, deviceAddress, callFd } = queue!;
     const silent = { size, descAddress, driverAddress, deviceAddress, callFd, kickFd } as DriverQueue;
     await setUpRing(frontend, { index: 0, queue: silent, errFd, base }, deviceModel);
@@ -249,7 +249,7 @@ async function checkStop(context: CheckContext, { driver: options }: Format): Pr
   await driver.destroySession("cipher", sessionId);
 }
 
-/** Completions are signalled on the call descriptor, once the driver asks for it. */
+/** Completions are signalled on the call descriptor if the driver requests that. */
 async function checkCall(context: CheckContext, options: CryptoDriverOptions): Promise<void> {
   const driver = await context.driver(options);
   const queue = driver.dataQueues[0]!;
@@ -262,7 +262,7 @@ async function checkCall(context: CheckContext, options: CryptoDriverOptions): P
     queue.submit(handle);
     queue.kick();
     const start = performance.now();
-    // A completion without a signal is found when the wait ends.
+    // Without a signal, the wait ends at its time limit.
     const isSignalled = await queue.wait(context.timeoutMs) && performance.now() - start < context.timeoutMs;
     expectThat(isSignalled, `no signal within ${context.timeoutMs} ms for request ${i}`, "a signal");
     expectThat(queue.pollOne() >= 0, `no completion of request ${i} behind the signal`, "a completion");
@@ -274,7 +274,7 @@ async function checkCall(context: CheckContext, options: CryptoDriverOptions): P
 
 type ClauseMaker = (id: string, duty: string, run: Clause["run"], changes?: Partial<Clause>) => Clause;
 
-/** Makes clauses with the needs and the reference of a ring format. */
+/** Returns a function that creates clauses with the needs and the reference of a ring format. */
 function makerFor({ needs, reference }: Format): ClauseMaker {
   return (id, duty, run, changes = {}) => ({ id, duty, reference, needs, run, ...changes });
 }
@@ -310,13 +310,13 @@ function loadClauses(format: Format): Clause[] {
       "a driver without tables and event indices is served",
       (context) => floodRing(context, { ...driver, queueSize: 64, ...featuresWith() }, 200),
     ),
-    clause("event-index", "with event indices, requests and completions are notified of", async (context) => {
+    clause("event-index", "with event indices, requests and completions are notified", async (context) => {
       await checkCall(context, { ...driver, ...featuresWith(F_EVENT_IDX) });
       await floodRing(context, { ...driver, queueSize: 64, ...featuresWith(F_EVENT_IDX) }, 200);
     }, { needs: withFeatures(needs, F_EVENT_IDX), reference: { ratified: "Used Buffer Notification Suppression" } }),
     clause(
       "notifications",
-      "without event indices, completions are notified of",
+      "without event indices, completions are notified",
       (context) => checkCall(context, { ...driver, ...featuresWith() }),
       {
         reference: { ratified: "Used Buffer Notification Suppression" },
@@ -332,7 +332,7 @@ function loadClauses(format: Format): Clause[] {
     ),
     clause(
       "index-wrap",
-      `the ring continues behind ${WRAPPING} requests, where 16-bit indices wrap`,
+      `the ring continues after ${WRAPPING} requests, when 16-bit indices wrap`,
       async (context) => await passThrough(context, await context.driver({ ...driver, queueSize: 256 }), WRAPPING),
     ),
   ];
@@ -351,13 +351,13 @@ function stateClauses(format: Format): Clause[] {
     ),
     clause(
       "starts-full",
-      "what is in the ring when it starts is served without a kick",
+      "requests in the ring at its start are served without a kick",
       (context) => checkStartsFull(context, format),
       { level: "SHOULD", reference: { vhostUser: "Ring states" } },
     ),
     clause(
       "disabled",
-      "a ring that is disabled is not served, and what was kicked is served once it is enabled",
+      "a disabled ring is not served; kicked requests are served once it is enabled",
       (context) => checkDisabled(context, format),
       enabled,
     ),
@@ -372,7 +372,7 @@ function ringClauses(format: Format): Clause[] {
 const SPLIT_ONLY: readonly Clause[] = [
   {
     id: "head-is-id",
-    duty: "the id of a used entry is the chain's head, whatever entry of the available ring named it",
+    duty: "the id of a used entry is the chain's head, regardless of its entry in the available ring",
     reference: { ratified: "The Virtqueue Used Ring" },
     needs: needsOf(cipherSample()),
     run: (context) =>

@@ -1,6 +1,6 @@
 /**
- * The duties that the normative texts of HASH, MAC, symmetric algorithms and AEAD have in common, each in its own
- * words: the form of a request, its flag, its opcode and its status.
+ * The duties that the normative texts of HASH, MAC, symmetric algorithms and AEAD share, each in its own words: the form of
+ * a request, its flag, its opcode and its status.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { expectAnswer, expectEqual, expectOtherAnswer, expectStatus } from "../e
 import type { Changes, Sample } from "../samples.ts";
 import { needsOf, SESSION_FORMS } from "./needs.ts";
 
-/** What the services differ in. */
+/** The differences between the services. */
 export interface ServiceFacts {
   /** The section's title. */
   readonly section: string;
@@ -28,13 +28,13 @@ export interface ServiceFacts {
   readonly sample: Sample;
   /** Its parameters are shorter under MUX_MODE. */
   readonly hasTwoForms: boolean;
-  /** An opcode of the service that there is not. */
+  /** An undefined opcode of the service. */
   readonly noSuchOpcode: number;
   /** Parameters that make a request fail. */
   readonly bad: Changes;
 }
 
-/** That a request is parsed in the negotiated form `form`, and not in the other one. */
+/** A clause: requests are parsed in the negotiated form `form`, not in the other one. */
 function parsedAs(facts: ServiceFacts, form: "fixed" | "mux", reference: Reference): Clause {
   const { sample, hasTwoForms } = facts;
   const other: RequestMode = form === "mux" ? "fixed" : "mux";
@@ -57,13 +57,13 @@ function parsedAs(facts: ServiceFacts, form: "fixed" | "mux", reference: Referen
 function flagTells({ sample }: ServiceFacts, reference: Reference): Clause {
   return {
     id: "flag",
-    duty: "where the stateless mode is negotiated, flag tells the mode of each request",
+    duty: "if the stateless mode is negotiated, flag selects the mode of each request",
     reference,
     needs: needsOf(sample),
     forms: ["flagged", "stateless"],
     run: async (context) => {
       expectAnswer(await context.ask(sample), sample);
-      // The same bytes, taken for the other mode, are nonsense.
+      // The same bytes are invalid in the other mode.
       const isSession = context.form === "flagged";
       const flag = isSession ? w.FLAG_STATELESS_MODE_ZERO : w.FLAG_SESSION_MODE;
       const mode: RequestMode = isSession ? "mux" : "stateless";
@@ -73,7 +73,7 @@ function flagTells({ sample }: ServiceFacts, reference: Reference): Clause {
   };
 }
 
-/** The clauses that every service has. */
+/** The clauses of every service. */
 export function commonClauses(facts: ServiceFacts): Clause[] {
   const { section, lines, sample, noSuchOpcode, bad } = facts;
   const at = (v19: number): Reference => ({ v19, ratified: section });
@@ -116,7 +116,7 @@ export function commonClauses(facts: ServiceFacts): Clause[] {
     },
     {
       id: "invsess",
-      duty: "status is INVSESS if there is no such session",
+      duty: "status is INVSESS if the session does not exist",
       reference: at(lines.invsess),
       needs,
       forms: SESSION_FORMS,
@@ -137,11 +137,11 @@ export function commonClauses(facts: ServiceFacts): Clause[] {
   ];
 }
 
-/** That the digest is written to hash_result, and only if the operation succeeded. */
+/** A clause: the digest is written to hash_result, and only if the operation succeeded. */
 export function digestCopied(sample: Sample, reference: Reference): Clause {
   return {
     id: "result",
-    duty: "the result of a successful operation is copied to hash_result, and of a failed one is not",
+    duty: "the result of a successful operation is copied to hash_result, that of a failed one is not",
     reference,
     needs: needsOf(sample),
     forms: FORMS,
@@ -154,7 +154,7 @@ export function digestCopied(sample: Sample, reference: Reference): Clause {
   };
 }
 
-/** That the opcode says whether to encrypt or to decrypt. `make` yields a sample of either direction. */
+/** Clauses: the opcode selects encryption or decryption. `make` returns a sample of either direction. */
 export function opcodeDirects(
   make: (op: number) => Sample,
   opcodes: { readonly encrypt: number; readonly decrypt: number },
@@ -163,7 +163,7 @@ export function opcodeDirects(
   return [
     {
       id: "direction",
-      duty: "the opcode says whether to encrypt or to decrypt",
+      duty: "the opcode selects encryption or decryption",
       reference,
       needs: needsOf(make(w.OP_ENCRYPT)),
       forms: FORMS,
@@ -174,7 +174,7 @@ export function opcodeDirects(
     {
       id: "wrong-direction",
       level: "SHOULD",
-      duty: "an opcode of the other direction than the session's or the parameters' is ERR",
+      duty: "an opcode that contradicts the direction of the session or the parameters is ERR",
       reference,
       needs: needsOf(make(w.OP_ENCRYPT)),
       forms: FORMS,

@@ -47,7 +47,7 @@ async function checkOpcode(context: CheckContext): Promise<void> {
   expectStatus(asCipher, w.STATUS_NOTSUPP, "an AEAD session read as a symmetric one, with op_type 0");
 }
 
-/** Sessions that are created at most to fill the table, and the longest time for it, in milliseconds. */
+/** Maximum number of sessions that are created to fill the table, and the maximum time for it, in milliseconds. */
 const SESSIONS_TRIED = 70_000;
 const FILL_MS = 10_000;
 const SESSIONS_AT_ONCE = 64;
@@ -104,7 +104,7 @@ async function checkNoReuse(context: CheckContext): Promise<void> {
 const CREATION: readonly Clause[] = [
   {
     id: "opcode",
-    duty: "the opcode decides which structure a control request is",
+    duty: "the opcode selects the structure of a control request",
     reference: create(889),
     needs: needsOf(macSample(), hashSample()),
     run: checkOpcode,
@@ -185,7 +185,7 @@ const CREATION: readonly Clause[] = [
 const DESTRUCTION: readonly Clause[] = [
   {
     id: "destroy-ok",
-    duty: "status of a destruction is OK if the session was destroyed, which is INVSESS from then on",
+    duty: "status of a destruction is OK if the session was destroyed; its requests are INVSESS afterwards",
     reference: destroy(919),
     needs: ALL_SERVICES,
     forms: CONTROL_FORMS,
@@ -202,7 +202,7 @@ const DESTRUCTION: readonly Clause[] = [
   },
   {
     id: "destroy-err",
-    duty: "status of a destruction is ERR if there is no such session, or no longer",
+    duty: "status of a destruction is ERR if the session does not exist or was destroyed",
     reference: destroy(920),
     needs: needsOf(cipherSample()),
     forms: CONTROL_FORMS,

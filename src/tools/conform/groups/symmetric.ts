@@ -47,7 +47,7 @@ const CLAUSES: readonly Clause[] = [
   ...opcodeDirects(cipherSample, { encrypt: w.CIPHER_ENCRYPT, decrypt: w.CIPHER_DECRYPT }, at(1506)),
   {
     id: "cipher-fields",
-    duty: "of a CIPHER request only the CIPHER fields are parsed: the rest of the union may hold anything",
+    duty: "only the CIPHER fields of a CIPHER request are parsed: the rest of the union may have any contents",
     reference: at(1508),
     needs: needsOf(cipherSample()),
     forms: CONTROL_FORMS,
@@ -67,7 +67,7 @@ const CLAUSES: readonly Clause[] = [
   },
   {
     id: "chain-auth",
-    duty: "of a chain with HASH_MODE_AUTH the fields of cipher and MAC are parsed",
+    duty: "the fields of cipher and MAC of a chain with HASH_MODE_AUTH are parsed",
     reference: at(1510),
     needs: needsOf(chainSample()),
     forms: FORMS,
@@ -78,7 +78,7 @@ const CLAUSES: readonly Clause[] = [
   copiedToDst(chainSample(), "chain"),
   {
     id: "chain-aad",
-    duty: "a chain's additional data is digested in front of the rest if its length is above 0",
+    duty: "a chain's additional data is digested before the data if its length is above 0",
     reference: at(1516),
     needs: needsOf(chainSample()),
     forms: FORMS,
@@ -95,7 +95,7 @@ const CLAUSES: readonly Clause[] = [
     needs: needsOf(chainSample()),
     forms: ["mux"],
     run: async (context) => {
-      // Bytes behind the source with a length of 0 are no additional data.
+      // With a length of 0, bytes after the source are not additional data.
       expectAnswer(await context.ask(chainSample(), { aad: AAD, claims: { aadLen: 0 } }), chainSample());
     },
   },

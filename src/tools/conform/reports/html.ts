@@ -1,6 +1,5 @@
 /**
- * The report as one page of HTML without scripts and without anything from elsewhere: summary by group, failures
- * first, then all checks.
+ * The report as one page of HTML without scripts and external resources: summary by group, failures, then all checks.
  *
  * @module
  */

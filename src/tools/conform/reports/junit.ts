@@ -1,6 +1,6 @@
 /**
- * The report as JUnit's XML, as continuous integration reads it: a test suite for each group. What does not apply is
- * skipped; a check of level SHOULD that failed is skipped with its failure as the message, unless it counts.
+ * The report as JUnit's XML for continuous integration: one test suite per group. Checks that do not apply are skipped; a
+ * check of level SHOULD that failed is skipped with its failure as the message, unless the run is strict.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { referenceText } from "../check.ts";
 import { type CheckResult, counts, type Report } from "../run.ts";
 import { byGroup } from "./summary.ts";
 
-/** `text` for an attribute or an element of XML 1.0, which has no control characters. */
+/** `text` escaped for an attribute or an element of XML 1.0, without control characters, which XML does not allow. */
 export function escaped(text: string): string {
   return text
     // deno-lint-ignore no-control-regex

@@ -1,5 +1,5 @@
 /**
- * What all forms of the report have in common: numbers by group, and the device in a few words.
+ * Parts of all forms of the report: numbers by group, and a short description of the device.
  *
  * @module
  */
@@ -42,7 +42,7 @@ export function failuresOf({ results }: Report): CheckResult[] {
   return [...failed.filter(isMust), ...failed.filter((result) => !isMust(result))];
 }
 
-/** What the device offers, in lines of a name and a text. */
+/** The device's offer, in lines of a name and a text. */
 export function offerLines({ offer }: Report): [name: string, text: string][] {
   const { features, protocolFeatures, config, deviceModel } = offer;
   return [

@@ -1,6 +1,6 @@
 /**
- * The report in the Test Anything Protocol, version 13. What does not apply is skipped; a check of level SHOULD that
- * failed has the directive for failures that do not count, unless it counts.
+ * The report in the Test Anything Protocol, version 13. Checks that do not apply are skipped; a check of level SHOULD that
+ * failed has the directive for failures that do not fail the run, unless the run is strict.
  *
  * @module
  */

@@ -20,13 +20,13 @@ function failureText({ check, failure }: CheckResult): string {
   ].join("\n");
 }
 
-/** Why checks do not apply, with their numbers. */
+/** The reasons why checks do not apply, with the number of checks. */
 function notApplicableLines({ results }: Report): string[] {
   const reasons = Map.groupBy(results.filter(({ verdict }) => verdict === "not-applicable"), ({ reason }) => reason);
   return [...reasons].map(([reason, list]) => `  ${String(list.length).padStart(5)}  ${reason}`);
 }
 
-/** `report` for people: summary by group, failures, and what was not applicable. */
+/** `report` as text: summary by group, failures, and the reasons why checks did not apply. */
 export function conformText(report: Report): string {
   const groups = [...byGroup(report)].map(([{ name, title }, results]) =>
     `  ${name.padEnd(18)}${title.padEnd(34)}${countsText(countsOf(results))}`
