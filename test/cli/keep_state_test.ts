@@ -179,7 +179,7 @@ Deno.test("an encryption in place that may have been executed is answered with E
     await driver.abandon();
   }));
 
-Deno.test("what is left is not continued if the frontend has gone, the options contradict it, or it is not asked for", () =>
+Deno.test("kept state is not continued if the frontend has gone, the options contradict it, or --keep-state is off", () =>
   withManager(async (manager) => {
     const start = async (args: readonly string[]) => {
       const device = manager.start(args);
@@ -220,7 +220,7 @@ Deno.test("what is left is not continued if the frontend has gone, the options c
     assertEquals((await last.ended()).code, 0);
   }));
 
-Deno.test("a service manager that reads nothing delays neither frontend nor guest; then a crash ends the connection", () =>
+Deno.test("a service manager that does not read delays neither frontend nor guest; a crash then ends the connection", () =>
   withManager(async (manager) => {
     manager.isDeaf = true;
     const device = manager.start([KEEP]);

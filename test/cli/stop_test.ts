@@ -94,7 +94,7 @@ function fullSocket(): [number, number] {
   return pair;
 }
 
-Deno.test("a worker that can never go on: the program ends at its limit with 1, or on a second signal at once with 0", async () => {
+Deno.test("a worker that is blocked for ever: the program ends at its limit with 1, or on a second signal at once with 0", async () => {
   for (const signals of [1, 2]) {
     await attached(1, async (driver, device, path) => {
       const [fd, other] = fullSocket();
@@ -114,7 +114,7 @@ Deno.test("a worker that can never go on: the program ends at its limit with 1, 
   }
 });
 
-Deno.test("the log says that a guest is left waiting, and nothing of the kind without one", async () => {
+Deno.test("the log warns that a guest is left waiting, and only if there is one", async () => {
   for (const isAttached of [true, false]) {
     await withDeviceProcess([], async (path, device) => {
       const driver = await CryptoDriver.connect(path);

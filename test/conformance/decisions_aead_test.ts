@@ -47,7 +47,7 @@ async function assertBothWays(
   assertEquals(opening.dst, new Uint8Array(src), about);
 }
 
-Deno.test("v19 line 1580: GCM takes nonces of any length from 1 on; 12 bytes are the counter's start, others are hashed", async () => {
+Deno.test("v19 line 1580: GCM accepts nonces of any length from 1; 12 bytes are the counter's start, others are hashed", async () => {
   await withDriver("stateless", async (driver) => {
     const [aad, src] = [bytes(13, 2), bytes(45, 3)];
     for (const keyLen of [16, 24, 32]) {
@@ -99,7 +99,7 @@ Deno.test("v19 line 1581: the low 32 bits of J0 wrap around without a carry", as
   });
 });
 
-Deno.test("v19 line 1582: CCM takes nonces of 7 to 13 bytes, which are the nonce and nothing else, and even tags of 4 to 16", async () => {
+Deno.test("v19 line 1582: CCM accepts nonces of 7 to 13 bytes, without flags and counter, and even tag lengths of 4 to 16", async () => {
   await withDriver("stateless", async (driver) => {
     const [key, aad, src] = [keyOf(24), bytes(30, 2), bytes(41, 3)];
     for (let ivLen = 0; ivLen <= 17; ivLen++) {
@@ -119,7 +119,7 @@ Deno.test("v19 line 1582: CCM takes nonces of 7 to 13 bytes, which are the nonce
   });
 });
 
-Deno.test("v19 line 1582: CCM with a nonce of 13 bytes counts its data in two bytes: 65535 are the most", async () => {
+Deno.test("v19 line 1582: CCM with a nonce of 13 bytes has a 2-byte length field: at most 65535 bytes of data", async () => {
   await withDriver("stateless", async (driver) => {
     for (
       const [ivLen, length, status] of [
@@ -163,7 +163,7 @@ Deno.test("v19 line 1593: tag lengths: GCM 4, 8 and 12 to 16 bytes (SP 800-38D),
   });
 });
 
-Deno.test("v19 line 1593: a request's tag_len counts; where it is 0, the session's does", async () => {
+Deno.test("v19 line 1593: a request's tag_len applies; if it is 0, the session's does", async () => {
   await withDriver("fixed", async (driver) => {
     const sample = aeadSample();
     // Drivers that know no tag_len in a request leave it 0, and make room for the session's tag.
@@ -204,7 +204,7 @@ Deno.test("v19 line 1587: an aad_len of the session, unless 0, has to be the req
   }
 });
 
-Deno.test("v19 line 1590: opening: the tag ends the source, and the destination needs room for the plaintext only", async () => {
+Deno.test("v19 line 1590: decryption: the tag is at the end of the source, and the destination needs the plaintext's length only", async () => {
   for (const mode of ["fixed", "mux", "stateless"] as const) {
     await withDriver(mode, async (driver) => {
       const put = mode === "stateless" ? askStateless : ask;
@@ -224,7 +224,7 @@ Deno.test("v19 line 1590: opening: the tag ends the source, and the destination 
   }
 });
 
-Deno.test("v19 line 569: after a wrong tag nothing of the plaintext is left, in place or elsewhere, however it is cut", async () => {
+Deno.test("v19 line 569: after a wrong tag no plaintext is left, in place or not, in any descriptor layout", async () => {
   await withDriver("stateless", async (driver) => {
     let count = 0;
     const [aad, src] = [bytes(9, 2), bytes(300, 3)];

@@ -134,7 +134,7 @@ Deno.test("v19 line 1274: chains of both orders, plain and keyed, over any parts
   assertEquals(runs, 1350);
 });
 
-Deno.test("v19 line 1274, DPDK cd1e8f03ab, 7ccd67c418, 2fbada9154: source bytes that the cipher does not cover are copied as they are", async () => {
+Deno.test("v19 line 1274, DPDK cd1e8f03ab, 7ccd67c418, 2fbada9154: source bytes that the cipher does not cover are copied unchanged", async () => {
   await withDriver("fixed", async (driver) => {
     const sample = chainSample();
     const { request } = sample;
@@ -149,7 +149,7 @@ Deno.test("v19 line 1274, DPDK cd1e8f03ab, 7ccd67c418, 2fbada9154: source bytes 
   });
 });
 
-Deno.test("v19 line 1274: parts that end behind the source are ERR, however their sums wrap", async () => {
+Deno.test("v19 line 1274: parts that exceed the source are ERR, also if their sums wrap", async () => {
   for (const mode of ["fixed", "mux"] as const) {
     await withDriver(mode, async (driver) => {
       for (
@@ -305,7 +305,7 @@ async function compareOverlaps(
   return deltas.length;
 }
 
-Deno.test("v19 line 1255: a destination may lie on its source in any way: the answer is as if they were apart", async () => {
+Deno.test("v19 line 1255: a destination may overlap its source in any way: the result is the same as without overlap", async () => {
   await withDriver("fixed", async (driver) => {
     await RawRing.use(driver, async (ring) => {
       let count = 0;

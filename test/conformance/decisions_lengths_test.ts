@@ -32,7 +32,7 @@ async function assertTaken(driver: CryptoDriver, session: SessionParameters, tak
   if (taken) await driver.destroySession(session.service, sessionId);
 }
 
-Deno.test("v19 line 753: each cipher takes its own key lengths and no others", async () => {
+Deno.test("v19 line 753: each cipher accepts exactly its own key lengths", async () => {
   await withDriver("fixed", async (driver) => {
     for (const [algo, keyLens] of CIPHER_KEY_LENS) {
       for (let length = 0; length <= 66; length++) {
@@ -49,7 +49,7 @@ Deno.test("v19 line 753: each cipher takes its own key lengths and no others", a
   });
 });
 
-Deno.test("v19 line 721: each MAC takes its own key lengths and no others", async () => {
+Deno.test("v19 line 721: each MAC accepts exactly its own key lengths", async () => {
   await withDriver("fixed", async (driver) => {
     for (const [algo, { keyLens, macBytes }] of MACS) {
       for (const length of [0, 1, 7, 8, 15, 16, 17, 23, 24, 25, 31, 32, 33, 64, 511, 512, 513, 1025]) {
@@ -60,7 +60,7 @@ Deno.test("v19 line 721: each MAC takes its own key lengths and no others", asyn
   });
 });
 
-Deno.test("v19 line 1348: a stateless request's keys are held to the same lengths", async () => {
+Deno.test("v19 line 1348: a stateless request's keys must have the same lengths", async () => {
   await withDriver("stateless", async (driver) => {
     for (const length of [0, 15, 17, 33, 64, 65, 1025]) {
       const stateless = { ...cipherSample().session, key: keyOf(length) };
@@ -75,7 +75,7 @@ Deno.test("v19 line 1348: a stateless request's keys are held to the same length
   });
 });
 
-Deno.test("v19 line 337: XTS does not take a key with equal halves, in either direction or mode", async () => {
+Deno.test("v19 line 337: XTS refuses a key with equal halves, in both directions and modes", async () => {
   await withDriver("stateless", async (driver) => {
     for (const half of [16, 32]) {
       for (const op of [w.OP_ENCRYPT, w.OP_DECRYPT]) {
@@ -107,7 +107,7 @@ const CIPHER_LENS: readonly (readonly [algo: number, ivLen: number, unit: number
   [w.CIPHER_AES_XTS, 16, 1],
 ];
 
-Deno.test("v19 line 1230: each cipher takes an IV of its own length and no other", async () => {
+Deno.test("v19 line 1230: each cipher accepts exactly its own IV length", async () => {
   await withDriver("fixed", async (driver) => {
     for (const [algo, ivLen] of CIPHER_LENS) {
       const key = keyOf(CIPHER_KEY_LENS.get(algo)![0]!);
@@ -120,7 +120,7 @@ Deno.test("v19 line 1230: each cipher takes an IV of its own length and no other
   });
 });
 
-Deno.test("v19 line 1232: ECB and CBC take whole blocks, XTS 16 bytes and more, stream modes anything, all of them nothing", async () => {
+Deno.test("v19 line 1232: ECB and CBC accept whole blocks, XTS 16 bytes and more, stream modes any length, and all of them length 0", async () => {
   await withDriver("fixed", async (driver) => {
     for (const [algo, ivLen, unit] of CIPHER_LENS) {
       const key = keyOf(CIPHER_KEY_LENS.get(algo)![0]!);
@@ -139,7 +139,7 @@ Deno.test("v19 line 1232: ECB and CBC take whole blocks, XTS 16 bytes and more, 
   });
 });
 
-Deno.test("v19 line 1019: data of no length is valid: a cipher writes nothing, hash, MAC and AEAD have an answer", async () => {
+Deno.test("v19 line 1019: data of length 0 is valid: a cipher writes nothing, hash, MAC and AEAD have a result", async () => {
   const src = new Uint8Array();
   await withDriver("stateless", async (driver) => {
     const key = keyOf(16);
@@ -171,7 +171,7 @@ Deno.test("v19 line 1019: data of no length is valid: a cipher writes nothing, h
   });
 });
 
-Deno.test("v19 line 1021: a shorter hash_result_len gets the digest's first bytes; none, or more than there are, is ERR", async () => {
+Deno.test("v19 line 1021: a shorter hash_result_len returns the digest's first bytes; 0, or more than the digest, is ERR", async () => {
   await withDriver("stateless", async (driver) => {
     const src = bytes(100);
     for (const [algo, digestBytes] of HASH_BYTES) {
@@ -199,7 +199,7 @@ Deno.test("v19 line 1021: a shorter hash_result_len gets the digest's first byte
   });
 });
 
-Deno.test("v19 line 365: the SHAKEs yield as many bytes as they are asked for, up to max_size", async () => {
+Deno.test("v19 line 365: the SHAKEs return the requested number of bytes, up to max_size", async () => {
   await withDriver("stateless", async (driver) => {
     const src = bytes(33);
     for (const algo of [w.HASH_SHA3_SHAKE128, w.HASH_SHA3_SHAKE256]) {
@@ -217,7 +217,7 @@ Deno.test("v19 line 365: the SHAKEs yield as many bytes as they are asked for, u
   });
 });
 
-Deno.test("v19 line 697: a request's hash_result_len counts, up to the session's unless that is 0", async () => {
+Deno.test("v19 line 697: a request's hash_result_len applies, up to the session's unless that is 0", async () => {
   await withDriver("fixed", async (driver) => {
     const src = bytes(10);
     for (const [ofSession, allowed] of [[20, 20], [32, 32], [0, 32]] as const) {
@@ -240,7 +240,7 @@ Deno.test("v19 line 697: a request's hash_result_len counts, up to the session's
   });
 });
 
-Deno.test("v19 line 1234: a destination may be longer than the result, which is all that is written, and not shorter", async () => {
+Deno.test("v19 line 1234: a destination may be longer than the result, of which only the result is written, and must not be shorter", async () => {
   for (const mode of ["fixed", "mux", "stateless"] as const) {
     await withDriver(mode, async (driver) => {
       const put = mode === "stateless" ? askStateless : ask;
@@ -260,7 +260,7 @@ Deno.test("v19 line 1234: a destination may be longer than the result, which is 
   }
 });
 
-Deno.test("v19 line 1230: CBC without its IV, or a MAC's IV left out, is ERR and not a default", async () => {
+Deno.test("v19 line 1230: CBC without its IV, or a MAC without its IV, is ERR: there is no default", async () => {
   await withDriver("fixed", async (driver) => {
     assertStatus(await ask(driver, cipherSample(), { iv: new Uint8Array() }), w.STATUS_ERR);
     const session = { service: "mac", algo: w.MAC_GMAC_AES, hashResultLen: 16, authKey: keyOf(16) } as const;

@@ -28,7 +28,7 @@ import {
   withDriver,
 } from "./support.ts";
 
-Deno.test("v19 line 951: without MUX_MODE, flag and algo of a data request's header mean nothing", async () => {
+Deno.test("v19 line 951: without MUX_MODE, flag and algo of a data request's header are ignored", async () => {
   await withDriver("fixed", async (driver) => {
     for (const sample of allSamples()) {
       for (const flag of [0, 1, 2, 3, 0xffff_ffff]) {
@@ -105,7 +105,7 @@ Deno.test("v19 line 615: a control body is padded to 56 bytes without MUX_MODE a
   }
 });
 
-Deno.test("v19 line 586: unused bytes of a control request, flag and queue_id may hold anything", async () => {
+Deno.test("v19 line 586: unused bytes, flag and queue_id of a control request are ignored", async () => {
   await withDevice({ dataQueues: 2 }, async (device) => {
     const driver = await device.connect({ features: FEATURES.fixed, dataQueueCount: 2 });
     const sample = cipherSample();
@@ -161,7 +161,7 @@ async function destroyInto(driver: CryptoDriver, sessionId: number, inputBytes: 
   return [fields["input"]!.toHex(), usedLen];
 }
 
-Deno.test("v19 line 677: the status of a destruction is a byte, a le32, one with padding or a session_input, as there is room", async () => {
+Deno.test("v19 line 677: the status of a destruction is a byte, a le32, a padded one or a session_input, by the length of its buffer", async () => {
   for (const mode of ["fixed", "mux"] as const) {
     await withDriver(mode, async (driver) => {
       // Bytes that the device leaves alone hold 0xee.
@@ -209,7 +209,7 @@ Deno.test("v19 line 1310: a request of another kind than its session's is ERR", 
   });
 });
 
-Deno.test("v19 line 757: a direction that is none, or not the opcode's, is ERR", async () => {
+Deno.test("v19 line 757: an undefined direction, or one that contradicts the opcode, is ERR", async () => {
   await withDriver("stateless", async (driver) => {
     for (const sample of [cipherSample(), aeadSample(), chainSample()]) {
       for (const op of [0, 3, 0xffff_ffff]) {
@@ -224,7 +224,7 @@ Deno.test("v19 line 757: a direction that is none, or not the opcode's, is ERR",
   });
 });
 
-Deno.test("v19 line 785: nested hashing is NOTSUPP, an order that is none is ERR", async () => {
+Deno.test("v19 line 785: nested hashing is NOTSUPP, an undefined order is ERR", async () => {
   await withDriver("stateless", async (driver) => {
     const sample = chainSample();
     for (
@@ -243,7 +243,7 @@ Deno.test("v19 line 785: nested hashing is NOTSUPP, an order that is none is ERR
   });
 });
 
-Deno.test("v19 line 947: algo of the header is not looked at: a stateless request's parameters have it", async () => {
+Deno.test("v19 line 947: algo of the header is ignored: a stateless request's parameters contain it", async () => {
   await withDriver("stateless", async (driver) => {
     for (const sample of allSamples()) {
       for (const algo of [0, 2, 9999]) assertAnswer(await askStateless(driver, sample, { algo }), sample);
@@ -251,7 +251,7 @@ Deno.test("v19 line 947: algo of the header is not looked at: a stateless reques
   });
 });
 
-Deno.test("v19 line 1007: the status byte is the last writable byte, even if there is more room than needed", async () => {
+Deno.test("v19 line 1007: the status byte is the last writable byte, even if the buffers are longer than needed", async () => {
   await withDriver("fixed", async (driver) => {
     for (const [extra, split] of [[1, "one"], [7, "fields"], [100, "random"]] as const) {
       const sample = cipherSample();
@@ -280,7 +280,7 @@ Deno.test("v19 line 1007: the used length counts bytes written from the first on
   });
 });
 
-Deno.test("v19 line 932: readable bytes behind the last part of a request are ignored", async () => {
+Deno.test("v19 line 932: readable bytes after the last part of a request are ignored", async () => {
   for (const mode of ["fixed", "mux", "stateless"] as const) {
     await withDriver(mode, async (driver) => {
       for (const sample of allSamples()) {
@@ -294,7 +294,7 @@ Deno.test("v19 line 932: readable bytes behind the last part of a request are ig
   }
 });
 
-Deno.test("v19 line 305, QEMU 15b11a1da6: services that are not on offer are NOTSUPP, for sessions and for requests", async () => {
+Deno.test("v19 line 305, QEMU 15b11a1da6: services that are not offered are NOTSUPP, for sessions and for requests", async () => {
   await withDriver("fixed", async (driver) => {
     const { session } = cipherSample();
     for (const opcode of [0x0402, 0x0502, 0xff02, 0x0002_0002]) {

@@ -72,7 +72,7 @@ for (const packed of [false, true]) {
       check();
     }));
 
-  Deno.test(`rust-vmm #374, #375: what is in the ring when it starts is served without a kick (${rings})`, () =>
+  Deno.test(`rust-vmm #374, #375: requests in the ring at its start are served without a kick (${rings})`, () =>
     withDevice({}, async (device) => {
       const driver = await device.connect({ features });
       const { frontend, dataQueues: [queue] } = driver;
@@ -154,7 +154,7 @@ async function comeHalfWay(path: string, memory: DriverMemory, kickFd: number, c
   await frontend.close();
 }
 
-Deno.test("SPDK #2228, #378: 1000 frontends that disconnect during their set-up leave nothing behind", async () => {
+Deno.test("SPDK #2228, #378: 1000 frontends that disconnect during their set-up leak nothing", async () => {
   const bed = await Bed.start({ workers: 1 });
   const memory = new DriverMemory([{ guestAddress: 0, sizeBytes: 1 << 20 }]);
   const kickFd = createEventFd();
@@ -177,7 +177,7 @@ function connectByMessages(device: TestDevice): Promise<CryptoDriver> {
   return device.connect({ deviceModel: "cryptodev" });
 }
 
-Deno.test("QEMU's 256 sessions: a frontend that creates them by message gets as many as there are, and then a refusal", () =>
+Deno.test("QEMU's 256 sessions: a frontend that creates sessions by message fills the table, and further ones are refused", () =>
   withDevice({ maxSessions: 3000 }, async (device) => {
     const driver = await connectByMessages(device);
     const { session } = cipherSample();
@@ -193,7 +193,7 @@ Deno.test("QEMU's 256 sessions: a frontend that creates them by message gets as 
     assertStatus(await next.request({ ...cipherSample().request, sessionId: first! }), w.STATUS_INVSESS);
   }));
 
-Deno.test("QEMU's warning about CONFIG: configuration is on offer, and a frontend that wants none is served", () =>
+Deno.test("QEMU's warning about CONFIG: configuration is offered, and a frontend without it is served", () =>
   withDevice({}, async (device) => {
     const unwanted = maskOf(vu.PROTOCOL_F_CONFIG);
     const without = await device.connect({ protocolFeaturesUnwanted: unwanted });

@@ -77,7 +77,7 @@ const WRITE = DESC_F_WRITE;
 const INDIRECT = DESC_F_INDIRECT;
 
 testRings(
-  "c7e7244b82 and its like: chains that loop break the ring and hang nothing",
+  "c7e7244b82 and similar defects: chains that loop break the ring and do not hang the device",
   async (ring, sessionId, device) => {
     const block = blockOf(ring.driver, 64, 0);
     const address = block.guestAddress;
@@ -111,7 +111,7 @@ testRings("heads and links out of range break the ring", async (ring, sessionId,
   }
 });
 
-testRings("a readable buffer behind a writable one breaks the ring", async (ring, sessionId, device) => {
+testRings("a readable buffer after a writable one breaks the ring", async (ring, sessionId, device) => {
   const laid = layGoodRequest(ring.driver, sessionId);
   for (const order of [[...laid.writable, ...laid.readable], [...laid.buffers, laid.readable[0]!]]) {
     await assertBroken(ring, await ring.runChain(order), sessionId, device, "writable first");
@@ -119,7 +119,7 @@ testRings("a readable buffer behind a writable one breaks the ring", async (ring
   laid.release();
 });
 
-testRings("an available index that jumps by more than the ring has breaks it", async (ring, sessionId, device) => {
+testRings("an available index that jumps by more than the ring's size breaks it", async (ring, sessionId, device) => {
   for (const jump of [65, 128, 0x7fff, 0x8000, 0xffff]) {
     const { queue } = ring;
     queue.availView.setUint16(2, (queue.availIdx + jump) & 0xffff, true);
@@ -147,7 +147,7 @@ testRings(
 );
 
 testRings(
-  "virtqueue_read_indirect_desc: indirect tables that are none break the ring",
+  "virtqueue_read_indirect_desc: invalid indirect tables break the ring",
   async (ring, sessionId, device) => {
     const address = blockOf(ring.driver, 4096, 0).guestAddress;
     const entry: RawDescriptor = { address, length: 8, flags: 0, next: 0 };
@@ -187,7 +187,7 @@ function tableOf({ buffers }: Laid): RawDescriptor[] {
 }
 
 testRings(
-  "indirect tables that are proper: after other descriptors, with WRITE, with more entries than needed",
+  "valid indirect tables: after other descriptors, with WRITE, with more entries than needed",
   async (ring, sessionId) => {
     const laid = layGoodRequest(ring.driver, sessionId);
     const entries = tableOf(laid);
@@ -241,7 +241,7 @@ function manyTinyBuffers(driver: CryptoDriver, sessionId: number, count: number)
   };
 }
 
-Deno.test("CVE-2022-2132: a request in tens of thousands of one-byte descriptors takes bounded time", async () => {
+Deno.test("CVE-2022-2132: a request in tens of thousands of one-byte descriptors is answered in bounded time", async () => {
   await withRing(async (ring) => {
     const session = { service: "cipher", algo: w.CIPHER_AES_CTR, key: bytes(16, 2), op: w.OP_ENCRYPT } as const;
     const ctrId = await ring.driver.createSession(session);
@@ -267,7 +267,7 @@ Deno.test("CVE-2022-2132: a request in tens of thousands of one-byte descriptors
 });
 
 testRings(
-  "tens of thousands of descriptors that mean nothing are answered in bounded time too",
+  "tens of thousands of meaningless descriptors are answered in bounded time, too",
   async (ring, sessionId) => {
     const address = blockOf(ring.driver, 64, 0).guestAddress;
     for (const [length, at] of [[0, address], [1, address], [0xffff, address], [1, 5 * 2 ** 20]] as const) {
@@ -286,7 +286,7 @@ testRings(
   },
 );
 
-Deno.test("CVE-2024-3446: writable buffers that lie on the ring itself spoil the ring and nothing else", async () => {
+Deno.test("CVE-2024-3446: writable buffers that overlap the ring affect that ring only", async () => {
   await withRing(async (ring, sessionId) => {
     const { driver } = ring;
     const { regions } = driver.memory;
@@ -312,7 +312,7 @@ Deno.test("CVE-2024-3446: writable buffers that lie on the ring itself spoil the
   });
 });
 
-Deno.test("random descriptors, in the ring and in tables: answered or broken, and good again after a new setup", async () => {
+Deno.test("random descriptors in the ring and in tables are answered or break the ring, which works after a new set-up", async () => {
   const random = makeRandom(77);
   await withRing(async (ring, sessionId) => {
     const block = blockOf(ring.driver, 4096, 0);
@@ -364,7 +364,7 @@ async function runSpoilt(ring: RawRing, laid: Laid, rounds: number): Promise<Map
   return seen;
 }
 
-Deno.test("CVE-2020-14374 to CVE-2020-14378: lengths that change while the device reads them never lead it out of its buffers", async () => {
+Deno.test("CVE-2020-14374 to CVE-2020-14378: lengths that change while the device reads them never cause accesses outside its buffers", async () => {
   await withRing(async (ring, sessionId) => {
     const { driver } = ring;
     const { regions } = driver.memory;

@@ -61,7 +61,7 @@ function withRing(
 /** The buffers that a sample really gives, whatever it claims. */
 const TRUE_ROOM = (sample: Sample) => ({ dstBytes: sample.dst.length, resultBytes: sample.result.length });
 
-Deno.test("every length of every request, alone and in sums that wrap, as large as it goes: ERR", async () => {
+Deno.test("every false length of every request, alone and in sums that wrap, is ERR", async () => {
   for (const mode of ["fixed", "mux", "stateless"] as const) {
     await withDriver(mode, async (driver) => {
       const put = mode === "stateless" ? askStateless : ask;
@@ -87,7 +87,7 @@ Deno.test("every length of every request, alone and in sums that wrap, as large 
   }
 });
 
-Deno.test("CVE-2017-5931: src_data_len 0xffffffff with iv_len 1 is ERR and takes no memory", async () => {
+Deno.test("CVE-2017-5931: src_data_len 0xffffffff with iv_len 1 is ERR and allocates no memory", async () => {
   await withDriver("fixed", async (driver) => {
     const before = Deno.memoryUsage().rss;
     const claims = { srcDataLen: 0xffff_ffff, ivLen: 1 };
@@ -129,7 +129,7 @@ function readableBytes(request: EncodedRequest): number {
   return request.readable.reduce((sum, field) => sum + field.bytes.length, 0);
 }
 
-Deno.test("CVE-2020-14376: a data request that ends anywhere before its last byte is ERR", async () => {
+Deno.test("CVE-2020-14376: a data request that is truncated at any byte is ERR", async () => {
   for (const mode of ["fixed", "mux", "stateless"] as const) {
     await withDriver(mode, async (driver) => {
       for (const sample of allSamples()) {
@@ -150,7 +150,7 @@ Deno.test("CVE-2020-14376: a data request that ends anywhere before its last byt
   }
 });
 
-Deno.test("a control request that ends anywhere before its last byte is ERR", async () => {
+Deno.test("a control request that is truncated at any byte is ERR", async () => {
   for (const mode of ["fixed", "mux"] as const) {
     await withDriver(mode, async (driver) => {
       const mux = mode === "mux";
@@ -236,7 +236,7 @@ for (const workers of [0, 2]) {
   });
 }
 
-Deno.test("QEMU cryptodev-vhost-user, a reset that closes nothing: 10 000 sessions fill the table, which says so and lives on", async () => {
+Deno.test("QEMU cryptodev-vhost-user, a reset that closes no sessions: 10 000 sessions fill the table, further ones are refused, and the device continues", async () => {
   await withDriver("mux", async (driver, device) => {
     const { session } = cipherSample();
     const before = Deno.memoryUsage().rss;
@@ -283,7 +283,7 @@ Deno.test("Linux's loop on the control queue: control requests are answered whil
 
 const END_OF_MEMORY = 5 * 2 ** 30 + 64 * 2 ** 20;
 
-Deno.test("CVE-2018-1059, openvmm #4047, cloud-hypervisor #2450: a buffer may end with memory's last byte, none may run beyond", async () => {
+Deno.test("CVE-2018-1059, openvmm #4047, cloud-hypervisor #2450: a buffer may end with memory's last byte, and may not exceed it", async () => {
   await withRing(async (ring, sessionId) => {
     const { memory } = ring.driver;
     for (const [what, index] of [["source", 3], ["destination", 4], ["header", 0]] as const) {
@@ -310,7 +310,7 @@ Deno.test("CVE-2018-1059, openvmm #4047, cloud-hypervisor #2450: a buffer may en
   });
 });
 
-Deno.test("a buffer over the border of neighbouring regions works, one over a hole between regions is ERR", async () => {
+Deno.test("a buffer across the border of adjacent regions works, one across a gap between regions is ERR", async () => {
   await withRing(async (ring, sessionId) => {
     const { memory } = ring.driver;
     for (const index of [0, 1, 2, 3, 4]) {
@@ -336,7 +336,7 @@ Deno.test("a buffer over the border of neighbouring regions works, one over a ho
   });
 });
 
-Deno.test("buffers where no memory is, at the ends of the address space too, are ERR and not touched; a status there breaks the ring", async () => {
+Deno.test("buffers outside guest memory, including the ends of the address space, are ERR and not accessed; a status there breaks the ring", async () => {
   await withRing(async (ring, sessionId) => {
     const nowhere = [5n * 2n ** 20n, 2n ** 40n, 2n ** 52n, 2n ** 53n - 8n, 2n ** 53n, 2n ** 63n, 2n ** 64n - 1n];
     for (const address of nowhere) {
@@ -357,7 +357,7 @@ Deno.test("buffers where no memory is, at the ends of the address space too, are
   });
 });
 
-Deno.test("CVE-2020-10725: buffers of no length may be anywhere", async () => {
+Deno.test("CVE-2020-10725: buffers of length 0 may have any address", async () => {
   await withRing(async (ring, sessionId) => {
     for (const address of [0, 5 * 2 ** 20, 2n ** 53n, 2n ** 64n - 1n]) {
       const laid = layGoodRequest(ring.driver, sessionId);
@@ -397,7 +397,7 @@ Deno.test("a request without a writable byte is completed with a length of 0", a
   });
 });
 
-Deno.test("a control request with a buffer where no memory is: ERR; without a place to say so the ring breaks", async () => {
+Deno.test("a control request with a buffer outside guest memory is ERR; if its status is outside, too, the ring breaks", async () => {
   await withRing(async ({ driver }) => {
     const [header, para, key] = encodeCreateSession(cipherSample().session).readable;
     const block = blockOf(driver, 256, 0xee);

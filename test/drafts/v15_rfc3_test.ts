@@ -105,7 +105,7 @@ Deno.test("v15 with RFC v3: an asymmetric opcode is not supported on the control
   });
 });
 
-Deno.test("v15 with RFC v3: a malformed asymmetric request gets a status in front, and no other byte is written", async () => {
+Deno.test("v15 with RFC v3: a malformed asymmetric request gets its status in the first bytes, and no other byte is written", async () => {
   await withDevice(OPTIONS, async (device) => {
     const driver = await device.connect(DRIVER);
     const cases: readonly [what: string, request: EncodedRequest, written: number][] = [

@@ -114,7 +114,7 @@ Deno.test("v15: each bit allows sessions of its service alone, and requests with
   }
 });
 
-Deno.test("v15: flags other than 1 and 2 are refused although the session is valid", async () => {
+Deno.test("v15: flags other than 1 and 2 are refused even if the session is valid", async () => {
   await withDriver(async (driver) => {
     for (const session of SESSIONS) {
       const sessionId = await driver.createSession(session);
@@ -154,7 +154,7 @@ Deno.test("v15: the parameters of a session are not read if a request uses one, 
   });
 });
 
-Deno.test("v15: a chain's additional data is behind its source, in both modes and both orders", async () => {
+Deno.test("v15: a chain's additional data follows its source, in both modes and both orders", async () => {
   await withDriver(async (driver) => {
     const hmacKey = await crypto.subtle.importKey("raw", AUTH_KEY, { name: "HMAC", hash: "SHA-1" }, false, ["sign"]);
     for (const algChainOrder of [w.CHAIN_HASH_THEN_CIPHER, w.CHAIN_CIPHER_THEN_HASH]) {
@@ -232,7 +232,7 @@ Deno.test("v15: refusals of requests without a session", async () => {
   });
 });
 
-Deno.test("v15: a tag that does not match is BADMSG, and nothing of the plaintext is left", async () => {
+Deno.test("v15: a tag that does not match is BADMSG, and no plaintext is left", async () => {
   await withDriver(async (driver) => {
     const { dst } = await driver.request(requestFor(AEAD));
     dst[60]! ^= 1;

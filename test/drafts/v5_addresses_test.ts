@@ -97,7 +97,7 @@ Deno.test("v5: the address of a range of length 0 is ignored", async () => {
   });
 });
 
-Deno.test("v5: of a destination longer than the source, only what is written has to be in guest memory", async () => {
+Deno.test("v5: only the written part of a longer destination has to be in guest memory", async () => {
   await withGuest(0, async (guest) => {
     for (const request of await allRequests()) {
       const at = request.name.startsWith("AEAD") ? 36 : 32;
@@ -113,7 +113,7 @@ Deno.test("v5: of a destination longer than the source, only what is written has
   });
 });
 
-Deno.test("v5: a destination at the source or across it gives the same result", async () => {
+Deno.test("v5: a destination that equals or overlaps the source gives the same result", async () => {
   await withGuest(0, async (guest) => {
     for (const request of await allRequests()) {
       if (request.isControl || !request.buffers.some(({ name }) => name === "dst")) continue;
@@ -133,7 +133,7 @@ Deno.test("v5: a destination at the source or across it gives the same result", 
   });
 });
 
-Deno.test("v5: lengths above the limit are ERR before any address is looked at", async () => {
+Deno.test("v5: lengths above the limit are ERR before any address is checked", async () => {
   await withGuest(0, async (guest) => {
     for (const request of await allRequests()) {
       const at: Record<string, number[]> = {
@@ -177,7 +177,7 @@ Deno.test("v5: keys are copied when a session is created", async () => {
 });
 
 for (const workers of [0, 1]) {
-  Deno.test(`v5: addresses in a region that is removed are ERR, and good again once it is back, ${workers} workers`, async () => {
+  Deno.test(`v5: addresses in a removed region are ERR, and valid again once it is added, ${workers} workers`, async () => {
     await withGuest(workers, async (guest) => {
       const [create, , , , cipher, , hash] = await allRequests();
       const { driver } = guest;
@@ -195,7 +195,7 @@ for (const workers of [0, 1]) {
   });
 }
 
-Deno.test("v5: the AEAD tag follows the text where there is no address for it", async () => {
+Deno.test("v5: the AEAD tag follows the text if there is no address for it", async () => {
   await withGuest(0, async (guest) => {
     const requests = await allRequests();
     const encryption = requests.find(({ name }) => name === "AEAD encryption")!;

@@ -58,7 +58,7 @@ async function submitHostile(device: TestDevice, packed: boolean, request: Reque
 
 for (const workers of [0, 1]) {
   for (const packed of [false, true]) {
-    Deno.test(`v5: results on the parts of a ring harm no other queue, ${packed ? "packed" : "split"}, ${workers} workers`, async () => {
+    Deno.test(`v5: results that overlap a ring affect no other queue, ${packed ? "packed" : "split"}, ${workers} workers`, async () => {
       await withDevice({ ...OPTIONS, workers }, async (device) => {
         for (
           const request of (await allRequests()).filter(({ buffers }) => buffers.some(({ isWritten }) => isWritten))
@@ -81,7 +81,7 @@ for (const workers of [0, 1]) {
   }
 }
 
-Deno.test("v5: results on the request, on another request, and on each other are answered", async () => {
+Deno.test("v5: requests whose results overlap the request, another request, or each other are answered", async () => {
   await withDevice(OPTIONS, async (device) => {
     const guest = new Guest(await device.connect({ ...DRIVER, dataQueueCount: 2 }));
     const { memory } = guest.driver;
@@ -138,7 +138,7 @@ Deno.test("v5: requests whose destinations are each other's structures are all a
 });
 
 for (const workers of [0, 1]) {
-  Deno.test(`v5: lengths and addresses that another CPU changes never lead out of memory, ${workers} workers`, async () => {
+  Deno.test(`v5: lengths and addresses that another CPU changes never cause accesses outside guest memory, ${workers} workers`, async () => {
     await withDevice({ ...OPTIONS, workers }, async (device) => {
       const guest = new Guest(await device.connect({ ...DRIVER, dataQueueCount: 2 }));
       const { memory } = guest.driver;
@@ -183,7 +183,7 @@ for (const workers of [0, 1]) {
   });
 }
 
-Deno.test("v5: random structures are answered, and a good request works afterwards", async () => {
+Deno.test("v5: random structures are answered, and a valid request works afterwards", async () => {
   await withDevice(OPTIONS, async (device) => {
     const guest = new Guest(await device.connect({ ...DRIVER, dataQueueCount: 2 }));
     const all = await allRequests();
@@ -242,7 +242,7 @@ for (const workers of [0, 1]) {
   });
 }
 
-Deno.test("v5: a structure that is not in guest memory comes back with length 0, and the ring goes on", async () => {
+Deno.test("v5: a structure outside guest memory is completed with length 0, and the ring continues", async () => {
   await withDevice(OPTIONS, async (device) => {
     const guest = new Guest(await device.connect({ ...DRIVER, dataQueueCount: 2 }));
     for (const ring of [0, 2]) {

@@ -24,7 +24,7 @@ function changed(request: Request, words: Record<number, number>): Request {
   return { ...request, words: { ...request.words, ...words } };
 }
 
-Deno.test("v5: 48 bytes of configuration, AEAD's mask at 40, nothing behind", async () => {
+Deno.test("v5: 48 bytes of configuration, with AEAD's mask at 40", async () => {
   await withGuest(async ({ driver }) => {
     const bytes = await driver.frontend.getConfig(0, 48);
     const word = (offset: number) => new DataView(bytes.buffer).getUint32(offset, true);
@@ -39,7 +39,7 @@ Deno.test("v5: 48 bytes of configuration, AEAD's mask at 40, nothing behind", as
   });
 });
 
-Deno.test("v5: no feature bit of the device's own is offered, and SET_FEATURES with one is refused", async () => {
+Deno.test("v5: no feature bit of the device type is offered, and SET_FEATURES with one is refused", async () => {
   await withGuest(async ({ driver }) => {
     assertEquals(driver.offeredFeatures & 0x3fn, 0n);
     assertEquals(driver.offeredFeatures >> 33n & 1n, 0n, "addresses inside requests are guest-physical");
@@ -74,7 +74,7 @@ function cuts(statusAt: number): [string, (whole: Segment) => { readable: Segmen
   ];
 }
 
-Deno.test("v5: the structure in any buffers, and with more behind it", async () => {
+Deno.test("v5: the structure in any buffers, also with bytes after it", async () => {
   await withGuest(async (guest) => {
     for (const request of await allRequests()) {
       const { written } = await guest.ask(request);
@@ -102,7 +102,7 @@ Deno.test("v5: the structure in any buffers, and with more behind it", async () 
   });
 });
 
-Deno.test("v5: without a place for the answer nothing is executed, and the used length is 0", async () => {
+Deno.test("v5: without a buffer for the status nothing is executed, and the used length is 0", async () => {
   await withGuest(async (guest) => {
     for (const request of await allRequests()) {
       const addresses = guest.usualAddresses(request);
@@ -137,7 +137,7 @@ Deno.test("v5: without a place for the answer nothing is executed, and the used 
   });
 });
 
-Deno.test("v5: a structure may end with that of its service, but for symmetric ones, which end with op_type", async () => {
+Deno.test("v5: a structure may end with the part of its service, except symmetric ones, which end with op_type", async () => {
   await withGuest(async (guest) => {
     const ends: Record<string, number> = {
       "CIPHER create": 104,
@@ -166,7 +166,7 @@ Deno.test("v5: a structure may end with that of its service, but for symmetric o
   });
 });
 
-Deno.test("v5: an opcode that is not defined has no place for a status", async () => {
+Deno.test("v5: an undefined opcode has no status field", async () => {
   await withGuest(async (guest) => {
     const cipher = await request("CIPHER");
     for (const opcode of [0x0002, 0x0101, 0x0201, 0x0302, 0x0400, 0x0500, 0xffff_ffff]) {
@@ -185,7 +185,7 @@ Deno.test("v5: an opcode that is not defined has no place for a status", async (
   });
 });
 
-Deno.test("v5: refusals of data requests, each at the place of its structure", async () => {
+Deno.test("v5: refusals of data requests, each in the status field of its structure", async () => {
   await withGuest(async (guest) => {
     const named = new Map((await allRequests()).map((request) => [request.name, request]));
     const cases: readonly [string, string, Record<number, number>, number, number?][] = [
@@ -309,7 +309,7 @@ Deno.test("v5: a full session table is ERR, as NOSPC does not exist", async () =
   });
 });
 
-Deno.test("v5: additional data leads what a chain digests, in both orders", async () => {
+Deno.test("v5: a chain digests additional data first, in both orders", async () => {
   await withGuest(async ({ driver }) => {
     const hmacKey = await crypto.subtle.importKey("raw", AUTH_KEY, { name: "HMAC", hash: "SHA-1" }, false, ["sign"]);
     for (const algChainOrder of [w.CHAIN_HASH_THEN_CIPHER, w.CHAIN_CIPHER_THEN_HASH]) {
@@ -325,7 +325,7 @@ Deno.test("v5: additional data leads what a chain digests, in both orders", asyn
   });
 });
 
-Deno.test("v5: a chain that fails in its second half writes nothing but its status", async () => {
+Deno.test("v5: a chain that fails in its second half writes only its status", async () => {
   await withGuest(async (guest) => {
     const { driver } = guest;
     const cases: [Partial<typeof SESSIONS.chain>, number, number][] = [
@@ -349,7 +349,7 @@ Deno.test("v5: a chain that fails in its second half writes nothing but its stat
   });
 });
 
-Deno.test("v5: a tag that does not match is BADMSG, and nothing of the plaintext is left", async () => {
+Deno.test("v5: a tag that does not match is BADMSG, and no plaintext is left", async () => {
   await withGuest(async (guest) => {
     const decryption = await request("AEAD decryption");
     const forged: Request = {
@@ -399,7 +399,7 @@ async function manyResults(driver: CryptoDriver): Promise<string[]> {
 }
 
 for (const workers of [0, 1]) {
-  Deno.test(`v5: full batches of mixed requests give the same, executed together or not, ${workers} workers`, async () => {
+  Deno.test(`v5: full batches of mixed requests give the same results, multi-buffer or sequential, ${workers} workers`, async () => {
     const all: string[][] = [];
     for (const bursts of ["off", "on", "auto"] as const) {
       await withDevice({ ...OPTIONS, bursts, workers }, async (device) => {
@@ -429,7 +429,7 @@ Deno.test("v5: requests that refer to more bytes than a batch may have are answe
   }
 });
 
-Deno.test("v5: what a request reads and writes is at most 4 MiB, as in v19", async () => {
+Deno.test("v5: a request reads and writes at most 4 MiB, as in v19", async () => {
   await withDevice(OPTIONS, async (device) => {
     const driver = await device.connect({ draft: "v5" });
     const ids = new Map<string, number>();

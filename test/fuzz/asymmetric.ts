@@ -1,7 +1,7 @@
 /**
- * Hostile asymmetric requests: keys whose DER is spoilt, lengths and numbers that are wrong, sessions made of such, while
- * rings stop, memory moves and frontends disconnect with operations in flight. Each is answered with a status that the
- * specification knows, and the untouched ones among them rightly.
+ * Hostile asymmetric requests: keys with damaged DER, wrong lengths and numbers, sessions created from such keys, while
+ * rings stop, memory moves and frontends disconnect with operations in flight. Each must be answered with a defined
+ * status, and unchanged requests correctly.
  *
  * @module
  */
@@ -13,11 +13,11 @@ import { encodeCreateSession } from "../../src/driver/sessions.ts";
 import * as w from "../../src/wire/virtio_crypto.ts";
 import { type Ask, makersFor, type Subject } from "../soak/subjects.ts";
 import { mutated } from "./requests.ts";
-import { type Burst, pick, type Target } from "./target.ts";
+import { pick, type Round, type Target } from "./target.ts";
 import { askDuringChurn } from "./churn.ts";
 
 const ROUNDS = 8;
-const UNDER_WAY = 32;
+const IN_FLIGHT = 32;
 const SPLITS = ["one", "fields", "random"] as const;
 const FEATURES: Readonly<Record<RequestMode, bigint>> = { fixed: 0n, mux: 1n, stateless: 0x3fn };
 
@@ -26,7 +26,7 @@ interface Held {
   readonly sessionId: number;
 }
 
-/** `request` with a few bytes of its key changed, or its end cut off: DER that is nearly right. */
+/** `request` with a few changed bytes of its key, or a truncated key: DER that is nearly valid. */
 function withSpoiltKey(request: EncodedRequest, random: Random): EncodedRequest {
   const readable = request.readable.map(({ name, bytes }) => {
     if (name !== "key" || bytes.length === 0) return { name, bytes };
@@ -42,7 +42,7 @@ function spoilt(request: EncodedRequest, random: Random): EncodedRequest {
   return random(2) === 0 ? withSpoiltKey(request, random) : mutated(request, random);
 }
 
-/** A data request: as it should be, with the right answer, or not. */
+/** A valid data request with a check of its answer, or a changed one. */
 async function askData(driver: CryptoDriver, mode: RequestMode, held: Held, random: Random): Promise<void> {
   const { subject, sessionId } = held;
   const ask: Ask = pick(random, subject.asks);
@@ -57,7 +57,7 @@ async function askData(driver: CryptoDriver, mode: RequestMode, held: Held, rand
   if (dst.some((byte, i) => byte !== ask.dst[i])) throw new Error(`${subject.name}: the result is wrong`);
 }
 
-/** A session that makes no sense, or does by chance; requests for it get any answer. */
+/** A random session, which may be valid by chance; requests for it get any answer. */
 async function askWithSpoiltSession(driver: CryptoDriver, { subject }: Held, random: Random): Promise<void> {
   const mux = driver.hasFeature(w.F_MUX_MODE);
   const create = spoilt(encodeCreateSession(subject.session, { mux }), random);
@@ -75,13 +75,13 @@ async function askWithSpoiltSession(driver: CryptoDriver, { subject }: Held, ran
 }
 
 function batchOf(driver: CryptoDriver, mode: RequestMode, held: readonly Held[], random: Random): Promise<void>[] {
-  return Array.from({ length: UNDER_WAY }, () => {
+  return Array.from({ length: IN_FLIGHT }, () => {
     const one = pick(random, held);
     return random(4) === 0 ? askWithSpoiltSession(driver, one, random) : askData(driver, mode, one, random);
   });
 }
 
-/** Makes the device that listens at `path` start its worker for such operations, which then stays. */
+/** Has the device that listens at `path` start its worker for asymmetric operations, which is kept. */
 export async function startOperations(path: string): Promise<void> {
   const driver = await CryptoDriver.connect(path);
   try {
@@ -96,7 +96,7 @@ export async function startOperations(path: string): Promise<void> {
 /** Hostile asymmetric requests. */
 export const asymmetric: Target = {
   name: "asymmetric",
-  async run({ bed, packed, random }: Burst): Promise<number> {
+  async run({ bed, packed, random }: Round): Promise<number> {
     const mode = pick(random, ["fixed", "mux", "stateless"] as const);
     const driver = await bed.connect(packed, FEATURES[mode]);
     try {
@@ -109,6 +109,6 @@ export const asymmetric: Target = {
     } finally {
       await driver.abandon();
     }
-    return (ROUNDS + 1) * UNDER_WAY;
+    return (ROUNDS + 1) * IN_FLIGHT;
   },
 };

@@ -1,6 +1,6 @@
 /**
- * The basis of every fuzz target: a device in a process of its own, so that its death is seen and survived, drivers
- * with canaries, and the questions after each burst: alive, right, and nothing kept?
+ * The test bed of fuzz targets: a device in its own process, whose end is detected, drivers with canaries, and the checks
+ * after each round: the device runs, answers correctly, and has leaked nothing.
  *
  * @module
  */
@@ -14,44 +14,44 @@ import { PROGRAM, Running, until } from "../cli/programs.ts";
 import { allSamples, ask, assertAnswer } from "../conformance/support.ts";
 import { CanaryMemory } from "./canary_memory.ts";
 
-/** What a device process holds. */
+/** The resources that a device process holds. */
 export interface Holdings {
   readonly fds: number;
   readonly mappings: number;
   readonly rssBytes: number;
 }
 
-/** How a device is made. */
+/** How a device is started. */
 export interface BedOptions {
   readonly workers: number;
-  /** What to run instead of the device program: a program and its arguments before the device's own. */
+  /** A program to run instead of the device program, with arguments before the device's own. */
   readonly program?: readonly string[];
   /** Further options of the device. */
   readonly args?: readonly string[];
   /** The draft of the specification that it follows; v19 if not given. */
   readonly draft?: Draft;
-  /** How long drivers wait for an answer, and for what is to be let go; as usual if not given. */
+  /** Maximum wait for an answer, and for resources to be released; the usual one if not given. */
   readonly timeoutMs?: number;
 }
 
-/** For intact devices: other processes on the machine may delay an answer for long. */
+/** Maximum wait for correct devices: other processes on the machine may delay an answer for long. */
 export const PATIENT_MS = 60_000;
 
 /**
- * The device may grow by this much over its first burst. In five minutes of all targets it came to 8 MiB without a
- * worker and to 14 with one, most of it in the first half minute, after which it stood still: code compiled late, heaps
- * that breathe, and what memory allocators keep of the most that was in use at once, such as a hundred public-key
- * operations; for moments it was 10 more. A leak continues, and is found by then.
+ * Allowed growth of the device over its first round. In five minutes of all targets it grew by 8 MiB without a worker and
+ * by 14 MiB with one, mostly in the first half minute: code compiled late, heaps whose size varies, and memory that
+ * allocators keep from the largest use, such as a hundred public-key operations; temporarily it was 10 MiB more. A leak
+ * grows further and exceeds the limit.
  */
 const RSS_GROWTH_BYTES_MAX = 48 << 20;
 const SETTLE_MS = 5000;
 
-/** Counts what process `pid` holds. */
+/** Counts the resources that process `pid` holds. */
 export function holdingsOf(pid: number): Holdings {
   const lines = Deno.readTextFileSync(`/proc/${pid}/maps`).split("\n");
   return {
     fds: [...Deno.readDirSync(`/proc/${pid}/fd`)].length,
-    // Guest memory shows as memfds; the rest of the map is the runtime's own business.
+    // Guest memory is in memfds; other mappings belong to the runtime.
     mappings: lines.filter((line) => line.includes("/memfd:driver-memory")).length,
     rssBytes: Number(Deno.readTextFileSync(`/proc/${pid}/statm`).split(" ")[1]) * 4096,
   };
@@ -64,7 +64,7 @@ export class Bed {
   readonly #device: Running;
   readonly #driverOptions: CryptoDriverOptions;
   #baseline: Holdings | undefined;
-  /** The most memory that the device held between bursts. */
+  /** The maximum memory that the device held between rounds. */
   rssBytesMax = 0;
 
   private constructor(directory: string, device: Running, driverOptions: CryptoDriverOptions) {
@@ -79,7 +79,7 @@ export class Bed {
     const directory = await Deno.makeTempDir({ prefix: "vuc-fuzz-" });
     const [command, ...before] = program;
     const own = [`--socket-path=${directory}/device.sock`, "--queues=2", `--workers=${workers}`, "--log-level=error"];
-    // What a sandboxed process holds is root's alone to see.
+    // Only root can read the resources of a sandboxed process.
     const sandbox = Deno.uid() === 0 ? "on" : "off";
     const device = new Running(command!, [...before, ...own, `--sandbox=${sandbox}`, ...args]);
     const bed = new Bed(directory, device, { draft, ...(timeoutMs === undefined ? {} : { timeoutMs }) });
@@ -96,7 +96,7 @@ export class Bed {
     }
   }
 
-  /** What the device has said. */
+  /** The device's output. */
   get said(): string {
     return this.#device.stderr;
   }
@@ -117,11 +117,11 @@ export class Bed {
     if (this.#device.hasEnded) throw new Error(`the device has ended: ${this.#device.stderr.slice(-2000)}`);
   }
 
-  /** A new driver gets every right answer, or this throws. */
+  /** Throws unless a new driver gets every correct answer. */
   async assertCorrect(packed: boolean): Promise<void> {
     this.assertRunning();
     const driver = await this.connect(packed);
-    // A used length of draft v5 counts something else.
+    // Used lengths of draft v5 have another meaning.
     const expect = driver.draft === "v5" ? expectAnswer : assertAnswer;
     try {
       for (const sample of allSamples()) {
@@ -133,7 +133,7 @@ export class Bed {
     }
   }
 
-  /** Throws unless the device, without a frontend, holds what it held after its first round. */
+  /** Throws if the device, without a frontend, holds more than after its first round. */
   async assertNothingKept(): Promise<void> {
     const deadline = performance.now() + (this.#driverOptions.timeoutMs ?? SETTLE_MS);
     const baseline = this.#baseline;
@@ -142,7 +142,7 @@ export class Bed {
       const now = holdingsOf(this.#device.pid);
       this.rssBytesMax = Math.max(this.rssBytesMax, now.rssBytes);
       if (baseline === undefined) {
-        // The first time: wait until it has let go of the connection.
+        // The first time: wait until it has released the connection.
         if (now.mappings === 0) {
           this.#baseline = now;
           return;
@@ -159,7 +159,7 @@ export class Bed {
     }
   }
 
-  /** Ends the device; throws if that did not go in order. */
+  /** Ends the device; throws if it does not end in order. */
   async close(): Promise<void> {
     this.#device.kill("SIGTERM");
     const { code, stderr } = await this.#device.ended();
@@ -167,7 +167,7 @@ export class Bed {
     if (code !== 0) throw new Error(`the device ended with exit code ${code}: ${stderr.slice(-2000)}`);
   }
 
-  /** Ends the device, whatever it says to that. */
+  /** Ends the device; ignores how it ends. */
   async kill(): Promise<void> {
     this.#device.kill("SIGKILL");
     await this.#device.ended();

@@ -1,6 +1,6 @@
 /**
- * Devices that are broken on purpose: what the fuzzer must catch, or it sees nothing. Takes the device's options and
- * `--fault=`; what is broken is broken in this process only, so it has no workers.
+ * Devices that are broken on purpose, which the fuzzer must detect. Accepts the device's options and `--fault=`. The fault
+ * is in this process only, so the device has no workers.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { viewOf } from "../../src/os/memory_map.ts";
 import type { ChainBatch } from "../../src/virtqueue/chain.ts";
 import { Connection } from "../../src/vhost_user/connection.ts";
 
-/** Does something once in so many times. */
+/** Calls a function once in a number of calls. */
 function every(count: number, action: () => void): () => void {
   let turn = 0;
   return () => {
@@ -20,7 +20,7 @@ function every(count: number, action: () => void): () => void {
   };
 }
 
-/** Writes a byte behind the last writable segment of the first chain. */
+/** Writes a byte after the last writable segment of the first chain. */
 function overrun(batch: ChainBatch): void {
   if (batch.count === 0) return;
   const last = batch.end[0]! - 1;
@@ -29,7 +29,7 @@ function overrun(batch: ChainBatch): void {
   new Uint8Array(viewOf(segments.addressOf(last) + segments.length[last]!, 1))[0] = 0x5a;
 }
 
-/** Flips a bit of the first byte that the first chain lets be written. */
+/** Flips a bit of the first writable byte of the first chain. */
 function wrongAnswer(batch: ChainBatch): void {
   const first = batch.firstWritable[0]!;
   const { segments } = batch;
@@ -55,7 +55,7 @@ const FAULTS: Readonly<Record<string, () => void>> = {
     const pool = JobPool.prototype as unknown as { outputAddress: (slot: number) => number };
     const { outputAddress } = pool;
     let address = 0;
-    // Every result is looked for twice: to be copied, and to be wiped.
+    // Every result is accessed twice: to be copied, and to be wiped.
     const sometimes = every(7, () => new Uint8Array(viewOf(address, 1))[0]! ^= 1);
     pool.outputAddress = function (slot: number): number {
       address = outputAddress.call(this, slot);
@@ -66,7 +66,7 @@ const FAULTS: Readonly<Record<string, () => void>> = {
   "leaked-descriptor": () => {
     const close = Connection.prototype.close;
     Connection.prototype.close = function (): Promise<void> {
-      // One that is closed again shows that opening alone is no fault.
+      // Another one that is closed again shows that opening alone is not reported.
       closeFd(createEventFd());
       createEventFd();
       return close.call(this);

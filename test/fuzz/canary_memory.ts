@@ -1,12 +1,12 @@
 /**
- * Guest memory with canaries: the device gets each region a little shorter than it is on either side. The device
- * has to map whole pages, so it can reach the margins, and must not.
+ * Guest memory with canaries: each region that the device gets is a little shorter than the memory at both ends. The
+ * device maps whole pages, so it could write to the margins, and must not.
  *
  * @module
  */
 import { DriverMemory, type DriverRegion, type RegionSpec } from "../../src/driver/guest_memory.ts";
 
-/** Bytes on either side of a region: no multiple of a page, but aligned for any ring. */
+/** Bytes at each end of a region: not a multiple of a page, but aligned for any ring. */
 const MARGIN_BYTES = 4096 + 1024;
 const CANARY = 0xc5;
 
@@ -14,7 +14,7 @@ const CANARY = 0xc5;
 export class CanaryMemory extends DriverMemory {
   readonly #deviceRegions: readonly DriverRegion[];
 
-  /** Makes the regions of `specs`, each of which loses a margin at its beginning and at its end. */
+  /** Creates the regions of `specs`, each with a margin at its start and at its end. */
   constructor(specs?: readonly RegionSpec[]) {
     super(specs);
     this.keepMargins(MARGIN_BYTES);
@@ -37,7 +37,7 @@ export class CanaryMemory extends DriverMemory {
     return this.#deviceRegions;
   }
 
-  /** Throws if a canary has died. */
+  /** Throws if a canary has changed. */
   verifyCanaries(): void {
     for (const region of super.regions) {
       for (const start of [0, region.sizeBytes - MARGIN_BYTES]) {
@@ -45,7 +45,7 @@ export class CanaryMemory extends DriverMemory {
         const at = margin.findIndex((byte) => byte !== CANARY);
         if (at >= 0) {
           const address = region.guestAddress + start + at;
-          throw new Error(`the device wrote to 0x${address.toString(16)}, beside the memory it was given`);
+          throw new Error(`the device wrote to 0x${address.toString(16)}, outside the memory it was given`);
         }
       }
     }

@@ -9,8 +9,8 @@ import type { Random } from "../../src/driver/random.ts";
 import type { CanaryMemory } from "./canary_memory.ts";
 
 /**
- * Makes `driver`, whose memory has canaries, await `rounds` rounds of the requests that `begin` starts, and abandon
- * another one. Throws if a request fails for another reason than the driver's disconnect.
+ * Has `driver`, whose memory has canaries, await `rounds` rounds of the requests that `begin` starts, and abandon one more
+ * round. Throws if a request fails for another reason than the driver's disconnect.
  */
 export async function askDuringChurn(
   driver: CryptoDriver,
@@ -20,7 +20,7 @@ export async function askDuringChurn(
 ): Promise<void> {
   for (let round = 0; round < rounds; round++) {
     const batch = Promise.all(begin());
-    // A failure of the batch must not be an unhandled rejection while another promise is awaited.
+    // Handled now, so that a failure is not an unhandled rejection while another promise is awaited.
     batch.catch(() => {});
     if (random(2) === 0) await driver.frontend.setMemTable(driver.memory.regions);
     if (random(2) === 0) {

@@ -1,6 +1,6 @@
 /**
- * Inputs that are kept: seeds of whole bursts, requests, chains and conversations as bytes, each in a file of its own in
- * `corpus/` with a sentence on why. What the fuzzer finds goes there too, and is replayed by the tests from then on.
+ * Stored inputs: seeds of whole rounds, requests, chains and conversations as bytes, each in a file of `corpus/` with its
+ * purpose. The fuzzer adds rounds that fail, and the tests replay all of them.
  *
  * @module
  */
@@ -25,7 +25,7 @@ import { rings } from "./rings.ts";
 import { state } from "./state.ts";
 import type { Target } from "./target.ts";
 
-/** Every kind of hostility. */
+/** All targets. */
 export const TARGETS: readonly Target[] = [
   rings,
   requests,
@@ -39,13 +39,13 @@ export const TARGETS: readonly Target[] = [
 ];
 
 interface Kept {
-  /** What is interesting about it. */
+  /** Its purpose. */
   readonly why: string;
 }
 
-/** A burst, by its seed. */
-export interface StoredMultiBuffer extends Kept {
-  readonly kind: "burst";
+/** A round, by its seed. */
+export interface StoredRound extends Kept {
+  readonly kind: "round";
   readonly target: string;
   readonly packed: boolean;
   readonly seed: number;
@@ -55,24 +55,24 @@ export interface StoredMultiBuffer extends Kept {
 export interface StoredRequest extends Kept {
   readonly kind: "request";
   readonly mode: RequestMode;
-  /** Of which sample the session is; the control queue's if not given. */
+  /** The sample to whose session it belongs; a control request if not given. */
   readonly session?: string;
-  /** That the session decrypts. */
+  /** True if the session decrypts. */
   readonly decrypts?: boolean;
   readonly readable: readonly string[];
-  /** Bytes in front of the status of a data request; bytes of the answer of a control request. */
+  /** Bytes before the status of a data request; bytes of the answer of a control request. */
   readonly writable: number;
   readonly status: number;
 }
 
-/** A chain of descriptors, with addresses within a block of 8192 bytes; addresses outside are text. */
+/** A chain of descriptors, with addresses in a block of 8192 bytes; other addresses are text. */
 export interface StoredChain extends Kept {
   readonly kind: "chain";
   /** Address, length, flags and next of each. */
   readonly descriptors: readonly (readonly [number | string, number, number, number])[];
-  /** The same in a table, which the first descriptor then names by the address "table". */
+  /** The same in a table; the first descriptor refers to it by the address "table". */
   readonly table?: StoredChain["descriptors"];
-  /** The used length, or that the ring breaks. */
+  /** The used length, or `broken`. */
   readonly outcome: number | "broken";
 }
 
@@ -80,23 +80,23 @@ export interface StoredChain extends Kept {
 export interface StoredConversation extends Kept {
   readonly kind: "conversation";
   readonly steps: readonly StoredStep[];
-  /** True if the device hangs up. */
+  /** True if the device closes the connection. */
   readonly hangsUp: boolean;
 }
 
 /** Any of them. */
-export type Stored = StoredMultiBuffer | StoredRequest | StoredChain | StoredConversation;
+export type Stored = StoredRound | StoredRequest | StoredChain | StoredConversation;
 
-/** Where the corpus is. */
+/** The folder of the corpus. */
 export const FOLDER: string = new URL("./corpus/", import.meta.url).pathname;
 
-/** Everything that is kept in `folder`, by file name. */
+/** All inputs in `folder`, by file name. */
 export function readCorpus(folder = FOLDER): [name: string, stored: Stored][] {
   const names = [...Deno.readDirSync(folder)].map(({ name }) => name).filter((name) => name.endsWith(".json")).sort();
   return names.map((name) => [name, JSON.parse(Deno.readTextFileSync(`${folder}/${name}`))]);
 }
 
-/** Keeps `stored` in a file called `name`, in `folder`; returns its path. */
+/** Writes `stored` to the file `name` in `folder`; returns its path. */
 export function keep(name: string, stored: Stored, folder = FOLDER): string {
   const path = `${folder}/${name}.json`;
   Deno.writeTextFileSync(path, `${JSON.stringify(stored, null, 2)}\n`);
@@ -164,17 +164,17 @@ async function replayChain(driver: CryptoDriver, stored: StoredChain): Promise<v
   });
 }
 
-/** The target whose burst `stored` is, if it is one. */
+/** The target of `stored`, if it is a round. */
 export function targetOf(stored: Stored): Target | undefined {
-  if (stored.kind !== "burst") return undefined;
+  if (stored.kind !== "round") return undefined;
   const target = TARGETS.find(({ name }) => name === stored.target);
   if (target === undefined) throw new Error(`there is no target ${stored.target}`);
   return target;
 }
 
-/** Replays `stored` against the device of `bed`, which must then be right and keep nothing; throws otherwise. */
+/** Replays `stored` against the device of `bed`; throws unless the device works correctly and leaks nothing afterwards. */
 export async function replay(bed: Bed, stored: Stored): Promise<void> {
-  if (stored.kind === "burst") {
+  if (stored.kind === "round") {
     await targetOf(stored)!.run({ bed, packed: stored.packed, random: makeRandom(stored.seed) });
   } else if (stored.kind === "conversation") {
     assertEquals(await replayConversation(bed.path, stored.steps), stored.hangsUp, `${stored.why}: it hangs up`);
@@ -188,6 +188,6 @@ export async function replay(bed: Bed, stored: Stored): Promise<void> {
       await driver.abandon();
     }
   }
-  await bed.assertCorrect(stored.kind === "burst" && stored.packed);
+  await bed.assertCorrect(stored.kind === "round" && stored.packed);
   await bed.assertNothingKept();
 }

@@ -6,17 +6,17 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { ROOT, withDirectory } from "../cli/programs.ts";
 import { PATIENT_MS } from "./bed.ts";
-import { readCorpus, type StoredMultiBuffer, TARGETS } from "./corpus.ts";
+import { readCorpus, type StoredRound, TARGETS } from "./corpus.ts";
 import { fuzz, replayAll } from "./fuzzer.ts";
 
 const corpus = readCorpus();
 
-Deno.test("the corpus has every kind of input and every target, each with a reason, and is small", () => {
+Deno.test("the corpus covers every kind of input and every target, each with a reason, and is small", () => {
   const kinds = new Set(corpus.map(([, { kind }]) => kind));
-  assertEquals(kinds, new Set(["burst", "request", "chain", "conversation"] as const));
+  assertEquals(kinds, new Set(["round", "request", "chain", "conversation"] as const));
   for (const { name } of TARGETS) {
     for (const packed of [false, true]) {
-      assert(corpus.some(([, kept]) => kept.kind === "burst" && kept.target === name && kept.packed === packed), name);
+      assert(corpus.some(([, kept]) => kept.kind === "round" && kept.target === name && kept.packed === packed), name);
     }
   }
   for (const [name, { why }] of corpus) {
@@ -27,12 +27,12 @@ Deno.test("the corpus has every kind of input and every target, each with a reas
 });
 
 for (const workers of [0, 1]) {
-  Deno.test(`the device survives the corpus and answers as recorded (${workers} workers)`, async () => {
+  Deno.test(`the device survives the corpus and gives the recorded answers (${workers} workers)`, async () => {
     await replayAll(corpus, { workers: [workers], device: { timeoutMs: PATIENT_MS } });
   });
 }
 
-Deno.test("failures are kept in the corpus, and a replay reproduces them while the device is broken", () =>
+Deno.test("failures are added to the corpus, and a replay reproduces them on the broken device", () =>
   withDirectory(async (directory) => {
     const program = [`${ROOT}scripts/deno`, "run", "-A", "--no-check", `${ROOT}test/fuzz/broken_device.ts`];
     const device = { program: [...program, "--fault=wrong-answer"] };
@@ -40,8 +40,8 @@ Deno.test("failures are kept in the corpus, and a replay reproduces them while t
     const [workers, say] = [[0], () => {}];
     await assertRejects(() => fuzz({ seconds: 20, seed: 1, workers, targets, device, say, keepIn: directory }), Error);
     const found = readCorpus(directory);
-    assertEquals(found.map(([, kept]) => [kept.kind, (kept as StoredMultiBuffer).target]), [["burst", "requests"]]);
-    // The device is wrong once in fifty batches, and now and then that meets a request whose answer is unknown.
+    assertEquals(found.map(([, kept]) => [kept.kind, (kept as StoredRound).target]), [["round", "requests"]]);
+    // The device is wrong once in fifty batches, and sometimes for a request whose answer is not checked.
     const again = async () => {
       for (let attempt = 0; attempt < 5; attempt++) await replayAll(found, { workers, device });
     };

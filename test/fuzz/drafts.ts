@@ -1,7 +1,6 @@
 /**
- * Hostile requests to devices of drafts v15 and v5: valid ones of every service with words changed, and, for v5, with
- * addresses that are nowhere, at the edges of memory, or each other's. Each is answered, and the untouched ones among them
- * are answered rightly.
+ * Hostile requests to devices of drafts v15 and v5: valid ones of every service with changed words and, for v5, with
+ * addresses outside memory, at its ends, or of each other. Each must be answered, and unchanged requests correctly.
  *
  * @module
  */
@@ -16,7 +15,7 @@ import { expectAnswer } from "../../src/tools/conform/expect.ts";
 import { allSamples, type Sample } from "../conformance/support.ts";
 import type { CanaryMemory } from "./canary_memory.ts";
 import { mutated } from "./requests.ts";
-import { type Burst, hostileWord, pick, type Target } from "./target.ts";
+import { hostileWord, pick, type Round, type Target } from "./target.ts";
 
 const ROUNDS = 20;
 const REQUESTS_PER_ROUND = 32;
@@ -36,7 +35,7 @@ async function subjectsOf(driver: CryptoDriver): Promise<Subject[]> {
   return subjects;
 }
 
-/** A good request; of a session that a hostile one may have destroyed, which is then created again. */
+/** A valid request; its session is created again if a hostile request has destroyed it. */
 async function askGood(driver: CryptoDriver, subject: Subject, random: Random): Promise<void> {
   const { sample } = subject;
   const options = { split: pick(random, SPLITS), seed: random(1 << 30), queue: random(2) };
@@ -48,7 +47,7 @@ async function askGood(driver: CryptoDriver, subject: Subject, random: Random): 
   expectAnswer(await driver.request({ ...sample.request, ...parts() } as DataRequest, options), sample);
 }
 
-/** A control request that is not to hit upon a session in use. */
+/** A control request that does not name a session in use. */
 function controlRequest(
   driver: CryptoDriver,
   { sample: { session }, sessionId }: Subject,
@@ -71,11 +70,11 @@ async function askHostileV15(driver: CryptoDriver, subject: Subject, random: Ran
   const parts = random(2) === 0 ? { stateless: sample.session } : { sessionId };
   const good = driver.encode({ ...sample.request, ...parts } as DataRequest);
   const { status, usedLen } = await driver.submitData(mutated(good, random), { ...options, queue: random(2) });
-  // An opcode of the asymmetric service, which the device lacks, has its status in front: four bytes.
+  // The answer to an opcode of the asymmetric service, which the device lacks, is a status of four bytes.
   if (usedLen !== 4 && status > w.STATUS_INVSESS) throw new Error(`${sample.name}: status ${status}`);
 }
 
-/** An address that is nowhere, at the end of a region, or so far up that it has to be cut. */
+/** An address outside memory, at the end of a region, or beyond 2^53. */
 function hostileAddress(driver: CryptoDriver, random: Random): bigint {
   const region = pick(random, driver.memory.regions);
   const end = BigInt(region.guestAddress + region.sizeBytes);
@@ -115,8 +114,8 @@ function mutatedV5(driver: CryptoDriver, request: EncodedRequest, random: Random
 }
 
 /**
- * A hostile request of v5, by itself: where its lengths are changed, its destination covers what lies behind. Neither the
- * place of its status nor what it writes is known.
+ * A hostile request of v5, submitted alone: with changed lengths, its destination may cover other memory. Neither the
+ * position of its status nor the bytes that it writes are known.
  */
 async function askHostileV5(driver: CryptoDriver, subject: Subject, random: Random): Promise<void> {
   const { sample, sessionId } = subject;
@@ -138,7 +137,7 @@ function targetFor(
   return {
     name: `draft-${draft}`,
     device: { args: [`--draft=${draft}`], draft, start: () => Promise.resolve() },
-    async run({ bed, packed, random }: Burst): Promise<number> {
+    async run({ bed, packed, random }: Round): Promise<number> {
       const driver = await bed.connect(packed);
       try {
         const subjects = await subjectsOf(driver);

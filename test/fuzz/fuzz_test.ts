@@ -1,6 +1,6 @@
 /**
- * The fuzzer, briefly: with a fresh seed against the real device, and against broken ones, which it must catch.
- * VUC_FUZZ_SECONDS makes it longer.
+ * A short run of the fuzzer: with a new seed against the real device, and against broken ones, which it must detect.
+ * VUC_FUZZ_SECONDS sets its length.
  *
  * @module
  */

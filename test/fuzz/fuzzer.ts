@@ -1,39 +1,39 @@
 /**
- * Runs targets against devices: burst after burst, each with a seed of its own, and after each the questions whether
- * the device lives, answers rightly, and keeps nothing.
+ * Runs targets against devices in rounds, each with its own seed. After each round it checks that the device runs, answers
+ * correctly, and has leaked nothing.
  *
  * @module
  */
 import { makeRandom } from "../../src/driver/random.ts";
 import { startOperations } from "./asymmetric.ts";
 import { Bed, type BedOptions } from "./bed.ts";
-import { keep, replay, type Stored, type StoredMultiBuffer, targetOf } from "./corpus.ts";
+import { keep, replay, type Stored, type StoredRound, targetOf } from "./corpus.ts";
 import type { Target } from "./target.ts";
 
 /** What to do. */
 export interface FuzzOptions {
-  /** How long to begin new bursts, for all devices together. */
+  /** Time during which new rounds begin, for all devices together. */
   readonly seconds: number;
   readonly seed: number;
   /** Numbers of workers of the devices to try. */
   readonly workers: readonly number[];
   readonly targets: readonly Target[];
-  /** How to make a device; the real program if not given. */
+  /** How to start a device; the real program if not given. */
   readonly device?: Omit<BedOptions, "workers">;
   readonly say: (line: string) => void;
-  /** The folder in which a burst that finds something is kept; nowhere if not given. */
+  /** The folder to which rounds that fail are written; none if not given. */
   readonly keepIn?: string;
 }
 
 /** What was done. */
 export interface FuzzTotals {
   cases: number;
-  bursts: number;
+  rounds: number;
 }
 
 const USUAL: NonNullable<Target["device"]> = { args: [], start: startOperations };
 
-/** Devices with as many workers: one for all targets, and one for each that wants options of its own. */
+/** Devices with the same number of workers: one for most targets, and one for each target with its own options. */
 class Beds {
   readonly #options: BedOptions;
   readonly #beds = new Map<string, Bed>();
@@ -50,43 +50,43 @@ class Beds {
     if (bed !== undefined) return bed;
     bed = await Bed.start({ ...this.#options, args: [...this.#options.args ?? [], ...args], ...(draft && { draft }) });
     this.#beds.set(key, bed);
-    // The first connections make the heap what it is; what is kept is measured from there.
+    // The first connections determine the size of the heap; leaks are measured after them.
     for (const packed of [false, true]) await bed.assertCorrect(packed);
     await start(bed.path);
     await bed.assertNothingKept();
     return bed;
   }
 
-  /** The most memory that each held between bursts. */
+  /** The maximum memory that each held between rounds. */
   get rssBytesMax(): number[] {
     return [...this.#beds.values()].map((bed) => bed.rssBytesMax);
   }
 
-  /** What the device for `target` has said. */
+  /** The output of the device for `target`. */
   saidFor(target: Target | undefined): string {
     return this.#beds.get((target?.device ?? USUAL).args.join(" "))?.said.slice(-2000) ?? "";
   }
 
-  /** Ends all; throws if that did not go in order. */
+  /** Ends all devices; throws if one does not end in order. */
   async close(): Promise<void> {
     await Promise.all([...this.#beds.values()].map((bed) => bed.close()));
   }
 
-  /** Ends all, whatever they say to that. */
+  /** Ends all devices; ignores how they end. */
   async kill(): Promise<void> {
     await Promise.all([...this.#beds.values()].map((bed) => bed.kill()));
   }
 }
 
-/** One burst and the questions behind it. */
-async function burst(bed: Bed, target: Target, packed: boolean, seed: number): Promise<number> {
+/** Runs one round and the checks after it. */
+async function runRound(bed: Bed, target: Target, packed: boolean, seed: number): Promise<number> {
   const cases = await target.run({ bed, packed, random: makeRandom(seed) });
   await bed.assertCorrect(packed);
   await bed.assertNothingKept();
   return cases;
 }
 
-/** Replays what was kept against a device of each kind, in order. Throws, naming it, as soon as something is wrong. */
+/** Replays stored inputs against a device of each kind, in order. Throws at the first failure, with the input's name. */
 export async function replayAll(
   kept: readonly (readonly [name: string, stored: Stored])[],
   { workers, device }: Pick<FuzzOptions, "workers" | "device">,
@@ -109,10 +109,10 @@ export async function replayAll(
   }
 }
 
-/** Fuzzes until the time is over. Throws, naming the burst, as soon as something is wrong. */
+/** Runs rounds until the time is over. Throws at the first failure, with the round's name. */
 export async function fuzz(options: FuzzOptions): Promise<FuzzTotals> {
   const { seconds, seed, workers, targets, device, say } = options;
-  const totals: FuzzTotals = { cases: 0, bursts: 0 };
+  const totals: FuzzTotals = { cases: 0, rounds: 0 };
   say(`seed ${seed}`);
   for (const [turn, count] of workers.entries()) {
     const beds = new Beds({ ...device, workers: count });
@@ -122,14 +122,14 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzTotals> {
       for (let round = 0; performance.now() < deadline; round++) {
         const target = targets[round % targets.length]!;
         const packed = Math.floor(round / targets.length) % 2 === 1;
-        const burstSeed = (seed + 1_000_003 * turn + 7919 * round) >>> 0;
+        const roundSeed = (seed + 1_000_003 * turn + 7919 * round) >>> 0;
         const name = `${target.name}, ${packed ? "packed" : "split"} rings, ${count} workers, round ${round}`;
         const bed = await beds.bedFor(target);
-        const cases = await burst(bed, target, packed, burstSeed).catch((error) => {
+        const cases = await runRound(bed, target, packed, roundSeed).catch((error) => {
           if (options.keepIn !== undefined) {
             const why = `${(error as Error).message.split("\n")[0]} (${count} workers)`;
-            const found: StoredMultiBuffer = { kind: "burst", why, target: target.name, packed, seed: burstSeed };
-            say(`kept as ${keep(`found-${target.name}-${burstSeed}`, found, options.keepIn)}`);
+            const found: StoredRound = { kind: "round", why, target: target.name, packed, seed: roundSeed };
+            say(`kept as ${keep(`found-${target.name}-${roundSeed}`, found, options.keepIn)}`);
           }
           throw new Error(`seed ${seed}: ${name}: ${(error as Error).message}\n${bed.said.slice(-2000)}`, {
             cause: error,
@@ -137,7 +137,7 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzTotals> {
         });
         byTarget.set(target.name, (byTarget.get(target.name) ?? 0) + cases);
         totals.cases += cases;
-        totals.bursts++;
+        totals.rounds++;
       }
     } catch (error) {
       await beds.kill();

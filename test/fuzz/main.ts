@@ -1,7 +1,7 @@
 /**
- * The fuzzer's command line: bursts of every target in turn, split and packed, without and with a worker, until
- * the time is over. Prints the seed first: the same seed makes the same bursts. A burst that finds something is kept in
- * `corpus/`; `--replay` does what a kept file says once more.
+ * The fuzzer's command line: rounds of every target in turn, split and packed, without and with a worker, until the time
+ * is over. Prints the seed first: the same seed gives the same rounds. A round that fails is written to `corpus/`;
+ * `--replay` repeats a stored input.
  *
  * @module
  */
@@ -42,4 +42,4 @@ const totals = await fuzz({
   targets: TARGETS.filter(({ name }) => target === "" || name === target),
   say: (line) => console.log(line),
 });
-console.log(`${totals.cases} cases in ${totals.bursts} bursts, no failure`);
+console.log(`${totals.cases} cases in ${totals.rounds} rounds, no failure`);

@@ -1,7 +1,7 @@
 /**
- * Hostile messages: the conversation of a frontend that brings a device up, with messages cut off, too long, wrongly
- * flagged, with no, other or too many descriptors, in another order, or several times over. Each conversation ends the
- * way it comes; afterwards the device serves the next frontend.
+ * Hostile messages: the conversation of a frontend that sets up a device, with messages truncated, too long, with wrong
+ * flags, without or with wrong or too many descriptors, in another order, or repeated. A conversation may end in any way;
+ * afterwards the device must serve the next frontend.
  *
  * @module
  */
@@ -13,10 +13,10 @@ import { createMemfd } from "../../src/os/memory_map.ts";
 import { connectUnix, FdSocket, unixSocketPair } from "../../src/os/unix_socket.ts";
 import { MESSAGE_RULES } from "../../src/vhost_user/messages.ts";
 import * as wire from "../../src/wire/vhost_user.ts";
-import { type Burst, hostileWord, pick, type Target } from "./target.ts";
+import { hostileWord, pick, type Round, type Target } from "./target.ts";
 
-const CONVERSATIONS_PER_BURST = 40;
-/** 16-byte stretches of the frontend's one region that rings could lie at. */
+const CONVERSATIONS_PER_ROUND = 40;
+/** Offsets in units of 16 bytes in the frontend's only region, for rings. */
 const REGION_BYTES = 1 << 20;
 const INFLIGHT_BYTES = 1 << 17;
 
@@ -44,7 +44,7 @@ class Descriptors {
 
   /** Any descriptor. */
   any(random: Random): number {
-    // Standard input is whatever this process was started with.
+    // Standard input may be any kind of file.
     return pick(random, [this.memory.regions[0]!.fd, ...this.events, ...this.#pair, this.#empty, 0]);
   }
 
@@ -66,7 +66,7 @@ class Descriptors {
   }
 }
 
-/** What a proper frontend says, with one ring of two. */
+/** The messages of a correct frontend, with one ring of two. */
 function properConversation(descriptors: Descriptors): Step[] {
   const [region] = descriptors.memory.regions;
   const [kick, call, err] = descriptors.events as [number, number, number];
@@ -148,13 +148,13 @@ function mutate(steps: Step[], descriptors: Descriptors, random: Random): void {
   }
 }
 
-/** Closes the descriptors of what has come and drops the rest. */
+/** Closes the descriptors of received messages and drops the messages. */
 function hearOut(socket: FdSocket): void {
   const answers = new Uint8Array(4096);
   for (let got = socket.receive(answers); got.length > 0; got = socket.receive(answers)) got.fds.forEach(closeFd);
 }
 
-/** Sends all of `bytes`. A device that does not read on while its answers are not read is heard out. */
+/** Sends all `bytes`, and reads the device's replies meanwhile, since it may not read while they are not read. */
 async function send(socket: FdSocket, bytes: Uint8Array, fds: readonly number[]): Promise<void> {
   const deadline = performance.now() + 2000;
   for (let rest = bytes; rest.length > 0;) {
@@ -185,11 +185,11 @@ async function converse(path: string, steps: readonly Step[], random: Random): P
       if (random(8) === 0) await new Promise((resolve) => setTimeout(resolve, 0));
       hearOut(socket);
     }
-    // Half of them hear the device out before they hang up.
+    // Half of the frontends read all replies before they close the connection.
     if (random(2) === 0) await new Promise((resolve) => setTimeout(resolve, 1));
     hearOut(socket);
   } catch (error) {
-    // The device may hang up when a stream makes no sense any more.
+    // The device may close the connection if the stream is invalid.
     const code = (error as { code?: string }).code ?? "";
     if (!["EPIPE", "ECONNRESET"].includes(code)) throw error;
   } finally {
@@ -198,18 +198,18 @@ async function converse(path: string, steps: readonly Step[], random: Random): P
   return sent;
 }
 
-/** A message as it is kept: descriptors by kind, and `@N` for the 64-bit address N bytes into the frontend's region. */
+/** A stored message: descriptors by kind, and `@N` for the 64-bit address N bytes into the frontend's region. */
 export interface StoredStep {
   readonly request: number;
   /** Hexadecimal. */
   readonly payload: string;
   readonly fds?: readonly ("memory" | "event" | "inflight" | "empty" | "socket")[];
   readonly flags?: number;
-  /** Bytes of the message that are sent, if not all. */
+  /** Number of bytes of the message that are sent, if not all. */
   readonly cut?: number;
 }
 
-/** Says what was kept, and hears the device out; true if that hung up before this side did. */
+/** Sends stored messages and reads all replies; true if the device closed the connection first. */
 export async function replayConversation(path: string, steps: readonly StoredStep[]): Promise<boolean> {
   const descriptors = new Descriptors();
   const base = descriptors.memory.regions[0]!.hostAddress;
@@ -227,7 +227,7 @@ export async function replayConversation(path: string, steps: readonly StoredSte
       got.fds.forEach(closeFd);
       if (got.length === 0) return true;
       const replies = answers.subarray(0, Math.max(0, got.length));
-      // The last answer is to the question at the end, unless a message was cut off: then there is none.
+      // The last reply answers the final request; there is none if a message was truncated.
       if (replies.length >= 20 && replies[replies.length - 20] === wire.GET_QUEUE_NUM) return false;
       await new Promise((resolve) => setTimeout(resolve, 1));
     }
@@ -244,11 +244,11 @@ export async function replayConversation(path: string, steps: readonly StoredSte
 /** Hostile messages. */
 export const messages: Target = {
   name: "messages",
-  async run({ bed, random }: Burst): Promise<number> {
+  async run({ bed, random }: Round): Promise<number> {
     const descriptors = new Descriptors();
     let cases = 0;
     try {
-      for (let i = 0; i < CONVERSATIONS_PER_BURST; i++) {
+      for (let i = 0; i < CONVERSATIONS_PER_ROUND; i++) {
         const steps = properConversation(descriptors);
         if (random(6) === 0) steps.sort(() => random(3) - 1);
         for (let changes = random(4); changes > 0; changes--) mutate(steps, descriptors, random);

@@ -1,7 +1,7 @@
 /**
- * Hostile requests: valid ones of every service, in every form, with header words, lengths and claims changed, cut into
- * descriptors in every way. Whatever they say, each is answered with a status the specification knows, within its
- * buffers; and the untouched ones among them are answered rightly.
+ * Hostile requests: valid ones of every service and form with changed header words, lengths and claims, in every
+ * descriptor layout. Each must be answered with a defined status, within its buffers, and unchanged requests must be
+ * answered correctly.
  *
  * @module
  */
@@ -13,10 +13,10 @@ import { encodeCreateSession, encodeDestroySession } from "../../src/driver/sess
 import * as w from "../../src/wire/virtio_crypto.ts";
 import { allSamples, assertAnswer, type Sample } from "../conformance/support.ts";
 import type { CanaryMemory } from "./canary_memory.ts";
-import { type Burst, hostileWord, pick, type Target } from "./target.ts";
+import { hostileWord, pick, type Round, type Target } from "./target.ts";
 
-const REQUESTS_PER_BURST = 1280;
-const UNDER_WAY_MAX = 64;
+const REQUESTS_PER_ROUND = 1280;
+const IN_FLIGHT_MAX = 64;
 const SPLITS = ["one", "fields", "bytes", "random", "linux"] as const;
 /** Feature bits of each form of request. */
 export const FEATURES: Readonly<Record<RequestMode, bigint>> = { fixed: 0n, mux: 1n, stateless: 0x1fn };
@@ -41,7 +41,7 @@ export function mutated(request: EncodedRequest, random: Random): EncodedRequest
   return { readable, writable };
 }
 
-/** The used length apart: with Linux's repeated pieces there is a gap before the status, which then does not count. */
+/** Checks without the used length: in the Linux layout a gap may precede the status, which is not counted then. */
 function assertRight(result: DataResult, sample: Sample): void {
   assertAnswer({ ...result, usedLen: sample.dst.length + sample.result.length + 1 }, sample);
 }
@@ -51,18 +51,18 @@ interface Subject {
   sessionId: number;
 }
 
-/** A data request: changed nine times of ten, and then whatever comes of it; else with the right answer. */
+/** A data request: changed in nine of ten cases, with any answer; otherwise valid, with the correct answer. */
 async function askData(driver: CryptoDriver, mode: RequestMode, subject: Subject, random: Random): Promise<void> {
   const { sample, sessionId } = subject;
   const parts = mode === "stateless" ? { stateless: sample.session } : { sessionId };
   const good = encodeData({ ...sample.request, ...parts } as DataRequest, mode);
   const isGood = random(10) === 0;
-  // Linux's way repeats data where two fields follow each other; of ciphers only, it is right.
+  // The Linux layout repeats data if two fields follow each other, so it is valid for ciphers only.
   const splits = isGood && sample.session.service !== "cipher" ? SPLITS.filter((split) => split !== "linux") : SPLITS;
   const options = { split: pick(random, splits), seed: random(1 << 30), queue: random(2) };
   const result = await driver.submitData(isGood ? good : mutated(good, random), options);
   if (isGood && result.status === w.STATUS_INVSESS && mode !== "stateless") {
-    // A changed control request may have hit upon this very session and destroyed it, as it is entitled to.
+    // A changed control request may have destroyed this session, which is allowed.
     subject.sessionId = await driver.createSession(sample.session);
     const again = { ...sample.request, sessionId: subject.sessionId } as DataRequest;
     assertRight(await driver.request(again, { ...options, mode }), sample);
@@ -70,11 +70,11 @@ async function askData(driver: CryptoDriver, mode: RequestMode, subject: Subject
   else if (result.status > w.STATUS_KEY_REJECTED) throw new Error(`${sample.name}: status ${result.status}`);
 }
 
-/** A control request, always changed. What it creates by chance stays until the device is reset. */
+/** A changed control request. Sessions that it creates by chance stay until the device is reset. */
 async function askControl(driver: CryptoDriver, subject: Subject, random: Random): Promise<void> {
   const { sample: { session }, sessionId } = subject;
   const mux = driver.hasFeature(w.F_MUX_MODE);
-  // A destruction is pointed elsewhere, so that the sessions in use stay.
+  // A destruction names another id, so that the sessions in use stay.
   const good = random(2) === 0
     ? encodeCreateSession(session, { mux })
     : encodeDestroySession(session.service, sessionId + 1 + random(2 ** 31), { mux });
@@ -85,17 +85,17 @@ async function askControl(driver: CryptoDriver, subject: Subject, random: Random
 /** Hostile requests. */
 export const requests: Target = {
   name: "requests",
-  async run({ bed, packed, random }: Burst): Promise<number> {
+  async run({ bed, packed, random }: Round): Promise<number> {
     const mode = pick(random, ["fixed", "mux", "stateless"] as const);
     const driver = await bed.connect(packed, FEATURES[mode]);
     try {
       const subjects: Subject[] = [];
-      // The chain has a stateless form of its own too, so every sample goes in every mode.
+      // Every sample, including the chain, has a form for each mode.
       for (const sample of allSamples()) {
         subjects.push({ sample, sessionId: await driver.createSession(sample.session) });
       }
-      for (let done = 0; done < REQUESTS_PER_BURST; done += UNDER_WAY_MAX) {
-        await Promise.all(Array.from({ length: UNDER_WAY_MAX }, () => {
+      for (let done = 0; done < REQUESTS_PER_ROUND; done += IN_FLIGHT_MAX) {
+        await Promise.all(Array.from({ length: IN_FLIGHT_MAX }, () => {
           const subject = pick(random, subjects);
           return random(6) === 0 ? askControl(driver, subject, random) : askData(driver, mode, subject, random);
         }));
@@ -104,6 +104,6 @@ export const requests: Target = {
     } finally {
       await driver.abandon();
     }
-    return REQUESTS_PER_BURST;
+    return REQUESTS_PER_ROUND;
   },
 };

@@ -1,6 +1,6 @@
 /**
- * A worker that rewrites guest memory without pause while the device works on it: what a guest with several CPUs
- * does. It writes words that are plausible at their places, so that the device gets far.
+ * A worker that rewrites guest memory continuously while the device executes requests, as a guest with several CPUs can.
+ * It writes plausible words, so that the device does not stop at the first check.
  *
  * @module
  */
@@ -8,9 +8,9 @@ import { makeRandom } from "../../src/driver/random.ts";
 import { viewOf } from "../../src/os/memory_map.ts";
 import { disturb, type Disturbance } from "../disturbance.ts";
 
-/** What to rewrite. */
+/** The memory to rewrite. */
 export interface RewriteOrder extends Disturbance {
-  /** Stretches of this process's memory: where, how long, and what may be written there. */
+  /** Ranges of this process's memory, with the words that may be written there. */
   readonly stretches: readonly { address: number; sizeBytes: number; words: readonly number[] }[];
   readonly seed: number;
 }
@@ -26,7 +26,7 @@ addEventListener("message", (event) => {
       const view = views[which]!;
       const { words } = stretches[which]!;
       const at = random(view.length);
-      // A word that is soon restored corrupts the requests in flight, and not all later ones.
+      // The word is restored soon, so that it corrupts the requests in flight only.
       const old = Atomics.exchange(view, at, words[random(words.length)]!);
       if (random(4) > 0) Atomics.store(view, at, old);
     }

@@ -1,7 +1,7 @@
 /**
- * Rewriting: requests whose headers, lengths, descriptors and ring indices another thread changes while the device
- * works on them. It may answer anything or declare the ring broken; it must not write beside what a writable descriptor
- * ever named, and must work again when the ring is set up again.
+ * Rewriting: another thread changes headers, lengths, descriptors and ring indices of requests while the device executes
+ * them. The device may give any answer or declare the ring broken; it must write only to memory that a writable
+ * descriptor has named, and must work after the ring is set up again.
  *
  * @module
  */
@@ -17,7 +17,7 @@ import { whileDisturbed } from "../disturbance.ts";
 import { allSamples, type Sample } from "../conformance/support.ts";
 import type { CanaryMemory } from "./canary_memory.ts";
 import type { RewriteOrder } from "./rewriter.ts";
-import { type Burst, EDGES, type Target } from "./target.ts";
+import { EDGES, type Round, type Target } from "./target.ts";
 
 const ROUNDS = 60;
 const SIZE = 64;
@@ -40,7 +40,7 @@ class Stage {
     this.writable = memory.alloc(SIZE * SLOT_BYTES, { region });
   }
 
-  /** Puts requests for `subjects` into the slots, and chains to them into the ring, all of them available. */
+  /** Writes requests for `subjects` to the slots, and makes chains for all of them available. */
   lay(subjects: readonly { sample: Sample; sessionId: number }[], packed: boolean): void {
     const desc = new DataView(this.desc.bytes.buffer, this.desc.bytes.byteOffset, this.desc.sizeBytes);
     const avail = new DataView(this.avail.bytes.buffer, this.avail.bytes.byteOffset, this.avail.sizeBytes);
@@ -69,7 +69,7 @@ class Stage {
     if (!packed) avail.setUint16(2, SIZE / 2, true);
   }
 
-  /** What another thread may write, and where. Addresses and WRITE flags stay: they say what may be written to. */
+  /** The words that another thread may write. Addresses and WRITE flags stay, as they define the writable memory. */
   stretches(packed: boolean): RewriteOrder["stretches"] {
     const order: { address: number; sizeBytes: number; words: readonly number[] }[] = [
       { address: this.readable.hostAddress, sizeBytes: SIZE * SLOT_BYTES / 4, words: EDGES },
@@ -85,7 +85,7 @@ class Stage {
       const kept = isWritable ? vring.DESC_F_WRITE : 0;
       const owner = packed ? [vring.DESC_F_AVAIL, vring.DESC_F_USED] : [0];
       const flags = owner.flatMap((o) => [0, vring.DESC_F_NEXT, vring.DESC_F_INDIRECT].map((f) => f | o | kept));
-      // A writable descriptor that is no table stays writable; a table's flags say nothing of writing.
+      // A writable descriptor stays writable unless it is a table, whose flags have no meaning for writing.
       const words = flags.map((f) => packed ? f << 16 | i : i << 16 | f).map((word) => word >>> 0);
       order.push({ address: at + 12, sizeBytes: 4, words });
     }
@@ -104,7 +104,7 @@ function rewriteWhile(order: Omit<RewriteOrder, "control">, body: () => Promise<
 /** Rewriting. */
 export const rewriting: Target = {
   name: "rewriting",
-  async run({ bed, packed, random }: Burst): Promise<number> {
+  async run({ bed, packed, random }: Round): Promise<number> {
     const driver = await bed.connect(packed, 0n);
     const fds = [createEventFd(), createEventFd(), createEventFd()] as const;
     const [kickFd, callFd, errFd] = fds;

@@ -1,7 +1,7 @@
 /**
- * Hostile requests in the RFC's form of the asymmetric service: lengths that lie, numbers of chance, other opcodes, while
- * rings stop, memory moves and frontends disconnect with operations in flight. Each is answered with a status that the
- * specification knows, and the untouched ones among them as another implementation would.
+ * Hostile requests of the rfc3 form of the asymmetric service: false lengths, random numbers, other opcodes, while rings
+ * stop, memory moves and frontends disconnect with operations in flight. Each must be answered with a defined status, and
+ * unchanged requests must get the result of another implementation.
  *
  * @module
  */
@@ -16,14 +16,14 @@ import * as request from "../asymmetric/rfc3_requests.ts";
 import { concat } from "../bytes.ts";
 import { PATIENT_MS } from "./bed.ts";
 import { mutated } from "./requests.ts";
-import { type Burst, pick, type Target } from "./target.ts";
+import { pick, type Round, type Target } from "./target.ts";
 import { askDuringChurn } from "./churn.ts";
 
 const ROUNDS = 6;
-const UNDER_WAY = 24;
+const IN_FLIGHT = 24;
 const SPLITS = ["one", "fields", "random"] as const;
 const RESULT_BYTES = 1024;
-/** A good request. */
+/** A valid request. */
 interface Subject {
   readonly name: string;
   readonly opcode: number;
@@ -33,7 +33,7 @@ interface Subject {
   readonly body: Uint8Array;
   /** The answer's second word. */
   readonly second: number;
-  /** What follows in the answer; null: anything. */
+  /** The rest of the answer; null: not checked. */
   readonly data: Uint8Array | null;
 }
 
@@ -150,19 +150,19 @@ function encode({ opcode, algo, fixedBytes, body }: Subject): EncodedRequest {
       { name: "para", bytes: new Uint8Array(body.slice(0, fixedBytes)) },
       { name: "data", bytes: new Uint8Array(body.slice(fixedBytes)) },
     ],
-    // The form has its status in front; the driver's own last byte is part of the result's room.
+    // The form has its status first; the driver's own last byte is part of the result's buffer.
     writable: [{ name: "dst", sizeBytes: RESULT_BYTES }, { name: "status", sizeBytes: 1 }],
   };
 }
 
-/** `good`, changed behind its header or, once in a while, anywhere. */
+/** `good` with changes after its header or, rarely, anywhere. */
 function spoilt(good: EncodedRequest, random: Random): { request: EncodedRequest; isOfRfc: boolean } {
   const changed = mutated(good, random);
   if (random(4) === 0) return { request: changed, isOfRfc: false };
   return { request: { ...changed, readable: [good.readable[0]!, ...changed.readable.slice(1)] }, isOfRfc: true };
 }
 
-/** A request: as it should be, with the right answer, or not. */
+/** A valid request with a check of its answer, or a changed one. */
 async function ask(driver: CryptoDriver, random: Random): Promise<void> {
   const subject = pick(random, subjects());
   const good = encode(subject);
@@ -187,12 +187,12 @@ async function ask(driver: CryptoDriver, random: Random): Promise<void> {
 }
 
 function batchOf(driver: CryptoDriver, random: Random): Promise<void>[] {
-  return Array.from({ length: UNDER_WAY }, () => ask(driver, random));
+  return Array.from({ length: IN_FLIGHT }, () => ask(driver, random));
 }
 
 /**
- * Makes the device that listens at `path` generate a key: from then on it has a worker for them, and a descriptor of
- * libffi's, which opens the program once so that C can call back.
+ * Has the device that listens at `path` generate a key. Afterwards it has a worker for keys, and a descriptor of libffi,
+ * which opens the program for callbacks.
  */
 async function start(path: string): Promise<void> {
   const driver = await CryptoDriver.connect(path);
@@ -207,14 +207,14 @@ async function start(path: string): Promise<void> {
 export const rfc3: Target = {
   name: "rfc3",
   device: { args: ["--asymmetric=rfc3"], start },
-  async run({ bed, packed, random }: Burst): Promise<number> {
-    // Lengths of chance may ask for keys that take long to make, one after the other.
+  async run({ bed, packed, random }: Round): Promise<number> {
+    // Random lengths may request keys that take long to generate.
     const driver = await bed.connect(packed, BigInt(random(2)), { timeoutMs: PATIENT_MS });
     try {
       await askDuringChurn(driver, ROUNDS, () => batchOf(driver, random), random);
     } finally {
       await driver.abandon();
     }
-    return (ROUNDS + 1) * UNDER_WAY;
+    return (ROUNDS + 1) * IN_FLIGHT;
   },
 };

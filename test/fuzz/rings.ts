@@ -1,7 +1,6 @@
 /**
- * Hostile rings: descriptors, indices, tables, flags and wrap counters of chance, as a guest can write them. The device
- * may answer or declare the ring broken; it must not hang, and must write nothing but what a writable descriptor or the
- * ring itself allows.
+ * Hostile rings: random descriptors, indices, tables, flags and wrap counters, as a guest can write them. The device may
+ * answer or declare the ring broken; it must not hang, and must write only to writable descriptors and the ring.
  *
  * @module
  */
@@ -17,9 +16,9 @@ import * as vring from "../../src/wire/vring.ts";
 import { cipherSample } from "../conformance/support.ts";
 import { encodeData } from "../../src/driver/requests.ts";
 import type { CanaryMemory } from "./canary_memory.ts";
-import { type Burst, hostileWord, pick, type Target } from "./target.ts";
+import { hostileWord, pick, type Round, type Target } from "./target.ts";
 
-const CASES_PER_BURST = 400;
+const CASES_PER_ROUND = 400;
 const SPLIT_SIZES = [1, 2, 4, 8, 64, 256];
 const PACKED_SIZES = [1, 2, 3, 7, 8, 64, 100];
 /** Entries of an inflight state. */
@@ -27,24 +26,24 @@ const RECORD_ENTRIES = 256;
 const ZONE_BYTES = 64 * 1024;
 const OUTSIDE = [0n, 4096n, 5n << 20n, 2n ** 32n - 8n, 2n ** 40n, 2n ** 53n - 1n, 2n ** 53n, 2n ** 64n - 1n];
 
-/** A ring that breaks the driver's rules: its memory, and zones for what descriptors point to. */
+/** A ring that violates the driver's rules: its memory, and zones to which descriptors point. */
 class Ground {
   readonly desc: Block;
   readonly avail: Block;
   readonly used: Block;
-  /** Read by the device, never written. Some good requests lie in it. */
+  /** The device may read it, never write. It contains some valid requests. */
   readonly readZone: Block;
   /** Writable descriptors point here only. */
   readonly writeZone: Block;
   readonly kickFd = createEventFd();
   readonly callFd = createEventFd();
   readonly errFd = createEventFd();
-  /** Lengths of the readable fields of the good request at the zone's beginning. */
+  /** Lengths of the readable fields of the valid request at the zone's start. */
   readonly #fields: number[] = [];
 
   constructor(driver: CryptoDriver, sessionId: number) {
     const { memory } = driver;
-    // The last region alone has room for all of it behind each other.
+    // Only the last region is large enough for all zones.
     const region = 2;
     this.readZone = memory.alloc(ZONE_BYTES, { region });
     this.desc = memory.alloc(vring.DESC_BYTES * 256, { region, align: 4096 });
@@ -63,7 +62,7 @@ class Ground {
     for (const fd of [this.kickFd, this.callFd, this.errFd]) closeFd(fd);
   }
 
-  /** The first bytes of the read zone are a good request; the rest changes from case to case. */
+  /** Writes a valid request to the start of the read zone; the rest changes from case to case. */
   fillReadZone(random: Random): void {
     const { bytes } = this.readZone;
     const words = new Uint32Array(bytes.buffer, bytes.byteOffset + 4096, 256);
@@ -87,12 +86,12 @@ class Ground {
 type Format = "split" | "table" | 0 | 1;
 
 /**
- * Lengths of indirect tables that are wrong. None that is merely too long for its block: what lies behind the block,
- * taken for descriptors, would make writable what is not.
+ * Wrong lengths of indirect tables. None is merely too long for its block: the bytes after the block, taken for
+ * descriptors, might make other memory writable.
  */
 const TABLE_LENGTHS = [0, 1, 8, 15, 17, 16 * 65536, 0xffff_fff0, 0xffff_ffff];
 
-/** Writes `count` descriptors of chance to `view`. */
+/** Writes `count` random descriptors to `view`. */
 function scatter(
   view: DataView,
   count: number,
@@ -111,7 +110,7 @@ function scatter(
       target = BigInt(tables.guestAddress + 16 * random(64));
       bytes = random(4) === 0 ? pick(random, TABLE_LENGTHS) : 16 * random(64);
     }
-    // Reserved bits may be anything; WRITE must not appear by chance where only reading is allowed.
+    // Reserved bits are random; WRITE must not appear by chance for memory that may only be read.
     if (random(12) === 0) flags |= random(0x10000) & ~vring.DESC_F_WRITE & ~0x8084;
     let next = random(10) === 0 ? random(0x10000) : random(count);
     if (random(3) > 0) next = i + 1;
@@ -128,13 +127,13 @@ function scatter(
   }
 }
 
-/** Where a packed ring begins: a slot, and the wrap counter there. */
+/** The start of a packed ring: a slot and the wrap counter there. */
 interface Position {
   readonly slot: number;
   readonly wrap: 0 | 1;
 }
 
-/** The base for these, in the format of SET_VRING_BASE: no request is in flight. */
+/** The base for a start, in the format of SET_VRING_BASE: no request is in flight. */
 function baseOf({ slot, wrap }: Position): number {
   return (slot | wrap << 15 | slot << 16 | wrap << 31) >>> 0;
 }
@@ -151,7 +150,7 @@ function areasOf(ground: Ground, tables: Block, packed: boolean, random: Random)
 }
 
 /**
- * Fills a packed ring in which the device begins at `start`. If it `mayMeetItself`, chains go around and run into used
+ * Fills a packed ring in which the device begins at `start`. If it `mayMeetItself`, chains wrap and continue in used
  * descriptors.
  */
 function writePackedRing(
@@ -164,7 +163,7 @@ function writePackedRing(
 ): void {
   const { desc, avail } = areasOf(ground, tables, true, random);
   scatter(desc, size, ground, tables, random, wrap);
-  // A chain that wraps meets what the device has written, in which what it may only read is marked writable.
+  // A chain that wraps would reach the device's used descriptors, whose flags may mark read-only memory as writable.
   const flagsAt = 16 * ((slot + size - 1) % size) + 14;
   if (!mayMeetItself) desc.setUint16(flagsAt, desc.getUint16(flagsAt, true) & ~vring.DESC_F_NEXT, true);
   avail.setUint32(0, hostileWord(random), true);
@@ -184,7 +183,7 @@ function writeSplitRing(ground: Ground, tables: Block, size: number, random: Ran
   return base;
 }
 
-/** The descriptor table of a split ring is the driver's alone. */
+/** Checks that the device has not written to the parts of a split ring that belong to the driver. */
 function snapshotOf(ground: Ground, packed: boolean): Uint8Array[] {
   return [ground.readZone.bytes.slice(), ...(packed ? [] : [ground.desc.bytes.slice(), ground.avail.bytes.slice()])];
 }
@@ -198,7 +197,7 @@ function assertUntouched(before: Uint8Array[], ground: Ground, packed: boolean):
   });
 }
 
-/** An inflight region whose records say anything, in half of the bursts. */
+/** An inflight region with random records, in half of the rounds. */
 class Records {
   readonly #view: DataView;
   readonly #mapping: Mapping;
@@ -208,7 +207,7 @@ class Records {
     this.#view = new DataView(this.#mapping.buffer);
   }
 
-  /** A version and a number of entries, mostly the right ones; true if they are. */
+  /** Writes a version and a number of entries, mostly valid ones; returns true if they are. */
   #begin(size: number, random: Random): boolean {
     const version = random(4) === 0 ? hostileWord(random) & 0xffff : 1;
     const entries = random(8) === 0 ? random(0x10000) : size;
@@ -217,7 +216,7 @@ class Records {
     return version === 1 && entries === size;
   }
 
-  /** What a crash may leave, or a liar. */
+  /** Writes records that a crash or a hostile frontend may leave. */
   spoilSplit(size: number, random: Random): void {
     this.#begin(size, random);
     for (let i = 2; i < 6; i++) this.#view.setUint16(4 + 4 * i, random(size + 2), true);
@@ -225,9 +224,9 @@ class Records {
   }
 
   /**
-   * The same for a ring whose base is `told`; no descriptors, which would make anything writable. Returns where the
-   * device will begin, which the record says if it makes sense; null if a completion was in flight, after which only
-   * the ring's descriptors tell.
+   * The same for a packed ring with the base `told`, without descriptors, which could make any memory writable. Returns
+   * the start of the device, from the record if that is valid; null if a completion was in flight, after which only the
+   * ring's descriptors determine it.
    */
   spoilPacked(size: number, told: Position, random: Random): Position | null {
     const view = this.#view;
@@ -260,7 +259,7 @@ async function recordsOf(driver: CryptoDriver, random: Random): Promise<Records 
 /** Hostile rings. */
 export const rings: Target = {
   name: "rings",
-  async run({ bed, packed, random }: Burst): Promise<number> {
+  async run({ bed, packed, random }: Round): Promise<number> {
     const driver = await bed.connect(packed, 0n);
     const { frontend } = driver;
     try {
@@ -269,7 +268,7 @@ export const rings: Target = {
       const ground = new Ground(driver, sessionId);
       await frontend.getVringBase(0);
       const records = await recordsOf(driver, random);
-      for (let i = 0; i < CASES_PER_BURST; i++) {
+      for (let i = 0; i < CASES_PER_ROUND; i++) {
         const size = pick(random, packed ? PACKED_SIZES : SPLIT_SIZES);
         ground.fillReadZone(random);
         let base: number;
@@ -305,6 +304,6 @@ export const rings: Target = {
     } finally {
       await driver.abandon();
     }
-    return CASES_PER_BURST;
+    return CASES_PER_ROUND;
   },
 };

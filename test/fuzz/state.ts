@@ -1,6 +1,6 @@
 /**
- * Hostile states of another process: valid ones at random, with words, bits and lengths changed, or cut off. Whatever they
- * say, they are refused with an error of their own, or are used; a device that continues with them still works.
+ * Hostile states of another process: random valid ones with changed words, bits and lengths, or truncated. Each must be
+ * refused with a StateError, or used; a device that continues with it must work.
  *
  * @module
  */
@@ -12,12 +12,12 @@ import { StateError } from "../../src/handover/state_bytes.ts";
 import { decodeProcessState, encodeProcessState, processStateBytes } from "../../src/handover/state_format.ts";
 import { EventLoop } from "../../src/os/event_loop.ts";
 import { randomState } from "../handover/states.ts";
-import { type Burst, hostileWord, type Target } from "./target.ts";
+import { hostileWord, type Round, type Target } from "./target.ts";
 
-const STATES_PER_BURST = 64;
+const STATES_PER_ROUND = 64;
 const SLOTS = 32;
 
-/** `bytes` with up to three changes; sometimes cut off, with a header that agrees. */
+/** `bytes` with up to three changes; sometimes truncated, with a matching header. */
 function mutated(bytes: Uint8Array, random: Random): Uint8Array {
   const copy = bytes.slice(0, random(4) === 0 ? random(bytes.length + 1) : bytes.length);
   const view = new DataView(copy.buffer);
@@ -39,7 +39,7 @@ function decoded(bytes: Uint8Array, fds: readonly number[]): ProcessState | unde
   }
 }
 
-/** Has `device`, which has no sessions, continue with what `state` says of sessions and counters. */
+/** Has `device`, which has no sessions, continue with the sessions and counters of `state`. */
 async function restore(device: CryptoDevice, { devices }: ProcessState): Promise<void> {
   const { negotiated } = device.exportState();
   for (const state of devices) {
@@ -58,11 +58,11 @@ async function restore(device: CryptoDevice, { devices }: ProcessState): Promise
 /** The target. */
 export const state: Target = {
   name: "state",
-  async run({ random }: Burst): Promise<number> {
+  async run({ random }: Round): Promise<number> {
     const loop = new EventLoop();
     const device = new CryptoDevice({ dataQueues: 1, maxSessions: SLOTS }, loop);
     try {
-      for (let i = 0; i < STATES_PER_BURST; i++) {
+      for (let i = 0; i < STATES_PER_ROUND; i++) {
         const valid = randomState(random);
         const bytes = new Uint8Array(processStateBytes(valid));
         const fds = encodeProcessState(valid, bytes);
@@ -73,6 +73,6 @@ export const state: Target = {
       await device.close();
       loop.close();
     }
-    return STATES_PER_BURST;
+    return STATES_PER_ROUND;
   },
 };

@@ -1,5 +1,5 @@
 /**
- * What a fuzz target is: bursts of cases against a device, all of them determined by a seed.
+ * The type of fuzz targets: rounds of cases against a device, determined by a seed.
  *
  * @module
  */
@@ -7,31 +7,31 @@ import type { Draft } from "../../src/wire/drafts/draft.ts";
 import type { Random } from "../../src/driver/random.ts";
 import type { Bed } from "./bed.ts";
 
-/** Where a burst happens. */
-export interface Burst {
+/** The circumstances of a round. */
+export interface Round {
   readonly bed: Bed;
   /** Packed rings instead of split ones. */
   readonly packed: boolean;
   readonly random: Random;
 }
 
-/** A kind of hostility. */
+/** One kind of hostile input. */
 export interface Target {
   readonly name: string;
-  /** The device that it wants, if that is one of its own. */
+  /** The device that it needs, if it is not the usual one. */
   readonly device?: {
     /** Further options. */
     readonly args: readonly string[];
     /** The draft of the specification that it follows; v19 if not given. */
     readonly draft?: Draft;
-    /** Has the device at `path` start what it starts when it is first asked to. */
+    /** Has the device at `path` start its workers that start on first use. */
     readonly start: (path: string) => Promise<void>;
   };
-  /** One burst; returns how many cases it had. Throws if the device did what it must not. */
-  run(burst: Burst): Promise<number>;
+  /** Runs one round; returns its number of cases. Throws if the device violates a rule. */
+  run(round: Round): Promise<number>;
 }
 
-/** Values at which arithmetic breaks. */
+/** Values at the limits of arithmetic. */
 export const EDGES: readonly number[] = [
   0,
   1,

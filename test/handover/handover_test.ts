@@ -28,7 +28,7 @@ const PAUSE_MS_MAX = 2000;
 
 for (const [packed, workers, kill] of [[false, 0, "none"], [true, 2, "none"]] as const) {
   const format = packed ? "packed" : "split";
-  Deno.test(`handovers under full load lose, repeat and falsify nothing (${format}, ${workers} workers)`, async () => {
+  Deno.test(`handovers under full load: no request is lost, repeated or answered wrongly (${format}, ${workers} workers)`, async () => {
     const queues = Math.max(1, workers);
     const options = { count: 2, workers, packed, queues, depth: 32, kill, seed: 1 };
     const { handovers, pausesMs, sessions, memoryChanges } = await measure(options);
@@ -39,21 +39,21 @@ for (const [packed, workers, kill] of [[false, 0, "none"], [true, 2, "none"]] as
   });
 }
 
-Deno.test("a handover whose new process is killed at a random point leaves the guest with the old one", async () => {
+Deno.test("a handover whose new process is killed at a random point: the old one serves the guest", async () => {
   const { continuedByOld, handovers } = await measure({
     ...{ count: 2, workers: 0, packed: false, queues: 1, depth: 32, kill: "new", seed: Date.now() },
   });
   assert(continuedByOld + handovers <= 2);
 });
 
-Deno.test("a handover whose old process is killed after its state has arrived leaves the guest with the new one", async () => {
+Deno.test("a handover whose old process is killed after it has sent its state: the new one serves the guest", async () => {
   const { continuedByNew } = await measure({
     ...{ count: 1, workers: 1, packed: true, queues: 1, depth: 32, kill: "old", seed: Date.now() },
   });
   assertEquals(continuedByNew, 1);
 });
 
-Deno.test("a handover amid every service, mode and layout, changing memory, rings and dirty logs", () =>
+Deno.test("a handover during requests of every service, mode and layout, and changes of memory, rings and dirty logs", () =>
   Succession.with({ args: ["--queues=2", "--workers=1"] }, async (succession) => {
     const tally = emptyTally();
     const durationMs = 60_000;
@@ -69,7 +69,7 @@ Deno.test("a handover amid every service, mode and layout, changing memory, ring
     if (failure !== undefined) throw failure;
   }));
 
-Deno.test("sessions, counters and sockets go to the new process, and the last one removes the sockets", () =>
+Deno.test("sessions, counters and sockets are handed over, and the last process removes the sockets", () =>
   withDirectory(async (directory) => {
     const args = [`--handover-socket=${directory}/h`, `--stats-socket=${directory}/s`, "--queues=2"];
     const old = new Running(PROGRAM, [`--socket-path=${directory}/d`, "--socket-count=2", ...args]);

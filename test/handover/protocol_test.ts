@@ -47,7 +47,7 @@ function untilLogged(log: string[], text: string): Promise<void> {
   return until(() => log.some((line) => line.includes(text)), () => `"${text}" in ${log.join("; ")}`);
 }
 
-Deno.test("handover: the new process gets state and positions, and the old one gives", () =>
+Deno.test("handover: the new process receives state and positions, and the old one ends", () =>
   withGiver(async (path, giver, log) => {
     const takeOver = await TakeOver.begin(path, "test");
     assertEquals(takeOver.paths, giver.paths);
@@ -62,7 +62,7 @@ Deno.test("handover: the new process gets state and positions, and the old one g
   }));
 
 for (const last of ["HELLO", "REQUEST", "READY"] as const) {
-  Deno.test(`handover: a new process that ends after ${last} leaves everything to the old one`, () =>
+  Deno.test(`handover: if the new process ends after ${last}, the old one continues`, () =>
     withGiver(async (path, giver, log) => {
       const takeOver = await TakeOver.begin(path, "test");
       if (last !== "HELLO") closeState(await takeOver.request());
@@ -84,7 +84,7 @@ async function refuseAfterReady(giver: FakeGiver, takeOver: TakeOver): Promise<v
   await assertRejects(() => takeOver.halted(), HandoverError, "continues");
 }
 
-Deno.test("handover: a new process that ends while it serves, without having said so, is recovered from", () =>
+Deno.test("handover: if the new process ends while it serves, before it has reported that, the old one recovers", () =>
   withGiver(async (path, giver, log) => {
     const takeOver = await TakeOver.begin(path, "test");
     closeState(await takeOver.request());
@@ -94,7 +94,7 @@ Deno.test("handover: a new process that ends while it serves, without having sai
     assertEquals(giver.calls, ["freeze", "halt", "recover"]);
   }));
 
-Deno.test("handover: a new process that is silent after the rings are halted loses them to the old one again", () =>
+Deno.test("handover: if the new process is silent after the rings are halted, the old one serves them again", () =>
   withGiver(async (path, giver, log) => {
     const loop = new EventLoop();
     const running = loop.run();
@@ -138,7 +138,7 @@ Deno.test("handover: another version of the protocol, garbage and a second proce
     loop.close();
   }));
 
-Deno.test("handover: an old process that ends after its state has arrived leaves its devices to the new one", async () => {
+Deno.test("handover: if the old process ends after it has sent its state, the new one serves", async () => {
   for (const isHalted of [false, true]) {
     await withDirectory(async (directory) => {
       const path = `${directory}/handover.sock`;

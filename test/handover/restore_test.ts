@@ -78,7 +78,7 @@ for (const [title, sessions] of IMPOSSIBLE) {
     }));
 }
 
-Deno.test("a device does not continue with what it has not negotiated", () =>
+Deno.test("a device does not continue with negotiated values that it does not offer", () =>
   withDevice((device, state) => {
     const { negotiated } = state;
     const others: Partial<DeviceState["negotiated"]>[] = [
@@ -94,7 +94,7 @@ Deno.test("a device does not continue with what it has not negotiated", () =>
     }
   }));
 
-Deno.test("states at random are refused or used, and break nothing", () =>
+Deno.test("random states are refused or used, and cause no failure", () =>
   withDevice(async (device, { negotiated }) => {
     for (let seed = 1; seed <= 200; seed++) {
       const [state] = randomState(makeRandom(seed)).devices;

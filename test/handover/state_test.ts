@@ -35,7 +35,7 @@ function isAccepted(bytes: Uint8Array, fds: readonly number[]): boolean {
   }
 }
 
-Deno.test("state are read as they were written, with their descriptors", () => {
+Deno.test("states are read as they were written, with their descriptors", () => {
   for (let seed = 1; seed <= SEEDS; seed++) {
     const { state, bytes, fds } = encoded(seed);
     assertEquals(new Set(fds).size, fds.length);
@@ -53,7 +53,7 @@ Deno.test("sessions alone are read as they were written", () => {
   }
 });
 
-Deno.test("a state that is cut off at any byte is refused, and so is one with a byte too many", () => {
+Deno.test("a state that is truncated at any byte, or has an extra byte, is refused", () => {
   const { bytes, fds } = encoded(3);
   for (let length = 0; length < bytes.length; length++) {
     assertThrows(() => decodeProcessState(bytes.subarray(0, length), fds), StateError);
@@ -68,7 +68,7 @@ Deno.test("a state that is cut off at any byte is refused, and so is one with a 
   assertThrows(() => decodeProcessState(longer, fds), StateError, "1 bytes follow the state");
 });
 
-Deno.test("a state with any bit flipped is refused or read, and breaks nothing", () => {
+Deno.test("a state with any flipped bit is refused or read, and causes no failure", () => {
   const { bytes, fds } = encoded(5);
   let accepted = 0;
   for (let bit = 0; bit < 8 * bytes.length; bit++) {
@@ -80,7 +80,7 @@ Deno.test("a state with any bit flipped is refused or read, and breaks nothing",
   assertEquals(accepted > 0 && accepted < 8 * bytes.length, true, `${accepted} of ${8 * bytes.length} accepted`);
 });
 
-Deno.test("a state of another format says which formats there are", () => {
+Deno.test("a state of another format is refused with the numbers of both formats", () => {
   const { bytes, fds } = encoded(1);
   const newer = bytes.slice();
   newer[4]!++;
@@ -93,7 +93,7 @@ Deno.test("each descriptor of a state has one owner, and all are used", () => {
   assertThrows(() => decodeProcessState(bytes, [...fds, 7]), StateError, "not in the state");
 });
 
-Deno.test("a count that promises more than there is allocates nothing", () => {
+Deno.test("a count that exceeds the state's bytes allocates nothing", () => {
   const { bytes, fds } = encoded(1);
   const many = bytes.slice();
   new DataView(many.buffer).setUint32(16, 0xffff_ffff, true);

@@ -30,15 +30,15 @@ function defect(ids: string | readonly string[], sentence: string, ...tests: Tes
 const QEMU: readonly Defect[] = [
   defect("CVE-2017-5931", "Lengths whose sum overflows 32 bits are refused before anything is allocated.", [
     REQUESTS,
-    "CVE-2017-5931: src_data_len 0xffffffff with iv_len 1 is ERR and takes no memory",
-  ], [REQUESTS, "every length of every request, alone and in sums that wrap, as large as it goes: ERR"]),
+    "CVE-2017-5931: src_data_len 0xffffffff with iv_len 1 is ERR and allocates no memory",
+  ], [REQUESTS, "every false length of every request, alone and in sums that wrap, is ERR"]),
   defect("CVE-2023-3180", "A destination of another length than its source is neither overrun nor left.", [
     REQUESTS,
     "CVE-2023-3180: a destination much longer or shorter than its source is never left or overrun",
   ]),
   defect("CVE-2024-3446", "A destination laid on the ring itself spoils that ring, and no state of the device.", [
     RINGS,
-    "CVE-2024-3446: writable buffers that lie on the ring itself spoil the ring and nothing else",
+    "CVE-2024-3446: writable buffers that overlap the ring affect that ring only",
   ]),
   defect("CVE-2025-14876", "Lengths of asymmetric requests and keys are bounded before memory is taken for them.", [
     "device/akcipher_test.ts",
@@ -46,7 +46,7 @@ const QEMU: readonly Defect[] = [
   ]),
   defect("QEMU 15b11a1da6", "A request to a service that is not there is NOTSUPP, for sessions and for data.", [
     "conformance/decisions_test.ts",
-    "v19 line 305, QEMU 15b11a1da6: services that are not on offer are NOTSUPP, for sessions and for requests",
+    "v19 line 305, QEMU 15b11a1da6: services that are not offered are NOTSUPP, for sessions and for requests",
   ], ["device/akcipher_test.ts", "with the asymmetric service off, its requests are not supported"]),
   defect(["QEMU 7.2.3", "7.2.16", "7.2.17"], "A start that is broken off leaves no half-made or stale state.", [
     "vhost_user/endurance_test.ts",
@@ -62,7 +62,7 @@ const QEMU: readonly Defect[] = [
   ]),
   defect("QEMU cryptodev-vhost-user", "Sessions that a reset guest never closes fill a table, not the memory.", [
     REQUESTS,
-    "QEMU cryptodev-vhost-user, a reset that closes nothing: 10 000 sessions fill the table, which says so and lives on",
+    "QEMU cryptodev-vhost-user, a reset that closes no sessions: 10 000 sessions fill the table, further ones are refused, and the device continues",
   ]),
   defect("QEMU virtio_error", "A malformed request is answered with ERR; neither device nor ring is lost by it.", [
     REQUESTS,
@@ -77,9 +77,9 @@ const DPDK: readonly Defect[] = [
     "A buffer up to a region's very last byte is served, one a byte beyond is refused.",
     [
       REQUESTS,
-      "CVE-2018-1059, openvmm #4047, cloud-hypervisor #2450: a buffer may end with memory's last byte, none may run beyond",
+      "CVE-2018-1059, openvmm #4047, cloud-hypervisor #2450: a buffer may end with memory's last byte, and may not exceed it",
     ],
-    [REQUESTS, "a buffer over the border of neighbouring regions works, one over a hole between regions is ERR"],
+    [REQUESTS, "a buffer across the border of adjacent regions works, one across a gap between regions is ERR"],
   ),
   defect("CVE-2019-14818", "Messages that replace what came before give back what that held.", [
     "vhost_user/endurance_test.ts",
@@ -106,7 +106,7 @@ const DPDK: readonly Defect[] = [
   ]),
   defect("CVE-2020-10725", "A buffer without bytes is harmless wherever it is said to lie.", [
     REQUESTS,
-    "CVE-2020-10725: buffers of no length may be anywhere",
+    "CVE-2020-10725: buffers of length 0 may have any address",
   ]),
   defect("CVE-2020-10726", "Asking for inflight regions again and again leaks neither descriptors nor mappings.", [
     "lifecycle/inflight_state_test.ts",
@@ -114,19 +114,19 @@ const DPDK: readonly Defect[] = [
   ]),
   defect(["CVE-2020-14374", "CVE-2020-14378"], "What was checked is what is used, while a guest rewrites it.", [
     RINGS,
-    "CVE-2020-14374 to CVE-2020-14378: lengths that change while the device reads them never lead it out of its buffers",
+    "CVE-2020-14374 to CVE-2020-14378: lengths that change while the device reads them never cause accesses outside its buffers",
   ], ["fuzz/fuzz_test.ts", "hostile rings, requests, messages and rewriters, with a new seed: no failure"]),
   defect("CVE-2020-14376", "A request shorter than the structures it should hold is ERR, wherever it ends.", [
     REQUESTS,
-    "CVE-2020-14376: a data request that ends anywhere before its last byte is ERR",
-  ], [REQUESTS, "a control request that ends anywhere before its last byte is ERR"]),
+    "CVE-2020-14376: a data request that is truncated at any byte is ERR",
+  ], [REQUESTS, "a control request that is truncated at any byte is ERR"]),
   defect("CVE-2022-2132", "Tens of thousands of one-byte descriptors are served in bounded time.", [
     RINGS,
-    "CVE-2022-2132: a request in tens of thousands of one-byte descriptors takes bounded time",
-  ], [RINGS, "tens of thousands of descriptors that mean nothing are answered in bounded time too"]),
+    "CVE-2022-2132: a request in tens of thousands of one-byte descriptors is answered in bounded time",
+  ], [RINGS, "tens of thousands of meaningless descriptors are answered in bounded time, too"]),
   defect("c7e7244b82", "A chain that leads back to itself breaks its ring and hangs nothing.", [
     RINGS,
-    "c7e7244b82 and its like: chains that loop break the ring and hang nothing",
+    "c7e7244b82 and similar defects: chains that loop break the ring and do not hang the device",
   ]),
   defect("DPDK b03cb9c87a", "A kick before addresses and size are known starts nothing and breaks nothing.", [
     "vhost_user/rings_test.ts",
@@ -134,7 +134,7 @@ const DPDK: readonly Defect[] = [
   ]),
   defect(["cd1e8f03ab", "7ccd67c418", "2fbada9154"], "Of a chain, bytes outside the ciphered part arrive unchanged.", [
     "conformance/decisions_chain_test.ts",
-    "v19 line 1274, DPDK cd1e8f03ab, 7ccd67c418, 2fbada9154: source bytes that the cipher does not cover are copied as they are",
+    "v19 line 1274, DPDK cd1e8f03ab, 7ccd67c418, 2fbada9154: source bytes that the cipher does not cover are copied unchanged",
   ]),
   defect("DPDK cache_sym_session", "An id is dead on every queue the moment its destruction is answered.", [
     REQUESTS,
@@ -162,7 +162,7 @@ const DPDK: readonly Defect[] = [
 const OTHERS: readonly Defect[] = [
   defect("virtqueue_read_indirect_desc", "An indirect table of an impossible length breaks the ring, nothing else.", [
     RINGS,
-    "virtqueue_read_indirect_desc: indirect tables that are none break the ring",
+    "virtqueue_read_indirect_desc: invalid indirect tables break the ring",
   ]),
   defect("vu_check_queue_inflights", "An inflight region that contradicts itself is refused.", [
     "lifecycle/inflight_state_test.ts",
@@ -186,7 +186,7 @@ const OTHERS: readonly Defect[] = [
   ]),
   defect(["rust-vmm #374", "#375"], "A ring that starts with requests in it serves them without a kick.", [
     FRONTENDS,
-    "rust-vmm #374, #375: what is in the ring when it starts is served without a kick (${rings})",
+    "rust-vmm #374, #375: requests in the ring at its start are served without a kick (${rings})",
   ]),
   defect("rust-vmm #227", "A new kick descriptor replaces the old one and does not disable the ring.", [
     "vhost_user/rings_test.ts",
@@ -201,7 +201,7 @@ const OTHERS: readonly Defect[] = [
   ], ["vhost_user/rings_test.ts", "rust-vmm #161: GET_VRING_BASE stops the ring, closes its kick and keeps the rest"]),
   defect(["SPDK #2228", "#378"], "Firmware that leaves half-way, a thousand times, leaves nothing behind.", [
     FRONTENDS,
-    "SPDK #2228, #378: 1000 frontends that disconnect during their set-up leave nothing behind",
+    "SPDK #2228, #378: 1000 frontends that disconnect during their set-up leak nothing",
   ]),
   defect("SHMEM's two bits", "Protocol bits that mean different things to different programs are never agreed to.", [
     "vhost_user/connection_test.ts",
@@ -225,15 +225,15 @@ const REPORTED: readonly Defect[] = [
   ]),
   defect("QEMU's warning about CONFIG", "Configuration is offered, and a frontend without it is served too.", [
     FRONTENDS,
-    "QEMU's warning about CONFIG: configuration is on offer, and a frontend that wants none is served",
+    "QEMU's warning about CONFIG: configuration is offered, and a frontend without it is served",
   ]),
   defect("QEMU's 256 sessions", "A VMM that creates sessions by message is not held to 256 of them.", [
     FRONTENDS,
-    "QEMU's 256 sessions: a frontend that creates them by message gets as many as there are, and then a refusal",
+    "QEMU's 256 sessions: a frontend that creates sessions by message fills the table, and further ones are refused",
   ]),
   defect("whatever the device serves", "The algorithms that QEMU shows a guest are documented.", [
     "proof/proof_test.ts",
-    "the documentation says what QEMU shows its guests, whatever the device serves",
+    "the documentation says what QEMU offers its guests, whatever the device serves",
   ]),
   defect("stateless modes", "Servers that use a key once may do without sessions, service by service.", [
     "conformance/decisions_test.ts",

@@ -239,7 +239,7 @@ const TOLD: readonly Limit[] = [
       ],
       [
         "conformance/hostile_test.ts",
-        "buffers where no memory is, at the ends of the address space too, are ERR and not touched; a status there breaks the ring",
+        "buffers outside guest memory, including the ends of the address space, are ERR and not accessed; a status there breaks the ring",
       ],
       ["vhost_user/rings_test.ts", "impossible values are refused"],
     ],

@@ -32,7 +32,7 @@ export const PROMISES: readonly Promised[] = [
   {
     promise: "a malformed request is answered, and harms no other",
     tests: [
-      ["conformance/hostile_test.ts", "CVE-2020-14376: a data request that ends anywhere before its last byte is ERR"],
+      ["conformance/hostile_test.ts", "CVE-2020-14376: a data request that is truncated at any byte is ERR"],
       [
         "conformance/hostile_test.ts",
         "QEMU virtio_error: random bytes for header and parameters are answered, and the next good request works",
@@ -50,7 +50,7 @@ export const PROMISES: readonly Promised[] = [
     promise: "what was checked is what is used, however a guest rewrites it",
     tests: [[
       "conformance/hostile_rings_test.ts",
-      "CVE-2020-14374 to CVE-2020-14378: lengths that change while the device reads them never lead it out of its buffers",
+      "CVE-2020-14374 to CVE-2020-14378: lengths that change while the device reads them never cause accesses outside its buffers",
     ]],
   },
   {
@@ -104,7 +104,7 @@ export const PROMISES: readonly Promised[] = [
     promise: "a wrong tag leaves nothing of the plaintext",
     tests: [[
       "conformance/decisions_aead_test.ts",
-      "v19 line 569: after a wrong tag nothing of the plaintext is left, in place or elsewhere, however it is cut",
+      "v19 line 569: after a wrong tag no plaintext is left, in place or not, in any descriptor layout",
     ]],
   },
   {
@@ -123,7 +123,7 @@ export const PROMISES: readonly Promised[] = [
       ["lifecycle/lifecycle_test.ts", "frontends are killed under load"],
       [
         "conformance/hostile_frontends_test.ts",
-        "SPDK #2228, #378: 1000 frontends that disconnect during their set-up leave nothing behind",
+        "SPDK #2228, #378: 1000 frontends that disconnect during their set-up leak nothing",
       ],
       [
         "lifecycle/retention_test.ts",
@@ -175,11 +175,11 @@ export const PROMISES: readonly Promised[] = [
     tests: [
       [
         "handover/handover_test.ts",
-        "handovers under full load lose, repeat and falsify nothing (${format}, ${workers} workers)",
+        "handovers under full load: no request is lost, repeated or answered wrongly (${format}, ${workers} workers)",
       ],
       [
         "handover/handover_test.ts",
-        "a handover amid every service, mode and layout, changing memory, rings and dirty logs",
+        "a handover during requests of every service, mode and layout, and changes of memory, rings and dirty logs",
       ],
     ],
   },
@@ -188,11 +188,11 @@ export const PROMISES: readonly Promised[] = [
     tests: [
       [
         "handover/handover_test.ts",
-        "a handover whose new process is killed at a random point leaves the guest with the old one",
+        "a handover whose new process is killed at a random point: the old one serves the guest",
       ],
       [
         "handover/handover_test.ts",
-        "a handover whose old process is killed after its state has arrived leaves the guest with the new one",
+        "a handover whose old process is killed after it has sent its state: the new one serves the guest",
       ],
       [
         "handover/handover_test.ts",
@@ -205,9 +205,9 @@ export const PROMISES: readonly Promised[] = [
     tests: [
       [
         "handover/state_test.ts",
-        "a state that is cut off at any byte is refused, and so is one with a byte too many",
+        "a state that is truncated at any byte, or has an extra byte, is refused",
       ],
-      ["handover/restore_test.ts", "states at random are refused or used, and break nothing"],
+      ["handover/restore_test.ts", "random states are refused or used, and cause no failure"],
     ],
   },
   {
@@ -252,7 +252,7 @@ export const PROMISES: readonly Promised[] = [
     promise: "what was found once is tried again",
     tests: [[
       "fuzz/corpus_test.ts",
-      "the device survives the corpus and answers as recorded (${workers} workers)",
+      "the device survives the corpus and gives the recorded answers (${workers} workers)",
     ]],
   },
   {

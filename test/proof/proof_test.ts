@@ -75,8 +75,8 @@ Deno.test("no test is disabled", () => {
   }
 });
 
-Deno.test("the documentation says what QEMU shows its guests, whatever the device serves", () => {
+Deno.test("the documentation says what QEMU offers its guests, whatever the device serves", () => {
   const page = Deno.readTextFileSync(`${ROOT}src/cli/README.md`);
-  assert(/QEMU shows the guest AES-CBC and HMAC-SHA1, whatever the device serves/.test(page));
+  assert(/QEMU offers the guest AES-CBC and HMAC-SHA1, whatever the device serves/.test(page));
   assert(/share=on/.test(page));
 });

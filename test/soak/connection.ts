@@ -1,6 +1,6 @@
 /**
- * One connection of a soak: every queue full of requests whose answers are checked, sessions that come and go, memory
- * and rings that are interfered with meanwhile. What it is like is a matter of chance; what may come of it is not.
+ * One connection of a soak: every queue is full of requests whose answers are checked, while sessions are created and
+ * destroyed, and memory and rings change. Its properties are random; every answer must be correct.
  *
  * @module
  */
@@ -20,15 +20,15 @@ import { type Ask, makersFor } from "./subjects.ts";
 import { type Held, Pool } from "./pool.ts";
 import type { Tally } from "./tally.ts";
 
-/** What a connection is like. */
+/** The properties of a connection. */
 export interface ConnectionOptions {
   readonly packed: boolean;
   /** Data queues to use. */
   readonly queues: number;
   readonly random: Random;
-  /** How long it lasts. */
+  /** Its duration. */
   readonly durationMs: number;
-  /** How long an answer may take. */
+  /** Maximum wait for an answer. */
   readonly timeoutMs: number;
 }
 
@@ -38,14 +38,14 @@ const REGIONS = [
   { guestAddress: 4 * MIB, sizeBytes: 4 * MIB },
   { guestAddress: 5 * 1024 * MIB, sizeBytes: 160 * MIB, mmapOffset: 64 * 1024 },
 ];
-/** Memory that is added and removed, within what the dirty log covers: the device refuses memory beyond it. */
+/** Memory that is added and removed, in the range of the dirty log: the device refuses memory beyond it. */
 const EXTRA = { guestAddress: 6 * 1024 * MIB, sizeBytes: MIB };
 /** A log for guest memory up to 8 GiB. */
 const LOG_BYTES = 256 * 1024;
-/** One of so many requests is long, and one asymmetric. */
+/** One request in this many is long, or asymmetric. */
 const LONG_EVERY = 32;
 const ASYMMETRIC_EVERY = 64;
-/** What fits any ring however it is cut. */
+/** Data that fits any ring in any layout. */
 const TINY_BYTES = 40;
 
 function pause(ms: number): Promise<void> {
@@ -67,7 +67,7 @@ function featuresOf({ packed, random }: ConnectionOptions): bigint {
   return features;
 }
 
-/** Words for what a connection is like. */
+/** Describes a connection's properties. */
 function describe(driver: CryptoDriver, { packed }: ConnectionOptions): string {
   const mode = driver.hasFeature(w.F_CIPHER_STATELESS_MODE)
     ? "stateless"
@@ -95,7 +95,7 @@ function check(name: string, ask: Ask, { status, dst, result, usedLen }: DataRes
     const { length } = ask.request.src;
     throw new Error(`${name} of ${length} bytes: status ${status} instead of ${ask.status}, ${usedLen} bytes used`);
   }
-  // What a failure leaves behind is laid down for tags that do not match only.
+  // The destination after a failure is specified for tags that do not match only.
   if (status !== w.STATUS_OK && status !== w.STATUS_BADMSG) return;
   if (!equal(dst, ask.dst)) throw new Error(`${name}: the destination of ${ask.dst.length} bytes is wrong`);
   if (!equal(result, ask.result)) throw new Error(`${name}: the result of ${ask.result.length} bytes is wrong`);
@@ -113,7 +113,7 @@ export class Connection {
   readonly #tally: Tally;
   readonly #pool: Pool;
   readonly #extras = [new DriverMemory([EXTRA]), new DriverMemory([EXTRA])] as const;
-  /** What it is like, in words. */
+  /** Description of its properties. */
   readonly description: string;
   readonly #logFd = createMemfd("dirty-log", LOG_BYTES);
   #isEnding = false;
@@ -129,10 +129,10 @@ export class Connection {
     this.description = describe(driver, options);
   }
 
-  /** Connects and makes sessions. */
+  /** Connects and creates sessions. */
   static async open(path: string, options: ConnectionOptions, tally: Tally): Promise<Connection> {
     const { random, queues, timeoutMs } = options;
-    // QEMU's own device: sessions go by message, and nothing is acknowledged.
+    // As QEMU's cryptodev device model: sessions are created by message, and no features are acknowledged.
     const byMessage = !options.packed && random(4) === 0;
     const driver = await CryptoDriver.connect(path, {
       ...(byMessage ? { deviceModel: "cryptodev" } : {}),
@@ -157,7 +157,7 @@ export class Connection {
     this.#isEnding = true;
   }
 
-  /** Asks until its time is over; ends in order or not. Throws what went wrong. */
+  /** Sends requests until its time is over, then ends in order or abruptly. Throws the first failure. */
   async run(): Promise<void> {
     const driver = this.#driver;
     const lanes: Promise<void>[] = [this.#churn(), this.#disturb()];
@@ -187,14 +187,14 @@ export class Connection {
     }
   }
 
-  /** As a guest that is killed: requests are in flight. */
+  /** Ends like a killed guest, with requests in flight. */
   async #endSuddenly(lanes: readonly Promise<void>[]): Promise<void> {
     const failure = this.#failure;
     const ended = this.#driver.abandon();
     this.#isOver = true;
     await ended;
     await Promise.all(lanes);
-    // That nothing is answered any more is what was wanted.
+    // Requests without an answer are expected here.
     this.#failure = failure;
   }
 
@@ -204,7 +204,7 @@ export class Connection {
     this.#isOver = true;
   }
 
-  /** One request after the other. */
+  /** Sends requests sequentially. */
   async #ask(queue: number, lane: number): Promise<void> {
     try {
       while (!this.#isOver) {
@@ -222,7 +222,7 @@ export class Connection {
     }
   }
 
-  /** In stateless mode, half of the requests bring their keys, and half say that they have a session. */
+  /** In stateless mode, half of the requests contain their keys, and half name a session. */
   #requestOf(held: Held, ask: Ask): DataRequest {
     const isStateless = this.#driver.hasFeature(w.F_CIPHER_STATELESS_MODE);
     if (isStateless && this.#random(2) === 0) {
@@ -242,14 +242,14 @@ export class Connection {
     const hasDst = request.service !== "hash" && request.service !== "mac" && request.service !== "akcipher";
     const inPlace = hasDst && random(4) === 0;
     const splits = (["one", "fields", "random"] as ("one" | "fields" | "random" | "linux" | "bytes")[]).concat(
-      // Linux's way repeats data where two fields follow each other: of ciphers only it is right.
+      // The Linux layout repeats data if two fields follow each other, so it is valid for ciphers only.
       request.service === "cipher" && !inPlace ? "linux" : [],
       request.src.length <= TINY_BYTES && !inPlace ? "bytes" : [],
     );
     return { queue, chain: "indirect", split: splits[random(splits.length)]!, seed, inPlace, guards };
   }
 
-  /** Sessions go, and others come. */
+  /** Destroys sessions and creates others. */
   async #churn(): Promise<void> {
     try {
       while (!this.#isOver) {
@@ -261,7 +261,7 @@ export class Connection {
     }
   }
 
-  /** Memory and rings, one after the other: a VMM's messages do not overtake each other. */
+  /** Changes memory and rings sequentially, as a VMM's messages do not overtake each other. */
   async #disturb(): Promise<void> {
     try {
       for (let turn = 0; !this.#isOver; turn++) {
@@ -281,12 +281,12 @@ export class Connection {
   async #restart(): Promise<void> {
     await this.#driver.stop();
     await pause(this.#random(3));
-    // At the end, too: requests in flight have to be answered.
+    // Rings run at the end, too, because requests in flight have to be answered.
     await this.#driver.start();
     this.#tally.ringStops += this.#driver.dataQueues.length + (this.#driver.controlQueue === undefined ? 0 : 1);
   }
 
-  /** A region comes, requests lie in it, and it goes. Where it was lies another one the next time. */
+  /** Adds a region, sends a request in it, and removes it. The next region has the same address. */
   async #borrowMemory(extra: DriverMemory): Promise<void> {
     const { frontend } = this.#driver;
     const [region] = extra.regions;
@@ -312,7 +312,7 @@ export class Connection {
     });
   }
 
-  /** Writes to memory are logged from now on, or not, or elsewhere. */
+  /** Starts or stops the dirty log, or replaces it. */
   async #setLogging(): Promise<void> {
     const { frontend, features, controlQueue } = this.#driver;
     if (this.#random(2) === 0) await frontend.setLogBase(LOG_BYTES, 0, this.#logFd);
@@ -321,7 +321,7 @@ export class Connection {
     await frontend.setFeatures(acknowledged | bit(F_PROTOCOL_FEATURES) | logging);
   }
 
-  /** The same memory, mapped again: rings and buffers move in the device while it serves them. */
+  /** Has the device map the same memory again: rings and buffers move while it serves them. */
   async #remap(): Promise<void> {
     await this.#driver.frontend.setMemTable(this.#driver.memory.regions);
     this.#tally.memoryChanges++;

@@ -1,6 +1,6 @@
 /**
- * A frontend as a process of its own, that can be killed: connections one after the other, and lines of JSON that say
- * what was done so far, or what went wrong.
+ * A frontend as a process, so that it can be killed: it makes consecutive connections and prints lines of JSON with its
+ * progress and failures.
  *
  * @module
  */
@@ -8,26 +8,26 @@ import { makeRandom } from "../../src/driver/random.ts";
 import { Connection } from "./connection.ts";
 import { emptyTally, type Tally } from "./tally.ts";
 
-/** What a driver process is to do. */
+/** The task of a driver process. */
 export interface DriverOrder {
   readonly path: string;
   readonly seed: number;
   readonly queues: number;
-  /** Whether the first connection has packed rings; then it is in turns. */
+  /** True if the first connection has packed rings; later ones alternate. */
   readonly packedFirst: boolean;
   readonly connections: number;
-  /** How long each lasts. */
+  /** Duration of each connection. */
   readonly connectionMs: number;
-  /** How long an answer may take. */
+  /** Maximum wait for an answer. */
   readonly timeoutMs: number;
 }
 
-/** What a driver process says, a line each. */
+/** A line of a driver process's output. */
 export interface DriverNews {
   readonly tally: Tally;
-  /** The connection that there is, in words. */
+  /** Description of the current connection. */
   readonly about: string;
-  /** What was wrong. */
+  /** The failure. */
   readonly failure?: string;
 }
 

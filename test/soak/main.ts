@@ -11,7 +11,7 @@ const USAGE =
   "Usage: soak --minutes=N [--workers=N] [--queues=N] [--seed=S] [--handover-seconds=N] [--svg=FILE] [--json]";
 const OPTIONS = ["minutes", "workers", "queues", "seed", "handover-seconds", "svg"] as const;
 
-/** Says what is wrong with the command line. */
+/** Reports an error in the command line, and exits. */
 function usage(what: string): never {
   console.error(`${what}\n${USAGE}`);
   Deno.exit(2);

@@ -1,5 +1,6 @@
 /**
- * The sessions of a connection: each is in use by any number of requests, and goes when the last of them is answered.
+ * The sessions of a connection. Any number of requests may use one; a removed session is destroyed after the last of them
+ * has been answered.
  *
  * @module
  */
@@ -10,13 +11,13 @@ import * as w from "../../src/wire/virtio_crypto.ts";
 import type { Ask, Makers, Subject } from "./subjects.ts";
 import type { Tally } from "./tally.ts";
 
-/** A session that exists. */
+/** A session of the device. */
 export interface Held {
   readonly subject: Subject;
   readonly sessionId: number;
 }
 
-/** What a request is like. */
+/** Kinds of requests. */
 export type Kind = "short" | "long" | "asymmetric";
 
 interface Entry extends Held {
@@ -50,7 +51,7 @@ export class Pool {
     this.#tally = tally;
   }
 
-  /** Makes all sessions. */
+  /** Creates all sessions. */
   async fill(): Promise<void> {
     for (const [kind, count] of COUNTS) {
       const entries: Entry[] = [];
@@ -69,7 +70,7 @@ export class Pool {
     return { subject, sessionId, users: 0, onUnused: undefined };
   }
 
-  /** Runs `body` with a session that stays as long as it takes, and a request for it. */
+  /** Runs `body` with a request and its session, which is not destroyed meanwhile. */
   async using(kind: Kind, body: (held: Held, ask: Ask) => Promise<void>): Promise<void> {
     const entries = this.#entries.get(kind)!;
     const entry = entries[this.#random(entries.length)]!;
@@ -81,7 +82,7 @@ export class Pool {
     }
   }
 
-  /** One session goes, another comes. */
+  /** Replaces one session. */
   async renew(): Promise<void> {
     const [kind] = COUNTS[this.#random(8) === 0 ? 1 + this.#random(2) : 0]!;
     const entries = this.#entries.get(kind)!;

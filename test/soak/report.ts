@@ -1,5 +1,5 @@
 /**
- * What a soak says: figures with goals, and words.
+ * The report of a soak: figures with goals, a chart, and a summary.
  *
  * @module
  */
@@ -9,11 +9,11 @@ import { checkGoals, type Goal } from "../../bench/goals.ts";
 import { quantile } from "../../bench/support/ratio.ts";
 import type { Sample, SoakResult } from "./soak.ts";
 
-/** Shares of a run: what is not looked at, as heaps and caches fill, and what is compared in the beginning and the end. */
+/** Shares of a run: the warm-up, which is ignored as heaps and caches fill, and the compared parts at start and end. */
 const WARM_UP = 0.2;
 const QUARTER = 0.25;
 
-/** The first and the last quarter of what comes after the warm-up. */
+/** The first and the last quarter of the samples after the warm-up. */
 function ends(samples: readonly Sample[]): readonly [first: readonly Sample[], last: readonly Sample[]] {
   const end = samples.at(-1)?.seconds ?? 0;
   const warm = samples.filter(({ seconds }) => seconds >= WARM_UP * end);
@@ -25,7 +25,7 @@ function medianOf(samples: readonly Sample[], value: (sample: Sample) => number)
   return samples.length === 0 ? 0 : quantile(samples.map(value), 0.5);
 }
 
-/** Requests for a second of the device's CPU time, which does not depend on the load of the machine. */
+/** Requests per second of the device's CPU time, which does not depend on the load of the machine. */
 function efficiency(samples: readonly Sample[]): number {
   const [first, last] = [samples[0], samples.at(-1)];
   if (first === undefined || last === undefined || last.cpuMs <= first.cpuMs) return 0;
@@ -38,10 +38,10 @@ function ratio(before: number, after: number): number {
 
 const MIB = 2 ** 20;
 
-/** A shorter run says nothing of CPU time: its quarters differ by chance. */
+/** Minimum duration for a goal on CPU time: the quarters of a shorter run differ by chance. */
 const MINUTES_MIN = 2;
 
-/** What goals are set for, as far as a run of such a length can tell. */
+/** The figures with goals that a run of this duration can determine. */
 export function figuresOf({ options, samples, idleSamples }: SoakResult): Figure[] {
   const [first, last] = ends(samples);
   const rss = ({ rssBytes }: Sample) => rssBytes;
@@ -111,7 +111,7 @@ export function soakGoals(): Goal[] {
   return goals.filter(({ group }) => group === "soak");
 }
 
-/** A summary for people, and whether all was well. */
+/** A summary as text, and whether the soak passed. */
 export function summary(result: SoakResult): { readonly lines: string[]; readonly isWell: boolean } {
   const { options, seconds, tally, frontends, kills, samples, idleSamples, failure } = result;
   const figures = figuresOf(result);
@@ -137,7 +137,7 @@ export function summary(result: SoakResult): { readonly lines: string[]; readonl
       ...lines,
       ...untold!.map(({ id }) => `too short for ${id}: it takes ${MINUTES_MIN} minutes`),
       failure === undefined
-        ? isWell ? "nothing lost, nothing wrong" : "WRONG: a goal is missed, or nothing was checked"
+        ? isWell ? "nothing lost, nothing wrong" : "FAILED: a goal is missed, or nothing was checked"
         : `WRONG: ${failure}`,
     ],
   };

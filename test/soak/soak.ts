@@ -1,6 +1,6 @@
 /**
- * Runs a soak: a device as a process, frontends one after the other as processes, some of which are killed, and what the
- * device holds and does meanwhile, as a series of samples.
+ * Runs a soak: a device process, consecutive frontend processes, some of which are killed, and samples of the device's
+ * resources and throughput.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { startOperations } from "../fuzz/asymmetric.ts";
 import type { DriverNews, DriverOrder } from "./driver_process.ts";
 import { emptyTally, sumOf, type Tally } from "./tally.ts";
 
-/** What to do. */
+/** Options of a soak. */
 export interface SoakOptions {
   readonly minutes: number;
   readonly workers: number;
@@ -20,11 +20,11 @@ export interface SoakOptions {
   readonly seed: number;
   /** Seconds between two handovers of the device to a new process; 0 or not given: there are none. */
   readonly handoverSeconds?: number;
-  /** What to run instead of the device program: a program and its arguments before the device's own. */
+  /** A program to run instead of the device program, with arguments before the device's own. */
   readonly program?: readonly string[];
-  /** How long an answer may take; 30 000 if not given. */
+  /** Maximum wait for an answer; 30 000 if not given. */
   readonly timeoutMs?: number;
-  /** Hears of what happens. */
+  /** Called with messages about the progress. */
   readonly say?: (line: string) => void;
 }
 
@@ -38,7 +38,7 @@ export interface Sample {
   readonly requestsPerS: number;
   /** CPU time that the device has used so far, in milliseconds. */
   readonly cpuMs: number;
-  /** Memory of the device's own, without the guest's. */
+  /** Memory of the device, without the guest's. */
   readonly rssBytes: number;
   /** Open descriptors. */
   readonly fds: number;
@@ -51,7 +51,7 @@ export interface Rest {
   readonly fds: number;
 }
 
-/** What came of a soak. */
+/** The result of a soak. */
 export interface SoakResult {
   readonly options: SoakOptions;
   readonly seconds: number;
@@ -60,9 +60,9 @@ export interface SoakResult {
   readonly frontends: number;
   readonly kills: number;
   readonly samples: readonly Sample[];
-  /** After each frontend. */
+  /** Samples after each frontend. */
   readonly idleSamples: readonly Rest[];
-  /** What went wrong; a soak ends there. */
+  /** The failure that ended the soak. */
   readonly failure: string | undefined;
 }
 
@@ -75,7 +75,7 @@ const CONNECTION_MS_MAX = 8000;
 const SETTLE_MS = 10_000;
 const TIMEOUT_MS = 30_000;
 const HANDOVER_MS_MAX = 60_000;
-/** A frontend that says nothing new for so long, beyond the time that an answer may take, is stuck. */
+/** A frontend without progress for this time, in addition to the maximum wait for an answer, is stuck. */
 const STUCK_MS = 30_000;
 
 function pause(ms: number): Promise<void> {
@@ -86,9 +86,9 @@ function kib(status: string, name: string): number {
   return 1024 * Number(new RegExp(`^${name}:\\s*(\\d+)`, "m").exec(status)?.[1] ?? 0);
 }
 
-/** What a device holds. */
+/** The resources of a device process. */
 interface Holdings {
-  /** Memory of its own. */
+  /** Memory without the guest's. */
   readonly rssBytes: number;
   readonly fds: number;
   readonly guestMappings: number;
@@ -96,7 +96,7 @@ interface Holdings {
   readonly cpuMs: number;
 }
 
-/** A device process and what it holds. */
+/** A device process and its resources. */
 class Device {
   readonly path: string;
   readonly #directory: string;
@@ -115,7 +115,7 @@ class Device {
     return new Running(command!, [...args, socket, `--handover-socket=${this.#directory}/handover.sock`]);
   }
 
-  /** Has a new process take over. Throws if it does not. */
+  /** Has a new process take over. Throws if the handover fails. */
   async handOver(): Promise<void> {
     const old = this.#process;
     const successor = this.#start(`--take-over=${this.#directory}/handover.sock`);
@@ -127,7 +127,7 @@ class Device {
   static async start({ workers, queues, program = [PROGRAM] }: SoakOptions): Promise<Device> {
     const directory = await Deno.makeTempDir({ prefix: "vuc-soak-" });
     const own = [`--queues=${queues}`, `--workers=${workers}`];
-    // What a sandboxed process holds is root's alone to see.
+    // Only root can read the resources of a sandboxed process.
     const sandbox = Deno.uid() === 0 ? "on" : "off";
     const device = new Device(directory, [...program, ...own, "--log-level=warn", `--sandbox=${sandbox}`]);
     await until(() => device.hasEnded || device.#isListening(), () => `a device: ${device.said}`);
@@ -151,7 +151,7 @@ class Device {
     return this.#process.stderr.slice(-2000);
   }
 
-  /** What it holds; undefined if it is not there any more. */
+  /** Its resources; undefined if it has ended. */
   look(): Holdings | undefined {
     try {
       return this.#look();
@@ -269,7 +269,7 @@ class Soak {
     this.#sampledChecked = checked;
   }
 
-  /** One frontend process, from its start to its end, or to its being killed. */
+  /** Runs one frontend process until it ends or is killed. */
   async #frontend(connectionMs: number): Promise<void> {
     const { queues, timeoutMs = TIMEOUT_MS, say } = this.#options;
     const random = this.#random;
@@ -298,7 +298,7 @@ class Soak {
     say?.(`${name}: ${wasKilled ? "killed" : "done"}, ${this.#tally.checked} requests checked so far`);
   }
 
-  /** Waits for its end; true if it was killed. */
+  /** Waits for the frontend's end; true if it was killed. */
   async #watch(driver: Running, killAfterMs: number, stuckMs: number): Promise<boolean> {
     let lastNews = performance.now();
     let lastChecked = 0;
@@ -328,7 +328,7 @@ class Soak {
     return false;
   }
 
-  /** Reads the last whole line that a driver process has said. */
+  /** Reads the last complete line of a driver process's output. */
   #hear(driver: Running): void {
     const end = driver.stdout.lastIndexOf("\n");
     if (end < 0) return;
@@ -336,7 +336,7 @@ class Soak {
     this.#now = JSON.parse(driver.stdout.slice(start, end)) as DriverNews;
   }
 
-  /** What the device holds without a frontend, after the last frontend has disconnected. */
+  /** Samples the device's resources after the last frontend has disconnected. */
   async #rest(): Promise<void> {
     const deadline = performance.now() + SETTLE_MS;
     const first = this.#idleSamples[0];
@@ -344,14 +344,14 @@ class Soak {
       if (this.#device.hasEnded) return;
       const holdings = this.#device.look();
       if (holdings === undefined) {
-        if (performance.now() > deadline) throw new Error("what the device holds cannot be seen");
+        if (performance.now() > deadline) throw new Error("the device's resources cannot be read");
         await pause(10);
         continue;
       }
       const { rssBytes, fds, guestMappings } = holdings;
       const isSettled = guestMappings === 0 && (first === undefined || fds <= first.fds);
       if (isSettled || performance.now() > deadline) {
-        if (guestMappings > 0) this.#failure ??= "the device keeps a guest's memory that has gone";
+        if (guestMappings > 0) this.#failure ??= "the device keeps the memory of a guest that has disconnected";
         this.#idleSamples.push({ seconds: this.#seconds, rssBytes, fds });
         return;
       }
@@ -360,10 +360,10 @@ class Soak {
   }
 }
 
-/** Runs a soak to its end, or to the first thing that is wrong. */
+/** Runs a soak to its end, or to the first failure. */
 export async function soak(options: SoakOptions): Promise<SoakResult> {
   const device = await Device.start(options);
-  // What is held is compared with what the first frontend leaves behind: by then all workers have started.
+  // Resources are compared with those after the first frontend, when all workers have started.
   await startOperations(device.path);
   return await new Soak(options, device).run();
 }

@@ -1,6 +1,6 @@
 /**
- * Soaks, briefly: without and with a worker nothing is lost and nothing wrong, and devices that are broken on
- * purpose are found out. VUC_SOAK_SECONDS (12 if not given) says how long each of the former takes.
+ * Short soaks: without and with a worker no request is lost or answered wrongly, and devices that are broken on purpose
+ * are detected. VUC_SOAK_SECONDS (default 12) is the duration of each of the former.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { type Sample, soak, type SoakResult } from "./soak.ts";
 const SECONDS = Number(Deno.env.get("VUC_SOAK_SECONDS") ?? 12);
 
 for (const workers of [0, 1]) {
-  Deno.test(`a soak with a new seed: every answer is right, nothing leaks (${workers} workers)`, async () => {
+  Deno.test(`a soak with a new seed: every answer is correct and nothing leaks (${workers} workers)`, async () => {
     const seed = crypto.getRandomValues(new Uint32Array(1))[0]!;
     const result = await soak({ minutes: SECONDS / 60, workers, queues: 2, seed });
     const { lines, isWell } = summary(result);
@@ -42,7 +42,7 @@ for (const [fault, finding] of FAULTS) {
   });
 }
 
-/** Samples of a device that takes `growth` times the memory and `slowing` times the CPU time in the end. */
+/** Samples of a device whose memory and CPU time per request grow by the factors `growth` and `slowing`. */
 function samplesOf(growth: number, slowing: number): Sample[] {
   let cpuMs = 0;
   return Array.from({ length: 100 }, (_, i) => {
@@ -85,7 +85,7 @@ Deno.test("a soak's chart has throughput, memory and descriptors", () => {
   }
 });
 
-Deno.test("scripts/soak says what is wrong with its command line, and exits with 2", async () => {
+Deno.test("scripts/soak reports an error in its command line, and exits with 2", async () => {
   for (const args of [["--minutes=x"], ["--minutes="], ["--hours=1"], ["--workers=-1"]]) {
     const { code, stderr } = await run(`${ROOT}scripts/soak`, args);
     assertEquals(code, 2, stderr);

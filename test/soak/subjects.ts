@@ -1,6 +1,6 @@
 /**
- * What a soak asks: sessions of every service with requests of mixed sizes, and the answers as implementations that are
- * not the device's work them out. Everything but asymmetric keys comes of a generator of numbers: a seed tells it.
+ * The subjects of a soak: sessions of every service with requests of mixed sizes, and their answers from independent
+ * implementations. Everything except asymmetric keys is generated from a seed.
  *
  * @module
  */
@@ -15,7 +15,7 @@ import { ecPair, type Pair, rsaPair } from "../asymmetric/keys.ts";
 import { AEAD_KEY_LENS, CIPHER_KEY_LENS, expected, HASH_BYTES, MACS } from "../conformance/support.ts";
 import { concat } from "../bytes.ts";
 
-/** A request, without its session, and what must come of it. */
+/** A request, without its session, and its expected result. */
 export interface Ask {
   readonly request: DataRequest;
   readonly status: number;
@@ -30,16 +30,16 @@ export interface Subject {
   readonly asks: readonly Ask[];
 }
 
-/** Makes a subject whose requests have up to about so many bytes. */
+/** Creates a subject whose requests have at most about `bytesMax` bytes. */
 export type Maker = (random: Random, sizeBytesMax: number) => Subject;
 
 const NOTHING = new Uint8Array();
 const ASKS = 3;
-/** Second opinions that are written in JavaScript take their time. */
+/** Maximum size for reference implementations in JavaScript, which are slow. */
 const MODEL_BYTES_MAX = 640;
 const SIZES = [1, 15, 16, 17, 64, 100, 576, 1408, 1500, 4095, 4096];
 
-/** `length` bytes of chance. */
+/** `length` random bytes. */
 function bytes(random: Random, length: number): Uint8Array<ArrayBuffer> {
   const words = new Uint32Array(Math.ceil(length / 4));
   for (let i = 0; i < words.length; i++) words[i] = random(2 ** 32);
@@ -50,7 +50,7 @@ function pick<T>(random: Random, values: readonly T[]): T {
   return values[random(values.length)]!;
 }
 
-/** A length up to `max`, often one at which something begins or ends, in whole blocks of `block` bytes. */
+/** A length up to `max`, often at a limit of buffers or pages, in whole blocks of `block` bytes. */
 function length(random: Random, max: number, block = 1, min = 0): number {
   const any = max > 4096 ? max - random(max >> 1) : random(2) === 0 ? pick(random, SIZES) : random(max + 1);
   const whole = Math.floor(Math.min(any, max) / block) * block;
@@ -115,7 +115,7 @@ function macMaker(algo: number): Maker {
   return (random, max) => {
     const key = bytes(random, pick(random, keyLens));
     const asks = several(() => {
-      // The MAC service has no field for an IV: it leads the data.
+      // The MAC service has no field for an IV: it precedes the data.
       const iv = bytes(random, algo === w.MAC_GMAC_AES ? 12 : 0);
       const data = bytes(random, length(random, isQuick ? max : Math.min(max, MODEL_BYTES_MAX), isCbcMac ? 16 : 1));
       const result = expected(w.SERVICE_MAC, algo, 0, { key, iv, src: data }, macBytes);
@@ -181,7 +181,7 @@ function chainMaker(cipherAlgo: number): Maker {
 
 const MODULUS_BYTES = 128;
 
-/** Keys take long to make: they are made once, and no seed tells them. */
+/** Keys take long to generate: they are generated once, independently of the seed. */
 let keys: { readonly rsa: Pair; readonly ec: Pair } | undefined;
 
 function akcipherAsk(opcode: number, src: Uint8Array, dst: Uint8Array): Ask {
@@ -204,7 +204,7 @@ function verifyAsks(src: Uint8Array, digest: Uint8Array, session: AkcipherSessio
   };
 }
 
-/** Asymmetric operations with one right answer. */
+/** Asymmetric operations with exactly one correct answer. */
 function akcipherMakers(): Maker[] {
   const { rsa, ec } = keys ??= { rsa: rsaPair(8 * MODULUS_BYTES), ec: ecPair("P-256", 32) };
   const sha256 = (data: Uint8Array) => new Uint8Array(createHash("sha256").update(data).digest());
@@ -255,20 +255,20 @@ function akcipherMakers(): Maker[] {
   ];
 }
 
-/** Makers by how their subjects come in: symmetric services, and asymmetric ones. */
+/** Makers of symmetric and of asymmetric subjects. */
 export interface Makers {
   readonly symmetric: readonly Maker[];
   readonly asymmetric: readonly Maker[];
 }
 
-/** What QEMU's own device has sessions of. */
+/** Makers for the sessions of QEMU's cryptodev device model. */
 function messageMakers(): Makers {
   const ciphers = [w.CIPHER_AES_CBC, w.CIPHER_AES_CTR];
   const symmetric = ciphers.flatMap((algo) => [cipherMaker(algo, 16), cipherMaker(algo, 32), chainMaker(algo)]);
   return { symmetric, asymmetric: [] };
 }
 
-/** Makers of everything that the device offers; of what goes by message where there is no configuration space. */
+/** Makers for everything that the device offers; without a configuration space, for session messages. */
 export function makersFor(config: CryptoConfig | undefined): Makers {
   if (config === undefined) return messageMakers();
   const symmetric: Maker[] = [];

@@ -19,7 +19,7 @@ async function hold(lines: readonly string[], counters: readonly Counters[] = []
   return { printed, failed, awaited, passed: dialogue.verdicts.length - failed.length, dialogue };
 }
 
-Deno.test("showcase: requests and bytes are summed up over algorithms and statuses, control requests left out", () => {
+Deno.test("showcase: requests and bytes are summed over algorithms and statuses, without control requests", () => {
   const exposition = `# TYPE vhost_user_crypto_requests_total counter
 vhost_user_crypto_requests_total{queue="0",service="cipher",algorithm="AES-CBC",status="ok"} 40
 vhost_user_crypto_requests_total{queue="0",service="cipher",algorithm="AES-CBC",status="err"} 2
@@ -30,7 +30,7 @@ vhost_user_crypto_source_bytes_total{queue="0",service="cipher",algorithm="AES-C
   assertEquals(parseCounters(""), { requests: 0, sourceBytes: 0 });
 });
 
-Deno.test("showcase: a count is of what came since the last one, and is compared", async () => {
+Deno.test("showcase: a count covers the time since the previous one, and is compared", async () => {
   const counters = [5, 5, 9, 9, 10].map((requests) => ({ requests, sourceBytes: 512 * requests }));
   const said = ["COUNT any a", "COUNT 0 b", "COUNT 4 c", "COUNT some d", "COUNT 0 e"];
   const { failed, passed, awaited, printed } = await hold(said, counters);
@@ -42,14 +42,14 @@ Deno.test("showcase: a count is of what came since the last one, and is compared
   assertEquals(printed[2], "  device: 4 requests, 2048 bytes: c");
 });
 
-Deno.test("showcase: the host computes the guest's ciphertext itself", async () => {
+Deno.test("showcase: the host computes the guest's ciphertext independently", async () => {
   assertEquals(await expectedDigest(KEY), DIGEST);
   assertEquals((await hold([`DIGEST ${KEY} ${DIGEST} a disk`])).failed, []);
   const wrong = await hold([`DIGEST ${KEY} ${DIGEST.replace(/^./, "f")} a disk`]);
   assertEquals(wrong.failed, ["a disk: the host's own AES comes to the same ciphertext"]);
 });
 
-Deno.test("showcase: a guest's verdicts, its failures and its kernel's complaints count", async () => {
+Deno.test("showcase: a guest's verdicts, its failures and its kernel's complaints are counted", async () => {
   const { failed, passed, dialogue, printed } = await hold([
     "KERNEL 6.12.0",
     "STEP one",

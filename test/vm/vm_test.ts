@@ -9,7 +9,7 @@ import { findPayload } from "./vmlinux.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 
-Deno.test("the mirror is the one that the machine's own sources name", () => {
+Deno.test("the mirror is the one in the machine's apt sources", () => {
   const machine = "http://a.example/debian/ bookworm\nhttp://a.example/debian/ bookworm-updates\n" +
     "http://s.example/debian-security/ bookworm-security\nhttp://o.example/other stable-tools-1\n";
   assertEquals(chooseMirror(machine), {
@@ -23,7 +23,7 @@ Deno.test("the mirror is the one that the machine's own sources name", () => {
   assertEquals(chooseMirror("http://u.example/ubuntu noble\nhttp://u.example/ubuntu noble-security"), undefined);
 });
 
-Deno.test("only dependencies worth following are fetched", () => {
+Deno.test("only matching dependencies are fetched", () => {
   const graph = parseDepends(
     "emu\n  Depends: liba\n |Depends: tool\n  PreDepends: libb\nliba\n  Depends: libc\ntool\n  Depends: libz\n",
   );
@@ -35,7 +35,7 @@ Deno.test("package names, versions and sizes are read from apt's plan", () => {
   assertEquals(parseUris(plan), [{ name: "qemu-x86", version: "1:7.2+d-7", sizeBytes: 12345 }]);
 });
 
-Deno.test("modules come after what they depend on", () => {
+Deno.test("modules are loaded after their dependencies", () => {
   assertEquals(moduleDepends(bytes("\x7fELF\0license=GPL\0depends=virtio-ring,virtio\0name=x\0")), [
     "virtio_ring",
     "virtio",
@@ -51,7 +51,7 @@ Deno.test("modules come after what they depend on", () => {
   assertEquals(loadOrder(["pci", "crypto"], (name) => graph[name]!), ["ring", "virtio", "pci", "engine", "crypto"]);
 });
 
-Deno.test("the archive is cpio as the kernel reads it", async () => {
+Deno.test("the archive has the kernel's cpio format", async () => {
   const blob = cpioArchive([{ path: "etc/b/a", mode: 0o100644, bytes: bytes("hello") }]);
   const archive = new Uint8Array(await blob.arrayBuffer());
   const text = new TextDecoder("latin1").decode(archive);
@@ -104,12 +104,12 @@ function count(text: string, scope: "all" | "cipher" = "all"): [passed: number, 
   return [verdicts.reduce((sum, { passed }) => sum + passed, 0), verdicts.reduce((sum, { failed }) => sum + failed, 0)];
 }
 
-Deno.test("a good guest passes", () => {
+Deno.test("a guest without failures passes", () => {
   assertEquals(count(GOOD_REPORT), [13, 0]);
   assertEquals(count(GOOD_REPORT.replaceAll("\n", "\r\n")), [13, 0]);
 });
 
-Deno.test("a guest fails for every reason there is", () => {
+Deno.test("a guest fails for every kind of failure", () => {
   assertEquals(count(GOOD_REPORT.replace("FAILED 0", "FAILED 3")), [10, 3]);
   assertEquals(count(GOOD_REPORT.replace("selftest=passed", "selftest=unknown")), [12, 1]);
   assertEquals(count(GOOD_REPORT.replace(/ALGORITHM.*\n/, "")), [12, 1]);
@@ -122,7 +122,7 @@ Deno.test("a guest fails for every reason there is", () => {
   assertEquals(count(rsa + GOOD_REPORT, "cipher"), [12, 0]);
 });
 
-Deno.test("complaints are told from what a healthy kernel says", () => {
+Deno.test("complaints are distinguished from the messages of a healthy kernel", () => {
   const bad = [
     "<3>[    2.1] alg: akcipher: encrypt test failed. err -22",
     "<4>[    2.1] alg: self-tests for cbc(aes) using virtio_crypto_aes_cbc failed (rc=-22)",
@@ -138,7 +138,7 @@ Deno.test("complaints are told from what a healthy kernel says", () => {
   assertEquals([bad.filter(isComplaint).length, good.filter(isComplaint).length], [bad.length, 0]);
 });
 
-Deno.test("the command line is read or refused", () => {
+Deno.test("the command line is parsed or refused", () => {
   const options = readOptions([])!;
   assertEquals(options.guests, [
     { deviceModel: "cryptodev", qemu: "7.2", kernel: "6.1" },
