@@ -324,7 +324,8 @@ import * as rfc3 from "./src/wire/asym_rfc3.ts";
 import * as wire from "./src/wire/virtio_crypto.ts";
 import * as vring from "./src/wire/vring.ts";
 
-export { serve, type ServedDevice, type ServeOptions } from "./src/cli/serve.ts";
+export { serve } from "./src/cli/serve.ts";
+export type { ServedDevice, ServeOptions } from "./src/cli/serve_options.ts";
 export { LibraryMissingError, type LibrarySpec } from "./ffi/library.ts";
 export type { PackagedLibrary } from "./ffi/packages.ts";
 export type {
@@ -369,8 +370,8 @@ export {
   type DigestResult,
   type DstResult,
   type Outcome,
-  type SubmitOptions,
 } from "./src/driver/crypto_driver.ts";
+export type { SubmitOptions } from "./src/driver/submit_options.ts";
 export type { BringUpOptions, DeviceModel, DriverMode } from "./src/driver/bring_up.ts";
 export { type ConfigLayout, type CryptoConfig, offers } from "./src/driver/config.ts";
 export {

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { importCycles } from "./import_cycles.ts";
 import * as rules from "./tidy_rules.ts";
 
 /** Paths, relative to the repository, and what the files say. */
@@ -157,6 +158,17 @@ function checkImports(path: string, text: string): string[] {
     found.push(`${path}: imports ${reference.path}, which the module ${module} must not import`);
   }
   return found;
+}
+
+/** Files that import each other in a circle. A move of the shared type or function to its own file removes a circle. */
+function checkCycles(files: Files): string[] {
+  const imports = new Map(
+    [...files].filter(([path]) => path.endsWith(".ts")).map(([path, text]) => [
+      path,
+      referencesOf(path, text).filter(({ dynamic }) => !dynamic).map((reference) => reference.path),
+    ]),
+  );
+  return importCycles(imports).map((cycle) => `${cycle[0]}: imports itself through ${cycle.slice(1).join(", ")}`);
 }
 
 function checkDlopen(path: string, code: string): string[] {
@@ -395,7 +407,7 @@ export function check(files: Files, whole: boolean): string[] {
       ...checkModuleState(path, code),
     );
   }
-  found.push(...checkExports(files));
+  found.push(...checkExports(files), ...checkCycles(files));
   if (whole) found.push(...checkMarkers(files), ...checkExceptions(files));
   return found;
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import { DEVICE_SOCKET } from "./command_line.ts";
-import type { CommandRow } from "./option_table.ts";
+import type { CommandRow } from "./command_line.ts";
 
 /** Forms of requests, as named in options. */
 export const BENCH_MODES: readonly ("session" | "mux" | "stateless")[] = ["session", "mux", "stateless"];

@@ -34,6 +34,22 @@ export interface OptionRow {
   readonly details?: string;
 }
 
+/** A command with its options. */
+export interface CommandRow {
+  /** The first word of the command line. */
+  readonly name: string;
+  /** The synopsis after its name. */
+  readonly usage: string;
+  /** A short description that follows its name. */
+  readonly summary: string;
+  /** The description, a string per paragraph. */
+  readonly about: readonly string[];
+  /** Its options. */
+  readonly options: readonly OptionRow[];
+  /** The meaning of its exit status, after "Exit status: ". */
+  readonly exitStatus: string;
+}
+
 /** The device's socket: where the program listens, and where its commands connect. */
 export const DEVICE_SOCKET: OptionRow = {
   name: "socket-path",

@@ -5,7 +5,7 @@
  */
 import { DRAFTS } from "../wire/drafts/draft.ts";
 import { DEVICE_SOCKET } from "./command_line.ts";
-import type { CommandRow } from "./option_table.ts";
+import type { CommandRow } from "./command_line.ts";
 
 /** How a device is driven, as named in options. */
 export const DEVICE_MODELS: readonly ("auto" | "generic" | "cryptodev")[] = ["auto", "generic", "cryptodev"];

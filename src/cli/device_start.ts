@@ -8,7 +8,7 @@ import type { Log } from "../os/log.ts";
 import type { KeptDevices } from "./kept_devices.ts";
 import type { Options } from "./options.ts";
 import type { HostedDevice } from "./prepared_device.ts";
-import type { ServeOptions } from "./serve.ts";
+import type { ServeOptions } from "./serve_options.ts";
 import type { StandardError } from "./standard_error.ts";
 
 /** A device and its log. */

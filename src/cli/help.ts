@@ -4,7 +4,8 @@
  * @module
  */
 import type { OptionRow } from "./command_line.ts";
-import { type CommandRow, COMMANDS, OPTION_GROUPS } from "./option_table.ts";
+import { COMMANDS, OPTION_GROUPS } from "./option_table.ts";
+import type { CommandRow } from "./command_line.ts";
 import { wrap } from "./wrap.ts";
 
 const WIDTH = 80;

@@ -5,7 +5,8 @@
  */
 import type { OptionRow } from "./command_line.ts";
 import { LOG_VARIABLE } from "./environment.ts";
-import { type CommandRow, COMMANDS, OPTION_GROUPS } from "./option_table.ts";
+import { COMMANDS, OPTION_GROUPS } from "./option_table.ts";
+import type { CommandRow } from "./command_line.ts";
 import { OUTAGE_ADVICE, OUTAGES } from "./outage_table.ts";
 import { VERSION, VERSION_DATE } from "./version.ts";
 import { wrap } from "./wrap.ts";

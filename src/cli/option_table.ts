@@ -11,7 +11,7 @@ import type { AsymmetricForm } from "../device/negotiated_features.ts";
 import { ENGINES } from "../engine/libraries.ts";
 import { DRAFTS } from "../wire/drafts/draft.ts";
 import { BENCH } from "./bench_options.ts";
-import { DEVICE_SOCKET, type OptionRow } from "./command_line.ts";
+import { type CommandRow, DEVICE_SOCKET, type OptionRow } from "./command_line.ts";
 import { CONFORM } from "./conform_options.ts";
 import { LOG_VARIABLE } from "./environment.ts";
 import { LOG_LEVELS, type LogFormat } from "./log.ts";
@@ -312,22 +312,6 @@ export const OPTION_GROUPS: readonly OptionGroup[] = [WHERE, WHAT, HOW, PRINT];
 
 /** All options of the device program. */
 export const OPTIONS: readonly OptionRow[] = OPTION_GROUPS.flatMap(({ options }) => options);
-
-/** A command with its options. */
-export interface CommandRow {
-  /** The first word of the command line. */
-  readonly name: string;
-  /** The synopsis after its name. */
-  readonly usage: string;
-  /** A short description that follows its name. */
-  readonly summary: string;
-  /** The description, a string per paragraph. */
-  readonly about: readonly string[];
-  /** Its options. */
-  readonly options: readonly OptionRow[];
-  /** The meaning of its exit status, after "Exit status: ". */
-  readonly exitStatus: string;
-}
 
 /** The command that checks a device through a driver. */
 export const PROBE: CommandRow = {

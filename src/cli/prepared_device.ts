@@ -16,7 +16,7 @@ import type { DeviceSnapshot } from "../statistics/snapshot.ts";
 import type { VhostUserServer } from "../vhost_user/server.ts";
 import { LimitedLog } from "./log_limit.ts";
 import type { DeviceKeeper } from "./device_keeper.ts";
-import type { ServedDevice, ServeOptions } from "./serve.ts";
+import type { ServedDevice, ServeOptions } from "./serve_options.ts";
 
 async function dataPlane(options: ServeOptions): Promise<DataPlaneFactory | undefined> {
   const { workers = 0, cpus = [] } = options;

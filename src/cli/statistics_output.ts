@@ -8,7 +8,7 @@ import type { SocketPath } from "../os/listening_socket.ts";
 import { statisticsPage } from "../statistics/page.ts";
 import { StatisticsServer } from "../statistics/server.ts";
 import type { Snapshot } from "../statistics/snapshot.ts";
-import type { ServedDevice } from "./serve.ts";
+import type { ServedDevice } from "./serve_options.ts";
 import { VERSION } from "./version.ts";
 
 /** Publishes counters until {@linkcode close}. */

@@ -11,7 +11,8 @@
  * @module
  */
 import type { MultiBufferSession } from "../engine/multibuffer/session.ts";
-import type { Engine, Prepared } from "../engine/engine.ts";
+import type { Engine } from "../engine/engine.ts";
+import type { Prepared } from "../engine/prepared.ts";
 import { AUTH_KEY_BYTES_MAX, CIPHER_KEY_BYTES_MAX, KIND_AKCIPHER, Parameters } from "../engine/operation.ts";
 import { SecretPool } from "../memory/secret_pool.ts";
 import { BySession } from "./by_session.ts";

@@ -5,7 +5,8 @@
  *
  * @module
  */
-import type { Engine, Prepared } from "../engine/engine.ts";
+import type { Engine } from "../engine/engine.ts";
+import type { Prepared } from "../engine/prepared.ts";
 import type { MultiBufferRunner } from "../engine/multibuffer/runner.ts";
 import type { MultiBufferSession } from "../engine/multibuffer/session.ts";
 import { DONE, Operation, PENDING } from "../engine/operation.ts";
@@ -21,7 +22,8 @@ import type { NegotiatedFeatures } from "./negotiated_features.ts";
 import { statusOf } from "./outcomes.ts";
 import type { KeyHolder } from "./queue_group.ts";
 import type { BatchProcessor } from "./queue_server.ts";
-import { createBatch, createDataFormat, type RequestDecoder } from "./request_decoder.ts";
+import type { RequestDecoder } from "./request_decoder.ts";
+import { createBatch, createDataFormat } from "./data_format.ts";
 import { RequestRuns, type RequestTemplate } from "./request_template.ts";
 import type { SessionTableView } from "./sessions.ts";
 

@@ -32,6 +32,7 @@ import { encodeDataV15 } from "./drafts/v15_requests.ts";
 import { encodeCreateSessionV5, encodeDataV5, encodeDestroySessionV5 } from "./drafts/v5_requests.ts";
 import { Answer, encodeOperation } from "./rfc3/operation.ts";
 import { Rfc3Service } from "./rfc3/rfc3_service.ts";
+import type { SubmitOptions } from "./submit_options.ts";
 import type { SessionMessageLayout } from "./session_payload.ts";
 import { type ControlOptions, encodeCreateSession, encodeDestroySession, type SessionParameters } from "./sessions.ts";
 import { sessionRefused, withArticle } from "./status.ts";
@@ -46,14 +47,6 @@ export interface CryptoDriverOptions extends FrontendOptions, BringUpOptions {
   readonly split?: Split;
   /** Layout of session messages, where {@linkcode DeviceModel} is `cryptodev`; `qemu-8.1` if not given. */
   readonly sessionLayout?: SessionMessageLayout;
-}
-
-/** Options of a submitted request. */
-export interface SubmitOptions extends PipelineOptions {
-  /** Index of the data queue; 0 if not given. */
-  readonly queue?: number;
-  /** For tests: form of the request; the one that was negotiated, or `stateless` for a request with parameters. */
-  readonly mode?: requests.RequestMode;
 }
 
 /**

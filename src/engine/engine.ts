@@ -12,7 +12,6 @@ import type { Catalogue } from "./catalogue.ts";
 import { DATA_BYTES_MAX, EngineMemory } from "./engine_memory.ts";
 import { createMultiBufferRunner, type MultiBufferRunner } from "./multibuffer/runner.ts";
 import type { MultiBufferPolicy } from "./multibuffer/policy.ts";
-import type { MultiBufferSession } from "./multibuffer/session.ts";
 import { UncoveredParts } from "./chained.ts";
 import type { CipherTransform } from "./cipher.ts";
 import type { DigestTransform } from "./digest.ts";
@@ -29,16 +28,8 @@ import {
   type Parameters,
   UNSUPPORTED,
 } from "./operation.ts";
+import type { Prepared } from "./prepared.ts";
 import { RepeatedKeys } from "./repeated_keys.ts";
-
-/** The native contexts of one session; those that its kind does not need are null. */
-export interface Prepared {
-  readonly cipher: CipherTransform | null;
-  readonly digest: DigestTransform | null;
-  readonly aead: AeadTransform | null;
-  /** The session's state for multi-buffer execution; null if it is not possible. */
-  readonly multiBuffer: MultiBufferSession | null;
-}
 
 /** True if an engine module executes a part of operations with `parameters`, which then have no multi-buffer jobs. */
 export function isOfModule(catalogue: Catalogue, parameters: Parameters): boolean {

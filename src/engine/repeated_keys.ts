@@ -10,7 +10,7 @@ import { cleanseBytes, copyBytes } from "../memory/native.ts";
 import type { OwnedMemory } from "../os/owned_memory.ts";
 import { equalSecrets } from "./openssl.ts";
 import { AUTH_KEY_BYTES_MAX, CIPHER_KEY_BYTES_MAX, Parameters } from "./operation.ts";
-import type { Prepared } from "./engine.ts";
+import type { Prepared } from "./prepared.ts";
 
 /** Number of keys with contexts. */
 const KEYS_MAX = 4;

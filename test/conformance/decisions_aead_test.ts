@@ -4,7 +4,8 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
-import type { CryptoDriver, DstResult, SubmitOptions } from "../../src/driver/crypto_driver.ts";
+import type { CryptoDriver, DstResult } from "../../src/driver/crypto_driver.ts";
+import type { SubmitOptions } from "../../src/driver/submit_options.ts";
 import type { AeadSession } from "../../src/driver/sessions.ts";
 import * as w from "../../src/wire/virtio_crypto.ts";
 import { aes, gcm, gcmJ0 } from "../vectors/models.ts";

@@ -5,7 +5,8 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
-import type { CryptoDriver, DataResult, SubmitOptions } from "../../src/driver/crypto_driver.ts";
+import type { CryptoDriver, DataResult } from "../../src/driver/crypto_driver.ts";
+import type { SubmitOptions } from "../../src/driver/submit_options.ts";
 import { offers } from "../../src/driver/config.ts";
 import { SPLITS } from "../../src/driver/layout.ts";
 import { makeRandom, type Random } from "../../src/driver/random.ts";

@@ -15,17 +15,15 @@ export { AEAD_KEY_LENS, CIPHER_KEY_LENS, HASH_BYTES, keyOf, MACS } from "../../s
 export {
   aeadSample,
   allSamples,
-  ask,
-  askStateless,
   bytes,
   chainSample,
   cipherSample,
-  edited,
   hashSample,
   hmacSha256,
   macSample,
   type Sample,
 } from "../../src/tools/conform/samples.ts";
+export { ask, askStateless, edited } from "../../src/tools/conform/ask.ts";
 
 /** Feature bits that lead to each form of request. */
 export const FEATURES: Readonly<Record<RequestMode, bigint>> = {

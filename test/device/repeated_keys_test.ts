@@ -3,7 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import { type DataRequest, encodeData } from "../../src/driver/requests.ts";
 import { MultiBufferRunner } from "../../src/engine/multibuffer/runner.ts";
 import { createMultiBufferManager } from "../../src/engine/multibuffer/manager.ts";
-import type { Prepared } from "../../src/engine/engine.ts";
+import type { Prepared } from "../../src/engine/prepared.ts";
 import { KIND_CIPHER, KIND_HASH, Parameters } from "../../src/engine/operation.ts";
 import { RepeatedKeys } from "../../src/engine/repeated_keys.ts";
 import { OwnedMemory } from "../../src/os/owned_memory.ts";

@@ -9,7 +9,8 @@ import { BOUNCE_BYTES, MultiBufferBounce } from "../../src/engine/multibuffer/bo
 import { createMultiBufferManager } from "../../src/engine/multibuffer/manager.ts";
 import { policyOf } from "../../src/engine/multibuffer/policy.ts";
 import { MultiBufferRunner } from "../../src/engine/multibuffer/runner.ts";
-import type { Engine, Prepared } from "../../src/engine/engine.ts";
+import type { Engine } from "../../src/engine/engine.ts";
+import type { Prepared } from "../../src/engine/prepared.ts";
 import {
   DONE,
   FAILED,

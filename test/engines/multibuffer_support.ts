@@ -17,7 +17,8 @@ import { policyOf } from "../../src/engine/multibuffer/policy.ts";
 import { MultiBufferRunner } from "../../src/engine/multibuffer/runner.ts";
 import { createZucEea3, createZucEia3 } from "../../src/engine/zuc.ts";
 import { AEAD, kindName } from "../../src/engine/multibuffer/session.ts";
-import { Engine, type Prepared } from "../../src/engine/engine.ts";
+import { Engine } from "../../src/engine/engine.ts";
+import type { Prepared } from "../../src/engine/prepared.ts";
 import {
   KIND_AEAD,
   KIND_CHAIN,

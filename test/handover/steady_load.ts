@@ -5,7 +5,8 @@
  * @module
  */
 import { FEATURES_USUAL } from "../../src/driver/bring_up.ts";
-import { CryptoDriver, type SubmitOptions } from "../../src/driver/crypto_driver.ts";
+import { CryptoDriver } from "../../src/driver/crypto_driver.ts";
+import type { SubmitOptions } from "../../src/driver/submit_options.ts";
 import { DriverMemory } from "../../src/driver/guest_memory.ts";
 import { closeFd } from "../../src/os/event_fd.ts";
 import * as w from "../../src/wire/virtio_crypto.ts";

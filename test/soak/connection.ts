@@ -5,7 +5,8 @@
  * @module
  */
 import { FEATURES_USUAL } from "../../src/driver/bring_up.ts";
-import { CryptoDriver, type DataResult, type SubmitOptions } from "../../src/driver/crypto_driver.ts";
+import { CryptoDriver, type DataResult } from "../../src/driver/crypto_driver.ts";
+import type { SubmitOptions } from "../../src/driver/submit_options.ts";
 import { DriverMemory } from "../../src/driver/guest_memory.ts";
 import { place } from "../../src/driver/layout.ts";
 import type { Random } from "../../src/driver/random.ts";

@@ -1,7 +1,8 @@
 import { ipsecMbProblem } from "../../src/engine/ipsec_mb.ts";
 import { createMultiBufferManager } from "../../src/engine/multibuffer/manager.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { serve, type ServedDevice, type ServeOptions } from "../../src/cli/serve.ts";
+import { serve } from "../../src/cli/serve.ts";
+import type { ServedDevice, ServeOptions } from "../../src/cli/serve_options.ts";
 import { maskOf } from "../../src/device/negotiated_features.ts";
 import type { QueueStatistics } from "../../src/device/statistics.ts";
 import { FEATURES_USUAL } from "../../src/driver/bring_up.ts";

@@ -35,6 +35,19 @@ Deno.test("tidy: a module imports modules below it and nothing else", () => {
   assertEquals(found("test/device/a.ts", line("../../src/driver/layout.ts")), []);
 });
 
+Deno.test("tidy: files do not import each other in a circle, types included", () => {
+  const cycles = (...texts: readonly string[]) =>
+    check(new Map(texts.map((text, i) => [`src/memory/${"abc"[i]}.ts`, text])), false)
+      .filter((line) => line.includes("imports itself"));
+  const line = (file: string) => `import type { A } from "./${file}.ts";\n`;
+  assertEquals(cycles(line("b"), line("c"), ""), []);
+  assertEquals(cycles(line("b"), line("c"), line("a")), [
+    "src/memory/a.ts: imports itself through src/memory/b.ts, src/memory/c.ts",
+  ]);
+  assertEquals(cycles(line("b"), `${line("a")}${line("c")}`, "").length, 1);
+  assertEquals(cycles(line("b"), `const worker = new URL("./a.ts", import.meta.url);\n`), []);
+});
+
 Deno.test("tidy: the driver is loaded by its own command, when it is asked for", () => {
   const command = "src/cli/driver_commands.ts";
   assertEquals(found(command, `const { probe } = await import("../tools/probe.ts");\n`), []);

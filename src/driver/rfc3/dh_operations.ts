@@ -4,7 +4,7 @@
  * @module
  */
 import * as rfc from "../../wire/asym_rfc3.ts";
-import type { SubmitOptions } from "../crypto_driver.ts";
+import type { SubmitOptions } from "../submit_options.ts";
 import { le32s } from "../fields.ts";
 import { checkWords, lengthsOf, required, type Rfc3Result, type Rfc3SharedSecret, type Run } from "./operation.ts";
 

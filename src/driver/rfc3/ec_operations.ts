@@ -4,7 +4,7 @@
  * @module
  */
 import * as rfc from "../../wire/asym_rfc3.ts";
-import type { SubmitOptions } from "../crypto_driver.ts";
+import type { SubmitOptions } from "../submit_options.ts";
 import {
   checkWords,
   lengthsOf,

@@ -8,7 +8,7 @@
 import * as rfc from "../../wire/asym_rfc3.ts";
 import * as w from "../../wire/virtio_crypto.ts";
 import { checkField } from "../check_request.ts";
-import type { SubmitOptions } from "../crypto_driver.ts";
+import type { SubmitOptions } from "../submit_options.ts";
 import { DeviceViolationError, RequestError } from "../errors.ts";
 import { type EncodedRequest, type Field, le32s } from "../fields.ts";
 import type { Completion } from "../pipeline.ts";

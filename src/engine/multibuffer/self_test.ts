@@ -10,7 +10,8 @@
 import { SegmentTable } from "../../memory/segments.ts";
 import { mapAnonymous, unmap } from "../../os/memory_map.ts";
 import type { Catalogue } from "../catalogue.ts";
-import { Engine, isOfModule, type Prepared } from "../engine.ts";
+import { Engine, isOfModule } from "../engine.ts";
+import type { Prepared } from "../prepared.ts";
 import { ipsecMbVersion } from "../ipsec_mb.ts";
 import { KIND_AEAD, KIND_CHAIN, Operation, Parameters, Template } from "../operation.ts";
 import { kindParameters } from "./kind_parameters.ts";

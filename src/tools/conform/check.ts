@@ -6,19 +6,10 @@
  */
 import type { Draft } from "../../wire/drafts/draft.ts";
 import type { CheckContext } from "./context.ts";
+import type { Algorithm, Form } from "./forms.ts";
 
 /** The requirement level of a duty. */
 export type Level = "MUST" | "SHOULD";
-
-/**
- * The form in which a check sends its data requests. `fixed`: sessions without VIRTIO_CRYPTO_F_MUX_MODE; `mux`:
- * sessions under it; `flagged`: sessions where stateless modes are negotiated too, so that the flag tells them apart;
- * `stateless`: requests that carry their key.
- */
-export type Form = "fixed" | "mux" | "flagged" | "stateless";
-
-/** All forms, beginning with the one that deployed drivers use. */
-export const FORMS: readonly Form[] = ["fixed", "mux", "flagged", "stateless"];
 
 /** The reference of a duty. At least one of the fields is given. */
 export interface Reference {
@@ -33,12 +24,6 @@ export interface Reference {
   readonly vhostUser?: string;
   /** A document that defines an algorithm. */
   readonly document?: string;
-}
-
-/** An algorithm by the numbers of its service and its own. */
-export interface Algorithm {
-  readonly service: number;
-  readonly algo: number;
 }
 
 /** The offer that a check needs in order to apply. */

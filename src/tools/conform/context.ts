@@ -4,16 +4,18 @@
  *
  * @module
  */
-import type { CryptoDriver, CryptoDriverOptions, DataResult, SubmitOptions } from "../../driver/crypto_driver.ts";
+import type { CryptoDriver, CryptoDriverOptions, DataResult } from "../../driver/crypto_driver.ts";
+import type { SubmitOptions } from "../../driver/submit_options.ts";
 import type { DriverMode } from "../../driver/bring_up.ts";
 import { makeRandom, type Random } from "../../driver/random.ts";
 import * as w from "../../wire/virtio_crypto.ts";
-import type { Form } from "./check.ts";
+import type { Form } from "./forms.ts";
 import type { Connections } from "./connections.ts";
 import { shown } from "./expect.ts";
 import type { RecordingFrontend } from "./messages.ts";
 import type { Offer } from "./offer.ts";
-import { ask, askStateless, type Changes, type Sample } from "./samples.ts";
+import type { Sample } from "./samples.ts";
+import { ask, askStateless, type Changes } from "./ask.ts";
 
 const MODES: Readonly<Record<Form, DriverMode>> = {
   fixed: "session",

@@ -7,11 +7,13 @@
 import { DeviceViolationError, DisconnectedError, DriverTimeoutError, RefusedError } from "../../driver/errors.ts";
 import type { DeviceModel } from "../../driver/bring_up.ts";
 import type { Draft } from "../../wire/drafts/draft.ts";
-import { type Check, FORMS, levelOf } from "./check.ts";
+import { type Check, levelOf } from "./check.ts";
+import { FORMS } from "./forms.ts";
 import { Connections, type Peculiarities, UnreachableError } from "./connections.ts";
 import { CheckContext } from "./context.ts";
 import { Mismatch, NotApplicable } from "./expect.ts";
-import { type Offer, readOffer, unmet } from "./offer.ts";
+import { type Offer, readOffer } from "./offer.ts";
+import { unmet } from "./applicability.ts";
 
 /** The outcome of a check. `not-run`: the device could not be reached any more. */
 export type Verdict = "passed" | "failed" | "not-applicable" | "not-run";

@@ -1,17 +1,13 @@
 /**
- * A request of every service with its answer from an independent implementation, and functions that submit one with a
- * session created for it, or without a session.
+ * A request of every service with its answer from an independent implementation.
  *
  * @module
  */
-import type { CryptoDriver, DataResult, SubmitOptions } from "../../driver/crypto_driver.ts";
-import type { EncodedRequest } from "../../driver/fields.ts";
 import { makeRandom } from "../../driver/random.ts";
 import type { DataRequest } from "../../driver/requests.ts";
 import type { ChainSession, SessionParameters } from "../../driver/sessions.ts";
 import * as w from "../../wire/virtio_crypto.ts";
-import type { Algorithm } from "./check.ts";
-import { expectStatus } from "./expect.ts";
+import type { Algorithm } from "./forms.ts";
 import * as oracle from "./oracle.ts";
 
 /** `length` bytes that depend on `seed` alone. */
@@ -144,48 +140,4 @@ export function algorithmsOf(session: SessionParameters): Algorithm[] {
       return [{ service: w.SERVICE_CIPHER, algo: session.cipherAlgo }, { service, algo: session.hashAlgo }];
     }
   }
-}
-
-/** Fields of a request to set or replace. */
-export type Changes = Readonly<Record<string, unknown>>;
-
-/** Submits `sample` with a session created for it, which is destroyed afterwards. */
-export async function ask(
-  driver: CryptoDriver,
-  sample: Sample,
-  changes: Changes = {},
-  options: SubmitOptions = {},
-): Promise<DataResult> {
-  const sessionId = await driver.createSession(sample.session);
-  const result = await driver.request({ ...sample.request, sessionId, ...changes } as DataRequest, options);
-  expectStatus(
-    { status: await driver.destroySession(sample.session.service, sessionId) },
-    w.STATUS_OK,
-    `destroying the ${sample.name} session`,
-  );
-  return result;
-}
-
-/** Submits `sample` as a stateless request, regardless of the negotiated features. */
-export function askStateless(
-  driver: CryptoDriver,
-  sample: Sample,
-  changes: Changes = {},
-  options: SubmitOptions = {},
-): Promise<DataResult> {
-  const request = { ...sample.request, stateless: sample.session, ...changes } as DataRequest;
-  return driver.request(request, { mode: "stateless", ...options });
-}
-
-/** `request` with the bytes of field `name` changed by `edit`. */
-export function edited(request: EncodedRequest, name: string, edit: (view: DataView) => void): EncodedRequest {
-  return {
-    ...request,
-    readable: request.readable.map((field) => {
-      if (field.name !== name) return field;
-      const copy = new Uint8Array(field.bytes);
-      edit(new DataView(copy.buffer));
-      return { name, bytes: copy };
-    }),
-  };
 }

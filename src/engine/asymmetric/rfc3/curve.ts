@@ -14,7 +14,7 @@ import { FAILED, UNSUPPORTED } from "../../operation.ts";
 import { SELECT_KEYPAIR, SELECT_PARAMETERS, SELECT_PUBLIC_KEY } from "../key_parameters.ts";
 import { EC_ORDER_BITS_MIN } from "../limits.ts";
 import type { Bytes } from "../key_operations.ts";
-import type { Rfc3Tools } from "./tools.ts";
+import type { JobTools } from "./job_tools.ts";
 
 /** Maximum bytes of a curve's number; the elements of OpenSSL's largest field are shorter. */
 const CURVE_NUMBER_BYTES_MAX = 96;
@@ -50,13 +50,13 @@ interface Verdict {
 
 /** Reads curves from requests and makes keys on them. */
 export class Curves {
-  readonly #tools: Rfc3Tools;
+  readonly #tools: JobTools;
   readonly #copyArea: Mapping;
   readonly #copyOfNumbers: Uint8Array;
   readonly #verdicts = new Map<string, Verdict>();
 
   /** Works with `tools`. */
-  constructor(tools: Rfc3Tools) {
+  constructor(tools: JobTools) {
     this.#tools = tools;
     this.#copyArea = tools.memory.map(4096);
     this.#copyOfNumbers = new Uint8Array(this.#copyArea.buffer);

@@ -9,7 +9,7 @@ import { cleanseBytes } from "../../../memory/native.ts";
 import { DONE, FAILED, SIGNATURE_MISMATCH } from "../../operation.ts";
 import { SCRATCH_BYTES } from "../scratch.ts";
 import { type Bytes, verifyWith } from "../key_operations.ts";
-import type { Rfc3Tools } from "./tools.ts";
+import type { JobTools } from "./job_tools.ts";
 
 /** A request to sign or verify, without its key. */
 export interface PairRequest {
@@ -24,10 +24,10 @@ export interface PairRequest {
 
 /** Signatures of two numbers, and shared secrets. */
 export class PairResults {
-  readonly #tools: Rfc3Tools;
+  readonly #tools: JobTools;
 
   /** Works with `tools`. */
-  constructor(tools: Rfc3Tools) {
+  constructor(tools: JobTools) {
     this.#tools = tools;
   }
 

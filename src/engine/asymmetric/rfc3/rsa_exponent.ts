@@ -7,7 +7,7 @@
  * @module
  */
 import { pkeys } from "../../../../ffi/libcrypto_pkey.ts";
-import type { Rfc3Tools } from "./tools.ts";
+import type { JobTools } from "./job_tools.ts";
 
 /** A modulus and a private exponent, as numbers of the job. */
 export interface PrivateExponent {
@@ -17,10 +17,10 @@ export interface PrivateExponent {
 
 /** Exponentiation with a private exponent. */
 export class RsaExponentiation {
-  readonly #tools: Rfc3Tools;
+  readonly #tools: JobTools;
 
   /** Works with `tools`. */
-  constructor(tools: Rfc3Tools) {
+  constructor(tools: JobTools) {
     this.#tools = tools;
   }
 

@@ -11,7 +11,7 @@ import type { PrivateExponent } from "./rsa_exponent.ts";
 import { SELECT_KEYPAIR, SELECT_PUBLIC_KEY } from "../key_parameters.ts";
 import * as limits from "../limits.ts";
 import type { Bytes } from "../key_operations.ts";
-import type { Rfc3Tools } from "./tools.ts";
+import type { JobTools } from "./job_tools.ts";
 
 /** Lengths of a private key's numbers, as the fixed part of a request has them. */
 export class PrivateKeyLengths {
@@ -43,10 +43,10 @@ function sizeOf(number: bigint): number {
 
 /** Reads RSA keys from requests and writes generated ones to results. */
 export class RsaKeys {
-  readonly #tools: Rfc3Tools;
+  readonly #tools: JobTools;
 
   /** Works with `tools`. */
-  constructor(tools: Rfc3Tools) {
+  constructor(tools: JobTools) {
     this.#tools = tools;
   }
 

@@ -4,7 +4,8 @@
  * @module
  */
 import * as w from "../../../wire/virtio_crypto.ts";
-import { type Clause, FORMS, type Group, type Reference } from "../check.ts";
+import type { Clause, Group, Reference } from "../check.ts";
+import { FORMS } from "../forms.ts";
 import type { CheckContext } from "../context.ts";
 import { expectAnswer, expectEqual, expectStatus, expectThat } from "../expect.ts";
 import { concat } from "../oracle.ts";

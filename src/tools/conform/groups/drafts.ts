@@ -14,8 +14,6 @@ import { expectAnswer, expectEqual, expectStatus, expectThat } from "../expect.t
 import { concat } from "../oracle.ts";
 import {
   aeadSample,
-  ask,
-  askStateless,
   bytes,
   chainSample,
   cipherSample,
@@ -24,6 +22,7 @@ import {
   macSample,
   type Sample,
 } from "../samples.ts";
+import { ask, askStateless } from "../ask.ts";
 import { needsOf } from "./needs.ts";
 
 /** Lines of the duty in the texts of v15 and v5. */

@@ -9,10 +9,12 @@ import type { EncodedRequest } from "../../../driver/fields.ts";
 import { type DataRequest, encodeData, type RequestMode } from "../../../driver/requests.ts";
 import { encodeCreateSession } from "../../../driver/sessions.ts";
 import * as w from "../../../wire/virtio_crypto.ts";
-import { type Clause, FORMS } from "../check.ts";
+import type { Clause } from "../check.ts";
+import { FORMS } from "../forms.ts";
 import type { CheckContext } from "../context.ts";
 import { expectAnswer, expectStatus, expectThat, statusText } from "../expect.ts";
-import { aeadSample, chainSample, cipherSample, edited, hashSample, macSample, type Sample } from "../samples.ts";
+import { aeadSample, chainSample, cipherSample, hashSample, macSample, type Sample } from "../samples.ts";
+import { edited } from "../ask.ts";
 import { CONTROL_FORMS, needsOf } from "./needs.ts";
 
 /** Lengths that may cause overflows. */

@@ -6,7 +6,8 @@
 import type { CryptoDriver } from "../../../driver/crypto_driver.ts";
 import { offers } from "../../../driver/config.ts";
 import * as w from "../../../wire/virtio_crypto.ts";
-import { type Algorithm, type Clause, FORMS, type Group, type Reference } from "../check.ts";
+import type { Clause, Group, Reference } from "../check.ts";
+import { type Algorithm, FORMS } from "../forms.ts";
 import type { CheckContext } from "../context.ts";
 import { expectAnswer, expectEqual, expectExactAnswer, expectStatus, expectThat } from "../expect.ts";
 import { AEAD_KEY_LENS, CIPHER_KEY_LENS, HASH_BYTES, keyOf, MACS, sessionFor } from "../lengths.ts";

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import type { Form, Needs } from "../check.ts";
+import type { Needs } from "../check.ts";
+import type { Form } from "../forms.ts";
 import { algorithmsOf, allSamples, type Sample } from "../samples.ts";
 
 /** The needs of all `samples`. */

@@ -6,7 +6,8 @@
  */
 import { featuresOfMode, maskOf, setUpRing, tearDownRing } from "../../../driver/bring_up.ts";
 import { discardChain, prepareChain } from "../../../driver/chains.ts";
-import type { CryptoDriver, CryptoDriverOptions, SubmitOptions } from "../../../driver/crypto_driver.ts";
+import type { CryptoDriver, CryptoDriverOptions } from "../../../driver/crypto_driver.ts";
+import type { SubmitOptions } from "../../../driver/submit_options.ts";
 import { place } from "../../../driver/layout.ts";
 import { type DriverQueue, kickAnyway } from "../../../driver/queue.ts";
 import { encodeData } from "../../../driver/requests.ts";

@@ -6,9 +6,11 @@
  */
 import type { RequestMode } from "../../../driver/requests.ts";
 import * as w from "../../../wire/virtio_crypto.ts";
-import { type Clause, FORMS, type Reference } from "../check.ts";
+import type { Clause, Reference } from "../check.ts";
+import { FORMS } from "../forms.ts";
 import { expectAnswer, expectEqual, expectOtherAnswer, expectStatus } from "../expect.ts";
-import type { Changes, Sample } from "../samples.ts";
+import type { Sample } from "../samples.ts";
+import type { Changes } from "../ask.ts";
 import { needsOf, SESSION_FORMS } from "./needs.ts";
 
 /** The differences between the services. */

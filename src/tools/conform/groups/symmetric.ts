@@ -5,10 +5,12 @@
  */
 import { encodeData } from "../../../driver/requests.ts";
 import * as w from "../../../wire/virtio_crypto.ts";
-import { type Clause, FORMS, type Group, type Reference } from "../check.ts";
+import type { Clause, Group, Reference } from "../check.ts";
+import { FORMS } from "../forms.ts";
 import { expectAnswer, expectEqual } from "../expect.ts";
 import { hash } from "../oracle.ts";
-import { bytes, chainSample, cipherSample, edited, hmacSha256, type Sample } from "../samples.ts";
+import { bytes, chainSample, cipherSample, hmacSha256, type Sample } from "../samples.ts";
+import { edited } from "../ask.ts";
 import { CONTROL_FORMS, needsOf } from "./needs.ts";
 import { commonClauses, opcodeDirects, type ServiceFacts } from "./services.ts";
 
