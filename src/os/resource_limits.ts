@@ -5,6 +5,7 @@
  */
 import { libc } from "../../ffi/libc.ts";
 import { check } from "./errno.ts";
+import { mapAnonymous, unmap } from "./memory_map.ts";
 
 /** Maximum size of a core dump in bytes. */
 export const RLIMIT_CORE = 4;
@@ -13,7 +14,11 @@ export const RLIMIT_NOFILE = 7;
 /** Maximum size of message queues in bytes. */
 export const RLIMIT_MSGQUEUE = 12;
 
-const F_GETFD = 1;
+/** `struct pollfd`: the descriptor, then 16 bits each of events asked for and reported. */
+const POLLFD_BYTES = 8;
+const POLLNVAL_REPORTED = 0x20 << 16;
+/** The number of descriptors that one call asks about. */
+const POLLED_MAX = 1024;
 /** Descriptors from this number on are not counted: the kernel uses the lowest free number first. */
 const NUMBER_MAX = 1 << 16;
 
@@ -41,10 +46,19 @@ export function setResourceLimit(resource: number, { soft, hard }: ResourceLimit
   check(libc.setrlimit(resource, BigUint64Array.of(soft, hard)), "setrlimit");
 }
 
+/** Counts with poll(), which reports closed descriptors, as a call for each number takes a tenth of the start's time. */
 function openDescriptorCount(limit: bigint): number {
   const end = Number(limit < BigInt(NUMBER_MAX) ? limit : BigInt(NUMBER_MAX));
+  const memory = mapAnonymous(POLLFD_BYTES * POLLED_MAX);
+  const polled = new Int32Array(memory.buffer);
   let count = 0;
-  for (let fd = 0; fd < end; fd++) if (libc.fcntl(fd, F_GETFD, 0n) >= 0) count++;
+  for (let first = 0; first < end; first += POLLED_MAX) {
+    const length = Math.min(POLLED_MAX, end - first);
+    for (let i = 0; i < length; i++) polled[2 * i] = first + i;
+    check(libc.poll(BigInt(memory.address), BigInt(length), 0), "poll");
+    for (let i = 0; i < length; i++) if ((polled[2 * i + 1]! & POLLNVAL_REPORTED) === 0) count++;
+  }
+  unmap(memory);
   return count;
 }
 
