@@ -11,7 +11,10 @@ import { type DescriptorWatch, type QueueCommand, type QueueGroup, UNKICKED_POLL
 export interface DataPlane {
   /** Resolves when the data plane can serve; rejects if it never will. */
   readonly ready: Promise<void>;
-  /** Executes `command` on the queue it names, or on all; resolves, with its value, when it has taken full effect. */
+  /**
+   * Executes `command` on the queue it names, or on all, after all commands before it; resolves, with its value, when it
+   * has taken full effect.
+   */
   execute(command: QueueCommand): Promise<number>;
   /** Sessions have been destroyed: their native contexts are to be evicted soon. */
   evict(): void;
@@ -40,6 +43,8 @@ export class LocalPlane implements DataPlane {
   /** Queues that have a round scheduled. */
   readonly #scheduled = new Set<number>();
   #timer: ReturnType<typeof setInterval> | undefined;
+  /** Settled when the last command has been executed. */
+  #last: Promise<unknown> = Promise.resolve();
 
   /** Serves the queues that `createGroup` makes on `loop`. */
   constructor(loop: EventLoop, createGroup: (watch: DescriptorWatch) => QueueGroup) {
@@ -66,7 +71,14 @@ export class LocalPlane implements DataPlane {
     });
   }
 
-  async execute(command: QueueCommand): Promise<number> {
+  execute(command: QueueCommand): Promise<number> {
+    const begin = () => this.#execute(command);
+    const executed = this.#last.then(begin, begin);
+    this.#last = executed;
+    return executed;
+  }
+
+  async #execute(command: QueueCommand): Promise<number> {
     const value = await this.#group.execute(command).finally(() => this.#pollUnkicked());
     // The driver may have added requests before the frontend set a kick descriptor.
     if (command.kind === "start") this.#serve(command.ring.index);

@@ -194,8 +194,13 @@ export class CryptoDevice implements BackendDevice {
     return {
       negotiated: this.exportNegotiated(),
       sessions: this.exportSessions(),
-      statistics: this.#counters.exportState(),
+      statistics: this.exportStatistics(),
     };
+  }
+
+  /** The counters, as another process adds them to its own. */
+  exportStatistics(): CryptoState["statistics"] {
+    return this.#counters.exportState();
   }
 
   /** What was negotiated with the frontend and the driver. */

@@ -13,36 +13,55 @@ import * as wire from "../wire/virtio_crypto.ts";
 import * as vring from "../wire/vring.ts";
 import type { BackendDevice, RingSetup } from "./backend.ts";
 
-const MEMORY_BYTES = 0x8000;
+const MEMORY_BYTES = 0x1_0000;
 const USER_ADDRESS = 0x10_0000;
-const RING_SIZE = 64;
+const RING_SIZE = 512;
 const KEY_BYTES = 16;
 const IV_BYTES = 16;
 const SRC_BYTES = 1024;
 /** Places in the memory: the three areas of either format, then the buffers, which all requests share. */
 const DESC = 0;
-const DRIVER_AREA = 0x400;
-const DEVICE_AREA = 0x800;
-const REQUEST = 0x1000;
-const IV = 0x1100;
-const SRC = 0x2000;
-const DST = 0x3000;
-const STATUS = 0x4000;
-/** Descriptors of a request, as address, length and whether the device writes to it. */
-const DESCRIPTORS: readonly (readonly [at: number, length: number, isWritable: boolean])[] = [
-  [REQUEST, wire.DATA_HEADER_BYTES + wire.DATA_PARA_BYTES_FIXED, false],
-  [IV, IV_BYTES, false],
-  [SRC, SRC_BYTES, false],
-  [DST, SRC_BYTES, true],
-  [STATUS, 1, true],
+const DRIVER_AREA = 0x2000;
+const DEVICE_AREA = 0x3000;
+const TABLE = 0x5000;
+const REQUEST = 0x6000;
+const IV = 0x6100;
+const SRC = 0x7000;
+const DST = 0x8000;
+const STATUS = 0x9000;
+const CREATE = 0xa000;
+const KEY = 0xa100;
+const DESTROY = 0xa200;
+const CREATED = 0xa300;
+const DESTROYED = 0xa400;
+const CONTROL_BYTES = wire.CTRL_HEADER_BYTES + wire.CTRL_BODY_BYTES_FIXED;
+
+/** Descriptors of a request, as address, length and flags. */
+type Chain = readonly (readonly [at: number, length: number, flags: number])[];
+const DATA: Chain = [
+  [REQUEST, wire.DATA_HEADER_BYTES + wire.DATA_PARA_BYTES_FIXED, 0],
+  [IV, IV_BYTES, 0],
+  [SRC, SRC_BYTES, 0],
+  [DST, SRC_BYTES, vring.DESC_F_WRITE],
+  [STATUS, 1, vring.DESC_F_WRITE],
 ];
-const REQUESTS = Math.floor(RING_SIZE / DESCRIPTORS.length);
+const INDIRECT: Chain = [[TABLE, vring.DESC_BYTES * DATA.length, vring.DESC_F_INDIRECT]];
+/** Requests of both layouts in turn, as many as fit. */
+const DATA_RING: readonly Chain[] = Array(Math.floor(RING_SIZE / (DATA.length + INDIRECT.length))).fill([
+  DATA,
+  INDIRECT,
+]).flat();
+const CREATE_RING: readonly Chain[] = [
+  [[CREATE, CONTROL_BYTES, 0], [KEY, KEY_BYTES, 0], [CREATED, wire.SESSION_INPUT_BYTES, vring.DESC_F_WRITE]],
+];
+const DESTROY_RING: readonly Chain[] = [[[DESTROY, CONTROL_BYTES, 0], [DESTROYED, 1, vring.DESC_F_WRITE]]];
 /** After some rounds the compiler has seen what is used often. */
 const ROUNDS = 16;
 const ROUND_MS_MAX = 500;
 /** Maximum time of a rehearsal, in milliseconds: with many queues or on a busy host there are fewer rounds. */
 const REHEARSAL_MS_MAX = 1000;
 const BASE_INITIAL_PACKED = 0x8000_8000;
+const FEATURES = 1n << BigInt(vring.F_VERSION_1) | 1n << BigInt(vring.F_INDIRECT_DESC);
 
 /** The driver's side of the rings, in memory of its own. */
 class Stage {
@@ -75,34 +94,58 @@ class Stage {
     this.#view.setUint32(parameters + wire.SYM_PARA_OP_TYPE_OFFSET, wire.SYM_OP_CIPHER, true);
   }
 
-  /** Makes {@linkcode REQUESTS} requests available in a new ring. */
-  fill(packed: boolean): void {
-    new Uint8Array(this.#view.buffer, DESC, REQUEST).fill(0);
-    for (let i = 0; i < REQUESTS; i++) {
-      for (let part = 0; part < DESCRIPTORS.length; part++) this.#writeDescriptor(i, part, packed);
-      if (!packed) this.#view.setUint16(DRIVER_AREA + 4 + 2 * i, DESCRIPTORS.length * i, true);
+  /** Writes the requests that create such a session, and destroy it. */
+  writeControlRequests(): void {
+    const body = CREATE + wire.CTRL_HEADER_BYTES;
+    this.#view.setUint32(CREATE + wire.CTRL_OPCODE_OFFSET, wire.CIPHER_CREATE_SESSION, true);
+    this.#view.setUint32(CREATE + wire.CTRL_ALGO_OFFSET, wire.CIPHER_AES_CBC, true);
+    this.#view.setUint32(body + wire.CIPHER_SESSION_ALGO_OFFSET, wire.CIPHER_AES_CBC, true);
+    this.#view.setUint32(body + wire.CIPHER_SESSION_KEYLEN_OFFSET, KEY_BYTES, true);
+    this.#view.setUint32(body + wire.CIPHER_SESSION_OP_OFFSET, wire.OP_ENCRYPT, true);
+    this.#view.setUint32(body + wire.SYM_SESSION_OP_TYPE_OFFSET, wire.SYM_OP_CIPHER, true);
+    this.#view.setUint32(DESTROY + wire.CTRL_OPCODE_OFFSET, wire.CIPHER_DESTROY_SESSION, true);
+  }
+
+  /** The session that was created last is the one to be destroyed. */
+  nameCreated(): void {
+    const id = this.#view.getBigUint64(CREATED, true);
+    this.#view.setBigUint64(DESTROY + wire.CTRL_HEADER_BYTES, id, true);
+  }
+
+  /** Makes `requests` available in a new ring. */
+  fill(requests: readonly Chain[], packed: boolean): void {
+    new Uint8Array(this.#view.buffer, DESC, TABLE).fill(0);
+    let index = 0;
+    for (const [i, chain] of requests.entries()) {
+      if (!packed) this.#view.setUint16(DRIVER_AREA + 4 + 2 * i, index, true);
+      this.#writeChain(DESC, index, chain, packed ? i : -1);
+      index += chain.length;
     }
-    if (!packed) this.#view.setUint16(DRIVER_AREA + 2, REQUESTS, true);
+    if (!packed) this.#view.setUint16(DRIVER_AREA + 2, requests.length, true);
+    this.#writeChain(TABLE, 0, DATA, packed ? 0 : -1);
   }
 
-  #writeDescriptor(request: number, part: number, packed: boolean): void {
-    const [at, length, isWritable] = DESCRIPTORS[part]!;
-    const index = DESCRIPTORS.length * request + part;
-    const isLast = part === DESCRIPTORS.length - 1;
-    const flags = (isLast ? 0 : vring.DESC_F_NEXT) | (isWritable ? vring.DESC_F_WRITE : 0) |
-      (packed ? vring.DESC_F_AVAIL : 0);
-    const desc = DESC + vring.DESC_BYTES * index;
-    this.#view.setBigUint64(desc, BigInt(at), true);
-    this.#view.setUint32(desc + 8, length, true);
-    this.#view.setUint16(desc + 12, packed ? request : flags, true);
-    this.#view.setUint16(desc + 14, packed ? flags : index + 1, true);
+  /** Writes `chain` from descriptor `first` on: of a split ring, or, with the buffer id `id` from 0 on, of a packed one. */
+  #writeChain(at: number, first: number, chain: Chain, id: number): void {
+    const packed = id >= 0;
+    for (const [part, [address, length, ownFlags]] of chain.entries()) {
+      const desc = at + vring.DESC_BYTES * (first + part);
+      const isLast = part === chain.length - 1;
+      // In the table of a packed ring, WRITE is the only flag.
+      const ringFlags = (isLast ? 0 : vring.DESC_F_NEXT) | (packed ? vring.DESC_F_AVAIL : 0);
+      const flags = ownFlags | (packed && at === TABLE ? 0 : ringFlags);
+      this.#view.setBigUint64(desc, BigInt(address), true);
+      this.#view.setUint32(desc + 8, length, true);
+      this.#view.setUint16(desc + 12, packed ? id : flags, true);
+      this.#view.setUint16(desc + 14, packed ? flags : first + part + 1, true);
+    }
   }
 
-  /** True if the last request is answered. */
-  isAnswered(packed: boolean): boolean {
-    if (!packed) return this.#view.getUint16(DEVICE_AREA + 2, true) === REQUESTS;
-    const last = DESC + vring.DESC_BYTES * DESCRIPTORS.length * (REQUESTS - 1);
-    return (this.#view.getUint16(last + 14, true) & vring.DESC_F_USED) !== 0;
+  /** True if the last of `requests` is answered. */
+  isAnswered(requests: readonly Chain[], packed: boolean): boolean {
+    if (!packed) return this.#view.getUint16(DEVICE_AREA + 2, true) === requests.length;
+    const first = requests.slice(0, -1).reduce((sum, { length }) => sum + length, 0);
+    return (this.#view.getUint16(DESC + vring.DESC_BYTES * first + 14, true) & vring.DESC_F_USED) !== 0;
   }
 
   release(): void {
@@ -122,20 +165,35 @@ function setupOf(index: number, packed: boolean): RingSetup {
   };
 }
 
-/** Starts ring `index`, waits for its answers and stops it. */
-async function play(device: BackendDevice, stage: Stage, index: number, packed: boolean): Promise<void> {
-  stage.fill(packed);
+/** Where requests are executed: device, memory, and the format of the rings. */
+interface Place {
+  readonly device: BackendDevice;
+  readonly stage: Stage;
+  readonly packed: boolean;
+}
+
+/** Starts ring `index` with `requests`, waits for their answers and stops it. */
+async function play({ device, stage, packed }: Place, index: number, requests: readonly Chain[]): Promise<void> {
+  stage.fill(requests, packed);
   await device.startRing(setupOf(index, packed));
   const deadlineMs = performance.now() + ROUND_MS_MAX;
-  while (!stage.isAnswered(packed) && performance.now() < deadlineMs) {
+  while (!stage.isAnswered(requests, packed) && performance.now() < deadlineMs) {
     await new Promise((resolve) => setTimeout(resolve, 0));
   }
   await device.stopRing(index);
 }
 
+/** Has the control queue create a session and destroy it. */
+async function playControl(place: Place): Promise<void> {
+  const control = place.device.queueCount - 1;
+  await play(place, control, CREATE_RING);
+  place.stage.nameCreated();
+  await play(place, control, DESTROY_RING);
+}
+
 /**
- * Has each data queue of `device`, which has no frontend, answer requests in rings of both formats. Sessions and features
- * are as before; counters are not.
+ * Has each queue of `device`, which has no frontend, answer requests in rings of both formats. Sessions and features are
+ * as before; counters are not.
  */
 export async function rehearse(device: BackendDevice): Promise<void> {
   const stage = new Stage();
@@ -148,13 +206,16 @@ export async function rehearse(device: BackendDevice): Promise<void> {
     });
     // Without the algorithm, requests are refused.
     stage.writeRequest(Math.max(0, sessionId));
+    stage.writeControlRequests();
     await device.setMemory(stage.memory);
     const deadlineMs = performance.now() + REHEARSAL_MS_MAX;
     for (let turn = 0; turn < 2 * ROUNDS && performance.now() < deadlineMs; turn++) {
       const packed = turn % 2 === 1;
-      device.setFeatures(1n << BigInt(vring.F_VERSION_1) | (packed ? 1n << BigInt(vring.F_RING_PACKED) : 0n));
+      const place = { device, stage, packed };
+      device.setFeatures(FEATURES | (packed ? 1n << BigInt(vring.F_RING_PACKED) : 0n));
+      await playControl(place);
       for (let index = 0; index < device.queueCount - 1 && performance.now() < deadlineMs; index++) {
-        await play(device, stage, index, packed);
+        await play(place, index, DATA_RING);
       }
     }
     await device.reset();

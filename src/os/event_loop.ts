@@ -20,6 +20,8 @@ export class EventLoop {
   #stopping = false;
   /** True while the loop waits and only a descriptor ends the wait. */
   #sleeps = false;
+  /** A handler that was called while the loop waited. */
+  #interjected: Promise<void> = Promise.resolve();
 
   /** An empty loop. Throws {@linkcode SystemError}. */
   constructor() {
@@ -50,12 +52,25 @@ export class EventLoop {
     if (this.#sleeps) signalEventFd(this.#wakeFd);
   }
 
+  /**
+   * Calls `handler` once: immediately if no other handler is running, else as {@linkcode defer} does. The loop waits for
+   * it in both cases. An error that it throws ends the loop.
+   */
+  interject(handler: () => Promise<void>): void {
+    if (!this.#sleeps) return this.defer(handler);
+    this.#sleeps = false;
+    this.#interjected = handler();
+    this.#interjected.catch(() => {}); // The loop throws the error when its wait ends.
+    signalEventFd(this.#wakeFd);
+  }
+
   /** Runs until {@linkcode stop}. An error that a handler throws ends the loop. */
   async run(): Promise<void> {
     while (!this.#stopping) {
       this.#sleeps = this.#deferred.length === 0;
       const count = await this.#poller.wait(this.#sleeps ? -1 : 0);
       this.#sleeps = false;
+      await this.#interjected;
       for (let i = 0; i < count; i++) {
         const token = this.#poller.readyTokens[i]!;
         if (token === 0) drainEventFd(this.#wakeFd);

@@ -400,9 +400,9 @@ export class Rings {
 
   /** Stops serving every ring. Throws the first error after all have stopped. */
   async #pauseAll(graceMs?: number): Promise<void> {
-    const drained = await Promise.allSettled([this.#drain(false, graceMs)]);
-    const paused = await Promise.allSettled(this.#rings.map((ring) => this.#pause(ring)));
-    for (const outcome of [...drained, ...paused]) if (outcome.status === "rejected") throw outcome.reason;
+    // The device executes commands in their order: with one message for all, a worker is waited for once.
+    const steps = [this.#drain(false, graceMs), ...this.#rings.map((ring) => this.#pause(ring))];
+    for (const outcome of await Promise.allSettled(steps)) if (outcome.status === "rejected") throw outcome.reason;
   }
 
   #inflightOf(index: number, size: number): { inflightAddress?: number } {
