@@ -254,7 +254,7 @@ export class HostedDevice implements ServedDevice {
   /** Runs `task` between two handlers of the device's loop. */
   #inLoop<T>(task: () => Promise<T>): Promise<T> {
     if (this.#isFinished) return Promise.reject(new Error("the device has ended"));
-    return new Promise((resolve, reject) => this.#parts.loop.defer(() => task().then(resolve, reject)));
+    return new Promise((resolve, reject) => this.#parts.loop.interject(() => task().then(resolve, reject)));
   }
 
   /** Restores the connection of `state` and takes ownership of its descriptors. Throws an Error with the cause. */
@@ -283,7 +283,7 @@ export class HostedDevice implements ServedDevice {
   halt(): Promise<HaltedDevice> {
     return this.#inLoop(async () => {
       const bases = await this.#server.halt();
-      return { bases, counters: this.#parts.device.exportState().statistics.queues };
+      return { bases, counters: this.#parts.device.exportStatistics().queues };
     });
   }
 

@@ -83,6 +83,10 @@ export class TakenDevices {
     const takeOver = this.#takeOver!;
     const halted = await takeOver.halted();
     await Promise.all(this.#devices.map(({ device }, i) => device.continueFrom(devices[i]!, halted[i])));
+    const { pauseMs } = takeOver;
+    if (pauseMs !== undefined) {
+      this.#start.standardError.log()("info", `rings stood still for ${pauseMs.toFixed(1)} ms`);
+    }
     await onServing();
     await takeOver.served();
     await takeOver.released();

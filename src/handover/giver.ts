@@ -86,8 +86,10 @@ class Handover {
       const complete = { ...state, sockets: [...state.sockets, this.#socket] };
       given = new GivenState(complete);
       this.#live = new LiveRegion(complete);
+      this.#live.rehearse();
       await this.#send(given, this.#live);
       await expectFrame(this.#channel, READY, RESTORE_MS_MAX);
+      this.#live.beginHalting();
       await this.#giver.halt(this.#live);
       if (!this.#live.change(PHASE_SERVED, PHASE_HALTED)) throw new HandoverError("this process is being stopped");
       await this.#channel.send(HALTED);

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { monotonicNs } from "../os/clock.ts";
 import { closeFd } from "../os/event_fd.ts";
 import {
   createMemfd,
@@ -27,7 +28,11 @@ export const PHASE_TAKEN = 2;
 /** The old process continues, and the new one has to end. */
 export const PHASE_CANCELLED = 3;
 
+/** The header: the phase, and at byte 8 the time when halting began, in nanoseconds of the machine's monotonic clock. */
 const HEADER_BYTES = 64;
+const HALTING_NS_OFFSET = 8;
+/** A longer pause is impossible: the other process has written a wrong time. */
+const PAUSE_MS_MAX = 60_000;
 
 /** The positions and counters of a halted device. */
 export interface HaltedDevice {
@@ -66,7 +71,9 @@ export class LiveRegion {
   readonly fd: number;
   readonly #mapping: Mapping;
   readonly #words: Int32Array;
+  readonly #haltingNs: Float64Array;
   readonly #layouts: readonly Layout[];
+  readonly #isNew: boolean;
 
   /**
    * Maps the region for devices with `state` from the memory file `fd`, which it then owns; creates a file if none is
@@ -74,6 +81,7 @@ export class LiveRegion {
    */
   constructor(state: ProcessState, fd?: number) {
     this.#layouts = layoutsOf(state);
+    this.#isNew = fd === undefined;
     const sizeBytes = this.#layouts.at(-1)?.end ?? HEADER_BYTES;
     this.fd = fd ?? createMemfd("vhost-user-crypto-live", sizeBytes);
     if (fd === undefined) sealMemfd(this.fd, true);
@@ -82,6 +90,7 @@ export class LiveRegion {
     }
     this.#mapping = mapShared(this.fd, sizeBytes);
     this.#words = new Int32Array(this.#mapping.buffer, 0, sizeBytes >>> 2);
+    this.#haltingNs = new Float64Array(this.#mapping.buffer, HALTING_NS_OFFSET, 1);
   }
 
   /** One of the PHASE_ numbers. */
@@ -92,6 +101,31 @@ export class LiveRegion {
   /** Changes the phase from `from` to `to`; false if the phase is not `from`. */
   change(from: number, to: number): boolean {
     return Atomics.compareExchange(this.#words, 0, from, to) === from;
+  }
+
+  /** Records that the rings are halted from now on. */
+  beginHalting(): void {
+    this.#haltingNs[0] = monotonicNs();
+  }
+
+  /** Milliseconds since halting began; undefined if the other process has not recorded that. */
+  get pauseMs(): number | undefined {
+    const haltingNs = this.#haltingNs[0]!;
+    const ms = (monotonicNs() - haltingNs) / 1e6;
+    return haltingNs > 0 && ms >= 0 && ms < PAUSE_MS_MAX ? ms : undefined;
+  }
+
+  /**
+   * Reads all numbers, and writes them if the region is new, so that code is compiled and memory mapped before the rings
+   * are halted. No device is halted yet.
+   */
+  rehearse(): void {
+    for (const [index, layout] of this.#layouts.entries()) {
+      const numbers = this.#readNumbers(layout);
+      if (!this.#isNew) continue;
+      this.write(index, numbers);
+      Atomics.store(this.#words, layout.at >>> 2, 0);
+    }
   }
 
   /** Records the positions and counters of device `index`. */
@@ -109,8 +143,11 @@ export class LiveRegion {
 
   /** Returns the positions and counters of device `index`; undefined if it was not halted. */
   read(index: number): HaltedDevice | undefined {
-    const { at, rings, countersAt, counters } = this.#layouts[index]!;
-    if (Atomics.load(this.#words, at >>> 2) !== 1) return undefined;
+    const layout = this.#layouts[index]!;
+    return Atomics.load(this.#words, layout.at >>> 2) === 1 ? this.#readNumbers(layout) : undefined;
+  }
+
+  #readNumbers({ at, rings, countersAt, counters }: Layout): HaltedDevice {
     const bases = Array.from({ length: rings }, (_, ring) => this.#words[(at >>> 2) + 1 + ring]! >>> 0);
     let offset = countersAt;
     const copies = counters.map((length) => {

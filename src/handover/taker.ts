@@ -98,6 +98,7 @@ export class TakeOver {
         }
         this.#received = new ReceivedState(stateFd!, fds);
         this.#live = new LiveRegion(this.#received.state, liveFd);
+        this.#live.rehearse();
         return this.#received.state;
       }
     } catch (error) {
@@ -128,6 +129,11 @@ export class TakeOver {
     }
     this.#isTaken = true;
     return this.#received!.state.devices.map((_, index) => live.read(index));
+  }
+
+  /** Milliseconds since the old process began to halt the rings; undefined if it has not recorded that. */
+  get pauseMs(): number | undefined {
+    return this.#live?.pauseMs;
   }
 
   /** Reports that this process serves the devices, so that the old process ends. */

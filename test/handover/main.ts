@@ -30,14 +30,18 @@ if (import.meta.main) {
   const workers = number("workers", 0);
   const count = number("count", 0);
   if (count === 0) usage("how many handovers?");
-  const { pausesMs, ...rest } = await measure({
+  const { pausesMs, haltsMs, ...rest } = await measure({
     ...{ count, workers, kill, packed: args.packed === true },
     queues: number("queues", Math.max(1, workers)),
     depth: number("depth", 32),
     seed: number("seed", 1),
     say: (line) => console.error(line),
   });
-  const [half, most, worst] = [0.5, 0.99, 1].map((share) => quantile(pausesMs, share).toFixed(1));
   console.log(JSON.stringify(rest));
-  console.log(`longest silence of a ring in a handover: p50 ${half} ms, p99 ${most} ms, worst ${worst} ms`);
+  for (
+    const [what, ms] of [["longest silence of a ring in a handover", pausesMs], ["rings halted", haltsMs]] as const
+  ) {
+    const [half, most, worst] = [0.5, 0.99, 1].map((share) => quantile(ms, share).toFixed(1));
+    console.log(`${what}: p50 ${half} ms, p99 ${most} ms, worst ${worst} ms`);
+  }
 }

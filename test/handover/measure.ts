@@ -31,8 +31,10 @@ export interface Measured {
   /** Those in which a process was killed before, and which process served afterwards. */
   readonly continuedByOld: number;
   readonly continuedByNew: number;
-  /** The longest silence of a ring in each handover, in milliseconds, in ascending order. */
+  /** The longest silence of a ring in each handover, in milliseconds, in ascending order: what the driver sees. */
   readonly pausesMs: readonly number[];
+  /** How long the rings were halted in each handover, as the new process says, likewise. */
+  readonly haltsMs: readonly number[];
   /** Requests answered rightly, and once. */
   readonly answered: number;
   readonly sessions: number;
@@ -57,6 +59,7 @@ class Measurement {
   #continuedByOld = 0;
   #continuedByNew = 0;
   readonly #pausesMs: number[] = [];
+  readonly #haltsMs: number[] = [];
 
   constructor(options: MeasureOptions, succession: Succession, load: SteadyLoad) {
     this.#options = options;
@@ -80,6 +83,7 @@ class Measurement {
       continuedByOld: this.#continuedByOld,
       continuedByNew: this.#continuedByNew,
       pausesMs: this.#pausesMs.toSorted((a, b) => a - b),
+      haltsMs: this.#haltsMs.toSorted((a, b) => a - b),
       ...{ answered, sessions, memoryChanges },
     };
   }
@@ -93,6 +97,7 @@ class Measurement {
     await this.#load.more(1);
     this.#pausesMs.push(this.#load.longestPauseMs());
     await this.#succession.succeed(successor);
+    this.#haltsMs.push(Number(/stood still for ([\d.]+) ms/.exec(successor.stderr)?.[1]));
   }
 
   /** One of the two processes is killed after a random time; the other one serves. */

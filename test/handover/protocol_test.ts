@@ -4,13 +4,14 @@
  *
  * @module
  */
-import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { HandoverChannel, HandoverError } from "../../src/handover/channel.ts";
 import { HandoverServer } from "../../src/handover/giver.ts";
+import { LiveRegion } from "../../src/handover/live_region.ts";
 import * as protocol from "../../src/handover/protocol.ts";
 import type { ProcessState } from "../../src/handover/state.ts";
 import { TakeOver } from "../../src/handover/taker.ts";
-import { closeFd } from "../../src/os/event_fd.ts";
+import { closeFd, duplicateFd } from "../../src/os/event_fd.ts";
 import { EventLoop } from "../../src/os/event_loop.ts";
 import { connectUnix, FdSocket } from "../../src/os/unix_socket.ts";
 import { ROOT, Running, until, withDirectory } from "../cli/programs.ts";
@@ -46,6 +47,24 @@ function closeState({ devices: [device], sockets }: ProcessState): void {
 function untilLogged(log: string[], text: string): Promise<void> {
   return until(() => log.some((line) => line.includes(text)), () => `"${text}" in ${log.join("; ")}`);
 }
+
+Deno.test("handover: numbers that were rehearsed are not taken for positions, and those of halted rings arrive", async () => {
+  const giver = new FakeGiver();
+  const state = await giver.freeze();
+  const old = new LiveRegion(state);
+  old.rehearse();
+  const taken = new LiveRegion(state, duplicateFd(old.fd));
+  taken.rehearse();
+  assertEquals([taken.read(0), taken.pauseMs], [undefined, undefined]);
+  old.beginHalting();
+  await giver.halt(old);
+  taken.rehearse();
+  assertEquals(taken.read(0), { bases: BASES, counters: COUNTERS });
+  assert(taken.pauseMs! < 60_000);
+  old.release();
+  taken.release();
+  for (const fd of giver.fds) closeFd(fd);
+});
 
 Deno.test("handover: the new process receives state and positions, and the old one ends", () =>
   withGiver(async (path, giver, log) => {
