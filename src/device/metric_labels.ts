@@ -3,10 +3,11 @@
  * algorithms that the device serves have their own labels; any other number that a guest sends is counted as an unknown
  * algorithm of its service, so that a guest cannot make the counters grow.
  *
- * Data path.
+ * Data path, except `endOf` (once, when the file is loaded).
  *
  * @module
  */
+import { AEADS, CIPHERS, HASHES, MACS } from "../engine/algorithms.ts";
 import {
   isKeyed,
   KIND_AEAD,
@@ -17,16 +18,22 @@ import {
   KIND_MAC,
   type Parameters,
 } from "../engine/operation.ts";
+import { AKCIPHER_ECDSA_UAPI } from "../wire/akcipher.ts";
+import { ASYM_ECDH } from "../wire/asym_rfc3.ts";
 import { SERVICE_AEAD, SERVICE_AKCIPHER, SERVICE_CIPHER, SERVICE_HASH, SERVICE_MAC } from "../wire/virtio_crypto.ts";
 
-/** One more than the largest number of each kind of algorithm; number 0 is an unknown one. */
-const CIPHERS_END = 16;
-export const HASHES_END = 16;
-const MACS_END = 64;
-const AEADS_END = 4;
-const AKCIPHERS_END = 4;
-/** The algorithms of the asymmetric RFC. */
-const RFC3_END = 8;
+/** One more than the largest number in a table of algorithms; number 0 is an unknown one. */
+function endOf(rows: readonly { readonly algo: number }[]): number {
+  return 1 + Math.max(...rows.map(({ algo }) => algo));
+}
+
+const CIPHERS_END = endOf(CIPHERS);
+export const HASHES_END: number = endOf(HASHES);
+const MACS_END = endOf(MACS);
+const AEADS_END = endOf(AEADS);
+/** The same for the ratified asymmetric service and for the asymmetric RFC. */
+const AKCIPHERS_END = 1 + AKCIPHER_ECDSA_UAPI;
+const RFC3_END = 1 + ASYM_ECDH;
 
 /** The first labels of each service, to which the number of the algorithm is added. */
 export const LABELS_UNKNOWN = 0;

@@ -17,6 +17,21 @@ import { fetchCipher, legacyProblem } from "./openssl.ts";
 import { isCipherRight, isMacRight } from "./wireless_answers.ts";
 import { zucProblem } from "./zuc.ts";
 
+/** Largest numbers of ciphers and MACs, and of hashes and AEADs: the bits of their masks in the configuration space. */
+const LONG_MASK_MAX = 63;
+const SHORT_MASK_MAX = 31;
+
+/** Throws RangeError if a row of `rows` has a number that its mask in the configuration space has no bit for. */
+export function checkNumbers(
+  rows: readonly { readonly algo: number; readonly name: string }[],
+  max: number,
+): void {
+  for (const { algo, name } of rows) {
+    if (Number.isInteger(algo) && algo >= 1 && algo <= max) continue;
+    throw new RangeError(`${name} has the number ${algo}: the mask of its service has bits for 1 to ${max}`);
+  }
+}
+
 /** The rows of `table` that can be served with `engines`, by number. */
 function byNumber<Row extends { readonly algo: number; readonly engine?: EngineName }>(
   table: readonly Row[],
@@ -120,6 +135,8 @@ function overlayModules(catalogue: Catalogue, modules: readonly ModuleRows[]): C
 
 /** The algorithms that the libraries `chosen` serve; they are tried in `memory`. */
 function tryLibraries(chosen: readonly EngineName[], memory: EngineMemory): Catalogue {
+  for (const rows of [CIPHERS, MACS]) checkNumbers(rows, LONG_MASK_MAX);
+  for (const rows of [HASHES, AEADS]) checkNumbers(rows, SHORT_MASK_MAX);
   const engines = new Set(chosen);
   const notes: string[] = [];
   for (const { engine, serves, problem } of OPTIONAL_ENGINES) {

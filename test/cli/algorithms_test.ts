@@ -31,10 +31,15 @@ async function list(args: readonly string[], env: Readonly<Record<string, string
   return JSON.parse(stdout);
 }
 
-/** The numbers of `service` that are listed as served, as a mask. */
-function served({ algorithms }: List, service: string): bigint {
-  return algorithms.filter((one) => one.service === service && one.served)
-    .reduce((mask, { number }) => mask | 1n << BigInt(number), 0n);
+/** The numbers of `service` that are listed as served, in ascending order. */
+function served({ algorithms }: List, service: string): number[] {
+  return algorithms.filter((one) => one.service === service && one.served).map(({ number }) => number)
+    .sort((a, b) => a - b);
+}
+
+/** The numbers of the bits that are set in `mask`. */
+function bits(mask: bigint | number): number[] {
+  return Array.from({ length: 64 }, (_, i) => i).filter((i) => (BigInt(mask) >> BigInt(i) & 1n) === 1n);
 }
 
 for (const args of [[], ["--engines=openssl"], ["--engines=ipsec-mb,gcrypt"], ["--asymmetric=off"]]) {
@@ -45,9 +50,9 @@ for (const args of [[], ["--engines=openssl"], ["--engines=ipsec-mb,gcrypt"], ["
       const { cipherAlgo, hashAlgo, macAlgo, aeadAlgo, akcipherAlgo, cryptoServices } = driver.config!;
       assertEquals(
         ["cipher", "hash", "mac", "aead", "akcipher"].map((service) => served(listed, service)),
-        [cipherAlgo, hashAlgo, macAlgo, aeadAlgo, akcipherAlgo].map(BigInt),
+        [cipherAlgo, hashAlgo, macAlgo, aeadAlgo, akcipherAlgo].map(bits),
       );
-      assertEquals((cryptoServices & 1 << 4) !== 0, served(listed, "akcipher") !== 0n);
+      assertEquals((cryptoServices & 1 << 4) !== 0, served(listed, "akcipher").length > 0);
     });
   });
 }

@@ -23,7 +23,7 @@ const REFUSED: Readonly<Record<string, string>> = {
   "export default { name: 'x', macs: 7 }": "needs as macs a list, not 7",
   "export default { name: 'x', macs: [7] }": "has 7 among its macs",
   [`export default { name: 'x', ciphers: [{ ...${CIPHER}, algo: 15 }] }`]:
-    "its cipher 15 is no cipher of the specification, which has the numbers 1, 2, 3",
+    "its cipher 15 has an unknown number: cipher numbers are 1, 2, 3",
   [`export default { name: 'x', ciphers: [{ ...${CIPHER}, keyLens: [16, 65] }] }`]:
     "its cipher 1 needs as keyLens a list of numbers of bytes from 1 to 64, not 65",
   [`export default { name: 'x', ciphers: [{ ...${CIPHER}, keyLens: [] }] }`]: "from 1 to 64, not an empty list",
@@ -42,7 +42,7 @@ const REFUSED: Readonly<Record<string, string>> = {
   "export default { name: 'x', macs: [{ algo: 50, keyLens: [1], digestBytes: 0, create() {} }] }":
     "its mac 50 needs as digestBytes a number of bytes from 1 to 4096, not 0",
   "export default { name: 'x', aeads: [{ algo: 4, keyLens: [1], ivLens: [1], tagLens: [1], create() {} }] }":
-    "its aead 4 is no aead of the specification, which has the numbers 1, 2, 3",
+    "its aead 4 has an unknown number: aead numbers are 1, 2, 3",
   "export default { name: 'x', aeads: [{ algo: 1, keyLens: [1], ivLens: [1], tagLens: [65], create() {} }] }":
     "its aead 1 needs as tagLens a list of numbers of bytes from 1 to 64, not 65",
 };

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { checkNumbers } from "../../src/engine/catalogue.ts";
 import * as algorithms from "../../src/engine/algorithm_numbers.ts";
 import * as akcipherNumbers from "../../src/engine/asymmetric/akcipher_numbers.ts";
 import * as format from "../../src/engine/asymmetric/rfc3/format.ts";
@@ -24,3 +25,11 @@ for (const [name, ours, wire] of PAIRS) {
     for (const [constant, value] of numbers) assertEquals(value, wire[constant], constant);
   });
 }
+
+Deno.test("an algorithm whose number has no bit in its mask is refused", () => {
+  const row = (algo: number) => [{ algo, name: "Camellia" }];
+  for (const algo of [1, 31]) checkNumbers(row(algo), 31);
+  for (const algo of [0, -1, 1.5, 32, 0x7f01]) {
+    assertThrows(() => checkNumbers(row(algo), 31), RangeError, `Camellia has the number ${algo}`);
+  }
+});

@@ -80,7 +80,9 @@ Deno.test("every algorithm has its own label set", () => {
 
 Deno.test("numbers that are not served are counted as unknown algorithms", () => {
   const { counters, read } = counting();
-  for (const algo of [0, 15, 16, 1000, 2 ** 31, 2 ** 32 - 1]) {
+  const largest = Math.max(...[CIPHERS, HASHES, MACS, AEADS].flatMap((rows) => rows.map(({ algo }) => algo)));
+  const unknown = [0, largest + 1, 64, 1000, 2 ** 31, 2 ** 32 - 1];
+  for (const algo of unknown) {
     for (const kind of [KIND_CIPHER, KIND_HASH, KIND_MAC, KIND_AEAD, KIND_CHAIN, 7]) {
       const labels = labelsOf(parametersOf(kind, algo, algo, true));
       answer(counters, [{ labels, source: 0, written: 0 }], [w.STATUS_NOTSUPP]);
@@ -93,7 +95,20 @@ Deno.test("numbers that are not served are counted as unknown algorithms", () =>
   assertEquals(requests.map(({ service }) => service).sort(), [
     ...["aead", "akcipher", "chain", "cipher", "hash", "mac", "unknown"],
   ]);
-  assertEquals(controlRequests, [{ operation: "create", service: "unknown", statuses: { notsupp: 6 } }]);
+  assertEquals(controlRequests, [{ operation: "create", service: "unknown", statuses: { notsupp: unknown.length } }]);
+});
+
+Deno.test("a number between those of a table is counted as an unknown algorithm", () => {
+  const { counters, read } = counting();
+  const tables = [[KIND_CIPHER, CIPHERS], [KIND_HASH, HASHES], [KIND_MAC, MACS], [KIND_AEAD, AEADS]] as const;
+  for (const [kind, rows] of tables) {
+    const algos = new Set(rows.map(({ algo }) => algo));
+    for (let algo = 0; algo <= Math.max(...algos); algo++) {
+      const labels = labelsOf(parametersOf(kind, algo, algo));
+      if (!algos.has(algo)) answer(counters, [{ labels, source: 0, written: 0 }], [w.STATUS_NOTSUPP]);
+    }
+  }
+  for (const { algorithm } of read().requests) assertEquals(algorithm, "unknown");
 });
 
 Deno.test("a batch of several label sets and statuses; deferred requests are counted when they are completed", () => {

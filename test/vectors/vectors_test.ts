@@ -91,7 +91,6 @@ for (const [name, service, algo, published, withPackage] of FLOORS) {
   Deno.test(`known answers of ${name} agree with the oracle`, () => {
     const answers = answersByAlgo.get(`${service}/${algo}`) ?? [];
     for (const answer of answers) confirm(answer);
-    console.log(`${name}: ${answers.length} known answers`);
     assertGreaterOrEqual(answers.length, missing.length === 0 ? withPackage : published, `${name} lost known answers`);
   });
 }

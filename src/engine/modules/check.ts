@@ -24,7 +24,7 @@ interface Range {
 interface ServiceRules {
   /** What messages call one. */
   readonly noun: string;
-  /** The numbers that the specification has. */
+  /** The numbers that a module may implement: those of the built-in algorithms, and of those without a definition. */
   readonly algos: readonly number[];
   /** Properties that are whole numbers. */
   readonly numbers: Readonly<Record<string, Range>>;
@@ -96,7 +96,7 @@ function unknownIn(value: Unchecked, known: readonly string[]): string | undefin
 function algorithmProblem(algorithm: Unchecked, rules: ServiceRules): string | undefined {
   const { algos, numbers, lists, optional } = rules;
   if (!algos.includes(algorithm["algo"] as number)) {
-    return `is no ${rules.noun} of the specification, which has the numbers ${algos.join(", ")}`;
+    return `has an unknown number: ${rules.noun} numbers are ${algos.join(", ")}`;
   }
   for (const [name, range] of Object.entries(numbers)) {
     const value = algorithm[name];

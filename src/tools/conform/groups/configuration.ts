@@ -14,7 +14,7 @@ import { expectAnswer, expectEqual, expectStatus, expectThat, NotApplicable } fr
 import { KEY_LENS, sessionFor } from "../lengths.ts";
 import { algorithmMask } from "../offer.ts";
 import { algorithmsOf, allSamples, bytes, cipherSample, macSample } from "../samples.ts";
-import { needsOf } from "./needs.ts";
+import { needsOf, V19_NUMBERS } from "./needs.ts";
 
 const SECTION = "Device configuration layout";
 
@@ -28,14 +28,6 @@ function configOf({ config }: CryptoDriver): CryptoConfig {
   if (config === undefined) throw new NotApplicable("the configuration space cannot be read");
   return config;
 }
-
-/** Algorithm numbers that v19 defines, NO_… not among them, by service. */
-const DEFINED: readonly (readonly number[])[] = [
-  [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14],
-  [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12],
-  [1, 2, 3, 4, 5, 6, 25, 26, 27, 28, 41, 42, 49, 50, 53, 54],
-  [1, 2, 3],
-];
 
 async function checkServices(context: CheckContext): Promise<void> {
   const driver = await context.driver();
@@ -197,7 +189,7 @@ const CLAUSES: readonly Clause[] = [
     run: async (context) => {
       const { cipherAlgo, hashAlgo, macAlgo, aeadAlgo } = configOf(await context.driver());
       for (const [service, mask] of [cipherAlgo, hashAlgo, macAlgo, aeadAlgo].entries()) {
-        const defined = DEFINED[service]!.reduce((bits, algo) => bits | 1n << BigInt(algo), 0n);
+        const defined = V19_NUMBERS[service]!.reduce((bits, algo) => bits | 1n << BigInt(algo), 0n);
         expectEqual(BigInt(mask) & ~defined, 0n, `undefined bits of service ${service}`);
       }
     },
