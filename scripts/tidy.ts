@@ -318,7 +318,8 @@ function checkModuleState(path: string, code: string): string[] {
 }
 
 function checkParameters(path: string, code: string): string[] {
-  if (!rules.PARAMETERS_IN.test(path)) return [];
+  const prefixes = Object.keys(rules.FIELDS_AS_PARAMETERS);
+  if (prefixes.some((prefix) => prefix.endsWith("/") ? path.startsWith(prefix) : path === prefix)) return [];
   const found: string[] = [];
   for (const { name, line, parameters } of parametersOf(code)) {
     if (`${path} ${name}` in rules.MANY_PARAMETERS) continue;

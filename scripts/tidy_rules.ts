@@ -76,8 +76,12 @@ export const LONG_FUNCTIONS: Readonly<Record<string, string>> = {};
 
 /** Parameters of a function. */
 export const PARAMETERS_MAX = 4;
-/** Files whose functions are held to it; tests may spell out a vector's fields in order. */
-export const PARAMETERS_IN = /^(?:src|ffi|bench|scripts)\//;
+/** Files, or folders with a slash at the end, whose functions may have more parameters, and why. */
+export const FIELDS_AS_PARAMETERS: Readonly<Record<string, string>> = {
+  "test/vectors/": "primitives and rows of published vectors have their fields in the documents' order",
+  "test/engines/known_answers.ts": "rows of published vectors have their fields in the documents' order",
+  "test/asymmetric/rfc3_requests.ts": "the parameters are the fields of the RFC's structures, in their order",
+};
 /** Functions that may have more parameters or two booleans, as "file function", and why. */
 export const MANY_PARAMETERS: Readonly<Record<string, string>> = {
   "src/memory/segments.ts put": "runs for each descriptor, and takes the two halves of a base from the CPU's registers",

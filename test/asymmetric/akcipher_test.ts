@@ -204,9 +204,9 @@ Deno.test("unsupported parameters are refused when the session is created", () =
 
 Deno.test("a request with its own key gives the result of a session", () => {
   const numbers = { algo: RSA, keyType: PRIVATE, para0: PKCS1, para1: 6 };
-  const made = runStateless(numbers, rsa.privateDer, SIGN, digest("sha256"), 256);
+  const made = runStateless({ ...numbers, der: rsa.privateDer }, SIGN, digest("sha256"), 256);
   assertEquals(made.status, OK);
   assert(verify("sha256", message, rsa.publicKey, made.bytes));
-  assertEquals(runStateless(numbers, rsa.publicDer, SIGN, digest("sha256"), 256).status, ERR);
-  assertEquals(runStateless({ ...numbers, algo: 9 }, rsa.privateDer, SIGN, digest("sha256"), 256).status, NOTSUPP);
+  assertEquals(runStateless({ ...numbers, der: rsa.publicDer }, SIGN, digest("sha256"), 256).status, ERR);
+  assertEquals(runStateless({ ...numbers, algo: 9, der: rsa.privateDer }, SIGN, digest("sha256"), 256).status, NOTSUPP);
 });

@@ -140,26 +140,27 @@ Deno.test("RFC, orders of curves without a name: 112 bits are accepted, 110 are 
     [[x, 4n], [y, 8n], [a, 16n], [b, 64n]].map(([number, by]) =>
       hex((BigInt(`0x${number}`) * (by as bigint) % m).toString(16).padStart(28, "0"))
     );
-  const of = (order: string, cofactor: string, x: string, y: string, a: string, b: string): number => {
+  const of = (curveOf: Record<"order" | "cofactor" | "x" | "y" | "a" | "b", string>): number => {
+    const { order, cofactor, x, y, a, b } = curveOf;
     const [sx, sy, sa, sb] = scaled(x, y, a, b);
     const curve = [sx!, sy!, hex(order), hex(m.toString(16)), sa!, sb!, hex(cofactor)];
     return run(KEYGEN, wire.ASYM_ECDSA, request.ecKeygen(curve, 0, 14)).status;
   };
-  const first = of(
-    "db7c2abf62e35e7628dfac6561c5",
-    "01",
-    "09487239995a5ee76b55f9c2f098",
-    "a89ce5af8724c0a23e0e0ff77500",
-    "db7c2abf62e35e668076bead2088",
-    "659ef8ba043916eede8911702b22",
-  );
-  const second = of(
-    "36df0aafd8b8d7597ca10520d04b",
-    "04",
-    "4ba30ab5e892b4e1649dd0928643",
-    "adcd46f5882e3747def36e956e97",
-    "6127c24c05f38a0aaaf65c0ef02c",
-    "51def1815db5ed74fcc34c85d709",
-  );
+  const first = of({
+    order: "db7c2abf62e35e7628dfac6561c5",
+    cofactor: "01",
+    x: "09487239995a5ee76b55f9c2f098",
+    y: "a89ce5af8724c0a23e0e0ff77500",
+    a: "db7c2abf62e35e668076bead2088",
+    b: "659ef8ba043916eede8911702b22",
+  });
+  const second = of({
+    order: "36df0aafd8b8d7597ca10520d04b",
+    cofactor: "04",
+    x: "4ba30ab5e892b4e1649dd0928643",
+    y: "adcd46f5882e3747def36e956e97",
+    a: "6127c24c05f38a0aaaf65c0ef02c",
+    b: "51def1815db5ed74fcc34c85d709",
+  });
   assertEquals([first, second], [STATUS_OK, STATUS_ERR]);
 });

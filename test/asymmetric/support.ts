@@ -98,8 +98,7 @@ export function runAkcipherOn(
 
 /** Runs an AKCIPHER operation that brings its key. */
 export function runStateless(
-  numbers: KeyNumbers,
-  der: Uint8Array,
+  { der, ...numbers }: KeyNumbers & { readonly der: Uint8Array },
   opcode: number,
   input: Uint8Array,
   capacity: number,

@@ -20,12 +20,11 @@ interface Question {
   readonly tagLen: number;
 }
 
-/** Seals or opens `src` in a stateless request. */
+/** Seals or opens a question's `src` in a stateless request. */
 function run(
   driver: CryptoDriver,
-  { algo, key, iv, aad, tagLen }: Question,
+  { algo, key, iv, aad, tagLen, src }: Question & { readonly src: Uint8Array },
   op: number,
-  src: Uint8Array,
   options: SubmitOptions = {},
 ): Promise<DstResult> {
   const stateless: AeadSession = { service: "aead", algo, key, tagLen, op };
@@ -36,14 +35,13 @@ function run(
 async function assertBothWays(
   driver: CryptoDriver,
   question: Question,
-  src: Uint8Array,
-  sealed: Uint8Array<ArrayBuffer>,
+  { src, sealed }: { readonly src: Uint8Array; readonly sealed: Uint8Array<ArrayBuffer> },
   about: string,
 ): Promise<void> {
-  const sealing = await run(driver, question, w.OP_ENCRYPT, src);
+  const sealing = await run(driver, { ...question, src }, w.OP_ENCRYPT);
   assertStatus(sealing, w.STATUS_OK, about);
   assertEquals(sealing.dst, sealed, about);
-  const opening = await run(driver, question, w.OP_DECRYPT, sealed);
+  const opening = await run(driver, { ...question, src: sealed }, w.OP_DECRYPT);
   assertStatus(opening, w.STATUS_OK, about);
   assertEquals(opening.dst, new Uint8Array(src), about);
 }
@@ -57,11 +55,16 @@ Deno.test("v19 line 1580: GCM accepts nonces of any length from 1; 12 bytes are 
         if (ivLen === 16) continue;
         const question = { algo: w.AEAD_GCM, key, iv: bytes(ivLen, ivLen), aad, tagLen: 16 };
         const { dst, tag } = gcm(aes(key), true, gcmJ0(aes(key), question.iv), aad, src);
-        await assertBothWays(driver, question, src, concat(dst, tag), `key of ${keyLen}, nonce of ${ivLen} bytes`);
+        await assertBothWays(
+          driver,
+          question,
+          { src, sealed: concat(dst, tag) },
+          `key of ${keyLen}, nonce of ${ivLen} bytes`,
+        );
       }
     }
     const question = { algo: w.AEAD_GCM, key: keyOf(16), iv: new Uint8Array(), aad, tagLen: 16 };
-    assertStatus(await run(driver, question, w.OP_ENCRYPT, src), w.STATUS_ERR, "no nonce");
+    assertStatus(await run(driver, { ...question, src }, w.OP_ENCRYPT), w.STATUS_ERR, "no nonce");
   });
 });
 
@@ -72,12 +75,22 @@ Deno.test("v19 line 1580: GCM with 16 bytes of IV: they are the counter block J0
         const [key, nonce, aad, src] = [keyOf(keyLen), bytes(12, length), bytes(length % 31, 4), bytes(length, 5)];
         const j0 = concat(nonce, Uint8Array.of(0, 0, 0, 1));
         const common = { algo: w.AEAD_GCM, key, aad, tagLen: 16 };
-        const usual = await run(driver, { ...common, iv: nonce }, w.OP_ENCRYPT, src);
+        const usual = await run(driver, { ...common, iv: nonce, src }, w.OP_ENCRYPT);
         assertStatus(usual, w.STATUS_OK);
-        await assertBothWays(driver, { ...common, iv: j0 }, src, usual.dst, `${length} bytes from nonce and 1`);
+        await assertBothWays(
+          driver,
+          { ...common, iv: j0 },
+          { src, sealed: usual.dst },
+          `${length} bytes from nonce and 1`,
+        );
         const other = bytes(16, 60 + length);
         const { dst, tag } = gcm(aes(key), true, other, aad, src);
-        await assertBothWays(driver, { ...common, iv: other }, src, concat(dst, tag), `${length} bytes from any J0`);
+        await assertBothWays(
+          driver,
+          { ...common, iv: other },
+          { src, sealed: concat(dst, tag) },
+          `${length} bytes from any J0`,
+        );
       }
     }
   });
@@ -91,10 +104,10 @@ Deno.test("v19 line 1581: the low 32 bits of J0 wrap around without a carry", as
       new DataView(iv.buffer).setUint32(12, low);
       const { dst, tag } = gcm(aes(key), true, iv, aad, src);
       const question = { algo: w.AEAD_GCM, key, iv, aad, tagLen: 16 };
-      await assertBothWays(driver, question, src, concat(dst, tag), `from ${low.toString(16)} on`);
+      await assertBothWays(driver, question, { src, sealed: concat(dst, tag) }, `from ${low.toString(16)} on`);
       for (const tagLen of [4, 12]) {
         const short = concat(dst, tag.subarray(0, tagLen));
-        await assertBothWays(driver, { ...question, tagLen }, src, short, `a tag of ${tagLen} bytes`);
+        await assertBothWays(driver, { ...question, tagLen }, { src, sealed: short }, `a tag of ${tagLen} bytes`);
       }
     }
   });
@@ -109,11 +122,14 @@ Deno.test("v19 line 1582: CCM accepts nonces of 7 to 13 bytes, without flags and
         const about = `nonce of ${ivLen}, tag of ${tagLen} bytes`;
         if (ivLen >= 7 && ivLen <= 13 && tagLen >= 4 && tagLen <= 16 && tagLen % 2 === 0) {
           const parts = { key, iv: question.iv, aad, src };
-          const sealed = expected(w.SERVICE_AEAD, w.AEAD_CCM, w.OP_ENCRYPT, parts, src.length + tagLen);
-          await assertBothWays(driver, question, src, sealed, about);
+          const sealed = expected(w.SERVICE_AEAD, w.AEAD_CCM, w.OP_ENCRYPT, {
+            ...parts,
+            resultLen: src.length + tagLen,
+          });
+          await assertBothWays(driver, question, { src, sealed }, about);
         } else {
-          assertStatus(await run(driver, question, w.OP_ENCRYPT, src), w.STATUS_ERR, about);
-          assertStatus(await run(driver, question, w.OP_DECRYPT, bytes(60)), w.STATUS_ERR, about);
+          assertStatus(await run(driver, { ...question, src }, w.OP_ENCRYPT), w.STATUS_ERR, about);
+          assertStatus(await run(driver, { ...question, src: bytes(60) }, w.OP_DECRYPT), w.STATUS_ERR, about);
         }
       }
     }
@@ -131,10 +147,10 @@ Deno.test("v19 line 1582: CCM with a nonce of 13 bytes has a 2-byte length field
     ) {
       const question = { algo: w.AEAD_CCM, key: keyOf(16), iv: bytes(ivLen), aad: bytes(3), tagLen: 8 };
       const src = bytes(length, 6);
-      const sealed = await run(driver, question, w.OP_ENCRYPT, src, { guards: false });
+      const sealed = await run(driver, { ...question, src }, w.OP_ENCRYPT, { guards: false });
       assertStatus(sealed, status, `nonce of ${ivLen}, ${length} bytes`);
       if (status !== w.STATUS_OK) continue;
-      const opened = await run(driver, question, w.OP_DECRYPT, sealed.dst, { guards: false });
+      const opened = await run(driver, { ...question, src: sealed.dst }, w.OP_DECRYPT, { guards: false });
       assertEquals(opened.dst.findIndex((byte, i) => byte !== src[i]), -1);
     }
   });
@@ -147,19 +163,27 @@ Deno.test("v19 line 1593: tag lengths: GCM 4, 8 and 12 to 16 bytes (SP 800-38D),
       const question = { algo: w.AEAD_GCM, key: keyOf(16), iv: bytes(12), aad, tagLen };
       if ([4, 8, 12, 13, 14, 15, 16].includes(tagLen)) {
         const parts = { key: question.key, iv: question.iv, aad, src };
-        const sealed = expected(w.SERVICE_AEAD, w.AEAD_GCM, w.OP_ENCRYPT, parts, src.length + tagLen);
-        await assertBothWays(driver, question, src, sealed, `a tag of ${tagLen} bytes`);
+        const sealed = expected(w.SERVICE_AEAD, w.AEAD_GCM, w.OP_ENCRYPT, { ...parts, resultLen: src.length + tagLen });
+        await assertBothWays(driver, question, { src, sealed }, `a tag of ${tagLen} bytes`);
       } else {
-        assertStatus(await run(driver, question, w.OP_ENCRYPT, src), w.STATUS_ERR, `GCM, tag of ${tagLen}`);
-        assertStatus(await run(driver, question, w.OP_DECRYPT, bytes(300)), w.STATUS_ERR, `GCM, tag of ${tagLen}`);
+        assertStatus(await run(driver, { ...question, src }, w.OP_ENCRYPT), w.STATUS_ERR, `GCM, tag of ${tagLen}`);
+        assertStatus(
+          await run(driver, { ...question, src: bytes(300) }, w.OP_DECRYPT),
+          w.STATUS_ERR,
+          `GCM, tag of ${tagLen}`,
+        );
         const fromJ0 = { ...question, iv: bytes(16) };
-        assertStatus(await run(driver, fromJ0, w.OP_ENCRYPT, src), w.STATUS_ERR, `GCM from J0, tag of ${tagLen}`);
+        assertStatus(
+          await run(driver, { ...fromJ0, src }, w.OP_ENCRYPT),
+          w.STATUS_ERR,
+          `GCM from J0, tag of ${tagLen}`,
+        );
       }
     }
     for (const [ivLen, tagLen] of [[12, 16], [12, 15], [12, 12], [12, 0], [12, 17], [8, 16], [16, 16]] as const) {
       const question = { algo: w.AEAD_CHACHA20_POLY1305, key: keyOf(32), iv: bytes(ivLen), aad, tagLen };
       const status = ivLen === 12 && tagLen === 16 ? w.STATUS_OK : w.STATUS_ERR;
-      assertStatus(await run(driver, question, w.OP_ENCRYPT, src), status, `ChaCha20, ${ivLen} and ${tagLen}`);
+      assertStatus(await run(driver, { ...question, src }, w.OP_ENCRYPT), status, `ChaCha20, ${ivLen} and ${tagLen}`);
     }
   });
 });
@@ -239,14 +263,14 @@ Deno.test("v19 line 569: after a wrong tag no plaintext is left, in place or not
       ] as const
     ) {
       const question = { algo, key: keyOf(keyLen), iv: bytes(ivLen, 8), aad, tagLen: 16 };
-      const { dst: sealed } = await run(driver, question, w.OP_ENCRYPT, src);
+      const { dst: sealed } = await run(driver, { ...question, src }, w.OP_ENCRYPT);
       assertEquals(sealed.length, 316);
       for (const at of [0, 150, 299, 300, 315]) {
         const broken = sealed.slice();
         broken[at]! ^= 0x80;
         for (const split of ["one", "fields", "bytes", "random"] as const) {
           for (const inPlace of [false, true]) {
-            const result = await run(driver, question, w.OP_DECRYPT, broken, { split, inPlace, seed: at });
+            const result = await run(driver, { ...question, src: broken }, w.OP_DECRYPT, { split, inPlace, seed: at });
             assertStatus(result, w.STATUS_BADMSG, `AEAD ${algo}, ${split}, byte ${at}`);
             assert(result.dst.every((byte) => byte === 0), `AEAD ${algo}, ${split}: something is left`);
             count++;
@@ -254,7 +278,7 @@ Deno.test("v19 line 569: after a wrong tag no plaintext is left, in place or not
         }
       }
       // The session's context is as good as new afterwards.
-      assertStatus(await run(driver, question, w.OP_DECRYPT, sealed), w.STATUS_OK);
+      assertStatus(await run(driver, { ...question, src: sealed }, w.OP_DECRYPT), w.STATUS_OK);
     }
     assertEquals(count, 200);
   });

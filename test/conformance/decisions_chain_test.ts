@@ -49,7 +49,10 @@ function chained(session: ChainSession, request: ChainRequest): { dst: Uint8Arra
   const parts = { key: session.cipherKey, iv, src: part };
   const dst = new Uint8Array(src);
   if (part.length > 0) {
-    dst.set(expected(w.SERVICE_CIPHER, session.cipherAlgo, session.op, parts, part.length), cipherStart);
+    dst.set(
+      expected(w.SERVICE_CIPHER, session.cipherAlgo, session.op, { ...parts, resultLen: part.length }),
+      cipherStart,
+    );
   }
   const from = session.algChainOrder === w.CHAIN_HASH_THEN_CIPHER ? src : dst;
   const hashed = concat(aad, from.subarray(hashStart, hashStart + request.lenToHash!));
@@ -57,7 +60,7 @@ function chained(session: ChainSession, request: ChainRequest): { dst: Uint8Arra
   const service = isPlain ? w.SERVICE_HASH : w.SERVICE_MAC;
   const key = session.authKey ?? new Uint8Array();
   const full = isPlain ? HASH_BYTES.get(session.hashAlgo)! : MACS.get(session.hashAlgo)!.macBytes;
-  const result = expected(service, session.hashAlgo, 0, { key, src: hashed }, full).slice(0, hashResultLen);
+  const result = expected(service, session.hashAlgo, 0, { key, src: hashed, resultLen: full }).slice(0, hashResultLen);
   return { dst, result };
 }
 
@@ -207,7 +210,7 @@ Deno.test("v19 line 792: a chain session's aad_len, unless 0, has to be the requ
 Deno.test("v19 line 788: a plain chain has no key: the field of a MAC's key length is ignored", async () => {
   const plain = { hashMode: w.HASH_MODE_PLAIN, hashAlgo: w.HASH_SHA_256, authKey: new Uint8Array() };
   const { dst } = chainSample();
-  const result = expected(w.SERVICE_HASH, w.HASH_SHA_256, 0, { src: dst }, 32);
+  const result = expected(w.SERVICE_HASH, w.HASH_SHA_256, 0, { src: dst, resultLen: 32 });
   await withDriver("fixed", async (driver) => {
     const sample = chainSample(plain);
     const { sessionId } = await driver.tryCreateSession(sample.session, { claims: { authKeyLen: 0xffff_ffff } });

@@ -132,7 +132,7 @@ Deno.test("v19 line 1232: ECB and CBC accept whole blocks, XTS 16 bytes and more
           const fits = length === 0 || (algo === w.CIPHER_AES_XTS ? length >= 16 : length % unit === 0);
           assertEquals(status, fits ? w.STATUS_OK : w.STATUS_ERR, `algorithm ${algo}, ${length} bytes`);
           if (!fits || length === 0) continue;
-          assertEquals(dst, expected(w.SERVICE_CIPHER, algo, op, { key, iv, src }, length));
+          assertEquals(dst, expected(w.SERVICE_CIPHER, algo, op, { key, iv, src, resultLen: length }));
         }
       }
     }
@@ -149,18 +149,18 @@ Deno.test("v19 line 1019: data of length 0 is valid: a cipher writes nothing, ha
     for (const [algo, digestBytes] of HASH_BYTES) {
       const session = { service: "hash", algo, hashResultLen: digestBytes } as const;
       const { result } = await driver.hash({ stateless: session, src, hashResultLen: digestBytes });
-      assertEquals(result, expected(w.SERVICE_HASH, algo, 0, {}, digestBytes), `hash ${algo}`);
+      assertEquals(result, expected(w.SERVICE_HASH, algo, 0, { resultLen: digestBytes }), `hash ${algo}`);
     }
     for (const algo of [w.MAC_HMAC_SHA1, w.MAC_CMAC_AES, w.MAC_XCBC_AES]) {
       const session = { service: "mac", algo, hashResultLen: 16, authKey: key } as const;
       const { result } = await driver.mac({ stateless: session, src, hashResultLen: 16 });
-      assertEquals(result, expected(w.SERVICE_MAC, algo, 0, { key }, 16), `MAC ${algo}`);
+      assertEquals(result, expected(w.SERVICE_MAC, algo, 0, { key, resultLen: 16 }), `MAC ${algo}`);
     }
     for (const [algo, keyLens] of AEAD_KEY_LENS) {
       const [iv, aad, aeadKey] = [bytes(12), bytes(5), keyOf(keyLens[0]!)];
       const session = { service: "aead", algo, key: aeadKey, tagLen: 16, op: w.OP_ENCRYPT } as const;
       const sealed = await driver.aead({ stateless: session, op: w.OP_ENCRYPT, iv, aad, src, tagLen: 16 });
-      assertEquals(sealed.dst, expected(w.SERVICE_AEAD, algo, w.OP_ENCRYPT, { key: aeadKey, iv, aad }, 16));
+      assertEquals(sealed.dst, expected(w.SERVICE_AEAD, algo, w.OP_ENCRYPT, { key: aeadKey, iv, aad, resultLen: 16 }));
       const opening = { ...session, op: w.OP_DECRYPT };
       const request = { stateless: opening, op: w.OP_DECRYPT, iv, aad, tagLen: 16 };
       const { status, dst, usedLen } = await driver.aead({ ...request, src: sealed.dst });
@@ -176,7 +176,7 @@ Deno.test("v19 line 1021: a shorter hash_result_len returns the digest's first b
     const src = bytes(100);
     for (const [algo, digestBytes] of HASH_BYTES) {
       const sessionId = await driver.createSession({ service: "hash", algo, hashResultLen: 0 });
-      const full = expected(w.SERVICE_HASH, algo, 0, { src }, digestBytes);
+      const full = expected(w.SERVICE_HASH, algo, 0, { src, resultLen: digestBytes });
       for (let hashResultLen = 0; hashResultLen <= digestBytes + 1; hashResultLen++) {
         const { status, result } = await driver.hash({ sessionId, flag: 1, src, hashResultLen });
         const fits = hashResultLen > 0 && hashResultLen <= digestBytes;
@@ -208,7 +208,7 @@ Deno.test("v19 line 365: the SHAKEs return the requested number of bytes, up to 
       for (const hashResultLen of [1, 16, 31, 32, 168, 1000, 2048, 2049, 65537, maxSize - src.length]) {
         const { status, result } = await driver.hash({ sessionId, flag: 1, src, hashResultLen }, { guards: false });
         assertStatus({ status }, w.STATUS_OK, `${hashResultLen} bytes`);
-        const right = expected(w.SERVICE_HASH, algo, 0, { src }, hashResultLen);
+        const right = expected(w.SERVICE_HASH, algo, 0, { src, resultLen: hashResultLen });
         assertEquals(result.findIndex((byte, i) => byte !== right[i]), -1, `${hashResultLen} bytes`);
       }
       const hashResultLen = maxSize - src.length + 1;

@@ -55,12 +55,17 @@ async function brokenLines({ log }: TestDevice): Promise<string[]> {
   return lines();
 }
 
+/** A ring with a session of its driver, and the device. */
+interface Bed {
+  readonly ring: RawRing;
+  readonly sessionId: number;
+  readonly device: TestDevice;
+}
+
 /** Fails unless `outcome` is a broken ring; then checks the consequences, and sets the ring up again. */
 async function assertBroken(
-  ring: RawRing,
+  { ring, sessionId, device }: Bed,
   outcome: Outcome,
-  sessionId: number,
-  device: TestDevice,
   about: string,
 ): Promise<void> {
   assertEquals(outcome, "broken", about);
@@ -97,7 +102,7 @@ testRings(
     ];
     for (const [about, descriptors] of loops) {
       descriptors.forEach((descriptor, i) => ring.put(i, descriptor));
-      await assertBroken(ring, await ring.run(0), sessionId, device, about);
+      await assertBroken({ ring, sessionId, device }, await ring.run(0), about);
     }
   },
 );
@@ -106,15 +111,15 @@ testRings("heads and links out of range break the ring", async (ring, sessionId,
   const address = blockOf(ring.driver, 64, 0).guestAddress;
   for (const next of [64, 65, 0x7fff, 0xffff]) {
     ring.put(0, { address, length: 8, flags: NEXT, next });
-    await assertBroken(ring, await ring.run(0), sessionId, device, `next ${next}`);
-    await assertBroken(ring, await ring.run(next), sessionId, device, `head ${next}`);
+    await assertBroken({ ring, sessionId, device }, await ring.run(0), `next ${next}`);
+    await assertBroken({ ring, sessionId, device }, await ring.run(next), `head ${next}`);
   }
 });
 
 testRings("a readable buffer after a writable one breaks the ring", async (ring, sessionId, device) => {
   const laid = layGoodRequest(ring.driver, sessionId);
   for (const order of [[...laid.writable, ...laid.readable], [...laid.buffers, laid.readable[0]!]]) {
-    await assertBroken(ring, await ring.runChain(order), sessionId, device, "writable first");
+    await assertBroken({ ring, sessionId, device }, await ring.runChain(order), "writable first");
   }
   laid.release();
 });
@@ -124,7 +129,7 @@ testRings("an available index that jumps by more than the ring's size breaks it"
     const { queue } = ring;
     queue.availView.setUint16(2, (queue.availIdx + jump) & 0xffff, true);
     kickAnyway(queue);
-    await assertBroken(ring, await ring.outcome(), sessionId, device, `a jump by ${jump}`);
+    await assertBroken({ ring, sessionId, device }, await ring.outcome(), `a jump by ${jump}`);
   }
 });
 
@@ -172,7 +177,7 @@ testRings(
       ["writable first", [{ ...entry, flags: WRITE | NEXT, next: 1 }, entry], {}],
     ];
     for (const [about, entries, changes] of cases) {
-      await assertBroken(ring, await ring.runTable(entries, changes), sessionId, device, `a table ${about}`);
+      await assertBroken({ ring, sessionId, device }, await ring.runTable(entries, changes), `a table ${about}`);
     }
   },
 );
@@ -230,7 +235,12 @@ function manyTinyBuffers(driver: CryptoDriver, sessionId: number, count: number)
   });
   const source = Array.from({ length: count }, (_, i) => at(88 + i, 1, false));
   const destination = Array.from({ length: count + 1 }, (_, i) => at(88 + count + i, 1, true));
-  const right = expected(w.SERVICE_CIPHER, w.CIPHER_AES_CTR, w.OP_ENCRYPT, { key: bytes(16, 2), iv, src }, count);
+  const right = expected(w.SERVICE_CIPHER, w.CIPHER_AES_CTR, w.OP_ENCRYPT, {
+    key: bytes(16, 2),
+    iv,
+    src,
+    resultLen: count,
+  });
   return {
     buffers: [at(0, 72, false), at(72, 16, false), ...source, ...destination],
     check: () => {

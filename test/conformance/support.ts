@@ -46,15 +46,14 @@ export function withDriver(
 
 const NONE = new Uint8Array();
 
-/** What the independent implementation answers. */
+/** The result of the independent implementation. */
 export function expected(
   service: number,
   algo: number,
   op: number,
-  parts: { key?: Uint8Array; iv?: Uint8Array; aad?: Uint8Array; src?: Uint8Array },
-  resultLen: number,
+  parts: { key?: Uint8Array; iv?: Uint8Array; aad?: Uint8Array; src?: Uint8Array; resultLen: number },
 ): Uint8Array<ArrayBuffer> {
-  const { key = NONE, iv = NONE, aad = NONE, src = NONE } = parts;
+  const { key = NONE, iv = NONE, aad = NONE, src = NONE, resultLen } = parts;
   const answer = oracle(service, algo, op, key, iv, aad, src, resultLen);
   if (answer === undefined) throw new Error(`no second opinion on service ${service}, algorithm ${algo}`);
   return new Uint8Array(answer);

@@ -11,11 +11,9 @@ import { withDevice } from "./harness.ts";
 /** Sends a request of the RFC and returns the whole answer. */
 async function ask(
   driver: CryptoDriver,
-  opcode: number,
-  algo: number,
+  [opcode, algo]: readonly [opcode: number, algo: number],
   body: Uint8Array,
-  sizeBytes: number,
-  queue = 0,
+  { sizeBytes, queue = 0 }: { readonly sizeBytes: number; readonly queue?: number },
 ): Promise<{ status: number; answer: Uint8Array }> {
   const header = le32s(w.DATA_HEADER_BYTES, [[0, opcode], [4, algo]]);
   const request = {
@@ -48,7 +46,7 @@ for (const workers of [0, 1]) {
     await withDevice({ asymmetric: "rfc3", workers }, async (device) => {
       const driver = await device.connect({});
       const e = hex("010001");
-      const made = await ask(driver, rfc.ASYM_KEY_GEN, rfc.ASYM_RSA, rsaKeygen(128, 2, 0, e), 2048);
+      const made = await ask(driver, [rfc.ASYM_KEY_GEN, rfc.ASYM_RSA], rsaKeygen(128, 2, 0, e), { sizeBytes: 2048 });
       assertEquals(made.status, w.STATUS_OK);
       // status, reserved, priv_key (40: n_len@16, d_len@20), pub_key (n_len, e_len), then n, d, n, e.
       const view = new DataView(made.answer.buffer);
@@ -58,19 +56,17 @@ for (const workers of [0, 1]) {
       const message = new TextEncoder().encode("for your eyes only");
       const sealed = await ask(
         driver,
-        rfc.ASYM_ENCRYPT,
-        rfc.ASYM_RSA,
+        [rfc.ASYM_ENCRYPT, rfc.ASYM_RSA],
         rsaEncrypt(n, e, rfc.RSA_PKCS1_PADDING, message),
-        8 + 128 + 1,
+        { sizeBytes: 8 + 128 + 1 },
       );
       assertEquals(sealed.status, w.STATUS_OK);
       const cipher = sealed.answer.slice(8, 8 + 128);
       const opened = await ask(
         driver,
-        rfc.ASYM_DECRYPT,
-        rfc.ASYM_RSA,
+        [rfc.ASYM_DECRYPT, rfc.ASYM_RSA],
         rsaDecrypt(rep1(n, d), rfc.RSA_PKCS1_PADDING, cipher),
-        8 + 128 + 1,
+        { sizeBytes: 8 + 128 + 1 },
       );
       assertEquals(opened.status, w.STATUS_OK);
       assertEquals(opened.answer.slice(8), message);
@@ -91,7 +87,7 @@ Deno.test("an ECDSA signature of others is verified, a forged one is not, in the
     const driver = await device.connect({});
     const result = async (message: Uint8Array) => {
       const body = ecdsaVerify("prime256v1", w.HASH_SHA_256, x, y, r, s, message);
-      const { status, answer } = await ask(driver, rfc.ASYM_VERIFY, rfc.ASYM_ECDSA, body, 16);
+      const { status, answer } = await ask(driver, [rfc.ASYM_VERIFY, rfc.ASYM_ECDSA], body, { sizeBytes: 16 });
       return [status, new DataView(answer.buffer).getUint32(4, true)];
     };
     assertEquals(await result(message), [w.STATUS_OK, w.STATUS_OK]);
@@ -106,7 +102,7 @@ Deno.test("a key that takes long to make delays no bulk request of another queue
     const sessionId = await driver.createSession({ service: "cipher", algo: w.CIPHER_AES_CBC, op: w.OP_ENCRYPT, key });
     let isMade = false;
     const body = rsaKeygen(512, 2, 0, hex("010001"));
-    const making = ask(driver, rfc.ASYM_KEY_GEN, rfc.ASYM_RSA, body, 4096, 1).then((made) => {
+    const making = ask(driver, [rfc.ASYM_KEY_GEN, rfc.ASYM_RSA], body, { sizeBytes: 4096, queue: 1 }).then((made) => {
       isMade = true;
       return made;
     });
@@ -132,10 +128,10 @@ Deno.test("requests that make no sense in the RFC's form get a status in front",
       [0x0409, rfc.ASYM_RSA, e, w.STATUS_OK],
     ];
     for (const [opcode, algo, body] of bodies) {
-      const { status } = await ask(driver, opcode, algo, body, 64);
+      const { status } = await ask(driver, [opcode, algo], body, { sizeBytes: 64 });
       assert(status === w.STATUS_ERR || status === w.STATUS_NOTSUPP, `opcode ${opcode}, algo ${algo}: ${status}`);
     }
-    const good = await ask(driver, rfc.ASYM_KEY_GEN, rfc.ASYM_RSA, rsaKeygen(128, 2, 0, e), 2048);
+    const good = await ask(driver, [rfc.ASYM_KEY_GEN, rfc.ASYM_RSA], rsaKeygen(128, 2, 0, e), { sizeBytes: 2048 });
     assertEquals(good.status, w.STATUS_OK);
   });
 });

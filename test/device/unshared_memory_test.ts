@@ -115,7 +115,11 @@ async function assertDestinationRefused(driver: CryptoDriver, sessionId: number)
   assertEquals([...driver.memory.read(second!.guestAddress, 5)], [0xee, 0xee, 0xee, 0xee, w.STATUS_ERR]);
 }
 
-async function assertBroken(device: TestDevice, driver: CryptoDriver, queue: Queue, sessionId: number, hole: number) {
+async function assertBroken(
+  { device, driver, sessionId }: { device: TestDevice; driver: CryptoDriver; sessionId: number },
+  queue: Queue,
+  hole: number,
+) {
   const good = lay(driver, queue.request(sessionId));
   const bad = lay(driver, queue.request(sessionId));
   const response = bad.writable.at(-1)!;
@@ -145,7 +149,7 @@ for (const workers of [0, 1]) {
 
       Deno.test(`a response in memory that is not shared breaks the ring (${queue.name}, ${where})`, async () => {
         for (const hole of HOLES) {
-          await withDriver((device, driver, sessionId) => assertBroken(device, driver, queue, sessionId, hole));
+          await withDriver((device, driver, sessionId) => assertBroken({ device, driver, sessionId }, queue, hole));
         }
       });
     }

@@ -13,7 +13,12 @@ const DRIVER = { draft: "v15", features: FEATURES_USUAL | 0x1en } as const;
 const E = hex("010001");
 
 /** A request of the RFC with `sizeBytes` writable bytes; `headerBytes` of the header. */
-function encode(opcode: number, algo: number, body: Uint8Array, sizeBytes: number, headerBytes = 24): EncodedRequest {
+function encode(
+  [opcode, algo]: readonly [opcode: number, algo: number],
+  body: Uint8Array,
+  sizeBytes: number,
+  headerBytes = 24,
+): EncodedRequest {
   const header = le32s(w.DATA_HEADER_BYTES, [[0, opcode], [4, algo], [16, opcode % 3]]).subarray(0, headerBytes);
   return {
     readable: [{ name: "header", bytes: header }, { name: "para", bytes: body }],
@@ -65,7 +70,7 @@ for (const workers of [0, 1]) {
       };
       const keygen = rsaKeygen(128, 2, 0, E);
       const made = await Promise.all([
-        ask(driver, encode(rfc.ASYM_KEY_GEN, rfc.ASYM_RSA, keygen, 2048)),
+        ask(driver, encode([rfc.ASYM_KEY_GEN, rfc.ASYM_RSA], keygen, 2048)),
         ...Array.from({ length: 10 }, symmetric),
       ]);
       const { answer } = made[0] as Awaited<ReturnType<typeof ask>>;
@@ -75,11 +80,14 @@ for (const workers of [0, 1]) {
       const d = answer.slice(56 + nLen, 56 + nLen + dLen);
       const message = new TextEncoder().encode("January 2017");
       const padding = rfc.RSA_PKCS1_PADDING;
-      const sealed = await ask(driver, encode(rfc.ASYM_ENCRYPT, rfc.ASYM_RSA, rsaEncrypt(n, E, padding, message), 136));
+      const sealed = await ask(
+        driver,
+        encode([rfc.ASYM_ENCRYPT, rfc.ASYM_RSA], rsaEncrypt(n, E, padding, message), 136),
+      );
       assertEquals(word(sealed.answer, 0), w.STATUS_OK);
       await symmetric();
       const body = rsaDecrypt(rep1(n, d), padding, sealed.answer.slice(8));
-      const opened = await ask(driver, encode(rfc.ASYM_DECRYPT, rfc.ASYM_RSA, body, 136));
+      const opened = await ask(driver, encode([rfc.ASYM_DECRYPT, rfc.ASYM_RSA], body, 136));
       assertEquals(opened.answer.slice(8, opened.usedLen), message);
       await symmetric();
     });
@@ -100,7 +108,7 @@ Deno.test("v15 with RFC v3: an asymmetric opcode is not supported on the control
       const { fields } = await driver.submitControl(request);
       assertEquals(word(fields["input"]!, 8), w.STATUS_NOTSUPP);
     }
-    const { answer } = await ask(driver, encode(rfc.ASYM_KEY_GEN, rfc.ASYM_RSA, rsaKeygen(128, 2, 0, E), 2048));
+    const { answer } = await ask(driver, encode([rfc.ASYM_KEY_GEN, rfc.ASYM_RSA], rsaKeygen(128, 2, 0, E), 2048));
     assertEquals(word(answer, 0), w.STATUS_OK);
   });
 });
@@ -109,15 +117,15 @@ Deno.test("v15 with RFC v3: a malformed asymmetric request gets its status in th
   await withDevice(OPTIONS, async (device) => {
     const driver = await device.connect(DRIVER);
     const cases: readonly [what: string, request: EncodedRequest, written: number][] = [
-      ["a header of 4 bytes", encode(rfc.ASYM_SIGN, 0, new Uint8Array(), 32, 4), 4],
-      ["a header of 23 bytes", encode(rfc.ASYM_SIGN, 0, new Uint8Array(), 32, 23), 4],
-      ["no structure", encode(rfc.ASYM_SIGN, rfc.ASYM_RSA, new Uint8Array(), 32), 8],
-      ["an unknown opcode", encode(0x0409, rfc.ASYM_RSA, E, 32), 8],
-      ["an unknown algorithm", encode(rfc.ASYM_KEY_GEN, 9, E, 32), 8],
-      ["4 bytes for the answer", encode(rfc.ASYM_KEY_GEN, rfc.ASYM_RSA, E, 4), 4],
-      ["7 bytes for the answer", encode(rfc.ASYM_KEY_GEN, rfc.ASYM_RSA, E, 7), 4],
-      ["3 bytes for the answer", encode(rfc.ASYM_KEY_GEN, rfc.ASYM_RSA, E, 3), 0],
-      ["3 bytes for the answer, no header", encode(rfc.ASYM_KEY_GEN, rfc.ASYM_RSA, new Uint8Array(), 3, 8), 0],
+      ["a header of 4 bytes", encode([rfc.ASYM_SIGN, 0], new Uint8Array(), 32, 4), 4],
+      ["a header of 23 bytes", encode([rfc.ASYM_SIGN, 0], new Uint8Array(), 32, 23), 4],
+      ["no structure", encode([rfc.ASYM_SIGN, rfc.ASYM_RSA], new Uint8Array(), 32), 8],
+      ["an unknown opcode", encode([0x0409, rfc.ASYM_RSA], E, 32), 8],
+      ["an unknown algorithm", encode([rfc.ASYM_KEY_GEN, 9], E, 32), 8],
+      ["4 bytes for the answer", encode([rfc.ASYM_KEY_GEN, rfc.ASYM_RSA], E, 4), 4],
+      ["7 bytes for the answer", encode([rfc.ASYM_KEY_GEN, rfc.ASYM_RSA], E, 7), 4],
+      ["3 bytes for the answer", encode([rfc.ASYM_KEY_GEN, rfc.ASYM_RSA], E, 3), 0],
+      ["3 bytes for the answer, no header", encode([rfc.ASYM_KEY_GEN, rfc.ASYM_RSA], new Uint8Array(), 3, 8), 0],
     ];
     for (const [what, request, written] of cases) {
       const { usedLen, answer } = await ask(driver, request);

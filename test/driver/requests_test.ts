@@ -114,14 +114,13 @@ interface DataCase {
 }
 
 const DATA: DataCase[] = [];
-function inSession(
-  request: DataRequest,
-  muxSize: number,
-  le32: Record<number, number>,
-  tail: Uint8Array[],
-  spaces: string,
-  muxTail = tail,
-): void {
+/** The encoding of a request with a session; `muxTail` is `tail` if not given. */
+interface SessionCase extends Pick<DataCase, "le32" | "tail" | "spaces"> {
+  readonly muxSize: number;
+  readonly muxTail?: Uint8Array[];
+}
+
+function inSession(request: DataRequest, { muxSize, le32, tail, spaces, muxTail = tail }: SessionCase): void {
   const name = request.service;
   DATA.push({ name, request: { ...request, sessionId: 0x5_0000_0009 }, mode: "fixed", size: 72, le32, tail, spaces });
   DATA.push({
@@ -136,115 +135,96 @@ function inSession(
 }
 const ID = { 8: 9, 12: 5 };
 
-inSession(
-  { service: "cipher", op: 1, iv: IV, src: SRC },
-  72,
-  { 0: 0x0000, ...ID, 24: 16, 28: 32, 32: 32, 64: 1 },
-  [IV, SRC],
-  "dst:32 status:1",
-);
-inSession(
-  { service: "cipher", op: 2, src: SRC, claims: { dstDataLen: 40 }, dstBytes: 50 },
-  72,
-  { 0: 0x0001, ...ID, 24: 0, 28: 32, 32: 40, 64: 1 },
-  [SRC],
-  "dst:50 status:1",
-);
-inSession(
-  { service: "hash", src: SRC, hashResultLen: 20 },
-  32,
-  { 0: 0x0100, ...ID, 24: 32, 28: 20 },
-  [SRC],
-  "result:20 status:1",
-);
-inSession(
-  { service: "mac", src: SRC, hashResultLen: 16 },
-  32,
-  { 0: 0x0200, ...ID, 24: 32, 28: 16 },
-  [SRC],
-  "result:16 status:1",
-);
-inSession(
-  {
-    service: "chain",
-    op: 2,
-    iv: IV,
-    src: SRC,
-    aad: AAD,
-    cipherStartSrcOffset: 16,
-    lenToCipher: 15,
-    hashStartSrcOffset: 4,
-    hashResultLen: 12,
-  },
-  72,
-  { 0: 0x0001, ...ID, 24: 16, 28: 32, 32: 32, 36: 16, 40: 15, 44: 4, 48: 28, 52: 7, 56: 12, 64: 2 },
-  [IV, AAD, SRC],
-  "dst:32 result:12 status:1",
-  [IV, SRC, AAD],
-);
-inSession(
-  { service: "aead", op: 1, iv: IV, src: SRC, aad: AAD, tagLen: 16 },
-  48,
-  { 0: 0x0300, ...ID, 24: 16, 28: 7, 32: 32, 36: 48, 40: 16 },
-  [IV, SRC, AAD],
-  "dst:48 status:1",
-);
-inSession(
-  { service: "aead", op: 2, iv: IV, src: SRC, tagLen: 12 },
-  48,
-  { 0: 0x0301, ...ID, 24: 16, 28: 0, 32: 32, 36: 20, 40: 12 },
-  [IV, SRC],
-  "dst:20 status:1",
-);
-inSession(
-  { service: "akcipher", opcode: 0x0402, src: SRC, dstDataLen: 64 },
-  32,
-  { 0: 0x0402, ...ID, 24: 32, 28: 64 },
-  [SRC],
-  "dst:64 status:1",
-);
-inSession(
-  { service: "akcipher", opcode: 0x0403, src: SRC, digest: AUTH },
-  32,
-  { 0: 0x0403, ...ID, 24: 32, 28: 20 },
-  [SRC, AUTH],
-  "dst:0 status:1",
-);
+inSession({ service: "cipher", op: 1, iv: IV, src: SRC }, {
+  muxSize: 72,
+  le32: { 0: 0x0000, ...ID, 24: 16, 28: 32, 32: 32, 64: 1 },
+  tail: [IV, SRC],
+  spaces: "dst:32 status:1",
+});
+inSession({ service: "cipher", op: 2, src: SRC, claims: { dstDataLen: 40 }, dstBytes: 50 }, {
+  muxSize: 72,
+  le32: { 0: 0x0001, ...ID, 24: 0, 28: 32, 32: 40, 64: 1 },
+  tail: [SRC],
+  spaces: "dst:50 status:1",
+});
+inSession({ service: "hash", src: SRC, hashResultLen: 20 }, {
+  muxSize: 32,
+  le32: { 0: 0x0100, ...ID, 24: 32, 28: 20 },
+  tail: [SRC],
+  spaces: "result:20 status:1",
+});
+inSession({ service: "mac", src: SRC, hashResultLen: 16 }, {
+  muxSize: 32,
+  le32: { 0: 0x0200, ...ID, 24: 32, 28: 16 },
+  tail: [SRC],
+  spaces: "result:16 status:1",
+});
+inSession({
+  service: "chain",
+  op: 2,
+  iv: IV,
+  src: SRC,
+  aad: AAD,
+  cipherStartSrcOffset: 16,
+  lenToCipher: 15,
+  hashStartSrcOffset: 4,
+  hashResultLen: 12,
+}, {
+  muxSize: 72,
+  le32: { 0: 0x0001, ...ID, 24: 16, 28: 32, 32: 32, 36: 16, 40: 15, 44: 4, 48: 28, 52: 7, 56: 12, 64: 2 },
+  tail: [IV, AAD, SRC],
+  spaces: "dst:32 result:12 status:1",
+  muxTail: [IV, SRC, AAD],
+});
+inSession({ service: "aead", op: 1, iv: IV, src: SRC, aad: AAD, tagLen: 16 }, {
+  muxSize: 48,
+  le32: { 0: 0x0300, ...ID, 24: 16, 28: 7, 32: 32, 36: 48, 40: 16 },
+  tail: [IV, SRC, AAD],
+  spaces: "dst:48 status:1",
+});
+inSession({ service: "aead", op: 2, iv: IV, src: SRC, tagLen: 12 }, {
+  muxSize: 48,
+  le32: { 0: 0x0301, ...ID, 24: 16, 28: 0, 32: 32, 36: 20, 40: 12 },
+  tail: [IV, SRC],
+  spaces: "dst:20 status:1",
+});
+inSession({ service: "akcipher", opcode: 0x0402, src: SRC, dstDataLen: 64 }, {
+  muxSize: 32,
+  le32: { 0: 0x0402, ...ID, 24: 32, 28: 64 },
+  tail: [SRC],
+  spaces: "dst:64 status:1",
+});
+inSession({ service: "akcipher", opcode: 0x0403, src: SRC, digest: AUTH }, {
+  muxSize: 32,
+  le32: { 0: 0x0403, ...ID, 24: 32, 28: 20 },
+  tail: [SRC, AUTH],
+  spaces: "dst:0 status:1",
+});
 
-function stateless(
-  request: DataRequest,
-  size: number,
-  le32: Record<number, number>,
-  tail: Uint8Array[],
-  spaces: string,
-): void {
-  DATA.push({ name: request.service, request, mode: "stateless", size, le32, tail, spaces });
+function stateless(request: DataRequest, encoding: Pick<DataCase, "size" | "le32" | "tail" | "spaces">): void {
+  DATA.push({ name: request.service, request, mode: "stateless", ...encoding });
 }
-stateless(
-  { service: "cipher", op: 1, iv: IV, src: SRC, stateless: CIPHER },
-  104,
-  { 0: 0x0000, 4: 3, 24: 3, 28: 16, 32: 1, 36: 16, 40: 32, 44: 32, 96: 1 },
-  [KEY, IV, SRC],
-  "dst:32 status:1",
-);
-stateless(
-  { service: "hash", src: SRC, hashResultLen: 20, stateless: HASH },
-  40,
-  { 0: 0x0100, 4: 4, 24: 4, 28: 32, 32: 20 },
-  [SRC],
-  "result:20 status:1",
-);
-stateless(
-  { service: "mac", src: SRC, hashResultLen: 16, stateless: MAC, flag: 2 },
-  40,
-  { 0: 0x0200, 4: 2, 16: 2, 24: 2, 28: 20, 32: 32, 36: 16 },
-  [AUTH, SRC],
-  "result:16 status:1",
-);
-stateless(
-  { service: "chain", op: 2, iv: IV, src: SRC, aad: AAD, hashResultLen: 12, stateless: CHAIN },
-  104,
-  {
+stateless({ service: "cipher", op: 1, iv: IV, src: SRC, stateless: CIPHER }, {
+  size: 104,
+  le32: { 0: 0x0000, 4: 3, 24: 3, 28: 16, 32: 1, 36: 16, 40: 32, 44: 32, 96: 1 },
+  tail: [KEY, IV, SRC],
+  spaces: "dst:32 status:1",
+});
+stateless({ service: "hash", src: SRC, hashResultLen: 20, stateless: HASH }, {
+  size: 40,
+  le32: { 0: 0x0100, 4: 4, 24: 4, 28: 32, 32: 20 },
+  tail: [SRC],
+  spaces: "result:20 status:1",
+});
+stateless({ service: "mac", src: SRC, hashResultLen: 16, stateless: MAC, flag: 2 }, {
+  size: 40,
+  le32: { 0: 0x0200, 4: 2, 16: 2, 24: 2, 28: 20, 32: 32, 36: 16 },
+  tail: [AUTH, SRC],
+  spaces: "result:16 status:1",
+});
+stateless({ service: "chain", op: 2, iv: IV, src: SRC, aad: AAD, hashResultLen: 12, stateless: CHAIN }, {
+  size: 104,
+  le32: {
     0: 0x0001,
     4: 3,
     // order, aad_len | cipher: algo, keylen, op | hash: algo, auth_key_len, hash_mode | iv, src, dst
@@ -268,23 +248,21 @@ stateless(
     88: 12,
     96: 2,
   },
-  [KEY, AUTH, IV, AAD, SRC],
-  "dst:32 result:12 status:1",
-);
-stateless(
-  { service: "aead", op: 2, iv: IV, src: SRC, aad: AAD, tagLen: 16, stateless: AEAD },
-  56,
-  { 0: 0x0301, 4: 1, 24: 1, 28: 16, 32: 2, 36: 16, 40: 16, 44: 7, 48: 32, 52: 16 },
-  [KEY, IV, SRC, AAD],
-  "dst:16 status:1",
-);
-stateless(
-  { service: "akcipher", opcode: 0x0400, src: SRC, dstDataLen: 128, stateless: AKCIPHER },
-  52,
-  { 0: 0x0400, 4: 1, 24: 1, 28: 2, 32: 16, 36: 1, 40: 6, 44: 32, 48: 128 },
-  [KEY, SRC],
-  "dst:128 status:1",
-);
+  tail: [KEY, AUTH, IV, AAD, SRC],
+  spaces: "dst:32 result:12 status:1",
+});
+stateless({ service: "aead", op: 2, iv: IV, src: SRC, aad: AAD, tagLen: 16, stateless: AEAD }, {
+  size: 56,
+  le32: { 0: 0x0301, 4: 1, 24: 1, 28: 16, 32: 2, 36: 16, 40: 16, 44: 7, 48: 32, 52: 16 },
+  tail: [KEY, IV, SRC, AAD],
+  spaces: "dst:16 status:1",
+});
+stateless({ service: "akcipher", opcode: 0x0400, src: SRC, dstDataLen: 128, stateless: AKCIPHER }, {
+  size: 52,
+  le32: { 0: 0x0400, 4: 1, 24: 1, 28: 2, 32: 16, 36: 1, 40: 6, 44: 32, 48: 128 },
+  tail: [KEY, SRC],
+  spaces: "dst:128 status:1",
+});
 
 DATA.forEach(({ name, request, mode, size, le32, tail, spaces: writable }, i) => {
   Deno.test(`data ${i}: ${name}, ${mode}, ${size} bytes before the data`, () => {

@@ -49,7 +49,11 @@ function sum(...parts: Uint8Array[]): Uint8Array<ArrayBuffer> {
 }
 
 /** The result of a toy cipher for `src`, in a session. */
-async function ask(driver: CryptoDriver, algo: number, key: Uint8Array, iv: Uint8Array, src: Uint8Array) {
+async function ask(
+  driver: CryptoDriver,
+  algo: number,
+  { key, iv, src }: { readonly key: Uint8Array; readonly iv: Uint8Array; readonly src: Uint8Array },
+) {
   const sessionId = await driver.createSession({ service: "cipher", algo, key, op: v.OP_ENCRYPT });
   const results = [];
   for (const layout of LAYOUTS) results.push(await driver.cipher({ op: v.OP_ENCRYPT, sessionId, iv, src }, layout));
@@ -117,7 +121,7 @@ for (const workers of [0, 1]) {
     withEngines(options, async (driver, lines) => {
       assertEquals(lines[0], "info: engine module toy serves cipher 1, cipher 3, hash 1, hash 11, mac 50, aead 3");
       const key = pattern(5);
-      for (const { status, dst } of await ask(driver, v.CIPHER_ARC4, key, NOTHING, pattern(1001))) {
+      for (const { status, dst } of await ask(driver, v.CIPHER_ARC4, { key, iv: NOTHING, src: pattern(1001) })) {
         assertEquals([status, dst.toHex()], [v.STATUS_OK, xor(pattern(1001), key).toHex()]);
       }
       // A key length that the built-in cipher accepts and the module's does not.
@@ -130,13 +134,13 @@ for (const workers of [0, 1]) {
       assertEquals(refused.status, v.STATUS_ERR);
       // An incomplete block, an IV that is too short, and an empty source.
       const aes = pattern(16);
-      for (const { status } of await ask(driver, v.CIPHER_AES_CBC, aes, pattern(16), pattern(17))) {
+      for (const { status } of await ask(driver, v.CIPHER_AES_CBC, { key: aes, iv: pattern(16), src: pattern(17) })) {
         assertEquals(status, v.STATUS_ERR);
       }
-      for (const { status } of await ask(driver, v.CIPHER_AES_CBC, aes, pattern(8), pattern(16))) {
+      for (const { status } of await ask(driver, v.CIPHER_AES_CBC, { key: aes, iv: pattern(8), src: pattern(16) })) {
         assertEquals(status, v.STATUS_ERR);
       }
-      for (const { status } of await ask(driver, v.CIPHER_AES_CBC, aes, pattern(16), NOTHING)) {
+      for (const { status } of await ask(driver, v.CIPHER_AES_CBC, { key: aes, iv: pattern(16), src: NOTHING })) {
         assertEquals(status, v.STATUS_OK);
       }
     }));
@@ -265,7 +269,13 @@ for (const workers of [0, 1]) {
       // Two requests in three layouts each; a worker has its own counters.
       assertEquals(counts.requests, workers === 0 ? 12 : 0);
       assert(workers > 0 || counts.apart > 0, "some requests were executed in guest memory");
-      for (const { status, dst } of await ask(driver, v.CIPHER_AES_CBC, pattern(16), pattern(16), pattern(64))) {
+      for (
+        const { status, dst } of await ask(driver, v.CIPHER_AES_CBC, {
+          key: pattern(16),
+          iv: pattern(16),
+          src: pattern(64),
+        })
+      ) {
         const key = await crypto.subtle.importKey("raw", pattern(16), "AES-CBC", false, ["encrypt"]);
         const wanted = await crypto.subtle.encrypt({ name: "AES-CBC", iv: pattern(16) }, key, pattern(64));
         assertEquals([status, dst.toHex()], [v.STATUS_OK, new Uint8Array(wanted, 0, 64).toHex()]);

@@ -175,14 +175,18 @@ export function sessionsOf(
   return sessions;
 }
 
-/** Called by {@linkcode layOut} for each span. */
-type Put = (span: Span, length: number) => void;
+/** How {@linkcode layOut} makes an operation. */
+interface Maker {
+  readonly random: Random;
+  /** Called for each span. */
+  readonly put: (span: Span, length: number) => void;
+}
 
 /**
  * Sets `template` to an operation of `session` with at most `bytesMax` bytes and sometimes an invalid length; `put` lays
  * out its spans.
  */
-export function layOut(template: Template, session: Session, bytesMax: number, random: Random, put: Put): void {
+export function layOut(template: Template, session: Session, bytesMax: number, { random, put }: Maker): void {
   const { parameters, ivLen, blockBytes, digestBytes, headBytes } = session;
   const { kind, encrypt } = parameters;
   const odd = random(0, 19) === 0 ? 5 : 0;
@@ -286,7 +290,7 @@ export class Layout {
   /** Lays operation `i` of `session` out. */
   lay(i: number, session: Session, bytesMax: number, random: Random): void {
     const template = this.templates[i]!;
-    layOut(template, session, bytesMax, random, (span, length) => this.#put(span, length, random));
+    layOut(template, session, bytesMax, { random, put: (span, length) => this.#put(span, length, random) });
     this.#overlap(template, random);
     this.operations[i]!.use(template);
     this.operations[i]!.place(0);

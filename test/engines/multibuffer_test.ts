@@ -145,7 +145,7 @@ Deno.test({
         };
         for (const [i, template] of templates.entries()) {
           next = 10 * i;
-          layOut(template, session, 1000, random, put);
+          layOut(template, session, 1000, { random, put });
         }
         const outcomes = together(engine, { segments, first, templates }, templates.map(() => session.prepared));
         const executed = templates.filter((_, i) => outcomes[i] !== PENDING);

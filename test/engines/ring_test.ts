@@ -50,7 +50,12 @@ Deno.test("every known answer of the other libraries, through the ring", async (
 });
 
 /** The status of a request with `length` bytes. */
-async function statusOf(driver: CryptoDriver, algo: number, service: "cipher" | "mac", length: number, ivLen: number) {
+async function statusOf(
+  driver: CryptoDriver,
+  { service, algo }: { readonly service: "cipher" | "mac"; readonly algo: number },
+  length: number,
+  ivLen: number,
+) {
   const key = counting(1, 16);
   const src = counting(2, length);
   if (service === "mac") {
@@ -77,7 +82,7 @@ Deno.test({
     withDevice({}, async (device) => {
       const driver = await device.connect({});
       for (const [name, service, algo, ivLen, min, max] of LIMITS) {
-        const status = (length: number, iv = ivLen) => statusOf(driver, algo, service, length, iv);
+        const status = (length: number, iv = ivLen) => statusOf(driver, { service, algo }, length, iv);
         assertEquals(await status(min), v.STATUS_OK, `${name}, ${min} bytes`);
         assertEquals(await status(max), v.STATUS_OK, `${name}, ${max} bytes`);
         if (min > 0) assertEquals(await status(min - 1), v.STATUS_ERR, `${name}, ${min - 1} bytes`);

@@ -91,15 +91,16 @@ type Format = "split" | "table" | 0 | 1;
  */
 const TABLE_LENGTHS = [0, 1, 8, 15, 17, 16 * 65536, 0xffff_fff0, 0xffff_ffff];
 
+/** The memory that random descriptors refer to, and the source of random numbers. */
+interface Terrain {
+  readonly ground: Ground;
+  /** Indirect tables. */
+  readonly tables: Block;
+  readonly random: Random;
+}
+
 /** Writes `count` random descriptors to `view`. */
-function scatter(
-  view: DataView,
-  count: number,
-  ground: Ground,
-  tables: Block,
-  random: Random,
-  format: Format,
-): void {
+function scatter(view: DataView, count: number, { ground, tables, random }: Terrain, format: Format): void {
   for (let i = 0; i < count; i++) {
     const { address, length, writable } = ground.buffer(random);
     let flags = (writable ? vring.DESC_F_WRITE : 0) | (random(3) > 0 ? vring.DESC_F_NEXT : 0);
@@ -143,9 +144,10 @@ function anyPosition(size: number, random: Random): Position {
 }
 
 /** The descriptor and avail areas of a ring, and indirect tables with descriptors in the format of `packed`. */
-function areasOf(ground: Ground, tables: Block, packed: boolean, random: Random): { desc: DataView; avail: DataView } {
+function areasOf(terrain: Terrain, packed: boolean): { desc: DataView; avail: DataView } {
+  const { ground, tables } = terrain;
   const viewOf = ({ bytes, sizeBytes }: Block) => new DataView(bytes.buffer, bytes.byteOffset, sizeBytes);
-  scatter(viewOf(tables), 128, ground, tables, random, packed ? "table" : "split");
+  scatter(viewOf(tables), 128, terrain, packed ? "table" : "split");
   return { desc: viewOf(ground.desc), avail: viewOf(ground.avail) };
 }
 
@@ -153,16 +155,10 @@ function areasOf(ground: Ground, tables: Block, packed: boolean, random: Random)
  * Fills a packed ring in which the device begins at `start`. If it `mayMeetItself`, chains wrap and continue in used
  * descriptors.
  */
-function writePackedRing(
-  ground: Ground,
-  tables: Block,
-  size: number,
-  { slot, wrap }: Position,
-  mayMeetItself: boolean,
-  random: Random,
-): void {
-  const { desc, avail } = areasOf(ground, tables, true, random);
-  scatter(desc, size, ground, tables, random, wrap);
+function writePackedRing(terrain: Terrain, size: number, { slot, wrap }: Position, mayMeetItself: boolean): void {
+  const { random } = terrain;
+  const { desc, avail } = areasOf(terrain, true);
+  scatter(desc, size, terrain, wrap);
   // A chain that wraps would reach the device's used descriptors, whose flags may mark read-only memory as writable.
   const flagsAt = 16 * ((slot + size - 1) % size) + 14;
   if (!mayMeetItself) desc.setUint16(flagsAt, desc.getUint16(flagsAt, true) & ~vring.DESC_F_NEXT, true);
@@ -170,9 +166,10 @@ function writePackedRing(
 }
 
 /** Fills a split ring; returns the base to start from. */
-function writeSplitRing(ground: Ground, tables: Block, size: number, random: Random): number {
-  const { desc, avail } = areasOf(ground, tables, false, random);
-  scatter(desc, size, ground, tables, random, "split");
+function writeSplitRing(terrain: Terrain, size: number): number {
+  const { random } = terrain;
+  const { desc, avail } = areasOf(terrain, false);
+  scatter(desc, size, terrain, "split");
   const base = random(4) === 0 ? 0xffff - random(4) : random(0x10000);
   const submitted = random(12) === 0 ? hostileWord(random) : random(size + 1);
   avail.setUint16(0, random(4), true);
@@ -277,10 +274,10 @@ export const rings: Target = {
           const told = anyPosition(size, random);
           const start = records === undefined ? told : records.spoilPacked(size, told, random);
           mayMeetItself = start === null || random(8) === 0;
-          writePackedRing(ground, tables, size, start ?? told, mayMeetItself, random);
+          writePackedRing({ ground, tables, random }, size, start ?? told, mayMeetItself);
           base = baseOf(told);
         } else {
-          base = writeSplitRing(ground, tables, size, random);
+          base = writeSplitRing({ ground, tables, random }, size);
           records?.spoilSplit(size, random);
         }
         const before = snapshotOf(ground, packed);

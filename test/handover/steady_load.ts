@@ -91,7 +91,7 @@ export class SteadyLoad {
   async #ask(queue: number, lane: number, sessionId: number, key: Uint8Array): Promise<void> {
     const src = bytes(SRC_BYTES, 1 + lane);
     const iv = bytes(16, 2 + lane);
-    const dst = expected(w.SERVICE_CIPHER, w.CIPHER_AES_CTR, w.OP_ENCRYPT, { key, iv, src }, SRC_BYTES);
+    const dst = expected(w.SERVICE_CIPHER, w.CIPHER_AES_CTR, w.OP_ENCRYPT, { key, iv, src, resultLen: SRC_BYTES });
     const request = { service: "cipher", op: w.OP_ENCRYPT, sessionId, iv, src } as const;
     const options = { ...this.#layouts[lane % this.#layouts.length]!, queue };
     await this.#while(async () => {

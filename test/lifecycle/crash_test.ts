@@ -67,7 +67,7 @@ class Survivor {
     const options = { size: SIZE, indirect: true, eventIdx: true, kickFd: this.#fds[0], callFd: this.#fds[1] };
     this.queue = packed ? new PackedQueue(this.memory, options) : new SplitQueue(this.memory, options);
     const parts = { key: this.#key, iv: this.#iv, src: this.#src };
-    this.#dst = expected(w.SERVICE_CIPHER, w.CIPHER_AES_CTR, w.OP_ENCRYPT, parts, SRC_BYTES);
+    this.#dst = expected(w.SERVICE_CIPHER, w.CIPHER_AES_CTR, w.OP_ENCRYPT, { ...parts, resultLen: SRC_BYTES });
   }
 
   /** Sets the device up as a VMM does after a reconnection: it does not know the ring's position. */

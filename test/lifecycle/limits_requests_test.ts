@@ -61,23 +61,28 @@ function samplesOf(total: number): Sample[] {
   const aad = bytes(16 + total % 2, 22);
   const half = bytes((total - 12 - 16 - aad.length) / 2, 23);
   const [key, iv] = [bytes(16, 8), bytes(12, 9)];
-  const sealed = expected(w.SERVICE_AEAD, w.AEAD_GCM, w.OP_ENCRYPT, { key, iv, aad, src: half }, half.length + 16);
+  const sealed = expected(w.SERVICE_AEAD, w.AEAD_GCM, w.OP_ENCRYPT, {
+    key,
+    iv,
+    aad,
+    src: half,
+    resultLen: half.length + 16,
+  });
   // IV 16 and digest 32; the cipher covers what it can, and what is left over is aad.
   const rest = total - 16 - 32;
   const chained = bytes(16 * Math.floor((rest - 1) / 32), 24);
   const chainAad = bytes(rest - 2 * chained.length, 25);
-  const enciphered = expected(
-    w.SERVICE_CIPHER,
-    w.CIPHER_AES_CBC,
-    w.OP_ENCRYPT,
-    { key: bytes(16, 2), iv: bytes(16, 3), src: chained },
-    chained.length,
-  );
+  const enciphered = expected(w.SERVICE_CIPHER, w.CIPHER_AES_CBC, w.OP_ENCRYPT, {
+    key: bytes(16, 2),
+    iv: bytes(16, 3),
+    src: chained,
+    resultLen: chained.length,
+  });
   return [
     {
       ...hash,
       request: { ...hash.request, src } as never,
-      result: expected(w.SERVICE_HASH, w.HASH_SHA_256, 0, { src }, 32),
+      result: expected(w.SERVICE_HASH, w.HASH_SHA_256, 0, { src, resultLen: 32 }),
     },
     { ...mac, request: { ...mac.request, src } as never, result: hmacSha256(bytes(40, 6), src) },
     { ...seal, request: { ...seal.request, src: half, aad } as never, dst: sealed },
@@ -156,7 +161,10 @@ Deno.test("IVs: 127 and 128 bytes work, 129 are refused", () =>
         assertStatus(answer, beyond > 0 ? w.STATUS_ERR : w.STATUS_OK, beside(beyond));
         if (beyond > 0) continue;
         const parts = { key, iv, src, ...(aad && { aad }) };
-        assertEquals(answer.dst, expected(w.SERVICE_AEAD, w.AEAD_GCM, w.OP_ENCRYPT, parts, src.length + 16));
+        assertEquals(
+          answer.dst,
+          expected(w.SERVICE_AEAD, w.AEAD_GCM, w.OP_ENCRYPT, { ...parts, resultLen: src.length + 16 }),
+        );
       }
     }
   }));
@@ -193,7 +201,7 @@ Deno.test("entries of an indirect table: 65534 and 65535 work, 65536 break the r
           assertEquals(outcome, "broken");
         } else {
           assertEquals(outcome, { usedLen: 33 });
-          const digest = expected(w.SERVICE_HASH, w.HASH_SHA_256, 0, { src }, 32);
+          const digest = expected(w.SERVICE_HASH, w.HASH_SHA_256, 0, { src, resultLen: 32 });
           assertEquals(block.bytes.slice(72 + src.length, 104 + src.length), digest);
         }
         driver.memory.free(block);

@@ -89,7 +89,7 @@ function cipherMaker(algo: number, keyLen: number): Maker {
     const asks = several(() => {
       const iv = bytes(random, CIPHER_IV_BYTES.get(algo) ?? 0);
       const src = bytes(random, length(random, isQuick ? max : Math.min(max, MODEL_BYTES_MAX), block, min));
-      const dst = expected(w.SERVICE_CIPHER, algo, op, { key, iv, src }, src.length);
+      const dst = expected(w.SERVICE_CIPHER, algo, op, { key, iv, src, resultLen: src.length });
       return { request: { service: "cipher", op, iv, src }, status: w.STATUS_OK, dst, result: NOTHING };
     });
     return { name: `CIPHER ${algo}`, session: { service: "cipher", algo, key, op }, asks };
@@ -102,7 +102,7 @@ function hashMaker(algo: number, hashResultLen: number): Maker {
     session: { service: "hash", algo, hashResultLen },
     asks: several(() => {
       const src = bytes(random, length(random, max));
-      const result = expected(w.SERVICE_HASH, algo, 0, { src }, hashResultLen);
+      const result = expected(w.SERVICE_HASH, algo, 0, { src, resultLen: hashResultLen });
       return { request: { service: "hash", src, hashResultLen }, status: w.STATUS_OK, dst: NOTHING, result };
     }),
   });
@@ -118,7 +118,7 @@ function macMaker(algo: number): Maker {
       // The MAC service has no field for an IV: it precedes the data.
       const iv = bytes(random, algo === w.MAC_GMAC_AES ? 12 : 0);
       const data = bytes(random, length(random, isQuick ? max : Math.min(max, MODEL_BYTES_MAX), isCbcMac ? 16 : 1));
-      const result = expected(w.SERVICE_MAC, algo, 0, { key, iv, src: data }, macBytes);
+      const result = expected(w.SERVICE_MAC, algo, 0, { key, iv, src: data, resultLen: macBytes });
       const request = { service: "mac", src: concat(iv, data), hashResultLen: macBytes } as const;
       return { request, status: w.STATUS_OK, dst: NOTHING, result };
     });
@@ -134,7 +134,13 @@ function aeadMaker(algo: number, keyLen: number): Maker {
     const asks = several((): Ask => {
       const [iv, aad] = [bytes(random, 12), bytes(random, random(48))];
       const plain = bytes(random, length(random, isQuick ? max : Math.min(max, MODEL_BYTES_MAX)));
-      const sealed = expected(w.SERVICE_AEAD, algo, w.OP_ENCRYPT, { key, iv, aad, src: plain }, plain.length + 16);
+      const sealed = expected(w.SERVICE_AEAD, algo, w.OP_ENCRYPT, {
+        key,
+        iv,
+        aad,
+        src: plain,
+        resultLen: plain.length + 16,
+      });
       const request = { service: "aead", op, iv, aad, tagLen: 16 } as const;
       const result = NOTHING;
       if (op === w.OP_ENCRYPT) {
@@ -166,7 +172,7 @@ function chainMaker(cipherAlgo: number): Maker {
     const asks = several(() => {
       const [iv, aad] = [bytes(random, 16), bytes(random, random(3) === 0 ? random(32) : 0)];
       const src = bytes(random, length(random, max, 16));
-      const dst = expected(w.SERVICE_CIPHER, cipherAlgo, op, { key: cipherKey, iv, src }, src.length);
+      const dst = expected(w.SERVICE_CIPHER, cipherAlgo, op, { key: cipherKey, iv, src, resultLen: src.length });
       const digest = hashMode === w.HASH_MODE_AUTH ? createHmac(hash, authKey) : createHash(hash);
       digest.update(aad).update(algChainOrder === w.CHAIN_CIPHER_THEN_HASH ? dst : src);
       const result = new Uint8Array(digest.digest());

@@ -28,6 +28,14 @@ const ADDRESS = 0x10000000;
 const BIT_30 = 1n << 30n;
 const LOG_ALL = 1n << 26n;
 
+/** How a ring is started: entries, position, and descriptors. */
+interface RingStart {
+  readonly size: number;
+  readonly base: number;
+  readonly kick: number;
+  readonly call: number;
+}
+
 /** A frontend that leads its conversation with flags of its own. */
 class Conversation {
   readonly harness: Harness;
@@ -59,7 +67,7 @@ class Conversation {
   }
 
   /** Starts a ring as QEMU does. */
-  async startRing(index: number, size: number, base: number, kick: number, call: number): Promise<void> {
+  async startRing(index: number, { size, base, kick, call }: RingStart): Promise<void> {
     await this.tell(wire.SET_VRING_NUM, u32s(index, size));
     await this.tell(wire.SET_VRING_BASE, u32s(index, base));
     await this.tell(wire.SET_VRING_ADDR, vringAddr(index, ADDRESS));
@@ -103,7 +111,7 @@ Deno.test("QEMU cryptodev-vhost-user: no ENABLE, no features, sessions on the so
     assertEquals(await c.u64(wire.GET_STATUS), 0n);
     await c.tell(wire.SET_STATUS, u64s(8));
     await c.must(wire.ADD_MEM_REG, concat(u64s(0), region(0, 0x10000, ADDRESS)), [memory]);
-    await c.startRing(0, 1024, 0, kick, call);
+    await c.startRing(0, { size: 1024, base: 0, kick, call });
     assertEquals(c.device.takeCalls(), ["setFeatures 0", "setMemory 1", "startRing 0 1024 0", "setRingCall 0 true"]);
 
     const session = new Uint8Array(1072);
@@ -119,7 +127,7 @@ Deno.test("QEMU cryptodev-vhost-user: no ENABLE, no features, sessions on the so
     await c.must(wire.REM_MEM_REG, concat(u64s(0), region(0, 0x10000, ADDRESS)));
     await c.tell(wire.SET_FEATURES, u64s(BIT_30));
     await c.must(wire.ADD_MEM_REG, concat(u64s(0), region(0, 0x10000, ADDRESS)), [memory]);
-    await c.startRing(0, 1024, 77, kick, call);
+    await c.startRing(0, { size: 1024, base: 77, kick, call });
     assertEquals(c.device.takeCalls(), [
       "stopRing 0",
       "setMemory 0",
@@ -137,7 +145,7 @@ Deno.test("QEMU before 7.1: no feature bits at all, no protocol features, a whol
     await c.tell(wire.SET_VRING_CALL, u64s(0), [call]);
     await c.tell(wire.SET_FEATURES, u64s(0));
     await c.tell(wire.SET_MEM_TABLE, memTable(region(0, 0x10000, ADDRESS)), [memory]);
-    await c.startRing(0, 1024, 0, kick, call);
+    await c.startRing(0, { size: 1024, base: 0, kick, call });
     assertEquals(c.device.takeCalls(), ["setFeatures 0", "setMemory 1", "startRing 0 1024 0", "setRingCall 0 true"]);
   }));
 
@@ -160,8 +168,8 @@ Deno.test("QEMU's generic device: every queue, ENABLE, configuration, and a queu
     await c.u64(wire.GET_STATUS);
     await c.tell(wire.SET_STATUS, u64s(8));
     await c.must(wire.SET_MEM_TABLE, memTable(region(0, 0x10000, ADDRESS)), [memory]);
-    await c.startRing(0, 256, 0, kick, call);
-    await c.startRing(2, 256, 0, kick, call);
+    await c.startRing(0, { size: 256, base: 0, kick, call });
+    await c.startRing(2, { size: 256, base: 0, kick, call });
     for (let i = 0; i < 3; i++) await c.must(wire.SET_VRING_ENABLE, u32s(i, 1));
     for (let i = 0; i < 3; i++) await c.tell(wire.SET_VRING_CALL, u64s(i), [call]);
     assertEquals(c.device.takeCalls(), [
@@ -183,7 +191,7 @@ Deno.test("QEMU's generic device: every queue, ENABLE, configuration, and a queu
       assertEquals((await c.reply(wire.GET_VRING_BASE, u32s(i, 0))).payload, u32s(i, base));
     }
     assertEquals(c.device.takeCalls(), ["stopRing 0", "stopRing 2"]);
-    await c.startRing(2, 256, 5, kick, call);
+    await c.startRing(2, { size: 256, base: 5, kick, call });
     assertEquals(c.device.takeCalls(), []);
     await c.must(wire.SET_VRING_ENABLE, u32s(2, 1));
     assertEquals(c.device.takeCalls(), ["startRing 2 256 5"]);

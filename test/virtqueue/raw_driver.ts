@@ -66,7 +66,8 @@ export function deviceMemory(memory: DriverMemory): GuestMemory {
   );
 }
 
-function put(view: DataView, at: number, { address, length }: Desc, third: number, fourth: number): void {
+/** Writes a descriptor; its last two words depend on the ring's format. */
+function put(view: DataView, at: number, { address, length }: Desc, [third, fourth]: readonly [number, number]): void {
   view.setBigUint64(at, BigInt(address), true);
   view.setUint32(at + 8, length, true);
   view.setUint16(at + 12, third, true);
@@ -111,7 +112,7 @@ export class RawSplit implements RawDriver {
     chain.forEach((desc, i) => {
       const index = (head + i) % this.size;
       const flags = (desc.flags ?? 0) | (i + 1 < chain.length ? NEXT : 0);
-      put(this.desc, 16 * index, desc, flags, desc.next ?? (index + 1) % this.size);
+      put(this.desc, 16 * index, desc, [flags, desc.next ?? (index + 1) % this.size]);
     });
     this.#nextDesc = (head + chain.length) % this.size;
     this.#chainLengths.set(head, chain.length);
@@ -147,7 +148,7 @@ export class RawSplit implements RawDriver {
     const view = viewOfBlock(block);
     entries.forEach((desc, i) => {
       const flags = (desc.flags ?? 0) | (i + 1 < entries.length ? NEXT : 0);
-      put(view, 16 * i, desc, flags, desc.next ?? i + 1);
+      put(view, 16 * i, desc, [flags, desc.next ?? i + 1]);
     });
     return { address: block.guestAddress, length: block.sizeBytes, flags: INDIRECT };
   }
@@ -197,7 +198,7 @@ export class RawPacked implements RawDriver {
       const owner = this.availWrap === 1 ? vring.DESC_F_AVAIL : vring.DESC_F_USED;
       const flags = (desc.flags ?? 0) | (more ? NEXT : 0) | owner;
       const at = 16 * this.availSlot;
-      writes.push(() => put(this.desc, at, desc, more ? id ^ 0xffff : id, flags));
+      writes.push(() => put(this.desc, at, desc, [more ? id ^ 0xffff : id, flags]));
       if (++this.availSlot === this.size) {
         this.availSlot = 0;
         this.availWrap ^= 1;
@@ -247,7 +248,7 @@ export class RawPacked implements RawDriver {
     const block = this.memory.alloc(16 * entries.length, { region: 2 });
     const view = viewOfBlock(block);
     // Ids and flags other than WRITE mean nothing in a table, so they hold what would do harm.
-    entries.forEach((desc, i) => put(view, 16 * i, desc, i ^ 0xabcd, (desc.flags ?? 0) & WRITE | NEXT | INDIRECT));
+    entries.forEach((desc, i) => put(view, 16 * i, desc, [i ^ 0xabcd, (desc.flags ?? 0) & WRITE | NEXT | INDIRECT]));
     return { address: block.guestAddress, length: block.sizeBytes, flags: INDIRECT };
   }
 }

@@ -129,15 +129,15 @@ export function readOptions(args: string[]): Options | undefined {
     guests,
     showcase,
     accel: oneOf("accel", text("accel") ?? "tcg", ["tcg", "kvm"] as const),
-    smp: integer("smp", text("smp"), 1, 1, 16),
-    threads: integer("threads", text("threads"), 4, 1, 32),
-    seed: integer("seed", text("seed"), 1, 0, Number.MAX_SAFE_INTEGER),
+    smp: integer("smp", text("smp"), { otherwise: 1, min: 1, max: 16 }),
+    threads: integer("threads", text("threads"), { otherwise: 4, min: 1, max: 32 }),
+    seed: integer("seed", text("seed"), { otherwise: 1, min: 0, max: Number.MAX_SAFE_INTEGER }),
     append: text("append") ?? "",
     properties: text("properties") ?? "",
     device: device.split(/\s+/).filter((word) => word !== ""),
-    timeoutMs: 1000 * integer("timeout-s", text("timeout-s"), 120, 1, 3600),
-    corrupt: integer("corrupt", text("corrupt"), 0, 0, 1_000_000),
-    handovers: integer("handovers", text("handovers"), 0, 0, 100_000),
+    timeoutMs: 1000 * integer("timeout-s", text("timeout-s"), { otherwise: 120, min: 1, max: 3600 }),
+    corrupt: integer("corrupt", text("corrupt"), { otherwise: 0, min: 0, max: 1_000_000 }),
+    handovers: integer("handovers", text("handovers"), { otherwise: 0, min: 0, max: 100_000 }),
     mirror: text("mirror"),
     ubuntuMirror: text("ubuntu-mirror"),
     refresh: given["refresh"] === true,
@@ -169,7 +169,14 @@ function oneOf<T extends string>(name: string, value: string, allowed: readonly 
   return found;
 }
 
-function integer(name: string, text: string | undefined, otherwise: number, min: number, max: number): number {
+/** The range of an option, and its value if it is not given. */
+interface Limits {
+  readonly otherwise: number;
+  readonly min: number;
+  readonly max: number;
+}
+
+function integer(name: string, text: string | undefined, { otherwise, min, max }: Limits): number {
   if (text === undefined) return otherwise;
   const value = Number(text);
   if (text === "" || !Number.isSafeInteger(value) || value < min || value > max) {
