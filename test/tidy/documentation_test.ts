@@ -131,6 +131,8 @@ const KNOWN: Readonly<Record<string, RanBy | string>> = {
   "scripts/vm --help": ["test/vm/vm_test.ts", 'readOptions(["--help"])'],
   "scripts/vhost-user-crypto --socket-path=/run/crypto.sock": ["test/vm/options.ts", "scripts/vhost-user-crypto"],
   "vhost-user-crypto probe --socket-path=PATH [--json] [--queue=N] [--quick]": ["test/cli/probe_test.ts", '"probe"'],
+  "apt install npm qemu-system-x86 libipsec-mb2 libgcrypt20 openssl-provider-legacy":
+    "it installs into the machine, as root",
   "qemu-system-x86_64 … cryptodev-vhost-user … ": ["scripts/test", "scripts/vm --skip-if-unavailable"],
   "qemu-system-x86_64 … vhost-user-test-device-pci … ": ["scripts/test", "scripts/vm --skip-if-unavailable"],
 };
