@@ -5,11 +5,12 @@
  * @module
  */
 import { SystemError } from "../os/errno.ts";
-import { closeFd, setNonBlocking } from "../os/event_fd.ts";
+import { Acceptor } from "../os/acceptor.ts";
+import { closeFd } from "../os/event_fd.ts";
 import { EventLoop } from "../os/event_loop.ts";
 import { ListeningSocket, type SocketPath } from "../os/listening_socket.ts";
 import type { Log } from "../os/log.ts";
-import { acceptUnix, FDS_PER_MESSAGE_MAX, ownUser, peerUser } from "../os/unix_socket.ts";
+import { FDS_PER_MESSAGE_MAX, ownUser, peerUser } from "../os/unix_socket.ts";
 import { HandoverChannel, HandoverError, PeerGoneError } from "./channel.ts";
 import { LiveRegion, PHASE_CANCELLED, PHASE_HALTED, PHASE_SERVED } from "./live_region.ts";
 import {
@@ -57,9 +58,6 @@ export interface Giver {
    */
   give(): Promise<void>;
 }
-
-/** Pause after a failed accept, in milliseconds. */
-const PAUSE_MS = 100;
 
 /** One handover. */
 class Handover {
@@ -145,10 +143,10 @@ export class HandoverServer {
   readonly #log: Log;
   readonly #loop = new EventLoop();
   readonly #socket: ListeningSocket;
+  readonly #acceptor: Acceptor;
   readonly #finished: Promise<void>;
   #current: { readonly channel: HandoverChannel; readonly handover: Handover } | undefined;
   #isGiven = false;
-  #pause: ReturnType<typeof setTimeout> | undefined;
 
   /** Creates the socket at `place`. Throws {@linkcode ServerError} if that is not possible. */
   constructor(place: SocketPath, giver: Giver, log: Log) {
@@ -160,29 +158,17 @@ export class HandoverServer {
       this.#loop.close();
       throw error;
     }
-    setNonBlocking(this.#socket.fd);
+    this.#acceptor = new Acceptor(this.#socket, this.#loop, (fd) => this.#greet(fd));
     this.#finished = this.#loop.run();
   }
 
   /** Starts to accept other processes. */
   start(): void {
-    this.#listen();
+    this.#acceptor.start();
   }
 
-  #listen(): void {
-    this.#loop.watch(this.#socket.fd, () => this.#accept());
-  }
-
-  #accept(): void {
-    let fd: number;
-    try {
-      fd = acceptUnix(this.#socket.fd);
-    } catch (error) {
-      if (!(error instanceof SystemError)) throw error;
-      this.#loop.unwatch(this.#socket.fd);
-      this.#pause = setTimeout(() => this.#listen(), PAUSE_MS);
-      return;
-    }
+  /** Serves the connection `fd` of another process, or refuses it. */
+  #greet(fd: number): void {
     const user = peerUser(fd);
     if (user !== ownUser()) {
       this.#log("warn", `a process of user ${user} is refused: only one of user ${ownUser()} can take over`);
@@ -230,10 +216,7 @@ export class HandoverServer {
     this.#current?.channel.close();
     this.#loop.stop();
     await this.#finished;
-    clearTimeout(this.#pause);
-    this.#loop.unwatch(this.#socket.fd);
-    if (this.#isGiven) this.#socket.leave();
-    else this.#socket.close();
+    this.#acceptor.close(this.#isGiven);
     this.#loop.close();
   }
 }

@@ -9,11 +9,10 @@
  * @module
  */
 import { SystemError } from "../os/errno.ts";
-import { setNonBlocking } from "../os/event_fd.ts";
+import { Acceptor } from "../os/acceptor.ts";
 import { EventLoop } from "../os/event_loop.ts";
 import { ByteStream } from "../os/byte_stream.ts";
 import { ListeningSocket, type SocketPath } from "../os/listening_socket.ts";
-import { acceptUnix } from "../os/unix_socket.ts";
 import { PROMETHEUS_CONTENT_TYPE, prometheusText } from "./prometheus.ts";
 import type { Snapshot } from "./snapshot.ts";
 
@@ -27,8 +26,6 @@ const REQUEST_BYTES_MAX = 8192;
 const CLIENT_MS = 5000;
 /** Maximum wait for the first byte of a request, in milliseconds. */
 const SILENCE_MS = 500;
-/** Pause after accepting has failed, in milliseconds. */
-const PAUSE_MS = 100;
 /** Lifetime of a snapshot, in milliseconds and in multiples of its cost, so that data paths have priority. */
 const SNAPSHOT_MS = 100;
 const SNAPSHOT_REST = 20;
@@ -148,11 +145,11 @@ export class StatisticsServer {
   readonly #read: () => Snapshot;
   readonly #loop = new EventLoop();
   readonly #socket: ListeningSocket;
+  readonly #acceptor: Acceptor;
   readonly #clients = new Set<Client>();
   readonly #finished: Promise<void>;
   #texts: Texts | undefined;
   #staleMs = 0;
-  #pause: ReturnType<typeof setTimeout> | undefined;
 
   /**
    * Listens at `place` and serves the snapshots of `read`. Throws {@linkcode ServerError} if the socket cannot be made.
@@ -165,26 +162,12 @@ export class StatisticsServer {
       this.#loop.close();
       throw error;
     }
-    setNonBlocking(this.#socket.fd);
-    this.#listen();
+    this.#acceptor = new Acceptor(this.#socket, this.#loop, (fd) => this.#add(fd));
+    this.#acceptor.start();
     this.#finished = this.#loop.run();
   }
 
-  #listen(): void {
-    this.#loop.watch(this.#socket.fd, () => this.#accept());
-  }
-
-  #accept(): void {
-    let fd: number;
-    try {
-      fd = acceptUnix(this.#socket.fd);
-    } catch (error) {
-      if (!(error instanceof SystemError)) throw error;
-      // The client has gone, or no descriptor is free and it can wait: accepting is tried again after a pause.
-      this.#loop.unwatch(this.#socket.fd);
-      this.#pause = setTimeout(() => this.#listen(), PAUSE_MS);
-      return;
-    }
+  #add(fd: number): void {
     if (this.#clients.size >= CLIENTS_MAX) this.#clients.values().next().value!.end();
     this.#clients.add(
       new Client(fd, this.#loop, () => this.#currentTexts(), (client) => this.#clients.delete(client)),
@@ -210,11 +193,8 @@ export class StatisticsServer {
   async close(isLeft = false): Promise<void> {
     this.#loop.stop();
     await this.#finished;
-    clearTimeout(this.#pause);
     for (const client of this.#clients) client.end();
-    this.#loop.unwatch(this.#socket.fd);
-    if (isLeft) this.#socket.leave();
-    else this.#socket.close();
+    this.#acceptor.close(isLeft);
     this.#loop.close();
   }
 }

@@ -89,10 +89,9 @@ function cipherContext(name: string): bigint | undefined {
   return context;
 }
 
-function bareCipher(name: string, sizeBytes: number, { iv, src, dst }: Buffers): Operation | undefined {
-  const context = cipherContext(name);
-  if (context === undefined) return undefined;
-  const call = (i: number): void => {
+/** The calls that set the IV of request i and process its source. */
+function cipherCalls(context: bigint, sizeBytes: number, { iv, src, dst }: Buffers): (i: number) => void {
+  return (i) => {
     EVP_CipherInit_ex(
       BigInt.asUintN(64, context),
       BigInt.asUintN(64, NONE),
@@ -109,29 +108,22 @@ function bareCipher(name: string, sizeBytes: number, { iv, src, dst }: Buffers):
       sizeBytes,
     );
   };
+}
+
+function bareCipher(name: string, sizeBytes: number, buffers: Buffers): Operation | undefined {
+  const context = cipherContext(name);
+  if (context === undefined) return undefined;
+  const call = cipherCalls(context, sizeBytes, buffers);
   return { call, free: () => libcrypto.EVP_CIPHER_CTX_free(context) };
 }
 
 function bareAead(name: string, sizeBytes: number, buffers: Buffers, tagLen: number): Operation | undefined {
   const context = cipherContext(name);
   if (context === undefined) return undefined;
-  const { iv, src, dst, result } = buffers;
+  const { result } = buffers;
+  const update = cipherCalls(context, sizeBytes, buffers);
   const call = (i: number): void => {
-    EVP_CipherInit_ex(
-      BigInt.asUintN(64, context),
-      BigInt.asUintN(64, NONE),
-      BigInt.asUintN(64, NONE),
-      BigInt.asUintN(64, NONE),
-      BigInt.asUintN(64, iv[i]!),
-      -1,
-    );
-    EVP_CipherUpdate(
-      BigInt.asUintN(64, context),
-      BigInt.asUintN(64, dst[i]!),
-      BigInt.asUintN(64, LENGTH),
-      BigInt.asUintN(64, src[i]!),
-      sizeBytes,
-    );
+    update(i);
     EVP_CipherFinal_ex(BigInt.asUintN(64, context), BigInt.asUintN(64, result[i]!), BigInt.asUintN(64, LENGTH));
     EVP_CIPHER_CTX_ctrl(BigInt.asUintN(64, context), EVP_CTRL_AEAD_GET_TAG, tagLen, BigInt.asUintN(64, result[i]!));
   };
