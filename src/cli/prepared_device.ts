@@ -96,6 +96,7 @@ function deviceOptions(
     fips: options.fips ?? false,
     migratesSessions: options.migratesSessions ?? false,
     onFault: (message) => log("warn", message),
+    log,
     ...(maxSessions === undefined ? {} : { maxSessions }),
     ...(mux === undefined ? {} : { mux }),
     ...(statelessServices === undefined ? {} : { statelessServices }),

@@ -80,6 +80,12 @@ export interface SessionMessage {
   };
 }
 
+/**
+ * Why sessions are destroyed without a request for each: SET_FEATURES with other features, another start of the control
+ * ring, RESET_DEVICE, SET_DEVICE_STATE_FD, the end of the connection.
+ */
+export type LossCause = "features" | "restart" | "reset" | "load" | "disconnect";
+
 /** The device as its transport uses it. A method that returns a promise has taken full effect when it resolves. */
 export interface BackendDevice {
   /** Number of queues: the data queues and the control queue. */
@@ -117,7 +123,7 @@ export interface BackendDevice {
   /** Destroys a session; an unknown id is ignored. */
   closeSession(id: number): void;
   /** Another driver uses the control queue now: destroys the sessions created through it, and clears every key in use. */
-  destroyDriverSessions(): Promise<void>;
+  destroyDriverSessions(cause: LossCause): Promise<void>;
   /** True if sessions may leave through the frontend. */
   readonly migratesSessions: boolean;
   /** Maximum number of sessions. */
@@ -126,6 +132,9 @@ export interface BackendDevice {
   exportSessions(): SessionsState;
   /** Replaces all sessions by those of another device, or destroys all and throws an Error with the cause. */
   importSessions(sessions: SessionsState): Promise<void>;
-  /** Destroys all sessions and clears the features. All rings are stopped. */
-  reset(): Promise<void>;
+  /**
+   * Destroys all sessions and clears the features. All rings are stopped. Null: the driver loses no session, because
+   * another process has them.
+   */
+  reset(cause: LossCause | null): Promise<void>;
 }

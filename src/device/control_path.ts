@@ -13,6 +13,7 @@ import { ChainBatch } from "../virtqueue/chain.ts";
 import * as akcipher from "../wire/akcipher.ts";
 import * as wire from "../wire/virtio_crypto.ts";
 import type { QueueCounters } from "./counters.ts";
+import { DESTROYED_BY_DRIVER } from "./destruction_causes.ts";
 import type { NegotiatedFeatures } from "./negotiated_features.ts";
 import type { JobPool } from "./jobs.ts";
 import { LABELS_CREATE, LABELS_DESTROY, LABELS_OTHER_CONTROL, labelsOfControl, SERVICES } from "./metric_labels.ts";
@@ -77,7 +78,10 @@ export class ControlPath implements BatchProcessor {
       this.batch.usedLen[i] = this.#answer(i);
       counters.control(this.#labels, this.#status);
     }
-    if (this.#table.destroyedCount !== destroyedBefore) this.#onDestroyed();
+    const destroyed = this.#table.destroyedCount - destroyedBefore | 0;
+    if (destroyed === 0) return this.batch.count;
+    counters.sessionsDestroyed(DESTROYED_BY_DRIVER, destroyed);
+    this.#onDestroyed();
     return this.batch.count;
   }
 

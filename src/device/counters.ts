@@ -33,8 +33,11 @@ export const MULTI_BUFFER_REQUESTS = 10;
 export const POSTED_JOBS = 11;
 export const BATCH_NS = 12;
 export const JOB_NS = 13;
+/** Of the control queue: destroyed sessions, by cause. */
+export const DESTROYED = 16;
+const DESTROYED_CAUSES_MAX = 8;
 /** Batches by size: up to 1, 2, 4, … 128 requests. */
-export const BATCH_SIZES = 16;
+export const BATCH_SIZES: number = DESTROYED + DESTROYED_CAUSES_MAX;
 export const BATCH_SIZE_BUCKETS = 8;
 /** Durations: up to 1.024 µs, and so on in powers of two; the last bucket holds all longer ones. */
 export const DURATION_BUCKETS = 25;
@@ -176,6 +179,11 @@ export class QueueCounters {
   control(labels: number, status: number): void {
     if (status === STATUS_OK) this.#succeed(labels, 1, 0, 0);
     else this.#fail(labels, status);
+  }
+
+  /** `count` sessions have been destroyed, for the cause with index `cause`. */
+  sessionsDestroyed(cause: number, count: number): void {
+    this.#numbers[DESTROYED + cause]! += count;
   }
 
   /** `count` requests have become jobs. */

@@ -10,16 +10,18 @@ import { testMultiBuffer } from "../engine/multibuffer/self_test.ts";
 import { type EngineName, ENGINES } from "../engine/libraries.ts";
 import type { GuestMemory } from "../memory/guest_memory.ts";
 import type { EventLoop } from "../os/event_loop.ts";
+import type { Log } from "../os/log.ts";
 import type { Draft } from "../wire/drafts/draft.ts";
 import { CONFIG_BYTES_V5 } from "../wire/drafts/v5.ts";
 import * as wire from "../wire/virtio_crypto.ts";
 import type { DeviceState, NegotiatedState, SessionsState, StatisticsState } from "../handover/state.ts";
-import type { BackendDevice, RingSetup, SessionMessage } from "./backend.ts";
+import type { BackendDevice, LossCause, RingSetup, SessionMessage } from "./backend.ts";
 import { encodeConfig, offeredAsymmetric, servicesOf } from "./config.ts";
 import { ControlPath } from "./control_path.ts";
 import { checkNegotiated } from "./device_state.ts";
 import { createCounterMemory } from "./counters.ts";
 import { V5ControlPath } from "./drafts/v5_control_path.ts";
+import { lossLine } from "./destruction_causes.ts";
 import { type DataPlane, type DataPlaneFactory, LocalPlane, localPlane } from "./data_plane.ts";
 import {
   type AsymmetricForm,
@@ -85,6 +87,8 @@ export interface DeviceOptions {
   readonly migratesSessions?: boolean;
   /** Called with a description when a guest has broken a ring. */
   readonly onFault?: (message: string) => void;
+  /** Logs what becomes of sessions; nothing is logged if not given. */
+  readonly log?: Log;
 }
 
 /** The device. Its control path runs in the thread that makes it; its data path runs where the data plane does. */
@@ -107,6 +111,8 @@ export class CryptoDevice implements BackendDevice {
   readonly #asymmetric: AsymmetricForm;
   readonly #jobs: JobRunner | undefined;
   readonly #counters: DeviceCounters;
+  readonly #log: Log;
+  #isRehearsing = false;
   #acknowledged = 0n;
 
   /**
@@ -127,6 +133,7 @@ export class CryptoDevice implements BackendDevice {
       service !== wire.SERVICE_AKCIPHER || asymmetric === "akcipher"
     );
     const onFault = options.onFault ?? (() => {});
+    this.#log = options.log ?? (() => {});
     this.queueCount = dataQueues + 1;
     this.#draft = draft;
     this.features = offeredFeatures(draft, mux, stateless);
@@ -223,11 +230,11 @@ export class CryptoDevice implements BackendDevice {
   }
 
   async importSessions(sessions: SessionsState): Promise<void> {
-    await this.#destroySessions();
+    await this.#destroySessions("load");
     try {
       this.#factory.restore(sessions);
     } catch (error) {
-      await this.#destroySessions();
+      await this.#destroySessions(null);
       throw error;
     }
   }
@@ -252,7 +259,8 @@ export class CryptoDevice implements BackendDevice {
 
   /** Answers requests of its own, before there is a frontend, so that the first requests of one are answered sooner. */
   async rehearse(): Promise<void> {
-    await rehearse(this);
+    this.#isRehearsing = true;
+    await rehearse(this).finally(() => this.#isRehearsing = false);
     this.#counters.clear();
   }
 
@@ -315,30 +323,38 @@ export class CryptoDevice implements BackendDevice {
   }
 
   closeSession(id: number): void {
-    if (this.#sessions.destroy(id % 2 ** 32, Math.floor(id / 2 ** 32))) this.#evict();
+    if (!this.#sessions.destroy(id % 2 ** 32, Math.floor(id / 2 ** 32))) return;
+    this.#counters.destroyed("message", 1);
+    this.#evict();
   }
 
-  async destroyDriverSessions(): Promise<void> {
-    this.#sessions.clear(ORIGIN_CONTROL_QUEUE);
+  async destroyDriverSessions(cause: LossCause): Promise<void> {
+    await this.#destroySessions(cause, ORIGIN_CONTROL_QUEUE);
+  }
+
+  /** Destroys all sessions, or only those from `origin`. Null: they are lost to no driver. */
+  async #destroySessions(cause: LossCause | null, origin?: number): Promise<void> {
+    const before = this.#sessions.count;
+    this.#sessions.clear(origin);
+    if (cause !== null) this.#lost(cause, before - this.#sessions.count);
     this.#jobs?.evict();
     await this.#executeAll({ kind: "clear" });
   }
 
-  async #destroySessions(): Promise<void> {
-    this.#sessions.clear();
-    this.#jobs?.evict();
-    await this.#executeAll({ kind: "clear" });
+  #lost(cause: LossCause, count: number): void {
+    this.#counters.destroyed(cause, count);
+    if (!this.#isRehearsing) this.#log(count > 0 ? "info" : "debug", lossLine(cause, count));
   }
 
-  async reset(): Promise<void> {
+  async reset(cause: LossCause | null): Promise<void> {
     this.#acknowledged = 0n;
     this.#shownConfig = this.#config;
-    await this.#destroySessions();
+    await this.#destroySessions(cause);
   }
 
   /** Releases all resources. All rings are stopped and the loop no longer runs. */
   async close(): Promise<void> {
-    await this.reset();
+    await this.reset(null);
     await Promise.all([this.#controlPlane.close(), this.#dataPlane.close()]);
     if (this.#jobs === undefined) this.#sessions.close();
     else await this.#jobs.close(() => this.#sessions.close());

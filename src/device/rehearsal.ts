@@ -218,7 +218,7 @@ export async function rehearse(device: BackendDevice): Promise<void> {
         await play(place, index, DATA_RING);
       }
     }
-    await device.reset();
+    await device.reset(null);
     await device.setMemory(new GuestMemory([]));
   } finally {
     stage.release();

@@ -13,6 +13,7 @@ import {
   BATCH_SIZES,
   CALLS,
   type CounterMemory,
+  DESTROYED,
   DURATION_BUCKETS,
   DURATION_UNIT_NS,
   FAULT,
@@ -46,6 +47,7 @@ import {
   LABELS_OTHER_CONTROL,
   LABELS_RFC3,
 } from "./metric_labels.ts";
+import { DESTRUCTION_CAUSES, type DestructionCause } from "./destruction_causes.ts";
 import type { StatisticsState } from "../handover/state.ts";
 import type { SessionTable } from "./sessions.ts";
 
@@ -151,6 +153,11 @@ export interface SessionStatistics {
   readonly created: number;
   /** Sessions destroyed so far. */
   readonly destroyed: number;
+  /**
+   * The same by cause: `driver`, `message`, `features`, `restart`, `reset`, `load`, `disconnect`. Sessions that another
+   * process continues with are not destroyed.
+   */
+  readonly destroyedBy: Readonly<Record<string, number>>;
   /** Refused sessions, by the status of the answer. */
   readonly refused: Readonly<Record<string, number>>;
 }
@@ -344,6 +351,11 @@ export class DeviceCounters {
     this.#refused[name] = (this.#refused[name] ?? 0) + 1;
   }
 
+  /** Counts `count` sessions that were destroyed without a request of the control queue. */
+  destroyed(cause: DestructionCause, count: number): void {
+    this.control[DESTROYED + DESTRUCTION_CAUSES.indexOf(cause)]! += count;
+  }
+
   /** Sets everything to 0. No ring is served. */
   clear(): void {
     for (const numbers of [...this.data, this.control]) numbers.fill(0);
@@ -374,9 +386,8 @@ export class DeviceCounters {
       const { ok: _, ...others } = statuses;
       if (operation === "create") refused = addCounts(refused, others);
     }
-    return {
-      queues,
-      sessions: { count, max: slots, created: createdCount, destroyed: createdCount - count, refused },
-    };
+    const destroyedBy = Object.fromEntries(DESTRUCTION_CAUSES.map((cause, i) => [cause, this.control[DESTROYED + i]!]));
+    const destroyed = sum(Object.values(destroyedBy));
+    return { queues, sessions: { count, max: slots, created: createdCount, destroyed, destroyedBy, refused } };
   }
 }

@@ -154,7 +154,8 @@ function requestRows(device: DeviceSnapshot, before: DeviceSnapshot | undefined,
 }
 
 function devicePage(device: DeviceSnapshot, before: DeviceSnapshot | undefined, seconds: number): string[] {
-  const { count, max, created, destroyed, refused } = device.sessions;
+  const { count, max, created, destroyed, destroyedBy, refused } = device.sessions;
+  const causes = Object.fromEntries(Object.entries(destroyedBy).filter(([_, count]) => count > 0));
   const isRefused = Object.keys(refused).length > 0;
   const control = device.queues.flatMap(({ controlRequests }) => controlRequests)
     .map(({ operation, service, statuses }) => `${operation} ${service} (${countsText(statuses)})`);
@@ -163,6 +164,7 @@ function devicePage(device: DeviceSnapshot, before: DeviceSnapshot | undefined, 
     "",
     `${device.device}: ${device.isConnected ? "a frontend is connected" : "no frontend"}, ${device.connections} so far`,
     `sessions: ${count} of ${max}; ${created} created, ${destroyed} destroyed` +
+    (destroyed > 0 ? ` (${countsText(causes)})` : "") +
     (isRefused ? `; refused: ${countsText(refused)}` : ""),
     ...(control.length === 0 ? [] : [`control requests: ${control.join(", ")}`]),
     "",

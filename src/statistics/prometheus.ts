@@ -82,8 +82,12 @@ function addDevices(out: Exposition, sources: readonly Source[]): void {
   for (const { labels, device } of sources) out.sample("sessions_max", labels, device.sessions.max);
   out.metric("sessions_created_total", "counter", "Sessions created.");
   for (const { labels, device } of sources) out.sample("sessions_created_total", labels, device.sessions.created);
-  out.metric("sessions_destroyed_total", "counter", "Sessions destroyed.");
-  for (const { labels, device } of sources) out.sample("sessions_destroyed_total", labels, device.sessions.destroyed);
+  out.metric("sessions_destroyed_total", "counter", "Sessions destroyed, by cause.");
+  for (const { labels, device } of sources) {
+    for (const [cause, count] of Object.entries(device.sessions.destroyedBy)) {
+      out.sample("sessions_destroyed_total", { ...labels, cause }, count);
+    }
+  }
   out.metric("sessions_refused_total", "counter", "Sessions refused, by status.");
   for (const { labels, device } of sources) {
     for (const [status, count] of Object.entries(device.sessions.refused)) {

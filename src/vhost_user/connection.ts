@@ -190,13 +190,16 @@ export class Connection {
     await this.#memory.restore(state.memory);
   }
 
-  /** Releases all resources of the connection. {@linkcode serve} must not be running. */
-  async close(): Promise<void> {
+  /**
+   * Releases all resources of the connection, which another process goes on with if `isLeft`. {@linkcode serve} must not
+   * be running.
+   */
+  async close(isLeft = false): Promise<void> {
     this.#reader.close();
     this.#writer.close();
     this.#transfer.close();
     await this.#rings.close();
-    await this.#device.reset();
+    await this.#device.reset(isLeft ? null : "disconnect");
     await this.#memory.clear();
     this.#socket.close();
   }
@@ -262,7 +265,7 @@ export class Connection {
     await this.#memory.setLogging((value & LOG_ALL_BIT) !== 0n);
     this.#device.setFeatures(acknowledged);
     this.#featuresRefused = false;
-    if (this.#driver.setFeatures(acknowledged)) await this.#device.destroyDriverSessions();
+    if (this.#driver.setFeatures(acknowledged)) await this.#device.destroyDriverSessions("features");
     if ((value & PROTOCOL_FEATURES_BIT) === 0n) await this.#rings.enableAll();
   }
 
@@ -409,7 +412,7 @@ export class Connection {
 
   async #resetDevice(): Promise<void> {
     await this.#rings.reset();
-    await this.#device.reset();
+    await this.#device.reset("reset");
     this.#driver.reset();
     await this.#memory.setLogging(false);
     this.#status = 0;

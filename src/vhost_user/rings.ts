@@ -139,10 +139,7 @@ export class Rings {
     const ring = this.#ring(index);
     await this.#change(ring, async () => {
       this.#forget(ring);
-      if (this.#driver.setBase(index, ring.base, base)) {
-        this.#log("debug", "the driver has restarted: the sessions of the previous one are destroyed");
-        await this.#device.destroyDriverSessions();
-      }
+      if (this.#driver.setBase(index, ring.base, base)) await this.#device.destroyDriverSessions("restart");
       ring.base = base;
     });
   }

@@ -264,7 +264,7 @@ export class VhostUserServer {
     const { fd, connection } = this.#connection;
     this.#connection = undefined;
     this.#options.loop.unwatch(fd);
-    await connection.close();
+    await connection.close(this.#isLeft);
   }
 
   /** Removes the server's own socket and ends the connection. No handler of the loop may be in flight. */

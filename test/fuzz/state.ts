@@ -50,7 +50,7 @@ async function restore(device: CryptoDevice, { devices }: ProcessState): Promise
     }
     device.addStatistics(state.statistics);
     device.statistics();
-    await device.reset();
+    await device.reset(null);
     if (device.exportState().sessions.sessions.length > 0) throw new Error("sessions are left after a reset");
   }
 }

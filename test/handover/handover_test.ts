@@ -82,6 +82,8 @@ Deno.test("sessions, counters and sockets are handed over, and the last process 
     const successor = new Running(PROGRAM, [`--take-over=${directory}/h`, ...args]);
     const { code, stderr } = await old.ended();
     assertEquals(code, 0, stderr);
+    // The sessions continue in the other process.
+    assert(!stderr.includes("destroyed"), stderr);
     assertEquals(["d0", "d1", "h", "s"].map((name) => Deno.lstatSync(`${directory}/${name}`).ino), inodes);
     for (const [i, sample] of samples.entries()) {
       assertAnswer(await driver.request({ ...sample.request, sessionId: ids[i]! } as never), sample);
@@ -93,6 +95,7 @@ Deno.test("sessions, counters and sockets are handed over, and the last process 
       .output();
     const { devices } = JSON.parse(new TextDecoder().decode(stats.stdout));
     assertEquals(devices[1].sessions, { ...devices[1].sessions, count: 4, created: 5, destroyed: 1 });
+    assertEquals(devices[1].sessions.destroyedBy.driver, 1);
     assertEquals(devices[1].connections, 1);
     await driver.close();
     // The other device had no frontend: it gets one now.

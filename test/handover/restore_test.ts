@@ -104,6 +104,6 @@ Deno.test("random states are refused or used, and cause no failure", () =>
         if (!(error instanceof StateMismatchError)) throw error;
       }
       device.addStatistics(state!.statistics);
-      await device.reset();
+      await device.reset("reset");
     }
   }));

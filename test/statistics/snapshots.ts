@@ -33,6 +33,7 @@ export function queueOf(queue: string, count: number, failed = 0): QueueStatisti
 
 /** A device with two data queues. */
 export function deviceOf(device: string, count: number): DeviceSnapshot {
+  const destroyedBy = { driver: 0, message: 0, features: 0, restart: 1, reset: 0, load: 0, disconnect: 0 };
   const control: QueueStatistics = {
     ...queueOf("control", 0),
     controlRequests: [{ operation: "create", service: "cipher", statuses: { ok: 3, nospc: 1 } }],
@@ -42,7 +43,7 @@ export function deviceOf(device: string, count: number): DeviceSnapshot {
     isConnected: true,
     connections: 2,
     queues: [queueOf("0", count, 1), queueOf("1", 0), control],
-    sessions: { count: 2, max: 64, created: 3, destroyed: 1, refused: { nospc: 1 } },
+    sessions: { count: 2, max: 64, created: 3, destroyed: 1, destroyedBy, refused: { nospc: 1 } },
   };
 }
 

@@ -8,10 +8,12 @@ Deno.test("the exposition has the snapshot's values", () => {
   const metrics = readExposition(prometheusText(snapshotOf([deviceOf("/run/a", 100)])));
   const value = (name: string, labels: Record<string, string> = {}) =>
     valueOf(metrics, `vhost_user_crypto_${name}`, labels);
+  const destroyed = (cause: string) => value("sessions_destroyed_total", { cause });
   assertEquals(value("build_info", { version: "1.2.3", deno: "2", openssl: "OpenSSL 3" }), 1);
   assertEquals(value("start_time_seconds"), 1000);
   assertEquals(value("frontend_connected"), 1);
-  assertEquals([value("sessions"), value("sessions_created_total"), value("sessions_destroyed_total")], [2, 3, 1]);
+  assertEquals([value("sessions"), value("sessions_created_total"), destroyed("restart")], [2, 3, 1]);
+  assertEquals(destroyed("driver"), 0);
   assertEquals(value("sessions_refused_total", { status: "nospc" }), 1);
   const cbc = { queue: "0", service: "cipher", algorithm: "AES-CBC" };
   assertEquals(value("requests_total", { ...cbc, status: "ok" }), 100);
@@ -54,7 +56,7 @@ Deno.test("the page has rates since the start, then since the last page", () => 
   const page = statisticsPage(first);
   assertStringIncludes(page, "vhost-user-crypto 1.2.3, up 16 min 40 s; rates of the last 16 min 40 s");
   assertStringIncludes(page, "/run/a: a frontend is connected, 2 so far");
-  assertStringIncludes(page, "sessions: 2 of 64; 3 created, 1 destroyed; refused: nospc 1");
+  assertStringIncludes(page, "sessions: 2 of 64; 3 created, 1 destroyed (restart 1); refused: nospc 1");
   assertStringIncludes(page, "create cipher (ok 3, nospc 1)");
   const row = (text: string, start: string) => text.split("\n").find((line) => line.startsWith(start))!.split(/ {2,}/);
   assertEquals(row(page, "0 ").slice(1, 7), ["split 256 at 5000, started", "5.0", "1", "< 1 ms", "< 1 ms", "5"]);

@@ -214,7 +214,7 @@ Deno.test("the status is stored, without FEATURES_OK while the features are refu
     await harness.mustNot(wire.SET_STATUS, u64s(256));
     await harness.must(wire.RESET_DEVICE);
     assertEquals(await harness.askU64(wire.GET_STATUS), 0n);
-    assertEquals(harness.device.takeCalls(), ["setFeatures 0", "reset"]);
+    assertEquals(harness.device.takeCalls(), ["setFeatures 0", "reset reset"]);
   }));
 
 Deno.test("the end of the connection resets the device and unmaps its memory", async () => {
@@ -222,7 +222,7 @@ Deno.test("the end of the connection resets the device and unmaps its memory", a
   harness.socket.close();
   assertEquals(await harness.connection.serve(), false);
   await harness.connection.close();
-  assertEquals(harness.device.takeCalls(), ["reset", "setMemory 0"]);
+  assertEquals(harness.device.takeCalls(), ["reset disconnect", "setMemory 0"]);
 });
 
 Deno.test("a frontend that disconnects without reading its reply ends the connection without an error", async () => {

@@ -85,7 +85,7 @@ class Vmm {
 
   /** Whether sessions have been destroyed since the last call. */
   hasBegunAnew(): boolean {
-    return this.#harness.device.takeCalls().includes("destroyDriverSessions");
+    return this.#harness.device.takeCalls().some((call) => call.startsWith("destroyDriverSessions "));
   }
 }
 

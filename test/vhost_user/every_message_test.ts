@@ -98,7 +98,7 @@ Deno.test("every message cut off at every byte, and the connection closed: the d
         harness.socket.close();
         assertEquals(await harness.connection.serve(), false);
         await harness.connection.close();
-        const calls = ["drain", "stopRing 0", "reset", "setMemory 0"];
+        const calls = ["drain", "stopRing 0", "reset disconnect", "setMemory 0"];
         assertEquals(harness.device.takeCalls(), calls, `${message.name} at ${cut}`);
         cases++;
       }

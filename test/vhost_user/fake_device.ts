@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { BackendDevice, RingSetup, SessionMessage } from "../../src/device/backend.ts";
+import type { BackendDevice, LossCause, RingSetup, SessionMessage } from "../../src/device/backend.ts";
 import type { SessionsState } from "../../src/handover/state.ts";
 import type { GuestMemory } from "../../src/memory/guest_memory.ts";
 
@@ -42,7 +42,7 @@ export class FakeDevice implements BackendDevice {
     return this.calls.splice(0);
   }
 
-  #record(method: string, ...values: (number | bigint | boolean)[]): void {
+  #record(method: string, ...values: (number | bigint | boolean | string | null)[]): void {
     this.calls.push([method, ...values].join(" "));
     const failure = this.failures.get(method);
     if (failure !== undefined) throw failure;
@@ -118,12 +118,12 @@ export class FakeDevice implements BackendDevice {
   }
 
   // deno-lint-ignore require-await
-  async destroyDriverSessions(): Promise<void> {
-    this.#record("destroyDriverSessions");
+  async destroyDriverSessions(cause: LossCause): Promise<void> {
+    this.#record("destroyDriverSessions", cause);
   }
 
   // deno-lint-ignore require-await
-  async reset(): Promise<void> {
-    this.#record("reset");
+  async reset(cause: LossCause | null): Promise<void> {
+    this.#record("reset", cause);
   }
 }

@@ -375,7 +375,7 @@ Deno.test("RESET_DEVICE stops and resets rings, but keeps memory and call descri
     await start(harness, 0, kick!);
     await harness.must(wire.SET_VRING_ENABLE, u32s(1, 0));
     await harness.must(wire.RESET_DEVICE);
-    assertEquals(harness.device.takeCalls(), ["drain", "stopRing 0", "reset"]);
+    assertEquals(harness.device.takeCalls(), ["drain", "stopRing 0", "reset reset"]);
     await harness.must(wire.SET_VRING_KICK, u64s(0), [kick!]);
     assertEquals(harness.device.takeCalls(), [], "its size is forgotten");
     await start(harness, 1, kick!);
@@ -397,6 +397,6 @@ Deno.test("the end of the connection stops rings before anything else, even one 
     await start(harness, 1, kick!);
     harness.device.failures.set("stopRing", new Error("worker is gone"));
     await harness.connection.close();
-    assertEquals(harness.device.takeCalls(), ["drain", "stopRing 0", "stopRing 1", "reset", "setMemory 0"]);
+    assertEquals(harness.device.takeCalls(), ["drain", "stopRing 0", "stopRing 1", "reset disconnect", "setMemory 0"]);
     assertStringIncludes(harness.lines.at(-1)!, "ring 1 did not stop: worker is gone");
   }));

@@ -85,7 +85,7 @@ Deno.test("a frontend is served, and another one after it", () =>
       assertEquals(server.isConnected, true);
       socket.close();
       await until(() => !server.isConnected);
-      assertEquals(device.takeCalls(), ["reset", "setMemory 0"]);
+      assertEquals(device.takeCalls(), ["reset disconnect", "setMemory 0"]);
     }
     assertEquals(lines.slice(0, 2), [
       "info: a frontend has connected",

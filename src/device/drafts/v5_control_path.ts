@@ -16,6 +16,7 @@ import * as wire from "../../wire/virtio_crypto.ts";
 import { servicesOf } from "../config.ts";
 import { firstSeriesOf } from "../control_path.ts";
 import type { QueueCounters } from "../counters.ts";
+import { DESTROYED_BY_DRIVER } from "../destruction_causes.ts";
 import type { JobPool } from "../jobs.ts";
 import { LABELS_OTHER_CONTROL, labelsOfControl, SERVICES } from "../metric_labels.ts";
 import type { BatchProcessor } from "../queue_server.ts";
@@ -134,7 +135,10 @@ export class V5ControlPath implements BatchProcessor {
       this.batch.usedLen[i] = this.#answer(i);
       counters.control(this.#labels, this.#status);
     }
-    if (this.#table.destroyedCount !== destroyedBefore) this.#onDestroyed();
+    const destroyed = this.#table.destroyedCount - destroyedBefore | 0;
+    if (destroyed === 0) return this.batch.count;
+    counters.sessionsDestroyed(DESTROYED_BY_DRIVER, destroyed);
+    this.#onDestroyed();
     return this.batch.count;
   }
 
