@@ -1,6 +1,6 @@
 /**
- * The checks of `conform` against a device in this thread: every duty of the device in v19's normative text is among
- * them, and this device keeps them all, those of level SHOULD too.
+ * The checks of `conform` against a device in this thread. They cover every duty of the device in v19's normative text,
+ * and this device passes all of them, including those of level SHOULD.
  *
  * @module
  */
@@ -37,10 +37,10 @@ async function resultsOf(group: Group): Promise<readonly CheckResult[]> {
   return results;
 }
 
-/** Where the verdicts of this device are recorded, for the table of clauses in the documentation. */
+/** The recorded verdicts of this device, for the table of clauses in the documentation. */
 const SEEN = new URL("./seen/this-device.json", import.meta.url);
 
-/** Fails unless `seen` is what is recorded; `VUC_RECORD=1` in the environment records it instead. */
+/** Fails unless `seen` equals the recorded verdicts; with `VUC_RECORD=1` in the environment, records it instead. */
 function assertRecorded(seen: Readonly<Record<string, string>>): void {
   if (Deno.env.get("VUC_RECORD") !== undefined) {
     Deno.writeTextFileSync(SEEN, `${JSON.stringify(seen, undefined, 2)}\n`);

@@ -1,5 +1,5 @@
 /**
- * What this device makes of v19's words on AEAD: nonces, counter blocks, tags, and where the tag is.
+ * This device's interpretation of v19 on AEAD: nonces, counter blocks, tags, and the position of the tag.
  *
  * @module
  */
@@ -191,7 +191,7 @@ Deno.test("v19 line 1593: tag lengths: GCM 4, 8 and 12 to 16 bytes (SP 800-38D),
 Deno.test("v19 line 1593: a request's tag_len applies; if it is 0, the session's does", async () => {
   await withDriver("fixed", async (driver) => {
     const sample = aeadSample();
-    // Drivers that know no tag_len in a request leave it 0, and make room for the session's tag.
+    // Drivers that do not know tag_len of a request set it to 0, and have a buffer for the session's tag.
     const zero = await ask(driver, sample, { tagLen: 0, claims: { dstDataLen: sample.dst.length } });
     assertStatus(zero, w.STATUS_OK);
     assertEquals(zero.dst, sample.dst);
@@ -236,7 +236,7 @@ Deno.test("v19 line 1590: decryption: the tag is at the end of the source, and t
       const sample = aeadSample(w.OP_DECRYPT);
       const exact = await put(driver, sample);
       assertEquals(exact, { status: w.STATUS_OK, dst: sample.dst, result: new Uint8Array(), usedLen: 51 });
-      // As much as the text asks for: what is behind the plaintext stays as it was.
+      // A destination as long as the text requires: the bytes after the plaintext do not change.
       const large = await put(driver, sample, { claims: { dstDataLen: 50 + 16 + 16 } });
       assertStatus(large, w.STATUS_OK);
       assertEquals(large.dst, concat(sample.dst, new Uint8Array(32).fill(0xee)));
@@ -277,7 +277,7 @@ Deno.test("v19 line 569: after a wrong tag no plaintext is left, in place or not
           }
         }
       }
-      // The session's context is as good as new afterwards.
+      // The session's context works correctly afterwards.
       assertStatus(await run(driver, { ...question, src: sealed }, w.OP_DECRYPT), w.STATUS_OK);
     }
     assertEquals(count, 200);

@@ -1,5 +1,5 @@
 /**
- * What this device makes of v19's words on algorithm chains, and of destinations that lie on their sources.
+ * This device's interpretation of v19 on algorithm chains, and on destinations that overlap their sources.
  *
  * @module
  */
@@ -40,7 +40,7 @@ const CIPHERS = [
 const HASHES = [w.HASH_SHA1, w.HASH_SHA_512, w.HASH_SHA3_256];
 const CHAIN_MACS = [w.MAC_HMAC_SHA1, w.MAC_HMAC_SHA_512, w.MAC_CMAC_AES, w.MAC_XCBC_AES];
 
-/** The answer to a chain: the cipher's part replaced, and the digest over the part that the order says. */
+/** The expected result of a chain: the ciphered part, and the digest of the input that the order selects. */
 function chained(session: ChainSession, request: ChainRequest): { dst: Uint8Array; result: Uint8Array } {
   const { src, iv = new Uint8Array(), aad = new Uint8Array(), hashResultLen } = request;
   const cipherStart = request.cipherStartSrcOffset!;
@@ -218,14 +218,14 @@ Deno.test("v19 line 788: a plain chain has no key: the field of a MAC's key leng
     assertEquals(answer, { status: w.STATUS_OK, dst, result, usedLen: 81 });
   });
   await withDriver("stateless", async (driver) => {
-    // Bytes that a stateless request announces are there, and skipped.
+    // The announced key bytes of a stateless request are present, and skipped.
     const sample = chainSample({ ...plain, authKey: bytes(33) });
     const answer = await driver.request({ ...sample.request, stateless: sample.session } as ChainRequest);
     assertEquals(answer, { status: w.STATUS_OK, dst, result, usedLen: 81 });
   });
 });
 
-/** Runs `request` with `dst` beginning `delta` bytes behind the beginning of `src`; returns what became of it. */
+/** Runs `request` with `dst` starting `delta` bytes after the start of `src`; returns the outcome. */
 async function runOverlapping(ring: RawRing, request: EncodedRequest, delta: number): Promise<string> {
   const { memory } = ring.driver;
   const block = memory.alloc(16384);

@@ -1,5 +1,5 @@
 /**
- * Which lengths this device takes where v19 says little or nothing: keys, IVs, data, digests, destinations.
+ * The lengths that this device accepts if v19 does not specify them: keys, IVs, data, digests, destinations.
  *
  * @module
  */

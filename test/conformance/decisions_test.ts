@@ -1,6 +1,6 @@
 /**
- * Where v19 leaves a choice, or says two things at once: what this device does, one test a choice. Here: modes, flags,
- * structure sizes, statuses and used lengths. The beginnings of names say where in the text the question arises.
+ * The decisions of this device if v19 leaves a choice or contradicts itself, one test per decision. This file: modes,
+ * flags, structure sizes, statuses and used lengths. Names of tests begin with the line of the text.
  *
  * @module
  */
@@ -93,7 +93,7 @@ Deno.test("v19 line 615: a control body is padded to 56 bytes without MUX_MODE a
   for (const mode of ["fixed", "mux"] as const) {
     await withDriver(mode, async (driver) => {
       assertAnswer(await ask(driver, sample), sample);
-      // A key that is looked for in the padding, or behind the request's end, is another key or none.
+      // In the other form the key would be read from the padding or after the end of the request.
       const { status, sessionId } = await driver.tryCreateSession(sample.session, { mux: mode === "fixed" });
       if (status === w.STATUS_OK) {
         const { result } = await driver.request({ ...sample.request, sessionId });
@@ -154,7 +154,7 @@ Deno.test("v19 line 1390: of the two aad_len of a stateless chain the second cou
   });
 });
 
-/** The status field of a destruction with `inputBytes` bytes of room. */
+/** The status field of a destruction whose buffer has `inputBytes` bytes. */
 async function destroyInto(driver: CryptoDriver, sessionId: number, inputBytes: number): Promise<[string, number]> {
   const request = encodeDestroySession("cipher", sessionId, { mux: driver.hasFeature(w.F_MUX_MODE), inputBytes });
   const { fields, usedLen } = await driver.submitControl(request);
@@ -164,7 +164,7 @@ async function destroyInto(driver: CryptoDriver, sessionId: number, inputBytes: 
 Deno.test("v19 line 677: the status of a destruction is a byte, a le32, a padded one or a session_input, by the length of its buffer", async () => {
   for (const mode of ["fixed", "mux"] as const) {
     await withDriver(mode, async (driver) => {
-      // Bytes that the device leaves alone hold 0xee.
+      // Bytes that the device does not write contain 0xee.
       const rooms: [number, (status: string) => string, number][] = [
         [1, (status) => status, 1],
         [2, (status) => `${status}ee`, 1],

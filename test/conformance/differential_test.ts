@@ -1,6 +1,6 @@
 /**
- * Random questions for every algorithm, direction and mode: the device must agree with implementations that share no
- * code with it. The seed is printed; SEED=<number> in the environment repeats a run.
+ * Random requests for every algorithm, direction and mode: the device must agree with implementations that share no code
+ * with it. The seed is printed; SEED=<number> in the environment repeats a run.
  *
  * @module
  */
@@ -27,7 +27,7 @@ const COMPARED_WITH_MODELS: readonly (readonly number[])[] = [
 
 /** Questions for each algorithm and direction, in each mode. */
 const ROUNDS = 28;
-/** Comparisons that must take place at least. */
+/** Minimum number of comparisons. */
 const RUNS_MIN = 5000;
 
 const IV_LENS: ReadonlyMap<number, number> = new Map([
@@ -85,7 +85,7 @@ function pick<T>(random: Random, list: readonly T[]): T {
   return list[random(list.length)]!;
 }
 
-/** Mostly short, now and then long. */
+/** A random length: mostly short, sometimes long. */
 function randomLength(random: Random): number {
   return random(pick(random, [4, 40, 130, 600]));
 }
@@ -204,7 +204,7 @@ Deno.test("random questions: the device agrees with independent implementations 
         const masks = [cipherAlgo, BigInt(hashAlgo), macAlgo, BigInt(aeadAlgo)];
         assertEquals(uncompared(masks), [], "algorithms on offer that have no second implementation");
         for (const subject of subjects()) {
-          // A library of the host may lack an algorithm; that this is not the usual case is what RUNS_MIN says.
+          // A library of the host may lack an algorithm; RUNS_MIN ensures that this is an exception.
           if (!offers(masks[subject.service]!, subject.algo)) continue;
           const examined = await examine(driver, subject, mode, random);
           runs += examined.runs;

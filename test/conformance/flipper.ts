@@ -1,17 +1,17 @@
 /**
- * A worker that changes words of guest memory without pause, between the values it is given, while the device looks
- * at them: what a guest with a second CPU does.
+ * A worker that changes words of guest memory continuously between given values while the device reads them, as a guest
+ * with a second CPU can.
  *
  * @module
  */
 import { viewOf } from "../../src/os/memory_map.ts";
 import { disturb, type Disturbance } from "../disturbance.ts";
 
-/** What to flip, and when to stop. */
+/** The word to change, and the signal to stop. */
 export interface FlipOrder extends Disturbance {
   /** Address of the word in this process, a multiple of 4. */
   readonly address: number;
-  /** The values it takes on, in turn. */
+  /** Its values, in turn. */
   readonly values: readonly number[];
 }
 

@@ -1,6 +1,6 @@
 /**
- * VMMs and firmware that come half-way, start over, or do things in an order of their own, before a whole device. What
- * went wrong elsewhere is named by where it was reported.
+ * VMMs and firmware that stop during set-up, start over, or use an unusual order, with a whole device. Tests of defects
+ * in other devices name the report.
  *
  * @module
  */
@@ -29,7 +29,7 @@ function pause(ms = PAUSE_MS): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-/** A good request, laid out and ready to be made available on `queue`; its answer is checked by the function. */
+/** A valid request that is ready to be made available on `queue`, and a function that checks its answer. */
 function layOut(driver: CryptoDriver, queue: DriverQueue, sessionId: number): { handle: number; check: () => void } {
   const sample = cipherSample();
   const placement = place(driver.memory, encodeData({ ...sample.request, sessionId }, "fixed"), {});
@@ -118,7 +118,7 @@ for (const workers of [0, 1]) {
           kickAnyway(driver.controlQueue!);
           await pause(5);
         }
-        // What the kicks themselves and a collection of garbage cost is over by then; a loop is not.
+        // The cost of the kicks and of garbage collection is over by then; a busy loop would continue.
         await pause(300);
         const before = processStat(pid).cpuMs;
         await pause(1500);
@@ -130,7 +130,7 @@ for (const workers of [0, 1]) {
     }));
 }
 
-/** Firmware or a VMM that gives up after `count` of its first messages. */
+/** Firmware or a VMM that disconnects after `count` of its first messages. */
 async function comeHalfWay(path: string, memory: DriverMemory, kickFd: number, count: number): Promise<void> {
   const frontend = new Frontend(connectUnix(path));
   const base = memory.regions[0]!.hostAddress;
@@ -149,7 +149,7 @@ async function comeHalfWay(path: string, memory: DriverMemory, kickFd: number, c
     () => frontend.setVringEnable(0, true),
   ];
   for (const step of steps.slice(0, count)) await step();
-  // The device has to have read it all, or some of it would go down with the connection.
+  // Wait until the device has read everything; closing the connection would discard the rest.
   await frontend.getFeatures();
   await frontend.close();
 }

@@ -1,7 +1,7 @@
 /**
- * Guests that break the rules of the ring: chains that loop or lead nowhere, tables that are none, indices that jump,
- * memory that changes under the device's hands. The ring is then declared broken, on its error descriptor and in the
- * log, and is halted until it is set up again; other queues are not affected. Defects of other devices are named.
+ * Guests that violate the rules of the ring: chains that loop or leave the table, invalid tables, indices that jump, memory
+ * that changes while the device reads it. The device declares the ring broken, on its error descriptor and in the log, and
+ * halts it until it is set up again; other queues are not affected. Tests of defects in other devices name the report.
  *
  * @module
  */
@@ -29,7 +29,7 @@ import { assertAnswer, bytes, cipherSample, expected, withDriver } from "./suppo
 
 type Body = (ring: RawRing, sessionId: number, device: TestDevice) => Promise<void>;
 
-/** A device with two data queues, and a ring of the test's own in place of the first one. */
+/** A device with two data queues, and a ring that the test controls in place of the first one. */
 function withRing(body: Body, { size = 64, workers = 0 } = {}): Promise<void> {
   return withDriver(
     "fixed",
@@ -42,13 +42,13 @@ function withRing(body: Body, { size = 64, workers = 0 } = {}): Promise<void> {
   );
 }
 
-/** Declares a test with the queues served here, and once more with them served by workers. */
+/** Declares a test in two forms: queues served by this thread, and by workers. */
 function testRings(name: string, body: Body): void {
   Deno.test(name, () => withRing(body));
   Deno.test(`${name} (workers)`, () => withRing(body, { workers: 2 }));
 }
 
-/** What the log says of broken rings. It may come a moment after the error descriptor's signal. */
+/** The log lines about broken rings. They may follow the error descriptor's signal. */
 async function brokenLines({ log }: TestDevice): Promise<string[]> {
   const lines = () => log.filter((line) => line.includes("data queue 0 is broken"));
   for (let i = 0; i < 100 && lines().length === 0; i++) await new Promise((resolve) => setTimeout(resolve, 10));
@@ -257,7 +257,7 @@ Deno.test("CVE-2022-2132: a request in tens of thousands of one-byte descriptors
     const ctrId = await ring.driver.createSession(session);
     const direct = manyTinyBuffers(ring.driver, ctrId, 16382);
     const start = performance.now();
-    // With the status there are 32 767 descriptors: as many as a ring has, but for one.
+    // With the status there are 32 767 descriptors: one fewer than a ring has.
     assertEquals(direct.buffers.length, 32767);
     assertEquals(await ring.runChain(direct.buffers), { usedLen: 16383 });
     direct.check();
@@ -313,7 +313,7 @@ Deno.test("CVE-2024-3446: writable buffers that overlap the ring affect that rin
         kickAnyway(ring.queue);
         await new Promise((resolve) => setTimeout(resolve, 5));
         laid.release();
-        // The used ring may have any contents now; the guest corrects that by setting the ring up again.
+        // The used ring may have any contents now, until the ring is set up again.
         ring.queue.inFlight = 0;
         await ring.reset();
         await assertAlive(ring, sessionId);
@@ -362,14 +362,14 @@ async function whileFlipping(address: number, values: readonly number[], body: (
   await whileDisturbed<FlipOrder>(new URL("./flipper.ts", import.meta.url), { address, values }, body);
 }
 
-/** Runs good requests, some of which a flipper spoils; returns how often each thing came of it. */
+/** Runs valid requests, some of which a flipper changes; returns the number of each outcome. */
 async function runSpoilt(ring: RawRing, laid: Laid, rounds: number): Promise<Map<string, number>> {
   const seen = new Map<string, number>();
   for (let i = 0; i < rounds; i++) {
     const outcome = await ring.run(0);
     const name = outcome === "broken" ? "broken" : `status ${laid.status}`;
     seen.set(name, (seen.get(name) ?? 0) + 1);
-    if (outcome === "broken") throw new Error("nothing here breaks a ring");
+    if (outcome === "broken") throw new Error("these changes must not break a ring");
   }
   return seen;
 }
@@ -403,7 +403,7 @@ Deno.test("CVE-2020-14374 to CVE-2020-14378: lengths that change while the devic
         for (const status of statuses.keys()) seen.add(status);
         assert(statuses.size > 0, what);
       });
-      // Either value may have been the last one. With the good one put back, all is as it was but for the results.
+      // Either value may have been the last one. With the valid value restored, only the results differ.
       new Uint32Array(viewOf(address, 4))[0] = values[0]!;
       laid.verify();
     }

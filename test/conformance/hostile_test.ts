@@ -1,7 +1,7 @@
 /**
- * Requests from guests that lie about lengths, sessions and addresses. Each must be answered without harm: nothing is
- * written but what is the device's to write, and the next good request works, on this queue and on another. Defects
- * that other devices had are named.
+ * Requests with false lengths, sessions and addresses. Each must be answered without damage: the device writes only to
+ * its buffers, and the next valid request works, on this queue and on another. Tests of defects in other devices name
+ * the report.
  *
  * @module
  */
@@ -29,10 +29,10 @@ import {
   withDriver,
 } from "./support.ts";
 
-/** Lengths that overflow something somewhere. */
+/** Lengths that may cause overflows. */
 const HUGE = [0xffff_ffff, 0xffff_fff0, 0x8000_0000, 0x7fff_ffff, 0x0100_0000];
 
-/** Every length of every kind of request, to be lied about. */
+/** Every length of every kind of request, to be falsified. */
 const LENGTHS: readonly (readonly [Sample, readonly string[]])[] = [
   [cipherSample(), ["ivLen", "srcDataLen", "dstDataLen"]],
   [hashSample(), ["srcDataLen", "hashResultLen"]],
@@ -42,7 +42,7 @@ const LENGTHS: readonly (readonly [Sample, readonly string[]])[] = [
   [chainSample(), ["ivLen", "srcDataLen", "dstDataLen", "aadLen", "hashResultLen", "lenToCipher", "lenToHash"]],
 ];
 
-/** A device with two data queues, and a ring of the test's own in place of the first one. */
+/** A device with two data queues, and a ring that the test controls in place of the first one. */
 function withRing(
   body: (ring: RawRing, sessionId: number, device: TestDevice) => Promise<void>,
   size = 64,
@@ -58,7 +58,7 @@ function withRing(
   );
 }
 
-/** The buffers that a sample really gives, whatever it claims. */
+/** The sample's true buffers, regardless of the claimed lengths. */
 const TRUE_ROOM = (sample: Sample) => ({ dstBytes: sample.dst.length, resultBytes: sample.result.length });
 
 Deno.test("every false length of every request, alone and in sums that wrap, is ERR", async () => {
@@ -250,7 +250,7 @@ Deno.test("QEMU cryptodev-vhost-user, a reset that closes no sessions: 10 000 se
     assertEquals([...statuses], [[w.STATUS_OK, 1000], [w.STATUS_NOSPC, 9000]]);
     assertLess(Deno.memoryUsage().rss - before, 200 << 20);
     assertAnswer(await driver.request({ ...cipherSample().request, sessionId: last }), cipherSample());
-    // A guest that leaves takes its sessions with it.
+    // Sessions are destroyed when the guest disconnects.
     await driver.close();
     const next = await device.connect();
     assertStatus(await next.cipher({ ...cipherSample().request, sessionId: last } as never), w.STATUS_INVSESS);
@@ -271,7 +271,7 @@ Deno.test("Linux's loop on the control queue: control requests are answered whil
       };
       const all = Array.from({ length: 10_000 }, (_, i) => submit(i % 2));
       for (let i = 0; i < 3; i++) await driver.createSession(cipherSample().session);
-      // Some of each queue's requests had their turn meanwhile, but by far not all.
+      // Some requests of each queue were answered meanwhile, but not nearly all.
       assertLess(done, 9000);
       await Promise.all(all);
       assertEquals(done, 10_000);
@@ -346,7 +346,7 @@ Deno.test("buffers outside guest memory, including the ends of the address space
         laid.assertRefused(await ring.runChain(laid.buffers.with(index, buffer)), `buffer ${index} at ${address}`);
         laid.release();
       }
-      // Without a place for the status, the driver could take anything for one.
+      // Without a buffer for the status, the driver could read any byte as the status.
       const laid = layGoodRequest(ring.driver, sessionId);
       const status = { address, length: 1, writable: true };
       assertEquals(await ring.runChain([...laid.buffers.slice(0, -1), status]), "broken");

@@ -1,6 +1,6 @@
 /**
- * Each check of `conform` can fail: for every one a defect is planted in the device of this thread, and the check has to
- * find it. `defects/` has the defects, and which checks find them.
+ * Each check of `conform` can fail: for every check, a defect is planted in the device of this thread, and the check must
+ * find it. `defects/` has the defects and the checks that find them.
  *
  * @module
  */

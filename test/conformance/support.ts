@@ -1,6 +1,6 @@
 /**
- * What the conformance tests share: drivers with each kind of negotiation, and the samples and expectations of
- * `src/tools/conform`, under the names of assertions.
+ * Helpers of the conformance tests: drivers with each kind of negotiation, and the samples and expectations of
+ * `src/tools/conform` as assertions.
  *
  * @module
  */

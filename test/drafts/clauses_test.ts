@@ -1,4 +1,4 @@
-/** The checks of `conform` for drafts v15 and v5 against this device: every duty of the device is among them, and kept. */
+/** The checks of `conform` for drafts v15 and v5 against this device: they cover every duty of the device, and all pass. */
 import { assertEquals } from "@std/assert";
 import { DRAFT_GROUPS } from "../../src/tools/conform/catalogue.ts";
 import { checksOf } from "../../src/tools/conform/check.ts";

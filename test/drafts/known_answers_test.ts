@@ -9,7 +9,7 @@ import { ask, complaint, requestBytes, requestOf, sessionOf } from "../device/kn
 import { withDevice } from "../device/harness.ts";
 import { type KnownAnswer, knownAnswers } from "../vectors/known_answers.ts";
 
-/** All of them in all combinations take minutes. */
+/** Number of known answers per algorithm: all of them in all combinations take minutes. */
 const PER_ALGORITHM_MAX = Number(Deno.env.get("VUC_DRAFT_ANSWERS") ?? "3");
 
 /** The known answers for the algorithms of this host. */
@@ -49,7 +49,7 @@ for (const [workers, asymmetric] of [[0, "off"], [2, "rfc3"]] as const) {
   });
 }
 
-/** Asks in each layout, and once with the part in front of the status in a readable buffer. */
+/** Sends the request in each layout, and once with the part before the status in a readable buffer. */
 async function askV5(driver: CryptoDriver, answer: KnownAnswer): Promise<[string, DataResult][]> {
   const layouts = layoutsOf(answer, Infinity);
   const session = sessionOf(answer);

@@ -50,7 +50,7 @@ function requestFor(session: SessionParameters, sessionId?: number): DataRequest
   } as unknown as DataRequest;
 }
 
-/** `request` with another header field and other bytes of parameters; keys left out if `isKeyless`. */
+/** `request` with another header field and other bytes of parameters; without keys if `isKeyless`. */
 function altered(
   request: EncodedRequest,
   change: (header: DataView, para: DataView) => void,
@@ -105,7 +105,7 @@ Deno.test("v15: each bit allows sessions of its service alone, and requests with
         assertEquals(created.status, isAllowed ? w.STATUS_OK : w.STATUS_NOTSUPP, `${session.service}, bits ${bits}`);
         const alone = await driver.request(requestFor(session));
         assertEquals(alone.status, w.STATUS_OK);
-        // A session id that does not exist makes no difference where there are no sessions.
+        // Without sessions, the session id of the request is ignored.
         const used = await driver.request(requestFor(session, isAllowed ? created.sessionId : 1));
         assertEquals(used.status, isAllowed ? w.STATUS_OK : w.STATUS_NOTSUPP);
         if (isAllowed) assertEquals([used.dst, used.result], [alone.dst, alone.result]);
@@ -143,7 +143,7 @@ Deno.test("v15: the parameters of a session are not read if a request uses one, 
       );
       const withId = await driver.submitData(randomId);
       assertEquals([withId.status, withId.dst, withId.result], [w.STATUS_OK, good.dst, good.result]);
-      // A valid id does not stand in for parameters that are 0.
+      // A valid id does not replace parameters that are 0.
       const emptied = altered(
         encodeDataV15(requestFor(session, sessionId)),
         (header) => header.setUint32(16, 2, true),
@@ -226,7 +226,7 @@ Deno.test("v15: refusals of requests without a session", async () => {
     const unknown = { ...requestFor({ ...CIPHER, algo: 63 }) } as DataRequest;
     assertEquals((await driver.request(unknown)).status, w.STATUS_NOTSUPP);
     const asym = await driver.request({ ...requestFor(HASH), opcode: 0x0402 } as DataRequest);
-    // Its status is where the asymmetric RFC has it.
+    // The status is at the position of the asymmetric RFC.
     assertEquals(new DataView(asym.result.buffer).getUint32(0, true), w.STATUS_NOTSUPP);
     assertEquals(asym.usedLen, 4);
   });
@@ -255,7 +255,7 @@ Deno.test("v15: HASH, MAC and AEAD sessions are created by padded and by unpadde
         const { fields } = await driver.submitControl(request);
         assertEquals(fields["input"], new Uint8Array(8));
       }
-      // Neither the one length nor the other.
+      // A length that is neither padded nor unpadded.
       const { readable, writable } = encodeCreateSession(session, { mux: true });
       const odd = { readable: [...readable, { name: "more", bytes: new Uint8Array(3) }], writable };
       const { fields } = await driver.submitControl(odd);

@@ -1,4 +1,4 @@
-/** Guest-physical addresses in requests of draft v5: at the edges of memory, across regions, and where nothing is. */
+/** Guest-physical addresses in requests of draft v5: at the ends of memory, across regions, and outside memory. */
 import { assert, assertEquals } from "@std/assert";
 import * as w from "../../src/wire/virtio_crypto.ts";
 import { withDevice } from "../device/harness.ts";

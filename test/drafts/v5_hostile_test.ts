@@ -13,7 +13,7 @@ import { allRequests, DRIVER, Guest, HIGH, HIGH_END, imageOf, PAIR, type Request
 
 const OPTIONS = { draft: "v5", asymmetric: "off", dataQueues: 2 } as const;
 
-/** Asks a good request of another driver, or of another queue of the same one. */
+/** Sends a valid request through another driver, or another queue of the same one. */
 async function assertWorks(guest: Guest, queue: number): Promise<void> {
   const hash = (await allRequests()).find(({ name }) => name === "HASH")!;
   const addresses = guest.usualAddresses(hash);
@@ -31,7 +31,7 @@ function guestAddressOf(guest: Guest, hostAddress: number): bigint {
   return BigInt(region.guestAddress + hostAddress - region.hostAddress);
 }
 
-/** Submits `request` with its field `name` at `address`; its driver may find that its ring makes no sense any more. */
+/** Submits `request` with its field `name` at `address`; the driver may find its ring damaged afterwards. */
 async function submitHostile(device: TestDevice, packed: boolean, request: Request, place: (guest: Guest) => bigint) {
   const features = FEATURES_USUAL | (packed ? 1n << BigInt(F_RING_PACKED) : 0n);
   const driver = await device.connect({

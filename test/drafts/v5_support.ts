@@ -1,5 +1,5 @@
 /**
- * Requests of draft v5 made by hand: each is described by the fields of its structure, and its buffers may be at any guest
+ * Hand-made requests of draft v5: each is described by the fields of its structure, and its buffers may be at any guest
  * address. Written from the text, without the driver's encoder.
  *
  * @module
@@ -55,7 +55,7 @@ export interface Buffer {
   readonly name: string;
   /** Offset of its address in the structure. */
   readonly at: number;
-  /** What is there before; the length alone counts for one that the device writes. */
+  /** The contents before the request; for a buffer that the device writes, only the length is used. */
   readonly bytes: Uint8Array;
   readonly isWritten: boolean;
 }
@@ -211,7 +211,7 @@ export function imageOf(
   for (const [offset, value] of Object.entries(request.words)) view.setUint32(Number(offset), value, true);
   if (!request.isControl) view.setBigUint64(8, BigInt(sessionId), true);
   for (const { name, at } of request.buffers) view.setBigUint64(at, addresses.get(name)!, true);
-  // What the device is to write holds something else before.
+  // Buffers that the device writes have other contents before.
   view.setUint32(request.statusAt, 0xeeee_eeee, true);
   if (request.isControl) view.setBigUint64(request.statusAt - 8, 0xeeee_eeee_eeee_eeeen, true);
   return image;
@@ -225,7 +225,7 @@ export interface Outcome {
   readonly image: Uint8Array<ArrayBuffer>;
 }
 
-/** A driver of v5 whose requests are made by hand. */
+/** A driver of v5 for hand-made requests. */
 export class Guest {
   readonly driver: CryptoDriver;
   readonly #sessions = new Map<string, number>();
@@ -298,7 +298,7 @@ export class Guest {
     return { ...outcome, written: this.written(request, addresses) };
   }
 
-  /** What is in the buffers that the device writes. */
+  /** The contents of the buffers that the device writes. */
   written(request: Request, addresses: ReadonlyMap<string, bigint>): string {
     const texts = request.buffers.filter(({ isWritten }) => isWritten).map(({ name, bytes }) => {
       const address = Number(addresses.get(name));
@@ -309,7 +309,7 @@ export class Guest {
     return texts.join(" ");
   }
 
-  /** A copy of all memory but that of rings and requests. */
+  /** A copy of all memory except that of rings and requests. */
   dataMemory(): Uint8Array[] {
     return this.driver.memory.regions.slice(1).map(({ bytes }) => bytes.slice());
   }

@@ -1,4 +1,4 @@
-/** A device of draft v5: configuration, features, the request structure in any buffers, statuses and their places. */
+/** A device of draft v5: configuration, features, the request structure in any buffers, statuses and their positions. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { BATCH_CHAINS_MAX } from "../../src/device/limits.ts";
 import type { CryptoDriver } from "../../src/driver/crypto_driver.ts";
@@ -49,7 +49,7 @@ Deno.test("v5: no feature bit of the device type is offered, and SET_FEATURES wi
   });
 });
 
-/** Ways to lay out the structure that all mean the same. */
+/** Equivalent layouts of the structure. */
 function cuts(statusAt: number): [string, (whole: Segment) => { readable: Segment[]; writable: Segment[] }][] {
   const pieces = (whole: Segment, lengths: number[]): Segment[] => {
     let at = whole.guestAddress;
@@ -125,7 +125,7 @@ Deno.test("v5: without a buffer for the status nothing is executed, and the used
       // The structure ends within the answer, or before it.
       const isChain = request.name.startsWith("CHAIN");
       for (const length of [1, 15, 23, answerAt, request.statusAt + 3]) {
-        // Without op_type, a symmetric request is taken for a cipher's, which has its answer further ahead.
+        // Without op_type, a symmetric request is parsed as a cipher's, whose answer is at a smaller offset.
         if (isChain && length >= 52) continue;
         const outcome = await guest.submit(request, image.slice(0, length));
         assertEquals([outcome.usedLen, outcome.image], [0, image.slice(0, length)], `${request.name}, ${length} bytes`);

@@ -1,5 +1,5 @@
 /**
- * An old process that is killed while it is asked to halt: before it has done so, or after.
+ * An old process that is killed when it has to halt: before it has done so, or after.
  *
  * @module
  */

@@ -8,9 +8,9 @@ import type { LiveRegion } from "../../src/handover/live_region.ts";
 import type { ProcessState } from "../../src/handover/state.ts";
 import { createEventFd } from "../../src/os/event_fd.ts";
 
-/** Where its rings are halted. */
+/** The positions at which its rings are halted. */
 export const BASES = [7, 0x8000_8000];
-/** Its counters then. */
+/** Its counters when it is halted. */
 export const COUNTERS = [Float64Array.of(1, 2, 3)];
 
 /** A state with a connection, whose descriptors are event descriptors. */
@@ -54,7 +54,7 @@ function stateWith(fds: number[]): ProcessState {
   };
 }
 
-/** An old process: what is asked of its devices. */
+/** An old process that records the calls to its devices. */
 export class FakeGiver implements Giver {
   readonly paths = ["/run/device.sock"];
   readonly calls: string[] = [];

@@ -1,5 +1,5 @@
 /**
- * Devices that are handed over while a guest uses them. `scripts/handovers` does so for any number of times.
+ * Devices that are handed over while a guest uses them. `scripts/handovers` repeats that any number of times.
  *
  * @module
  */
@@ -23,7 +23,7 @@ import { emptyTally } from "../soak/tally.ts";
 import { measure } from "./measure.ts";
 import { Succession } from "./succession.ts";
 
-/** What an idle machine is far below of, and a busy one may come near to. */
+/** Maximum pause of a ring: an idle machine is far below, a busy one may be near it. */
 const PAUSE_MS_MAX = 2000;
 
 for (const [packed, workers, kill] of [[false, 0, "none"], [true, 2, "none"]] as const) {
@@ -88,7 +88,7 @@ Deno.test("sessions, counters and sockets are handed over, and the last process 
     for (const [i, sample] of samples.entries()) {
       assertAnswer(await driver.request({ ...sample.request, sessionId: ids[i]! } as never), sample);
     }
-    // An id that was never given stays unknown, and a new session gets another one.
+    // An unused id stays unknown, and a new session gets another one.
     assert(!ids.includes(await driver.createSession(samples[0]!.session)));
     await driver.destroySession("cipher", ids[0]!);
     const stats = await new Deno.Command(PROGRAM, { args: ["stats", `--stats-socket=${directory}/s`, "--json"] })

@@ -1,5 +1,5 @@
 /**
- * The program, which stays in memory after it has ended, until it is killed: what it has left there can be searched.
+ * The program, which stays in memory after its end until it is killed, so that its memory can be searched.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * Handovers in a row under full load: how long the rings are silent, and whether the guest goes on when either process is
- * killed on the way.
+ * Consecutive handovers under full load: measures how long the rings are silent, and checks that the guest continues if
+ * either process is killed during a handover.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { until } from "../cli/programs.ts";
 import { SteadyLoad } from "./steady_load.ts";
 import { Succession } from "./succession.ts";
 
-/** What to do. */
+/** Options of a measurement. */
 export interface MeasureOptions {
   readonly count: number;
   readonly workers: number;
@@ -24,18 +24,18 @@ export interface MeasureOptions {
   readonly say?: (line: string) => void;
 }
 
-/** What came of it. */
+/** The result of a measurement. */
 export interface Measured {
   /** Handovers that were completed. */
   readonly handovers: number;
-  /** Those in which a process was killed before, and which process served afterwards. */
+  /** Handovers in which a process was killed, by the process that served afterwards. */
   readonly continuedByOld: number;
   readonly continuedByNew: number;
   /** The longest silence of a ring in each handover, in milliseconds, in ascending order: what the driver sees. */
   readonly pausesMs: readonly number[];
   /** How long the rings were halted in each handover, as the new process says, likewise. */
   readonly haltsMs: readonly number[];
-  /** Requests answered rightly, and once. */
+  /** Requests that were answered correctly, exactly once. */
   readonly answered: number;
   readonly sessions: number;
   readonly memoryChanges: number;
@@ -43,7 +43,7 @@ export interface Measured {
 
 /** Requests that are answered between two handovers. */
 const BETWEEN = 500;
-/** A handover takes about so long from when the new process connects. */
+/** Approximate duration of a handover after the new process has connected. */
 const HANDOVER_MS = 150;
 
 /** The value at `share` of ascending `values`. */
@@ -127,7 +127,7 @@ class Measurement {
     successor.kill("SIGKILL");
     await successor.ended();
     await until(() => old.stderr.includes("not handed over") || old.hasEnded, () => `the old device: ${old.stderr}`);
-    // It can have served already: then this was no kill during the handover, and there is no device.
+    // The new process may have served already: then the kill came after the handover, and no device is left.
     if (old.hasEnded) throw new Error(`killed too late: ${old.stderr}`);
     this.#continuedByOld++;
     await this.#load.more(BETWEEN);

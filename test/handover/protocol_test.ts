@@ -1,6 +1,6 @@
 /**
- * The protocol of a handover, with either process in the role of one that ends, is silent or sends something else: at any
- * time exactly one of them serves.
+ * The protocol of a handover, with a process that ends, is silent or sends something else: at any time exactly one process
+ * serves.
  *
  * @module
  */
@@ -37,7 +37,7 @@ async function withGiver(body: (path: string, giver: FakeGiver, log: string[]) =
   });
 }
 
-/** The state's descriptors are the receiver's. */
+/** Closes the state's descriptors, which the receiver owns. */
 function closeState({ devices: [device], sockets }: ProcessState): void {
   const { fd, rings } = device!.connection!;
   const all = [fd, ...rings.flatMap(({ kickFd, callFd }) => [kickFd, callFd]), ...sockets.map((socket) => socket.fd)];
@@ -85,7 +85,7 @@ for (const last of ["HELLO", "REQUEST", "READY"] as const) {
     withGiver(async (path, giver, log) => {
       const takeOver = await TakeOver.begin(path, "test");
       if (last !== "HELLO") closeState(await takeOver.request());
-      // The halted state is not taken: a process that was killed does not change the phase either.
+      // The phase stays "halted", as a killed process would leave it.
       if (last === "READY") await refuseAfterReady(giver, takeOver);
       await takeOver.close();
       await untilLogged(log, "not handed over");

@@ -1,6 +1,6 @@
 /**
- * Sessions and negotiated values of another process are as untrusted as a frontend's: a device continues with them or
- * says why it does not.
+ * Sessions and negotiated values of another process are untrusted, like a frontend's: a device continues with them or
+ * refuses with a reason.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * The serialised state of a process: what is written is what is read, and nothing else is accepted or breaks the reader.
+ * The serialised state of a process: it is read as it was written, and anything else is refused or read without failure.
  *
  * @module
  */

@@ -1,12 +1,12 @@
 /**
- * States of devices, made at random from a seed.
+ * Random states of devices, generated from a seed.
  *
  * @module
  */
 import type { Random } from "../../src/driver/random.ts";
 import type { ConnectionState, DeviceState, ProcessState, RingState, SessionState } from "../../src/handover/state.ts";
 
-/** Bytes at random. */
+/** Random bytes. */
 export function randomBytes(random: Random, length: number): Uint8Array {
   return Uint8Array.from({ length }, () => random(256));
 }
@@ -15,13 +15,13 @@ function chance(random: Random): boolean {
   return random(2) === 1;
 }
 
-/** Numbers that stand for descriptors: all different. */
+/** Distinct numbers in place of descriptors. */
 class Descriptors {
   #next = 100;
 
   constructor(readonly random: Random) {}
 
-  /** A descriptor that is there. */
+  /** A descriptor that exists. */
   take(): number {
     return this.#next++;
   }

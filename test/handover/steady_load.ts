@@ -1,6 +1,6 @@
 /**
- * A driver whose rings are always full, and whose requests are all checked: how long a queue is silent, while sessions come
- * and go and memory changes.
+ * A driver whose rings are always full and whose requests are all checked. It measures how long a queue is silent, while
+ * sessions are created and destroyed and memory changes.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import * as w from "../../src/wire/virtio_crypto.ts";
 import { F_RING_PACKED } from "../../src/wire/vring.ts";
 import { assertAnswer, bytes, cipherSample, expected, FEATURES } from "../conformance/support.ts";
 
-/** What a load is like. */
+/** Options of a load. */
 export interface SteadyOptions {
   readonly packed: boolean;
   readonly queues: number;
@@ -28,7 +28,7 @@ const CHURN_MS = 3;
 const MEMORY_MS = 20;
 const TIMEOUT_MS = 30_000;
 const EXTRA = { guestAddress: 6 * 2 ** 30, sizeBytes: 2 ** 20 };
-/** A request in place would be wrong if it were executed twice. */
+/** The layouts of requests. A request in place would give a wrong result if it were executed twice. */
 const LAYOUTS: readonly SubmitOptions[] = [
   { chain: "indirect", split: "one" },
   { chain: "indirect", split: "fields", inPlace: true },
@@ -139,7 +139,7 @@ export class SteadyLoad {
     }
   }
 
-  /** The longest time without an answer on a queue since the last call, in milliseconds. Throws what went wrong. */
+  /** The longest time without an answer on a queue since the last call, in milliseconds. Throws the first failure. */
   longestPauseMs(): number {
     if (this.#failure !== undefined) throw this.#failure;
     return Math.max(...this.#longestMs.splice(0, this.#longestMs.length, ...this.#longestMs.map(() => 0)));
@@ -152,7 +152,7 @@ export class SteadyLoad {
     if (this.#failure !== undefined) throw this.#failure;
   }
 
-  /** Waits for the requests in flight, and disconnects. Throws what went wrong. */
+  /** Waits for the requests in flight, and disconnects. Throws the first failure. */
   async close(): Promise<void> {
     this.#isOver = true;
     await Promise.all(this.#running);

@@ -1,23 +1,23 @@
 /**
- * Device processes that continue for each other: the first serves a socket, and each of the others takes over from the
- * one before.
+ * Device processes that take over from each other: the first serves a socket, and each of the others takes over from the
+ * previous one.
  *
  * @module
  */
 import { PROGRAM, Running, until, withDirectory } from "../cli/programs.ts";
 
-/** A handover on a busy machine. */
+/** Maximum time of a handover on a busy machine. */
 const END_MS_MAX = 60_000;
 
 /** How devices are started. */
 export interface SuccessionOptions {
   /** Options of every device, besides sockets. */
   readonly args?: readonly string[];
-  /** What to run instead of the program. */
+  /** A program to run instead of the device program. */
   readonly program?: string;
 }
 
-/** A device that serves, and the way to the next one. */
+/** The current device, and the start of its successors. */
 export class Succession {
   /** The socket for frontends. */
   readonly path: string;
@@ -78,7 +78,7 @@ export class Succession {
     return await this.succeed(this.begin(args));
   }
 
-  /** Puts `successor` in the place of a device that has ended otherwise. */
+  /** Replaces a device that has ended otherwise by `successor`. */
   replace(successor: Running): void {
     this.#device = successor;
   }

@@ -1,6 +1,6 @@
 /**
- * One device continues for another in the same process: what `handover_test.ts` does with programs, whose lines are not
- * recorded, by the calls that a giver and a taker make.
+ * One device takes over from another in the same process, by the calls that a giver and a taker make. `handover_test.ts`
+ * does the same with programs, whose line coverage is not recorded.
  *
  * @module
  */
@@ -20,7 +20,7 @@ import { withDirectory } from "../cli/programs.ts";
 
 const LOG_BYTES = 1 << 20;
 
-/** With it, a device has an inflight region of its own where the frontend has none. */
+/** With it, a device has its own inflight region if the frontend has none. */
 const KEEPER = { begin() {}, changed() {} };
 
 /** A device with its server and its loop. */
@@ -58,12 +58,12 @@ class Host {
     return this.#server!;
   }
 
-  /** Runs `task` between two handlers of the loop, as the server asks for. */
+  /** Runs `task` between two handlers of the loop, as the server requires. */
   inLoop<T>(task: () => Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => this.#loop.defer(() => task().then(resolve, reject)));
   }
 
-  /** The state as another process gets it: serialised, with descriptors of its own. */
+  /** The state as another process receives it: serialised, with duplicated descriptors. */
   async frozen(): Promise<DeviceState> {
     const sockets = await this.inLoop(() => this.server.freeze());
     const exported = this.device.exportState();
@@ -83,7 +83,7 @@ class Host {
   }
 }
 
-/** Has the device record what is in flight, and which pages it writes to. */
+/** Has the device record requests in flight, and the pages that it writes. */
 async function setRegions(driver: CryptoDriver): Promise<void> {
   await driver.stop();
   const region = await driver.frontend.getInflightFd(2, 256);
@@ -114,7 +114,7 @@ for (const packed of [false, true]) {
         await first.inLoop(() => first.server.halt());
         await first.inLoop(() => first.server.resume());
         assertAnswer(await ask(driver, cipherSample()), cipherSample());
-        // The other one has served, and ended without saying where the rings are.
+        // The other one has served, and has ended without recording the positions of the rings.
         await first.frozen();
         await first.inLoop(() => first.server.halt());
         await first.inLoop(() => first.server.resume(true));

@@ -1,6 +1,6 @@
 /**
- * Asks a device without pause and compares all answers, until SIGTERM: then it exits with 0 if all were right. It needs
- * neither configuration nor packages.
+ * Sends requests to a device without pause and compares all answers, until SIGTERM; then exits with 0 if all were correct.
+ * It needs neither configuration nor packages.
  *
  *   deno run -A --no-check --no-config test/systemd/load.ts PATH
  *
@@ -34,5 +34,5 @@ async function ask(): Promise<void> {
 
 await Promise.all(Array.from({ length: DEPTH }, ask));
 await driver.close();
-console.log(`${answers} answers, all right`);
+console.log(`${answers} answers, all correct`);
 Deno.exit(0);

@@ -1,17 +1,17 @@
 /**
- * Debian packages (and Ubuntu's, where asked for) by the machine's own apt tools, but with a private state: its own source list, package lists and
- * an empty package status. What is installed on the machine, and what apt knows of it, stays as it is. The mirror is
- * the one the machine's apt sources name; signatures and checksums are apt's business.
+ * Fetches Debian packages, and Ubuntu's if requested, with the machine's apt tools and a private state: its own source
+ * list, package lists and an empty package status. The machine's packages and apt state do not change. The mirror is the
+ * one in the machine's apt sources; apt verifies signatures and checksums.
  */
 import { isInstalled, run, runOrThrow } from "./process.ts";
 
-/** A suite this harness takes packages from: Debian's, and one of Ubuntu's, which has a kernel that Debian has not. */
+/** The suites from which packages are fetched: Debian's, and one of Ubuntu's for a kernel that Debian does not have. */
 export type Suite = "bookworm" | "trixie" | "trixie-backports" | "focal";
 
 /** Ubuntu's suites; all others are Debian's. */
 const UBUNTU_SUITES: readonly Suite[] = ["focal"];
 
-/** Why packages cannot be had here: no apt, no mirror, no network. Not a fault of what is tested. */
+/** Packages are unavailable here: no apt, no mirror or no network. This is not a failure of the device. */
 export class UnavailableError extends Error {
   override name = "UnavailableError";
 }
@@ -28,7 +28,7 @@ const UBUNTU_KEYRING = "/usr/share/keyrings/ubuntu-archive-keyring.gpg";
 const LISTS_TIMEOUT_MS = 180_000;
 const DOWNLOAD_TIMEOUT_MS = 900_000;
 
-/** Where Debian's archive and its security updates are. */
+/** The addresses of Debian's archive and of its security updates. */
 export interface Mirror {
   readonly main: string;
   readonly security: string;
@@ -50,7 +50,7 @@ export function chooseMirror(indexTargets: string): Mirror | undefined {
   return { main, security: security ?? securityBeside(main) };
 }
 
-/** Debian's mirrors keep the security archive beside the main one. */
+/** Debian's mirrors have the security archive next to the main one. */
 function securityBeside(main: string): string {
   return `${main.replace(/\/+$/, "")}-security`;
 }
@@ -64,7 +64,7 @@ async function findMirror(given: string | undefined): Promise<Mirror> {
   if (given !== undefined) return { main: given, security: securityBeside(given) };
   for (const tool of ["apt-get", "apt-cache", "apt-config", "dpkg-deb"]) {
     if (!await isInstalled(tool)) {
-      throw new UnavailableError(`${tool} is missing: what is wanted comes in Debian packages`);
+      throw new UnavailableError(`${tool} is missing: the harness fetches Debian packages`);
     }
   }
   const mirror = chooseMirror(await listSources());
@@ -92,14 +92,14 @@ export class Apt {
     this.#ubuntuMirror = ubuntuMirror;
   }
 
-  /** Finds Debian's mirror and keeps all state in `directory`. Ubuntu's is looked for when it is wanted. */
+  /** Finds Debian's mirror and keeps all state in `directory`. Ubuntu's mirror is looked up on first use. */
   static async open(directory: string, mirror?: string, ubuntuMirror?: string): Promise<Apt> {
     return new Apt(directory, await findMirror(mirror), ubuntuMirror);
   }
 
   /**
-   * The packages to download for `names`: they themselves, and of what they depend on those that `follow` matches,
-   * reached through such packages only. Everything else that a full installation would want is left out.
+   * The packages to download for `names`: these, and their dependencies that `follow` matches, reached through such
+   * packages only. Other dependencies of a full installation are omitted.
    */
   async resolve(suite: Suite, names: readonly string[], follow: RegExp): Promise<Package[]> {
     const env = await this.#prepare(suite);
@@ -177,14 +177,16 @@ export class Apt {
   async #ubuntuSources(suite: Suite, kind: "deb" | "deb-src"): Promise<string> {
     const mirror = this.#ubuntuMirror ?? chooseUbuntuMirror(await listSources());
     if (mirror === undefined) {
-      throw new UnavailableError(`${suite} is Ubuntu's, and no apt source here is: give one with --ubuntu-mirror=URL`);
+      throw new UnavailableError(
+        `${suite} is Ubuntu's, and the apt sources have no Ubuntu mirror: give one with --ubuntu-mirror=URL`,
+      );
     }
     const keyring = await this.#ubuntuKeyring();
     const names = [suite, `${suite}-updates`, `${suite}-security`];
     return names.map((name) => `${kind} [arch=amd64 signed-by=${keyring}] ${mirror} ${name} main\n`).join("");
   }
 
-  /** Debian packages the keys of Ubuntu's archive, so what is Ubuntu's can be checked on a Debian machine. */
+  /** The keys of Ubuntu's archive from a Debian package, so that Ubuntu's packages can be verified on a Debian machine. */
   async #ubuntuKeyring(): Promise<string> {
     if (await Deno.stat(UBUNTU_KEYRING).then(() => true, () => false)) return UBUNTU_KEYRING;
     const directory = `${this.#directory}/ubuntu-keyring`;
@@ -204,7 +206,7 @@ function unavailable(what: string): (error: unknown) => never {
   };
 }
 
-/** apt's settings: the machine's way to the network (proxies, certificates), and nothing else of the machine. */
+/** apt's settings: only the network settings of the machine (proxies, certificates). */
 async function configuration(state: string, suite: Suite): Promise<string> {
   const machine = await runOrThrow(["apt-config", "dump"], { timeoutMs: 30_000 });
   const network = machine.split("\n").filter((line) => /^Acquire::https?::/i.test(line));
@@ -218,11 +220,11 @@ async function configuration(state: string, suite: Suite): Promise<string> {
     `Dir::State "${state}";`,
     `Dir::State::status "${state}/status";`,
     `Dir::Cache "${state}";`,
-    // Elsewhere the newest version is wanted, which may be a security update's.
+    // In other suites the newest version is fetched, which may be a security update.
     suite.endsWith("-backports") ? `APT::Default-Release "${suite}";` : "",
     'APT::Architecture "amd64";',
     'APT::Install-Recommends "false";',
-    // Downloads go to directories of the caller's, where apt's own sandbox user may not write.
+    // Downloads go to the caller's directories, where apt's sandbox user may not write.
     'APT::Sandbox::User "";',
     'Acquire::Languages "none";',
     'Acquire::Retries "3";',

@@ -1,7 +1,7 @@
 /**
- * Bundles: what the harness needs of a kernel or of a QEMU, unpacked in a directory of its own below `.cache/vm/`.
- * A bundle is whole or is made again: it is built beside its place, moved there when complete, and every file is
- * compared with its checksum before use. Nothing is installed into the machine.
+ * Bundles: the needed files of a kernel or of a QEMU, unpacked in a directory below `.cache/vm/`. A bundle is built in a
+ * temporary directory and renamed when it is complete; before use every file is compared with its checksum, and a damaged
+ * bundle is built again. Nothing is installed into the machine.
  */
 import { Apt, type Package, type Suite } from "./apt.ts";
 import { runOrThrow } from "./process.ts";
@@ -20,19 +20,19 @@ export const QEMU_SUITES: Readonly<Record<string, Suite>> = {
 interface Recipe {
   readonly suite: Suite;
   readonly packages: readonly string[];
-  /** Dependencies worth following, as the source of a regular expression. */
+  /** Dependencies to follow, as the source of a regular expression. */
   readonly follow: string;
-  /** What is left out when packages are unpacked, as tar's wildcards. */
+  /** Files to skip when packages are unpacked, as tar's wildcards. */
   readonly exclude: readonly string[];
 }
 
-/** A bundle that is there and whole. */
+/** A complete bundle. */
 export interface Bundle {
   readonly directory: string;
-  /** The version of the package it is about. */
+  /** The version of its main package. */
   readonly version: string;
   readonly downloadBytes: number;
-  /** Whether it was downloaded just now. */
+  /** Whether it was downloaded in this run. */
   readonly fresh: boolean;
 }
 
@@ -47,7 +47,7 @@ interface Stamp {
 const STAMP = "bundle.json";
 const UNPACK_TIMEOUT_MS = 300_000;
 
-/** Folders of modules that a guest may load all of, and single ones of other folders that the showcase is about. */
+/** Folders whose modules are all included, and single modules of other folders that the showcase needs. */
 const MODULES_KEPT = new RegExp(
   "/kernel/(?:(?:crypto|lib|drivers/virtio|drivers/crypto/virtio|arch/x86/crypto)/|" +
     "(?:drivers/block/brd|drivers/md/dm-(?:mod|crypt)|drivers/net/veth|fs/ecryptfs/ecryptfs|" +
@@ -61,7 +61,7 @@ function kernelRecipe(suite: Suite): Recipe {
   return { suite, packages: [image, "busybox-static"], follow: "^linux-(?:image|modules)-", exclude };
 }
 
-/** Programs that the showcase runs in its guest, with their libraries. Any of these kernels runs them. */
+/** Programs that the showcase runs in its guest, with their libraries. */
 function toolsRecipe(): Recipe {
   const follow = "^(?:lib(?!pam|db|gssapi|krb|k5|keyutils|tirpc|com-err|xtables|cap2-bin)|zlib1g$)";
   const exclude = ["*/share", "./etc", "./var", "*/gconv", "*/engines-3", "*/ossl-modules", "*/tc"];
@@ -74,7 +74,7 @@ function qemuRecipe(suite: Suite): Recipe {
   return { suite, packages: ["qemu-system-x86"], follow, exclude };
 }
 
-/** Where packages are fetched from, if not from where the machine's own apt sources say. */
+/** The mirrors to fetch packages from, in place of those in the machine's apt sources. */
 export interface Mirrors {
   readonly mirror: string | undefined;
   readonly ubuntuMirror: string | undefined;
@@ -87,7 +87,7 @@ export class Bundles {
   readonly #mirrors: Mirrors;
   #apt: Apt | undefined;
 
-  /** Bundles live in `cache`; apt's state and half-made things of this run in `scratch`. */
+  /** Bundles are in `cache`; apt's state and incomplete bundles of this run are in `scratch`. */
   constructor(cache: string, scratch: string, mirrors: Mirrors) {
     this.#cache = cache;
     this.#scratch = scratch;
@@ -116,7 +116,7 @@ export class Bundles {
     finish: (directory: string) => Promise<void>,
   ): Promise<Bundle> {
     await Deno.mkdir(this.#cache, { recursive: true });
-    // Two harnesses at once must not build the same bundle.
+    // Two harnesses must not build the same bundle at the same time.
     using lock = await Deno.open(`${this.#cache}/${name}.lock`, { create: true, write: true });
     await lock.lock(true);
     const directory = `${this.#cache}/${name}`;
@@ -156,12 +156,12 @@ export class Bundles {
   }
 }
 
-/** Bytes for people. */
+/** A number of bytes as text. */
 export function megabytes(bytes: number): string {
   return `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
-/** The upstream version of the package a bundle is about: `1:7.2+dfsg-7+deb12u18` is 7.2. */
+/** The upstream version of a bundle's main package: `1:7.2+dfsg-7+deb12u18` is 7.2. */
 function versionOf(packages: readonly Package[], recipe: Recipe): string {
   const first = packages.find(({ name }) => name === recipe.packages[0]);
   if (first === undefined) throw new Error(`${recipe.suite} has no ${recipe.packages[0]}`);
@@ -189,7 +189,7 @@ async function finishKernel(directory: string): Promise<void> {
   for (const folder of ["boot", "lib", "usr", "bin"]) await removeTree(`${directory}/${folder}`);
 }
 
-/** Turns the unpacked packages into `bin/` and `lib/`, where every library goes by the name that it is asked for. */
+/** Turns the unpacked packages into `bin/` and `lib/`, where every library has the name that programs load. */
 async function finishTools(directory: string): Promise<void> {
   for (const folder of ["bin", "lib"]) await Deno.mkdir(`${directory}/.${folder}`);
   for (const path of await listFiles(directory)) {
@@ -203,12 +203,12 @@ async function finishTools(directory: string): Promise<void> {
   for (const folder of ["bin", "lib"]) await Deno.rename(`${directory}/.${folder}`, `${directory}/${folder}`);
 }
 
-/** Copies what a link points to; a link out of the bundle (`ip` has one) is passed over. */
+/** Copies the target of a link; a link out of the bundle (`ip` has one) is skipped. */
 async function copyTo(to: string, from: string): Promise<void> {
   if (await Deno.stat(from).then(({ isFile }) => isFile, () => false)) await Deno.copyFile(from, to);
 }
 
-/** The stamp of a bundle in which every file is as it was when the bundle was made. */
+/** The stamp of a bundle whose files are unchanged since it was built; undefined otherwise. */
 async function readWhole(directory: string, recipe: string): Promise<Stamp | undefined> {
   const text = await Deno.readTextFile(`${directory}/${STAMP}`).catch(() => undefined);
   if (text === undefined) return undefined;
@@ -246,7 +246,7 @@ async function listFiles(directory: string, prefix = ""): Promise<string[]> {
   return paths.sort();
 }
 
-/** Removes a tree that may not be there. */
+/** Removes a tree, if it exists. */
 async function removeTree(path: string): Promise<void> {
   await Deno.remove(path, { recursive: true }).catch((error) => {
     if (!(error instanceof Deno.errors.NotFound)) throw error;

@@ -1,6 +1,6 @@
 /**
- * Builds the programs that run in guests. They are linked statically, so a guest needs no libraries, and kept by the
- * checksums of their sources, so a compiler is needed once.
+ * Builds the programs that run in guests. They are linked statically, so that a guest needs no libraries, and cached by
+ * the checksums of their sources, so that they are compiled once.
  */
 import { UnavailableError } from "./apt.ts";
 import { isInstalled, run, runOrThrow } from "./process.ts";

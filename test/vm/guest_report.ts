@@ -1,6 +1,6 @@
 /**
- * What a guest wrote on its second serial port, read and judged. Knows the words of `guest/init` and of the check
- * program, and which lines of a kernel log are complaints.
+ * Parses and judges what a guest has written to its second serial port: the lines of `guest/init` and of the check
+ * program, and the complaints in the kernel log.
  */
 
 /** An algorithm of a virtio driver as `/proc/crypto` lists it. */
@@ -16,27 +16,27 @@ export interface GuestReport {
   readonly phases: readonly string[];
   readonly checks: number;
   readonly failedChecks: number;
-  /** What went wrong inside the guest, in its own words. */
+  /** Failures that the guest reported. */
   readonly failures: readonly string[];
-  /** Kernel log lines that must not be there. */
+  /** Kernel log lines that count as failures. */
   readonly complaints: readonly string[];
-  /** Whether the guest came to the end of its script. */
+  /** Whether the guest reached the end of its script. */
   readonly ended: boolean;
 }
 
 const COMPLAINTS = [
-  // The crypto test manager speaks of failures only, but for these.
+  // The crypto test manager logs failures only, except for these lines.
   /\balg: (?!No test for|self-tests disabled|self-tests for .* passed)/,
   /WARNING: |BUG: |Oops|general protection fault|Call Trace|Kernel panic|soft lockup|blocked for more than|rcu.*stall/,
   /virtio_crypto.*(?:fail|error|invalid|timed? ?out)/i,
 ];
 
-/** Whether a kernel log line must not be there. */
+/** Whether a kernel log line counts as a failure. */
 export function isComplaint(line: string): boolean {
   return COMPLAINTS.some((pattern) => pattern.test(line));
 }
 
-/** Reads the lines of a guest; lines that are cut or unknown are passed over. */
+/** Parses the lines of a guest; truncated or unknown lines are skipped. */
 export function parseGuestReport(text: string): GuestReport {
   const lines = text.split("\n").map((line) => line.trimEnd());
   const after = (word: string) =>
@@ -54,13 +54,13 @@ export function parseGuestReport(text: string): GuestReport {
     checks,
     failedChecks,
     failures: [...after("FAIL"), ...after("STUCK").map((line) => `stuck ${line}`)],
-    // The log is sent before and after the checks, lest a device that hangs takes it away.
+    // The log is sent before and after the checks, so that it is not lost if the device hangs.
     complaints: [...new Set(after("DMESG").filter(isComplaint))],
     ended: lines.includes("END"),
   };
 }
 
-/** One line of a verdict: how many things it stands for passed and failed, and words for people. */
+/** One line of a verdict: the numbers of passed and failed checks, and a text. */
 export interface Verdict {
   readonly passed: number;
   readonly failed: number;
@@ -68,8 +68,8 @@ export interface Verdict {
 }
 
 /**
- * The verdicts that follow from the report alone. Scope "cipher" leaves everything but `driver` out of account, for a
- * peer whose other algorithms are known to fail the kernel's self-test.
+ * The verdicts that follow from the report alone. Scope "cipher" considers `driver` only, for a device whose other
+ * algorithms are known to fail the kernel's self-test.
  */
 export function judge(report: GuestReport, driver: string, scope: "all" | "cipher"): Verdict[] {
   const algorithms = report.algorithms.filter((algorithm) => scope === "all" || algorithm.driver === driver);
@@ -80,17 +80,17 @@ export function judge(report: GuestReport, driver: string, scope: "all" | "ciphe
     verdicts.push(one(false, `kernel's self-test of ${driver}: not registered`));
   }
   const passed = report.checks - report.failedChecks;
-  // A guest that checked nothing has not passed.
+  // A guest without checks has not passed.
   const failed = report.failedChecks || (report.checks === 0 ? 1 : 0);
   verdicts.push({ passed, failed, text: `AF_ALG checks: ${passed}/${report.checks}` });
   if (scope === "all") {
     verdicts.push(one(report.complaints.length === 0, `kernel log: ${report.complaints.length} complaints`));
   }
-  verdicts.push(one(report.ended, report.ended ? "guest: ended by itself" : "guest: did not come to its end"));
+  verdicts.push(one(report.ended, report.ended ? "guest: ended by itself" : "guest: did not reach its end"));
   return verdicts;
 }
 
-/** A verdict on one thing. */
+/** The verdict of one check. */
 export function one(good: boolean, text: string): Verdict {
   return { passed: good ? 1 : 0, failed: good ? 0 : 1, text };
 }

@@ -1,6 +1,6 @@
 /**
- * One guest from start to end: the device behind its socket, QEMU in front of it, and the verdicts. Starts processes
- * and always ends them; prints nothing.
+ * Runs one guest from start to end: the device, QEMU, and the verdicts. Starts processes and always ends them; prints
+ * nothing.
  */
 import { judge, one, parseGuestReport, type Verdict } from "./guest_report.ts";
 import { writeInitramfs } from "./initramfs.ts";
@@ -13,13 +13,13 @@ export const DRIVER = "virtio_crypto_aes_cbc";
 const DEVICE_START_MS = 20_000;
 const DEVICE_STOP_MS = 10_000;
 const DEVICE_SETTLE_MS = 300;
-/** How long a QEMU that is told to end may take. */
+/** Maximum time for QEMU to end after SIGTERM. */
 export const QEMU_STOP_MS = 3_000;
-/** How long a guest may go on after its device has gone: both end at the same time when all is well. */
+/** Maximum time for a guest to end after its device has ended: without a failure both end at the same time. */
 const WITHOUT_DEVICE_MS = 3_000;
 const VERDICT_TIMEOUT_S = 30;
 
-/** What is the same for all guests of a run. */
+/** The common parameters of all guests of a run. */
 export interface GuestParts {
   readonly qemu: Qemu;
   readonly kernelDirectory: string;
@@ -29,17 +29,17 @@ export interface GuestParts {
   readonly scratch: string;
 }
 
-/** How a guest's run went. */
+/** The result of a guest's run. */
 export interface GuestRun {
   readonly kernel: string;
   readonly verdicts: readonly Verdict[];
-  /** What people want to read when something failed. */
+  /** Log excerpts for a failed run. */
   readonly details: readonly string[];
   readonly phases: readonly string[];
   readonly timeMs: number;
 }
 
-/** Where the files of a guest are; what it says of its work goes to the one called `results`. */
+/** The paths of a guest's files; its report goes to `results`. */
 export function guestFiles({ scratch, kernelDirectory }: GuestParts, results: string): GuestFiles {
   return {
     vmlinux: `${kernelDirectory}/vmlinux`,
@@ -93,9 +93,9 @@ export async function runGuest(guest: Guest, options: Options, parts: GuestParts
 }
 
 /**
- * What the check program is asked to do. Linux sends a request of n source and m destination pieces as
- * n(n+1)/2 + m(m+1)/2 + 3 descriptors, and empty ones among them when an answer is read in parts. QEMU's own device
- * breaks at more than 1024 descriptors and at an empty one, so it is spared both.
+ * The options of the check program. Linux sends a request of n source and m destination pieces as
+ * n(n+1)/2 + m(m+1)/2 + 3 descriptors, with empty ones among them if an answer is read in parts. QEMU's own device breaks
+ * at more than 1024 descriptors and at an empty one, so both are disabled for it.
  */
 function checkArguments(guest: Guest, options: Options): string[] {
   const shape = guest.deviceModel === "builtin"
@@ -104,7 +104,7 @@ function checkArguments(guest: Guest, options: Options): string[] {
   return [...shape, `--threads=${options.threads}`, `--seed=${options.seed}`, `--corrupt=${options.corrupt}`];
 }
 
-/** Ends the device. After a run in which nothing failed so far, how it ends is a verdict. */
+/** Ends the device. If nothing has failed so far, the way it ends is a verdict. */
 export async function finishDevice(
   device: BackgroundProcess | undefined,
   verdicts: readonly Verdict[],
@@ -115,7 +115,7 @@ export async function finishDevice(
   return [];
 }
 
-/** Starts the device and waits for its socket; adds a verdict only when that does not work. */
+/** Starts the device and waits for its socket; adds a verdict only if that fails. */
 export async function startDevice(
   command: readonly string[],
   socket: string,
@@ -141,7 +141,7 @@ export async function startDevice(
   return device;
 }
 
-/** Waits until QEMU ends, the time is up, or the device has gone and the guest with it. */
+/** Waits until QEMU ends, the time limit is reached, or the device and then the guest have ended. */
 async function awaitGuest(
   qemu: BackgroundProcess,
   device: BackgroundProcess | undefined,
@@ -154,14 +154,14 @@ async function awaitGuest(
   return [one(false, `device: ended with code ${device.code} while the guest was running`)];
 }
 
-/** A device told to end must do so with code 0. */
+/** After SIGTERM a device must end with code 0. */
 async function stopDevice(device: BackgroundProcess): Promise<Verdict> {
-  // A device that serves one connection is already on its way out.
+  // A device that serves one connection may be ending already.
   await device.waitMs(DEVICE_SETTLE_MS);
   const stopped = await device.stop(DEVICE_STOP_MS);
   const text = stopped
     ? `exit code ${device.code} after SIGTERM`
-    : `killed, deaf to SIGTERM for ${DEVICE_STOP_MS / 1000} s`;
+    : `killed: it did not end within ${DEVICE_STOP_MS / 1000} s after SIGTERM`;
   return one(stopped && device.code === 0, `device: ${text}`);
 }
 
@@ -169,7 +169,7 @@ async function readIfThere(path: string): Promise<string> {
   return await Deno.readTextFile(path).catch(() => "");
 }
 
-/** The last lines of a file, each with the file's name before it; nothing if the file is not there. */
+/** The last lines of a file, each with the file's name before it; empty if there is no file. */
 export async function tail(path: string, name: string, count: number): Promise<string[]> {
   const lines = (await readIfThere(path)).split("\n").map((line) => line.trimEnd()).filter((line) => line !== "");
   return lines.slice(-count).map((line) => `${name}: ${line}`);

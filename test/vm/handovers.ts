@@ -1,6 +1,6 @@
 /**
  * `scripts/vm --handovers=N`: a guest under load, whose device is handed over N times from one process to the next. Judges
- * what the guest says of its requests, and reports how long the handovers took.
+ * the guest's report of its requests, and reports the duration of the handovers.
  *
  * @module
  */
@@ -21,27 +21,27 @@ import { BackgroundProcess, sleep } from "./process.ts";
 import { guestArguments } from "./qemu.ts";
 import { converse, type Listener } from "./showcase.ts";
 
-/** A process takes seconds to start where emulation and benchmarks have the CPUs. */
+/** Maximum time for a process to start: seconds, if emulation and benchmarks use the CPUs. */
 const TAKE_MS_MAX = 120_000;
-/** Between two handovers the guest is served for at least this time and at most as much more, at random. */
+/** Minimum time between two handovers; a random time of up to the same length is added. */
 const REST_MS = 100;
 const KEY_MODULES = ["pkcs8_key_parser"];
 
-/** An RSA key that the guest's kernel reads: PKCS#8. */
+/** An RSA key in the form that the guest's kernel reads: PKCS#8. */
 async function rsaKey(): Promise<Uint8Array> {
   const algorithm = { name: "RSA-OAEP", modulusLength: 2048, publicExponent: Uint8Array.of(1, 0, 1), hash: "SHA-256" };
   const { privateKey } = await crypto.subtle.generateKey(algorithm, true, ["encrypt", "decrypt"]);
   return new Uint8Array(await crypto.subtle.exportKey("pkcs8", privateKey));
 }
 
-/** The device, one process after the other. */
+/** The consecutive processes of the device. */
 class Succession {
   readonly #command: readonly string[];
   readonly #handoverSocket: string;
   readonly #log: (number: number) => string;
   current: BackgroundProcess | undefined;
   #number = 0;
-  /** How long each handover took, as the process said that gave the device away. */
+  /** Duration of each handover, as logged by the old process. */
   readonly timesMs: number[] = [];
   failure: string | undefined;
 
@@ -59,7 +59,7 @@ class Succession {
     this.current = await startDevice(this.#command, socket, this.logPath, verdicts);
   }
 
-  /** Starts a process that takes over, and waits until the present one has ended; false if that did not work. */
+  /** Starts a process that takes over, and waits until the current one has ended; false if that failed. */
   async handOver(socket: string): Promise<boolean> {
     const old = this.current!;
     const oldLog = this.logPath;
@@ -84,7 +84,7 @@ class Succession {
   }
 }
 
-/** Hears the guest, and hands its device over when it is under load. */
+/** Reads the guest's lines, and hands its device over when it is under load. */
 class Audience implements Listener {
   text = "";
   done = 0;

@@ -1,6 +1,6 @@
 /**
- * The guest's file system: a cpio archive with busybox, the modules in loading order, programs and `init`.
- * Owns the archive format and the order of modules; what the modules are for is said in one list here.
+ * The guest's file system: a cpio archive with busybox, the modules in loading order, programs and `init`. This file owns
+ * the archive format, the list of modules and their order.
  */
 
 /** A file of the archive. */
@@ -18,8 +18,8 @@ const CHARACTER_DEVICE = 0o020600;
 const CONSOLE = { major: 5, minor: 1 };
 
 /**
- * What the guest loads, with what each needs loaded first. The device's driver comes last, so that everything its
- * self-test may ask for is there. Names that a kernel has built in, or not at all, are passed over.
+ * The modules that the guest loads, in addition to their dependencies. The device's driver is the last one, because its
+ * self-test uses the others. Names that a kernel has built in, or does not have, are skipped.
  */
 const MODULES = [
   "virtio_pci",
@@ -45,12 +45,12 @@ export function moduleDepends(module: Uint8Array): string[] {
   return (found?.[1] ?? "").split(",").filter((name) => name !== "").map(canonical);
 }
 
-/** The kernel takes `-` and `_` in module names for the same. */
+/** The kernel treats `-` and `_` in module names as equal. */
 function canonical(name: string): string {
   return name.replaceAll("-", "_");
 }
 
-/** Puts `wanted` and all they depend on into an order in which they can be loaded. */
+/** Returns `wanted` and their dependencies in an order in which they can be loaded. */
 export function loadOrder(wanted: readonly string[], depends: (name: string) => readonly string[]): string[] {
   const order: string[] = [];
   const seen = new Set<string>();
@@ -105,7 +105,7 @@ function foldersOf(path: string): string[] {
   return names.map((_, i) => names.slice(0, i + 1).join("/"));
 }
 
-/** A cpio archive the kernel unpacks as its root: `files`, the folders they are in, and a console. */
+/** A cpio archive that the kernel unpacks as its root: `files`, their folders, and a console. */
 export function cpioArchive(files: readonly ArchiveFile[]): Blob {
   const nothing = new Uint8Array(0);
   const folders = new Set(["dev", ...files.flatMap(({ path }) => foldersOf(path))]);
@@ -117,15 +117,15 @@ export function cpioArchive(files: readonly ArchiveFile[]): Blob {
   return new Blob(parts);
 }
 
-/** What a guest is made of, besides busybox and the modules that every guest loads. */
+/** The parts of a guest, in addition to busybox and the modules that every guest loads. */
 export interface GuestParts {
   /** The script in `guest/` that is the guest's only process. */
   readonly init: "init" | "showcase" | "handovers";
   /** Statically linked programs by their paths in the guest. */
   readonly programs: Readonly<Record<string, string>>;
-  /** More modules to load, with what each needs loaded first. */
+  /** Further modules to load. */
   readonly modules: readonly string[];
-  /** A module that lies in `later/`, for the guest to load when it likes. All it needs must be among the others. */
+  /** A module in `later/`, which the guest loads itself. The others must include its dependencies. */
   readonly laterModule?: string;
   /** A directory with `bin/` and `lib/`: programs that go to `tools/`, and their libraries. */
   readonly toolsDirectory?: string;
@@ -161,7 +161,7 @@ export async function writeInitramfs(path: string, kernelDirectory: string, part
   await Deno.writeFile(path, cpioArchive(files).stream());
 }
 
-/** Programs that need libraries, the libraries, and the linker where the programs look for it. */
+/** Programs with libraries, the libraries, and the linker at the path that the programs name. */
 async function toolFiles(directory: string): Promise<ArchiveFile[]> {
   const files: ArchiveFile[] = [];
   for (const [from, to] of [["bin", "tools"], ["lib", LIBRARIES]]) {

@@ -1,6 +1,6 @@
 /**
- * `scripts/vm`: boots real Linux guests whose crypto driver talks to the device, and says what they found.
- * Fetches the parts, runs guest after guest, prints the summary that a CI reads, and leaves nothing behind.
+ * `scripts/vm`: boots Linux guests whose crypto driver uses the device, and reports their results. Fetches the parts, runs
+ * the guests sequentially, prints a summary for CI, and removes its files.
  */
 import { UnavailableError } from "./apt.ts";
 import { type Bundle, Bundles, megabytes } from "./bundle.ts";
@@ -15,7 +15,7 @@ import { runShowcase } from "./showcase.ts";
 const ROOT = new URL("../../", import.meta.url).pathname;
 const CACHE = `${ROOT}.cache/vm`;
 
-/** The result of one device model, as the last lines count it. */
+/** The result of one device model, for the last lines. */
 interface Result {
   readonly passed: number;
   readonly failed: number;
@@ -61,7 +61,7 @@ async function main(): Promise<number> {
   } finally {
     killChildren();
     if (failed || options.keep) {
-      // apt's lists are large and tell nothing about a failure.
+      // apt's lists are large and do not help to find a failure.
       await Deno.remove(`${scratch}/apt`, { recursive: true }).catch(() => {});
       console.error(`vm: temporary files are kept in ${scratch}`);
     } else {
@@ -80,7 +80,7 @@ async function runAll(options: Options, scratch: string): Promise<Result[]> {
   };
   const results: Result[] = [];
   for (const [i, guest] of options.guests.entries()) {
-    const about = options.showcase ? `showcase, deviceModel ${guest.deviceModel}` : `deviceModel ${guest.deviceModel}`;
+    const about = options.showcase ? `showcase, ${guest.deviceModel}` : `device model ${guest.deviceModel}`;
     try {
       const kernel = await once(`kernel ${guest.kernel}`, () => bundles.kernel(guest.kernel, options.refresh));
       const qemuBundle = await once(`qemu ${guest.qemu}`, () => bundles.qemu(guest.qemu, options.refresh));
@@ -115,11 +115,11 @@ async function runAll(options: Options, scratch: string): Promise<Result[]> {
 function printRun(guest: Guest, qemuVersion: string, run: GuestRun, options: Options): void {
   const cpus = `${options.smp} CPU${options.smp === 1 ? "" : "s"}`;
   console.log(
-    `deviceModel ${guest.deviceModel}: QEMU ${qemuVersion}, Linux ${run.kernel}, ${options.accel}, ${cpus}`,
+    `device model ${guest.deviceModel}: QEMU ${qemuVersion}, Linux ${run.kernel}, ${options.accel}, ${cpus}`,
   );
   for (const phase of run.phases) console.log(`  ${phase}`);
   for (const { failed, text } of run.verdicts) {
-    // The showcase has told as it went what is well.
+    // The showcase has printed its successes already.
     if (failed > 0 || !options.showcase) console.log(`  ${failed === 0 ? "ok  " : "FAIL"} ${text}`);
   }
   if (run.verdicts.some(({ failed }) => failed > 0)) {
@@ -136,7 +136,7 @@ async function printDownloads(fetched: Map<string, Promise<Bundle>>): Promise<vo
     all += bundle.value.downloadBytes;
     if (bundle.value.fresh) now += bundle.value.downloadBytes;
   }
-  console.log(`packages: ${megabytes(all)} in all, ${megabytes(now)} of it downloaded now`);
+  console.log(`packages: ${megabytes(all)} in total, ${megabytes(now)} of them downloaded in this run`);
 }
 
 if (import.meta.main) Deno.exit(await main());

@@ -1,10 +1,10 @@
 /**
- * The command line of the harness. Refuses what it does not know; decides nothing about how a guest is run.
+ * The command line of the harness. Refuses unknown options.
  */
 import { parseArgs } from "@std/cli/parse-args";
 import { KERNEL_SUITES, QEMU_SUITES } from "./bundle.ts";
 
-/** A way from the guest's driver to a device. */
+/** QEMU's device models. */
 export type DeviceModel = "cryptodev" | "generic" | "builtin";
 
 /** One guest to run. */
@@ -14,7 +14,7 @@ export interface Guest {
   readonly kernel: string;
 }
 
-/** What the command line asks for. */
+/** The parsed command line. */
 export interface Options {
   readonly guests: readonly Guest[];
   readonly accel: "tcg" | "kvm";
@@ -26,10 +26,10 @@ export interface Options {
   /** The device's command line; `{socket}` stands for the socket's path. */
   readonly device: readonly string[];
   readonly timeoutMs: number;
-  /** The number of the check whose answer is falsified, or 0. */
+  /** The number of the check whose answer is falsified; 0: none. */
   readonly corrupt: number;
   readonly showcase: boolean;
-  /** How often the device is handed over under load; 0: the usual checks. */
+  /** Number of handovers of the device under load; 0: the usual checks. */
   readonly handovers: number;
   readonly mirror: string | undefined;
   readonly ubuntuMirror: string | undefined;
@@ -38,7 +38,7 @@ export interface Options {
   readonly skipIfUnavailable: boolean;
 }
 
-/** A command line that makes no sense. */
+/** An invalid command line. */
 export class UsageError extends Error {
   override name = "UsageError";
 }
@@ -52,15 +52,15 @@ Usage: scripts/vm [options]
        scripts/vm --systemd [--skip-if-unavailable]   no guest: the installed units under a real systemd, as root
        scripts/vm --arm64   an emulated arm64 machine in which the tests of the sandbox run
 
-Doors, the ways from the guest's driver to a device:
+Device models, the connections from the guest's driver to a device:
   cryptodev  QEMU's cryptodev-vhost-user: QEMU keeps the control queue, sessions arrive as messages
-  generic    QEMU's generic vhost-user device: everything is the device's
-  builtin    QEMU's own cryptodev-backend-builtin: no device of ours, the peer that the checks are tried on
+  generic    QEMU's generic vhost-user device: the device implements everything
+  builtin    QEMU's own cryptodev-backend-builtin, without a device of this project, to test the checks themselves
 
 Options:
-  --deviceModel=NAME[,NAME...]  deviceModels to go through (default: cryptodev,generic; showcase: generic)
+  --device-model=NAME[,NAME...]  device models to test (default: cryptodev,generic; showcase: generic)
   --kernel=VERSION       ${Object.keys(KERNEL_SUITES).join(", ")} (default: 6.1; generic, showcase: 6.12);
-                         5.4 is Ubuntu's, the last here whose dm-crypt takes the device
+                         5.4 is Ubuntu's, the latest of these whose dm-crypt can use the device
   --qemu=VERSION         ${Object.keys(QEMU_SUITES).join(", ")} (default: 7.2; generic: 11.1 and nothing else)
   --accel=tcg|kvm        how QEMU runs the guest (default: tcg)
   --smp=N                virtual CPUs (default: 1; more find races but are slower)
@@ -102,7 +102,7 @@ const STRINGS = [
 ];
 const BOOLEANS = ["showcase", "refresh", "keep", "skip-if-unavailable", "help"];
 
-/** Reads the command line; undefined stands for `--help`. */
+/** Parses the command line; undefined for `--help`. */
 export function readOptions(args: string[]): Options | undefined {
   const given: Record<string, unknown> = parseArgs(args, {
     string: STRINGS,
@@ -156,7 +156,7 @@ function readGuests(deviceModels: string, qemu: string | undefined, kernel: stri
     };
     if (deviceModel === "generic" && guest.qemu !== "11.1") {
       throw new UsageError(
-        `QEMU ${guest.qemu} has no generic vhost-user device: give --deviceModel=cryptodev or --qemu=11.1`,
+        `QEMU ${guest.qemu} has no generic vhost-user device: give --device-model=cryptodev or --qemu=11.1`,
       );
     }
     return guest;

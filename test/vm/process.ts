@@ -1,10 +1,10 @@
 /**
- * Child processes with a time limit and without orphans: every child is known here, dies with the harness, and is
- * killed when it takes too long. Knows nothing about virtual machines.
+ * Child processes with a time limit and without orphans: every child is recorded, ends with the harness, and is killed at
+ * its time limit.
  */
 const children = new Set<Deno.ChildProcess>();
 
-/** What a finished command left behind. */
+/** The result of a command. */
 export interface Finished {
   readonly code: number;
   readonly stdout: string;
@@ -19,12 +19,12 @@ export interface RunOptions {
   readonly env?: Record<string, string>;
 }
 
-/** A command that could not do its work, with what it said. */
+/** A command that failed, with its output. */
 export class CommandError extends Error {
   override name = "CommandError";
 }
 
-/** Kills every child that still runs, for the harness's own end by a signal. */
+/** Kills every running child, when a signal ends the harness. */
 export function killChildren(): void {
   for (const child of children) signalChild(child, "SIGKILL");
 }
@@ -55,7 +55,7 @@ export async function run(command: readonly string[], options: RunOptions): Prom
   }
 }
 
-/** Runs a command and returns its output; throws with what it said when it fails. */
+/** Runs a command and returns its output; throws an error with the output if it fails. */
 export async function runOrThrow(command: readonly string[], options: RunOptions): Promise<string> {
   const { code, stdout, stderr, timedOut } = await run(command, options);
   if (code === 0) return stdout;
@@ -78,7 +78,7 @@ function start(command: readonly string[], options: Omit<Deno.CommandOptions, "a
 
 let deathSignal: readonly string[] | undefined;
 
-/** A child in the background whose output goes to a log file; it dies with the harness, however that ends. */
+/** A child in the background whose output goes to a log file; it ends with the harness in any case. */
 export class BackgroundProcess {
   readonly #child: Deno.ChildProcess;
   readonly #logged: Promise<unknown>;
@@ -110,13 +110,13 @@ export class BackgroundProcess {
 
   async #awaitEnd(): Promise<number> {
     const { code } = await this.#child.status;
-    // A grandchild may hold the pipes open; what matters was written by then.
+    // A grandchild may keep the pipes open; the child's output has been written by then.
     await Promise.race([this.#logged, sleep(2000)]);
     children.delete(this.#child);
     return this.code = code;
   }
 
-  /** Waits for the end; false when it did not come in time. */
+  /** Waits for the end; false after the time limit. */
   async waitMs(timeoutMs: number): Promise<boolean> {
     const waiting = new AbortController();
     const inTime = await Promise.race([
@@ -127,7 +127,7 @@ export class BackgroundProcess {
     return inTime;
   }
 
-  /** Asks the process to end and kills it after `graceMs`; tells whether it ended when asked. */
+  /** Sends SIGTERM and kills the process after `graceMs`; returns whether it ended by SIGTERM. */
   async stop(graceMs: number): Promise<boolean> {
     if (this.code !== undefined) return true;
     signalChild(this.#child, "SIGTERM");

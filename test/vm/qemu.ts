@@ -1,6 +1,6 @@
 /**
- * QEMU's command line, by device model. An unpacked QEMU runs with the dynamic linker and the libraries that came with
- * it, so it needs nothing of the machine.
+ * QEMU's command line, by device model. An unpacked QEMU runs with the dynamic linker and the libraries of its packages,
+ * so it is independent of the machine.
  */
 import type { Guest, Options } from "./options.ts";
 import { UnavailableError } from "./apt.ts";
@@ -9,15 +9,15 @@ import { CommandError, runOrThrow } from "./process.ts";
 const MEMORY = "512M";
 const LIBRARY_FOLDERS = ["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu"];
 
-/** How an unpacked QEMU is started. */
+/** The command that starts an unpacked QEMU. */
 export interface Qemu {
   readonly command: readonly string[];
   readonly env: Record<string, string>;
-  /** What it says of itself, such as "7.2.22". */
+  /** The version that it reports, such as "7.2.22". */
   readonly version: string;
 }
 
-/** Files a guest is started with and writes to. */
+/** The files that a guest reads and writes. */
 export interface GuestFiles {
   readonly vmlinux: string;
   readonly initramfs: string;
@@ -26,7 +26,7 @@ export interface GuestFiles {
   readonly socket: string;
 }
 
-/** Finds out how the QEMU in `directory` is started, and that it starts. */
+/** Finds the command for the QEMU in `directory`, and checks that it starts. */
 export async function openQemu(directory: string): Promise<Qemu> {
   const linker = await firstFile(LIBRARY_FOLDERS.map((folder) => `${directory}/${folder}/ld-linux-x86-64.so.2`));
   const libraries = LIBRARY_FOLDERS.map((folder) => `${directory}/${folder}`);
@@ -58,8 +58,8 @@ async function firstFile(paths: readonly string[]): Promise<string> {
 }
 
 /**
- * The arguments for one guest. What it says on its second serial port goes to the file `files.results`; in a dialogue
- * that is a socket, on which it is answered.
+ * The arguments for one guest. Its second serial port is the file `files.results`, or, in a dialogue, a socket on which
+ * the host answers.
  */
 export function guestArguments(
   guest: Guest,
@@ -72,7 +72,7 @@ export function guestArguments(
     ["-accel", options.accel === "tcg" ? "tcg,thread=multi" : "kvm"],
     ["-cpu", "max", "-smp", String(options.smp), "-m", MEMORY],
     ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"],
-    // Without share=on the handshake succeeds, and the device then has no memory to look at.
+    // Without share=on the handshake succeeds, but the device cannot access the guest's memory.
     ["-object", `memory-backend-memfd,id=mem,size=${MEMORY},share=on`],
     ["-serial", `file:${files.console}`],
     form === "report"

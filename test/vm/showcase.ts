@@ -1,6 +1,6 @@
 /**
- * The showcase: a guest whose kernel uses the device for all it has to encrypt, while the host reads the device's
- * counters and computes ciphertexts of its own. Prints a transcript as it goes and ends with verdicts.
+ * The showcase: the kernel of a guest encrypts with the device, while the host reads the device's counters and computes
+ * ciphertexts independently. Prints a transcript and ends with verdicts.
  *
  * @module
  */
@@ -12,15 +12,15 @@ import type { Guest, Options } from "./options.ts";
 import { BackgroundProcess, sleep } from "./process.ts";
 import { guestArguments } from "./qemu.ts";
 
-/** The text that the guest encrypts, and the sectors it does that in. */
+/** The text that the guest encrypts, and the size of the sectors in which it encrypts. */
 const TEXT = "A guest that has something to hide.\n";
 const TEXT_BYTES = 131072;
 const SECTOR_BYTES = 512;
 const CONNECT_TRIES = 200;
-/** What the device gives out may be a tenth of a second old. */
+/** The device's counters may be a tenth of a second old. */
 const SNAPSHOT_MS = 150;
 
-/** What the showcase's kernel has to have, besides what every guest loads; what AES-NI needs is among it. */
+/** The modules of the showcase's kernel, in addition to those of every guest; they include the dependencies of AES-NI. */
 const MODULES = [
   ...[
     "crypto_user",
@@ -37,13 +37,13 @@ const MODULES = [
   ...["authenc", "echainiv", "seqiv", "cryptd", "brd", "dm_crypt", "ecryptfs", "veth", "xfrm_user", "esp4"],
 ];
 
-/** What the device has done so far. */
+/** The device's counters of data requests. */
 export interface Counters {
   readonly requests: number;
   readonly sourceBytes: number;
 }
 
-/** The sums of what the device's exposition says of data requests. */
+/** Sums the counters of data requests in the device's exposition. */
 export function parseCounters(exposition: string): Counters {
   const sum = (metric: string) => {
     const samples = exposition.matchAll(new RegExp(`^vhost_user_crypto_${metric}\\{[^}]*\\} (\\d+)$`, "gm"));
@@ -59,7 +59,7 @@ async function readCounters(socket: string): Promise<Counters> {
   return parseCounters(await new Response(connection.readable).text());
 }
 
-/** SHA-256 of the guest's text under AES-CBC with this key, each sector by itself with its number as the IV. */
+/** SHA-256 of the guest's text, encrypted with AES-CBC and this key, each sector with its number as the IV. */
 export async function expectedDigest(keyHex: string): Promise<string> {
   const text = new TextEncoder().encode(TEXT.repeat(Math.ceil(TEXT_BYTES / TEXT.length))).subarray(0, TEXT_BYTES);
   const key = await crypto.subtle.importKey("raw", Uint8Array.fromHex(keyHex), "AES-CBC", false, ["encrypt"]);
@@ -68,14 +68,14 @@ export async function expectedDigest(keyHex: string): Promise<string> {
     const iv = new Uint8Array(16);
     new DataView(iv.buffer).setUint32(0, at / SECTOR_BYTES, true);
     const sector = text.subarray(at, at + SECTOR_BYTES);
-    // What comes back has a block of padding behind it.
+    // The result has a block of padding at its end.
     const sealed = new Uint8Array(await crypto.subtle.encrypt({ name: "AES-CBC", iv }, key, sector));
     result.set(sealed.subarray(0, SECTOR_BYTES), at);
   }
   return new Uint8Array(await crypto.subtle.digest("SHA-256", result)).toHex();
 }
 
-/** The host's part of the dialogue with the guest (its words are in `guest/showcase`). */
+/** The host's part of the dialogue with the guest (`guest/showcase` has the guest's part). */
 export class Dialogue implements Listener {
   readonly verdicts: Verdict[] = [];
   readonly details: string[] = [];
@@ -85,13 +85,13 @@ export class Dialogue implements Listener {
   readonly #print: (line: string) => void;
   #last: Counters = { requests: 0, sourceBytes: 0 };
 
-  /** `read` asks the device for its counters, `print` takes the transcript's lines. */
+  /** `read` returns the device's counters, `print` prints a line of the transcript. */
   constructor(read: () => Promise<Counters>, print: (line: string) => void) {
     this.#read = read;
     this.#print = print;
   }
 
-  /** Takes a line of the guest's; true if the guest waits for an answer. */
+  /** Handles a line of the guest; true if the guest waits for an answer. */
   async hear(line: string): Promise<boolean> {
     const [word = "", ...rest] = line.split(" ");
     const text = rest.join(" ");
@@ -133,13 +133,13 @@ export class Dialogue implements Listener {
   }
 }
 
-/** What answers a guest. */
+/** The host's side of a dialogue. */
 export interface Listener {
   /** Takes a line of the guest's; true if the guest waits for an answer. */
   hear(line: string): Promise<boolean>;
 }
 
-/** Talks with the guest on its second serial port until QEMU ends. */
+/** Runs the dialogue on the guest's second serial port until QEMU ends. */
 export async function converse(socket: string, dialogue: Listener, qemu: BackgroundProcess): Promise<void> {
   let connection: Deno.UnixConn | undefined;
   for (let tries = 0; connection === undefined && tries < CONNECT_TRIES && qemu.code === undefined; tries++) {
@@ -159,12 +159,12 @@ export async function converse(socket: string, dialogue: Listener, qemu: Backgro
       }
     }
   } catch (error) {
-    // QEMU ends without closing what it has not read; whether the guest came to its end is judged by its words.
+    // QEMU ends without reading everything; the guest's lines tell whether it reached its end.
     if (!(error instanceof Deno.errors.ConnectionReset || error instanceof Deno.errors.BrokenPipe)) throw error;
   }
 }
 
-/** Whether dm-crypt of this kernel takes drivers that allocate memory: up to 5.8 it did. */
+/** Whether dm-crypt of this kernel refuses drivers that allocate memory, as it does since 5.9. */
 function dmCryptRefuses(kernel: string): boolean {
   const [major = 0, minor = 0] = kernel.split(".").map(Number);
   return major > 5 || (major === 5 && minor >= 9);
@@ -208,7 +208,7 @@ export async function runShowcase(
     await qemu?.stop(QEMU_STOP_MS);
     verdicts.push(...await finishDevice(device, verdicts));
   }
-  verdicts.push(...dialogue.verdicts, one(dialogue.ended, `the guest came to its end: ${dialogue.ended}`));
+  verdicts.push(...dialogue.verdicts, one(dialogue.ended, `the guest reached its end: ${dialogue.ended}`));
   const details = [...dialogue.details];
   for (const [name, lines] of [["device.log", 40], ["qemu.log", 12], ["console.log", 12]] as const) {
     details.push(...await tail(file(name), name, lines));
@@ -216,7 +216,7 @@ export async function runShowcase(
   return { kernel: dialogue.kernel, verdicts, details, phases: [], timeMs: performance.now() - start };
 }
 
-/** A command line as a person would type it: names of files without their folders. */
+/** A command line for the transcript: names of files without their folders. */
 function printableCommand(words: readonly string[], scratch: string, kernelDirectory: string): string {
   const plain = words.map((word) => word.replaceAll(`${scratch}/`, "").replaceAll(`${kernelDirectory}/`, ""));
   return ["qemu-system-x86_64", ...plain.map((word) => /[\s]/.test(word) ? `'${word}'` : word)].join(" ");

@@ -1,14 +1,14 @@
-/** The host's side of the showcase: what it makes of a guest's words and of a device's counters. */
+/** The host's side of the showcase: parsing the guest's lines and the device's counters. */
 import { assertEquals, assertThrows } from "@std/assert";
 import { chooseUbuntuMirror } from "./apt.ts";
 import { readOptions, UsageError } from "./options.ts";
 import { type Counters, Dialogue, expectedDigest, parseCounters } from "./showcase.ts";
 
 const KEY = "603deb1015ca71be2b73aef0857d7781";
-/** By OpenSSL's command line, sector by sector. */
+/** Computed with OpenSSL's command line, sector by sector. */
 const DIGEST = "7e6dfdd7d2f099615beaa9ed3aea78f5e885556f185d7ba564a3833b46087ff4";
 
-/** Says `lines` to a dialogue whose device has the counters given one after the other. */
+/** Sends `lines` to a dialogue whose device returns the given counters in turn. */
 async function hold(lines: readonly string[], counters: readonly Counters[] = []) {
   const left = [...counters];
   const printed: string[] = [];

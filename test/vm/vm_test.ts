@@ -1,4 +1,4 @@
-/** The parts of the harness that need no guest: what it reads and what it writes, byte for byte. */
+/** The parts of the harness that need no guest: parsing, formats, command lines. */
 import { assertEquals, assertThrows } from "@std/assert";
 import { chooseMirror, parseDepends, parseUris, reachable } from "./apt.ts";
 import { isComplaint, judge, parseGuestReport } from "./guest_report.ts";

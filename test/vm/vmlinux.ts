@@ -1,6 +1,6 @@
 /**
- * The uncompressed ELF kernel out of a Linux bzImage, which QEMU starts by the PVH entry point: under TCG that saves
- * the seconds the kernel needs to unpack itself. Offsets are those of the x86 boot protocol's setup header
+ * Extracts the uncompressed ELF kernel from a Linux bzImage. QEMU starts it by the PVH entry point, which under TCG saves
+ * the seconds that the kernel needs to unpack itself. Offsets are those of the x86 boot protocol's setup header
  * (Documentation/arch/x86/boot.rst).
  */
 import { runOrThrow } from "./process.ts";
@@ -28,9 +28,9 @@ const MAGICS: readonly (readonly [tool: Payload["tool"], bytes: readonly number[
 export function findPayload(image: Uint8Array<ArrayBuffer>): Payload {
   const view = new DataView(image.buffer, image.byteOffset, image.byteLength);
   if (image.length < 0x250 || view.getUint32(HEADER_MAGIC_OFFSET, true) !== HEADER_MAGIC) {
-    throw new Error("The kernel image has no setup header: it is not a bzImage");
+    throw new Error("the kernel image has no setup header: it is not a bzImage");
   }
-  // Zero stands for four sectors; the boot sector itself comes on top.
+  // Zero means four sectors; the boot sector precedes them.
   const setupBytes = ((image[SETUP_SECTORS_OFFSET]! || 4) + 1) * 512;
   const start = setupBytes + view.getUint32(PAYLOAD_OFFSET_OFFSET, true);
   const length = view.getUint32(PAYLOAD_LENGTH_OFFSET, true);
@@ -38,7 +38,7 @@ export function findPayload(image: Uint8Array<ArrayBuffer>): Payload {
   const found = MAGICS.find(([, magic]) => magic.every((byte, i) => image[start + i] === byte));
   if (found === undefined) throw new Error("The kernel image is compressed in a way that is not known here");
   const [tool] = found;
-  // The build appends the unpacked size in four bytes to everything but gzip, which ends with it anyhow.
+  // The build appends the unpacked size in four bytes, except to gzip, whose format ends with it.
   return { bytes: image.subarray(start, start + length - (tool === "gzip" ? 0 : 4)), tool };
 }
 

@@ -1,6 +1,6 @@
 /**
- * Defects to plant, each with the checks that have to find it: the first defect whose pattern matches a check's id is
- * planted for that check. A row is a defect that a device could have, stated as what the device does.
+ * Defects to plant, each with the checks that must find it: for each check, the first defect whose pattern matches the
+ * check's id is planted. A row states a defect as a statement about the device.
  *
  * @module
  */
@@ -50,7 +50,7 @@ const FLAG_OFFSET = 16;
 const LENGTHS_OFFSET = 24;
 const DECRYPT_BIT = 1;
 
-/** The opposite of the negotiated form is expected of all requests. */
+/** All requests are parsed in the form that was not negotiated. */
 const OTHER_FORM: Hooks = {
   negotiated(features) {
     features.mux = !features.mux;
@@ -165,7 +165,7 @@ const CONTROL_DEFECTS: readonly Defect[] = [
   { name: "the same id is given again at once", found: /^sessions\.no-reuse/, plant: idIs(() => 7) },
   defect("a destruction has no effect", /^sessions\.destroy-ok/, {
     request(request) {
-      // Another session's id: the answer is changed to OK.
+      // The id of another session: the answer is changed to OK.
       if (request.isControl && !isCreation(request)) request.readable.setWord(16, 0x7fff_ffff);
     },
     answer(request) {
@@ -346,7 +346,7 @@ const SESSION_MESSAGE_DEFECTS: readonly Defect[] = [
   }),
 ];
 
-/** What a device with buffers of a fixed size has at most, in bytes. */
+/** Limits of a device with buffers of a fixed size, in bytes. */
 const SMALL_BUFFER_BYTES = 2176;
 
 const LENGTH_DEFECTS: readonly Defect[] = [

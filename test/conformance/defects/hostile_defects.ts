@@ -1,5 +1,5 @@
 /**
- * Defects in recovery, in the dirty log, and in dealing with hostile input.
+ * Defects in recovery, in the dirty log, and in the handling of hostile input.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import * as w from "../../../src/wire/virtio_crypto.ts";
 import { ignores, u64Reply } from "./message_defects.ts";
 import { type Defect, defect, type Hooks } from "./planting.ts";
 
-/** SET_FEATURES has, or lacks, VHOST_F_LOG_ALL, whatever the frontend says. */
+/** SET_FEATURES has, or lacks, VHOST_F_LOG_ALL, regardless of the frontend. */
 function logging(isOn: boolean): Hooks {
   return {
     message(message) {

@@ -1,6 +1,6 @@
 /**
- * Plants a defect in the device of this thread: hooks at its public seams see every message, request, answer and ring,
- * and change them. The device's code stays as it is; without a planted defect the hooks do nothing.
+ * Plants a defect in the device of this thread: hooks at its public methods see every message, request, answer and ring,
+ * and can change them. The device's code is unchanged; without a planted defect the hooks have no effect.
  *
  * @module
  */
@@ -93,7 +93,7 @@ class Scattered {
   }
 }
 
-/** A request as the device is about to see it. Changes of it are undone before the driver sees its memory again. */
+/** A request before the device executes it. Changes are undone before the driver reads its memory again. */
 export class SeenRequest {
   /** It is on the control queue. */
   readonly isControl: boolean;
@@ -152,7 +152,7 @@ export class SeenRequest {
   }
 }
 
-/** What a defect changes. */
+/** The hooks of a defect. */
 export interface Hooks {
   /** Called before a request is executed. */
   request?(request: SeenRequest): void;
@@ -183,11 +183,11 @@ export interface Hooks {
 
 /** A defect and the checks that find it. */
 export interface Defect {
-  /** What the device does. */
+  /** The defect, as a statement about the device. */
   readonly name: string;
   /** Matches the ids of the checks that have to find it. */
   readonly found: RegExp;
-  /** Makes the hooks, once for each check. */
+  /** Creates the hooks, once for each check. */
   readonly plant: () => Hooks;
 }
 
@@ -197,13 +197,13 @@ export function defect(name: string, found: RegExp, hooks: Hooks): Defect {
 }
 
 let planted: Hooks = {};
-/** The connections since the defect was planted: the first one is used to find out what the device offers. */
+/** The connections since the defect was planted: the first one reads the device's offer. */
 let connections: MessageReader[] = [];
 /** All connections ever. */
 const seen = new WeakSet<MessageReader>();
 let negotiated: NegotiatedFeatures | undefined;
 
-/** The hooks of the planted defect. The connection on which the device says what it offers is spared. */
+/** The hooks of the planted defect. They do not apply to the connection that reads the device's offer. */
 function hooks(): Hooks {
   return connections.length > 1 ? planted : {};
 }
@@ -283,7 +283,7 @@ hookMessages();
 const { set } = NegotiatedFeatures.prototype;
 NegotiatedFeatures.prototype.set = function (acknowledged) {
   set.call(this, acknowledged);
-  // This object has more to set than what is read of it.
+  // The type has more properties than are used.
   negotiated = this;
   hooks().negotiated?.(this);
 };

@@ -53,7 +53,7 @@ function endsRegion({ memory, readable, writable }: SeenRequest): boolean {
   );
 }
 
-/** Rings are not served any more after a message `request` that is not part of setting them up. */
+/** Rings are not served any more after a message `request` that is not part of their set-up. */
 function haltedBy(request: number): () => Hooks {
   return () => {
     let isSetUp = false;
@@ -82,7 +82,7 @@ const BUFFERS = 6;
 const REGIONS_USUAL = 3;
 const CONNECTIONS_SERVED = 3;
 
-/** Defects in dealing with guest memory. */
+/** Defects in the handling of guest memory. */
 export const MEMORY_DEFECTS: readonly Defect[] = [
   defect(
     "a buffer that crosses the border of two regions is ERR",

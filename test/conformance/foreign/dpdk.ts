@@ -10,10 +10,10 @@ import { conformText } from "../../../src/tools/conform/reports/text.ts";
 import { type CheckResult, runChecks } from "../../../src/tools/conform/run.ts";
 import { DpdkProcess } from "../../../bench/support/dpdk.ts";
 
-/** The backend spins; it gets what others leave of this core. */
+/** The backend polls continuously, so it has the lowest priority. */
 const CORE = 1;
 const TIMEOUT_MS = 1000;
-/** What the backend needs of a driver. */
+/** The peculiarities of the backend. */
 const PECULIARITIES = { heads: "slots", split: "linux" } as const;
 
 /** A verdict as in the table of clauses. */
