@@ -8,6 +8,37 @@ import { type LogFormat, logLine } from "./log.ts";
 import type { Options } from "./options.ts";
 import { VERSION } from "./version.ts";
 
+/**
+ * The modules of commands. Deno reads the modules that a literal `import()` names, and all that they import, before the
+ * program starts, whether they are used or not; a device needs none of these 100, with the driver and the tools.
+ */
+const COMMANDS = {
+  probe: new URL("./driver_commands.ts", import.meta.url),
+  conform: new URL("./conform_command.ts", import.meta.url),
+  bench: new URL("./bench_command.ts", import.meta.url),
+  stats: new URL("./stats_command.ts", import.meta.url),
+};
+
+function load<Module>(url: URL): Promise<Module> {
+  return import(url.href);
+}
+
+/** Executes command `name` with `args`; returns the exit code, or undefined if there is no such command. */
+async function runCommand(name: string, args: string[]): Promise<number | undefined> {
+  switch (name) {
+    case "probe":
+      return await (await load<typeof import("./driver_commands.ts")>(COMMANDS.probe)).probeCommand(args);
+    case "conform":
+      return await (await load<typeof import("./conform_command.ts")>(COMMANDS.conform)).conformCommand(args);
+    case "bench":
+      return await (await load<typeof import("./bench_command.ts")>(COMMANDS.bench)).benchCommand(args);
+    case "stats":
+      return await (await load<typeof import("./stats_command.ts")>(COMMANDS.stats)).statsCommand(args);
+    default:
+      return undefined;
+  }
+}
+
 async function printVersion({ openssl }: Options): Promise<void> {
   const { opensslVersion } = await import("../engine/openssl.ts");
   const { applyOpensslSettings } = await import("../engine/openssl_settings.ts");
@@ -74,23 +105,8 @@ export async function main(commandLine: string[]): Promise<number> {
   }
   let format: LogFormat = "text";
   try {
-    if (commandLine[0] === "probe") {
-      // The driver is loaded only for commands that use it: a device that serves does not have it in memory.
-      const { probeCommand } = await import("./driver_commands.ts");
-      return await probeCommand(commandLine.slice(1));
-    }
-    if (commandLine[0] === "conform") {
-      const { conformCommand } = await import("./conform_command.ts");
-      return await conformCommand(commandLine.slice(1));
-    }
-    if (commandLine[0] === "bench") {
-      const { benchCommand } = await import("./bench_command.ts");
-      return await benchCommand(commandLine.slice(1));
-    }
-    if (commandLine[0] === "stats") {
-      const { statsCommand } = await import("./stats_command.ts");
-      return await statsCommand(commandLine.slice(1));
-    }
+    const code = await runCommand(commandLine[0] ?? "", commandLine.slice(1));
+    if (code !== undefined) return code;
     // Loaded here, because the modules with the options' limits open the C library.
     const { readOptions } = await import("./options.ts");
     const options = readOptions(commandLine);
