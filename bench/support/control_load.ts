@@ -8,7 +8,7 @@ import { DriverError } from "../../src/driver/errors.ts";
 import type { DriverQueue } from "../../src/driver/queue.ts";
 import { encodeCreateSession, encodeDestroySession } from "../../src/driver/sessions.ts";
 import { STATUS_OK } from "../../src/wire/virtio_crypto.ts";
-import { type Chain, discardChain, prepareChain } from "../../src/driver/chains.ts";
+import { type Chain, discardChain, prepareChain } from "../../src/driver/prepared_chains.ts";
 import { AES_128_CBC } from "./workloads.ts";
 
 /** Length of the control header, after which a destroy request has its session's id. */

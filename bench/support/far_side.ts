@@ -7,7 +7,7 @@ import type { CryptoDriver, CryptoDriverOptions } from "../../src/driver/crypto_
 import { encodeData, type RequestMode } from "../../src/driver/requests.ts";
 import { pinThread } from "../../src/os/affinity.ts";
 import { F_EVENT_IDX, F_INDIRECT_DESC, F_RING_PACKED, F_VERSION_1 } from "../../src/wire/vring.ts";
-import { type Chain, discardChain, prepareChain } from "../../src/driver/chains.ts";
+import { type Chain, discardChain, prepareChain } from "../../src/driver/prepared_chains.ts";
 import { type BeforeSubmit, checkStatuses, SpinningLoad } from "./spinning_load.ts";
 import { DeviceProcess } from "./command.ts";
 import { timed, type Variant } from "./ratio.ts";

@@ -20,7 +20,7 @@ import type { EngineName } from "../../src/engine/libraries.ts";
 import { servicesOf } from "../../src/device/config.ts";
 import { GuestMemory } from "../../src/memory/guest_memory.ts";
 import { createEventFd } from "../../src/os/event_fd.ts";
-import { type Chain, prepareChain } from "../../src/driver/chains.ts";
+import { type Chain, prepareChain } from "../../src/driver/prepared_chains.ts";
 import { checkStatuses } from "./spinning_load.ts";
 import { sessionRecord } from "./engine_variant.ts";
 import type { Variant } from "./ratio.ts";

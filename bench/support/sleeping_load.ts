@@ -10,7 +10,7 @@ import { encodeData } from "../../src/driver/requests.ts";
 import type { DriverQueue } from "../../src/driver/queue.ts";
 import { mapAnonymous } from "../../src/os/memory_map.ts";
 import { Poller } from "../../src/os/poller.ts";
-import { type Chain, prepareChain } from "../../src/driver/chains.ts";
+import { type Chain, prepareChain } from "../../src/driver/prepared_chains.ts";
 import { checkStatuses } from "./spinning_load.ts";
 import { AES_128_CBC } from "./workloads.ts";
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Chain } from "../../src/driver/chains.ts";
+import type { Chain } from "../../src/driver/prepared_chains.ts";
 import { DriverError } from "../../src/driver/errors.ts";
 import type { DriverQueue } from "../../src/driver/queue.ts";
 import { STATUS_OK } from "../../src/wire/virtio_crypto.ts";

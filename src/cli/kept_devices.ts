@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { LeftSessions } from "../device/left_sessions.ts";
+import { KeptSessions } from "../device/kept_sessions.ts";
 import { KEPT_PREFIX, type LeftState, readLeftState } from "../handover/kept_state.ts";
 import { StateError } from "../handover/state_bytes.ts";
 import { closeFd } from "../os/event_fd.ts";
@@ -96,7 +96,7 @@ export class KeptDevices {
     prepared: PreparedDevice,
     { name, socket }: Served,
   ): Promise<HostedDevice> {
-    const sessions = new LeftSessions(sessionsFd, sessionSlots, state.negotiated.asymmetric === "akcipher");
+    const sessions = new KeptSessions(sessionsFd, sessionSlots, state.negotiated.asymmetric === "akcipher");
     const listening = "fd" in socket
       ? { path: "", fd: socket.fd }
       : { path: socket.path, fd: new ListeningSocket(socket).fd };

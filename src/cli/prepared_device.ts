@@ -22,7 +22,7 @@ async function dataPlane(options: ServeOptions): Promise<DataPlaneFactory | unde
   const { workers = 0, cpus = [] } = options;
   if (workers === 0) return undefined;
   const [{ workerPlane }, { POLL_US_DEFAULT }, { checkPinning }] = await Promise.all([
-    import("../worker/plane.ts"),
+    import("../worker/worker_plane.ts"),
     import("../device/limits.ts"),
     import("../os/affinity.ts"),
   ]);
@@ -332,7 +332,7 @@ export async function prepareDevice(options: ServeOptions, keeper?: DeviceKeeper
       import("../device/device.ts"),
       import("../vhost_user/server.ts"),
       import("../engine/openssl.ts"),
-      import("../engine/versions.ts"),
+      import("../engine/library_versions.ts"),
       import("../worker/asymmetric_worker.ts"),
     ]);
   const limitedLog = new LimitedLog(options.log ?? (() => {}));

@@ -7,7 +7,7 @@ import type { Log } from "../os/log.ts";
 import { processEnvironment } from "./environment.ts";
 import { type Running, serveOptions, socketPath, type Start, unlessAborted } from "./device_start.ts";
 import type { Options } from "./options.ts";
-import { OwnSockets } from "./own_sockets.ts";
+import { OwnSockets } from "./program_sockets.ts";
 import { keptDescriptors, type ServedSocket, socketName } from "./served_sockets.ts";
 import { prepareDevice } from "./prepared_device.ts";
 import { ServiceManager } from "./service_manager.ts";

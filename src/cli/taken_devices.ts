@@ -4,7 +4,7 @@
  * @module
  */
 import type { ListeningState, ProcessState } from "../handover/state.ts";
-import { TakeOver } from "../handover/taker.ts";
+import { TakeOver } from "../handover/new_process.ts";
 import { ListeningSocket } from "../os/listening_socket.ts";
 import type { Log } from "../os/log.ts";
 import { type Running, serveOptions, type Start, unlessAborted } from "./device_start.ts";

@@ -13,7 +13,7 @@ import { Span } from "../memory/segments.ts";
 import type { ChainBatch } from "../virtqueue/chain.ts";
 import * as akcipher from "../wire/akcipher.ts";
 import * as wire from "../wire/virtio_crypto.ts";
-import { ADMITTED, jobKind, type JobPool, REFUSED } from "./jobs.ts";
+import { ADMITTED, jobKind, type JobPool, REFUSED } from "./job_pool.ts";
 import { JOB_INPUT_BYTES_MAX, JOB_OUTPUT_BYTES_MAX, REQUEST_BYTES_MAX } from "./limits.ts";
 import type { RequestReader } from "./request_reader.ts";
 import type { SessionTableView } from "./sessions.ts";

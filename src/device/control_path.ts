@@ -15,7 +15,7 @@ import * as wire from "../wire/virtio_crypto.ts";
 import type { QueueCounters } from "./counters.ts";
 import { DESTROYED_BY_DRIVER } from "./destruction_causes.ts";
 import type { NegotiatedFeatures } from "./negotiated_features.ts";
-import type { JobPool } from "./jobs.ts";
+import type { JobPool } from "./job_pool.ts";
 import { LABELS_CREATE, LABELS_DESTROY, LABELS_OTHER_CONTROL, labelsOfControl, SERVICES } from "./metric_labels.ts";
 import type { BatchProcessor } from "./queue_server.ts";
 import { SessionBody } from "./session_body.ts";

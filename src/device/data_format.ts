@@ -10,7 +10,7 @@ import type { Engine } from "../engine/engine.ts";
 import { ChainBatch, RESPONSE_ANYWHERE } from "../virtqueue/chain.ts";
 import { RESULT_STATUS_BYTES } from "../wire/asym_rfc3.ts";
 import { type Answers, LastByteAnswers } from "./answers.ts";
-import type { SessionContexts } from "./contexts.ts";
+import type { SessionContexts } from "./session_contexts.ts";
 import { DataRequestDecoder } from "./data_request.ts";
 import { V15Decoder } from "./drafts/v15_decoder.ts";
 import { V5Answers } from "./drafts/v5_answers.ts";

@@ -17,7 +17,7 @@ import type { CounterMemory } from "./counters.ts";
 import { DataPath } from "./data_path.ts";
 import { type AsymmetricForm, NegotiatedFeatures } from "./negotiated_features.ts";
 import type { JobPoolLocation } from "./job_memory.ts";
-import { JobPool } from "./jobs.ts";
+import { JobPool } from "./job_pool.ts";
 import { type DescriptorWatch, QueueGroup } from "./queue_group.ts";
 import { QueueServer } from "./queue_server.ts";
 import { type SessionTableLocation, SessionTableView } from "./sessions.ts";

@@ -1,6 +1,6 @@
 /**
  * The shared memory of a pool of asymmetric jobs, and the protocol of its two sides: the queue whose requests the jobs
- * are (`jobs.ts`), and the isolate that runs them (`submitted_jobs.ts`). Slots are passed through two queues of slot
+ * are (`job_pool.ts`), and the isolate that runs them (`submitted_jobs.ts`). Slots are passed through two queues of slot
  * numbers, each with one writer and one reader; a word of each slot says what state its job is in. The memory holds the
  * pool's header, then the headers of all slots, then the input and output of each slot.
  *

@@ -26,7 +26,7 @@ import { SplitRing, usedIndexOf } from "../virtqueue/split.ts";
 import { availBytes, DESC_BYTES, EVENT_SUPPRESSION_BYTES, QUEUE_SIZE_MAX, usedBytes } from "../wire/vring.ts";
 import { BatchLimit } from "./batch_limit.ts";
 import { type CounterMemory, createCounterMemory, QueueCounters } from "./counters.ts";
-import { CHAIN_NUMBER_MASK, type JobPool } from "./jobs.ts";
+import { CHAIN_NUMBER_MASK, type JobPool } from "./job_pool.ts";
 import { type RingSetup, RingSetupError } from "./backend.ts";
 import { REQUEST_BYTES_MAX, ROUND_BATCHES_MAX, STOP_MS_MAX } from "./limits.ts";
 

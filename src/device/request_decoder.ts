@@ -5,7 +5,7 @@
  *
  * @module
  */
-import type { JobPool } from "./jobs.ts";
+import type { JobPool } from "./job_pool.ts";
 import type { RequestTemplate } from "./request_template.ts";
 
 /** Decodes the data requests of a thread. */

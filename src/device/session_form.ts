@@ -8,7 +8,7 @@
  */
 import { KIND_AEAD, KIND_CHAIN, KIND_CIPHER, KIND_HASH, KIND_MAC } from "../engine/operation.ts";
 import * as wire from "../wire/virtio_crypto.ts";
-import type { SessionContexts } from "./contexts.ts";
+import type { SessionContexts } from "./session_contexts.ts";
 import { layOutAead, layOutChain, layOutCipher, layOutDigest, RequestLengths } from "./request_layout.ts";
 import type { RequestReader } from "./request_reader.ts";
 import type { RequestTemplate } from "./request_template.ts";

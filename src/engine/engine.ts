@@ -12,7 +12,7 @@ import type { Catalogue } from "./catalogue.ts";
 import { DATA_BYTES_MAX, EngineMemory } from "./engine_memory.ts";
 import { createMultiBufferRunner, type MultiBufferRunner } from "./multibuffer/runner.ts";
 import type { MultiBufferPolicy } from "./multibuffer/policy.ts";
-import { UncoveredParts } from "./chained.ts";
+import { UncoveredParts } from "./uncovered_parts.ts";
 import type { CipherTransform } from "./cipher.ts";
 import type { DigestTransform } from "./digest.ts";
 import {

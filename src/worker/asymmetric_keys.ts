@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { BySession } from "../device/by_session.ts";
+import { BySession } from "../device/session_objects.ts";
 import { statusOf } from "../device/outcomes.ts";
 import type { SessionTableView } from "../device/sessions.ts";
 import type { AkcipherService } from "../engine/asymmetric/akcipher.ts";

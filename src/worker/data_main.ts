@@ -15,7 +15,7 @@ import { drainEventFd } from "../os/event_fd.ts";
 import { threadMemory } from "../os/owned_memory.ts";
 import { Poller } from "../os/poller.ts";
 import { type Report, SUBMITTED, type WorkerSetup } from "./commands.ts";
-import { SpinBudget } from "./spin.ts";
+import { SpinBudget } from "./spin_budget.ts";
 
 /** The poller's tokens for the worker's own descriptors; all are below those of queues. */
 const DOORBELL = 0;

@@ -8,7 +8,7 @@ import { CryptoDriver, type CryptoDriverOptions } from "../../src/driver/crypto_
 import { EventLoop } from "../../src/os/event_loop.ts";
 import { VhostUserServer } from "../../src/vhost_user/server.ts";
 import { workerJobRunner } from "../../src/worker/asymmetric_worker.ts";
-import { workerPlane } from "../../src/worker/plane.ts";
+import { workerPlane } from "../../src/worker/worker_plane.ts";
 
 /** A device that serves, and what to do with it. */
 export interface TestDevice {

@@ -14,7 +14,7 @@ import { GuestMemory } from "../../src/memory/guest_memory.ts";
 import { createCounterMemory, QueueCounters } from "../../src/device/counters.ts";
 import { DataPath } from "../../src/device/data_path.ts";
 import { JobPoolMemory } from "../../src/device/job_memory.ts";
-import { ADMITTED, jobKind, JobPool, POSTPONED } from "../../src/device/jobs.ts";
+import { ADMITTED, jobKind, JobPool, POSTPONED } from "../../src/device/job_pool.ts";
 import * as limits from "../../src/device/limits.ts";
 import { QueueServer } from "../../src/device/queue_server.ts";
 import { SubmittedJobs } from "../../src/device/submitted_jobs.ts";
@@ -23,7 +23,7 @@ import { closeFd, createEventFd } from "../../src/os/event_fd.ts";
 import { ADDED, ChainBatch, TABLE_FULL } from "../../src/virtqueue/chain.ts";
 import { DescriptorTable } from "../../src/virtqueue/descriptor_table.ts";
 import * as w from "../../src/wire/virtio_crypto.ts";
-import { SpinBudget } from "../../src/worker/spin.ts";
+import { SpinBudget } from "../../src/worker/spin_budget.ts";
 import { deviceMemory, NEXT, RawSplit, WRITE } from "../virtqueue/raw_driver.ts";
 import { withDevice } from "./harness.ts";
 

@@ -7,7 +7,7 @@
 import { assert } from "@std/assert";
 import { servicesOf } from "../../src/device/config.ts";
 import { DataPath } from "../../src/device/data_path.ts";
-import type { JobPool } from "../../src/device/jobs.ts";
+import type { JobPool } from "../../src/device/job_pool.ts";
 import { NegotiatedFeatures } from "../../src/device/negotiated_features.ts";
 import { QueueServer } from "../../src/device/queue_server.ts";
 import { SessionTable } from "../../src/device/sessions.ts";

@@ -5,7 +5,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { generateKeyPairSync } from "node:crypto";
 import { JobPoolMemory } from "../../src/device/job_memory.ts";
-import { JobPool } from "../../src/device/jobs.ts";
+import { JobPool } from "../../src/device/job_pool.ts";
 import { type DataRequest, encodeData } from "../../src/driver/requests.ts";
 import type { SessionParameters } from "../../src/driver/sessions.ts";
 import { createCatalogue } from "../../src/engine/catalogue.ts";

@@ -6,7 +6,7 @@
  */
 import { main } from "../../src/cli/main.ts";
 import { DataPath } from "../../src/device/data_path.ts";
-import { JobPool } from "../../src/device/jobs.ts";
+import { JobPool } from "../../src/device/job_pool.ts";
 import { closeFd, createEventFd } from "../../src/os/event_fd.ts";
 import { viewOf } from "../../src/os/memory_map.ts";
 import type { ChainBatch } from "../../src/virtqueue/chain.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { HandoverServer } from "../../src/handover/giver.ts";
+import { HandoverServer } from "../../src/handover/old_process.ts";
 import { FakeGiver } from "./fake_giver.ts";
 
 const [path, isHalted] = Deno.args;

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Giver } from "../../src/handover/giver.ts";
+import type { Giver } from "../../src/handover/old_process.ts";
 import type { LiveRegion } from "../../src/handover/live_region.ts";
 import type { ProcessState } from "../../src/handover/state.ts";
 import { createEventFd } from "../../src/os/event_fd.ts";

@@ -6,11 +6,11 @@
  */
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { HandoverChannel, HandoverError } from "../../src/handover/channel.ts";
-import { HandoverServer } from "../../src/handover/giver.ts";
+import { HandoverServer } from "../../src/handover/old_process.ts";
 import { LiveRegion } from "../../src/handover/live_region.ts";
 import * as protocol from "../../src/handover/protocol.ts";
 import type { ProcessState } from "../../src/handover/state.ts";
-import { TakeOver } from "../../src/handover/taker.ts";
+import { TakeOver } from "../../src/handover/new_process.ts";
 import { closeFd, duplicateFd } from "../../src/os/event_fd.ts";
 import { EventLoop } from "../../src/os/event_loop.ts";
 import { connectUnix, FdSocket } from "../../src/os/unix_socket.ts";

@@ -14,7 +14,7 @@ import { closeFd, duplicateFd } from "../../src/os/event_fd.ts";
 import { createMemfd } from "../../src/os/memory_map.ts";
 import { EventLoop } from "../../src/os/event_loop.ts";
 import { type ServerOptions, VhostUserServer } from "../../src/vhost_user/server.ts";
-import { workerPlane } from "../../src/worker/plane.ts";
+import { workerPlane } from "../../src/worker/worker_plane.ts";
 import { ask, assertAnswer, cipherSample } from "../conformance/support.ts";
 import { withDirectory } from "../cli/programs.ts";
 

@@ -6,7 +6,7 @@
 import { assert, assertEquals, assertLess } from "@std/assert";
 import { createCounterMemory, QueueCounters } from "../../src/device/counters.ts";
 import { JobPoolMemory } from "../../src/device/job_memory.ts";
-import { JobPool } from "../../src/device/jobs.ts";
+import { JobPool } from "../../src/device/job_pool.ts";
 import { QueueServer } from "../../src/device/queue_server.ts";
 import { SessionTable } from "../../src/device/sessions.ts";
 import { SubmittedJobs } from "../../src/device/submitted_jobs.ts";

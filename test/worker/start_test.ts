@@ -2,7 +2,7 @@ import { assertRejects } from "@std/assert";
 import { WorkerError } from "../../src/device/backend.ts";
 import { CryptoDevice } from "../../src/device/device.ts";
 import { EventLoop } from "../../src/os/event_loop.ts";
-import { workerPlane } from "../../src/worker/plane.ts";
+import { workerPlane } from "../../src/worker/worker_plane.ts";
 
 Deno.test("a worker that cannot start says so, and its device can be closed", async () => {
   const loop = new EventLoop();

@@ -8,7 +8,7 @@
  */
 import { KIND_AEAD, KIND_CHAIN, KIND_CIPHER } from "../../engine/operation.ts";
 import * as wire from "../../wire/virtio_crypto.ts";
-import type { SessionContexts } from "../contexts.ts";
+import type { SessionContexts } from "../session_contexts.ts";
 import type { RequestTemplate } from "../request_template.ts";
 import { KIND_OF_SERVICE } from "../session_form.ts";
 

@@ -17,7 +17,7 @@ import { servicesOf } from "../config.ts";
 import { firstSeriesOf } from "../control_path.ts";
 import type { QueueCounters } from "../counters.ts";
 import { DESTROYED_BY_DRIVER } from "../destruction_causes.ts";
-import type { JobPool } from "../jobs.ts";
+import type { JobPool } from "../job_pool.ts";
 import { LABELS_OTHER_CONTROL, labelsOfControl, SERVICES } from "../metric_labels.ts";
 import type { BatchProcessor } from "../queue_server.ts";
 import { SessionBody } from "../session_body.ts";

@@ -12,7 +12,7 @@ import { BATCH_BYTES_MAX, BATCH_CHAINS_MAX, type ChainBatch } from "../../virtqu
 import * as v5 from "../../wire/drafts/v5.ts";
 import * as wire from "../../wire/virtio_crypto.ts";
 import { STATUS_POSTPONED } from "../asymmetric_request.ts";
-import type { SessionContexts } from "../contexts.ts";
+import type { SessionContexts } from "../session_contexts.ts";
 import { labelsOfService } from "../metric_labels.ts";
 import type { NegotiatedFeatures } from "../negotiated_features.ts";
 import type { RequestDecoder } from "../request_decoder.ts";

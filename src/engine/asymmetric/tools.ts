@@ -6,7 +6,7 @@
 import type { OwnedMemory } from "../../os/owned_memory.ts";
 import { Bignums } from "./bignums.ts";
 import { DerDecoder } from "./der.ts";
-import { KeyGeneration } from "./generation.ts";
+import { KeyGeneration } from "./key_generation.ts";
 import { KeyOperations } from "./key_operations.ts";
 import { KeyParameters } from "./key_parameters.ts";
 import { Scratch } from "./scratch.ts";

@@ -10,7 +10,7 @@
  */
 import { fillBytes } from "../../memory/native.ts";
 import { scatterFrom, SegmentTable } from "../../memory/segments.ts";
-import { UncoveredParts } from "../chained.ts";
+import { UncoveredParts } from "../uncovered_parts.ts";
 import { equalSecrets } from "../openssl.ts";
 import {
   DONE,

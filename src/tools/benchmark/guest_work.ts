@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Chain } from "../../driver/chains.ts";
+import type { Chain } from "../../driver/prepared_chains.ts";
 import type { Block } from "../../driver/guest_memory.ts";
 
 const WORD_BYTES = 4;

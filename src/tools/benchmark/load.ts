@@ -10,7 +10,7 @@ import { drainEventFd } from "../../os/event_fd.ts";
 import { Poller } from "../../os/poller.ts";
 import { threadTimeNs } from "../../os/clock.ts";
 import { STATUS_OK } from "../../wire/virtio_crypto.ts";
-import { type Chain, discardChain, prepareChain } from "../../driver/chains.ts";
+import { type Chain, discardChain, prepareChain } from "../../driver/prepared_chains.ts";
 import type { CryptoDriver } from "../../driver/crypto_driver.ts";
 import { DisconnectedError, DriverError, DriverTimeoutError } from "../../driver/errors.ts";
 import { concat } from "../../driver/fields.ts";

@@ -5,7 +5,7 @@
  */
 import type { OwnedMemory } from "../../../os/owned_memory.ts";
 import type { Bignums } from "../bignums.ts";
-import type { KeyGeneration } from "../generation.ts";
+import type { KeyGeneration } from "../key_generation.ts";
 import type { KeyOperations } from "../key_operations.ts";
 import type { KeyParameters } from "../key_parameters.ts";
 import type { Scratch } from "../scratch.ts";

@@ -5,7 +5,7 @@
  * @module
  */
 import { featuresOfMode, maskOf, setUpRing, tearDownRing } from "../../../driver/bring_up.ts";
-import { discardChain, prepareChain } from "../../../driver/chains.ts";
+import { discardChain, prepareChain } from "../../../driver/prepared_chains.ts";
 import type { CryptoDriver, CryptoDriverOptions } from "../../../driver/crypto_driver.ts";
 import type { SubmitOptions } from "../../../driver/submit_options.ts";
 import { place } from "../../../driver/layout.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Giver, HandoverServer } from "../handover/giver.ts";
+import { type Giver, HandoverServer } from "../handover/old_process.ts";
 import type { LiveRegion } from "../handover/live_region.ts";
 import type { ListeningState, ProcessState } from "../handover/state.ts";
 import type { SocketPath } from "../os/listening_socket.ts";

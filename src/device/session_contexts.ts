@@ -15,7 +15,7 @@ import type { Engine } from "../engine/engine.ts";
 import type { Prepared } from "../engine/prepared.ts";
 import { AUTH_KEY_BYTES_MAX, CIPHER_KEY_BYTES_MAX, KIND_AKCIPHER, Parameters } from "../engine/operation.ts";
 import { SecretPool } from "../memory/secret_pool.ts";
-import { BySession } from "./by_session.ts";
+import { BySession } from "./session_objects.ts";
 import { labelsOf } from "./metric_labels.ts";
 import type { SessionTableView } from "./sessions.ts";
 

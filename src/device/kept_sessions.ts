@@ -8,7 +8,7 @@ import { FileMemory } from "./session_memory.ts";
 import { SessionTable } from "./sessions.ts";
 
 /** A session table that no process writes to any more. */
-export class LeftSessions {
+export class KeptSessions {
   /** The sessions. Keys are views of the file. */
   readonly state: SessionsState;
   readonly #memory: FileMemory;
