@@ -28,7 +28,7 @@ const WARM_UP_MS = 300;
 /** The moments of a fresh process, in milliseconds of the device's time. */
 const MOMENTS_MS = [10, 100, 1000];
 
-/** What is measured. */
+/** The measured cases. */
 interface Case {
   readonly workload: Workload;
   readonly sizeBytes: number;

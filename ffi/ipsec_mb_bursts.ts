@@ -10,7 +10,7 @@
  */
 import { openIpsecMbSymbols } from "./ipsec_mb.ts";
 
-/** What may keep a manager from choosing its best instruction set: SHA extensions or GFNI are not to be used. */
+/** Flags that exclude SHA extensions or GFNI when a manager chooses its instruction set. */
 export type MultiBufferFlag = "SHANI_OFF" | "GFNI_OFF";
 
 /** An instruction set of the library, with the suffixes of its function names. */
@@ -38,7 +38,7 @@ export const BURST_VARIANTS: readonly MultiBufferVariant[] = [
   { name: "sse_t1", init: "sse", flag: "SHANI_OFF" },
 ];
 
-/** How the names of functions end that prepare keys for GCM, whose results differ. A manager has those of one of them. */
+/** Suffixes of the functions that expand keys for GCM, whose results differ. A manager uses those of one suffix. */
 export const GCM_VARIANTS: readonly string[] = [
   "vaes_avx512",
   "avx512",

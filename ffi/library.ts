@@ -24,7 +24,7 @@ export class LibraryMissingError extends Error {
   override readonly name = "LibraryMissingError";
   /** The missing library. */
   readonly spec: LibrarySpec;
-  /** Why the last candidate could not be opened. */
+  /** The reason why the last candidate could not be opened. */
   readonly reason: string;
 
   /** Makes the error for `spec` with the `reason` of the last candidate's failure. */

@@ -1,11 +1,10 @@
 /**
- * What to install where: the packages that hold the libraries, by distribution. A table and its reading; knows no
- * library itself.
+ * The packages that contain the libraries, by distribution, as a table, and advice from it.
  *
  * @module
  */
 
-/** What a package may be wanted for. */
+/** The purposes of packages. */
 export type PackagedLibrary = "openssl" | "openssl-legacy" | "ipsec-mb" | "gcrypt" | "libc";
 
 /** A host, as far as packages depend on it. */
@@ -59,7 +58,7 @@ const RHEL: Packages = { ...FEDORA, "ipsec-mb": "intel-ipsec-mb from EPEL" };
 /** The users' repository has libIPSec_MB 3.0. */
 const ARCH: Packages = { ...FEDORA, "openssl": "openssl", "openssl-legacy": "openssl", "ipsec-mb": undefined };
 
-/** What a library is called where the distribution is not known. */
+/** Names of libraries for unknown distributions. */
 const NAMES: Readonly<Record<PackagedLibrary, string>> = {
   "openssl": "OpenSSL 3's libcrypto",
   "openssl-legacy": "OpenSSL's legacy provider",
@@ -118,7 +117,7 @@ function readOsRelease(): string {
   }
 }
 
-/** What to do on this host to have `library`; see {@linkcode packageAdvice}. */
+/** The way to install `library` on this host; see {@linkcode packageAdvice}. */
 export function adviceFor(library: PackagedLibrary): string {
   return packageAdvice(library, { osRelease: readOsRelease(), arch: Deno.build.arch });
 }

@@ -181,7 +181,7 @@ function checkArchitecture(path: string, code: string): string[] {
   return [`${path}: what differs between architectures is in src/os/architecture.ts`];
 }
 
-/** What may not stand in a function of the data path. */
+/** Code that a function of the data path must not contain. */
 const BANNED: readonly (readonly [RegExp, string])[] = [
   [/\.(subarray|slice)\(/, "makes a view or a copy"],
   [/\basync\b|\bawait\b|\bPromise\b/, "waits for the event loop"],
@@ -194,7 +194,7 @@ const BANNED: readonly (readonly [RegExp, string])[] = [
   ],
 ];
 
-/** What a file's header says of the data path: on it, but for named functions, or off it; undefined: nothing. */
+/** The statement about the data path in a file's header: on it, except named functions, or off it; undefined: none. */
 export function markerOf(text: string): { readonly isOn: boolean; readonly exceptions: readonly string[] } | undefined {
   const header = /^\/\*\*[\s\S]*?\*\//.exec(text)?.[0].replace(/^(?:\/\*\*\n| \* ?)/gm, "") ?? "";
   const paragraph = header.split(/\n\n/).find((part) => /^(Data path[.,]|Off the data path: )/.test(part));

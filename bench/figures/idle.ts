@@ -59,7 +59,7 @@ export async function idle(): Promise<Figure[]> {
   return figures;
 }
 
-/** What requests leave on the heap of their isolate. Needs V8's `--expose-gc`. */
+/** Memory that requests leave on the heap of their isolate. Needs V8's `--expose-gc`. */
 export function heap(): Figure[] {
   const { gc } = globalThis as { gc?: () => void };
   if (gc === undefined) throw new Error("the collector is out of reach: run with --v8-flags=--expose-gc");

@@ -6,7 +6,7 @@
  */
 import nodeAssert from "node:assert";
 
-/** What every assertion here throws, as `@std/assert` does. */
+/** The error that every assertion throws, as in `@std/assert`. */
 export const AssertionError: typeof nodeAssert.AssertionError = nodeAssert.AssertionError;
 
 /** Fails unless `expr` is truthy. */

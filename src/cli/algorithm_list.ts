@@ -54,7 +54,7 @@ export interface ListedAlgorithm {
   readonly library?: EngineName;
   /** The library that executes it in multi-buffer batches; undefined if none does. */
   readonly bursts?: EngineName;
-  /** Why it is not served. */
+  /** The reason why it is not served. */
   readonly reason?: string;
 }
 
@@ -63,7 +63,7 @@ export interface ListedLibrary {
   readonly name: EngineName;
   /** The version that it reports; undefined if it was not found or not loaded. */
   readonly version?: string;
-  /** Why it serves no algorithm. */
+  /** The reason why it serves no algorithm. */
   readonly problem?: string;
 }
 
@@ -132,7 +132,7 @@ interface Host {
   readonly policy: MultiBufferPolicy | undefined;
   /** OpenSSL's FIPS provider alone is used. */
   readonly isFips: boolean;
-  /** Why OpenSSL does not serve an algorithm. */
+  /** The reason why OpenSSL does not serve an algorithm. */
   readonly lacks: string;
 }
 

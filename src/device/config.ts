@@ -29,7 +29,7 @@ export interface OfferedAsymmetric {
   readonly mask: number;
 }
 
-/** What of the service `form` this host's OpenSSL has; if nothing, then the service is off. */
+/** The parts of the service `form` that this host's OpenSSL supports; without any, the service is off. */
 export function offeredAsymmetric(form: AsymmetricForm): OfferedAsymmetric {
   const mask = form === "off" ? 0 : form === "rfc3" ? asymAlgoMask() : akcipherOffer().mask;
   return { form: mask === 0 ? "off" : form, mask };

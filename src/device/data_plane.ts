@@ -26,7 +26,7 @@ export interface DataPlane {
 export interface DataPlaneContext extends Omit<DataQueueSetup, "queues">, Omit<QueueThread, "watch"> {
   /** Data queues, numbered from 0. */
   readonly dataQueues: number;
-  /** Where other threads load the algorithms of engine modules from. */
+  /** The URLs from which other threads load engine modules. */
   readonly moduleUrls: readonly string[];
   /** The event loop of the main thread. */
   readonly loop: EventLoop;

@@ -1,5 +1,5 @@
 /**
- * Why sessions are destroyed: the values of a metric's label, and sentences for the log.
+ * The causes of sessions' destruction: the values of a metric's label, and sentences for the log.
  *
  * Off the data path: no request destroys a session there.
  *
@@ -7,7 +7,7 @@
  */
 import type { LossCause } from "./backend.ts";
 
-/** Why a session is destroyed: at the driver's request, or with others, without one. */
+/** The causes of a session's destruction: a request of the driver, or an event that destroys several sessions. */
 export type DestructionCause = "driver" | "message" | LossCause;
 
 /** All causes; the index of one is its place among the counters. */

@@ -1,6 +1,6 @@
 /**
- * Whether this device can continue for the device of another process: what was negotiated with the frontend and the
- * driver, and the sessions, checked as untrusted values.
+ * Checks whether this device can continue for the device of another process: negotiated values and sessions, which are
+ * untrusted.
  *
  * Off the data path: it runs once, before a device continues for another one.
  *
@@ -29,7 +29,7 @@ export class StateMismatchError extends Error {
   override readonly name = "StateMismatchError";
 }
 
-/** What this device offers. */
+/** The offer of this device. */
 export interface Offer {
   readonly queueCount: number;
   readonly features: bigint;

@@ -44,7 +44,7 @@ export const KEY_LEN = 14;
 export const STATE = 15;
 export const DURATION_US = 16;
 export const SLOT_HEADER_BYTES = 128;
-/** What is read and written as words comes first: a view counts as memory of V8's, which then collects more often. */
+/** The words come first: a view counts as memory of V8, so a larger view would cause more garbage collections. */
 const WORDS_BYTES = HEADER_BYTES + SLOT_HEADER_BYTES * JOBS_PER_QUEUE_MAX;
 const SLOT_DATA_BYTES = JOB_INPUT_BYTES_MAX + JOB_OUTPUT_BYTES_MAX;
 const POOL_BYTES = WORDS_BYTES + SLOT_DATA_BYTES * JOBS_PER_QUEUE_MAX;
@@ -76,7 +76,7 @@ export interface JobPoolLocation {
 
 /** Memory and descriptor of a pool, owned by the thread that makes it. */
 export class JobPoolMemory {
-  /** Where both sides find the pool. */
+  /** The address of the pool, for both sides. */
   readonly location: JobPoolLocation;
   readonly #mapping: Mapping;
 

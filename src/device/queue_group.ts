@@ -14,7 +14,7 @@ import { STOP_MS_MAX } from "./limits.ts";
 import { type NegotiatedFeatures, ringFeatures } from "./negotiated_features.ts";
 import type { QueueServer } from "./queue_server.ts";
 
-/** How often to poll a ring whose driver never kicks. */
+/** Poll interval of a ring whose driver never kicks. */
 export const UNKICKED_POLL_INTERVAL_MS = 1;
 
 /** A change to queues. It has taken full effect when its promise resolves, with a value only where one is named. */

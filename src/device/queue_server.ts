@@ -49,7 +49,7 @@ const POLL_ITERATIONS_MAX = 256;
 /** Interval, in rounds, at which polling is tried again after it has not paid. */
 const ROUNDS_PER_TRIAL = 16;
 
-/** What a queue is connected to. */
+/** The connections of a queue. */
 export interface QueueServerOptions {
   /** Called with a description when a guest has broken the ring. */
   readonly onFault: (message: string) => void;

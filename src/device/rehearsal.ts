@@ -165,7 +165,7 @@ function setupOf(index: number, packed: boolean): RingSetup {
   };
 }
 
-/** Where requests are executed: device, memory, and the format of the rings. */
+/** The environment of requests: device, memory, and the format of the rings. */
 interface Place {
   readonly device: BackendDevice;
   readonly stage: Stage;

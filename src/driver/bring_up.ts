@@ -33,7 +33,7 @@ export type DeviceModel = "generic" | "cryptodev";
  */
 export type DriverMode = "session" | "mux" | "stateless";
 
-/** How queues are brought up. */
+/** Options for bringing up queues. */
 export interface BringUpOptions {
   /** `generic` if not given. */
   readonly deviceModel?: DeviceModel;

@@ -43,7 +43,7 @@ export interface CryptoDriverOptions extends FrontendOptions, BringUpOptions {
   readonly regions?: readonly RegionSpec[];
   /** Guest memory that the caller has made, used instead of `regions`; the driver owns it from then on. */
   readonly memory?: DriverMemory;
-  /** How requests are cut into descriptors unless their options say otherwise; `fields` if not given. */
+  /** The layout of requests in descriptors, unless their options override it; `fields` if not given. */
   readonly split?: Split;
   /** Layout of session messages, where {@linkcode DeviceModel} is `cryptodev`; `qemu-8.1` if not given. */
   readonly sessionLayout?: SessionMessageLayout;

@@ -38,9 +38,9 @@ export interface AddressedBuffer {
 
 /** A request: its device-readable fields and its device-writable ones, each in the order of the stream. */
 export interface EncodedRequest {
-  /** What the device reads. */
+  /** The device-readable fields. */
   readonly readable: readonly Field[];
-  /** What the device writes. */
+  /** The device-writable fields. */
   readonly writable: readonly Space[];
   /** Draft v5: what the request names by address. */
   readonly buffers?: readonly AddressedBuffer[];

@@ -22,7 +22,7 @@ export interface RingAddresses {
   readonly deviceAddress: number | bigint;
   /** Bit 0: writes to the used ring are logged at `logAddress`. */
   readonly flags?: number;
-  /** Where writes to the used ring are logged. */
+  /** The log address for writes to the used ring. */
   readonly logAddress?: number | bigint;
 }
 

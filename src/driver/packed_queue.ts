@@ -30,7 +30,7 @@ interface Chain {
   readonly writableBytes: number;
   readonly isKept: boolean;
   readonly table: Block | undefined;
-  /** What the table contains. */
+  /** The contents of the table. */
   readonly image: Image | undefined;
   /** Descriptors in the ring. */
   readonly count: number;

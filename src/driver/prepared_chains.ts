@@ -39,7 +39,7 @@ function cut(name: string, { guestAddress, sizeBytes }: Block, pieces: number): 
   return segments;
 }
 
-/** How a chain is prepared. */
+/** Options of a prepared chain. */
 export interface ChainOptions {
   /** Returned by its completion. */
   readonly token: number;

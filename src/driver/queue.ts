@@ -7,7 +7,7 @@ import { drainEventFd, signalEventFd } from "../os/event_fd.ts";
 import type { Segment } from "./guest_memory.ts";
 import { Waiter } from "./waiter.ts";
 
-/** How a chain is laid out: descriptors in the ring, a table, or a number of the former followed by the latter. */
+/** The layout of a chain: descriptors in the ring, an indirect table, or a number of the former followed by the latter. */
 export type ChainLayout = "direct" | "indirect" | number;
 
 /** Options of a queue. */

@@ -72,7 +72,7 @@ export interface CipherRow {
   readonly distinctHalves?: boolean;
   /** OpenSSL's implementation; not given if the algorithm is composed here or comes from another library. */
   readonly spec?: CipherSpec;
-  /** How IVs are set on this host, if OpenSSL implements it and it has IVs; rows of a catalogue have this. */
+  /** The way to set IVs on this host, for OpenSSL's ciphers with IVs; only rows of a catalogue have it. */
   ivSetting?(keyLen: number, encrypt: boolean): IvSetting;
   /** False if this host cannot execute it although `needs` are available. */
   isAvailable?(memory: EngineMemory): boolean;

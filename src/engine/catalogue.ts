@@ -71,7 +71,7 @@ function withIvSettings(rows: ReadonlyMap<number, CipherRow>, memory: EngineMemo
   return new Map([...rows].map(([algo, row]) => [algo, withIvSetting(row, memory)]));
 }
 
-/** What can be served, by algorithm number. */
+/** The algorithms that can be served, by number. */
 export interface Catalogue {
   readonly ciphers: ReadonlyMap<number, CipherRow>;
   readonly hashes: ReadonlyMap<number, DigestRow>;
@@ -79,7 +79,7 @@ export interface Catalogue {
   readonly aeads: ReadonlyMap<number, AeadRow>;
   /** The libraries in use. */
   readonly engines: ReadonlySet<EngineName>;
-  /** Which algorithms are not served because a library is missing, and the remedy: a sentence for each library. */
+  /** Sentences about algorithms that are not served because a library is missing, with the remedy. */
   readonly notes: readonly string[];
 }
 

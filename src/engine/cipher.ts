@@ -13,7 +13,7 @@ import { EvpContext } from "./evp_cipher.ts";
 import type { Operation } from "./operation.ts";
 import { equalSecrets } from "./openssl.ts";
 
-/** How the data of a cipher may be cut into calls: in whole blocks. */
+/** The ways to divide the data of a cipher into calls: whole blocks. */
 export const CUT_BLOCKS = 1;
 /** In pieces of any length. */
 export const CUT_STREAM = 2;
@@ -68,7 +68,7 @@ export class EvpCipher implements CipherTransform {
   readonly #keyLen: number;
   #key = 0;
   readonly #setsInPlace: boolean;
-  /** Where the provider keeps the IV between calls; 0 if it is set by an initialisation. */
+  /** The address at which the provider keeps the IV between calls; 0 if the IV is set by an initialisation. */
   #ivAddress = 0n;
   #isInPlace = false;
   /** The last request ended within a block of the key stream. */

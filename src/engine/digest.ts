@@ -167,7 +167,7 @@ class MacParameters {
   }
 }
 
-/** What OpenSSL needs to make a MAC. */
+/** OpenSSL's parameters of a MAC. */
 export interface MacSpec {
   /** Its name for the MAC, as in "HMAC". */
   readonly mac: string;

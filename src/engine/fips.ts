@@ -88,7 +88,7 @@ function createFipsCatalogue(): Catalogue {
   return { ...all, notes: [], ciphers, macs, aeads: select(all.aeads, providedAead) };
 }
 
-/** Where a device's algorithms come from. */
+/** The sources of a device's algorithms. */
 export interface AlgorithmSources {
   /** Libraries, unless `fips` says that there is one only. */
   readonly engines: readonly EngineName[];

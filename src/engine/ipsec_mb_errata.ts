@@ -23,9 +23,9 @@ export interface Erratum {
   readonly fixedIn: number;
   /** Instruction sets that have it, by the beginnings of the manager's names for them; all if not given. */
   readonly variants?: readonly string[];
-  /** What goes wrong. */
+  /** The effect. */
   readonly fault: string;
-  /** What is done instead. */
+  /** The way to avoid it. */
   readonly avoidance: string;
 }
 

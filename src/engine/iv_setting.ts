@@ -1,5 +1,5 @@
 /**
- * How the IV of a request is set in a context of OpenSSL's that keeps its key: written where the provider says that the
+ * Chooses how the IV of a request is set in an OpenSSL context that keeps its key: written where the provider says that the
  * IV is (`EVP_CIPHER_CTX_iv_noconst`), or by an initialisation, the documented way. A provider may return no address, or
  * that of a copy that it does not read again, and would then use the previous IV again. A trial decides for each cipher,
  * key length and direction.
@@ -110,7 +110,7 @@ function answersInPlace(memory: EngineMemory, trial: CipherTrial, answers: reado
   return matches;
 }
 
-/** How the IV of the cipher of `trial` is set, or null if it cannot be used. The trial is made in `memory`. */
+/** Returns how the IV of the cipher of `trial` is set, or null if the cipher cannot be used. The trial runs in `memory`. */
 export function tryIvSetting(memory: EngineMemory, trial: CipherTrial): IvSetting | null {
   const { spec, keyLen } = trial;
   if (fetchCipher(spec.names[keyLen]!) === 0n) return null;

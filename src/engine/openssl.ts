@@ -40,7 +40,7 @@ function loadProviders(): void {
   libcrypto.ERR_clear_error();
 }
 
-/** Why ARC4 and DES are missing, as the end of a sentence; undefined: the legacy provider is loaded. */
+/** The reason why ARC4 and DES are missing, as the end of a sentence; undefined: the legacy provider is loaded. */
 export function legacyProblem(): string | undefined {
   loadProviders();
   return hasLegacy ? undefined : `OpenSSL's legacy provider cannot be loaded: ${adviceFor("openssl-legacy")}`;

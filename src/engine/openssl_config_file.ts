@@ -1,7 +1,6 @@
 /**
- * Whether OpenSSL does what a configuration file asks for. OpenSSL goes on without a file that it cannot read, and its
- * version 3.0 also without a provider that it cannot load, and reports neither: algorithms would come from other
- * providers than those that were asked for.
+ * Checks whether OpenSSL follows a configuration file. OpenSSL ignores a file that it cannot read, and version 3.0 also a
+ * provider that it cannot load, and reports neither: algorithms would then come from other providers than requested.
  *
  * Off the data path: it runs once, at start.
  *
@@ -40,7 +39,7 @@ function settingsOf(file: bigint, section: string): Settings | undefined {
   return settings;
 }
 
-/** Why the provider `name` with the settings of `section` does not serve as they say; undefined if it does. */
+/** The reason why the provider `name` does not serve as the settings of `section` demand; undefined if it does. */
 function providerProblem(file: bigint, name: string, section: string): string | undefined {
   const settings = settingsOf(file, section);
   if (settings === undefined) return noSection(section, name);
@@ -57,7 +56,7 @@ function noSection(section: string, setting: string): string {
   return `it has no section [${section}], which its setting ${setting} names`;
 }
 
-/** Why the providers are not those of the section `main`; undefined if they are. */
+/** The reason why the active providers differ from the section `main`; undefined if they do not. */
 function providersProblem(file: bigint, main: string): string | undefined {
   const settings = settingsOf(file, main);
   if (settings === undefined) return noSection(main, "openssl_conf");
@@ -69,7 +68,7 @@ function providersProblem(file: bigint, main: string): string | undefined {
   return problems.find((problem) => problem !== undefined);
 }
 
-/** What is wrong with the file `name`: with all of it, or, if it need not configure anything, with its providers. */
+/** The problem with the file `name`: with all of it, or, if it need not configure anything, with its providers. */
 function problemOf(name: string, mustConfigure: boolean): string | undefined {
   const file = conf.NCONF_new(0n);
   libcrypto.ERR_clear_error();
@@ -88,7 +87,7 @@ function problemOf(name: string, mustConfigure: boolean): string | undefined {
   return problem;
 }
 
-/** Why OpenSSL, which has loaded the configuration file `name`, does not do what it says; undefined if it does. */
+/** The reason why OpenSSL, which has loaded the configuration file `name`, does not follow it; undefined if it does. */
 export function configFileProblem(name: string): string | undefined {
   return problemOf(name, true);
 }

@@ -7,7 +7,7 @@
  */
 import { libcrypto } from "../../ffi/libcrypto.ts";
 
-/** What OpenSSL's error queue says, emptied: the reasons in the order of their occurrence; undefined if there is none. */
+/** Empties OpenSSL's error queue and returns the reasons in the order of their occurrence; undefined if there is none. */
 export function opensslErrors(): string | undefined {
   const reasons: string[] = [];
   const text = new Uint8Array(512);

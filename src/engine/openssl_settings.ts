@@ -1,7 +1,7 @@
 /**
- * What a user may choose about OpenSSL: its configuration file, the properties of what is fetched, and that its FIPS
- * provider alone is used. OpenSSL keeps all of this for the whole process, so it is chosen once, before the first
- * algorithm is fetched, and holds in every worker.
+ * The user's settings of OpenSSL: its configuration file, the properties of fetched algorithms, and the restriction to its
+ * FIPS provider. They apply to the whole process, so they are applied once, before the first algorithm is fetched, and
+ * are valid in every worker.
  *
  * Off the data path: it runs once, at start.
  *

@@ -86,7 +86,7 @@ class CarriedKey {
 export class RepeatedKeys {
   readonly #contexts: Contexts;
   readonly #keys: readonly CarriedKey[];
-  /** How many have contexts. */
+  /** The number of keys with contexts. */
   #count = 0;
   /** A key that may come again, and the requests until another one is remembered. */
   readonly #candidate: CarriedKey;

@@ -1,5 +1,5 @@
 /**
- * What chains of a cipher and a digest have in common, however they are executed.
+ * The parts of a chain's source that its cipher does not cover, which sequential and multi-buffer execution copy.
  *
  * Data path.
  *

@@ -82,7 +82,7 @@ function needsJobs(): boolean {
   return hasErratum("zucSingleBuffer", ipsecMbVersionNumber());
 }
 
-/** Why ZUC cannot be served with the installed library, as the end of a sentence; undefined: it can. */
+/** The reason why ZUC cannot be served with the installed library, as the end of a sentence; undefined: it can. */
 export function zucProblem(memory: EngineMemory): string | undefined {
   if (!needsJobs() || sequentialManager(memory) !== null) return undefined;
   return "this version of libIPSec_MB is correct in a job manager only, and on this host it has none that wipes its memory";

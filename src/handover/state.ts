@@ -109,7 +109,7 @@ export interface ConnectionState {
 export interface IncomingState {
   readonly bytes: Uint8Array;
   readonly fds: readonly number[];
-  /** Why descriptors are missing. */
+  /** The reason why descriptors are missing. */
   readonly lostFds: LostFds;
 }
 

@@ -14,7 +14,7 @@ const LOG_PAGE_BYTES = 4096;
 const PAGES_PER_WORD = 32;
 const WORD_BYTES = 4;
 
-/** Where a log is mapped: all that another worker needs to write to it. */
+/** The mapping of a log: all that another worker needs to write to it. */
 export interface DirtyLogLocation {
   /** Its first byte, a multiple of 4. */
   readonly address: number;
@@ -29,7 +29,7 @@ export function logBytesFor(addressEnd: number): number {
 
 /** A mapped log. */
 export class DirtyLog {
-  /** Where it is. */
+  /** Its mapping. */
   readonly location: DirtyLogLocation;
   readonly #words: Int32Array;
 

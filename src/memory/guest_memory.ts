@@ -46,7 +46,7 @@ export class MappedRegion implements MemoryRegion {
   readonly sizeBytes: number;
   readonly userAddress: number;
   readonly hostAddress: number;
-  /** Where the region begins in its file. */
+  /** The offset of the region in its file. */
   readonly mmapOffset: number;
   readonly #mapping: FileMapping;
 

@@ -12,7 +12,7 @@ const TWO_TO_32 = 2 ** 32;
 /** Upper half of a guest address at which addresses are no longer exact as numbers (2^53); no memory is mapped there. */
 const HIGH_LIMIT = 1 << 21;
 
-/** Where ranges are found, and where their segments go: a batch. */
+/** The memory that contains ranges, and the table for their segments: those of a batch. */
 export interface RangePlace {
   readonly memory: GuestMemory;
   readonly segments: SegmentTable;

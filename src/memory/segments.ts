@@ -275,7 +275,7 @@ export function scatter(table: SegmentTable, from: number, span: Span): void {
   }
 }
 
-/** How two spans relate: they share no byte. */
+/** The relation of two spans: they share no byte. */
 export const DISJOINT = 0;
 /** Byte i of one is byte i of the other, up to the length of the shorter one. */
 export const ALIASED = 1;

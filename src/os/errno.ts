@@ -54,7 +54,7 @@ export function errno(): number {
   return errnoView.getInt32();
 }
 
-/** What a user can do about errors of exhausted limits. */
+/** The remedies for errors of exhausted limits. */
 const REMEDIES: Readonly<Record<string, string>> = {
   EMFILE: "this process may open no more files: raise LimitNOFILE= of its unit, or ulimit -n",
   ENFILE: "the system may open no more files: raise the sysctl fs.file-max",

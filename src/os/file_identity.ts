@@ -1,5 +1,5 @@
 /**
- * Which file a descriptor leads to.
+ * Identifies the file of a descriptor.
  *
  * @module
  */

@@ -36,7 +36,7 @@ const POLLFD_FD_WORD = 4;
 const POLLFD_EVENTS_WORD = 5;
 words[0] = 1;
 
-/** What {@linkcode KickFd.read} returns when the descriptor will never be signalled again. */
+/** The result of {@linkcode KickFd.read} if the descriptor will never be signalled again. */
 export const KICK_END = -1;
 
 /** True if reads and writes of `fd` may wait at present. */

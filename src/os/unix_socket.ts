@@ -200,11 +200,11 @@ export interface Received {
   readonly length: number;
   /** Received descriptors. The caller owns them and closes those that it does not keep. */
   readonly fds: number[];
-  /** Whether descriptors are missing, and why. The missing ones are closed. */
+  /** The reason why descriptors are missing, if any. The missing ones are closed. */
   readonly lostFds: LostFds;
 }
 
-/** Why the kernel handed over only `count` descriptors: the buffer was full, or it could not hand over the next one. */
+/** The reason why the kernel passed only `count` descriptors: a full buffer, or a descriptor that it could not pass. */
 function reasonOfLoss(count: number): LostFds {
   return count < FDS_PER_MESSAGE_MAX ? "not handed over" : "too many";
 }

@@ -30,7 +30,7 @@ const MODES_OF_DRAFT: Readonly<Record<Draft, readonly RequestMode[]>> = {
   v5: ["fixed"],
 };
 
-/** What a backend offers. */
+/** The offer of a backend. */
 export interface Offer {
   /** Virtio feature bits. */
   readonly features: bigint;
@@ -96,7 +96,7 @@ async function readOffer(socketPath: string, { timeoutMs }: CheckOptions): Promi
   }
 }
 
-/** What a device of `draft` lacks for requests of form `mode` of service number `service`; undefined if nothing. */
+/** The feature that a device of `draft` lacks for requests of form `mode` of service number `service`; undefined if none. */
 function missingFeature(features: bigint, draft: Draft, mode: RequestMode, service: number): string | undefined {
   if (draft !== "v19") return missingInDraft(features, draft, mode, service);
   if (mode === "fixed") return undefined;

@@ -35,7 +35,7 @@ export class DriverTracker {
     this.#controlIndex = controlIndex;
   }
 
-  /** What is known of the driver, for another process. */
+  /** The observed state of the driver, for another process. */
   exportState(): DriverState {
     return {
       acknowledged: this.#acknowledged ?? null,

@@ -58,7 +58,7 @@ export function createInflight(payload: Uint8Array, queueCountMax: number): numb
   return fd;
 }
 
-/** Which bytes of a file are an inflight region, and for which rings. */
+/** The bytes of a file that are an inflight region, and its rings. */
 export interface InflightRange extends Description {
   readonly sizeBytes: number;
   readonly offset: number;
@@ -86,7 +86,7 @@ export function newInflightRegion(queueCount: number): InflightRegion {
 
 /** A mapped inflight region, and a descriptor of its file. */
 export class InflightRegion {
-  /** Where it is in its file, and for which rings. */
+  /** Its position in its file, and its rings. */
   readonly range: InflightRange;
   readonly #mapping: FileMapping;
 

@@ -14,7 +14,7 @@ const PAYLOAD_BYTES = 16;
 /** A bit for each page below 2^53, the end of guest addresses. */
 const LOG_BYTES_MAX = 2 ** 38;
 
-/** Which bytes of a file are a log. */
+/** The bytes of a file that are a log. */
 export interface LogRange {
   readonly sizeBytes: number;
   readonly offset: number;
@@ -31,9 +31,9 @@ export function logRangeOf(view: DataView): LogRange {
 
 /** A mapped log, and a descriptor of its file. */
 export class LogRegion {
-  /** Where it is. */
+  /** Its mapping. */
   readonly location: DirtyLogLocation;
-  /** Where it is in its file. */
+  /** Its position in its file. */
   readonly range: LogRange;
   readonly #mapping: FileMapping;
 

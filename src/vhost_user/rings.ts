@@ -73,7 +73,7 @@ class Ring {
   }
 }
 
-/** What is known of a ring that is to be served again. */
+/** The state of a ring that is to be served again. */
 interface ResumedRing {
   /** It was served until now. */
   readonly wasRunning: boolean;

@@ -1,5 +1,5 @@
 /**
- * Whether to notify the other side of a ring with event indexes: pure arithmetic.
+ * Decides by event indexes whether to notify the other side of a ring: pure arithmetic.
  *
  * Data path.
  *

@@ -41,7 +41,7 @@ export interface RingLayout {
   readonly base: number;
 }
 
-/** Why a ring is halted. */
+/** The reasons for halting a ring. */
 export const RING_OK = 0;
 export const RING_BAD_INDEX = 1;
 export const RING_BAD_CHAIN = 2;

@@ -63,7 +63,7 @@ function runNext(queue: SubmittedJobs, keys: PreparedKeys, executor: JobExecutor
   return 1;
 }
 
-/** What this file needs of the scope it runs in. */
+/** The parts of the worker's global scope that this file uses. */
 interface WorkerScope {
   onmessage: ((event: MessageEvent) => void) | null;
   postMessage(message: "closed"): void;

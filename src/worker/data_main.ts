@@ -127,7 +127,7 @@ class DataWorker {
   }
 }
 
-/** What this file needs of the scope it runs in; the compiler's DOM types know the main thread's only. */
+/** The parts of the worker's global scope that this file uses; the compiler's DOM types describe the main thread's only. */
 interface WorkerScope {
   onmessage: ((event: MessageEvent) => void) | null;
   postMessage(report: Report): void;

@@ -1,5 +1,5 @@
 /**
- * How many file descriptors a worker needs. The runtime cannot start a worker without them: it ends the process.
+ * The number of file descriptors that a worker needs. Without them the runtime cannot start a worker and ends the process.
  *
  * @module
  */

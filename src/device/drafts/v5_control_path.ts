@@ -26,7 +26,7 @@ import { checkSymmetric } from "../session_parameters.ts";
 import { ORIGIN_CONTROL_QUEUE, type SessionTable } from "../sessions.ts";
 import { V5Image } from "./v5_image.ts";
 
-/** Where a request to create a session has its fields: its length, its answer, and the addresses of its keys. */
+/** Offsets in a request to create a session: its length, its answer, and the addresses of its keys. */
 interface CreateLayout {
   readonly bytesMin: number;
   readonly inputAt: number;

@@ -21,7 +21,7 @@ import { useSession } from "./session_use.ts";
 import { V5Image } from "./v5_image.ts";
 import { V5Layout } from "./v5_layout.ts";
 
-/** Where a request of `service` has its status; of a symmetric one, `opType` decides. */
+/** The offset of the status in a request of `service`; for a symmetric request it depends on `opType`. */
 function statusOffset(service: number, opType: number): number {
   switch (service) {
     case wire.SERVICE_CIPHER:

@@ -61,7 +61,7 @@ export function withReadableHead({ readable, writable, buffers = [] }: EncodedRe
   return { readable: [...readable, { name: HEAD, bytes: head!.bytes! }], writable: rest, buffers };
 }
 
-/** Where a request to create a session has its answer, and its keys. */
+/** Offsets of the answer and the keys in a request to create a session. */
 function createParts(session: SessionParameters): { inputAt: number; keys: AddressedBuffer[] } {
   switch (session.service) {
     case "hash":

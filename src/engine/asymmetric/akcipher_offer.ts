@@ -1,5 +1,5 @@
 /**
- * What the AKCIPHER service offers with the providers of this host: the sizes of RSA keys and the curves that they accept.
+ * The offer of the AKCIPHER service with the providers of this host: the sizes of RSA keys and the curves that they accept.
  * A provider may refuse small keys, for all operations or for signing only, as OpenSSL's FIPS provider does, so keys are
  * tried.
  *

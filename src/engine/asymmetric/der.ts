@@ -93,7 +93,7 @@ export function checkedPublicKey(key: bigint): bigint {
   return 0n;
 }
 
-/** What decoding works with. */
+/** The state of decoding. */
 interface DerTools {
   readonly scratch: Scratch;
   readonly parameters: KeyParameters;

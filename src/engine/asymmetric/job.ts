@@ -9,7 +9,7 @@
 import { DONE } from "../operation.ts";
 import type { Parameters } from "../operation.ts";
 
-/** Which service the numbers of a job belong to: the ratified AKCIPHER, or that of the asymmetric RFC. */
+/** The service that a job's numbers belong to: the ratified AKCIPHER, or the asymmetric RFC's. */
 export const FORM_AKCIPHER = 0;
 export const FORM_RFC3 = 1;
 

@@ -19,7 +19,7 @@ export const PSS_PADDING = 6;
 const PSS_SALT_AS_DIGEST = -1;
 const PSS_SALT_ANY = -2;
 
-/** How an RSA key is used; other keys ignore it. */
+/** The padding and hash of an RSA key's operations; other keys ignore it. */
 export interface RsaUse {
   /** *_PADDING. */
   readonly padding: number;

@@ -22,7 +22,7 @@ interface Range {
 
 /** Requirements on the algorithms of one service. */
 interface ServiceRules {
-  /** What messages call one. */
+  /** The name in messages. */
   readonly noun: string;
   /** The numbers that a module may implement: those of the built-in algorithms, and of those without a definition. */
   readonly algos: readonly number[];

@@ -30,7 +30,7 @@ export const OUTER_STATE = 64;
 const DES_BYTES = 128;
 export const DES_LIST = 3 * DES_BYTES;
 
-/** Where a session's key is, and where the keys that jobs refer to are derived from it. */
+/** The location of a session's key, and of the keys for jobs that are derived from it. */
 export interface KeySource {
   /** Address of KEY_SCHEDULE_BYTES for the derived keys. */
   readonly to: number;

@@ -12,7 +12,7 @@
  */
 export type MultiBufferChoice = "auto" | "on" | "off";
 
-/** How an engine uses multi-buffer execution. Plain data, so that it can be sent to a worker. */
+/** An engine's use of multi-buffer execution. Plain data, so that it can be sent to a worker. */
 export interface MultiBufferPolicy {
   readonly choice: MultiBufferChoice;
   /** Names of the kinds that are always executed sequentially, alone and as parts of chains. */

@@ -17,7 +17,7 @@ function algorithmText({ service, algo }: Algorithm): string {
   return `${SERVICE_NAMES[service]} ${nameOf(NAMES_BY_SERVICE[service] ?? [], algo)}`;
 }
 
-/** Why session messages cannot make sessions of `algorithms`; undefined if they can. */
+/** The reason why session messages cannot create sessions of `algorithms`; undefined if they can. */
 function unmetMessage(algorithms: readonly Algorithm[]): string | undefined {
   const services = new Set(algorithms.map(({ service }) => service));
   const hasCipher = services.has(w.SERVICE_CIPHER);
@@ -30,7 +30,7 @@ function unmetMessage(algorithms: readonly Algorithm[]): string | undefined {
   return undefined;
 }
 
-/** Why `algorithms` cannot be used; undefined if they can, or if the device does not tell. */
+/** The reason why `algorithms` cannot be used; undefined if they can, or if the device does not tell. */
 function unmetAlgorithms({ deviceModel, config }: Offer, algorithms: readonly Algorithm[]): string | undefined {
   if (deviceModel === "cryptodev") return unmetMessage(algorithms);
   if (config === undefined) return undefined;
@@ -38,7 +38,7 @@ function unmetAlgorithms({ deviceModel, config }: Offer, algorithms: readonly Al
   return missing === undefined ? undefined : `${algorithmText(missing)} is not offered`;
 }
 
-/** Why form `form` of a request cannot be negotiated; undefined if it can. */
+/** The reason why form `form` of a request cannot be negotiated; undefined if it can. */
 function unmetForm({ features, deviceModel }: Offer, { form, clause }: Check): string | undefined {
   if (form === "fixed") return undefined;
   if (deviceModel === "cryptodev") return "session messages negotiate no features";
@@ -52,7 +52,7 @@ function unmetForm({ features, deviceModel }: Offer, { form, clause }: Check): s
   return undefined;
 }
 
-/** Why `check` does not apply to a device that offers `offer`; undefined if it does. */
+/** The reason why `check` does not apply to a device that offers `offer`; undefined if it does. */
 export function unmet(check: Check, offer: Offer): string | undefined {
   const { features = [], protocolFeatures = [], algorithms = [], wholeDevice, dataQueues = 0 } = check.clause.needs ??
     {};

@@ -51,7 +51,7 @@ export const DRAFT_GROUPS: readonly Group[] = [DRAFT_V15, DRAFT_V5];
 /** All groups. */
 export const ALL_GROUPS: readonly Group[] = [...GROUPS, ...DRAFT_GROUPS];
 
-/** Which checks to run. */
+/** The checks to run. */
 export interface Selection {
   /** Groups, clauses or checks to run; all if empty. */
   readonly only: readonly string[];

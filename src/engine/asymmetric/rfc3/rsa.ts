@@ -38,7 +38,7 @@ const ENCRYPTION_PADDINGS: ReadonlyMap<number, number> = new Map([
   [format.RSA_PKCS1_OAEP_PADDING, OAEP_PADDING],
 ]);
 
-/** How the key is used for signatures; PSS without a hash is PSS with SHA-1 over a digest in the request. */
+/** The padding and hash for signatures; PSS without a hash is PSS with SHA-1 over a digest in the request. */
 function signatureUse(padding: number, hashAlgo: number): RsaUse {
   const hash = hashAlgo === 0 && padding === PSS_PADDING ? HASH_SHA1 : hashAlgo;
   return { padding, digest: padding === NO_PADDING || hash === 0 ? 0n : digestFor(hash) };
