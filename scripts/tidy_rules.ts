@@ -52,7 +52,7 @@ export const FOREIGN_FOLDERS: readonly string[] = [".git", ".cache", "dist", "co
 /**
  * Where the data path begins: the loop of a worker, and serving a queue. From here on, imports are followed, and each
  * file says in its header whether it is on the data path: a function in a file that is runs for each request and
- * allocates nothing, but for constructors and those that the header names, with the reason.
+ * allocates nothing, except constructors and those that the header names, with the reason.
  */
 export const DATA_PATH_ROOTS: readonly string[] = ["src/worker/data_main.ts", "src/device/queue_server.ts"];
 

@@ -2,7 +2,7 @@
  * Writes the answers to data requests: the status, and the used length. Where the status is depends on the draft of the
  * specification.
  *
- * Data path, but for the constructor.
+ * Data path, except the constructor.
  *
  * @module
  */

@@ -3,7 +3,7 @@
  * queue. Any thread may read it at any time. Each number is consistent in itself; related numbers may be a request
  * apart. Counting needs no atomics, no allocation and, for most batches, no reading of the clock.
  *
- * Data path, but for `createCounterMemory` (once for a queue).
+ * Data path, except `createCounterMemory` (once for a queue).
  *
  * @module
  */

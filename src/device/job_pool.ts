@@ -6,7 +6,7 @@
  * The time of the jobs in flight is bounded, so that the queue can stop soon. When it stops, jobs that have not begun
  * are withdrawn, and a job that does not end in time is abandoned. Its slot stays in use until it has ended.
  *
- * Data path, but for `post` and `reachOf` (keeps where the result goes; what follows takes microseconds at the least).
+ * Data path, except `post` and `reachOf` (keeps where the result goes; what follows takes microseconds at the least).
  *
  * @module
  */

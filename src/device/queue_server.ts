@@ -2,7 +2,7 @@
  * Serves one virtqueue: the loop from "the driver has kicked" to "the ring is empty and notifications are enabled". The
  * batch processor interprets the requests.
  *
- * Data path, but for `start`, `#makeRing`, `#translate`, `part`, `drain`, `#settle`, `callFd` and `errFd` (commands of the
+ * Data path, except `start`, `#makeRing`, `#translate`, `part`, `drain`, `#settle`, `callFd` and `errFd` (commands of the
  * frontend).
  *
  * @module

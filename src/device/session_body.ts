@@ -1,6 +1,6 @@
 /**
  * The parameters of a new session in the body of a control request. All drafts of the specification have the same fields
- * at the same offsets, but for `op_type`.
+ * at the same offsets, except `op_type`.
  *
  * Off the data path: it answers the control queue.
  *

@@ -6,7 +6,7 @@
  * is served with it: a context that is evicted while a batch is in flight is kept until the batch ends, and a context
  * never reads the shared table again.
  *
- * Data path, but for `#load` (for a session's first request in a thread).
+ * Data path, except `#load` (for a session's first request in a thread).
  *
  * @module
  */

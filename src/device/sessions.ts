@@ -2,7 +2,7 @@
  * The session table: fixed slots in native memory that every thread of the process can read and only the control path
  * writes. Each session of a slot has another id, so that the id of a destroyed session stays unknown for a long time.
  *
- * Data path, but for `#takeFreeSlot`, `endRestoring`, `findSessions`, `exportState`, `bytesAt` (the control path).
+ * Data path, except `#takeFreeSlot`, `endRestoring`, `findSessions`, `exportState`, `bytesAt` (the control path).
  *
  * @module
  */

@@ -2,7 +2,7 @@
  * MACs composed from OpenSSL's AES: CBC-MAC (ISO/IEC 9797-1, algorithm 1), XCBC (RFC 3566) and GMAC (NIST SP 800-38D).
  * Their input is gathered in the bounce buffer, piece by piece.
  *
- * Data path, but for `newAes` (for a session's first request in a thread).
+ * Data path, except `newAes` (for a session's first request in a thread).
  *
  * @module
  */

@@ -1,7 +1,7 @@
 /**
  * Digests, keyed or not: the interface of HASH and MAC algorithms, and those that OpenSSL implements.
  *
- * Data path, but for `parameter` and `#add` (once for an algorithm and engine).
+ * Data path, except `parameter` and `#add` (once for an algorithm and engine).
  *
  * @module
  */

@@ -2,7 +2,7 @@
  * The engine: prepares native contexts for sessions, pools some for requests that carry their own keys, and executes
  * operations. It knows neither virtio nor sockets.
  *
- * Data path, but for `createEngine` (once for a device and thread).
+ * Data path, except `createEngine` (once for a device and thread).
  *
  * @module
  */

@@ -4,7 +4,7 @@
  * the scratch memory of single algorithms. Native contexts are made with it, one operation at a time uses it, and
  * closing it frees everything.
  *
- * Data path, but for `scratch` (when a native context is made) and `close`.
+ * Data path, except `scratch` (when a native context is made) and `close`.
  *
  * @module
  */

@@ -2,7 +2,7 @@
  * GMAC with Twofish, by libgcrypt: GCM of NIST SP 800-38D with another block cipher of 128 bits. As with AES, the first
  * 12 bytes of its input are the IV, because the MAC service has no field for one.
  *
- * Data path, but for `load` (opens the library, once), `open` (for a session's first request in a thread).
+ * Data path, except `load` (opens the library, once), `open` (for a session's first request in a thread).
  *
  * @module
  */
@@ -112,7 +112,7 @@ export class GmacTwofish implements DigestTransform {
     return ok && this.#read() ? digest : 0;
   }
 
-  /** Digests the bytes of `span` but for the first `skip`, piece by piece where they are. */
+  /** Digests the bytes of `span` after the first `skip`, piece by piece in place. */
   #write(segments: SegmentTable, span: Span, skip: number): boolean {
     const { args } = this.#memory;
     let segment = span.segment;

@@ -5,7 +5,7 @@
  * define them. The IV of F9 is part of its input (TS 35.201, 4): COUNT ‖ FRESH ‖ message ‖ DIRECTION ‖ 1 ‖ 0…0, of which
  * the zeros at the end may be omitted. DIRECTION therefore needs no field, and messages may have any number of bits.
  *
- * Data path, but for `load` (opens the library, once).
+ * Data path, except `load` (opens the library, once).
  *
  * @module
  */

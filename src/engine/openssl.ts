@@ -1,7 +1,7 @@
 /**
  * OpenSSL's objects by name: providers are loaded once, algorithms fetched once.
  *
- * Data path, but for `keepProviders` (once, at start), `fetcher` (for a session's first request in a thread), `opensslVersion` (to tell people).
+ * Data path, except `keepProviders` (once, at start), `fetcher` (for a session's first request in a thread), `opensslVersion` (to tell people).
  *
  * @module
  */

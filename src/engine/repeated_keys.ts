@@ -2,7 +2,7 @@
  * Contexts for requests that carry parameters and keys of their own: most drivers repeat a few of them. Once a key has
  * come again, requests with it are executed with contexts like those of a session, in multi-buffer batches too.
  *
- * Data path, but for `#add` (for a key that has come again).
+ * Data path, except `#add` (for a key that has come again).
  *
  * @module
  */

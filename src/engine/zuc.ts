@@ -2,7 +2,7 @@
  * ZUC of libIPSec_MB, for one message at a time. With versions whose single-buffer functions are incorrect (see
  * `ipsec_mb_errata.ts`), a message is the only job of a manager.
  *
- * Data path, but for `needsJobs`, `createZucEea3`, `createZucEia3` and `eea3Template` (for a session's first request
+ * Data path, except `needsJobs`, `createZucEea3`, `createZucEia3` and `eea3Template` (for a session's first request
  * in a thread).
  *
  * @module

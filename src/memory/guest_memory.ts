@@ -3,7 +3,7 @@
  * guest and frontend addresses are translated to addresses of this process. A table is never changed, only replaced, so
  * that every user of a table has a consistent one.
  *
- * Data path, but for `windowsOf`, `#isWhole` and `translateUser` (set-up of a ring or of a memory table), `#makeView`
+ * Data path, except `windowsOf`, `#isWhole` and `translateUser` (set-up of a ring or of a memory table), `#makeView`
  * (once for each part of a region).
  *
  * @module

@@ -3,7 +3,7 @@
  * takes ten times as long. V8 counts such an array as memory of its own and may start a garbage collection of
  * milliseconds when one is created: arrays are created when they are first needed, and kept when the memory table changes.
  *
- * Data path, but for `viewBounds` (once for a view).
+ * Data path, except `viewBounds` (once for a view).
  *
  * @module
  */

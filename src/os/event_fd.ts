@@ -1,7 +1,7 @@
 /**
  * Event descriptors: the counters with which frontend and backend wake each other.
  *
- * Data path, but for `setNonBlocking` and `duplicateFd` (set-up).
+ * Data path, except `setNonBlocking` and `duplicateFd` (set-up).
  *
  * @module
  */

@@ -1,7 +1,7 @@
 /**
  * Waiting for descriptors to become readable: an epoll set that either blocks its thread or lets the event loop run.
  *
- * Data path, but for `add` and `remove` (commands), `wait` (control plane), `waitBlocking` (a thread that becomes
+ * Data path, except `add` and `remove` (commands), `wait` (control plane), `waitBlocking` (a thread that becomes
  * idle).
  *
  * @module

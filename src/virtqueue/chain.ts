@@ -2,7 +2,7 @@
  * A batch of flattened descriptor chains, which both ring formats fill and the device reads. Guest buffers become
  * segments of host memory here and are checked once; no descriptor is read again.
  *
- * Data path, but for `#isInPlace` (after a crash).
+ * Data path, except `#isInPlace` (after a crash).
  *
  * @module
  */

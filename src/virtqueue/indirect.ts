@@ -2,7 +2,7 @@
  * The location of indirect descriptor tables. Each word of a table is read once, when its chain is flattened, so the
  * table can stay in guest memory.
  *
- * Data path, but for `#makeCopy` (once, for the first table that crosses a border).
+ * Data path, except `#makeCopy` (once, for the first table that crosses a border).
  *
  * @module
  */

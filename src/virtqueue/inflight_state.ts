@@ -6,7 +6,7 @@
  * The region belongs to the frontend. While a ring is served it is only written; it is read for recovery only, and every
  * field is checked then.
  *
- * Data path, but for `#recover`, `#recoverChains`, `#recoverPosition`, `#readChain` and `clearInflight` (once, when a
+ * Data path, except `#recover`, `#recoverChains`, `#recoverPosition`, `#readChain` and `clearInflight` (once, when a
  * ring starts).
  *
  * @module

@@ -7,7 +7,7 @@
  * `Atomics.store` may overtake it on arm64; x86-64 hides such mistakes. Descriptors and indices are untrusted: each is
  * read once and checked before use.
  *
- * Data path, but for `descriptorsOf` and `usedIndexOf` (set-up of a ring or of a memory table).
+ * Data path, except `descriptorsOf` and `usedIndexOf` (set-up of a ring or of a memory table).
  *
  * @module
  */

@@ -2,7 +2,7 @@
  * A data worker: serves some of the device's data queues. It polls its rings while there is work, blocks on their kick
  * descriptors when there has been none for a while, and executes the main thread's commands in between.
  *
- * Data path, but for `run`, `#execute` and `dequeue` (commands), `loadModules` (once, at start).
+ * Data path, except `run`, `#execute` and `dequeue` (commands), `loadModules` (once, at start).
  *
  * @module
  */

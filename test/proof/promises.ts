@@ -16,11 +16,11 @@ export interface Promised {
 /** All promises, in the documentation's order. */
 export const PROMISES: readonly Promised[] = [
   {
-    promise: "every duty of the device in v19's normative text is done",
+    promise: "the device fulfils every duty in v19's normative text",
     tests: [["conformance/clauses_test.ts", "every duty of the device in v19's normative text"]],
   },
   {
-    promise: "every algorithm gives published answers, and agrees with a second implementation",
+    promise: "every algorithm gives published results, and agrees with a second implementation",
     tests: [
       ["device/known_answers_test.ts", "every algorithm on offer has a known answer"],
       [
@@ -30,7 +30,7 @@ export const PROMISES: readonly Promised[] = [
     ],
   },
   {
-    promise: "a malformed request is answered, and harms no other",
+    promise: "a malformed request is answered, and does not affect others",
     tests: [
       ["conformance/hostile_test.ts", "CVE-2020-14376: a data request that is truncated at any byte is ERR"],
       [
@@ -40,36 +40,36 @@ export const PROMISES: readonly Promised[] = [
     ],
   },
   {
-    promise: "nothing is written but what a request lets be written",
+    promise: "the device writes only to the writable buffers of a request",
     tests: [
       ["fuzz/fuzz_test.ts", "hostile rings, requests, messages and rewriters, with a new seed: no failure"],
       ["fuzz/fuzz_test.ts", "the fuzzer catches a broken device: ${fault}"],
     ],
   },
   {
-    promise: "what was checked is what is used, however a guest rewrites it",
+    promise: "the device uses the values that it has checked, even if the guest changes them meanwhile",
     tests: [[
       "conformance/hostile_rings_test.ts",
       "CVE-2020-14374 to CVE-2020-14378: lengths that change while the device reads them never cause accesses outside its buffers",
     ]],
   },
   {
-    promise: "a broken ring is halted, alone, until it is set up again",
+    promise: "a broken ring is halted until it is set up again; other rings are not affected",
     tests: [[
       "conformance/hostile_rings_test.ts",
       "a broken ring is halted: later requests are not answered, and none is replayed",
     ]],
   },
   {
-    promise: "defects that other devices had are not had here",
+    promise: "known defects of other devices do not exist in this one",
     tests: [["proof/proof_test.ts", "every defect of other devices has its tests, by its id"]],
   },
   {
-    promise: "each limit holds, one below, at and one above",
+    promise: "each limit is enforced: one below, at, and one above",
     tests: [["proof/proof_test.ts", "every documented limit is the code's, and has its tests"]],
   },
   {
-    promise: "a flooded queue leaves others their turn",
+    promise: "a flooded queue does not starve others",
     tests: [
       ["device/limits_test.ts", "fairness: a queue that is flooded lets another be served after ${what} at most"],
       ["device/limits_test.ts", "fairness in a worker: its queues are served alternately, batch by batch"],
@@ -80,35 +80,35 @@ export const PROMISES: readonly Promised[] = [
     tests: [["device/rfc3_test.ts", "a key that takes long to make delays no bulk request of another queue"]],
   },
   {
-    promise: "an idle device sleeps",
+    promise: "an idle device uses no CPU time",
     tests: [[
       "conformance/hostile_frontends_test.ts",
       "CVE-2026-16457: kicks on empty packed rings cost no CPU time afterwards (${workers} workers)",
     ]],
   },
   {
-    promise: "a destroyed session is gone on every queue at once",
+    promise: "a destroyed session is invalid on every queue at once",
     tests: [[
       "conformance/hostile_test.ts",
       "DPDK cache_sym_session: a session is gone on every queue at once when it is destroyed (${workers} workers)",
     ]],
   },
   {
-    promise: "keys are wiped when their session goes",
+    promise: "keys are wiped when their session is destroyed",
     tests: [[
       "lifecycle/keys_test.ts",
       "keys of destroyed sessions and of disconnected frontends are nowhere in memory (${workers} workers)",
     ]],
   },
   {
-    promise: "a wrong tag leaves nothing of the plaintext",
+    promise: "no plaintext is left after a wrong tag",
     tests: [[
       "conformance/decisions_aead_test.ts",
       "v19 line 569: after a wrong tag no plaintext is left, in place or not, in any descriptor layout",
     ]],
   },
   {
-    promise: "no message, however cut, flagged, repeated or out of order, is kept or fatal",
+    promise: "no truncated, wrongly flagged, repeated or misordered message leaks anything or ends the device",
     tests: [
       [
         "vhost_user/every_message_test.ts",
@@ -118,7 +118,7 @@ export const PROMISES: readonly Promised[] = [
     ],
   },
   {
-    promise: "a frontend that goes, in order or not, leaves nothing behind",
+    promise: "a frontend that disconnects, in order or not, leaks nothing",
     tests: [
       ["lifecycle/lifecycle_test.ts", "frontends are killed under load"],
       [
@@ -133,14 +133,14 @@ export const PROMISES: readonly Promised[] = [
     ],
   },
   {
-    promise: "memory that was taken away is not touched any more",
+    promise: "removed memory is not accessed any more",
     tests: [[
       "lifecycle/limits_test.ts",
       "unmapped memory is not written to any more, with requests in flight (${workers} workers)",
     ]],
   },
   {
-    promise: "sessions leave a device through its frontend only if that is asked for, and arrive as they were",
+    promise: "sessions are transferred through the frontend only with --migrate-sessions, and unchanged",
     tests: [
       [
         "vhost_user/session_transfer_test.ts",
@@ -184,7 +184,7 @@ export const PROMISES: readonly Promised[] = [
     ],
   },
   {
-    promise: "of the two processes of a handover exactly one serves, whichever ends",
+    promise: "exactly one of the two processes of a handover serves, whichever ends",
     tests: [
       [
         "handover/handover_test.ts",
@@ -211,13 +211,13 @@ export const PROMISES: readonly Promised[] = [
     ],
   },
   {
-    promise: "keys leave nothing behind in the process that hands them over",
+    promise: "no key is left in the process that hands its sessions over",
     tests: [
       ["handover/handover_test.ts", "keys are not in the memory of the old process after a handover, nor in its log"],
     ],
   },
   {
-    promise: "the sandbox is on every thread",
+    promise: "every thread is in the sandbox",
     tests: [
       ["lifecycle/sandbox_test.ts", "every thread of the program is in the sandbox, with --sandbox=off none is"],
       [
@@ -227,14 +227,14 @@ export const PROMISES: readonly Promised[] = [
     ],
   },
   {
-    promise: "a missing library takes its algorithms away, and nothing else",
+    promise: "a missing library removes its algorithms, and nothing else",
     tests: [[
       "engines/missing_test.ts",
       "without the optional libraries, the other algorithms are served, and a sentence names each package",
     ]],
   },
   {
-    promise: "exit status 2 and one sentence for a wrong command line",
+    promise: "a wrong command line ends with exit status 2 and one sentence",
     tests: [["cli/options_test.ts", 'exit code 2 and one sentence for: ${args.join(" ") || "no options"}']],
   },
   {
@@ -249,7 +249,7 @@ export const PROMISES: readonly Promised[] = [
     tests: [["tidy/tidy_test.ts", "tidy: the data path allocates nothing, waits for nothing and throws nothing"]],
   },
   {
-    promise: "what was found once is tried again",
+    promise: "inputs that have failed once are replayed",
     tests: [[
       "fuzz/corpus_test.ts",
       "the device survives the corpus and gives the recorded answers (${workers} workers)",

@@ -2,7 +2,7 @@
  * Adapts algorithms of engine modules to the interfaces of the engine: handles scattered data, overlaps, invalid lengths,
  * wiping, and exceptions of the module's code.
  *
- * Data path, but for `words` and `silence` (when an algorithm violates its interface).
+ * Data path, except `words` and `silence` (when an algorithm violates its interface).
  *
  * @module
  */
