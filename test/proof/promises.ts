@@ -229,7 +229,7 @@ export const PROMISES: readonly Promised[] = [
   {
     promise: "a missing library removes its algorithms, and nothing else",
     tests: [[
-      "engines/missing_test.ts",
+      "cli/missing_libraries_test.ts",
       "without the optional libraries, the other algorithms are served, and a sentence names each package",
     ]],
   },

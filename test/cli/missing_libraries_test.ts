@@ -5,7 +5,7 @@
  */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { adviceFor } from "../../ffi/packages.ts";
-import { PROGRAM, run, Running, withDirectory } from "../cli/programs.ts";
+import { PROGRAM, run, Running, withDirectory } from "./programs.ts";
 
 const CATALOGUE = new URL("../../src/engine/catalogue.ts", import.meta.url).href;
 
