@@ -76,17 +76,28 @@ Deno.test("serve: a socket in use, two sockets and no socket are refused", async
   });
 });
 
-Deno.test("the serving program does not load the driver", async () => {
-  const graph = await run(`${ROOT}scripts/deno`, ["info", "--json", `${ROOT}src/cli/main.ts`]);
-  const modules: { specifier: string; dependencies?: { specifier: string; isDynamic?: boolean }[] }[] =
-    JSON.parse(graph.stdout).modules;
-  const isDriver = (specifier: string) => /\/src\/(driver|tools)\//.test(specifier);
-  for (const { specifier, dependencies = [] } of modules) {
-    if (isDriver(specifier)) continue;
-    for (const dependency of dependencies) {
-      const target = new URL(dependency.specifier, specifier).href;
-      if (isDriver(target)) assert(dependency.isDynamic, `${specifier} loads ${target} statically`);
+interface GraphModule {
+  readonly specifier: string;
+  readonly dependencies?: readonly { readonly code?: { readonly specifier: string } }[];
+}
+
+/** The modules that Deno reads before `entry` runs, by their URLs; those of types are not among them. */
+async function modulesOf(entry: string): Promise<string[]> {
+  const { stdout } = await run(`${ROOT}scripts/deno`, ["info", "--json", `${ROOT}src/cli/${entry}`]);
+  const { roots, modules } = JSON.parse(stdout) as { roots: string[]; modules: GraphModule[] };
+  const read = new Set(roots);
+  for (const specifier of read) {
+    for (const { code } of modules.find((module) => module.specifier === specifier)?.dependencies ?? []) {
+      if (code !== undefined) read.add(code.specifier);
     }
   }
-  assert(modules.some(({ specifier }) => isDriver(specifier)), "the probe command is in the graph");
+  return [...read];
+}
+
+Deno.test("the serving program does not read the driver and the tools, nor a text the modules of a device", async () => {
+  const isDriver = (specifier: string) => /\/src\/(driver|tools)\//.test(specifier);
+  const [main, serve, probe] = await Promise.all(["main.ts", "serve_devices.ts", "driver_commands.ts"].map(modulesOf));
+  assertEquals([...main!, ...serve!].filter(isDriver), []);
+  assertEquals(main!.filter((specifier) => /\/src\/(vhost_user|worker)\//.test(specifier)), []);
+  assert(serve!.some((specifier) => specifier.includes("/src/vhost_user/")) && probe!.some(isDriver));
 });
