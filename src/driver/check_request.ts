@@ -161,17 +161,17 @@ export function sessionDefaultsOf(session: SessionParameters): SessionDefaults {
   };
 }
 
-/** The parameters that the session of `request` fixes: `known` returns them for ids that this driver has created. */
+/** The parameters that the session of `request` fixes, as `known` says; undefined: it is no session of this driver. */
 function fixedBySession(
   what: string,
   { sessionId, stateless }: DataRequest,
   known: (sessionId: bigint) => SessionDefaults | undefined,
-): SessionDefaults {
+): SessionDefaults | undefined {
   if (stateless !== undefined) {
     checkSession(stateless);
     return sessionDefaultsOf(stateless);
   }
-  if (typeof sessionId === "bigint" || Number.isInteger(sessionId)) return known(BigInt(sessionId!)) ?? {};
+  if (typeof sessionId === "bigint" || Number.isInteger(sessionId)) return known(BigInt(sessionId!));
   throw new RequestError(
     `${what} needs \`sessionId\`, as createSession() returns it, or \`stateless\`, the parameters of a session`,
   );
@@ -197,7 +197,13 @@ export function completeRequest(
   const fixed = fixedBySession(what, request, known);
   const values: Record<string, unknown> = { ...request };
   for (const name of ["op", "hashResultLen", "tagLen"] as const) {
-    if (fields.necessary.includes(name) && values[name] === undefined) values[name] = fixed[name];
+    if (!fields.necessary.includes(name) || values[name] !== undefined) continue;
+    if (fixed === undefined) {
+      throw new RequestError(
+        `session ${request.sessionId} is not of this driver: give \`${name}\` (${MEANINGS[name]}) with ${what}`,
+      );
+    }
+    values[name] = fixed[name];
   }
   checkFields(what, fields, values);
   if (request.service === "akcipher") checkRoom(what, request);

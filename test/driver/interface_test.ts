@@ -307,6 +307,16 @@ Deno.test("a destroyed session has no parameters for requests", () =>
     await assertRejects(() => driver.hash({ sessionId, src: NONE }), RequestError, "`hashResultLen`");
   }));
 
+Deno.test("a request in a session of another driver has to give what the session fixes", () =>
+  withDriver({}, async (driver) => {
+    const { op: _, ...cipher } = REQUESTS["cipher"] as Record<string, unknown>;
+    const { message } = await assertRejects(() => driver.cipher({ ...cipher, sessionId: 99 } as never), RequestError);
+    assertEquals(
+      message,
+      "session 99 is not of this driver: give `op` (OP_ENCRYPT or OP_DECRYPT) with a cipher request",
+    );
+  }));
+
 Deno.test("MACs with an IV accept it in `iv` or at the start of `src`, in any mode", async () => {
   for (const mode of ["session", "mux", "stateless"] as const) {
     await withDriver({ mode }, async (driver) => {
