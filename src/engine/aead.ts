@@ -132,6 +132,9 @@ export class EvpAead implements AeadTransform {
     if (!this.#start(operation) || !this.#authenticate(operation)) return this.#fail(operation);
     if (this.#parts.text.length > 0 && !this.#crypt(operation.segments)) return this.#fail(operation);
     const { tag, tagU64 } = this.#memory;
+    // Key, IV and tag are set and all data is processed, so that OpenSSL's own providers only compare the tag here: a
+    // failure says that it does not match. Another provider may fail for a reason of its own; EVP_CipherFinal_ex does not
+    // tell the two apart, and in both cases no plaintext is released.
     const finished = this.#context.finish(tag);
     if (!this.#encrypt) {
       if (finished) return DONE;
@@ -277,6 +280,8 @@ export class CcmAead implements AeadTransform {
     const started = this.#start(operation);
     const authenticated = started && this.#authenticate(segments, aad);
     if (!authenticated) return this.#fail(operation, FAILED);
+    // All lengths, key, IV and tag have been accepted, and CCM decrypts and compares in one call, so that OpenSSL's own
+    // providers fail here for the tag only; as at the end of GCM, another provider's failure cannot be told apart.
     if (!this.#crypt(segments)) return this.#fail(operation, this.#encrypt ? FAILED : TAG_MISMATCH);
     if (!this.#encrypt) return DONE;
     if (!this.#context.control(CTRL_GET_TAG, tagLen, this.#memory.tag)) return this.#fail(operation, FAILED);
