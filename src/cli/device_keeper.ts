@@ -66,7 +66,7 @@ export class DeviceKeeper implements ConnectionKeeper {
       {
         negotiated,
         // The file of the session table is stored instead.
-        sessions: { slots: 0, createdCount: 0, generations: new Uint32Array(0), sessions: [] },
+        sessions: { slots: 0, createdCount: 0, firstGeneration: 0, generations: new Uint32Array(0), sessions: [] },
         listening: null,
         connection: this.#connection,
         statistics: { connectionCount: 0, refused: {}, queues: [] },

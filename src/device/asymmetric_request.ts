@@ -13,9 +13,11 @@ import { Span } from "../memory/segments.ts";
 import type { ChainBatch } from "../virtqueue/chain.ts";
 import * as akcipher from "../wire/akcipher.ts";
 import * as wire from "../wire/virtio_crypto.ts";
+import { ID_DESTROYED } from "./invsess_reasons.ts";
 import { ADMITTED, jobKind, type JobPool, REFUSED } from "./job_pool.ts";
 import { JOB_INPUT_BYTES_MAX, JOB_OUTPUT_BYTES_MAX, REQUEST_BYTES_MAX } from "./limits.ts";
 import type { RequestReader } from "./request_reader.ts";
+import type { RequestTemplate } from "./request_template.ts";
 import type { SessionTableView } from "./sessions.ts";
 
 /** Not a status: the request is completed when its job is done. */
@@ -63,11 +65,14 @@ export class AsymmetricDecoder {
    * Decodes a request that uses a session. Returns STATUS_DEFERRED, STATUS_POSTPONED or, as the other methods do, the
    * status to answer with immediately.
    */
-  decodeSession(i: number, opcode: number, jobs: JobPool): number {
+  decodeSession(i: number, opcode: number, request: RequestTemplate, jobs: JobPool): number {
     const sessionId = this.#reader.field(wire.DATA_SESSION_ID_OFFSET);
-    const slot = this.#table.find(sessionId, this.#reader.field(wire.DATA_SESSION_ID_OFFSET + 4));
-    if (slot < 0) return wire.STATUS_INVSESS;
-    if (!this.#table.readParameters(slot, sessionId, this.#session)) return wire.STATUS_INVSESS;
+    const sessionIdHigh = this.#reader.field(wire.DATA_SESSION_ID_OFFSET + 4);
+    const slot = this.#table.find(sessionId, sessionIdHigh);
+    if (slot < 0) return request.refuseSession(slot, sessionId, sessionIdHigh);
+    if (!this.#table.readParameters(slot, sessionId, this.#session)) {
+      return request.refuseSession(ID_DESTROYED, sessionId, 0);
+    }
     if (this.#session.kind !== KIND_AKCIPHER) return wire.STATUS_ERR;
     const srcDataLen = this.#para(akcipher.AKCIPHER_PARA_SRC_DATA_LEN_OFFSET);
     const dstDataLen = this.#para(akcipher.AKCIPHER_PARA_DST_DATA_LEN_OFFSET);

@@ -8,7 +8,8 @@
  * @module
  */
 import { monotonicNs } from "../os/clock.ts";
-import { STATUS_OK } from "../wire/virtio_crypto.ts";
+import { STATUS_INVSESS, STATUS_OK } from "../wire/virtio_crypto.ts";
+import { INVSESS_REASONS } from "./invsess_reasons.ts";
 import { LABELS_COUNT } from "./metric_labels.ts";
 import type { RequestTemplate } from "./request_template.ts";
 
@@ -26,6 +27,10 @@ export const PACKED = 1;
 export const RING_SIZE = 2;
 export const POSITION = 3;
 export const FAULT = 4;
+/** The last request that was answered with INVSESS: its session id, in two halves, and the reason. */
+export const INVSESS_ID = 5;
+export const INVSESS_ID_HIGH = 6;
+export const INVSESS_REASON = 7;
 /** Totals. */
 export const KICKS = 8;
 export const CALLS = 9;
@@ -36,8 +41,10 @@ export const JOB_NS = 13;
 /** Of the control queue: destroyed sessions, by cause. */
 export const DESTROYED = 16;
 const DESTROYED_CAUSES_MAX = 8;
+/** Of a data queue: requests answered with INVSESS, by reason. */
+export const INVSESS: number = DESTROYED + DESTROYED_CAUSES_MAX;
 /** Batches by size: up to 1, 2, 4, … 128 requests. */
-export const BATCH_SIZES: number = DESTROYED + DESTROYED_CAUSES_MAX;
+export const BATCH_SIZES: number = INVSESS + INVSESS_REASONS.length;
 export const BATCH_SIZE_BUCKETS = 8;
 /** Durations: up to 1.024 µs, and so on in powers of two; the last bucket holds all longer ones. */
 export const DURATION_BUCKETS = 25;
@@ -160,6 +167,16 @@ export class QueueCounters {
   /** A request with the template `request` has been answered with `status`, which is not STATUS_OK. */
   failed(request: RequestTemplate, status: number): void {
     this.#fail(request.labels, status);
+    if (status === STATUS_INVSESS) this.invalidSession(request.invsessReason, request.namedId, request.namedIdHigh);
+  }
+
+  /** A request has been answered with INVSESS, for `reason`; `id` and `idHigh` are the halves of the id that it names. */
+  invalidSession(reason: number, id: number, idHigh: number): void {
+    const numbers = this.#numbers;
+    numbers[INVSESS - 1 - reason]! += 1;
+    numbers[INVSESS_ID] = id >>> 0;
+    numbers[INVSESS_ID_HIGH] = idHigh >>> 0;
+    numbers[INVSESS_REASON] = reason;
   }
 
   /** `count` of the requests that succeeded were executed in multi-buffer batches. */

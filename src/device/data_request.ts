@@ -116,7 +116,7 @@ export class DataRequestDecoder implements RequestDecoder {
     const opcode = reader.field(wire.DATA_OPCODE_OFFSET);
     const service = wire.serviceOf(opcode);
     request.labels = labelsOfService(service);
-    if (service === wire.SERVICE_AKCIPHER) return this.#decodeAsymmetric(i, opcode, jobs);
+    if (service === wire.SERVICE_AKCIPHER) return this.#decodeAsymmetric(i, opcode, request, jobs);
     const operations = service === wire.SERVICE_CIPHER || service === wire.SERVICE_AEAD ? 2 : 1;
     if (service > wire.SERVICE_AEAD || (opcode & 0xff) >= operations) return wire.STATUS_NOTSUPP;
     if ((services >>> service & 1) === 0) return wire.STATUS_NOTSUPP;
@@ -148,18 +148,18 @@ export class DataRequestDecoder implements RequestDecoder {
     return this.#isStateless(service) ? wire.STATUS_OK : wire.STATUS_NOTSUPP;
   }
 
-  #decodeAsymmetric(i: number, opcode: number, jobs: JobPool | null): number {
+  #decodeAsymmetric(i: number, opcode: number, request: RequestTemplate, jobs: JobPool | null): number {
     const { asymmetric, mux } = this.#negotiated;
     if (asymmetric === "off" || jobs === null) return wire.STATUS_NOTSUPP;
     if (asymmetric === "rfc3") return this.#asymmetric.decodeRfc(i, opcode, jobs);
     if (opcode > wire.AKCIPHER_VERIFY) return wire.STATUS_NOTSUPP;
-    if (!mux) return this.#asymmetric.decodeSession(i, opcode, jobs);
+    if (!mux) return this.#asymmetric.decodeSession(i, opcode, request, jobs);
     const status = this.#checkFlag(wire.SERVICE_AKCIPHER);
     if (status !== wire.STATUS_OK) return status;
     const usesSession = this.#usesSession(wire.SERVICE_AKCIPHER);
     if (!this.#reader.fetch(usesSession ? AKCIPHER_PARA_BYTES : STATELESS_AKCIPHER_BYTES)) return wire.STATUS_ERR;
     return usesSession
-      ? this.#asymmetric.decodeSession(i, opcode, jobs)
+      ? this.#asymmetric.decodeSession(i, opcode, request, jobs)
       : this.#asymmetric.decodeStateless(i, opcode, jobs);
   }
 }

@@ -10,7 +10,7 @@ import { testMultiBuffer } from "../engine/multibuffer/self_test.ts";
 import { type EngineName, ENGINES } from "../engine/libraries.ts";
 import type { GuestMemory } from "../memory/guest_memory.ts";
 import type { EventLoop } from "../os/event_loop.ts";
-import type { Log } from "../os/log.ts";
+import type { Log, LogLevel } from "../os/log.ts";
 import type { Draft } from "../wire/drafts/draft.ts";
 import { CONFIG_BYTES_V5 } from "../wire/drafts/v5.ts";
 import * as wire from "../wire/virtio_crypto.ts";
@@ -22,6 +22,7 @@ import { checkNegotiated } from "./device_state.ts";
 import { createCounterMemory } from "./counters.ts";
 import { V5ControlPath } from "./drafts/v5_control_path.ts";
 import { lossLine } from "./destruction_causes.ts";
+import { InvsessLog } from "./invsess_log.ts";
 import { type DataPlane, type DataPlaneFactory, LocalPlane, localPlane } from "./data_plane.ts";
 import {
   type AsymmetricForm,
@@ -112,6 +113,7 @@ export class CryptoDevice implements BackendDevice {
   readonly #jobs: JobRunner | undefined;
   readonly #counters: DeviceCounters;
   readonly #log: Log;
+  readonly #invsessLog: InvsessLog;
   #isRehearsing = false;
   #acknowledged = 0n;
 
@@ -150,6 +152,7 @@ export class CryptoDevice implements BackendDevice {
     const counters = Array.from({ length: dataQueues }, createCounterMemory);
     const controlCounters = createCounterMemory();
     this.#counters = new DeviceCounters(counters, controlCounters, this.#sessions);
+    this.#invsessLog = new InvsessLog(counters, (level, message) => this.#say(level, message));
     this.#dataPlane = createDataPlane({
       ...{ dataQueues, sessions, engines, fips, pools, counters, draft, asymmetric, onFault, loop },
       bursts: selfTest.policy,
@@ -262,11 +265,13 @@ export class CryptoDevice implements BackendDevice {
     this.#isRehearsing = true;
     await rehearse(this).finally(() => this.#isRehearsing = false);
     this.#counters.clear();
+    this.#invsessLog.skip();
   }
 
   /** Adds the counters of a device of another process to this one's. */
   addStatistics(state: CryptoState["statistics"]): void {
     this.#counters.add(state);
+    this.#invsessLog.skip();
   }
 
   async setMemory({ regions, log }: GuestMemory): Promise<void> {
@@ -275,6 +280,7 @@ export class CryptoDevice implements BackendDevice {
 
   async startRing(ring: RingSetup): Promise<void> {
     await this.#planeOf(ring.index).execute({ kind: "start", ring, acknowledged: this.#acknowledged });
+    this.#invsessLog.start();
   }
 
   async drain(keepsRecord: boolean, graceMs?: number): Promise<void> {
@@ -343,12 +349,18 @@ export class CryptoDevice implements BackendDevice {
 
   #lost(cause: LossCause, count: number): void {
     this.#counters.destroyed(cause, count);
-    if (!this.#isRehearsing) this.#log(count > 0 ? "info" : "debug", lossLine(cause, count));
+    this.#say(count > 0 ? "info" : "debug", lossLine(cause, count));
+  }
+
+  /** Logs, except for what the device does by itself. */
+  #say(level: LogLevel, message: string): void {
+    if (!this.#isRehearsing) this.#log(level, message);
   }
 
   async reset(cause: LossCause | null): Promise<void> {
     this.#acknowledged = 0n;
     this.#shownConfig = this.#config;
+    this.#invsessLog.stop();
     await this.#destroySessions(cause);
   }
 

@@ -17,7 +17,7 @@ import { gather, type SegmentTable, type Span } from "../memory/segments.ts";
 import { monotonicNs } from "../os/clock.ts";
 import { drainEventFd, signalEventFd } from "../os/event_fd.ts";
 import { BATCH_CHAINS_MAX, type ChainBatch } from "../virtqueue/chain.ts";
-import { STATUS_ERR, STATUS_OK } from "../wire/virtio_crypto.ts";
+import { STATUS_ERR, STATUS_INVSESS, STATUS_OK } from "../wire/virtio_crypto.ts";
 import type { QueueCounters } from "./counters.ts";
 import {
   ABANDONED,
@@ -51,6 +51,7 @@ import {
   WITHDRAWN,
   WRITTEN,
 } from "./job_memory.ts";
+import { ID_DESTROYED } from "./invsess_reasons.ts";
 import { JOB_BACKLOG_MS_MAX, JOBS_PER_QUEUE_MAX } from "./limits.ts";
 import { labelsOfJob } from "./metric_labels.ts";
 
@@ -350,6 +351,8 @@ export class JobPool extends JobPoolView {
     const labels = labelsOfJob(isRfc3, words[word + (isRfc3 ? ALGO : KEY_ALGO)]!);
     if (status === STATUS_OK) counters.jobSucceeded(labels, words[word + INPUT_LEN]!, length);
     else counters.jobFailed(labels, status);
+    // The session existed when the request was decoded.
+    if (status === STATUS_INVSESS) counters.invalidSession(ID_DESTROYED, words[word + SESSION_ID]!, 0);
     counters.jobAnswered(monotonicNs() - submittedNs);
   }
 

@@ -11,7 +11,8 @@ import type { WayEstimates } from "../engine/multibuffer/estimates.ts";
 import { AUTH_KEY_BYTES_MAX, CIPHER_KEY_BYTES_MAX, Parameters, Template } from "../engine/operation.ts";
 import { cleanseBytes } from "../memory/native.ts";
 import type { OwnedMemory } from "../os/owned_memory.ts";
-import { STATUS_ERR } from "../wire/virtio_crypto.ts";
+import { STATUS_ERR, STATUS_INVSESS } from "../wire/virtio_crypto.ts";
+import { ID_UNKNOWN } from "./invsess_reasons.ts";
 import { LABELS_UNKNOWN } from "./metric_labels.ts";
 
 /** Bytes of the keys that a request carries: a cipher key followed by an authentication key. */
@@ -33,6 +34,10 @@ export class RequestTemplate {
   sessionSlot = -1;
   /** The session's id: at execution the slot may belong to another session. */
   sessionId = 0;
+  /** For a request that is answered with INVSESS: the reason, and the id that it names, in two signed halves. */
+  invsessReason: number = ID_UNKNOWN;
+  namedId = 0;
+  namedIdHigh = 0;
   /** Bytes that a successful request writes without a gap, from its first writable byte on. */
   writtenBytes = 0;
   /** Used length of a successful request. */
@@ -60,6 +65,15 @@ export class RequestTemplate {
     this.sessionSlot = -1;
     this.statusAt = LAST_BYTE;
     if (this.estimates !== null) this.estimates = null;
+  }
+
+  /** Notes that the session that the request names is invalid, for `reason`. Returns STATUS_INVSESS. */
+  refuseSession(reason: number, id: number, idHigh: number): number {
+    this.invsessReason = reason;
+    // Signed numbers need no allocation.
+    this.namedId = id | 0;
+    this.namedIdHigh = idHigh | 0;
+    return STATUS_INVSESS;
   }
 
   /** Sets the lengths of a request whose operation has been laid out in `writableBytes` bytes, the last one the status. */

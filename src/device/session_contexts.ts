@@ -15,6 +15,7 @@ import type { Engine } from "../engine/engine.ts";
 import type { Prepared } from "../engine/prepared.ts";
 import { AUTH_KEY_BYTES_MAX, CIPHER_KEY_BYTES_MAX, KIND_AKCIPHER, Parameters } from "../engine/operation.ts";
 import { SecretPool } from "../memory/secret_pool.ts";
+import { ID_DESTROYED } from "./invsess_reasons.ts";
 import { BySession } from "./session_objects.ts";
 import { labelsOf } from "./metric_labels.ts";
 import type { SessionTableView } from "./sessions.ts";
@@ -49,12 +50,13 @@ export class SessionContexts extends BySession {
   }
 
   /**
-   * The slot of a session, whose context is ready unless its algorithm refuses the key; -1: there is no such session.
+   * The slot of a session, whose context is ready unless its algorithm refuses the key. Without such a session, one of the
+   * ID_ reasons, below 0.
    */
   find(id: number, idHigh: number): number {
     const slot = this.table.find(id, idHigh);
     if (slot < 0 || this.ids[slot] === id) return slot;
-    return this.#load(slot, id) ? slot : -1;
+    return this.#load(slot, id) ? slot : ID_DESTROYED;
   }
 
   /** False if the session is destroyed before it has been read. */

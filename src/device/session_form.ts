@@ -47,8 +47,9 @@ export class SessionForm {
       else if (opType !== wire.SYM_OP_CIPHER) return wire.STATUS_NOTSUPP;
     }
     const sessionId = reader.field(wire.DATA_SESSION_ID_OFFSET);
-    const slot = this.#contexts.find(sessionId, reader.field(wire.DATA_SESSION_ID_OFFSET + 4));
-    if (slot < 0) return wire.STATUS_INVSESS;
+    const sessionIdHigh = reader.field(wire.DATA_SESSION_ID_OFFSET + 4);
+    const slot = this.#contexts.find(sessionId, sessionIdHigh);
+    if (slot < 0) return request.refuseSession(slot, sessionId, sessionIdHigh);
     const parameters = this.#contexts.parameters(slot);
     if (parameters.kind !== kind) return wire.STATUS_ERR;
     request.sessionSlot = slot;

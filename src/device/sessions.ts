@@ -11,6 +11,7 @@ import { AUTH_KEY_BYTES_MAX, CIPHER_KEY_BYTES_MAX, KIND_AKCIPHER, Parameters } f
 import type { SessionsState, SessionState } from "../handover/state.ts";
 import { cleanseBytes, copyBytes } from "../memory/native.ts";
 import { type Mapping, PAGE_BYTES, unmap, viewOf } from "../os/memory_map.ts";
+import { ID_DESTROYED, ID_INVALID, ID_UNKNOWN } from "./invsess_reasons.ts";
 import { PRIVATE_MEMORY, type SessionMemory } from "./session_memory.ts";
 
 /** Bytes before the first slot: the count of destroyed sessions. */
@@ -51,7 +52,12 @@ export interface SessionTableLocation {
   readonly slots: number;
   /** Address of the asymmetric keys, {@linkcode AKCIPHER_KEY_BYTES_MAX} a slot; 0: the table has none. */
   readonly longKeys: number;
+  /** The generation with which every slot began, then that of the next session of each. */
+  readonly generations: Uint32Array<SharedArrayBuffer>;
 }
+
+/** Ids stay below this number, so that reading one allocates nothing. */
+const ID_LIMIT = 2 ** 31;
 
 /** Bits of an id that are the number of a slot. */
 export function slotBitsOf(slots: number): number {
@@ -70,24 +76,40 @@ export class SessionTableView {
   readonly #address: number;
   readonly #slotMask: number;
   readonly #longKeys: number;
+  /** As in {@linkcode SessionTableLocation}. */
+  protected readonly generations: Uint32Array<SharedArrayBuffer>;
 
   /** Maps the table at `location` for reading. */
   constructor(location: SessionTableLocation) {
     this.slots = location.slots;
     this.#address = location.address;
     this.#longKeys = location.longKeys;
+    this.generations = location.generations;
     this.words = new Uint32Array(viewOf(location.address, HEADER_BYTES + SLOT_BYTES * location.slots));
     this.#slotMask = 2 ** slotBitsOf(location.slots) - 1;
   }
 
-  /** The slot of session `id`, or -1 if there is no such session. `idHigh` are the id's upper 32 bits. */
+  /**
+   * The slot of session `id`, or why there is no such session: one of the ID_ reasons, which are below 0. `idHigh` are
+   * the id's upper 32 bits.
+   */
   find(id: number, idHigh: number): number {
-    if (idHigh !== 0 || id === 0) return -1;
+    if (idHigh !== 0 || id === 0) return ID_INVALID;
     const slot = id & this.#slotMask;
-    if (slot >= this.slots) return -1;
+    if (slot >= this.slots) return ID_UNKNOWN;
     // A plain load: a concurrent destruction may come before or after this request. The methods that read more than the
     // id check it themselves.
-    return this.words[(HEADER_BYTES + SLOT_BYTES * slot) >>> 2] === id ? slot : -1;
+    return this.words[(HEADER_BYTES + SLOT_BYTES * slot) >>> 2] === id ? slot : this.#reasonOf(slot, id);
+  }
+
+  /** Whether session `id`, which is not in `slot`, has been there: its generation is one of those so far. */
+  #reasonOf(slot: number, id: number): number {
+    if (id >= ID_LIMIT) return ID_UNKNOWN;
+    const generationMask = (ID_LIMIT - 1) / (this.#slotMask + 1) | 0;
+    const first = Atomics.load(this.generations, 0);
+    const next = Atomics.load(this.generations, 1 + slot);
+    const generation = id / (this.#slotMask + 1) | 0;
+    return (generation - first & generationMask) < (next - first & generationMask) ? ID_DESTROYED : ID_UNKNOWN;
   }
 
   /** The id of the session in `slot`, 0 if the slot is free. */
@@ -170,8 +192,6 @@ export class SessionTable extends SessionTableView {
   /** Free slots, in the order in which they were freed, so that a slot is reused as late as possible. */
   #free: number[];
   #freeHead = 0;
-  /** The generation of each slot's next session. */
-  readonly #generations: Uint32Array;
   /** Number of sessions that exist. */
   count = 0;
   /** Number of sessions created so far. */
@@ -184,20 +204,21 @@ export class SessionTable extends SessionTableView {
   constructor(slots: number, asymmetric = false, memory: SessionMemory = PRIVATE_MEMORY) {
     const mapping = memory.map(HEADER_BYTES + SLOT_BYTES * slots);
     const longKeys = asymmetric ? memory.map(AKCIPHER_KEY_BYTES_MAX * slots) : undefined;
-    super({ address: mapping.address, slots, longKeys: longKeys?.address ?? 0 });
+    const generations = new Uint32Array(new SharedArrayBuffer(4 * (1 + slots)));
+    super({ address: mapping.address, slots, longKeys: longKeys?.address ?? 0, generations });
     this.#memory = memory;
     this.#mapping = mapping;
     this.#longKeys = longKeys;
     this.#slotBits = slotBitsOf(slots);
     this.#free = Array.from({ length: slots }, (_, i) => i);
-    this.#generations = new Uint32Array(slots);
-    const start = crypto.getRandomValues(new Uint32Array(1))[0]!;
-    this.#generations.fill(start);
+    const generationMask = 2 ** (31 - this.#slotBits) - 1;
+    generations.fill(crypto.getRandomValues(new Uint32Array(1))[0]! & generationMask || 1);
   }
 
   /** The location for other threads. */
   get location(): SessionTableLocation {
-    return { address: this.#mapping.address, slots: this.slots, longKeys: this.#longKeys?.address ?? 0 };
+    const { slots, generations } = this;
+    return { address: this.#mapping.address, slots, longKeys: this.#longKeys?.address ?? 0, generations };
   }
 
   /**
@@ -252,11 +273,13 @@ export class SessionTable extends SessionTableView {
   }
 
   /** Continues with the generations of another process's table, if ids have as many bits for slots there. */
-  endRestoring({ slots, generations, createdCount }: SessionsState): void {
+  endRestoring({ slots, firstGeneration, generations, createdCount }: SessionsState): void {
     this.#free = Array.from({ length: this.slots }, (_, slot) => slot).filter((slot) => this.idAt(slot) === 0);
     this.#freeHead = 0;
     this.createdCount = createdCount;
-    if (slotBitsOf(slots) === this.#slotBits) this.#generations.set(generations.subarray(0, this.slots));
+    if (slotBitsOf(slots) !== this.#slotBits) return;
+    this.generations.fill(firstGeneration);
+    this.generations.set(generations.subarray(0, this.slots), 1);
   }
 
   /** Finds the sessions of a process that has ended, whose memory the table has. */
@@ -282,7 +305,8 @@ export class SessionTable extends SessionTableView {
         authKey: bytesAt(this.keyAddress(slot) + CIPHER_KEY_BYTES_MAX, authKeyLen),
       });
     }
-    return { slots: this.slots, createdCount: this.createdCount, generations: this.#generations.slice(), sessions };
+    const { slots, createdCount, generations } = this;
+    return { slots, createdCount, firstGeneration: generations[0]!, generations: generations.slice(1), sessions };
   }
 
   #originOf(slot: number): number {
@@ -290,11 +314,10 @@ export class SessionTable extends SessionTableView {
   }
 
   #nextId(slot: number): number {
-    // Ids stay below 2^31, so that reading one allocates nothing.
     const generationMask = 2 ** (31 - this.#slotBits) - 1;
-    let generation = this.#generations[slot]! & generationMask;
+    let generation = this.generations[1 + slot]! & generationMask;
     if (generation === 0) generation = 1; // No id may be 0.
-    this.#generations[slot] = generation + 1;
+    Atomics.store(this.generations, 1 + slot, generation + 1);
     return generation * 2 ** this.#slotBits + slot;
   }
 

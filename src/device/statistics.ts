@@ -17,6 +17,7 @@ import {
   DURATION_BUCKETS,
   DURATION_UNIT_NS,
   FAULT,
+  INVSESS,
   JOB_DURATIONS,
   JOB_NS,
   KICKS,
@@ -48,6 +49,7 @@ import {
   LABELS_RFC3,
 } from "./metric_labels.ts";
 import { DESTRUCTION_CAUSES, type DestructionCause } from "./destruction_causes.ts";
+import { INVSESS_REASONS } from "./invsess_reasons.ts";
 import type { StatisticsState } from "../handover/state.ts";
 import type { SessionTable } from "./sessions.ts";
 
@@ -125,6 +127,11 @@ export interface QueueStatistics {
   readonly ring: RingState;
   /** Data requests, without those in flight. */
   readonly requests: readonly RequestCounts[];
+  /**
+   * Data requests answered with INVSESS, by what is known of the session that they name: `invalid` (no session can have
+   * the id), `unknown` (none has had it), `destroyed`, `other_service`; reasons with 0 requests are missing.
+   */
+  readonly invalidSessions: Readonly<Record<string, number>>;
   /** Control requests. */
   readonly controlRequests: readonly ControlCounts[];
   /** Sizes of batches, in requests. */
@@ -308,6 +315,9 @@ function readQueue(queue: string, numbers: CounterMemory): QueueStatistics {
       fault: fault === RING_OK ? null : RING_FAULTS[fault]!,
     },
     requests,
+    invalidSessions: Object.fromEntries(
+      INVSESS_REASONS.map((name, i) => [name, numbers[INVSESS + i]!] as const).filter(([_, count]) => count > 0),
+    ),
     controlRequests,
     batches: {
       bounds: BATCH_BOUNDS,

@@ -53,6 +53,8 @@ export interface SessionsState {
   readonly slots: number;
   /** Sessions created so far. */
   readonly createdCount: number;
+  /** The generation of the first session of each slot. */
+  readonly firstGeneration: number;
   /** The generation of the next session of each slot. */
   readonly generations: Uint32Array;
   readonly sessions: readonly SessionState[];

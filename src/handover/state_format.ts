@@ -24,7 +24,7 @@ import type {
 /** The first four bytes of a state: "VUCS". */
 const MAGIC = 0x5343_5556;
 /** Incremented with every change of a field. */
-const STATE_VERSION = 1;
+const STATE_VERSION = 2;
 /** The contents of a state: those of a process, or the sessions of a device. */
 const CONTENTS_PROCESS = 1;
 const CONTENTS_SESSIONS = 2;
@@ -169,6 +169,7 @@ function readNegotiated(reader: StateReader): NegotiatedState {
 function writeSessions(writer: StateWriter, state: SessionsState): void {
   writer.u32(state.slots);
   writer.integer(state.createdCount);
+  writer.u32(state.firstGeneration);
   writer.u32(state.generations.length);
   for (const generation of state.generations) writer.u32(generation);
   writer.list(state.sessions, (session) => writeSession(writer, session));
@@ -177,13 +178,15 @@ function writeSessions(writer: StateWriter, state: SessionsState): void {
 function readSessions(reader: StateReader): SessionsState {
   const slots = reader.u32("the number of session slots");
   const createdCount = reader.integer("the number of created sessions");
+  const firstGeneration = reader.u32("the first generation of session slots");
   const generations = Uint32Array.from(
     reader.list("the generations of session slots", () => reader.u32("a generation")),
   );
   if (generations.length !== slots) {
     throw new StateError(`there are ${generations.length} generations for ${slots} session slots`);
   }
-  return { slots, createdCount, generations, sessions: reader.list("the sessions", () => readSession(reader)) };
+  const sessions = reader.list("the sessions", () => readSession(reader));
+  return { slots, createdCount, firstGeneration, generations, sessions };
 }
 
 function writeSession(writer: StateWriter, session: SessionState): void {

@@ -132,6 +132,15 @@ function requestsOf(device: DeviceSnapshot | undefined): Map<string, RequestCoun
   return all;
 }
 
+/** The sum of counts by name. */
+function sumByName(all: readonly Readonly<Record<string, number>>[]): Record<string, number> {
+  const totals: Record<string, number> = {};
+  for (const counts of all) {
+    for (const [name, count] of Object.entries(counts)) totals[name] = (totals[name] ?? 0) + count;
+  }
+  return totals;
+}
+
 function countsText(counts: Readonly<Record<string, number>>): string {
   return Object.entries(counts).map(([name, count]) => `${name} ${short(count)}`).join(", ");
 }
@@ -160,12 +169,14 @@ function devicePage(device: DeviceSnapshot, before: DeviceSnapshot | undefined, 
   const control = device.queues.flatMap(({ controlRequests }) => controlRequests)
     .map(({ operation, service, statuses }) => `${operation} ${service} (${countsText(statuses)})`);
   const requests = requestRows(device, before, seconds);
+  const invalidSessions = countsText(sumByName(device.queues.map((queue) => queue.invalidSessions)));
   return [
     "",
     `${device.device}: ${device.isConnected ? "a frontend is connected" : "no frontend"}, ${device.connections} so far`,
     `sessions: ${count} of ${max}; ${created} created, ${destroyed} destroyed` +
     (destroyed > 0 ? ` (${countsText(causes)})` : "") +
     (isRefused ? `; refused: ${countsText(refused)}` : ""),
+    ...(invalidSessions === "" ? [] : [`requests with INVSESS: ${invalidSessions}`]),
     ...(control.length === 0 ? [] : [`control requests: ${control.join(", ")}`]),
     "",
     ...table(

@@ -105,6 +105,12 @@ function addRequests(out: Exposition, data: readonly QueueSource[], control: rea
       }
     }
   }
+  out.metric("invalid_session_requests_total", "counter", "Data requests completed with status INVSESS, by reason.");
+  for (const { labels, queue } of data) {
+    for (const [reason, count] of Object.entries(queue.invalidSessions)) {
+      out.sample("invalid_session_requests_total", { ...labels, reason }, count);
+    }
+  }
   out.metric("source_bytes_total", "counter", "Source bytes of data requests completed with status OK.");
   for (const { labels, queue } of data) {
     for (const { service, algorithm, sourceBytes } of queue.requests) {

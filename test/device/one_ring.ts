@@ -7,6 +7,8 @@
 import { assert } from "@std/assert";
 import { servicesOf } from "../../src/device/config.ts";
 import { DataPath } from "../../src/device/data_path.ts";
+import { createCounterMemory, INVSESS } from "../../src/device/counters.ts";
+import { INVSESS_REASONS } from "../../src/device/invsess_reasons.ts";
 import type { JobPool } from "../../src/device/job_pool.ts";
 import { NegotiatedFeatures } from "../../src/device/negotiated_features.ts";
 import { QueueServer } from "../../src/device/queue_server.ts";
@@ -87,6 +89,7 @@ export class Ring {
   readonly #memory = new DriverMemory([{ guestAddress: 0, sizeBytes: 16 << 20 }]);
   readonly #queue: SplitQueue;
   readonly #server: QueueServer;
+  readonly #counters = createCounterMemory();
 
   constructor({ mux = false, stateless = false, slots = 64, bursts = "auto", jobs }: RingOptions = {}) {
     this.table = new WatchedTable(slots, jobs !== undefined);
@@ -104,7 +107,7 @@ export class Ring {
     };
     const runner = manager && new MultiBufferRunner(manager, policyOf(bursts));
     const dataPath = new DataPath(new Engine(catalogue, runner), this.table, negotiated);
-    this.#server = new QueueServer("the queue", dataPath, { onFault, jobs: jobs ?? null });
+    this.#server = new QueueServer("the queue", dataPath, { onFault, jobs: jobs ?? null, counters: this.#counters });
     const regions = this.#memory.regions.map((region) => ({ ...region, userAddress: region.hostAddress }));
     const { size, descAddress, driverAddress, deviceAddress, initialBase: base } = this.#queue;
     const noFds = { kickFd: -1, callFd: -1, errFd: -1 };
@@ -137,6 +140,13 @@ export class Ring {
       usedLens[token] = this.#queue.usedLen;
     }
     return usedLens;
+  }
+
+  /** The requests answered with INVSESS, by reason. */
+  get invalidSessions(): Record<string, number> {
+    return Object.fromEntries(
+      INVSESS_REASONS.map((name, i) => [name, this.#counters[INVSESS + i]!] as const).filter(([_, count]) => count > 0),
+    );
   }
 
   /** Has all `requests` answered together; `placed` may write to the first buffers once they are there. */

@@ -115,8 +115,10 @@ for (const [how, bursts] of [["sequential", "auto"], ["multi-buffer", "on"]] as 
             const { written } = ring.ask([asking(workload, id)])[0]!;
             assert([answer.written, refusal(answer)].includes(written), `${about}: ${written}`);
             assert(interruption.isReached || isKnown, about);
+            const refused = written === refusal(answer) ? 1 : 0;
             if (interruption.isReached) {
               assertEquals(ring.ask([asking(workload, id)])[0]!.written, refusal(answer), about);
+              assertEquals(ring.invalidSessions, { destroyed: refused + 1 }, about);
             }
           }
         }
@@ -216,6 +218,7 @@ Deno.test("an asymmetric request whose session is destroyed while it is decoded 
       assert(interruption.isReached);
       assertEquals(answer === undefined ? pool.openCount : pool.openCount + 1, 1);
       if (answer !== undefined) assert(answer.written.endsWith(` 0${w.STATUS_INVSESS}`), answer.written);
+      assertEquals(ring.invalidSessions, answer === undefined ? {} : { destroyed: 1 });
       memory.release();
     }
   }

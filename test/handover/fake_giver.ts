@@ -29,7 +29,7 @@ function stateWith(fds: number[]): ProcessState {
       negotiated: {
         ...{ queueCount: 2, acknowledged: 0n, draft: "v19", asymmetric: "off", config: new Uint8Array(56) },
       },
-      sessions: { slots: 1, createdCount: 0, generations: new Uint32Array(1), sessions: [] },
+      sessions: { slots: 1, createdCount: 0, firstGeneration: 0, generations: new Uint32Array(1), sessions: [] },
       listening: null,
       connection: {
         ...{ fd: take(), messageCount: 1, protocolFeatures: 0n, status: 0, featuresRefused: false },

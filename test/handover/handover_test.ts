@@ -78,6 +78,8 @@ Deno.test("sessions, counters and sockets are handed over, and the last process 
     const samples = [cipherSample(), macSample(), aeadSample(), chainSample()];
     const ids: number[] = [];
     for (const { session } of samples) ids.push(await driver.createSession(session));
+    const destroyed = await driver.createSession(samples[0]!.session);
+    await driver.destroySession("cipher", destroyed);
     const inodes = ["d0", "d1", "h", "s"].map((name) => Deno.lstatSync(`${directory}/${name}`).ino);
     const successor = new Running(PROGRAM, [`--take-over=${directory}/h`, ...args]);
     const { code, stderr } = await old.ended();
@@ -91,11 +93,16 @@ Deno.test("sessions, counters and sockets are handed over, and the last process 
     // An unused id stays unknown, and a new session gets another one.
     assert(!ids.includes(await driver.createSession(samples[0]!.session)));
     await driver.destroySession("cipher", ids[0]!);
+    // The new process knows which sessions there have been.
+    for (const id of [destroyed, destroyed + 2 ** 24]) {
+      assertStatus(await driver.request({ ...samples[0]!.request, sessionId: id } as never), w.STATUS_INVSESS);
+    }
     const stats = await new Deno.Command(PROGRAM, { args: ["stats", `--stats-socket=${directory}/s`, "--json"] })
       .output();
     const { devices } = JSON.parse(new TextDecoder().decode(stats.stdout));
-    assertEquals(devices[1].sessions, { ...devices[1].sessions, count: 4, created: 5, destroyed: 1 });
-    assertEquals(devices[1].sessions.destroyedBy.driver, 1);
+    assertEquals(devices[1].sessions, { ...devices[1].sessions, count: 4, created: 6, destroyed: 2 });
+    assertEquals(devices[1].sessions.destroyedBy.driver, 2);
+    assertEquals(devices[1].queues[0].invalidSessions, { unknown: 1, destroyed: 1 });
     assertEquals(devices[1].connections, 1);
     await driver.close();
     // The other device had no frontend: it gets one now.

@@ -84,7 +84,7 @@ Deno.test("a state of another format is refused with the numbers of both formats
   const { bytes, fds } = encoded(1);
   const newer = bytes.slice();
   newer[4]!++;
-  assertThrows(() => decodeProcessState(newer, fds), StateError, "format 2, and this program reads format 1");
+  assertThrows(() => decodeProcessState(newer, fds), StateError, "format 3, and this program reads format 2");
 });
 
 Deno.test("each descriptor of a state has one owner, and all are used", () => {

@@ -126,6 +126,7 @@ export function randomState(random: Random): ProcessState {
       sessions: {
         slots,
         createdCount: random(2 ** 32) * 4,
+        firstGeneration: random(2 ** 32),
         generations: Uint32Array.from({ length: slots }, () => random(2 ** 32)),
         sessions: Array.from({ length: random(slots) }, (_, slot) => session(random, slot)),
       },

@@ -20,6 +20,7 @@ export function queueOf(queue: string, count: number, failed = 0): QueueStatisti
         resultBytes: 1000 * count,
       },
     ],
+    invalidSessions: failed === 0 ? {} : { destroyed: failed },
     controlRequests: [],
     batches: { bounds: [1, 2], counts: [count, failed, 0], sum: count + failed },
     seconds: { bounds: [0.001, 0.002], counts: [count, failed, 0], sum: 0.0005 * count },

@@ -18,6 +18,7 @@ Deno.test("the exposition has the snapshot's values", () => {
   const cbc = { queue: "0", service: "cipher", algorithm: "AES-CBC" };
   assertEquals(value("requests_total", { ...cbc, status: "ok" }), 100);
   assertEquals(value("requests_total", { ...cbc, status: "err" }), 1);
+  assertEquals(value("invalid_session_requests_total", { queue: "0", reason: "destroyed" }), 1);
   assertEquals(value("source_bytes_total", cbc), 100_000);
   assertEquals(value("control_requests_total", { operation: "create", service: "cipher", status: "nospc" }), 1);
   assertEquals(value("queue_started", { queue: "control" }), 1);
@@ -57,6 +58,7 @@ Deno.test("the page has rates since the start, then since the last page", () => 
   assertStringIncludes(page, "vhost-user-crypto 1.2.3, up 16 min 40 s; rates of the last 16 min 40 s");
   assertStringIncludes(page, "/run/a: a frontend is connected, 2 so far");
   assertStringIncludes(page, "sessions: 2 of 64; 3 created, 1 destroyed (restart 1); refused: nospc 1");
+  assertStringIncludes(page, "requests with INVSESS: destroyed 1\n");
   assertStringIncludes(page, "create cipher (ok 3, nospc 1)");
   const row = (text: string, start: string) => text.split("\n").find((line) => line.startsWith(start))!.split(/ {2,}/);
   assertEquals(row(page, "0 ").slice(1, 7), ["split 256 at 5000, started", "5.0", "1", "< 1 ms", "< 1 ms", "5"]);

@@ -73,7 +73,7 @@ export class FakeDevice implements BackendDevice {
   readonly maxSessions = 1;
 
   exportSessions(): SessionsState {
-    return { slots: 1, createdCount: 0, generations: new Uint32Array(1), sessions: [] };
+    return { slots: 1, createdCount: 0, firstGeneration: 0, generations: new Uint32Array(1), sessions: [] };
   }
 
   // deno-lint-ignore require-await

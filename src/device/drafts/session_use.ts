@@ -8,6 +8,7 @@
  */
 import { KIND_AEAD, KIND_CHAIN, KIND_CIPHER } from "../../engine/operation.ts";
 import * as wire from "../../wire/virtio_crypto.ts";
+import { ID_OF_OTHER_SERVICE } from "../invsess_reasons.ts";
 import type { SessionContexts } from "../session_contexts.ts";
 import type { RequestTemplate } from "../request_template.ts";
 import { KIND_OF_SERVICE } from "../session_form.ts";
@@ -36,10 +37,11 @@ export function useSession(
     else if (opType !== wire.SYM_OP_CIPHER) return wire.STATUS_NOTSUPP;
   }
   const sessionId = words[wire.DATA_SESSION_ID_OFFSET >>> 2]!;
-  const slot = contexts.find(sessionId, words[(wire.DATA_SESSION_ID_OFFSET >>> 2) + 1]!);
-  if (slot < 0) return wire.STATUS_INVSESS;
+  const sessionIdHigh = words[(wire.DATA_SESSION_ID_OFFSET >>> 2) + 1]!;
+  const slot = contexts.find(sessionId, sessionIdHigh);
+  if (slot < 0) return request.refuseSession(slot, sessionId, sessionIdHigh);
   const parameters = contexts.parameters(slot);
-  if (serviceOfKind(parameters.kind) !== service) return wire.STATUS_INVSESS;
+  if (serviceOfKind(parameters.kind) !== service) return request.refuseSession(ID_OF_OTHER_SERVICE, sessionId, 0);
   if (parameters.kind !== kind) return wire.STATUS_ERR;
   request.sessionSlot = slot;
   request.sessionId = sessionId;
