@@ -43,6 +43,8 @@ class Succession {
   #number = 0;
   /** Duration of each handover, as logged by the old process. */
   readonly timesMs: number[] = [];
+  /** How long the rings were halted in each, as the process said that took over. */
+  readonly haltsMs: number[] = [];
   failure: string | undefined;
 
   constructor(command: readonly string[], handoverSocket: string, log: (number: number) => string) {
@@ -76,9 +78,10 @@ class Succession {
       return false;
     }
     this.current = next;
-    const text = await Deno.readTextFile(oldLog);
-    const [, took] = /handed over in (\d+) ms/.exec(text) ?? [];
+    const [, took] = /handed over in (\d+) ms/.exec(await Deno.readTextFile(oldLog)) ?? [];
     if (took !== undefined) this.timesMs.push(Number(took));
+    const [, halted] = /stood still for ([\d.]+) ms/.exec(await Deno.readTextFile(this.logPath)) ?? [];
+    if (halted !== undefined) this.haltsMs.push(Number(halted));
     await Deno.remove(oldLog);
     return true;
   }
@@ -109,10 +112,10 @@ class Audience implements Listener {
   }
 }
 
-function summaryOf(timesMs: readonly number[]): string {
+function summaryOf(what: string, timesMs: readonly number[]): string {
   const sorted = timesMs.toSorted((a, b) => a - b);
   const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))];
-  return `handovers: p50 ${at(0.5)} ms, p90 ${at(0.9)} ms, longest ${sorted.at(-1)} ms`;
+  return `${what}: p50 ${at(0.5)} ms, p90 ${at(0.9)} ms, longest ${sorted.at(-1)} ms`;
 }
 
 /** Runs a guest under load through its device model. */
@@ -151,7 +154,8 @@ export async function runHandovers(guest: Guest, options: Options, parts: GuestP
   verdicts.push(one(done === options.handovers, succession.failure ?? `${done} of ${options.handovers} handovers`));
   const load = /^LOAD (.*)$/m.exec(audience.text)?.[1] ?? "no load";
   const phases = [`load: ${load}, ${report.failedChecks} failed`];
-  if (succession.timesMs.length > 0) phases.push(summaryOf(succession.timesMs));
+  if (succession.timesMs.length > 0) phases.push(summaryOf("handovers", succession.timesMs));
+  if (succession.haltsMs.length > 0) phases.push(summaryOf("rings halted", succession.haltsMs));
   const details = [...report.failures, ...report.complaints.filter(isComplaint)];
   for (
     const path of [[succession.logPath, "device.log"], [file("qemu.log"), "qemu.log"], [files.console, "console.log"]]
