@@ -15,6 +15,8 @@ const HEADER_BYTES = 16;
 const PAYLOAD_BYTES_MAX = 65536;
 /** Frames that may be queued before they are received: those with the descriptors of a state, 32 per frame. */
 const FRAMES_MAX = 1024;
+/** The same where no frame has descriptors: there are no more than the steps of a handover. */
+const PLAIN_FRAMES_MAX = 8;
 const SEND_MS_MAX = 2000;
 const RETRY_MS = 1;
 const NO_BYTES = new Uint8Array(0);
@@ -51,9 +53,11 @@ export class HandoverChannel {
   #waiting: Waiting | undefined;
   readonly #frames: Frame[] = [];
   #failure: Error | undefined;
+  readonly #takesFds: boolean;
 
-  /** Owns the connected socket `fd`, which `loop` watches. */
-  constructor(fd: number, loop: EventLoop) {
+  /** Owns the connected socket `fd`, which `loop` watches. Unless `takesFds`, a frame with descriptors is an error. */
+  constructor(fd: number, loop: EventLoop, takesFds: boolean) {
+    this.#takesFds = takesFds;
     this.#socket = new FdSocket(fd);
     this.#loop = loop;
     loop.watch(fd, () => this.#read());
@@ -129,6 +133,9 @@ export class HandoverChannel {
     if (lostFds !== "none" || this.#fds.length > FDS_PER_MESSAGE_MAX) {
       throw new HandoverError(`descriptors are missing (${lostFds}): raise the limit of open files`);
     }
+    if (fds.length > 0 && !this.#takesFds) {
+      throw new HandoverError("the other process has sent descriptors, which only the old process does");
+    }
     if (length < 0) return false;
     if (length === 0) throw new PeerGoneError("the other process has closed the connection");
     this.#filled += length;
@@ -154,7 +161,8 @@ export class HandoverChannel {
       this.#waiting = undefined;
       return;
     }
-    if (this.#frames.length === FRAMES_MAX) {
+    if (this.#frames.length === (this.#takesFds ? FRAMES_MAX : PLAIN_FRAMES_MAX)) {
+      for (const fd of frame.fds) closeFd(fd);
       throw new HandoverError("the other process sends more than it was asked for");
     }
     this.#frames.push(frame);

@@ -84,11 +84,16 @@ export class LiveRegion {
     this.#isNew = fd === undefined;
     const sizeBytes = this.#layouts.at(-1)?.end ?? HEADER_BYTES;
     this.fd = fd ?? createMemfd("vhost-user-crypto-live", sizeBytes);
-    if (fd === undefined) sealMemfd(this.fd, true);
-    else if (!sealAgainstShrinking(fd) || fileSize(fd).sizeBytes < sizeBytes) {
-      throw new StateError(`the memory for positions is not sealed, or shorter than ${sizeBytes} bytes`);
+    try {
+      if (fd === undefined) sealMemfd(this.fd, true);
+      else if (!sealAgainstShrinking(fd) || fileSize(fd).sizeBytes < sizeBytes) {
+        throw new StateError(`the memory for positions is not sealed, or shorter than ${sizeBytes} bytes`);
+      }
+      this.#mapping = mapShared(this.fd, sizeBytes);
+    } catch (error) {
+      closeFd(this.fd);
+      throw error;
     }
-    this.#mapping = mapShared(this.fd, sizeBytes);
     this.#words = new Int32Array(this.#mapping.buffer, 0, sizeBytes >>> 2);
     this.#haltingNs = new Float64Array(this.#mapping.buffer, HALTING_NS_OFFSET, 1);
   }

@@ -25,6 +25,7 @@ import {
   RESTORE_MS_MAX,
   SERVING,
   STATE,
+  unexpected,
 } from "./protocol.ts";
 import type { ProcessState } from "./state.ts";
 import { ReceivedState } from "./state_memory.ts";
@@ -62,7 +63,7 @@ export class TakeOver {
       throw new HandoverError(`${path} belongs to user ${user}, and this process to ${ownUser()}: use the same user`);
     }
     const loop = new EventLoop();
-    const channel = new HandoverChannel(fd, loop);
+    const channel = new HandoverChannel(fd, loop, true);
     const finished = loop.run();
     try {
       await channel.send(HELLO, encodeHello({ protocol: PROTOCOL_VERSION, program }));
@@ -86,24 +87,33 @@ export class TakeOver {
     await this.#channel.send(REQUEST);
     const fds: number[] = [];
     try {
-      for (;;) {
-        const frame = await this.#channel.receive(ANSWER_MS_MAX);
-        if (frame.type === DESCRIPTORS && fds.length < FDS_MAX) {
-          fds.push(...frame.fds);
-          continue;
-        }
-        const [stateFd, liveFd] = frame.fds;
-        if (frame.type !== STATE || liveFd === undefined) {
-          throw new HandoverError(`the old process has sent frame ${frame.type} instead of its state`);
-        }
-        this.#received = new ReceivedState(stateFd!, fds);
-        this.#live = new LiveRegion(this.#received.state, liveFd);
-        this.#live.rehearse();
-        return this.#received.state;
+      const [stateFd, liveFd] = await this.#receiveFds(fds);
+      try {
+        this.#received = new ReceivedState(stateFd, fds);
+      } catch (error) {
+        closeFd(liveFd);
+        throw error;
       }
+      this.#live = new LiveRegion(this.#received.state, liveFd);
+      this.#live.rehearse();
+      return this.#received.state;
     } catch (error) {
       for (const fd of fds) closeFd(fd);
       throw error;
+    }
+  }
+
+  /** Receives the state's descriptors, which are appended to `fds`, then its memory file and that of the live region. */
+  async #receiveFds(fds: number[]): Promise<[stateFd: number, liveFd: number]> {
+    for (;;) {
+      const frame = await this.#channel.receive(ANSWER_MS_MAX);
+      const { type, fds: sent } = frame;
+      const [stateFd, liveFd] = sent;
+      if (type === STATE && sent.length === 2) return [stateFd!, liveFd!];
+      if (type !== DESCRIPTORS || sent.length === 0 || fds.length + sent.length > FDS_MAX) {
+        throw unexpected(frame, STATE);
+      }
+      fds.push(...sent);
     }
   }
 
@@ -148,7 +158,8 @@ export class TakeOver {
   /** Waits, for a bounded time, until the old process has released everything and closes the connection. */
   async released(): Promise<void> {
     try {
-      await this.#channel.receive(ANSWER_MS_MAX);
+      const { fds } = await this.#channel.receive(ANSWER_MS_MAX);
+      for (const fd of fds) closeFd(fd);
     } catch (error) {
       if (!(error instanceof HandoverError)) throw error;
     }

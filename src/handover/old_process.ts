@@ -174,7 +174,7 @@ export class HandoverServer {
       this.#log("warn", `a process of user ${user} is refused: only one of user ${ownUser()} can take over`);
       return closeFd(fd);
     }
-    const channel = new HandoverChannel(fd, this.#loop);
+    const channel = new HandoverChannel(fd, this.#loop, false);
     if (this.#current !== undefined || this.#isGiven) {
       return void this.#refuse(channel, "another process is taking over already");
     }

@@ -16,7 +16,9 @@
  * @module
  */
 import { type Frame, type HandoverChannel, HandoverError } from "./channel.ts";
-import { StateReader, StateWriter } from "./state_bytes.ts";
+import { closeFd } from "../os/event_fd.ts";
+import { fitsSocketAddress } from "../os/unix_socket.ts";
+import { StateError, StateReader, StateWriter } from "./state_bytes.ts";
 
 /** Incremented with every change of a frame. The format of the state has its own version. */
 export const PROTOCOL_VERSION = 1;
@@ -40,6 +42,11 @@ export const RESTORE_MS_MAX = 10_000;
 /** Time limit for the new process to serve the halted rings. */
 export const START_MS_MAX = 1000;
 
+/** Devices of one process. */
+const DEVICES_MAX = 16;
+const TEXT_LENGTH_MAX = 1000;
+const CONTROL_CHARACTERS = /\p{C}/gu;
+
 /** The first frame. */
 export interface Hello {
   readonly protocol: number;
@@ -54,10 +61,18 @@ export function encodeHello({ protocol, program }: Hello): Uint8Array {
   });
 }
 
-/** Reads the payload of {@linkcode HELLO}. Throws {@linkcode StateError}. */
+/**
+ * Reads the payload of {@linkcode HELLO}; another version of the protocol may have more in it. Throws
+ * {@linkcode StateError}.
+ */
 export function decodeHello(payload: Uint8Array): Hello {
   const reader = new StateReader(payload);
-  return { protocol: reader.u32("the protocol's version"), program: reader.text("the program's version") };
+  return { protocol: reader.u32("the protocol's version"), program: printable(reader.text("the program's version")) };
+}
+
+/** What the other process says, in a form for the log: without control characters, and not long. */
+function printable(text: string): string {
+  return text.slice(0, TEXT_LENGTH_MAX).replace(CONTROL_CHARACTERS, "?");
 }
 
 /** The payload of {@linkcode OFFER}: the path of each device's socket, empty for one that was passed as a descriptor. */
@@ -70,6 +85,11 @@ export function decodeOffer(payload: Uint8Array): string[] {
   const reader = new StateReader(payload);
   const paths = reader.list("the devices", () => reader.text("a socket's path"));
   reader.end();
+  if (paths.length === 0 || paths.length > DEVICES_MAX) {
+    throw new StateError(`the other process offers ${paths.length} devices: 1 to ${DEVICES_MAX} are possible`);
+  }
+  const bad = paths.find((path) => path.search(CONTROL_CHARACTERS) >= 0 || path !== "" && !fitsSocketAddress(path));
+  if (bad !== undefined) throw new StateError(`no socket can be at the path "${printable(bad)}"`);
   return paths;
 }
 
@@ -82,14 +102,21 @@ function encode(write: (writer: StateWriter) => void): Uint8Array {
 }
 
 /**
- * Receives the next frame, which must be of `type`. Throws {@linkcode HandoverError} if the other process refuses, with
- * its reason, and if another frame or none arrives.
+ * Receives the next frame, which must be of `type` and without descriptors. Throws {@linkcode HandoverError} if
+ * the other process refuses, with its reason, and if another frame or none arrives.
  */
 export async function expectFrame(channel: HandoverChannel, type: number, timeoutMs: number): Promise<Frame> {
   const frame = await channel.receive(timeoutMs);
-  if (frame.type === type) return frame;
-  if (frame.type === REFUSED) {
-    throw new HandoverError(`the other process refuses: ${new TextDecoder().decode(frame.payload.subarray(0, 1000))}`);
+  if (frame.type === type && frame.fds.length === 0) return frame;
+  throw unexpected(frame, type);
+}
+
+/** The error for `frame`, whose descriptors are closed, where one of `type` was to come. */
+export function unexpected({ type: sent, payload, fds }: Frame, type: number): HandoverError {
+  for (const fd of fds) closeFd(fd);
+  if (sent === REFUSED) {
+    return new HandoverError(`the other process refuses: ${printable(new TextDecoder().decode(payload))}`);
   }
-  throw new HandoverError(`the other process has sent frame ${frame.type} instead of ${type}`);
+  if (sent !== type) return new HandoverError(`the other process has sent frame ${sent} instead of ${type}`);
+  return new HandoverError(`the other process has sent frame ${sent} with ${fds.length} descriptors`);
 }

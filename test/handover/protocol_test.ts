@@ -117,7 +117,7 @@ Deno.test("handover: if the new process is silent after the rings are halted, th
   withGiver(async (path, giver, log) => {
     const loop = new EventLoop();
     const running = loop.run();
-    const channel = new HandoverChannel(connectUnix(path), loop);
+    const channel = new HandoverChannel(connectUnix(path), loop, true);
     await channel.send(protocol.HELLO, protocol.encodeHello({ protocol: protocol.PROTOCOL_VERSION, program: "test" }));
     await channel.receive(1000);
     await channel.send(protocol.REQUEST);
@@ -139,7 +139,7 @@ Deno.test("handover: another version of the protocol, garbage and a second proce
   withGiver(async (path, giver, log) => {
     const loop = new EventLoop();
     const running = loop.run();
-    const newer = new HandoverChannel(connectUnix(path), loop);
+    const newer = new HandoverChannel(connectUnix(path), loop, true);
     await newer.send(protocol.HELLO, protocol.encodeHello({ protocol: 99, program: "9.9" }));
     assertStringIncludes(new TextDecoder().decode((await newer.receive(1000)).payload), "handover protocol 99");
     newer.close();

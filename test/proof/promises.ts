@@ -201,8 +201,10 @@ export const PROMISES: readonly Promised[] = [
     ],
   },
   {
-    promise: "the state of another process is checked like any untrusted input",
+    promise: "what another process sends in a handover, and its state, are checked like any untrusted input",
     tests: [
+      ["handover/hostile_test.ts", "handover: a hostile new process is refused, and the old one continues"],
+      ["handover/hostile_test.ts", "handover: a hostile old process is refused, and leaves nothing open"],
       [
         "handover/state_test.ts",
         "a state that is truncated at any byte, or has an extra byte, is refused",
