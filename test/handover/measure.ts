@@ -53,39 +53,58 @@ export function quantile(values: readonly number[], share: number): number {
 
 class Measurement {
   readonly #options: MeasureOptions;
-  readonly #succession: Succession;
-  readonly #load: SteadyLoad;
   readonly #random: Random;
+  #succession!: Succession;
+  #load!: SteadyLoad;
+  #done = 0;
+  #totals = { answered: 0, sessions: 0, memoryChanges: 0 };
   #continuedByOld = 0;
   #continuedByNew = 0;
   readonly #pausesMs: number[] = [];
   readonly #haltsMs: number[] = [];
 
-  constructor(options: MeasureOptions, succession: Succession, load: SteadyLoad) {
+  constructor(options: MeasureOptions) {
     this.#options = options;
-    this.#succession = succession;
-    this.#load = load;
     this.#random = makeRandom(options.seed);
   }
 
   async run(): Promise<Measured> {
-    const { count, kill, say } = this.#options;
-    for (let i = 0; i < count; i++) {
-      await this.#load.more(BETWEEN);
-      if (kill === "none") await this.#handOver();
-      else await this.#killDuring(kill);
-      say?.(`${i + 1} of ${count}: ${(this.#pausesMs.at(-1) ?? 0).toFixed(1)} ms, ${this.#load.answered} requests`);
+    const { workers, packed, queues, depth, kill, count } = this.#options;
+    // A kill that comes after the new process has taken over leaves no device: another one begins then.
+    while (this.#done < count) {
+      await Succession.with({ args: [`--queues=${queues}`, `--workers=${workers}`] }, async (succession) => {
+        this.#succession = succession;
+        this.#load = await SteadyLoad.open(succession.path, { packed, queues, depth, canCrash: kill === "old" });
+        await (await this.#runSeries() ? this.#load.close() : this.#load.abandon());
+        const { answered, sessions, memoryChanges } = this.#load;
+        this.#totals.answered += answered;
+        this.#totals.sessions += sessions;
+        this.#totals.memoryChanges += memoryChanges;
+      });
     }
-    await this.#load.more(BETWEEN);
-    const { answered, sessions, memoryChanges } = this.#load;
     return {
       handovers: this.#pausesMs.length,
       continuedByOld: this.#continuedByOld,
       continuedByNew: this.#continuedByNew,
       pausesMs: this.#pausesMs.toSorted((a, b) => a - b),
       haltsMs: this.#haltsMs.toSorted((a, b) => a - b),
-      ...{ answered, sessions, memoryChanges },
+      ...this.#totals,
     };
+  }
+
+  /** Hands over as often as there is left to do; false if no device is left. */
+  async #runSeries(): Promise<boolean> {
+    const { count, kill, say } = this.#options;
+    while (this.#done < count) {
+      await this.#load.more(BETWEEN);
+      if (kill === "none") await this.#handOver();
+      else if (!await this.#killDuring(kill)) return false;
+      this.#done++;
+      const pauseMs = (this.#pausesMs.at(-1) ?? 0).toFixed(1);
+      say?.(`${this.#done} of ${count}: ${pauseMs} ms, ${this.#load.answered} requests`);
+    }
+    await this.#load.more(BETWEEN);
+    return true;
   }
 
   async #handOver(): Promise<void> {
@@ -100,8 +119,8 @@ class Measurement {
     this.#haltsMs.push(Number(/stood still for ([\d.]+) ms/.exec(successor.stderr)?.[1]));
   }
 
-  /** One of the two processes is killed after a random time; the other one serves. */
-  async #killDuring(victim: "old" | "new"): Promise<void> {
+  /** One of the two processes is killed after a random time; the other one serves. False if none is left. */
+  async #killDuring(victim: "old" | "new"): Promise<boolean> {
     const old = this.#succession.device;
     const successor = this.#succession.begin();
     // The old process may be killed as soon as the new one has its state.
@@ -110,9 +129,10 @@ class Measurement {
     await until(() => teller.stderr.includes(from) || successor.hasEnded, () => `a handover: ${successor.stderr}`);
     await new Promise((resolve) => setTimeout(resolve, this.#random(HANDOVER_MS)));
     const isOver = old.stderr.includes("handed over in");
+    if (victim === "new" && !isOver) return await this.#killNew(old, successor);
     if (victim === "old") await this.#killOld(old, successor);
-    else if (!isOver) await this.#killNew(old, successor);
     else await this.#succession.succeed(successor);
+    return true;
   }
 
   async #killOld(old: Running, successor: Running): Promise<void> {
@@ -123,25 +143,22 @@ class Measurement {
     await this.#load.more(BETWEEN);
   }
 
-  async #killNew(old: Running, successor: Running): Promise<void> {
+  async #killNew(old: Running, successor: Running): Promise<boolean> {
     successor.kill("SIGKILL");
     await successor.ended();
     await until(() => old.stderr.includes("not handed over") || old.hasEnded, () => `the old device: ${old.stderr}`);
-    // The new process may have served already: then the kill came after the handover, and no device is left.
-    if (old.hasEnded) throw new Error(`killed too late: ${old.stderr}`);
+    if (old.hasEnded) {
+      // The new process had taken over: this was no kill during the handover.
+      if (!old.stderr.includes("handed over in")) throw new Error(`the old device has ended: ${old.stderr}`);
+      return false;
+    }
     this.#continuedByOld++;
     await this.#load.more(BETWEEN);
+    return true;
   }
 }
 
 /** Runs `options.count` handovers, to the end or to the first failure. */
 export async function measure(options: MeasureOptions): Promise<Measured> {
-  const { workers, packed, queues, depth, kill } = options;
-  let measured: Measured | undefined;
-  await Succession.with({ args: [`--queues=${queues}`, `--workers=${workers}`] }, async (succession) => {
-    const load = await SteadyLoad.open(succession.path, { packed, queues, depth, canCrash: kill === "old" });
-    measured = await new Measurement(options, succession, load).run();
-    await load.close();
-  });
-  return measured!;
+  return await new Measurement(options).run();
 }

@@ -152,6 +152,12 @@ export class SteadyLoad {
     if (this.#failure !== undefined) throw this.#failure;
   }
 
+  /** Disconnects from a device that has ended: requests in flight stay unanswered. */
+  async abandon(): Promise<void> {
+    this.#isOver = true;
+    await this.driver.abandon();
+  }
+
   /** Waits for the requests in flight, and disconnects. Throws the first failure. */
   async close(): Promise<void> {
     this.#isOver = true;
