@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { SystemError } from "../../src/os/errno.ts";
+import { hasListener } from "../../src/os/unix_socket.ts";
 
 /** The repository. */
 export const ROOT: string = new URL("../..", import.meta.url).pathname;
@@ -14,6 +16,16 @@ export const PROGRAM = `${ROOT}scripts/vhost-user-crypto`;
 const SLOWNESS = Number(Deno.env.get("VUC_SLOWNESS") ?? 1);
 const START_MS = 60_000 * SLOWNESS;
 const END_MS = 20_000 * SLOWNESS;
+
+/** True if a process listens on the socket at `path`; false if it does not, or if there is no socket yet. */
+export function isListening(path: string): boolean {
+  try {
+    return hasListener(path);
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    return false;
+  }
+}
 
 /** Exit code and output of a process. */
 export interface Ended {

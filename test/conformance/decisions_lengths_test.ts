@@ -7,6 +7,7 @@ import { assertEquals } from "@std/assert";
 import type { CryptoDriver } from "../../src/driver/crypto_driver.ts";
 import type { SessionParameters } from "../../src/driver/sessions.ts";
 import * as w from "../../src/wire/virtio_crypto.ts";
+import { CIPHER_LENS } from "./cipher_lengths.ts";
 import {
   AEAD_KEY_LENS,
   aeadSample,
@@ -92,24 +93,9 @@ Deno.test("v19 line 337: XTS refuses a key with equal halves, in both directions
   });
 });
 
-/** IV and block lengths; 1: any number of bytes. */
-const CIPHER_LENS: readonly (readonly [algo: number, ivLen: number, unit: number])[] = [
-  [w.CIPHER_ARC4, 0, 1],
-  [w.CIPHER_AES_ECB, 0, 16],
-  [w.CIPHER_AES_CBC, 16, 16],
-  [w.CIPHER_AES_CTR, 16, 1],
-  [w.CIPHER_DES_ECB, 0, 8],
-  [w.CIPHER_DES_CBC, 8, 8],
-  [w.CIPHER_3DES_ECB, 0, 8],
-  [w.CIPHER_3DES_CBC, 8, 8],
-  [w.CIPHER_3DES_CTR, 8, 1],
-  [w.CIPHER_AES_F8, 16, 1],
-  [w.CIPHER_AES_XTS, 16, 1],
-];
-
 Deno.test("v19 line 1230: each cipher accepts exactly its own IV length", async () => {
   await withDriver("fixed", async (driver) => {
-    for (const [algo, ivLen] of CIPHER_LENS) {
+    for (const [algo, { ivLen }] of CIPHER_LENS) {
       const key = keyOf(CIPHER_KEY_LENS.get(algo)![0]!);
       const sessionId = await driver.createSession({ service: "cipher", algo, key, op: w.OP_ENCRYPT });
       for (const length of [0, 1, 7, 8, 9, 12, 15, 16, 17, 24, 32, 127, 128, 129, 4096]) {
@@ -122,7 +108,7 @@ Deno.test("v19 line 1230: each cipher accepts exactly its own IV length", async 
 
 Deno.test("v19 line 1232: ECB and CBC accept whole blocks, XTS 16 bytes and more, stream modes any length, and all of them length 0", async () => {
   await withDriver("fixed", async (driver) => {
-    for (const [algo, ivLen, unit] of CIPHER_LENS) {
+    for (const [algo, { ivLen, unit }] of CIPHER_LENS) {
       const key = keyOf(CIPHER_KEY_LENS.get(algo)![0]!);
       for (const op of [w.OP_ENCRYPT, w.OP_DECRYPT]) {
         const sessionId = await driver.createSession({ service: "cipher", algo, key, op });

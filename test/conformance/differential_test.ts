@@ -15,6 +15,7 @@ import * as w from "../../src/wire/virtio_crypto.ts";
 import { ask } from "../device/known_answer_runner.ts";
 import type { KnownAnswer } from "../vectors/known_answers.ts";
 import { oracle } from "../vectors/oracle.ts";
+import { CIPHER_LENS } from "./cipher_lengths.ts";
 import { AEAD_KEY_LENS, bytes, CIPHER_KEY_LENS, HASH_BYTES, MACS, withDriver } from "./support.ts";
 
 /** Algorithms whose second implementation is a model: `test/engines/differential_test.ts` compares them, by service. */
@@ -29,25 +30,6 @@ const COMPARED_WITH_MODELS: readonly (readonly number[])[] = [
 const ROUNDS = 28;
 /** Minimum number of comparisons. */
 const RUNS_MIN = 5000;
-
-const IV_LENS: ReadonlyMap<number, number> = new Map([
-  [w.CIPHER_AES_CBC, 16],
-  [w.CIPHER_AES_CTR, 16],
-  [w.CIPHER_AES_XTS, 16],
-  [w.CIPHER_AES_F8, 16],
-  [w.CIPHER_DES_CBC, 8],
-  [w.CIPHER_3DES_CBC, 8],
-  [w.CIPHER_3DES_CTR, 8],
-]);
-
-const UNITS: ReadonlyMap<number, number> = new Map([
-  [w.CIPHER_AES_CBC, 16],
-  [w.CIPHER_AES_ECB, 16],
-  [w.CIPHER_DES_CBC, 8],
-  [w.CIPHER_DES_ECB, 8],
-  [w.CIPHER_3DES_CBC, 8],
-  [w.CIPHER_3DES_ECB, 8],
-]);
 
 /** One algorithm in one direction. */
 interface Subject {
@@ -99,10 +81,10 @@ function drawParts(
   const parts = { aad: new Uint8Array(), iv: new Uint8Array(), tagLen: 0 };
   switch (service) {
     case w.SERVICE_CIPHER: {
-      const unit = UNITS.get(algo) ?? 1;
+      const { ivLen, unit } = CIPHER_LENS.get(algo)!;
       const length = Math.ceil(randomLength(random) / unit) * unit + (algo === w.CIPHER_AES_XTS ? 16 : 0);
       const key = draw(pick(random, CIPHER_KEY_LENS.get(algo)!));
-      return { ...parts, key, iv: draw(IV_LENS.get(algo) ?? 0), src: draw(length) };
+      return { ...parts, key, iv: draw(ivLen), src: draw(length) };
     }
     case w.SERVICE_HASH: {
       const full = HASH_BYTES.get(algo) ?? 1 + random(300);

@@ -7,10 +7,9 @@
 import { FEATURES_USUAL } from "../../src/driver/bring_up.ts";
 import { CryptoDriver, type CryptoDriverOptions } from "../../src/driver/crypto_driver.ts";
 import type { Draft } from "../../src/wire/drafts/draft.ts";
-import { hasListener } from "../../src/os/unix_socket.ts";
 import { F_RING_PACKED } from "../../src/wire/vring.ts";
 import { expectAnswer } from "../../src/tools/conform/expect.ts";
-import { PROGRAM, Running, until } from "../cli/programs.ts";
+import { isListening, PROGRAM, Running, until } from "../cli/programs.ts";
 import { allSamples, ask, assertAnswer } from "../conformance/support.ts";
 import { CanaryMemory } from "./canary_memory.ts";
 
@@ -83,17 +82,9 @@ export class Bed {
     const sandbox = Deno.uid() === 0 ? "on" : "off";
     const device = new Running(command!, [...before, ...own, `--sandbox=${sandbox}`, ...args]);
     const bed = new Bed(directory, device, { draft, ...(timeoutMs === undefined ? {} : { timeoutMs }) });
-    await until(() => device.hasEnded || bed.#isListening(), () => `a device at ${bed.path}: ${device.stderr}`);
+    await until(() => device.hasEnded || isListening(bed.path), () => `a device at ${bed.path}: ${device.stderr}`);
     if (device.hasEnded) throw new Error(`the device did not start: ${device.stderr}`);
     return bed;
-  }
-
-  #isListening(): boolean {
-    try {
-      return hasListener(this.path);
-    } catch {
-      return false; // It is not there yet.
-    }
   }
 
   /** The device's output. */

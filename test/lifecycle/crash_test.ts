@@ -15,11 +15,10 @@ import type { DriverQueue } from "../../src/driver/queue.ts";
 import { encodeData } from "../../src/driver/requests.ts";
 import { SplitQueue } from "../../src/driver/split_queue.ts";
 import { closeFd, createEventFd, drainEventFd } from "../../src/os/event_fd.ts";
-import { hasListener } from "../../src/os/unix_socket.ts";
 import { F_PROTOCOL_FEATURES, PROTOCOL_F_INFLIGHT_SHMFD, PROTOCOL_F_REPLY_ACK } from "../../src/wire/vhost_user.ts";
 import { STATUS_INVSESS, STATUS_OK } from "../../src/wire/virtio_crypto.ts";
 import { F_RING_PACKED } from "../../src/wire/vring.ts";
-import { PROGRAM, Running, until, withDirectory } from "../cli/programs.ts";
+import { isListening, PROGRAM, Running, until, withDirectory } from "../cli/programs.ts";
 import { ask, assertAnswer, bytes, cipherSample, expected } from "../conformance/support.ts";
 import { CanaryMemory } from "../fuzz/canary_memory.ts";
 import * as w from "../../src/wire/virtio_crypto.ts";
@@ -34,14 +33,7 @@ const SPENT = 0x77;
 /** Starts a device at `path` and waits until it listens there. */
 async function startDevice(path: string, workers: number): Promise<Running> {
   const device = new Running(PROGRAM, [`--socket-path=${path}`, `--workers=${workers}`, "--log-level=warn"]);
-  const listens = () => {
-    try {
-      return hasListener(path);
-    } catch {
-      return false;
-    }
-  };
-  await until(() => device.hasEnded || listens(), () => `a device at ${path}: ${device.stderr}`);
+  await until(() => device.hasEnded || isListening(path), () => `a device at ${path}: ${device.stderr}`);
   return device;
 }
 

@@ -6,8 +6,7 @@
  */
 import { processStat } from "../../bench/support/process_stat.ts";
 import { makeRandom } from "../../src/driver/random.ts";
-import { hasListener } from "../../src/os/unix_socket.ts";
-import { PROGRAM, ROOT, Running, until } from "../cli/programs.ts";
+import { isListening, PROGRAM, ROOT, Running, until } from "../cli/programs.ts";
 import { startOperations } from "../fuzz/asymmetric.ts";
 import type { DriverNews, DriverOrder } from "./driver_process.ts";
 import { emptyTally, sumOf, type Tally } from "./tally.ts";
@@ -130,17 +129,9 @@ class Device {
     // Only root can read the resources of a sandboxed process.
     const sandbox = Deno.uid() === 0 ? "on" : "off";
     const device = new Device(directory, [...program, ...own, "--log-level=warn", `--sandbox=${sandbox}`]);
-    await until(() => device.hasEnded || device.#isListening(), () => `a device: ${device.said}`);
+    await until(() => device.hasEnded || isListening(device.path), () => `a device: ${device.said}`);
     if (device.hasEnded) throw new Error(`the device did not start: ${device.said}`);
     return device;
-  }
-
-  #isListening(): boolean {
-    try {
-      return hasListener(this.path);
-    } catch {
-      return false; // It is not there yet.
-    }
   }
 
   get hasEnded(): boolean {

@@ -12,6 +12,7 @@ import type { AkcipherSession, SessionParameters } from "../../src/driver/sessio
 import * as ak from "../../src/wire/akcipher.ts";
 import * as w from "../../src/wire/virtio_crypto.ts";
 import { ecPair, type Pair, rsaPair } from "../asymmetric/keys.ts";
+import { CIPHER_LENS } from "../conformance/cipher_lengths.ts";
 import { AEAD_KEY_LENS, CIPHER_KEY_LENS, expected, HASH_BYTES, MACS } from "../conformance/support.ts";
 import { concat } from "../bytes.ts";
 
@@ -61,34 +62,16 @@ function several(make: () => Ask): Ask[] {
   return Array.from({ length: ASKS }, make);
 }
 
-const CIPHER_IV_BYTES: ReadonlyMap<number, number> = new Map([
-  [w.CIPHER_AES_CBC, 16],
-  [w.CIPHER_AES_CTR, 16],
-  [w.CIPHER_DES_CBC, 8],
-  [w.CIPHER_3DES_CBC, 8],
-  [w.CIPHER_3DES_CTR, 8],
-  [w.CIPHER_AES_F8, 16],
-  [w.CIPHER_AES_XTS, 16],
-]);
-const CIPHER_BLOCK_BYTES: ReadonlyMap<number, number> = new Map([
-  [w.CIPHER_AES_ECB, 16],
-  [w.CIPHER_AES_CBC, 16],
-  [w.CIPHER_DES_ECB, 8],
-  [w.CIPHER_DES_CBC, 8],
-  [w.CIPHER_3DES_ECB, 8],
-  [w.CIPHER_3DES_CBC, 8],
-]);
-
 function cipherMaker(algo: number, keyLen: number): Maker {
   const isQuick = algo === w.CIPHER_AES_CTR || (algo === w.CIPHER_AES_CBC && keyLen !== 24);
-  const block = CIPHER_BLOCK_BYTES.get(algo) ?? 1;
+  const { ivLen, unit } = CIPHER_LENS.get(algo)!;
   const min = algo === w.CIPHER_AES_XTS ? 16 : 1;
   return (random, max) => {
     const key = bytes(random, keyLen);
     const op = pick(random, [w.OP_ENCRYPT, w.OP_DECRYPT]);
     const asks = several(() => {
-      const iv = bytes(random, CIPHER_IV_BYTES.get(algo) ?? 0);
-      const src = bytes(random, length(random, isQuick ? max : Math.min(max, MODEL_BYTES_MAX), block, min));
+      const iv = bytes(random, ivLen);
+      const src = bytes(random, length(random, isQuick ? max : Math.min(max, MODEL_BYTES_MAX), unit, min));
       const dst = expected(w.SERVICE_CIPHER, algo, op, { key, iv, src, resultLen: src.length });
       return { request: { service: "cipher", op, iv, src }, status: w.STATUS_OK, dst, result: NOTHING };
     });
