@@ -18,7 +18,7 @@ function v8Flags(more: readonly string[], root: string): string {
 /** The map for imports of @std that `scripts/deno` would add. */
 function importMap(): string[] {
   try {
-    if (Deno.readTextFileSync(`${ROOT}.cache/jsr-answers`).trim() === "yes") return [];
+    if (Deno.readTextFileSync(`${ROOT}.cache/jsr-answers`).startsWith("yes")) return [];
   } catch {
     // The replacements are in the repository, so nothing is asked of a registry.
   }

@@ -33,8 +33,8 @@ async function* filesOf(directory: string, name: string): AsyncGenerator<Archive
 const [cache, archive] = Deno.args;
 const files: ArchiveFile[] = [
   { path: "init", mode: PROGRAM, bytes: await Deno.readFile(new URL("./guest_init", import.meta.url)) },
-  // The guest has no network: JSR does not answer there.
-  { path: "checkout/.cache/jsr-answers", mode: 0o100644, bytes: new TextEncoder().encode("no\n") },
+  // The guest has no network: JSR does not answer there, at any time.
+  { path: "checkout/.cache/jsr-answers", mode: 0o100644, bytes: new TextEncoder().encode("no 99999999999\n") },
 ];
 for (const name of ["dev", "proc", "sys", "tmp"]) {
   files.push({ path: `${name}/.keep`, mode: 0o100644, bytes: new Uint8Array() });
