@@ -22,9 +22,9 @@ const RELEASE_INTERVAL_MS = 400;
 
 /**
  * Maximum time, in milliseconds, that running asymmetric operations are waited for when rings are suspended: the guest
- * would rather wait than get an error.
+ * would rather wait than get an error. It is less than the bound of a stop by SIGTERM, which waits for this.
  */
-const SUSPEND_MS_MAX = 2000;
+const SUSPEND_MS_MAX = 4000;
 
 /** The frontend's addresses of a ring. */
 export interface RingAddresses {
