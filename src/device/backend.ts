@@ -106,7 +106,7 @@ export interface BackendDevice {
    * Completes the requests popped from all rings, or returns them to the rings, and pops no more until the rings are
    * stopped or moved. Stopping all rings then takes no longer than stopping one. What an earlier process had popped is
    * executed first or, if `keepsRecord`, may stay in the inflight region, for a later process. Running jobs are waited for
-   * as long as `graceMs` says, or {@linkcode STOP_MS_MAX}.
+   * as long as `graceMs` says, or {@linkcode STOP_MS_MAX}; those that cannot return to their ring at least HALT_MS_MAX.
    */
   drain(keepsRecord: boolean, graceMs?: number): Promise<void>;
   /**

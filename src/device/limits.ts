@@ -33,6 +33,11 @@ export const JOB_BACKLOG_MS_MAX = 200;
  * a VMM stops its guest meanwhile. An operation that takes longer is abandoned.
  */
 export const STOP_MS_MAX = 200;
+/**
+ * Maximum time, in milliseconds, that asymmetric operations before an answered request are given when all queues are
+ * halted at once, as for another memory table: their requests cannot return to the ring, and would be answered with ERR.
+ */
+export const HALT_MS_MAX = 1000;
 /** Bytes that an asymmetric operation may read: a DER key of 8 KiB, and a message of 8 KiB. */
 export const JOB_INPUT_BYTES_MAX = 16384;
 /** Bytes that an asymmetric operation may write: an RSA key with all its components. */

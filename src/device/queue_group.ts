@@ -10,7 +10,7 @@
 import type { DirtyLogLocation } from "../memory/dirty_log.ts";
 import { GuestMemory, type MemoryRegion, NO_MEMORY } from "../memory/guest_memory.ts";
 import type { RingSetup } from "./backend.ts";
-import { STOP_MS_MAX } from "./limits.ts";
+import { HALT_MS_MAX, STOP_MS_MAX } from "./limits.ts";
 import { type NegotiatedFeatures, ringFeatures } from "./negotiated_features.ts";
 import type { QueueServer } from "./queue_server.ts";
 
@@ -144,7 +144,7 @@ export class QueueGroup {
         this.#start(command.ring, command.acknowledged);
         return 0;
       case "drain":
-        await Promise.all(this.queues.map((queue) => queue.drain(command.keepsRecord, command.graceMs)));
+        await this.#drain(command.keepsRecord, command.graceMs);
         return 0;
       case "stop":
         return await this.#stop(command.index);
@@ -166,6 +166,12 @@ export class QueueGroup {
   /** Evicts native contexts of destroyed sessions. */
   evict(): void {
     this.#keys.evict();
+  }
+
+  /** Drains all queues at once. What `keepsRecord` keeps for a later process is not waited for as long. */
+  async #drain(keepsRecord: boolean, graceMs = STOP_MS_MAX): Promise<void> {
+    const refusalMs = Math.max(graceMs, keepsRecord ? STOP_MS_MAX : HALT_MS_MAX);
+    await Promise.all(this.queues.map((queue) => queue.drain(keepsRecord, graceMs, refusalMs)));
   }
 
   /**

@@ -300,14 +300,19 @@ export class QueueServer {
   }
 
   /**
-   * Resolves, within {@linkcode STOP_MS_MAX}, or `graceMs` if that is longer, when no request is in flight any more. New ones stay in the ring. Jobs
-   * that have not begun are taken back, and so is, after `graceMs`, the one that runs: their requests return to the ring,
-   * or, where others that were popped after them have been answered, are answered with ERR.
+   * Resolves, after `refusalMs` at the latest, when no request is in flight any more. New ones stay in the ring. Jobs that
+   * have not begun are taken back, and so is, after `graceMs`, the one that runs: their requests return to the ring. Those
+   * before a request that has been answered cannot return; if they are not done after `refusalMs`, their requests are
+   * answered with ERR.
    *
    * Requests that the inflight region says were in flight are executed, however long that takes. If `keepsRecord`, those
    * that are left after the time stay in the region, for the process that continues with it.
    */
-  async drain(keepsRecord = false, graceMs = STOP_MS_MAX): Promise<void> {
+  async drain(
+    keepsRecord = false,
+    graceMs = STOP_MS_MAX,
+    refusalMs: number = Math.max(graceMs, STOP_MS_MAX),
+  ): Promise<void> {
     this.#isDraining = true;
     this.#keepsRecord ||= keepsRecord;
     const startMs = performance.now();
@@ -315,7 +320,7 @@ export class QueueServer {
     await this.#settle(startMs + graceMs);
     if (!this.#isInFlight) return;
     this.#returnChains(true);
-    await this.#settle(startMs + Math.max(graceMs, STOP_MS_MAX));
+    await this.#settle(startMs + refusalMs);
     const jobs = this.#jobs;
     if (jobs !== null) jobs.isRefusing = true;
     while (this.#openCount > 0 || !this.#keepsRecord && this.#isInFlight) {

@@ -142,6 +142,14 @@ export class Ring {
     return usedLens;
   }
 
+  /** Drains the ring, as {@linkcode QueueServer.drain} does; returns the used lengths of requests answered by then. */
+  async drain(graceMs: number, refusalMs?: number): Promise<number[]> {
+    await this.#server.drain(false, graceMs, refusalMs);
+    const usedLens: number[] = [];
+    while (this.#queue.pollOne() >= 0) usedLens.push(this.#queue.usedLen);
+    return usedLens;
+  }
+
   /** The requests answered with INVSESS, by reason. */
   get invalidSessions(): Record<string, number> {
     return Object.fromEntries(

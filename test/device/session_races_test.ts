@@ -3,7 +3,6 @@
  * them: every request gets the right result or INVSESS, whatever the moment and whatever the algorithm.
  */
 import { assert, assertEquals } from "@std/assert";
-import { generateKeyPairSync } from "node:crypto";
 import { JobPoolMemory } from "../../src/device/job_memory.ts";
 import { JobPool } from "../../src/device/job_pool.ts";
 import { type DataRequest, encodeData } from "../../src/driver/requests.ts";
@@ -12,16 +11,15 @@ import { createCatalogue } from "../../src/engine/catalogue.ts";
 import type { AkcipherKey } from "../../src/engine/asymmetric/akcipher.ts";
 import { ipsecMbProblem } from "../../src/engine/ipsec_mb.ts";
 import { legacyProblem } from "../../src/engine/openssl.ts";
-import { KIND_AKCIPHER, Parameters } from "../../src/engine/operation.ts";
+import type { Parameters } from "../../src/engine/operation.ts";
 import { closeFd, createEventFd } from "../../src/os/event_fd.ts";
-import { mapAnonymous } from "../../src/os/memory_map.ts";
-import * as ak from "../../src/wire/akcipher.ts";
 import * as w from "../../src/wire/virtio_crypto.ts";
 import { PreparedKeys } from "../../src/worker/asymmetric_keys.ts";
 import { executor, runAkcipherOn } from "../asymmetric/support.ts";
 import { sessionRecord } from "../../bench/support/engine_variant.ts";
 import { someBytes, type Workload, WORKLOADS } from "../../bench/support/workloads.ts";
 import { type Answer, type Interruption, INTERRUPTIONS, Ring, WatchedTable } from "./one_ring.ts";
+import { rsaRecord } from "./rsa_record.ts";
 
 const SIZE_BYTES = 256;
 
@@ -158,21 +156,6 @@ for (const [how, bursts] of [["sequential", "auto"], ["multi-buffer", "on"]] as 
       // Both had found their session.
       assertEquals(answers.slice(0, 2), [right, right], workload.name);
     }
-  });
-}
-
-/** An RSA key as a session has it. */
-function rsaRecord(): Parameters {
-  const { privateKey } = generateKeyPairSync("rsa", { modulusLength: 1024 });
-  const der = new Uint8Array(privateKey.export({ type: "pkcs1", format: "der" }));
-  const memory = mapAnonymous(4096);
-  new Uint8Array(memory.buffer).set(der);
-  return Object.assign(new Parameters(), {
-    kind: KIND_AKCIPHER,
-    algo: ak.AKCIPHER_RSA,
-    keyType: ak.AKCIPHER_KEY_PRIVATE,
-    keyLen: der.length,
-    cipherKey: memory.address,
   });
 }
 

@@ -142,10 +142,16 @@ const TOLD: readonly Limit[] = [
     ],
   },
   {
-    what: "milliseconds that they take altogether, unless there is one; that stopping waits for them",
-    atMost: `${device.JOB_BACKLOG_MS_MAX}; ${device.STOP_MS_MAX}`,
-    exports: ["JOB_BACKLOG_MS_MAX", "STOP_MS_MAX"],
+    what:
+      "milliseconds that they take altogether, unless there is one; that stopping waits for them; that halting all " +
+      "queues waits for those that cannot return to the ring",
+    atMost: `${device.JOB_BACKLOG_MS_MAX}; ${device.STOP_MS_MAX}; ${device.HALT_MS_MAX}`,
+    exports: ["JOB_BACKLOG_MS_MAX", "STOP_MS_MAX", "HALT_MS_MAX"],
     tests: [
+      [
+        "device/late_jobs_test.ts",
+        "when all queues are halted, a job before an answered request has HALT_MS_MAX, unless the record is kept",
+      ],
       [PARTS, "jobs of a queue: those in flight take 200 ms altogether, by what their kinds took, or are one"],
       [STOPPING, "${format}, ${workers} workers: a key that takes longer than the bound is restarted"],
     ],
