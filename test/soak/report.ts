@@ -53,7 +53,8 @@ export function figuresOf({ options, samples, idleSamples }: SoakResult): Figure
       value: ratio(medianOf(first, rss), medianOf(last, rss)),
       unit: "",
     },
-    ...(options.minutes < MINUTES_MIN ? [] : [{
+    // With handovers, samples are of different processes, each with its own CPU time.
+    ...(options.minutes < MINUTES_MIN || (options.handoverSeconds ?? 0) > 0 ? [] : [{
       id: "soak-requests-per-cpu-s",
       what: "requests for a second of the device's CPU time after warm-up, last quarter over first",
       value: ratio(efficiency(first), efficiency(last)),
@@ -135,7 +136,7 @@ export function summary(result: SoakResult): { readonly lines: string[]; readonl
       `at rest: ${mib(first?.rssBytes)} at first, ${mib(last?.rssBytes)} in the end; ` +
       `${first?.fds ?? 0} descriptors at first, ${last?.fds ?? 0} in the end`,
       ...lines,
-      ...untold!.map(({ id }) => `too short for ${id}: it takes ${MINUTES_MIN} minutes`),
+      ...untold!.map(({ id }) => `${id} is not determined: it takes ${MINUTES_MIN} minutes without handovers`),
       failure === undefined
         ? isWell ? "nothing lost, nothing wrong" : "FAILED: a goal is missed, or nothing was checked"
         : `WRONG: ${failure}`,

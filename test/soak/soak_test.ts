@@ -64,7 +64,7 @@ Deno.test("a soak fails if memory, CPU time or descriptors grow", () => {
   assert(summary(resultOf(samplesOf(1.05, 1.1), [40, 40])).isWell);
   const { options, ...brief } = resultOf(samplesOf(1, 5), [40, 40]);
   const short = summary({ ...brief, options: { ...options, minutes: 1 } });
-  assert(short.isWell && short.lines.some((line) => line.startsWith("too short for soak-requests")));
+  assert(short.isWell && short.lines.some((line) => line.startsWith("soak-requests-per-cpu-s is not determined")));
   for (
     const bad of [
       resultOf(samplesOf(2.5, 1), [40, 40]),
