@@ -24,8 +24,14 @@ function secretBytes(): number {
   return bytes;
 }
 
-function descriptors(): number {
-  return [...Deno.readDirSync("/proc/self/fd")].length;
+/** The lowest number of open descriptors within a second: Deno closes those of a worker's thread after the worker. */
+async function descriptors(): Promise<number> {
+  let lowest = Infinity;
+  for (let i = 0; i < 20; i++) {
+    lowest = Math.min(lowest, [...Deno.readDirSync("/proc/self/fd")].length);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  return lowest;
 }
 
 /** One algorithm for each kind of memory that an engine keeps, and a job of the asymmetric worker. */
@@ -59,10 +65,10 @@ for (const [workers, count] of [[0, times("VUC_DEVICES", 20)], [1, 6]] as const)
   Deno.test(`${count} devices in one process, ${workers} workers each, leave no secret memory and no descriptors`, async () => {
     // Deno keeps what the first devices have it allocate.
     await openAndClose(5, { workers });
-    const before = { bytes: secretBytes(), descriptors: descriptors() };
+    const before = { bytes: secretBytes(), descriptors: await descriptors() };
     await openAndClose(count, { workers });
     assertEquals(secretBytes(), before.bytes);
     // Deno's own vary, by less than one for each device.
-    assertLess(descriptors() - before.descriptors, count);
+    assertLess(await descriptors() - before.descriptors, count);
   });
 }
