@@ -108,6 +108,33 @@ Deno.test("packed: a crash during a completion counts as completed if it was pub
   }
 });
 
+Deno.test("packed: a free list out of bounds is refused after a crash during a completion", () =>
+  withRegion(({ address }, view) => {
+    const FREE_HEAD = 12; // VHOST_USER_GET_INFLIGHT_FD, packed: free_head
+    const desc = packedRing();
+    const record = new PackedInflight(address, SIZE, START, desc);
+    record.recordPopped(desc, 0, 1, 0);
+    record.prepareCompletion(0, 1, 1);
+    desc[3] = 0x8080 << 16;
+    view.setUint16(FREE_HEAD, SIZE, true);
+    assertThrows(
+      () => new PackedInflight(address, SIZE, START, desc),
+      InflightError,
+      `free list begins at entry ${SIZE}`,
+    );
+  }));
+
+Deno.test("packed: a chain that was not recorded is not removed from the record", () =>
+  withRegion(({ address }) => {
+    const desc = packedRing();
+    const record = new PackedInflight(address, SIZE, START, desc);
+    record.recordPopped(desc, 0, 1, 0);
+    record.recordUnpopped(5);
+    assertEquals(new PackedInflight(address, SIZE, START, desc).resubmissions.length, 1);
+    record.recordUnpopped(0);
+    assertEquals(new PackedInflight(address, SIZE, START, desc).resubmissions.length, 0);
+  }));
+
 Deno.test("packed: ids that a driver uses twice are recorded as far as possible, without other effects", () =>
   withRegion(({ address }) => {
     const desc = packedRing();

@@ -5,19 +5,20 @@
  * @module
  */
 import { assertEquals } from "@std/assert";
+import { GuestMemory } from "../../src/memory/guest_memory.ts";
 import { mapAnonymous, unmap } from "../../src/os/memory_map.ts";
 import { BATCH_CHAINS_MAX, ChainBatch } from "../../src/virtqueue/chain.ts";
 import { inflightBytes } from "../../src/virtqueue/inflight_state.ts";
 import { PackedRing } from "../../src/virtqueue/packed.ts";
-import { type Ring, RING_OK } from "../../src/virtqueue/ring.ts";
+import { type Ring, RING_OK, RING_UNMAPPED_TABLE } from "../../src/virtqueue/ring.ts";
 import { SplitRing } from "../../src/virtqueue/split.ts";
 import { type Desc, deviceMemory, RawPacked, RawSplit, withMemory, WRITE } from "./raw_driver.ts";
 
 /** A driver's ring with a record, and the processes that serve it one after the other. */
 interface Stage {
   readonly driver: RawSplit | RawPacked;
-  /** The next process. The frontend's base is not used after a crash. */
-  next(): Ring;
+  /** The next process, with `map` or all of the guest's memory. The frontend's base is not used after a crash. */
+  next(map?: GuestMemory): Ring;
 }
 
 function onBoth(name: string, size: number, body: (stage: Stage) => void): void {
@@ -28,7 +29,7 @@ function onBoth(name: string, size: number, body: (stage: Stage) => void): void 
         const driver = format === "split" ? new RawSplit(memory, size) : new RawPacked(memory, size);
         const features = { known: true, packed: format === "packed", eventIdx: true };
         const Format = format === "split" ? SplitRing : PackedRing;
-        const next = () => new Format(driver.layout, deviceMemory(memory), features, record.address);
+        const next = (map = deviceMemory(memory)) => new Format(driver.layout, map, features, record.address);
         body({ driver, next });
         unmap(record);
       }));
@@ -120,6 +121,24 @@ onBoth("indirect chains are recovered, in several batches if one is too small", 
   assertEquals(ids.map(() => driver.poll()?.id), ids);
   assertEquals([take(second, batch), second.isRecovering], [[], false]);
 });
+
+onBoth(
+  "a recorded chain whose table left the guest's memory halts the ring, with its address",
+  16,
+  ({ driver, next }) => {
+    const table = driver.table(chain(7));
+    driver.add([table]);
+    const batch = new ChainBatch();
+    assertEquals(take(next(), batch), [7]);
+    const second = next(new GuestMemory([]));
+    assertEquals([take(second, batch), second.fault], [[], RING_UNMAPPED_TABLE]);
+    assertEquals([...second.faultAddress], [
+      Number(table.address) % 2 ** 32,
+      Math.floor(Number(table.address) / 2 ** 32),
+    ]);
+    assertEquals([take(second, batch), second.fault], [[], RING_UNMAPPED_TABLE]);
+  },
+);
 
 onBoth(
   "unpopped chains are available in the ring, and not in its inflight state, across the ring's wrap",
