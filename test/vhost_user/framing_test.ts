@@ -1,7 +1,9 @@
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { closeFd, createEventFd } from "../../src/os/event_fd.ts";
 import { FdSocket, unixSocketPair } from "../../src/os/unix_socket.ts";
-import { encodeReply, Message, MessageReader, ReplyWriter } from "../../src/vhost_user/framing.ts";
+import { encodeReply, Message, MessageReader, ProtocolError, ReplyWriter } from "../../src/vhost_user/framing.ts";
+import { RequestError } from "../../src/vhost_user/messages.ts";
+import { SessionTransfer } from "../../src/vhost_user/session_transfer.ts";
 import * as wire from "../../src/wire/vhost_user.ts";
 import { concat, countFds, encode, Harness, receiveReply, u32s, u64s, withEventFds, withHarness } from "./harness.ts";
 import { limitDescriptors } from "../os/descriptor_limit.ts";
@@ -219,3 +221,20 @@ Deno.test("a reply has exactly the flags version 1 and reply", () => {
     concat(Uint8Array.of(1, 0, 0, 0, 5, 0, 0, 0, 8, 0, 0, 0), u64s(0x1122)),
   );
 });
+
+Deno.test("a message in part of another process is refused if it cannot be one", () => {
+  const [ours, theirs] = unixSocketPair();
+  const reader = new MessageReader(new FdSocket(ours));
+  const restored = (bytes: Uint8Array) => reader.restore({ bytes, fds: [], lostFds: "none" });
+  const message = encode(wire.SET_FEATURES, u64s(1n));
+  restored(message.subarray(0, 3));
+  restored(message.subarray(0, message.length - 1));
+  assertThrows(() => restored(new Uint8Array(1 << 20)), ProtocolError, "cannot have 1048576 bytes");
+  assertThrows(() => restored(concat(message, u64s(0n))), ProtocolError, "longer than its header says");
+  for (const fd of [ours, theirs]) closeFd(fd);
+});
+
+Deno.test("CHECK_DEVICE_STATE without a transfer is an error", () =>
+  withHarness(({ device }) =>
+    assertRejects(() => new SessionTransfer(device).check(), RequestError, "no device state has been transferred")
+  ));
