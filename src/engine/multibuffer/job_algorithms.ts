@@ -224,6 +224,20 @@ function hmac(number: number, name: string, digestBytes: number, hash: HmacHash)
   };
 }
 
+/** HMAC with a SHA, whose functions in the library begin with `prefix`. */
+function hmacSha(
+  number: number,
+  name: string,
+  digestBytes: number,
+  prefix: "sha1" | "sha224" | "sha256" | "sha384" | "sha512",
+): MultiBufferDigest {
+  return hmac(number, name, digestBytes, {
+    blockBytes: digestBytes <= 32 ? 64 : 128, // FIPS 180-4, figure 1
+    oneBlock: (maker) => maker[`${prefix}_one_block_sse` as const],
+    digest: (maker) => maker[`${prefix}_sse` as const],
+  });
+}
+
 /** The hashes, by number. */
 export const MULTI_BUFFER_HASHES: ReadonlyMap<number, MultiBufferDigest> = new Map<number, MultiBufferDigest>([
   [numbers.HASH_SHA1, plain(13, "SHA-1", 20)],
@@ -246,46 +260,11 @@ function wireless(
 /** The MACs, by number. */
 export const MULTI_BUFFER_MACS: ReadonlyMap<number, MultiBufferDigest> = new Map<number, MultiBufferDigest>([
   [numbers.MAC_HMAC_MD5, hmac(7, "MD5", 16, { blockBytes: 64, oneBlock: (maker) => maker.md5_one_block_sse })],
-  [
-    numbers.MAC_HMAC_SHA1,
-    hmac(1, "SHA-1", 20, {
-      blockBytes: 64,
-      oneBlock: (maker) => maker.sha1_one_block_sse,
-      digest: (maker) => maker.sha1_sse,
-    }),
-  ],
-  [
-    numbers.MAC_HMAC_SHA_224,
-    hmac(2, "SHA-224", 28, {
-      blockBytes: 64,
-      oneBlock: (maker) => maker.sha224_one_block_sse,
-      digest: (maker) => maker.sha224_sse,
-    }),
-  ],
-  [
-    numbers.MAC_HMAC_SHA_256,
-    hmac(3, "SHA-256", 32, {
-      blockBytes: 64,
-      oneBlock: (maker) => maker.sha256_one_block_sse,
-      digest: (maker) => maker.sha256_sse,
-    }),
-  ],
-  [
-    numbers.MAC_HMAC_SHA_384,
-    hmac(4, "SHA-384", 48, {
-      blockBytes: 128,
-      oneBlock: (maker) => maker.sha384_one_block_sse,
-      digest: (maker) => maker.sha384_sse,
-    }),
-  ],
-  [
-    numbers.MAC_HMAC_SHA_512,
-    hmac(5, "SHA-512", 64, {
-      blockBytes: 128,
-      oneBlock: (maker) => maker.sha512_one_block_sse,
-      digest: (maker) => maker.sha512_sse,
-    }),
-  ],
+  [numbers.MAC_HMAC_SHA1, hmacSha(1, "SHA-1", 20, "sha1")],
+  [numbers.MAC_HMAC_SHA_224, hmacSha(2, "SHA-224", 28, "sha224")],
+  [numbers.MAC_HMAC_SHA_256, hmacSha(3, "SHA-256", 32, "sha256")],
+  [numbers.MAC_HMAC_SHA_384, hmacSha(4, "SHA-384", 48, "sha384")],
+  [numbers.MAC_HMAC_SHA_512, hmacSha(5, "SHA-512", 64, "sha512")],
   [numbers.MAC_CMAC_AES, {
     ...plain(12, "", 16),
     name: (keyLen) => `CMAC-AES-${8 * keyLen}`,
