@@ -3,10 +3,13 @@
  *
  * @module
  */
-import type { Giver } from "../../src/handover/old_process.ts";
+import { assertEquals } from "@std/assert";
+import { type Giver, HandoverServer } from "../../src/handover/old_process.ts";
 import type { LiveRegion } from "../../src/handover/live_region.ts";
 import type { ProcessState } from "../../src/handover/state.ts";
-import { createEventFd } from "../../src/os/event_fd.ts";
+import { closeFd, createEventFd } from "../../src/os/event_fd.ts";
+import { withDirectory } from "../cli/programs.ts";
+import { countFds } from "../vhost_user/harness.ts";
 
 /** The positions at which its rings are halted. */
 export const BASES = [7, 0x8000_8000];
@@ -80,4 +83,30 @@ export class FakeGiver implements Giver {
     this.calls.push("give");
     return Promise.resolve();
   }
+}
+
+/**
+ * Runs `body` with the handover socket of an old process, which has `mode` or that of the process's umask. No descriptor
+ * stays open.
+ */
+export async function withGiver(
+  body: (path: string, giver: FakeGiver, log: string[]) => Promise<void>,
+  mode?: number,
+): Promise<void> {
+  await withDirectory(async (directory) => {
+    const before = countFds();
+    const giver = new FakeGiver();
+    const log: string[] = [];
+    const path = `${directory}/handover.sock`;
+    const place = mode === undefined ? { path } : { path, mode };
+    const server = new HandoverServer(place, giver, (_level, line) => log.push(line));
+    server.start();
+    try {
+      await body(path, giver, log);
+    } finally {
+      await server.close();
+      giver.fds.forEach(closeFd);
+    }
+    assertEquals(countFds(), before);
+  });
 }

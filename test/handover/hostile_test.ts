@@ -6,7 +6,6 @@
  */
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { HandoverChannel, HandoverError } from "../../src/handover/channel.ts";
-import { HandoverServer } from "../../src/handover/old_process.ts";
 import { LiveRegion } from "../../src/handover/live_region.ts";
 import * as protocol from "../../src/handover/protocol.ts";
 import { GivenState } from "../../src/handover/state_memory.ts";
@@ -17,7 +16,7 @@ import { createMemfd } from "../../src/os/memory_map.ts";
 import { acceptUnix, connectUnix, FdSocket, listenUnix } from "../../src/os/unix_socket.ts";
 import { until, withDirectory } from "../cli/programs.ts";
 import { countFds } from "../vhost_user/harness.ts";
-import { FakeGiver } from "./fake_giver.ts";
+import { FakeGiver, withGiver } from "./fake_giver.ts";
 
 const MAGIC = 0x4843_5556;
 const NO_BYTES = new Uint8Array(0);
@@ -78,13 +77,7 @@ const FROM_TAKER: [title: string, bytes: Uint8Array, fds?: number][] = [
 ];
 
 Deno.test("handover: a hostile new process is refused, and the old one continues", () =>
-  withDirectory(async (directory) => {
-    const before = countFds();
-    const giver = new FakeGiver();
-    const log: string[] = [];
-    const path = `${directory}/handover.sock`;
-    const server = new HandoverServer({ path }, giver, (_level, line) => log.push(line));
-    server.start();
+  withGiver(async (path, giver, log) => {
     for (const [title, bytes, fdCount = 0] of FROM_TAKER) {
       log.length = 0;
       giver.calls.length = 0;
@@ -102,9 +95,6 @@ Deno.test("handover: a hostile new process is refused, and the old one continues
     const takeOver = await TakeOver.begin(path, "test");
     await takeOver.close();
     await until(() => log.at(-1)!.includes("closed the connection"), () => log.join("; "));
-    await server.close();
-    giver.fds.forEach(closeFd);
-    assertEquals(countFds(), before);
   }));
 
 type Send = (bytes: Uint8Array, fds?: readonly number[]) => void;

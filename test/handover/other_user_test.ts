@@ -6,13 +6,12 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { libc } from "../../ffi/libc.ts";
 import { HandoverError } from "../../src/handover/channel.ts";
-import { HandoverServer } from "../../src/handover/old_process.ts";
 import { TakeOver } from "../../src/handover/new_process.ts";
 import { closeFd } from "../../src/os/event_fd.ts";
 import { connectUnix, listenUnix } from "../../src/os/unix_socket.ts";
 import { until, withDirectory } from "../cli/programs.ts";
 import { countFds } from "../vhost_user/harness.ts";
-import { FakeGiver } from "./fake_giver.ts";
+import { withGiver } from "./fake_giver.ts";
 
 const SETRESUID = Deno.build.arch === "x86_64" ? 117n : 147n;
 const OTHER_USER = 65534;
@@ -36,14 +35,8 @@ Deno.test({
   name: "handover: a process of another user gets no state, although it may connect (as root)",
   ignore,
   fn: () =>
-    withDirectory(async (directory) => {
-      await Deno.chmod(directory, 0o755);
-      const before = countFds();
-      const path = `${directory}/handover.sock`;
-      const giver = new FakeGiver();
-      const log: string[] = [];
-      const server = new HandoverServer({ path, mode: 0o666 }, giver, (_level, line) => log.push(line));
-      server.start();
+    withGiver(async (path, giver, log) => {
+      await Deno.chmod(path.slice(0, path.lastIndexOf("/")), 0o755);
       const fd = asOtherUser(() => connectUnix(path));
       await until(() => log.length > 0, () => "a line of the log");
       assertEquals(log, ["a process of user 65534 is refused: only one of user 0 can take over"]);
@@ -52,9 +45,7 @@ Deno.test({
       // A process of the same user is not.
       await (await TakeOver.begin(path, "test")).close();
       await until(() => log.length === 3, () => log.join("; "));
-      await server.close();
-      assertEquals(countFds(), before);
-    }),
+    }, 0o666),
 });
 
 Deno.test({

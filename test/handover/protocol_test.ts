@@ -6,7 +6,6 @@
  */
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { HandoverChannel, HandoverError } from "../../src/handover/channel.ts";
-import { HandoverServer } from "../../src/handover/old_process.ts";
 import { LiveRegion } from "../../src/handover/live_region.ts";
 import * as protocol from "../../src/handover/protocol.ts";
 import type { ProcessState } from "../../src/handover/state.ts";
@@ -15,27 +14,7 @@ import { closeFd, duplicateFd } from "../../src/os/event_fd.ts";
 import { EventLoop } from "../../src/os/event_loop.ts";
 import { connectUnix, FdSocket } from "../../src/os/unix_socket.ts";
 import { ROOT, Running, until, withDirectory } from "../cli/programs.ts";
-import { countFds } from "../vhost_user/harness.ts";
-import { BASES, COUNTERS, FakeGiver } from "./fake_giver.ts";
-
-/** Runs `body` with the handover socket of an old process. Nothing stays open. */
-async function withGiver(body: (path: string, giver: FakeGiver, log: string[]) => Promise<void>): Promise<void> {
-  await withDirectory(async (directory) => {
-    const before = countFds();
-    const giver = new FakeGiver();
-    const log: string[] = [];
-    const path = `${directory}/handover.sock`;
-    const server = new HandoverServer({ path }, giver, (_level, line) => log.push(line));
-    server.start();
-    try {
-      await body(path, giver, log);
-    } finally {
-      await server.close();
-      for (const fd of giver.fds) closeFd(fd);
-    }
-    assertEquals(countFds(), before);
-  });
-}
+import { BASES, COUNTERS, FakeGiver, withGiver } from "./fake_giver.ts";
 
 /** Closes the state's descriptors, which the receiver owns. */
 function closeState({ devices: [device], sockets }: ProcessState): void {
