@@ -231,6 +231,11 @@ export class HostedDevice implements ServedDevice {
     }
   }
 
+  /** Batches of requests that its queues have served so far. */
+  get batchCount(): number {
+    return this.#parts.device.batchCount;
+  }
+
   statistics(): DeviceSnapshot {
     return {
       device: this.#name,

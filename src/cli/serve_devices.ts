@@ -133,10 +133,12 @@ async function serveToTheEnd(start: Start, manager: ServiceManager, taken?: Take
   }
   sockets.start();
   if (taken === undefined && !signal.aborted) manager.ready(served);
-  const { releaseStartMemory } = await import("../os/resident_memory.ts");
+  const { IdleMemory } = await import("./idle_memory.ts");
+  const memory = new IdleMemory(() => devices.reduce((sum, { device }) => sum + device.batchCount, 0));
   // A device whose workers do not start reports that itself.
-  Promise.all(devices.map(({ device }) => device.ready)).then(releaseStartMemory, () => {});
+  Promise.all(devices.map(({ device }) => device.ready)).then(() => memory.start(), () => {});
   const endings = await Promise.all(devices.map(untilFinished));
+  memory.stop();
   await sockets.close();
   // Messages that are not sent would leave state with the service manager that no process continues from.
   await start.kept?.sent();

@@ -317,6 +317,11 @@ export class CryptoDevice implements BackendDevice {
     this.#jobs?.evict();
   }
 
+  /** Batches of requests that its queues have served so far. */
+  get batchCount(): number {
+    return this.#counters.batchCount;
+  }
+
   /** A snapshot of the device's counters. */
   statistics(): DeviceStatistics {
     return this.#counters.read();

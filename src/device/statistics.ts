@@ -386,6 +386,15 @@ export class DeviceCounters {
     [...this.data, this.control].forEach((numbers, i) => addCounters(numbers, queues[i]));
   }
 
+  /** Batches of all queues. */
+  get batchCount(): number {
+    let count = 0;
+    for (const numbers of [...this.data, this.control]) {
+      for (let i = 0; i < BATCH_SIZE_BUCKETS; i++) count += numbers[BATCH_SIZES + i]!;
+    }
+    return count;
+  }
+
   /** A snapshot. */
   read(): DeviceStatistics {
     const control = readQueue("control", this.control);

@@ -32,12 +32,16 @@ function readMappings(): string {
   return text;
 }
 
-/**
- * Gives back what starting has left: free memory at the C library's disposal, and pages of programs and libraries that are
- * as their files have them. They stay in the system's page cache, from where those that are used again return.
- */
-export function releaseStartMemory(): void {
+/** Gives back free memory of the C library's heaps, of all threads. */
+export function releaseHeap(): void {
   libc.malloc_trim?.(0n);
+}
+
+/**
+ * Gives back pages of programs and libraries that are as their files have them. They stay in the system's page cache, from
+ * where those that are used again return.
+ */
+export function releaseFilePages(): void {
   for (const mapping of readMappings().split(/^(?=[0-9a-f]+-[0-9a-f]+ )/m)) {
     const found = FILE_MAPPING.exec(mapping);
     if (found === null || !UNCHANGED.test(mapping)) continue;

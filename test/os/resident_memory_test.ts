@@ -1,6 +1,6 @@
 /** What starting has left in memory is given back, and nothing else. */
 import { assert, assertEquals } from "@std/assert";
-import { releaseStartMemory } from "../../src/os/resident_memory.ts";
+import { releaseFilePages } from "../../src/os/resident_memory.ts";
 
 /** KiB of this process: resident, and of its own. */
 async function resident(): Promise<{ total: number; own: number }> {
@@ -13,7 +13,7 @@ Deno.test("pages that are as their files have them are given back, and return wh
   const hash = async () => new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode("abc")));
   const before = await hash();
   const { total, own } = await resident();
-  releaseStartMemory();
+  releaseFilePages();
   const after = await resident();
   const filesBefore = total - own;
   const filesAfter = after.total - after.own;
