@@ -83,6 +83,46 @@ Deno.test("estimates follow a change of conditions", () => {
   assert(again.multiBuffer > 3000, `${again.multiBuffer} of 4000 batches in the faster way`);
 });
 
+/** Serves one batch in a way that the estimates choose, and measures it if they want that. */
+function serveOne(estimates: WayEstimates, ns: Costs, count: number): boolean {
+  const isMultiBuffer = estimates.choose(count);
+  const took = isMultiBuffer ? ns.multiBuffer : ns.sequential;
+  if (estimates.isMeasured) estimates.record(count, isMultiBuffer, count * took);
+  return isMultiBuffer;
+}
+
+Deno.test("a first measurement that was interrupted for milliseconds does not hide the faster way", () => {
+  for (const ns of COSTS) {
+    for (const interrupted of [0, 1, 2]) {
+      const estimates = new WayEstimates();
+      for (let i = 0; i < 3; i++) {
+        const isMultiBuffer = estimates.choose(COUNT);
+        const took = COUNT * (isMultiBuffer ? ns.multiBuffer : ns.sequential);
+        estimates.record(COUNT, isMultiBuffer, i === interrupted ? took + 20e6 : took);
+      }
+      serve(estimates, ns, 100);
+      const { multiBuffer } = serve(estimates, ns, 1000);
+      const wanted = ns.multiBuffer < ns.sequential ? 1000 : 0;
+      assert(Math.abs(multiBuffer - wanted) < 250, `${multiBuffer} of 1000 batches, measurement ${interrupted}`);
+    }
+  }
+});
+
+Deno.test("a batch length that is rare follows a change of conditions while trials of another one spend their share", () => {
+  const estimates = new WayEstimates();
+  let multiBuffer = 0;
+  for (let round = 0; round < 600; round++) {
+    const hasChanged = round >= 300;
+    for (let i = 0; i < 200; i++) serveOne(estimates, { sequential: 800, multiBuffer: 400 }, 16);
+    for (let i = 0; i < 10; i++) {
+      const ns = hasChanged ? { sequential: 800, multiBuffer: 400 } : { sequential: 400, multiBuffer: 4000 };
+      const isMultiBuffer = serveOne(estimates, ns, COUNT);
+      if (round >= 550 && isMultiBuffer) multiBuffer++;
+    }
+  }
+  assert(multiBuffer > 400, `${multiBuffer} of 500 batches in the faster way`);
+});
+
 Deno.test("sizes, batch lengths and bounced data are learnt apart", () => {
   const kind = new KindEstimates();
   const cells = [

@@ -12,9 +12,9 @@
 /** Classes of batch lengths: powers of two up to the longest batch. */
 const COUNT_CLASSES = 8;
 
-/** The share of the execution time that trials may cost, and the initial and the maximum credit, in nanoseconds. */
+/** The share of the execution time that trials may cost, and the initial and the maximum credit of a class, in nanoseconds. */
 const TRIAL_SHARE = 0.005;
-const CREDIT_AT_FIRST_NS = 10_000_000;
+const CREDIT_AT_FIRST_NS = 5_000_000;
 const CREDIT_NS_MAX = 10_000_000;
 /**
  * The pause between two measurements, in batches, grows by one for each MEASURED_PER_PAUSE operations measured, up to
@@ -28,6 +28,11 @@ const FALL = 0.75;
 const RISE = 0.125;
 /** A measurement is limited to this multiple of the estimate: the thread may have been interrupted. */
 const OUTLIER = 2;
+/**
+ * The first measurements of a way in a class, of which the fastest counts, are taken at any cost: a way whose only
+ * measurement was interrupted for milliseconds would look too expensive to be tried again.
+ */
+const FIRST_MEASUREMENTS = 2;
 
 /** Estimates for operations of one kind and one class of sizes. */
 export class WayEstimates {
@@ -35,6 +40,8 @@ export class WayEstimates {
   isMeasured = false;
   /** By class, nanoseconds per operation: sequential, then multi-buffer; 0: unknown. */
   readonly #ns = new Float64Array(2 * COUNT_CLASSES);
+  /** Number of measurements in each of them, up to {@linkcode FIRST_MEASUREMENTS}. */
+  readonly #known = new Uint8Array(2 * COUNT_CLASSES);
   /** By class, 1 if multi-buffer execution is preferred, and 1 if the last measurement was a trial. */
   readonly #preferred = new Uint8Array(COUNT_CLASSES);
   readonly #wasTrial = new Uint8Array(COUNT_CLASSES);
@@ -43,8 +50,11 @@ export class WayEstimates {
   readonly #measurements = new Uint32Array(COUNT_CLASSES);
   /** Measured operations, up to the number that gives PAUSE_MAX. */
   #measured = 0;
-  /** Nanoseconds that trials may cost at present. */
-  #creditNs = CREDIT_AT_FIRST_NS;
+  /**
+   * By class, nanoseconds that trials may cost at present. A common credit would be spent by the class with the cheapest
+   * trials, and another one would never follow a change of conditions.
+   */
+  readonly #creditNs = new Float64Array(COUNT_CLASSES).fill(CREDIT_AT_FIRST_NS);
 
   /** Chooses how to execute a batch of `count` operations; true: multi-buffer execution. */
   choose(count: number): boolean {
@@ -82,9 +92,9 @@ export class WayEstimates {
     const ns = this.#ns[2 * at + way]!;
     const otherNs = this.#ns[2 * at + 1 - way]!;
     const earnedNs = TRIAL_SHARE * (pause + 1) * count * ns;
-    this.#creditNs = Math.min(CREDIT_NS_MAX, this.#creditNs + earnedNs);
-    // A way without an estimate is tried regardless of the credit.
-    const isAffordable = otherNs === 0 || (otherNs - ns) * count <= this.#creditNs;
+    const creditNs = Math.min(CREDIT_NS_MAX, this.#creditNs[at]! + earnedNs);
+    this.#creditNs[at] = creditNs;
+    const isAffordable = this.#known[2 * at + 1 - way]! < FIRST_MEASUREMENTS || (otherNs - ns) * count <= creditNs;
     const isTrial = ns > 0 && this.#wasTrial[at] === 0 && isAffordable;
     this.#wasTrial[at] = isTrial ? 1 : 0;
     return isTrial;
@@ -95,14 +105,27 @@ export class WayEstimates {
     const at = classOf(count);
     const way = isMultiBuffer ? 1 : 0;
     const i = 2 * at + way;
-    const estimate = this.#ns[i]!;
-    const each = estimate === 0 ? ns / count : Math.min(ns / count, OUTLIER * estimate);
-    // A shorter time is close to the true one; a longer one may be due to an interruption or unoptimised code.
-    this.#ns[i] = estimate + (each - estimate) * (estimate === 0 ? 1 : each < estimate ? FALL : RISE);
+    const each = this.#update(i, ns / count);
+    const otherNs = this.#ns[2 * at + 1 - way]!;
+    if (this.#wasTrial[at] === 1) this.#creditNs[at]! -= Math.max(0, each - otherNs) * count;
     const sequentialNs = this.#ns[2 * at]!;
     const multiBufferNs = this.#ns[2 * at + 1]!;
-    if (this.#wasTrial[at] === 1) this.#creditNs -= Math.max(0, each - this.#ns[2 * at + 1 - way]!) * count;
     if (sequentialNs > 0 && multiBufferNs > 0) this.#preferred[at] = multiBufferNs < sequentialNs ? 1 : 0;
+  }
+
+  /** Updates estimate `i` with a measurement of `ns` nanoseconds per operation; returns the time that is believed, if any. */
+  #update(i: number, ns: number): number {
+    const estimate = this.#ns[i]!;
+    const known = this.#known[i]!;
+    if (known < FIRST_MEASUREMENTS) {
+      this.#known[i] = known + 1;
+      this.#ns[i] = known === 0 ? ns : Math.min(estimate, ns);
+      return known === 0 ? 0 : this.#ns[i]!;
+    }
+    const each = Math.min(ns, OUTLIER * estimate);
+    // A shorter time is close to the true one; a longer one may be due to an interruption or unoptimised code.
+    this.#ns[i] = estimate + (each - estimate) * (each < estimate ? FALL : RISE);
+    return each;
   }
 }
 
