@@ -25,9 +25,11 @@ const PART_BATCHES = 4;
 const SETTLING_BATCHES = 3;
 /** Pause between two trials, in parts: it doubles after each trial that failed, up to a maximum. */
 const PAUSE_PARTS_MIN = 4;
-const PAUSE_PARTS_MAX = 256;
+const PAUSE_PARTS_MAX = 512;
 /** A trial has succeeded if a request took less than this share of the time. */
 const GAIN_MIN = 0.96;
+/** A trial ends after half of its parts if a request took more than this multiple of the time in all of them. */
+const LOSS_MAX = 1.25;
 /** A part with a longer idle time is measured again: the driver had no requests. */
 const IDLE_NS_MAX = 250_000;
 /** Maximum time for which requests are left in the ring, so that batches can grow again. */
@@ -77,7 +79,7 @@ export class BatchLimit {
     this.#requests += count;
     this.#requestsLeft -= count;
     if (this.#requestsLeft > 0) return;
-    if (!this.#isMeasuring() || this.#endPart()) this.#nextState();
+    if (!this.#isMeasuring() || this.#endPart() || this.#isHopeless()) this.#nextState();
   }
 
   /** The ring has no requests. */
@@ -121,6 +123,11 @@ export class BatchLimit {
     this.#requests = 0;
     this.#startNs = nowNs;
     return --this.#partsLeft === 0;
+  }
+
+  /** True if the trial is clearly slower: for some drivers it costs as much again as the requests themselves. */
+  #isHopeless(): boolean {
+    return this.#state === TRIAL && this.#partsLeft <= PARTS / 2 && this.#leastNs > LOSS_MAX * this.#beforeNs;
   }
 
   /** Enters the next state. */

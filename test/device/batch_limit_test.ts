@@ -63,6 +63,15 @@ Deno.test("both sides work at the same time where both have work to do", () => {
   }
 });
 
+Deno.test("trials of a limit at which both sides alternate cost less than 1 %", () => {
+  const simulation = new Simulation(128);
+  const sides = { batchNs: lanes(4000), requestNs: 250 };
+  simulation.run(sides, 400_000);
+  const ns = simulation.run(sides, 4_000_000);
+  const bestNs = sides.batchNs(64) / 64;
+  assert(ns < 1.01 * bestNs, `${ns} ns a request, ${bestNs} without trials`);
+});
+
 Deno.test("batches stay large where the driver costs nothing and large batches are faster", () => {
   const simulation = new Simulation(128);
   const sides = { batchNs: (count: number) => 4000 + 50 * count, requestNs: 1 };
