@@ -117,16 +117,28 @@ export type MultiBufferKeyMaker = Deno.DynamicLibrary<typeof managerSymbols>["sy
 /** A manager's burst functions in one instruction set, which check no arguments, and its keys for GCM. */
 export type Bursts = Deno.DynamicLibrary<ReturnType<typeof burstSymbols>>["symbols"];
 
+/** What has been opened in this thread. Opening takes a tenth of a millisecond a function, and managers are many. */
 let keyMaker: MultiBufferKeyMaker | undefined;
+const opened = new Map<string, Bursts>();
+let submitBursts: readonly bigint[] | undefined;
+let gcmKeys: readonly bigint[] | undefined;
 
 /** The functions for managers and keys, opened at the first call; throws LibraryMissingError. */
 export function openMultiBufferManager(): MultiBufferKeyMaker {
   return keyMaker ??= openIpsecMbSymbols(managerSymbols);
 }
 
-/** Opens the functions of the instruction set `variant`, with keys of `gcm` of GCM_VARIANTS; throws LibraryMissingError. */
+/**
+ * The functions of the instruction set `variant`, with keys of `gcm` of GCM_VARIANTS, opened at the first call for both;
+ * throws LibraryMissingError.
+ */
 export function openMultiBuffers({ name }: MultiBufferVariant, gcm: string): Bursts {
-  return openIpsecMbSymbols(burstSymbols(name, gcm));
+  const both = `${name} ${gcm}`;
+  const known = opened.get(both);
+  if (known !== undefined) return known;
+  const functions = openIpsecMbSymbols(burstSymbols(name, gcm));
+  opened.set(both, functions);
+  return functions;
 }
 
 /** The addresses of the exported functions `names`; 0n where this version of the library has none of that name. */
@@ -139,11 +151,11 @@ function addressesOf(names: readonly string[]): bigint[] {
 }
 
 /** The addresses of the functions that submit bursts in BURST_VARIANTS, to compare with a manager's; 0n: there is none. */
-export function submitBurstAddresses(): bigint[] {
-  return addressesOf(BURST_VARIANTS.map(({ name }) => `submit_burst_nocheck_${name}`));
+export function submitBurstAddresses(): readonly bigint[] {
+  return submitBursts ??= addressesOf(BURST_VARIANTS.map(({ name }) => `submit_burst_nocheck_${name}`));
 }
 
 /** The addresses of the functions that prepare keys for GCM with GCM_VARIANTS, likewise. */
-export function gcmKeyAddresses(): bigint[] {
-  return addressesOf(GCM_VARIANTS.map((name) => `aes_gcm_pre_128_${name}`));
+export function gcmKeyAddresses(): readonly bigint[] {
+  return gcmKeys ??= addressesOf(GCM_VARIANTS.map((name) => `aes_gcm_pre_128_${name}`));
 }

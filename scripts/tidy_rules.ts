@@ -92,6 +92,9 @@ export const MANY_PARAMETERS: Readonly<Record<string, string>> = {
 export const MODULE_STATE: Readonly<Record<string, string>> = {
   "ffi/ipsec_mb.ts found": "a library is opened once for the process",
   "ffi/ipsec_mb_bursts.ts keyMaker": "a library is opened once for the process",
+  "ffi/ipsec_mb_bursts.ts opened": "a library is opened once for the process",
+  "ffi/ipsec_mb_bursts.ts submitBursts": "a library is opened once for the process",
+  "ffi/ipsec_mb_bursts.ts gcmKeys": "a library is opened once for the process",
   "src/engine/gcrypt.ts library": "a library is opened once for the process",
   "src/engine/gcrypt.ts problem": "a library is opened once for the process",
   "src/engine/gcrypt.ts version": "a library is opened once for the process",
