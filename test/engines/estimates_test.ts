@@ -61,17 +61,19 @@ Deno.test("trials of the slower way cost ten milliseconds at first and then less
   }
 });
 
-Deno.test("most batches are not measured", () => {
-  const estimates = new WayEstimates();
-  serve(estimates, { sequential: 500, multiBuffer: 500 }, 100_000);
-  let measured = 0;
-  for (let i = 0; i < 6400; i++) {
-    const isMultiBuffer = estimates.choose(COUNT);
-    if (!estimates.isMeasured) continue;
-    measured++;
-    estimates.record(COUNT, isMultiBuffer, 500 * COUNT);
+Deno.test("most batches are not measured, and the fewer the shorter they are", () => {
+  for (const [count, interval] of [[1, 256], [2, 128], [4, 64], [COUNT, 64]] as const) {
+    const estimates = new WayEstimates();
+    serve(estimates, { sequential: 500, multiBuffer: 500 }, 5_000_000 / count, count);
+    let measured = 0;
+    for (let i = 0; i < 25 * 256; i++) {
+      const isMultiBuffer = estimates.choose(count);
+      if (!estimates.isMeasured) continue;
+      measured++;
+      estimates.record(count, isMultiBuffer, 500 * count);
+    }
+    assertEquals(measured, 25 * 256 / interval, `batches of ${count} requests`);
   }
-  assertEquals(measured, 100);
 });
 
 Deno.test("estimates follow a change of conditions", () => {

@@ -17,12 +17,13 @@ const TRIAL_SHARE = 0.005;
 const CREDIT_AT_FIRST_NS = 5_000_000;
 const CREDIT_NS_MAX = 10_000_000;
 /**
- * The pause between two measurements, in batches, grows by one for each MEASURED_PER_PAUSE operations measured, up to
- * PAUSE_MAX: the first measurements are of code that V8 has not optimised yet. It is at most the number of measurements
- * of the class.
+ * The pause between two measurements, in batches, grows by one for each MEASURED_PER_PAUSE operations measured: the first
+ * measurements are of code that V8 has not optimised yet. It is at most the number of measurements of the class, and
+ * PAUSE_MAX, which is more for batches of one to three operations: measuring one takes a tenth of its time or more.
  */
-const MEASURED_PER_PAUSE = 1024;
-const PAUSE_MAX = 63;
+const MEASURED_PER_PAUSE = 128;
+const PAUSE_MAX: readonly number[] = [255, 127, 63, 63, 63, 63, 63, 63];
+const MEASURED_MAX = MEASURED_PER_PAUSE * PAUSE_MAX[0]!;
 /** Weight of a measurement that is below, and above, the estimate. */
 const FALL = 0.75;
 const RISE = 0.125;
@@ -48,7 +49,7 @@ export class WayEstimates {
   /** By class, batches until the next measurement, and measurements so far. */
   readonly #batchesLeft = new Int32Array(COUNT_CLASSES);
   readonly #measurements = new Uint32Array(COUNT_CLASSES);
-  /** Measured operations, up to the number that gives PAUSE_MAX. */
+  /** Measured operations, up to MEASURED_MAX. */
   #measured = 0;
   /**
    * By class, nanoseconds that trials may cost at present. A common credit would be spent by the class with the cheapest
@@ -85,8 +86,9 @@ export class WayEstimates {
 
   /** Schedules the next measurement of class `at`; returns true if this one is a trial of the way other than `way`. */
   #isTrial(at: number, way: number, count: number): boolean {
-    this.#measured = Math.min(MEASURED_PER_PAUSE * PAUSE_MAX, this.#measured + count);
-    const pause = Math.min(this.#measurements[at]!, Math.floor(this.#measured / MEASURED_PER_PAUSE));
+    this.#measured = Math.min(MEASURED_MAX, this.#measured + count);
+    const grown = Math.floor(this.#measured / MEASURED_PER_PAUSE);
+    const pause = Math.min(this.#measurements[at]!, grown, PAUSE_MAX[at]!);
     this.#batchesLeft[at] = pause;
     this.#measurements[at]!++;
     const ns = this.#ns[2 * at + way]!;
