@@ -22,7 +22,7 @@ export class IdleMemory {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #isStopped = false;
 
-  /** Devices have served `countBatches()` batches so far; `steps` give memory back, a few milliseconds each. */
+  /** Devices have served `countBatches()` batches so far; `steps` give memory back, some milliseconds each. */
   constructor(countBatches: () => number, steps: readonly (() => void)[] = [releaseHeap, releaseFilePages]) {
     this.#countBatches = countBatches;
     this.#steps = steps;
