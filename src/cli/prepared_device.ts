@@ -171,6 +171,8 @@ export class PreparedDevice {
     if (connection !== null) this.#parts.device.restore(state);
     const hosted = this.#host(name, { listening, connection });
     await hosted.restore(state);
+    // A job that waits for its worker to load is answered with ERR if the frontend stops the ring meanwhile.
+    await this.#parts.device.jobsReady;
     return hosted;
   }
 

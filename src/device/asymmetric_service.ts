@@ -12,6 +12,8 @@ export interface JobRunner {
   readonly pools: readonly JobPoolLocation[];
   /** Makes sure that a worker serves the pools. */
   start(): void;
+  /** Resolves when the worker runs jobs, or immediately if it has not been started. */
+  readonly ready: Promise<void>;
   /** Sessions have been destroyed: their keys are to be wiped. */
   evict(): void;
   /**

@@ -183,6 +183,11 @@ export class CryptoDevice implements BackendDevice {
     return this.#dataPlane.ready;
   }
 
+  /** Resolves when asymmetric requests can be executed, unless there have been none and no session for them. */
+  get jobsReady(): Promise<void> {
+    return this.#jobs?.ready ?? Promise.resolve();
+  }
+
   /** The libraries in use. */
   get engines(): ReadonlySet<EngineName> {
     return this.#catalogue.engines;

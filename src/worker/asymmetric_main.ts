@@ -15,7 +15,7 @@ import { drainEventFd } from "../os/event_fd.ts";
 import { threadMemory } from "../os/owned_memory.ts";
 import { Poller } from "../os/poller.ts";
 import { PreparedKeys } from "./asymmetric_keys.ts";
-import { BUSY, CLOSING, type JobRunnerSetup } from "./asymmetric_worker.ts";
+import { BUSY, CLOSING, type JobRunnerReport, type JobRunnerSetup } from "./asymmetric_worker.ts";
 
 /** Runs jobs until told to close. */
 function run({ pools, sessions, submittedFd, shared }: JobRunnerSetup): void {
@@ -24,6 +24,7 @@ function run({ pools, sessions, submittedFd, shared }: JobRunnerSetup): void {
   const keys = new PreparedKeys(new SessionTableView(sessions), executor);
   const poller = new Poller();
   poller.add(submittedFd, 0);
+  scope.postMessage("ready");
   while (Atomics.load(shared, CLOSING) === 0) {
     keys.evict();
     let ran = 0;
@@ -66,7 +67,7 @@ function runNext(queue: SubmittedJobs, keys: PreparedKeys, executor: JobExecutor
 /** The parts of the worker's global scope that this file uses. */
 interface WorkerScope {
   onmessage: ((event: MessageEvent) => void) | null;
-  postMessage(message: "closed"): void;
+  postMessage(message: JobRunnerReport): void;
 }
 
 const scope = globalThis as unknown as WorkerScope;

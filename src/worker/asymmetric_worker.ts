@@ -28,6 +28,9 @@ export interface JobRunnerSetup {
   readonly shared: Int32Array<SharedArrayBuffer>;
 }
 
+/** What the worker reports: that it runs jobs from now on, or that it has ended. */
+export type JobRunnerReport = "ready" | "closed";
+
 /** Runs jobs in a worker of its own. */
 class WorkerJobRunner implements JobRunner {
   readonly pools: readonly JobPoolLocation[];
@@ -35,7 +38,9 @@ class WorkerJobRunner implements JobRunner {
   readonly #sessions: SessionTableLocation;
   readonly #submittedFd = createEventFd();
   readonly #shared = new Int32Array(new SharedArrayBuffer(64));
+  readonly #closed = Promise.withResolvers<void>();
   #worker: Worker | undefined;
+  ready: Promise<void> = Promise.resolve();
 
   /** Makes the pools of `dataQueues` queues; the worker is not started yet. */
   constructor(dataQueues: number, sessions: SessionTableLocation) {
@@ -53,6 +58,12 @@ class WorkerJobRunner implements JobRunner {
       sessions: this.#sessions,
       submittedFd: this.#submittedFd,
       shared: this.#shared,
+    };
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.ready = promise;
+    this.#worker.onmessage = ({ data }: MessageEvent<JobRunnerReport>) => {
+      if (data === "ready") resolve();
+      else this.#closed.resolve();
     };
     this.#worker.postMessage(setup);
   }
@@ -79,11 +90,9 @@ class WorkerJobRunner implements JobRunner {
   /** Resolves when the worker, if there is one, has ended: nothing accesses memory and descriptors afterwards. */
   async #end(): Promise<void> {
     if (this.#worker === undefined) return;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#worker.onmessage = () => resolve();
     Atomics.store(this.#shared, CLOSING, 1);
     signalEventFd(this.#submittedFd);
-    await promise;
+    await this.#closed.promise;
     this.#worker.terminate();
   }
 }
