@@ -36,6 +36,14 @@ export class IdleMemory {
     this.#schedule(CHECK_MS);
   }
 
+  /** The same for devices that a guest uses already: what starting has left is given back when they are idle. */
+  startInUse(): void {
+    if (this.#isStopped) return;
+    this.#batches = this.#countBatches();
+    this.#batchesReleased = this.#batches - BATCHES_MIN;
+    this.#schedule(CHECK_MS);
+  }
+
   /** Checks no more. */
   stop(): void {
     this.#isStopped = true;

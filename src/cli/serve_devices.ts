@@ -136,7 +136,8 @@ async function serveToTheEnd(start: Start, manager: ServiceManager, taken?: Take
   const { IdleMemory } = await import("./idle_memory.ts");
   const memory = new IdleMemory(() => devices.reduce((sum, { device }) => sum + device.batchCount, 0));
   // A device whose workers do not start reports that itself.
-  Promise.all(devices.map(({ device }) => device.ready)).then(() => memory.start(), () => {});
+  const begin = () => taken === undefined ? memory.start() : memory.startInUse();
+  Promise.all(devices.map(({ device }) => device.ready)).then(begin, () => {});
   const endings = await Promise.all(devices.map(untilFinished));
   memory.stop();
   await sockets.close();

@@ -38,6 +38,21 @@ Deno.test("memory is given back once after work, when no batch has come between 
   }
 });
 
+Deno.test("devices that a guest uses when they start give memory back when they are idle", async () => {
+  const counter = { batches: 7 };
+  let released = 0;
+  const memory = new IdleMemory(() => counter.batches, [() => released++]);
+  try {
+    memory.startInUse();
+    await checkAt(memory, counter, 8);
+    assertEquals(released, 0, "a device that works gives nothing back");
+    await checkAt(memory, counter, 8);
+    assertEquals(released, 1);
+  } finally {
+    memory.stop();
+  }
+});
+
 Deno.test("a request that comes between two steps ends them", async () => {
   const counter = { batches: 0 };
   let pages = 0;
