@@ -214,13 +214,12 @@ class Soak {
         await this.#rest();
       }
     } catch (error) {
-      this.#failure ??= (error as Error).message;
+      this.#fail((error as Error).message);
     }
     clearInterval(timer);
     this.#isOver = true;
     await handovers;
-    const ending = await this.#device.end();
-    this.#failure ??= ending;
+    this.#fail(await this.#device.end());
     return {
       options: this.#options,
       seconds: this.#seconds,
@@ -233,6 +232,11 @@ class Soak {
     };
   }
 
+  /** Adds `what` to the failures, unless it is undefined: the end of a device explains the errors of its frontends. */
+  #fail(what: string | undefined): void {
+    if (what !== undefined) this.#failure = this.#failure === undefined ? what : `${this.#failure}; ${what}`;
+  }
+
   async #handOverRegularly(): Promise<void> {
     const { handoverSeconds = 0 } = this.#options;
     for (let next = handoverSeconds; handoverSeconds > 0 && !this.#isOver;) {
@@ -241,7 +245,7 @@ class Soak {
       try {
         await this.#device.handOver();
       } catch (error) {
-        this.#failure ??= (error as Error).message;
+        this.#fail((error as Error).message);
         return;
       }
       next = this.#seconds + handoverSeconds;
@@ -283,9 +287,9 @@ class Soak {
     const { code, stderr } = await driver.ended();
     this.#hear(driver);
     const { failure, about } = this.#now;
-    if (failure !== undefined) this.#failure = `${name} (${about}): ${failure}`;
-    else if (!wasKilled && code !== 0) this.#failure = `${name} (${about}) ended with exit code ${code}: ${stderr}`;
-    if (this.#device.hasEnded) this.#failure = `the device has ended: ${this.#device.said}; ${this.#failure ?? name}`;
+    if (failure !== undefined) this.#fail(`${name} (${about}): ${failure}`);
+    else if (!wasKilled && code !== 0) this.#fail(`${name} (${about}) ended with exit code ${code}: ${stderr}`);
+    if (this.#device.hasEnded) this.#fail(`${name}: the device has ended: ${this.#device.said}`);
     say?.(`${name}: ${wasKilled ? "killed" : "done"}, ${this.#tally.checked} requests checked so far`);
   }
 
@@ -311,7 +315,7 @@ class Soak {
         return true;
       }
       if (now - lastNews > stuckMs) {
-        this.#failure = `a frontend is stuck (${this.#now.about}): ${driver.stderr}`;
+        this.#fail(`a frontend is stuck (${this.#now.about}): ${driver.stderr}`);
         driver.kill("SIGKILL");
         return true;
       }
@@ -342,7 +346,7 @@ class Soak {
       const { rssBytes, fds, guestMappings } = holdings;
       const isSettled = guestMappings === 0 && (first === undefined || fds <= first.fds);
       if (isSettled || performance.now() > deadline) {
-        if (guestMappings > 0) this.#failure ??= "the device keeps the memory of a guest that has disconnected";
+        if (guestMappings > 0) this.#fail("the device keeps the memory of a guest that has disconnected");
         this.#idleSamples.push({ seconds: this.#seconds, rssBytes, fds });
         return;
       }
