@@ -12,7 +12,7 @@ const CHECK_MS_MAX = 12_000;
 /** Batches after which memory is worth the faults of the next request: fewer leave little. */
 const BATCHES_MIN = 1000;
 
-/** Checks from time to time whether devices are idle. It is off their way: it reads counters that they keep anyway. */
+/** Checks from time to time whether devices are idle: off the data path, by counters that the devices keep anyway. */
 export class IdleMemory {
   readonly #countBatches: () => number;
   readonly #steps: readonly (() => void)[];

@@ -79,7 +79,7 @@ export class BatchLimit {
     this.#requests += count;
     this.#requestsLeft -= count;
     if (this.#requestsLeft > 0) return;
-    if (!this.#isMeasuring() || this.#endPart() || this.#isHopeless()) this.#nextState();
+    if (!this.#isMeasuring() || this.#endPart() || this.#isClearlySlower()) this.#nextState();
   }
 
   /** The ring has no requests. */
@@ -126,7 +126,7 @@ export class BatchLimit {
   }
 
   /** True if the trial is clearly slower: for some drivers it costs as much again as the requests themselves. */
-  #isHopeless(): boolean {
+  #isClearlySlower(): boolean {
     return this.#state === TRIAL && this.#partsLeft <= PARTS / 2 && this.#leastNs > LOSS_MAX * this.#beforeNs;
   }
 

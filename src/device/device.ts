@@ -183,7 +183,7 @@ export class CryptoDevice implements BackendDevice {
     return this.#dataPlane.ready;
   }
 
-  /** Resolves when asymmetric requests can be executed, unless there have been none and no session for them. */
+  /** Resolves when the worker for asymmetric requests executes them, or immediately if it has not been started. */
   get jobsReady(): Promise<void> {
     return this.#jobs?.ready ?? Promise.resolve();
   }

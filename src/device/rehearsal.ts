@@ -75,6 +75,7 @@ async function playPart(device: BackendDevice, stage: RehearsalStage, entries: r
   for (let turn = 0; turn < 2 * ROUNDS; turn++) {
     const packed = turn % 2 === 1;
     const place = { device, stage, packed };
+    // Each format of the ring with either form of the requests.
     device.setFeatures(FEATURES | (packed ? PACKED : 0n) | (turn % 4 < 2 ? device.features & MUX_MODE : 0n));
     stage.changeIvs();
     await playControl(place);

@@ -52,7 +52,7 @@ const CREATED = KEY + KEY_BYTES;
 const DESTROY = CREATED + wire.SESSION_INPUT_BYTES;
 const DESTROYED = DESTROY + CONTROL_BYTES;
 
-/** The session of a rehearsal: what it needs beyond an encryption with AES. */
+/** A kind of request: how its session differs from an encryption with AES-CBC, and the bytes of its digest. */
 export interface Kind {
   readonly session: Partial<SessionMessage>;
   readonly resultLen: number;
@@ -289,14 +289,6 @@ export class RehearsalStage {
     if (!packed) return ring.getUint16(DEVICE_AREA + 2, true) === entries.length;
     const first = entries.slice(0, -1).reduce((sum, entry) => sum + descriptorsOf(entry), 0);
     return (ring.getUint16(DESC + vring.DESC_BYTES * first + 14, true) & vring.DESC_F_USED) !== 0;
-  }
-
-  /** True if no request of the kinds with the numbers `kinds` has failed. */
-  areAllOk(kinds: readonly number[]): boolean {
-    return kinds.every((kind) => {
-      const at = resultAt(kind) + SRC_BYTES + KINDS[kind]!.resultLen;
-      return this.#view(at).getUint8(at % REGION_BYTES) === wire.STATUS_OK;
-    });
   }
 
   /** Unmaps the memory. */

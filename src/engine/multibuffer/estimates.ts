@@ -115,7 +115,7 @@ export class WayEstimates {
     if (sequentialNs > 0 && multiBufferNs > 0) this.#preferred[at] = multiBufferNs < sequentialNs ? 1 : 0;
   }
 
-  /** Updates estimate `i` with a measurement of `ns` nanoseconds per operation; returns the time that is believed, if any. */
+  /** Updates estimate `i` with a measurement of `ns` nanoseconds per operation; returns the time that counts; 0: none yet. */
   #update(i: number, ns: number): number {
     const estimate = this.#ns[i]!;
     const known = this.#known[i]!;
